@@ -1,0 +1,300 @@
+"""Recipe and its stages: the typed fields that people change, each with its meaning and unit.
+
+Whatever has no field here is an upstream key: it goes under `verl:` or `llamafactory:` of a stage and is checked against
+the pinned upstream's own keys (see `upstream.py`). Unknown keys are refused everywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+"""A name that is also a folder's name."""
+
+
+@dataclass(frozen=True)
+class PathRule:
+    """Marks a field whose text is a path, which loading makes absolute; `hub`: or a hub name, which it leaves alone."""
+
+    hub: bool
+
+
+Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]
+"""A path (relative to the recipe file that says it) or a hub name such as `Qwen/Qwen2.5-Coder-7B-Instruct`."""
+
+FilePath = Annotated[str, Field(min_length=1), PathRule(hub=False)]
+"""A path, relative to the recipe file that says it; `~` is the home folder."""
+
+UpstreamKeys = dict[str, Any]
+"""Keys of an upstream trainer, nested or dotted, passed on as they are."""
+
+
+class Model(BaseModel):
+    """The base of all that a recipe holds: unknown keys refused, values fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class TinyModel(Model):
+    """A model made on the spot, with random weights and a tokenizer of its own: for trying a recipe without a hub."""
+
+    make: Literal["qwen2"]
+    """The architecture, as `transformers` names it."""
+    vocabulary: int = Field(1024, ge=300, le=65536)
+    """Tokens in the vocabulary, trained as byte-level BPE on the prompts and answers of the run's own rows."""
+    hidden_size: int = Field(128, ge=64)
+    """Width of the residual stream."""
+    layers: int = Field(2, ge=1)
+    """Transformer blocks."""
+    heads: int = Field(4, ge=1)
+    """Attention heads; hidden_size / heads must be a head size that vLLM knows on a CPU (32, 64, 80, 96, 128 …)."""
+    max_tokens: int = Field(2048, ge=128)
+    """Longest sequence: prompt and response together."""
+
+    @model_validator(mode="after")
+    def _head_size(self) -> TinyModel:
+        head_size = self.hidden_size / self.heads
+        if head_size not in (32, 64, 80, 96, 112, 128, 192, 256):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} / heads {self.heads} gives a head size of {head_size:g}; "
+                "vLLM on a CPU knows 32, 64, 80, 96, 112, 128, 192 and 256"
+            )
+        return self
+
+
+class Hardware(Model):
+    """What the run is trained on."""
+
+    platform: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes cuda where an NVIDIA GPU is seen and cpu elsewhere."""
+    nodes: int = Field(1, ge=1)
+    """Machines."""
+    gpus_per_node: int = Field(1, ge=1)
+    """GPUs on each machine; on cpu, data-parallel worker processes."""
+
+
+class Environments(Model):
+    """Existing Pythons to use instead of the pinned environments, for people who work in an upstream's container."""
+
+    llamafactory: FilePath | None = None
+    """A Python that has LLaMA-Factory; the variable PIPELINE_LLAMAFACTORY_PYTHON says the same."""
+    verl: FilePath | None = None
+    """A Python that has verl and vLLM; the variable PIPELINE_VERL_PYTHON says the same."""
+
+
+class Source(Model):
+    """Rows to train on: where they lie and how they are converted."""
+
+    converter: str
+    """The converter's name (`pipeline data converters` lists them)."""
+    source: Location
+    """A file, a folder of files, or a hub name."""
+    limit: int | None = Field(None, ge=1)
+    """Take this many rows from the source's beginning."""
+    options: dict[str, Any] = {}
+    """Options of the converter."""
+
+
+class Split(Model):
+    """Validation rows held out of the training rows, by problem: no problem is in both."""
+
+    fraction: float = Field(gt=0, lt=1)
+    """Share of the problems."""
+
+
+class Data(Model):
+    """The rows of a stage."""
+
+    train: Source | Annotated[list[Source], Field(min_length=1)]
+    """Training rows: one source, or several that are mixed."""
+    validation: Split | Source | Annotated[list[Source], Field(min_length=1)]
+    """Validation rows: a share of the training problems, or sources of their own."""
+    max_rejects: float = Field(0.01, ge=0, le=1)
+    """Share of rows that may fail to convert before the step fails. Rejected rows are kept in rejects.jsonl with reasons."""
+
+
+class Lora(Model):
+    """Low-rank adapters instead of full fine-tuning; merged into the model before it is handed on."""
+
+    rank: int = Field(8, ge=1)
+    """Rank of the adapters."""
+    alpha: int = Field(16, ge=1)
+    """Scale of the adapters: their product is multiplied by alpha / rank."""
+    target: str = "all"
+    """Modules that get an adapter, comma-separated; `all` is every linear layer."""
+
+
+class SftBatch(Model):
+    """How many rows make one optimizer step of supervised fine-tuning: per_device x accumulate x devices."""
+
+    per_device: int = Field(1, ge=1)
+    """Rows in one forward pass on one device."""
+    accumulate: int = Field(1, ge=1)
+    """Forward passes per optimizer step."""
+
+
+class RlBatch(Model):
+    """How many prompts make one step of reinforcement learning."""
+
+    prompts: int = Field(ge=1)
+    """Prompts per step; each is answered `rollout.samples` times."""
+    mini: int = Field(ge=1)
+    """Prompts per optimizer update."""
+    micro_per_gpu: int = Field(1, ge=1)
+    """Responses in one forward pass on one device."""
+
+
+class Rollout(Model):
+    """How responses are generated."""
+
+    samples: int = Field(1, ge=1)
+    """Responses per prompt (verl's rollout.n); GRPO compares them with each other, so it needs two or more."""
+    max_prompt_tokens: int = Field(ge=1)
+    """Longest prompt."""
+    max_response_tokens: int = Field(ge=1)
+    """Longest response."""
+    temperature: float = Field(1.0, ge=0)
+    """Sampling temperature in training."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling in training."""
+    tensor_parallel: int = Field(1, ge=1)
+    """GPUs that share one copy of the model while generating."""
+    gpu_memory: float = Field(0.5, gt=0, le=1)
+    """Share of a GPU's memory that vLLM may take."""
+
+
+class Critic(Model):
+    """The value model that PPO trains beside the policy; it starts from the stage's own first model."""
+
+    learning_rate: float = Field(1.0e-5, gt=0)
+    """Peak learning rate of the critic."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps in which only the critic is trained."""
+
+
+class Kl(Model):
+    """Keeping the policy near the model that the stage began with."""
+
+    place: Literal["loss", "reward"] = "loss"
+    """Whether the penalty is a term of the loss (GRPO) or taken off the reward (PPO)."""
+    coefficient: float = Field(0.001, gt=0)
+    """Weight of the penalty."""
+    estimator: Literal["kl", "abs", "mse", "low_var_kl"] = "low_var_kl"
+    """How the divergence is estimated from samples; low_var_kl is Schulman's k3."""
+
+
+class Reward(Model):
+    """What a response is worth."""
+
+    name: str
+    """A reward's name."""
+    options: dict[str, Any] = {}
+    """Options of the reward."""
+
+
+class _Stage(Model):
+    """What every stage has."""
+
+    name: Name
+    """The stage's name: its folder in the run directory, and what `init_from` and `--from` call it."""
+    init_from: Location | None = None
+    """A stage's name, a model folder or a hub name; the stage before this one if not said, the recipe's model for the first."""
+    data: Data
+    """Training and validation rows."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the training rows; say this or `steps`."""
+    steps: int | None = Field(None, ge=1)
+    """Optimizer steps (sft) or rollout steps (rl); say this or `epochs`."""
+    learning_rate: float = Field(gt=0)
+    """Peak learning rate."""
+    save_every: int | None = Field(None, ge=1)
+    """Steps between checkpoints, from which a killed run resumes; the last step is always saved."""
+    validate_every: int | None = Field(None, ge=1)
+    """Steps between validations; none if not said."""
+    keep_checkpoints: int | None = Field(2, ge=1)
+    """Newest checkpoints kept; `null` keeps all."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> _Stage:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("say `epochs` or `steps`, one of the two")
+        return self
+
+
+class SftStage(_Stage):
+    """Supervised fine-tuning on conversations."""
+
+    kind: Literal["sft"]
+    trainer: Literal["llamafactory"] = "llamafactory"
+    """Who trains."""
+    template: str = "qwen"
+    """LLaMA-Factory's chat template. `qwen` keeps the tokenizer's own; `chatml`, `default`, `alpaca` and others replace it."""
+    lora: Lora | None = None
+    """Train adapters only; the whole model if not said."""
+    batch: SftBatch = SftBatch()
+    """Rows per optimizer step."""
+    max_tokens: int = Field(2048, ge=16)
+    """Longest conversation; longer ones are cut (LLaMA-Factory's cutoff_len)."""
+    llamafactory: UpstreamKeys = {}
+    """Any key of LLaMA-Factory's training configuration."""
+
+
+class RlStage(_Stage):
+    """Reinforcement learning by verl."""
+
+    kind: Literal["rl"]
+    algorithm: Literal["grpo", "ppo"]
+    """How advantages are estimated and the policy updated."""
+    reward: str | Reward
+    """What a response is worth: a reward's name, or its name and options."""
+    batch: RlBatch
+    """Prompts per step."""
+    rollout: Rollout
+    """How responses are generated."""
+    critic: Critic | None = None
+    """The value model; for ppo only."""
+    kl: Kl | None = None
+    """Penalty for leaving the model the stage began with; none if not said."""
+    verl: UpstreamKeys = {}
+    """Any key of verl's PPO trainer configuration."""
+
+    @model_validator(mode="after")
+    def _algorithm_fits(self) -> RlStage:
+        if self.algorithm == "grpo" and self.rollout.samples < 2:
+            raise ValueError(f"grpo compares the samples of one prompt: rollout.samples is {self.rollout.samples}, at least 2 needed")
+        if self.critic is not None and self.algorithm != "ppo":
+            raise ValueError(f"{self.algorithm} has no critic; `critic` is for ppo")
+        if self.batch.prompts % self.batch.mini:
+            raise ValueError(f"batch.prompts {self.batch.prompts} is not a multiple of batch.mini {self.batch.mini}")
+        return self
+
+
+Stage = Annotated[SftStage | RlStage, Field(discriminator="kind")]
+
+
+class Recipe(Model):
+    """A whole post-training run."""
+
+    name: Name
+    """The run's name: its folder under `runs/`."""
+    model: Location | TinyModel
+    """The model that the first stage starts from: a folder, a hub name, or a tiny model made on the spot."""
+    seed: int = Field(17, ge=0)
+    """Seed of data order, splits, sampling and made models."""
+    hardware: Hardware = Hardware()
+    """What the run is trained on."""
+    environments: Environments = Environments()
+    """Existing Pythons to use instead of the pinned environments."""
+    stages: list[Stage] = Field(min_length=1)
+    """The stages, in the order in which they run."""
+
+    @model_validator(mode="after")
+    def _stage_names(self) -> Recipe:
+        names = [stage.name for stage in self.stages]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two stages are called {twice[0]!r}")
+        return self
