@@ -1,0 +1,119 @@
+"""What can be found wrong before anything is started. Each finding is one line that says where and what."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from pipelines.environments import Environment
+from pipelines.plan import Machine, all_sources, trainer_of
+from pipelines.recipe.loading import Loaded
+from pipelines.recipe.schema import Reward, SftStage, TinyModel
+
+
+def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
+    """Everything that would make the run fail for a mistake in its input; an empty list when nothing is found."""
+    return [
+        *_missing_models(loaded),
+        *_missing_sources(loaded),
+        *_unknown_names(loaded),
+        *_unfit_environments(environments),
+        *_unfit_hardware(loaded, machine),
+    ]
+
+
+def _missing_models(loaded: Loaded) -> list[str]:
+    recipe = loaded.recipe
+    found: list[tuple[str, str, str]] = []
+    if not isinstance(recipe.model, TinyModel):
+        found.append((loaded.where("model"), "model", recipe.model))
+    names = [stage.name for stage in recipe.stages]
+    for stage in recipe.stages:
+        if stage.init_from is not None and stage.init_from not in names:
+            key = f"stages.{stage.name}.init_from"
+            found.append((loaded.where("stages", stage.name, "init_from"), key, stage.init_from))
+    problems = []
+    for where, key, model in found:
+        path = Path(model)
+        if not path.is_absolute():
+            continue  # a hub name
+        if not path.is_dir():
+            problems.append(f"{where}: {key}: there is no model folder {model}{_nearest_path(path)}")
+        elif not (path / "config.json").is_file():
+            problems.append(f"{where}: {key}: {model} has no config.json; expected a HuggingFace model folder")
+    return problems
+
+
+def _missing_sources(loaded: Loaded) -> list[str]:
+    problems = []
+    for stage in loaded.recipe.stages:
+        for source in all_sources(stage.data):
+            path = Path(source.source)
+            if path.is_absolute() and not path.exists():
+                where = loaded.where("stages", stage.name, "data")
+                problems.append(f"{where}: stages.{stage.name}.data: there is no {source.source}{_nearest_path(path)}")
+    return problems
+
+
+def _unknown_names(loaded: Loaded) -> list[str]:
+    """Converters and rewards that do not exist, and options that they do not have."""
+    from preprocess.converters import find as find_converter
+    from preprocess.errors import SourceError
+    from rewards.registry import RewardError
+    from rewards.registry import find as find_reward
+
+    problems = []
+    for stage in loaded.recipe.stages:
+        for source in all_sources(stage.data):
+            try:
+                converter = find_converter(source.converter)
+                converter.make(stage.kind)
+                converter.read_options(source.options)
+            except SourceError as error:
+                problems.append(f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data: {error}")
+        if isinstance(stage, SftStage):
+            continue
+        reward = Reward(name=stage.reward) if isinstance(stage.reward, str) else stage.reward
+        try:
+            find_reward(reward.name).check_options(reward.options)
+        except RewardError as error:
+            problems.append(f"{loaded.where('stages', stage.name, 'reward')}: stages.{stage.name}.reward: {error}")
+    return problems
+
+
+def _unfit_environments(environments: dict[str, Environment]) -> list[str]:
+    """A Python that somebody else built has to be there; a pinned one is built when it is missing."""
+    problems = []
+    for each in environments.values():
+        if not each.pinned and (reason := each.unready()):
+            problems.append(f"{each.chosen_by}: {reason}")
+    return problems
+
+
+def _unfit_hardware(loaded: Loaded, machine: Machine) -> list[str]:
+    recipe, problems = loaded.recipe, []
+    if machine.platform == "cuda":
+        there = len(list(Path("/dev").glob("nvidia[0-9]*")))
+        asked = recipe.hardware.gpus_per_node
+        if recipe.hardware.nodes == 1 and there < asked:
+            where = loaded.where("hardware")
+            problems.append(f"{where}: hardware.gpus_per_node is {asked}, this machine has {there}")
+    for stage in recipe.stages:
+        if recipe.hardware.nodes > 1 and trainer_of(stage) == "llamafactory":
+            where = loaded.where("stages", stage.name)
+            problems.append(
+                f"{where}: stages.{stage.name}: hardware.nodes is {recipe.hardware.nodes}; "
+                "supervised fine-tuning runs on one node"
+            )
+    return problems
+
+
+def _nearest_path(path: Path) -> str:
+    """What of the path does exist, and the nearest name beside what does not."""
+    parent = path.parent
+    if not parent.is_dir():
+        while not parent.is_dir():
+            parent = parent.parent
+        return f"; only {parent} exists of it"
+    close = difflib.get_close_matches(path.name, [each.name for each in parent.iterdir()], n=1)
+    return f"; did you mean {parent / close[0]}?" if close else ""

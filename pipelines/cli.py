@@ -1,0 +1,110 @@
+"""Every command; no logic. What a command needs is imported when it is called: `pipeline --help` must answer at once."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="pipeline",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""Take a code model through supervised fine-tuning and reinforcement learning, as one YAML recipe says.
+
+Begin with `pipeline run smoke.yaml`: a tiny model through all stages on this machine, in minutes.
+Then `pipeline plan execverify.yaml`: what a real run would do.""",
+)
+
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A recipe file; a bare name may be one of those shipped in recipes/.")
+]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 (typer reads the annotation at run time)
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a value over the recipe: --set stages.sft.learning_rate=2e-5."),
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where run directories lie: DIR/<name of the recipe>.")]
+From = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--from", metavar="STAGE", help="Begin with this stage; take the models of those before it as they are."),
+]
+Until = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--until", metavar="STAGE", help="End with this stage."),
+]
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    sets: Sets = None,
+    from_stage: From = None,
+    until_stage: Until = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew; what earlier runs made is moved to replaced/.")
+    ] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Train all stages of a recipe; what is done already is skipped.
+
+    Killed or failed half-way? The same command goes on from the last checkpoint.
+    """
+    from pipelines.commands import run_recipe
+    from pipelines.run import Selection
+
+    run_recipe(recipe, sets or [], Selection(from_stage, until_stage, fresh), runs)
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    sets: Sets = None,
+    from_stage: From = None,
+    until_stage: Until = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Print the steps of a recipe, their commands and configurations, and what would be skipped. Starts nothing."""
+    from pipelines.commands import print_plan
+    from pipelines.run import Selection
+
+    print_plan(recipe, sets or [], Selection(from_stage, until_stage), runs)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, from which editors complete keys and explain them."""
+    from pipelines.commands import print_schema
+
+    print_schema()
+
+
+def main() -> None:
+    """The `pipeline` command: one line and an exit status for every error raised on purpose."""
+    from pipelines.errors import PipelineError
+    from pipelines.process import Stopped
+
+    if sys.argv[1:2] == ["env"]:
+        from pipelines.environments.commands import app as environments_app
+
+        app.add_typer(environments_app(), name="env")
+    else:
+        app.command("env", help="Build and list the trainers' environments (`pipeline env --help`).")(lambda: None)
+    try:
+        app()
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except Stopped as stopped:
+        print(f"\nstopped; go on with: {shlex.join(['pipeline', *sys.argv[1:]])}", file=sys.stderr)
+        sys.exit(128 + stopped.number)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: `pipeline plan … | head`
+        sys.exit(0)
+    except Exception:
+        print("error: this is a defect of `pipeline` itself, not of your recipe; please report it with what follows", file=sys.stderr)
+        raise

@@ -1,0 +1,75 @@
+"""What the commands do, each from its arguments to its exit."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pipelines import printing
+from pipelines.checks import find_problems
+from pipelines.display import make_display
+from pipelines.environments import Environment, sync
+from pipelines.errors import InputError
+from pipelines.files import Digests, write_atomically
+from pipelines.machine import find_environments, find_machine
+from pipelines.plan import Plan, make_plan
+from pipelines.process import signals_as_stopped
+from pipelines.recipe.loading import Loaded, load
+from pipelines.run import Selection, run, select
+
+
+def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path) -> None:
+    """Loads, checks, builds what is missing, runs, and says where the model lies."""
+    loaded, plan, environments, problems = _open(path, sets, runs)
+    if problems:
+        raise InputError("\n".join(problems))
+    steps = select(plan, selection)
+    with signals_as_stopped():
+        _build(environments)
+        write_atomically(plan.directory / "recipe.yaml", loaded.text())
+        display = make_display(len(steps))
+        try:
+            run(plan, selection, display)
+        finally:
+            display.close()
+    _print_end(plan, selection)
+
+
+def print_plan(path: Path, sets: list[str], selection: Selection, runs: Path) -> None:
+    """Prints what `run_recipe` would do."""
+    _, plan, _, problems = _open(path, sets, runs)
+    steps = select(plan, selection)
+    digests = Digests(plan.directory / "digests.json")
+    print(printing.render_plan(plan, steps, printing.find_reasons(plan, steps, digests), problems))
+
+
+def print_schema() -> None:
+    """Prints the JSON Schema of recipes."""
+    from pipelines.recipe.json_schema import render
+
+    print(json.dumps(render(), indent=1))
+
+
+def _open(path: Path, sets: list[str], runs: Path) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
+    loaded = load(path, sets)
+    environments = find_environments(loaded.recipe)
+    machine = find_machine(loaded.recipe)
+    plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
+    return loaded, plan, environments, find_problems(loaded, machine, environments)
+
+
+def _build(environments: dict[str, Environment]) -> None:
+    """Builds the pinned environments that are missing or out of date; asks the others whether they will do."""
+    for name, environment in environments.items():
+        if environment.pinned and not environment.is_ready():
+            sync(name, environment.platform)
+
+
+def _print_end(plan: Plan, selection: Selection) -> None:
+    last = selection.last or plan.recipe.stages[-1].name
+    model = plan.paths(last).model
+    print(f"model: {model}")
+    python = plan.machine.pythons.get("llamafactory")
+    if python is not None and sys.stdout.isatty():
+        print(f"talk to it: {python} -m llamafactory.cli chat --model_name_or_path {model} --template qwen")

@@ -1,0 +1,73 @@
+"""Writing so that a file is whole or not there, and telling whether what a step read has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from pipelines.errors import StepError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes the text under a temporary name, then renames: a reader sees the old file or the new one, never half.
+
+    Raises:
+        StepError: it could not be written (a full disk, no permission); the old file, if any, is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as sink:
+            sink.write(text)
+            sink.flush()
+            os.fsync(sink.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StepError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from None
+
+
+def digest_text(text: str) -> str:
+    """A digest of a text, 16 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Digests:
+    """Content digests of files and folders, remembered by size and time of change: an unchanged file is read once."""
+
+    def __init__(self, memory: Path) -> None:
+        self._memory = memory
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._changed = False
+        with suppress(FileNotFoundError, json.JSONDecodeError):
+            self._known = {k: (v[0], v[1], v[2]) for k, v in json.loads(memory.read_text(encoding="utf-8")).items()}
+
+    def of(self, path: Path) -> str | None:
+        """The digest of a file, or of a folder's names and contents; None when there is nothing."""
+        if path.is_file():
+            return self._of_file(path)
+        if not path.is_dir():
+            return None
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return digest_text("\n".join(f"{p.relative_to(path)} {self._of_file(p)}" for p in files))
+
+    def save(self) -> None:
+        """Remembers what was read, for the next run."""
+        if self._changed:
+            write_atomically(self._memory, json.dumps(self._known))
+            self._changed = False
+
+    def _of_file(self, path: Path) -> str:
+        stat = path.stat()
+        known = self._known.get(str(path))
+        if known is not None and known[:2] == (stat.st_size, stat.st_mtime_ns):
+            return known[2]
+        with path.open("rb") as source:
+            digest = hashlib.file_digest(source, "sha256").hexdigest()[:16]
+        self._known[str(path)] = (stat.st_size, stat.st_mtime_ns, digest)
+        self._changed = True
+        return digest

@@ -1,0 +1,37 @@
+"""What the plan takes from this machine: its platform, and where the trainers' Pythons and checkouts lie."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pipelines.environments import TRAINERS, Environment, environment
+from pipelines.plan import Machine, trainer_of
+from pipelines.recipe.schema import Recipe
+from pipelines.trainers.base import Platform
+
+
+def find_platform(recipe: Recipe) -> Platform:
+    """The platform that the recipe says, or the one that this machine has."""
+    if recipe.hardware.platform != "auto":
+        return recipe.hardware.platform
+    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+
+
+def find_environments(recipe: Recipe) -> dict[str, Environment]:
+    """The environment of each trainer that the recipe uses, built or not."""
+    platform = find_platform(recipe)
+    given = {"llamafactory": recipe.environments.llamafactory, "verl": recipe.environments.verl}
+    trainers = {trainer_of(stage) for stage in recipe.stages}
+    return {name: environment(name, platform, given[name]) for name in TRAINERS if name in trainers}
+
+
+def find_machine(recipe: Recipe) -> Machine:
+    """Where everything lies, whether it is built yet or not."""
+    environments = find_environments(recipe)
+    return Machine(
+        platform=find_platform(recipe),
+        orchestrator=Path(sys.executable),
+        pythons={name: each.python for name, each in environments.items()},
+        sources={name: each.source for name, each in environments.items()},
+    )

@@ -1,0 +1,249 @@
+"""Recipe -> steps. Pure: the same recipe and machine give the same plan, which can be printed, compared and tested."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.schema import Data, Recipe, RlStage, SftStage, Source, Split, TinyModel
+from pipelines.trainers.base import Context, Launch, Platform, StagePaths
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the plan takes from the machine."""
+
+    platform: Platform
+    orchestrator: Path
+    """The Python that runs this project."""
+    pythons: Mapping[str, Path]
+    """Trainer -> the Python of its environment."""
+    sources: Mapping[str, Path]
+    """Trainer -> its pinned checkout."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the run."""
+
+    name: str
+    """`<stage>/<step>`, or `model` for a model made on the spot."""
+    title: str
+    """What it does, for a person."""
+    stage: str | None
+    """The stage it belongs to."""
+    trainer: str | None
+    """Whose environment it runs in; None for the orchestrator's own."""
+    directory: Path
+    """Its command.sh, configuration, log and record."""
+    launch: Launch
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """What it reads: a name for a person -> a path or a hub name."""
+    outputs: tuple[Path, ...] = ()
+    """What it makes and later steps read; each is checked before the step is skipped."""
+    follows: tuple[str, ...] = ()
+    """Steps whose being done anew means that this one has to be, too."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps, in order."""
+
+    recipe: Recipe
+    machine: Machine
+    directory: Path
+    """The run directory."""
+    steps: tuple[Step, ...]
+    places: Mapping[str, Path]
+    """Folders whose whereabouts do not matter to what is trained: name -> path."""
+
+    def step(self, name: str) -> Step:
+        """The step of that name."""
+        return next(step for step in self.steps if step.name == name)
+
+    def paths(self, stage: str) -> StagePaths:
+        """Where a stage's things lie."""
+        return stage_paths(self.directory, stage)
+
+    def context(self, stage: SftStage | RlStage) -> Context:
+        """What the stage's trainer needs to know."""
+        return _context(self.recipe, self.machine, self.directory, stage)
+
+
+def stage_paths(directory: Path, stage: str) -> StagePaths:
+    """Where a stage's things lie."""
+    return StagePaths(directory / "stages" / stage)
+
+
+def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
+    """The steps of a recipe.
+
+    The rows of all stages are prepared first: a mistake in stage three's data must not cost the GPU hours of stage one.
+    Then the model is made, if it is a made one, and then each stage is trained, exported and handed over.
+    """
+    steps = [_prepare(recipe, machine, directory, stage) for stage in recipe.stages]
+    if isinstance(recipe.model, TinyModel):
+        steps.append(_make_model(recipe, recipe.model, machine, directory))
+    for stage in recipe.stages:
+        steps += _train_export_hand_over(_context(recipe, machine, directory, stage), stage)
+    places = {"run": directory, "project": Path(__file__).resolve().parent.parent}
+    places |= {f"{name} python": path for name, path in machine.pythons.items()}
+    places |= {f"{name} source": path for name, path in machine.sources.items()}
+    return Plan(recipe, machine, directory, tuple(steps), places)
+
+
+def initial_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> str:
+    """What a stage starts from: a folder or a hub name."""
+    names = [each.name for each in recipe.stages]
+    if stage.init_from is not None:
+        return str(stage_paths(directory, stage.init_from).model) if stage.init_from in names else stage.init_from
+    position = names.index(stage.name)
+    if position > 0:
+        return str(stage_paths(directory, names[position - 1]).model)
+    return str(directory / "model") if isinstance(recipe.model, TinyModel) else recipe.model
+
+
+def trainer_of(stage: SftStage | RlStage) -> str:
+    """Who trains the stage."""
+    return stage.trainer if isinstance(stage, SftStage) else "verl"
+
+
+def _context(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage | RlStage) -> Context:
+    trainer = trainer_of(stage)
+    return Context(
+        recipe=recipe,
+        platform=machine.platform,
+        python=machine.pythons[trainer],
+        source=machine.sources[trainer],
+        paths=stage_paths(directory, stage.name),
+        model=initial_model(recipe, directory, stage),
+    )
+
+
+def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage | RlStage) -> Step:
+    paths = stage_paths(directory, stage.name)
+    settings = {
+        "shape": stage.kind,
+        "train": [source.model_dump() for source in _sources(stage.data.train)],
+        "validation": stage.data.validation.model_dump()
+        if isinstance(stage.data.validation, Split)
+        else [source.model_dump() for source in _sources(stage.data.validation)],
+        "seed": recipe.seed,
+        "max_rejects": stage.data.max_rejects,
+        "output": str(paths.data),
+    }
+    return Step(
+        name=f"{stage.name}/prepare",
+        title=f"prepare the rows of {stage.name}",
+        stage=stage.name,
+        trainer=None,
+        directory=paths.step("prepare"),
+        launch=Launch(
+            argv=(str(machine.orchestrator), "-m", "preprocess.prepare", "prepare.json"),
+            files={"prepare.json": _json(settings)},
+        ),
+        inputs={f"source {source.source}": source.source for source in all_sources(stage.data)},
+        outputs=(paths.data,),
+    )
+
+
+def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: Path) -> Step:
+    rows = [str(stage_paths(directory, stage.name).data / "train.parquet") for stage in recipe.stages]
+    settings = model.model_dump() | {"seed": recipe.seed, "rows": rows, "output": str(directory / "model")}
+    trainer = trainer_of(recipe.stages[0])
+    return Step(
+        name="model",
+        title=f"make a tiny {model.make} model",
+        stage=None,
+        trainer=trainer,
+        directory=directory / "make-model",
+        launch=Launch(
+            argv=(str(machine.pythons[trainer]), "-m", "pipelines.tiny_model", "model.json"),
+            files={"model.json": _json(settings)},
+        ),
+        inputs={f"rows of {stage.name}": path for stage, path in zip(recipe.stages, rows, strict=True)},
+        outputs=(directory / "model",),
+    )
+
+
+def _train_export_hand_over(context: Context, stage: SftStage | RlStage) -> list[Step]:
+    paths, trainer = context.paths, trainer_of(stage)
+    module = trainer_module(trainer)
+    train = Step(
+        name=f"{stage.name}/train",
+        title=f"train {stage.name} with {trainer}",
+        stage=stage.name,
+        trainer=trainer,
+        directory=paths.step("train"),
+        launch=module.launch(stage, context),
+        inputs={
+            "train.parquet": str(paths.data / "train.parquet"),
+            "validation.parquet": str(paths.data / "validation.parquet"),
+            "the model it starts from": context.model,
+        },
+    )
+    steps = [train]
+    exported = paths.checkpoint
+    export: Launch | None = module.export(stage, context)
+    if export is not None:
+        exported = paths.export
+        steps.append(
+            Step(
+                name=f"{stage.name}/export",
+                title=f"export the model of {stage.name} to HuggingFace format",
+                stage=stage.name,
+                trainer=trainer,
+                directory=paths.step("export-model"),
+                launch=export,
+                follows=(train.name,),
+            )
+        )
+    settings = {
+        "exported": str(exported),
+        "before": context.model,
+        "model": str(paths.model),
+        "stage": stage.name,
+    }
+    hand_over = Step(
+        name=f"{stage.name}/handover",
+        title=f"check the model of {stage.name} and hand it over",
+        stage=stage.name,
+        trainer=trainer,
+        directory=paths.step("handover"),
+        launch=Launch(
+            argv=(str(context.python), "-m", "pipelines.handover", "handover.json"),
+            environment={"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"},
+            files={"handover.json": _json(settings)},
+        ),
+        outputs=(paths.model,),
+        follows=(steps[-1].name,),
+    )
+    return [*steps, hand_over]
+
+
+def trainer_module(trainer: str) -> Any:
+    """The module that is the trainer (`pipelines.trainers.base.Trainer`)."""
+    if trainer == "llamafactory":
+        from pipelines.trainers import llamafactory
+
+        return llamafactory
+    from pipelines.trainers.verl import trainer as verl
+
+    return verl
+
+
+def all_sources(data: Data) -> list[Source]:
+    """Every source of a stage, training and validation."""
+    held_out = [] if isinstance(data.validation, Split) else _sources(data.validation)
+    return [*_sources(data.train), *held_out]
+
+
+def _sources(sources: Source | list[Source]) -> list[Source]:
+    return sources if isinstance(sources, list) else [sources]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,286 @@
+"""Steps -> done: skip what is there, execute what is not, record how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines import process, record
+from pipelines.display import Display
+from pipelines.errors import InputError, StepError
+from pipelines.files import Digests, write_atomically
+from pipelines.plan import Plan, Step, trainer_module
+from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.record import Record
+from pipelines.trainers.base import StagePaths
+
+_LOG_LINES = 12
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the plan's steps a person asked for."""
+
+    first: str | None = None
+    """`--from`: the stage to begin with; the stages before it are taken as they are."""
+    last: str | None = None
+    """`--until`: the stage to end with."""
+    fresh: bool = False
+    """Begin anew, whatever is there; what is there is kept aside."""
+
+
+def run(plan: Plan, selection: Selection, display: Display) -> None:
+    """Does what is not done yet.
+
+    Raises:
+        InputError: what was asked for cannot be begun.
+        StepError: a step failed; those before it are done and stay so.
+        process.Stopped: the run was asked to end; it goes on from there the next time.
+    """
+    chosen = select(plan, selection)
+    with hold(plan.directory):
+        digests = Digests(plan.directory / "digests.json")
+        swept = False
+        for step in chosen:
+            why = "asked for anew" if selection.fresh else record.why_run(step, plan, digests)
+            if why is None:
+                display.skipped(step)
+                continue
+            if not swept:
+                _sweep(plan, display)
+                swept = True
+            display.started(step, why)
+            seconds = _execute(step, plan, digests, display, fresh=selection.fresh)
+            display.ended(step, seconds)
+            digests.save()
+        digests.save()
+
+
+def select(plan: Plan, selection: Selection) -> list[Step]:
+    """The steps that were asked for, in order. All stages' rows are prepared, whatever the stages."""
+    names = [stage.name for stage in plan.recipe.stages]
+    for name in filter(None, (selection.first, selection.last)):
+        if name not in names:
+            raise InputError(f"there is no stage {name!r}; the stages are {', '.join(names)}")
+    first = names.index(selection.first) if selection.first else 0
+    last = names.index(selection.last) if selection.last else len(names) - 1
+    if first > last:
+        raise InputError(f"stage {selection.first} comes after {selection.last}: nothing is between them")
+    taken = set(names[:first])
+    for name in names[:first]:
+        if not plan.paths(name).model.is_dir():
+            raise InputError(f"--from {selection.first}: stage {name} before it has no model yet; run it first")
+    wanted = set(names[first : last + 1])
+    return [
+        step
+        for step in plan.steps
+        if (step.stage is None and not taken) or step.stage in wanted or (step.stage not in taken and _prepares(step))
+    ]
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Holds the run directory for this process alone.
+
+    Raises:
+        InputError: another process holds it; the message has its process id.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the run directory {directory}: {error.strerror}") from None
+    owner = directory / "owner"
+    lock = FileLock(directory / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
+        raise InputError(f"{directory} is in use by another `pipeline run`, process {holder}") from None
+    try:
+        write_atomically(owner, f"{os.getpid()}\n")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fresh: bool) -> float:
+    """Does one step and records it; its wall time in seconds."""
+    began = time.monotonic()
+    stage = next((each for each in plan.recipe.stages if each.name == step.stage), None)
+    training = stage if stage is not None and step.name.endswith("/train") else None
+    before = record.read(step)
+    goes_on = before is not None and not fresh and record.why_changed(step, plan, digests, before) is None
+    if training is not None and not goes_on and (kept := _put_aside(plan, training.name)):
+        display.say(f"  what stage {training.name} made before is kept in {kept}")
+    now = Record(
+        command=record.digest_command(step, plan),
+        inputs=record.digest_inputs(step, plan, digests),
+        outcome="started",
+        attempts=before.attempts + 1 if before and goes_on else 1,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=before.seconds if before and goes_on else 0.0,
+        command_seconds=before.command_seconds if before and goes_on else 0.0,
+    )
+    record.write(step, now)
+    try:
+        _attempt(step, plan, now, training, display)
+    except StepError as error:
+        now.outcome, now.reason = "failed", str(error).splitlines()[0]
+        raise
+    else:
+        now.outcome, now.outputs = "complete", record.digest_outputs(step, digests)
+        now.made = f"{now.started} {os.getpid()}"
+    finally:
+        now.seconds = round(now.seconds + time.monotonic() - began, 3)
+        record.write(step, now)
+    shutil.rmtree(step.directory / "cache", ignore_errors=True)
+    return time.monotonic() - began
+
+
+def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage | None, display: Display) -> None:
+    """One go at a step's command, and the check that it did what it was for."""
+    for name, text in step.launch.files.items():
+        write_atomically(step.directory / name, text)
+    write_atomically(step.directory / "command.sh", record.command_script(step))
+    (step.directory / "command.sh").chmod(0o755)
+    log = step.directory / "log"
+    with log.open("a", encoding="utf-8") as sink:
+        sink.write(f"--- attempt {now.attempts}, {now.started}\n")
+    watch = _Watch(step, plan, training, display)
+    began = time.monotonic()
+    try:
+        outcome = process.run(
+            step.launch.argv,
+            cwd=step.directory,
+            environment=step.launch.environment,
+            log=log,
+            run_directory=plan.directory,
+            poll=watch.look,
+        )
+    finally:
+        now.command_seconds = round(now.command_seconds + time.monotonic() - began, 3)
+        watch.look()
+        watch.write_metrics()
+    if outcome.status != 0:
+        raise StepError(_why_failed(step, outcome, log))
+    if training is not None:
+        paths = plan.paths(training.name)
+        result = watch.trainer.result(training, paths)
+        _link(paths.checkpoint, result.checkpoint)
+    for path in step.outputs:
+        if not path.exists():
+            raise StepError(f"{step.name} ended well but left no {path}")
+
+
+class _Watch:
+    """Reads the trainer's own metric files while it trains."""
+
+    def __init__(self, step: Step, plan: Plan, stage: SftStage | RlStage | None, display: Display) -> None:
+        self._step, self._stage, self._display = step, stage, display
+        if stage is None or step.trainer is None:
+            return
+        self.trainer = trainer_module(step.trainer)
+        self._paths: StagePaths = plan.paths(stage.name)
+        begins = self.trainer.before_attempt(stage, self._paths)
+        if begins:
+            display.say(f"  goes on from the checkpoint at step {begins}")
+
+    def look(self) -> None:
+        if self._stage is None:
+            return
+        progress = self.trainer.progress(self._stage, self._paths)
+        if progress is not None:
+            self._display.progressed(self._step, progress)
+
+    def write_metrics(self) -> None:
+        if self._stage is None:
+            return
+        rows = self.trainer.metrics(self._stage, self._paths)
+        if rows:
+            write_atomically(self._paths.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _sweep(plan: Plan, display: Display) -> None:
+    """Ends and removes what a killed run of this directory left behind."""
+    if names := process.end_leftovers(plan.directory):
+        display.say(f"ended what an earlier run left running: {', '.join(sorted(set(names)))}")
+    shutil.rmtree(process.scratch_folder(plan.directory), ignore_errors=True)
+
+
+def _put_aside(plan: Plan, stage: str) -> Path | None:
+    """Moves what an earlier training of the stage made, except its rows, to `replaced/`; where it went."""
+    paths = plan.paths(stage)
+    things = [
+        path
+        for path in (
+            paths.step("train"),  # with its record first: a kill in between must not leave a record of what is gone
+            paths.step("export-model"),
+            paths.step("handover"),
+            paths.checkpoints,
+            paths.checkpoint,
+            paths.export,
+            paths.model,
+            paths.metrics,
+        )
+        if path.exists() or path.is_symlink()
+    ]
+    if not paths.checkpoints.exists() and not paths.model.exists():
+        return None
+    number = 1
+    while (target := plan.directory / "replaced" / f"{stage}-{number}").exists():
+        number += 1
+    target.mkdir(parents=True)
+    for path in things:
+        path.rename(target / path.name)
+    return target
+
+
+def _link(link: Path, target: Path) -> None:
+    """Points the link at the target, in one rename."""
+    temporary = link.with_name(f".{link.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)
+
+
+def _prepares(step: Step) -> bool:
+    return step.name.endswith("/prepare")
+
+
+def _why_failed(step: Step, outcome: process.Outcome, log: Path) -> str:
+    """One line that says why, then the last lines of the log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    attempt = max(i for i, line in enumerate(lines) if line.startswith("--- attempt"))
+    lines = [line for line in lines[attempt + 1 :] if line.strip()]
+    if outcome.status is None or outcome.status < 0:
+        ended = f"was killed by signal {-outcome.status}" if outcome.status else "had to be killed"
+        ended += " (the kernel does so when memory runs out)" if outcome.status == -9 else ""
+    else:
+        ended = f"ended with status {outcome.status}"
+    cause = next((line for line in reversed(lines[-400:]) if _names_error(line)), "")
+    cause = _strip_prefix(cause)
+    tail = "\n".join(f"  | {line[:300]}" for line in lines[-_LOG_LINES:])
+    return f"{step.name} {ended}{': ' + cause if cause else ''}\n{tail}\n  whole log: {log}"
+
+
+_ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
+
+
+def _names_error(line: str) -> bool:
+    return bool(_ERROR.search(line))
+
+
+def _strip_prefix(line: str) -> str:
+    """Without Ray's `(TaskRunner pid=1) ` in front."""
+    return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()[:300]
