@@ -1,7 +1,7 @@
 """Recipe and its stages: the typed fields that people change, each with its meaning and unit.
 
-Whatever has no field here is an upstream key: it goes under `verl:` or `llamafactory:` of a stage and is checked against
-the pinned upstream's own keys (see `upstream.py`). Unknown keys are refused everywhere.
+Whatever has no field here is an upstream key: it goes under `verl:` or `llamafactory:` of a stage and is checked
+against the pinned upstream's own keys (see `upstream.py`). Unknown keys are refused everywhere.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also a folder's name."""
@@ -17,9 +17,13 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 
 @dataclass(frozen=True)
 class PathRule:
-    """Marks a field whose text is a path, which loading makes absolute; `hub`: or a hub name, which it leaves alone."""
+    """Marks a field whose text is a path, which loading makes absolute.
+
+    `hub`: or a hub name, which it leaves alone; `stage`: or, before anything else, a stage's name.
+    """
 
     hub: bool
+    stage: bool = False
 
 
 Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]
@@ -35,7 +39,13 @@ UpstreamKeys = dict[str, Any]
 class Model(BaseModel):
     """The base of all that a recipe holds: unknown keys refused, values fixed once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    # Strict: `epochs: "2"` and `steps: true` are mistakes, not numbers.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+def _shape(value: Any) -> str:
+    """Picks the one member of a union that a value can be, so that an error speaks of that one alone."""
+    return "(mapping)" if isinstance(value, dict | BaseModel) else "(text)"
 
 
 class TinyModel(Model):
@@ -43,15 +53,15 @@ class TinyModel(Model):
 
     make: Literal["qwen2"]
     """The architecture, as `transformers` names it."""
-    vocabulary: int = Field(1024, ge=300, le=65536)
+    vocabulary: int = Field(default=1024, ge=300, le=65536)
     """Tokens in the vocabulary, trained as byte-level BPE on the prompts and answers of the run's own rows."""
-    hidden_size: int = Field(128, ge=64)
+    hidden_size: int = Field(default=128, ge=64)
     """Width of the residual stream."""
-    layers: int = Field(2, ge=1)
+    layers: int = Field(default=2, ge=1)
     """Transformer blocks."""
-    heads: int = Field(4, ge=1)
+    heads: int = Field(default=4, ge=1)
     """Attention heads; hidden_size / heads must be a head size that vLLM knows on a CPU (32, 64, 80, 96, 128 …)."""
-    max_tokens: int = Field(2048, ge=128)
+    max_tokens: int = Field(default=2048, ge=128)
     """Longest sequence: prompt and response together."""
 
     @model_validator(mode="after")
@@ -70,9 +80,9 @@ class Hardware(Model):
 
     platform: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes cuda where an NVIDIA GPU is seen and cpu elsewhere."""
-    nodes: int = Field(1, ge=1)
+    nodes: int = Field(default=1, ge=1)
     """Machines."""
-    gpus_per_node: int = Field(1, ge=1)
+    gpus_per_node: int = Field(default=1, ge=1)
     """GPUs on each machine; on cpu, data-parallel worker processes."""
 
 
@@ -92,7 +102,7 @@ class Source(Model):
     """The converter's name (`pipeline data converters` lists them)."""
     source: Location
     """A file, a folder of files, or a hub name."""
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     """Take this many rows from the source's beginning."""
     options: dict[str, Any] = {}
     """Options of the converter."""
@@ -105,23 +115,41 @@ class Split(Model):
     """Share of the problems."""
 
 
+def _source_shape(value: Any) -> str:
+    return "(list)" if isinstance(value, list) else "(source)"
+
+
+def _validation_shape(value: Any) -> str:
+    if isinstance(value, Split) or (isinstance(value, dict) and not value.keys() & {"converter", "source"}):
+        return "(share)"
+    return _source_shape(value)
+
+
+_SourceList = Annotated[list[Source], Field(min_length=1)]
+Sources = Annotated[Annotated[Source, Tag("(source)")] | Annotated[_SourceList, Tag("(list)")], Discriminator(_source_shape)]
+Validation = Annotated[
+    Annotated[Split, Tag("(share)")] | Annotated[Source, Tag("(source)")] | Annotated[_SourceList, Tag("(list)")],
+    Discriminator(_validation_shape),
+]
+
+
 class Data(Model):
     """The rows of a stage."""
 
-    train: Source | Annotated[list[Source], Field(min_length=1)]
+    train: Sources
     """Training rows: one source, or several that are mixed."""
-    validation: Split | Source | Annotated[list[Source], Field(min_length=1)]
+    validation: Validation
     """Validation rows: a share of the training problems, or sources of their own."""
-    max_rejects: float = Field(0.01, ge=0, le=1)
-    """Share of rows that may fail to convert before the step fails. Rejected rows are kept in rejects.jsonl with reasons."""
+    max_rejects: float = Field(default=0.01, ge=0, le=1)
+    """Share of rows that may fail to convert before the step fails. They are kept in rejects.jsonl with reasons."""
 
 
 class Lora(Model):
     """Low-rank adapters instead of full fine-tuning; merged into the model before it is handed on."""
 
-    rank: int = Field(8, ge=1)
+    rank: int = Field(default=8, ge=1)
     """Rank of the adapters."""
-    alpha: int = Field(16, ge=1)
+    alpha: int = Field(default=16, ge=1)
     """Scale of the adapters: their product is multiplied by alpha / rank."""
     target: str = "all"
     """Modules that get an adapter, comma-separated; `all` is every linear layer."""
@@ -130,9 +158,9 @@ class Lora(Model):
 class SftBatch(Model):
     """How many rows make one optimizer step of supervised fine-tuning: per_device x accumulate x devices."""
 
-    per_device: int = Field(1, ge=1)
+    per_device: int = Field(default=1, ge=1)
     """Rows in one forward pass on one device."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: int = Field(default=1, ge=1)
     """Forward passes per optimizer step."""
 
 
@@ -143,35 +171,35 @@ class RlBatch(Model):
     """Prompts per step; each is answered `rollout.samples` times."""
     mini: int = Field(ge=1)
     """Prompts per optimizer update."""
-    micro_per_gpu: int = Field(1, ge=1)
+    micro_per_gpu: int = Field(default=1, ge=1)
     """Responses in one forward pass on one device."""
 
 
 class Rollout(Model):
     """How responses are generated."""
 
-    samples: int = Field(1, ge=1)
+    samples: int = Field(default=1, ge=1)
     """Responses per prompt (verl's rollout.n); GRPO compares them with each other, so it needs two or more."""
     max_prompt_tokens: int = Field(ge=1)
     """Longest prompt."""
     max_response_tokens: int = Field(ge=1)
     """Longest response."""
-    temperature: float = Field(1.0, ge=0)
+    temperature: float = Field(default=1.0, ge=0)
     """Sampling temperature in training."""
-    top_p: float = Field(1.0, gt=0, le=1)
+    top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling in training."""
-    tensor_parallel: int = Field(1, ge=1)
+    tensor_parallel: int = Field(default=1, ge=1)
     """GPUs that share one copy of the model while generating."""
-    gpu_memory: float = Field(0.5, gt=0, le=1)
+    gpu_memory: float = Field(default=0.5, gt=0, le=1)
     """Share of a GPU's memory that vLLM may take."""
 
 
 class Critic(Model):
     """The value model that PPO trains beside the policy; it starts from the stage's own first model."""
 
-    learning_rate: float = Field(1.0e-5, gt=0)
+    learning_rate: float = Field(default=1.0e-5, gt=0)
     """Peak learning rate of the critic."""
-    warmup_steps: int = Field(0, ge=0)
+    warmup_steps: int = Field(default=0, ge=0)
     """Steps in which only the critic is trained."""
 
 
@@ -180,7 +208,7 @@ class Kl(Model):
 
     place: Literal["loss", "reward"] = "loss"
     """Whether the penalty is a term of the loss (GRPO) or taken off the reward (PPO)."""
-    coefficient: float = Field(0.001, gt=0)
+    coefficient: float = Field(default=0.001, gt=0)
     """Weight of the penalty."""
     estimator: Literal["kl", "abs", "mse", "low_var_kl"] = "low_var_kl"
     """How the divergence is estimated from samples; low_var_kl is Schulman's k3."""
@@ -200,21 +228,21 @@ class _Stage(Model):
 
     name: Name
     """The stage's name: its folder in the run directory, and what `init_from` and `--from` call it."""
-    init_from: Location | None = None
-    """A stage's name, a model folder or a hub name; the stage before this one if not said, the recipe's model for the first."""
+    init_from: Annotated[str, Field(min_length=1), PathRule(hub=True, stage=True)] | None = None
+    """A stage's name, a model folder or a hub name; if not said the stage before, for the first the recipe's model."""
     data: Data
     """Training and validation rows."""
-    epochs: float | None = Field(None, gt=0)
+    epochs: float | None = Field(default=None, gt=0)
     """Passes over the training rows; say this or `steps`."""
-    steps: int | None = Field(None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
     """Optimizer steps (sft) or rollout steps (rl); say this or `epochs`."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate."""
-    save_every: int | None = Field(None, ge=1)
+    save_every: int | None = Field(default=None, ge=1)
     """Steps between checkpoints, from which a killed run resumes; the last step is always saved."""
-    validate_every: int | None = Field(None, ge=1)
+    validate_every: int | None = Field(default=None, ge=1)
     """Steps between validations; none if not said."""
-    keep_checkpoints: int | None = Field(2, ge=1)
+    keep_checkpoints: int | None = Field(default=2, ge=1)
     """Newest checkpoints kept; `null` keeps all."""
 
     @model_validator(mode="after")
@@ -231,12 +259,12 @@ class SftStage(_Stage):
     trainer: Literal["llamafactory"] = "llamafactory"
     """Who trains."""
     template: str = "qwen"
-    """LLaMA-Factory's chat template. `qwen` keeps the tokenizer's own; `chatml`, `default`, `alpaca` and others replace it."""
+    """LLaMA-Factory's chat template. `qwen` keeps the tokenizer's own; `chatml`, `alpaca` and others replace it."""
     lora: Lora | None = None
     """Train adapters only; the whole model if not said."""
     batch: SftBatch = SftBatch()
     """Rows per optimizer step."""
-    max_tokens: int = Field(2048, ge=16)
+    max_tokens: int = Field(default=2048, ge=16)
     """Longest conversation; longer ones are cut (LLaMA-Factory's cutoff_len)."""
     llamafactory: UpstreamKeys = {}
     """Any key of LLaMA-Factory's training configuration."""
@@ -248,7 +276,7 @@ class RlStage(_Stage):
     kind: Literal["rl"]
     algorithm: Literal["grpo", "ppo"]
     """How advantages are estimated and the policy updated."""
-    reward: str | Reward
+    reward: Annotated[Annotated[str, Tag("(text)")] | Annotated[Reward, Tag("(mapping)")], Discriminator(_shape)]
     """What a response is worth: a reward's name, or its name and options."""
     batch: RlBatch
     """Prompts per step."""
@@ -264,7 +292,9 @@ class RlStage(_Stage):
     @model_validator(mode="after")
     def _algorithm_fits(self) -> RlStage:
         if self.algorithm == "grpo" and self.rollout.samples < 2:
-            raise ValueError(f"grpo compares the samples of one prompt: rollout.samples is {self.rollout.samples}, at least 2 needed")
+            raise ValueError(
+                f"grpo compares the samples of one prompt: rollout.samples is {self.rollout.samples}, at least 2 needed"
+            )
         if self.critic is not None and self.algorithm != "ppo":
             raise ValueError(f"{self.algorithm} has no critic; `critic` is for ppo")
         if self.batch.prompts % self.batch.mini:
@@ -280,9 +310,9 @@ class Recipe(Model):
 
     name: Name
     """The run's name: its folder under `runs/`."""
-    model: Location | TinyModel
+    model: Annotated[Annotated[Location, Tag("(text)")] | Annotated[TinyModel, Tag("(mapping)")], Discriminator(_shape)]
     """The model that the first stage starts from: a folder, a hub name, or a tiny model made on the spot."""
-    seed: int = Field(17, ge=0)
+    seed: int = Field(default=17, ge=0)
     """Seed of data order, splits, sampling and made models."""
     hardware: Hardware = Hardware()
     """What the run is trained on."""

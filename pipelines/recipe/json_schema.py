@@ -1,0 +1,172 @@
+"""The JSON Schema that editors use while a recipe is written.
+
+Draft 7, which yaml-language-server knows best. It is what people write: `extends`, `${env:NAME}` in place of numbers,
+upstream keys nested or dotted; with `extends` nothing is required, since the extended recipe may say it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipelines.recipe import upstream
+from pipelines.recipe.owned import OWNED
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
+
+Schema = dict[str, Any]
+
+_LINE = 160
+
+_VARIABLE = {"$ref": "#/$defs/Variable"}
+_KINDS = {"sft": SftStage.__name__, "rl": RlStage.__name__}
+
+
+def text() -> str:
+    """The schema as JSON, short values on one line: what recipes/recipe.schema.json holds."""
+    return _dump(render(), 0) + "\n"
+
+
+def render() -> Schema:
+    """The schema, ready for `json.dumps`."""
+    whole = Recipe.model_json_schema(ref_template="#/$defs/{model}")
+    full: Schema = whole.pop("$defs")
+    full["Recipe"] = whole
+    definitions: Schema = {}
+    for prefix, required in (("", True), ("Partial", False)):
+        for name, definition in full.items():
+            definitions[f"{prefix}{name}"] = _convert(definition, prefix, required)
+        definitions[f"{prefix}Recipe"]["properties"]["stages"]["items"] = _stage(prefix, required)
+        for stage in _KINDS.values():
+            properties = definitions[f"{prefix}{stage}"]["properties"]
+            for section in upstream.KEYS.keys() & properties.keys():
+                properties[section] |= {"$ref": f"#/$defs/{section}"}
+    definitions["PartialRecipe"]["properties"]["extends"] = _EXTENDS
+    definitions["Recipe"]["properties"]["extends"] = _EXTENDS
+    definitions["Variable"] = {
+        "type": "string",
+        "pattern": r"^\$\{env:",
+        "description": "${env:NAME} or ${env:NAME:default}: the value of an environment variable.",
+    }
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Recipe",
+        "description": " ".join((Recipe.__doc__ or "").split()),
+        "type": "object",
+        "if": {"required": ["extends"]},
+        "then": {"$ref": "#/$defs/PartialRecipe"},
+        "else": {"$ref": "#/$defs/Recipe"},
+        "$defs": definitions | {section: _section(section) for section in upstream.KEYS},
+    }
+
+
+_EXTENDS: Schema = {
+    "description": "A recipe file, or several, that this one is laid over; relative to this file.",
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+}
+
+
+def _stage(prefix: str, required: bool) -> Schema:
+    by_kind = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"$ref": f"#/$defs/{prefix}{name}"},
+        }
+        for kind, name in _KINDS.items()
+    ]
+    stage: Schema = {
+        "type": "object",
+        "properties": {"kind": {"enum": list(_KINDS), "description": "What the stage does."}},
+        "required": ["name", "kind"] if required else ["name"],
+        "allOf": by_kind,
+    }
+    if not required:
+        # Without a kind, the stage of the extended recipe says which of the two it is.
+        either = [{"$ref": f"#/$defs/{prefix}{name}"} for name in _KINDS.values()]
+        stage["allOf"] = [*by_kind, {"if": {"not": {"required": ["kind"]}}, "then": {"anyOf": either}}]
+    return stage
+
+
+def _convert(schema: Any, prefix: str, required: bool) -> Any:
+    """pydantic's schema as people write: variables in place of values, references with the prefix."""
+    if isinstance(schema, list):
+        return [_convert(item, prefix, required) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result: Schema = {}
+    for key, value in schema.items():
+        if key == "$ref":
+            result[key] = value.replace("#/$defs/", f"#/$defs/{prefix}")
+        elif key == "properties":
+            result[key] = {name: _convert(inner, prefix, required) for name, inner in value.items()}
+        elif key in ("default", "enum", "const", "description"):
+            result[key] = " ".join(value.split()) if key == "description" else value
+        elif key not in ("title", "discriminator") and (required or key != "required"):
+            # A partial mapping may fit two members of a union.
+            result["anyOf" if key == "oneOf" else key] = _convert(value, prefix, required)
+    return _or_variable(result)
+
+
+def _or_variable(schema: Schema) -> Schema:
+    takes = schema.get("type") in ("integer", "number", "boolean") or "enum" in schema or "pattern" in schema
+    if not takes:
+        return schema
+    about = {key: schema.pop(key) for key in ("description", "default") if key in schema}
+    return about | {"anyOf": [schema, _VARIABLE]}
+
+
+def _section(section: str) -> Schema:
+    """The keys of an upstream: nested, and dotted for those that its own configuration lists."""
+    tree: Schema = {"type": "object", "properties": {}}
+    dotted: Schema = {}
+    for key, entry in upstream.keys(section).items():
+        if key in OWNED[section]:
+            continue
+        *groups, last = key.split(".")
+        place = tree
+        for group in groups:
+            place = place["properties"].setdefault(group, _group())
+        place["properties"][last] = _leaf(entry)
+        if groups and "added" not in entry and "dp" in entry.get("engines", ["dp"]):
+            dotted[key] = _leaf(entry)
+    model = SftStage if section in SftStage.model_fields else RlStage
+    tree["description"] = model.model_fields[section].description
+    tree["properties"] |= dotted
+    tree["additionalProperties"] = False
+    tree["patternProperties"] = {r"\.": {}}
+    return tree
+
+
+def _group() -> Schema:
+    # Dotted keys are checked when the recipe is loaded; an editor need not know them all.
+    return {"type": "object", "properties": {}, "additionalProperties": False, "patternProperties": {r"\.": {}}}
+
+
+def _leaf(entry: Any) -> Schema:
+    leaf: Schema = {}
+    if "help" in entry:
+        leaf["description"] = entry["help"]
+    default = entry.get("default")
+    if default is not None and not str(default).startswith("${"):
+        leaf["default"] = default
+    names = entry.get("type")
+    if names is None:
+        return leaf
+    names = [names] if isinstance(names, str) else names
+    if "enum" in entry:
+        return leaf | {"anyOf": [{"enum": entry["enum"]}, {"type": "string", "pattern": r"\$\{"}]}
+    if "string" not in names:
+        # Besides our variables, the upstream's own references: ${actor_rollout_ref.model.path}.
+        names = [*names, "string"]
+        return leaf | {"type": names, "pattern": r"\$\{"}
+    return leaf | {"type": names if len(names) > 1 else names[0]}
+
+
+def _dump(value: Any, depth: int) -> str:
+    line = json.dumps(value, ensure_ascii=False)
+    if len(line) <= _LINE or not value or not isinstance(value, dict | list):
+        return line
+    inner, outer = " " * (depth + 1), " " * depth
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(f"{inner}{_dump(item, depth + 1)}" for item in value) + f"\n{outer}]"
+    entries = (f"{inner}{json.dumps(key)}: {_dump(item, depth + 1)}" for key, item in value.items())
+    return "{\n" + ",\n".join(entries) + f"\n{outer}}}"

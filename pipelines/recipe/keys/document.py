@@ -1,0 +1,50 @@
+"""keys.json: one line per key, with the versions and the digest of the sources it was read from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pipelines.recipe.keys import llamafactory, verl
+
+
+def render_verl(source: Path) -> str:
+    """The text of third_party/verl/keys.json."""
+    version = (source / "verl/version/version").read_text(encoding="utf-8").strip()
+    return _render({"verl": version}, _digest([source], verl.files(source)), verl.keys(source))
+
+
+def render_llamafactory(source: Path, transformers: Path) -> str:
+    """The text of third_party/llamafactory/keys.json."""
+    versions = {
+        "llamafactory": _assigned("VERSION", source / "src/llamafactory/extras/env.py"),
+        "transformers": _assigned("__version__", transformers / "__init__.py"),
+    }
+    digest = _digest([source, transformers.parent], llamafactory.files(source, transformers))
+    return _render(versions, digest, llamafactory.keys(source, transformers))
+
+
+def _assigned(name: str, file: Path) -> str:
+    match = re.search(rf'^{name} = "([^"]+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
+    if match is None:
+        raise ValueError(f"{file} assigns no {name}")
+    return match[1]
+
+
+def _digest(roots: list[Path], files: Iterable[Path]) -> str:
+    """sha256 over the files' names (within their roots) and contents."""
+    digest = hashlib.sha256()
+    for file in files:
+        root = next(root for root in roots if file.is_relative_to(root))
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _render(versions: Mapping[str, str], digest: str, keys: Mapping[str, object]) -> str:
+    lines = [f"    {json.dumps(key)}: {json.dumps(entry, ensure_ascii=False)}" for key, entry in keys.items()]
+    head = f'{{\n  "versions": {json.dumps(versions)},\n  "sha256": "{digest}",\n  "keys": {{\n'
+    return head + ",\n".join(lines) + "\n  }\n}\n"

@@ -1,0 +1,56 @@
+"""The keys of LLaMA-Factory's training configuration: its dataclasses and transformers' that it inherits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.keys.dataclasses import ABSENT, Classes
+from pipelines.recipe.keys.verl import Entry
+
+# hparams/parser.py `_TRAIN_ARGS`, v0.9.5.
+_PARSED = ("ModelArguments", "DataArguments", "TrainingArguments", "FinetuningArguments", "GeneratingArguments")
+
+
+def keys(source: Path, transformers: Path) -> dict[str, Entry]:
+    """Every key below `llamafactory:` with its type, default and help.
+
+    Args:
+        source: LLaMA-Factory's checkout.
+        transformers: the `transformers` package of its environment.
+    """
+    own = Classes(_own(source))
+    inherited = Classes(_inherited(transformers))
+    result: dict[str, Entry] = {}
+    for name in _PARSED:
+        fields = own.fields(name)
+        if name == "TrainingArguments":
+            fields = inherited.fields("Seq2SeqTrainingArguments") | fields
+        for key, field in fields.items():
+            entry: dict[str, Any] = {}
+            names = list(field.type.names)
+            if names:
+                entry["type"] = names[0] if len(names) == 1 else names
+            if field.type.enum:
+                entry["enum"] = [*field.type.enum, *([None] if "null" in names else [])]
+            if field.default is not ABSENT:
+                entry["default"] = field.default
+            if field.help:
+                entry["help"] = field.help
+            result[key] = entry
+    return dict(sorted(result.items()))
+
+
+def files(source: Path, transformers: Path) -> list[Path]:
+    """The files that `keys` reads."""
+    return _own(source) + _inherited(transformers)
+
+
+def _own(source: Path) -> list[Path]:
+    package = source / "src/llamafactory"
+    return [*sorted((package / "hparams").glob("*.py")), package / "extras/constants.py"]
+
+
+def _inherited(transformers: Path) -> list[Path]:
+    names = ("training_args.py", "training_args_seq2seq.py", "trainer_utils.py", "debug_utils.py")
+    return [transformers / name for name in names]

@@ -1,0 +1,192 @@
+"""The keys of verl's PPO trainer: its flattened YAML, and what its dataclasses and code take beyond that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.keys.dataclasses import ABSENT, Classes, Field, Type
+from pipelines.recipe.nodes import Origin
+from pipelines.recipe.reading import read
+
+Entry = dict[str, Any]
+"""`type`, `enum`, `default`, `help`, `engines` (only with these), `added` (not in the YAML: Hydra wants a `+`)."""
+
+_CONFIG = "trainer/config"
+_ENGINES = {
+    "dp": "_generated_ppo_trainer.yaml",
+    "megatron": "_generated_ppo_megatron_trainer.yaml",
+    "torchtitan": "_generated_ppo_torchtitan_trainer.yaml",
+    "veomni": "_generated_ppo_veomni_trainer.yaml",
+}
+_REFERENCE = re.compile(r"\$\{(?:oc\.select:)?\s*([\w.]+)")
+
+# Mappings whose keys are not verl's own: they are handed to something else as they are.
+_FREE = {
+    "ray_kwargs.ray_init": "ray.init's arguments",
+    "ray_kwargs.ray_init.runtime_env": "ray.init's arguments",
+    "actor_rollout_ref.rollout.engine_kwargs": "each inference engine's arguments",
+    "distillation.teacher_models": "one entry per teacher, named by the user",
+    "actor_rollout_ref.model.lora": "Megatron's adapters",
+    "critic.model.lora": "Megatron's adapters",
+    "global_profiler.global_tool_config.nsys.controller_nsight_options": "nsys's flags",
+    "global_profiler.global_tool_config.nsys.worker_nsight_options": "nsys's flags",
+}
+
+# utils/tracking.py takes one logger's name as well as a list.
+_ALSO_TEXT = ("trainer.logger",)
+
+# Groups that verl reads no more, or fills in itself.
+_DEAD = ("custom_reward_function.", "reward_model.", "sandbox_fusion.")
+_FILLED = {
+    "architectures",
+    "engine",
+    "generation_config",
+    "hf_config",
+    "local_hf_config_path",
+    "local_path",
+    "local_tokenizer_path",
+    "model_config",
+    "processor",
+    "tokenizer",
+}
+
+# Keys that code asks a mapping for although no YAML file and no dataclass has them.
+_ASKED = [
+    (re.compile(r"config\.data\.get\(\s*\"(\w+)\""), "data", "**/*.py"),
+    (re.compile(r"self\.config\.get\(\s*\"(\w+)\""), "data", "utils/dataset/rl_dataset.py"),
+    (re.compile(r"\bconfig\.get\(\s*\"(\w+)\""), "data", "utils/dataset/rl_dataset.py"),
+    (re.compile(r"config\.trainer\.get\(\s*\"(\w+)\""), "trainer", "**/*.py"),
+    (re.compile(r"config\.algorithm\.get\(\s*\"(\w+)\""), "algorithm", "**/*.py"),
+    (re.compile(r"config\.reward\.get\(\s*\"(\w+)\""), "reward", "**/*.py"),
+    (re.compile(r"reward_fn_config\.get\(\s*\"(\w+)\""), "reward.custom_reward_function", "trainer/ppo/reward.py"),
+]
+
+
+def keys(source: Path) -> dict[str, Entry]:
+    """Every key below `verl:` with its type and default, from verl's checkout (the folder that holds `verl/`)."""
+    package = source / "verl"
+    classes = Classes(
+        file for folder in ("workers/config", "trainer/config", "utils") for file in (package / folder).rglob("*.py")
+    )
+    per_engine = {engine: _engine_keys(package / _CONFIG / file, classes) for engine, file in _ENGINES.items()}
+    result: dict[str, Entry] = {"model_engine": {"type": "string", "enum": list(_ENGINES), "default": "dp"}}
+    for found in per_engine.values():
+        for key, entry in found.items():
+            if not key.startswith(_DEAD):
+                result.setdefault(key, entry)
+    for key, entry in result.items():
+        having = [engine for engine, found in per_engine.items() if key in found]
+        if having and len(having) < len(_ENGINES):
+            entry["engines"] = having
+    for pattern, prefix, files in _ASKED:
+        for file in sorted(package.glob(files)):
+            for name in pattern.findall(file.read_text(encoding="utf-8")):
+                key = f"{prefix}.{name}"
+                if key not in result and not any(other.startswith(f"{key}.") for other in result):
+                    result[key] = {"type": "object"} if name.endswith("kwargs") else {}
+                    result[key]["added"] = True
+    for key in _ALSO_TEXT:
+        result[key]["type"] = [result[key]["type"], "string"]
+    return dict(sorted(result.items()))
+
+
+def files(source: Path) -> list[Path]:
+    """The files that `keys` reads."""
+    return sorted((source / "verl").rglob("*.py")) + [source / "verl" / _CONFIG / file for file in _ENGINES.values()]
+
+
+def _engine_keys(file: Path, classes: Classes) -> dict[str, Entry]:
+    tree = read(file.read_text(encoding="utf-8"), lambda line: Origin(file.parent, f"{file.name}:{line}", (0, line)))
+    result = dict(_walk(tree.plain(), "", None, classes))
+    for key, entry in result.items():
+        entry.update(_resolved(entry, key, result))
+    return result
+
+
+def _walk(values: dict[str, Any], prefix: str, cls: str | None, classes: Classes) -> Iterator[tuple[str, Entry]]:
+    target = values.get("_target_")
+    cls = str(target).rpartition(".")[2] if target else cls
+    fields = classes.fields(cls) if cls else {}
+    for name, value in values.items():
+        if name != "_target_":
+            yield from _key(f"{prefix}{name}", value, fields.get(name), classes)
+    for name, field in fields.items():
+        if name not in values and name not in _FILLED:
+            for key, entry in _from_field(f"{prefix}{name}", field, classes):
+                yield key, {**entry, "added": True}
+
+
+def _key(key: str, value: Any, field: Field | None, classes: Classes) -> Iterator[tuple[str, Entry]]:
+    if key in _FREE or value == {}:
+        yield key, {"type": "object", **({"help": _FREE[key]} if key in _FREE else {})}
+    elif isinstance(value, dict):
+        yield from _walk(value, f"{key}.", field.type.cls if field else None, classes)
+    else:
+        yield (
+            key,
+            {**_typed(field.type if field else _guess(value), value), **_default(ABSENT if value == "???" else value)},
+        )
+
+
+def _from_field(key: str, field: Field, classes: Classes) -> Iterator[tuple[str, Entry]]:
+    if field.type.cls and (inner := classes.fields(field.type.cls)):
+        for name, nested in inner.items():
+            yield from _from_field(f"{key}.{name}", nested, classes)
+    else:
+        yield key, {**_typed(field.type, field.default), **_default(field.default)}
+
+
+def _default(value: Any) -> Entry:
+    return {} if value is ABSENT else {"default": value}
+
+
+def _typed(kind: Type, value: Any) -> Entry:
+    names = set(kind.names)
+    # The YAML's own default is right, whatever the annotation says: null, or a list where text is annotated.
+    if names and not _is_reference(value) and value not in ("???", ABSENT):
+        names |= set(_kind(value)) - ({"integer"} if "number" in names else set())
+    listed = sorted(names)
+    entry: Entry = {"type": listed[0] if len(listed) == 1 else listed} if listed else {}
+    return {**entry, **({"enum": list(kind.enum)} if kind.enum else {})}
+
+
+_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", type(None): "null"}
+
+
+def _kind(value: Any) -> tuple[str, ...]:
+    return (_KINDS[type(value)],) if type(value) in _KINDS else ()
+
+
+def _guess(value: Any) -> Type:
+    """The type that a default without an annotation suggests; nothing where it is null or says nothing."""
+    if value is None or value == "???" or _is_reference(value):
+        return Type()
+    if isinstance(value, str):
+        return Type(("null", "string"))
+    # 0 and 1 are often shares and weights, other whole numbers are counts.
+    return Type(("number",)) if type(value) is int and value in (0, 1) else Type(_kind(value))
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("${")
+
+
+def _resolved(entry: Entry, key: str, result: dict[str, Entry]) -> Entry:
+    """The type of a key whose default refers to another key: the other key's."""
+    default, seen = entry.get("default"), {key}
+    while "type" not in entry and _is_reference(default):
+        match = _REFERENCE.match(str(default))
+        other = match[1] if match else ""
+        if other.startswith("."):
+            other = f"{key.rpartition('.')[0]}{other}"
+        if other not in result or other in seen:
+            return {}
+        seen.add(other)
+        found = result[other]
+        default = found.get("default")
+        if "type" in found:
+            return {name: found[name] for name in ("type", "enum") if name in found}
+    return {}

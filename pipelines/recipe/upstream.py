@@ -1,0 +1,197 @@
+"""Keys under `verl:` and `llamafactory:`, checked against the pinned upstream's own.
+
+third_party/*/keys.json holds them (`pipelines.recipe.keys` writes it from the pinned sources), so that checking
+imports no upstream.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipelines.recipe.explaining import found
+from pipelines.recipe.nearest import any_of, nearest, suggestion
+from pipelines.recipe.nodes import Loc, Node
+from pipelines.recipe.owned import DEAD, OWNED
+from pipelines.recipe.problems import Problem, RecipeError
+
+KEYS = {name: Path(__file__).resolve().parents[2] / "third_party" / name / "keys.json" for name in ("verl", "llamafactory")}
+"""The generated key lists."""
+
+_SECTION = {"sft": "llamafactory", "rl": "verl"}
+_NAMES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+
+
+@cache
+def keys(upstream: str) -> Mapping[str, Mapping[str, Any]]:
+    """Every key of an upstream, dotted: its `type` (JSON Schema's words), `enum`, `default`, `help`, `engines`."""
+    document = json.loads(KEYS[upstream].read_text(encoding="utf-8"))
+    return document["keys"]  # type: ignore[no-any-return]
+
+
+@cache
+def groups(upstream: str) -> frozenset[str]:
+    """Every mapping that holds keys: `actor_rollout_ref`, `actor_rollout_ref.actor` …"""
+    parts = (key.split(".") for key in keys(upstream))
+    return frozenset(".".join(part[:end]) for part in parts for end in range(1, len(part)))
+
+
+def expand(root: Node) -> Node:
+    """Turns dotted upstream keys into nested ones, so that they merge and are found however they were written.
+
+    Raises:
+        RecipeError: a key is said twice, once dotted and once nested.
+    """
+    stages = root.child("stages")
+    if stages is None or not isinstance(stages.value, list):
+        return root
+    items = [_expanded_stage(stage) for stage in stages.items]
+    return root.with_value({**root.children, "stages": stages.with_value(items)})
+
+
+def _expanded_stage(stage: Node) -> Node:
+    if not isinstance(stage.value, dict):
+        return stage
+    changed = {
+        section: _nested(node, section, "")
+        for section in KEYS
+        if (node := stage.value.get(section)) is not None and isinstance(node.value, dict)
+    }
+    return stage.with_value({**stage.value, **changed}) if changed else stage
+
+
+def _nested(node: Node, upstream: str, prefix: str) -> Node:
+    if prefix and prefix not in groups(upstream):
+        return node  # a free mapping: its keys are nobody's business
+    result: dict[str, Node] = {}
+    for key, child in node.children.items():
+        first, _, rest = key.partition(".")
+        path = f"{prefix}.{first}" if prefix else first
+        value = Node({rest: child}, child.origin) if rest else child
+        if isinstance(value.value, dict):
+            value = _nested(value, upstream, path) if not rest else _dotted(value, upstream, path)
+        result[first] = _joined(result[first], value, path) if first in result else value
+    return node.with_value(result)
+
+
+def _dotted(node: Node, upstream: str, prefix: str) -> Node:
+    """The rest of a dotted key, to its end, also inside free mappings."""
+    [(key, child)] = node.children.items()
+    first, _, rest = key.partition(".")
+    path = f"{prefix}.{first}"
+    if rest:
+        child = _dotted(Node({rest: child}, child.origin), upstream, path)
+    elif isinstance(child.value, dict):
+        child = _nested(child, upstream, path)
+    return node.with_value({first: child})
+
+
+def _joined(one: Node, other: Node, path: str) -> Node:
+    if not isinstance(one.value, dict) or not isinstance(other.value, dict):
+        raise RecipeError([Problem(other.origin.text, path, f"said twice; first at {one.origin.text}")])
+    both = dict(one.value)
+    for key, child in other.value.items():
+        both[key] = _joined(both[key], child, f"{path}.{key}") if key in both else child
+    return one.with_value(both)
+
+
+def check(root: Node) -> Iterator[tuple[Loc, str]]:
+    """What is wrong with the upstream keys of a recipe: the place and the message."""
+    stages = root.child("stages")
+    for index, stage in enumerate(stages.items if stages is not None else []):
+        kind = stage.children.get("kind")
+        section = _SECTION.get(str(kind.value)) if kind is not None else None
+        node = stage.children.get(section) if section else None
+        if section and node is not None and isinstance(node.value, dict):
+            for keys_path, message in check_keys(section, node.plain()):
+                yield ("stages", index, section, *keys_path), message
+
+
+def check_keys(upstream: str, values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Checks nested keys of one upstream: unknown ones, wrong types, and those that a typed field owns."""
+    engine = str(values.get("model_engine", "dp"))
+    yield from _check_group(upstream, values, (), engine)
+
+
+def _check_group(
+    upstream: str, values: Mapping[str, Any], path: tuple[str, ...], engine: str
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, value in values.items():
+        here = (*path, name)
+        key = ".".join(here)
+        entry = keys(upstream).get(key)
+        if key in OWNED[upstream]:
+            yield here, f"{OWNED[upstream][key]}"
+        elif entry is not None:
+            message = _check_value(entry, value, engine)
+            if message:
+                yield here, message
+        elif key in groups(upstream):
+            if isinstance(value, Mapping):
+                yield from _check_group(upstream, value, here, engine)
+            else:
+                yield here, f"found {found(value)}, expected a mapping of keys"
+        else:
+            yield here, _unknown(upstream, here, value)
+
+
+def _check_value(entry: Mapping[str, Any], value: Any, engine: str) -> str | None:
+    engines = entry.get("engines")
+    if engines and engine not in engines:
+        return f"a key of model_engine {any_of(engines)}; this stage uses {engine}"
+    if isinstance(value, str) and "${" in value:
+        return None  # the upstream's own reference to another of its keys
+    allowed = entry.get("type", [])
+    names = [allowed] if isinstance(allowed, str) else allowed
+    if names and not any(_is(name, value) for name in names):
+        default = f" (the default is {json.dumps(entry['default'])})" if entry.get("default") is not None else ""
+        return f"found {found(value)}, expected {any_of(_NAMES[name] for name in names if name != 'null')}{default}"
+    enum = [option for option in entry.get("enum", []) if option is not None]
+    if enum and isinstance(value, str) and value not in enum:
+        guess = nearest(value, enum)
+        return f"found {value!r}, expected {any_of(enum)}" + (f"; did you mean {guess}?" if guess else "")
+    return None
+
+
+def _is(name: str, value: Any) -> bool:
+    if name == "null":
+        return value is None
+    if name in ("integer", "number"):
+        return not isinstance(value, bool) and isinstance(value, int if name == "integer" else int | float)
+    return isinstance(value, {"boolean": bool, "string": str, "array": list, "object": dict}[name])
+
+
+def _unknown(upstream: str, path: tuple[str, ...], value: Any) -> str:
+    key = ".".join(path)
+    if path[0] in DEAD.get(upstream, {}):
+        return DEAD[upstream][path[0]]
+    # A group's own keys tell where it belongs: `rollout: {n: 4}`.
+    below = f".{next(iter(value))}" if isinstance(value, dict) and value else ""
+    tails = [other for other in keys(upstream) if other.endswith(f".{key}{below}")]
+    if tails:
+        whole = min(tails, key=len)
+        return f"unknown key; did you mean {whole.removesuffix(below)}?"
+    parent = ".".join(path[:-1])
+    start = f"{parent}." if parent else ""
+    siblings = {other.removeprefix(start).split(".")[0] for other in keys(upstream) if other.startswith(start)}
+    near = nearest(path[-1], sorted(siblings))
+    if near:
+        return f"unknown key; did you mean {near}?"
+    by_name: dict[str, str] = {}
+    for other in sorted(keys(upstream), key=len):
+        by_name.setdefault(other.rpartition(".")[2], other)
+    elsewhere = nearest(path[-1], by_name)
+    if elsewhere:
+        return f"unknown key; did you mean {by_name[elsewhere]}?"
+    return " ".join(f"unknown key; {suggestion(path[-1], sorted(siblings))}".split()).rstrip(";")

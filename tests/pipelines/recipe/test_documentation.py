@@ -1,0 +1,72 @@
+"""The examples of docs/recipe.md do what the page says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipelines.recipe.loading import load
+from pipelines.recipe.problems import RecipeError
+
+PAGE = Path(__file__).resolve().parents[3] / "docs/recipe.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+FILES = {match[1]: text for kind, text in BLOCKS if kind == "yaml" and (match := re.match(r"# (\w+\.yaml)\n", text))}
+
+
+def commands() -> list[tuple[str, str]]:
+    """Each `$ pipeline plan …` with what is printed below it."""
+    text = "".join(text for kind, text in BLOCKS if kind == "console")
+    return [(command, output) for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("MODEL", "GPUS", "DATA"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def output(command: str) -> str:
+    program, verb, recipe, *rest = shlex.split(command)
+    assert (program, verb) == ("pipeline", "plan")
+    assert rest[::2] == ["--set"] * (len(rest) // 2)
+    try:
+        load(Path(recipe), rest[1::2])
+    except RecipeError as error:
+        return f"error: {error}\n"
+    return ""
+
+
+def test_there_are_examples() -> None:
+    assert len(FILES) == 5
+    assert len(commands()) == 5
+
+
+@pytest.mark.parametrize(("command", "expected"), commands(), ids=lambda text: str(text)[:60])
+def test_commands_print_what_the_page_shows(command: str, expected: str, folder: Path) -> None:
+    assert output(command) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "wrong.yaml"])
+def test_recipes_load(name: str, folder: Path) -> None:
+    load(folder / name)
+
+
+def test_what_the_page_says_about_the_recipes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = load(Path("longer.yaml")).recipe
+    assert [stage.name for stage in longer.stages] == ["sft", "questions", "tests"]
+    questions = longer.stages[1].model_dump()
+    assert (questions["epochs"], questions["steps"]) == (None, 2000)
+    assert (questions["rollout"]["samples"], questions["rollout"]["tensor_parallel"]) == (16, 4)
+
+    monkeypatch.setenv("GPUS", "2")
+    monkeypatch.setenv("DATA", "/data")
+    anywhere = load(Path("anywhere.yaml")).recipe
+    assert anywhere.hardware.gpus_per_node == 2
+    assert anywhere.stages[0].model_dump()["data"]["train"]["source"] == "/data/sft_dataset.json"

@@ -1,0 +1,237 @@
+"""Every kind of mistake is one line: file:line, the key, what was found, what was expected, the nearest valid thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import RECIPE, Write, problems
+
+# What is replaced in the small recipe, by what, and the line about it.
+CASES = {
+    "unknown key": (
+        "learning_rate: 1e-5",
+        "learning_rat: 1e-5",
+        "x.yaml:10: stages.sft.learning_rat: unknown key; did you mean learning_rate?",
+    ),
+    "unknown key at the top": ("name: small", "nam: small", "x.yaml:1: nam: unknown key; did you mean name?"),
+    "unknown key that lives one level down": (
+        "reward: white_box",
+        "reward: white_box\n    samples: 4",
+        "x.yaml:19: stages.rl.samples: unknown key here; did you mean rollout.samples?",
+    ),
+    "unknown key like none": (
+        "{fraction: 0.02}",
+        "{zzz: 1, fraction: 0.02}",
+        "x.yaml:8: stages.sft.data.validation.zzz: unknown key; expected fraction",
+    ),
+    "missing key": (
+        "    learning_rate: 1e-5\n",
+        "",
+        "x.yaml:4: stages.sft: missing key learning_rate (Peak learning rate)",
+    ),
+    "text for a number": (
+        "epochs: 2",
+        "epochs: '2'",
+        "x.yaml:9: stages.sft.epochs: found the text '2', expected a number",
+    ),
+    "truth value for a number": (
+        "steps: 4",
+        "steps: true",
+        "x.yaml:19: stages.rl.steps: found true, expected a whole number",
+    ),
+    "fraction for a whole number": (
+        "steps: 4",
+        "steps: 4.5",
+        "x.yaml:19: stages.rl.steps: found 4.5, expected a whole number",
+    ),
+    "number for text": ("name: small", "name: 7", "x.yaml:1: name: found 7, expected text; put it in quotes"),
+    "list for a mapping": (
+        "batch: {prompts: 8, mini: 4}",
+        "batch: [8, 4]",
+        "x.yaml:21: stages.rl.batch: found a list, expected a mapping",
+    ),
+    "too small": ("steps: 4", "steps: 0", "x.yaml:19: stages.rl.steps: found 0, expected at least 1"),
+    "not above": (
+        "learning_rate: 1e-5",
+        "learning_rate: 0",
+        "x.yaml:10: stages.sft.learning_rate: found 0, expected more than 0",
+    ),
+    "too large": (
+        "{fraction: 0.02}",
+        "{fraction: 1.5}",
+        "x.yaml:8: stages.sft.data.validation.fraction: found 1.5, expected less than 1",
+    ),
+    "choice": (
+        "algorithm: grpo",
+        "algorithm: grop",
+        "x.yaml:14: stages.rl.algorithm: found 'grop', expected grpo or ppo; did you mean grpo?",
+    ),
+    "kind": (
+        "kind: sft",
+        "kind: sfft",
+        "x.yaml:5: stages.sft.kind: found 'sfft', expected sft or rl; did you mean sft?",
+    ),
+    "no kind": ("    kind: sft\n", "", "x.yaml:4: stages.sft: missing key kind: sft or rl"),
+    "rule across keys": (
+        "epochs: 2",
+        "epochs: 2\n    steps: 3",
+        "x.yaml:4: stages.sft: say `epochs` or `steps`, one of the two",
+    ),
+    "rule across mappings": (
+        "mini: 4",
+        "mini: 3",
+        "x.yaml:12: stages.rl: batch.prompts 8 is not a multiple of batch.mini 3",
+    ),
+    "bad name": (
+        "name: small",
+        "name: a/b",
+        "x.yaml:1: name: found 'a/b', expected letters, digits, '.', '_' and '-', the first a letter or a digit",
+    ),
+    "two stages of one name": ("name: rl", "name: sft", "x.yaml:1: two stages are called 'sft'"),
+    "unknown stage to start from": (
+        "algorithm: grpo",
+        "algorithm: grpo\n    init_from: stf",
+        "x.yaml:15: stages.rl.init_from: there is no stage 'stf'; did you mean sft? "
+        "or a model folder (./model) or a hub name (owner/name)",
+    ),
+    "a later stage to start from": (
+        "epochs: 2",
+        "epochs: 2\n    init_from: rl",
+        "x.yaml:10: stages.sft.init_from: stage 'rl' comes later; expected a model folder (./model) or a hub name (owner/name)",
+    ),
+    "unset variable": (
+        "epochs: 2",
+        "epochs: ${env:SURELY_NOT_SET}",
+        "x.yaml:9: stages.sft.epochs: the environment variable SURELY_NOT_SET is not set; set it, or write "
+        "${env:SURELY_NOT_SET:default}",
+    ),
+    "misspelled variable": (
+        "source: data/sft.json",
+        "source: '${env:NO'",
+        "x.yaml:7: stages.sft.data.train.source: found '${env:NO'; a variable is written ${env:NAME} or ${env:NAME:default}",
+    ),
+    "said twice": (
+        "    epochs: 2\n",
+        "    epochs: 2\n    epochs: 3\n",
+        "x.yaml:10: stages.0.epochs: said twice; first in line 9",
+    ),
+    "said twice, dotted and nested": (
+        "{actor_rollout_ref.rollout.enforce_eager: true}",
+        "{trainer.val_only: true, trainer: {val_only: false}}",
+        "x.yaml:23: trainer.val_only: said twice; first at x.yaml:23",
+    ),
+    "not YAML": ("epochs: 2", "epochs: [2", "x.yaml:10: not valid YAML: "),
+    "a tag": ("epochs: 2", "epochs: !!python/name:os.system 2", "x.yaml:9: stages.0.epochs: unknown tag "),
+    "nothing to remove": (
+        "epochs: 2",
+        "epochs: !remove",
+        "x.yaml:9: stages.sft.epochs: !remove: nothing to remove, no extended recipe says this",
+    ),
+    "no such file to extend": (
+        "name: small",
+        "extends: smll.yaml",
+        "x.yaml:1: extends: smll.yaml: no such recipe file; did you mean small.yaml?",
+    ),
+    "unknown verl key": (
+        "enforce_eager: true",
+        "enforce_eagr: true",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.enforce_eagr: unknown key; did you mean enforce_eager?",
+    ),
+    "verl key without its group": (
+        "{actor_rollout_ref.rollout.enforce_eager: true}",
+        "{rollout: {enforce_eager: true}}",
+        "x.yaml:23: stages.rl.verl.rollout: unknown key; did you mean actor_rollout_ref.rollout?",
+    ),
+    "wrong type of a verl key": (
+        "enforce_eager: true",
+        "max_num_seqs: 'many'",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.max_num_seqs: found the text 'many', expected a whole number "
+        "(the default is 256)",
+    ),
+    "a verl key that a typed field owns": (
+        "enforce_eager: true",
+        "n: 4",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.n: set by the recipe's own `rollout.samples`; write that instead",
+    ),
+    "a verl key that verl ignores": (
+        "{actor_rollout_ref.rollout.enforce_eager: true}",
+        "{custom_reward_function: {path: mine.py}}",
+        "x.yaml:23: stages.rl.verl.custom_reward_function: verl 0.9.1 ignores this in silence; write the stage's `reward`",
+    ),
+    "a verl key of another engine": (
+        "{actor_rollout_ref.rollout.enforce_eager: true}",
+        "{actor_rollout_ref.actor.megatron.seed: 1}",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.actor.megatron.seed: a key of model_engine megatron; this stage uses dp",
+    ),
+    "unknown LLaMA-Factory key": (
+        "warmup_ratio",
+        "warmup_ration",
+        "x.yaml:11: stages.sft.llamafactory.warmup_ration: unknown key; did you mean warmup_ratio?",
+    ),
+    "wrong choice of a LLaMA-Factory key": (
+        "warmup_ratio: 0.1",
+        "mix_strategy: concatenate",
+        "x.yaml:11: stages.sft.llamafactory.mix_strategy: found 'concatenate', expected concat, interleave_under, "
+        "interleave_over or interleave_once; did you mean concat?",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mistake_is_one_line(name: str, write: Write) -> None:
+    before, after, expected = CASES[name]
+    assert before in RECIPE
+    [line] = problems(write("x.yaml", RECIPE.replace(before, after, 1)))
+    # Lists of what there is, and the YAML reader's own words, may follow.
+    assert line.startswith(expected) if expected.endswith((" ", "?")) else line == expected
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -> None:
+    write("base.yaml", RECIPE.replace("epochs: 2", "epochs: 0").replace("reward: white_box", "reward: 3"))
+    path = write(
+        "x.yaml",
+        """\
+        extends: base.yaml
+        sed: 3
+        stages:
+          - name: rl
+            steps: none
+            verl: {data.shufle: true, data.seed: 1}
+          - {name: sft, llamafactory: {packing: 2}}
+        """,
+    )
+    assert problems(path, "hardware.node=2", "model=3") == [
+        "x.yaml:2: sed: unknown key; did you mean seed?",
+        "x.yaml:5: stages.rl.steps: found the text 'none', expected a whole number",
+        "x.yaml:6: stages.rl.verl.data.shufle: unknown key; did you mean shuffle?",
+        "x.yaml:6: stages.rl.verl.data.seed: set by the recipe's own top-level `seed`; write that instead",
+        "x.yaml:7: stages.sft.llamafactory.packing: found 2, expected true or false",
+        "base.yaml:9: stages.sft.epochs: found 0, expected more than 0",
+        "base.yaml:18: stages.rl.reward: found 3, expected text; put it in quotes",
+        "--set hardware.node: unknown key; did you mean nodes?",
+    ]
+
+
+def test_circles_are_named(write: Write) -> None:
+    write("a.yaml", "extends: b.yaml\n")
+    write("b.yaml", "\nextends: [small.yaml, a.yaml]\n")
+    assert problems("a.yaml") == ["b.yaml:2: extends: goes in a circle: a.yaml -> b.yaml -> a.yaml"]
+    assert problems(write("me.yaml", "extends: me.yaml\n")) == ["me.yaml:1: extends: goes in a circle: me.yaml -> me.yaml"]
+
+
+def test_files_that_are_no_recipes(write: Write, tmp_path: object) -> None:
+    assert problems(write("x.yaml", "- a\n")) == ["x.yaml:1: a recipe is a mapping of keys (name, model, stages …)"]
+    assert problems(write("x.yaml", "")) == [
+        "x.yaml:1: missing key name (The run's name: its folder under `runs/`)",
+        "x.yaml:1: missing key model (The model that the first stage starts from: a folder, a hub name, or a tiny model "
+        "made on the spot)",
+        "x.yaml:1: missing key stages (The stages, in the order in which they run)",
+    ]
+    path = write("x.yaml", "")
+    path.write_bytes(b"name: \xff\n")
+    assert problems(path) == ["x.yaml: not UTF-8 text (byte 6)"]
+    assert problems(write("x.yaml", "name: &a [*a]\n"))[0] == "x.yaml:1: name.0: the anchor &a contains itself"
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n" for before, key in zip("abcde", "bcdef", strict=True)
+    )
+    assert "anchors unfold to more than" in problems(write("x.yaml", bomb))[0]
