@@ -45,9 +45,7 @@ def run(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Begin anew; what earlier runs made is moved to replaced/.")
-    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew; what earlier runs made is moved to replaced/.")] = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train all stages of a recipe; what is done already is skipped.
@@ -106,5 +104,8 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output has gone: `pipeline plan … | head`
         sys.exit(0)
     except Exception:
-        print("error: this is a defect of `pipeline` itself, not of your recipe; please report it with what follows", file=sys.stderr)
+        print(
+            "error: this is a defect of `pipeline` itself, not of your recipe; please report it with what follows",
+            file=sys.stderr,
+        )
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -46,9 +45,9 @@ def print_plan(path: Path, sets: list[str], selection: Selection, runs: Path) ->
 
 def print_schema() -> None:
     """Prints the JSON Schema of recipes."""
-    from pipelines.recipe.json_schema import render
+    from pipelines.recipe.json_schema import text
 
-    print(json.dumps(render(), indent=1))
+    print(text(), end="")
 
 
 def _open(path: Path, sets: list[str], runs: Path) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
@@ -61,9 +60,9 @@ def _open(path: Path, sets: list[str], runs: Path) -> tuple[Loaded, Plan, dict[s
 
 def _build(environments: dict[str, Environment]) -> None:
     """Builds the pinned environments that are missing or out of date; asks the others whether they will do."""
-    for name, environment in environments.items():
+    for environment in environments.values():
         if environment.pinned and not environment.is_ready():
-            sync(name, environment.platform)
+            sync(environment.pin.trainer, environment.platform)
 
 
 def _print_end(plan: Plan, selection: Selection) -> None:

@@ -158,7 +158,7 @@ class TerminalDisplay:
 
     def progressed(self, step: Step, progress: Progress) -> None:
         left = self._left.estimate(progress)
-        first = dict(list(progress.metrics.items())[:1 if self._console.width < 100 else 3])
+        first = dict(list(progress.metrics.items())[: 1 if self._console.width < 100 else 3])
         self._bars.update(
             self._bar,
             completed=progress.step,

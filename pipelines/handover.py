@@ -33,7 +33,7 @@ MODEL_FILES = (
 )
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 (the word for it: the hand-over is refused)
     """The model is not fit to be handed over; the message is the reason."""
 
 

@@ -25,7 +25,7 @@ def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, s
             reason = f"if {waits[0]} makes something new"
         reasons[step.name] = reason
         if reason is not None:
-            making |= {path: step.name for path in step.outputs}
+            making |= dict.fromkeys(step.outputs, step.name)
     return reasons
 
 

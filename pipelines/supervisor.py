@@ -36,12 +36,17 @@ def main(arguments: list[str]) -> int:
     if separator != "--" or not argv:
         raise SystemExit("usage: python -m pipelines.supervisor LOG SCRATCH GRACE -- COMMAND ...")
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    wake, told = _signals_as_bytes()
+    wake = _signals_as_bytes()
     Path(scratch).mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with Path(log).open("ab") as sink:
-            child = subprocess.Popen(  # noqa: S603 (the command is what we are for)
-                argv, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, preexec_fn=_die_with_us
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+                preexec_fn=_die_with_us,  # noqa: PLW1509 (this process has one thread)
             )
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -50,7 +55,6 @@ def main(arguments: list[str]) -> int:
     leftovers = [] if stopped else _names(_descendants())
     end_family(_SWEEP_SECONDS)
     shutil.rmtree(scratch, ignore_errors=True)
-    del told
     return _report(status=status, stopped=stopped, leftovers=leftovers)
 
 
@@ -133,7 +137,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         return
 
 
-def _signals_as_bytes() -> tuple[int, int]:
+def _signals_as_bytes() -> int:
     """Signals arrive as bytes on a pipe, so that one select waits for them and for the life line alike."""
     wake, told = os.pipe()
     os.set_blocking(told, False)
@@ -142,7 +146,7 @@ def _signals_as_bytes() -> tuple[int, int]:
         signal.signal(number, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the terminal talks to `pipeline run`, which talks to us
-    return wake, told
+    return wake
 
 
 def _die_with_us() -> None:

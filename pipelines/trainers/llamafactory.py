@@ -35,11 +35,7 @@ def launch(stage: SftStage, context: Context) -> Launch:
     return Launch(
         argv=(str(context.python), "-m", "llamafactory.cli", "train", "train.yaml"),
         environment=_environment(context),
-        files={
-            "train.yaml": to_yaml(
-                _training(stage, context), f"LLaMA-Factory: supervised fine-tuning, stage {stage.name}"
-            )
-        },
+        files={"train.yaml": to_yaml(_training(stage, context), f"LLaMA-Factory: supervised fine-tuning, stage {stage.name}")},
     )
 
 
@@ -89,7 +85,7 @@ def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
     if not rows:
         return None
     last = rows[-1]
-    shown = {key: last[key] for key in ("loss", "eval_loss", "lr") if key in last}
+    shown: dict[str, float] = {key: last[key] for key in ("loss", "eval_loss", "lr") if key in last}
     total = last.get("total_steps")
     return Progress(int(last["step"]), int(total) if total else None, shown)
 

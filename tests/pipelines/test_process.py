@@ -132,7 +132,8 @@ import sys
 from pathlib import Path
 from pipelines import process
 d = Path({str(run_directory)!r})
-process.run([sys.executable, "-c", {textwrap.dedent(code)!r}], cwd=d, environment={{}}, log=d / "log", run_directory=d, grace={GRACE})
+argv = [sys.executable, "-c", {textwrap.dedent(code)!r}]
+process.run(argv, cwd=d, environment={{}}, log=d / "log", run_directory=d, grace={GRACE})
 """
     started = subprocess.Popen([sys.executable, "-c", program])
     wait_for((run_directory / "ready").exists)

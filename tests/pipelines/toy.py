@@ -82,7 +82,13 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
             "name": "toy",
             "model": "./model",
             "stages": [
-                {"name": name, "kind": "sft", "steps": steps, "learning_rate": 1, "data": {"train": source, "validation": source}}
+                {
+                    "name": name,
+                    "kind": "sft",
+                    "steps": steps,
+                    "learning_rate": 1,
+                    "data": {"train": source, "validation": source},
+                }
                 for name in ("one", "two")
             ],
         }
@@ -120,4 +126,4 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
 
 def use_toy_trainer(patch: pytest.MonkeyPatch) -> None:
     """Makes the chain take the toy for the trainer."""
-    patch.setattr("pipelines.run.trainer_module", lambda name: ToyTrainer(name))
+    patch.setattr("pipelines.run.trainer_module", ToyTrainer)

@@ -1,0 +1,236 @@
+"""`python -m pipelines.tiny_model CONFIG.json`: a Qwen2 with random weights and a tokenizer learnt from a run's rows.
+
+For trying a recipe without a hub. Runs inside a trainer's environment (transformers, tokenizers, torch, pyarrow). The
+same configuration and rows give the same bytes there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import InputError, PipelineError, StepError
+
+END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+
+# The words and whitespace are those of Qwen2.5's own template, so that LLaMA-Factory's `qwen` template, which is a
+# copy in code, renders the same text.
+CHAT_TEMPLATE = """\
+{%- if tools %}
+    {{- '<|im_start|>system\\n' }}
+    {%- if messages[0]['role'] == 'system' %}
+        {{- messages[0]['content'] }}
+    {%- else %}
+        {{- 'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.' }}
+    {%- endif %}
+    {{- "\\n\\n# Tools\\n\\nYou may call one or more functions to assist with the user query.\\n\\n\
+You are provided with function signatures within <tools></tools> XML tags:\\n<tools>" }}
+    {%- for tool in tools %}
+        {{- "\\n" }}
+        {{- tool | tojson }}
+    {%- endfor %}
+    {{- "\\n</tools>\\n\\nFor each function call, return a json object with function name and arguments within \
+<tool_call></tool_call> XML tags:\\n<tool_call>\\n{\\"name\\": <function-name>, \\"arguments\\": <args-json-object>}\\n\
+</tool_call><|im_end|>\\n" }}
+{%- else %}
+    {%- if messages[0]['role'] == 'system' %}
+        {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}
+    {%- else %}
+        {{- '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\\n' }}
+    {%- endif %}
+{%- endif %}
+{%- for message in messages %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) or \
+(message.role == "assistant" and not message.tool_calls) %}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {{- '<|im_start|>' + message.role }}
+        {%- if message.content %}
+            {{- '\\n' + message.content }}
+        {%- endif %}
+        {%- for tool_call in message.tool_calls %}
+            {%- if tool_call.function is defined %}
+                {%- set tool_call = tool_call.function %}
+            {%- endif %}
+            {{- '\\n<tool_call>\\n{"name": "' }}
+            {{- tool_call.name }}
+            {{- '", "arguments": ' }}
+            {{- tool_call.arguments | tojson }}
+            {{- '}\\n</tool_call>' }}
+        {%- endfor %}
+        {{- '<|im_end|>\\n' }}
+    {%- elif message.role == "tool" %}
+        {%- if (loop.index0 == 0) or (messages[loop.index0 - 1].role != "tool") %}
+            {{- '<|im_start|>user' }}
+        {%- endif %}
+        {{- '\\n<tool_response>\\n' }}
+        {{- message.content }}
+        {{- '\\n</tool_response>' }}
+        {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}
+            {{- '<|im_end|>\\n' }}
+        {%- endif %}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to make."""
+
+    vocabulary: int
+    """Tokens; fewer where the rows do not give so many."""
+    hidden_size: int
+    layers: int
+    heads: int
+    max_tokens: int
+    """Longest sequence."""
+    seed: int
+    rows: tuple[Path, ...]
+    """Parquet files whose texts the tokenizer learns from."""
+    output: Path
+    """The model's folder; it appears when it is complete."""
+    make: str = "qwen2"
+    tie_word_embeddings: bool = False
+    """Whether the output layer is the embedding."""
+
+
+def read_config(given: Mapping[str, Any]) -> Config:
+    """Raises:
+    InputError: a key is unknown, missing, or asks for a model that is not made here.
+    """
+    known = {each.name for each in fields(Config)}
+    needed = {each.name for each in fields(Config) if each.default is MISSING}
+    for name in sorted(set(given) - known):
+        raise InputError(f"tiny model: unknown key {name!r}; there are {', '.join(sorted(known))}")
+    for name in sorted(needed - set(given)):
+        raise InputError(f"tiny model: {name} is missing")
+    if given.get("make", "qwen2") != "qwen2":
+        raise InputError(f"tiny model: make is {given['make']!r}, only 'qwen2' can be made")
+    return Config(**{**given, "rows": tuple(map(Path, given["rows"])), "output": Path(given["output"])})
+
+
+def make(config: Config) -> None:
+    """Makes the model folder.
+
+    Raises:
+        InputError: a file of rows is not there.
+    """
+    import torch
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = _make_tokenizer(config)
+    torch.manual_seed(config.seed)
+    torch.use_deterministic_algorithms(True)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden_size,
+            intermediate_size=3 * config.hidden_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.heads,
+            max_position_embeddings=config.max_tokens,
+            max_window_layers=config.layers,
+            tie_word_embeddings=config.tie_word_embeddings,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            dtype="float32",
+        )
+    ).float()
+    model.generation_config = GenerationConfig(
+        eos_token_id=[tokenizer.eos_token_id, tokenizer.pad_token_id], pad_token_id=tokenizer.pad_token_id
+    )
+    temporary = config.output.with_name(f".{config.output.name}.{os.getpid()}.tmp")
+    try:
+        tokenizer.save_pretrained(temporary)
+        model.save_pretrained(temporary)
+        shutil.rmtree(config.output, ignore_errors=True)
+        temporary.rename(config.output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _make_tokenizer(config: Config) -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    # As in Qwen2.5, each digit is a token: a tiny model sees few numbers twice.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary,
+        special_tokens=[END, START, STOP],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([CHAT_TEMPLATE, *read_texts(config.rows)], trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=STOP, pad_token=END, model_max_length=config.max_tokens
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def read_texts(rows: Sequence[Path]) -> Iterator[str]:
+    """Every text in the files: prompts, answers, ground truths.
+
+    Raises:
+        InputError: a file is not there.
+    """
+    import pyarrow.parquet as pq
+
+    for path in rows:
+        if not path.is_file():
+            raise InputError(f"tiny model: rows {path} are not there")
+        for record in pq.read_table(path).to_pylist():
+            yield from _find_texts(record)
+
+
+def _find_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _find_texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _find_texts(each)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; returns its exit status."""
+    # Threads may merge in another order; one keeps the bytes the same.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    try:
+        if len(arguments) != 1:
+            raise InputError("usage: python -m pipelines.tiny_model CONFIG.json")
+        try:
+            given = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{arguments[0]}: {error}") from error
+        try:
+            make(read_config(given))
+        except OSError as error:
+            raise StepError(f"tiny model: {error.filename or ''}: {error.strerror or error}") from error
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

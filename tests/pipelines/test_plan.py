@@ -1,0 +1,81 @@
+"""Recipe -> steps: every shipped recipe, on both platforms, compared with what a person has read and found right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import printing
+from pipelines.plan import Machine, Plan, initial_model, make_plan
+from pipelines.recipe.loading import load
+from pipelines.trainers.base import Platform
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = sorted(path.name for path in (ROOT / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables by which recipes are pointed at a person's own copies."""
+    monkeypatch.setenv("CRUXEVAL", "/data/cruxeval.jsonl")
+    monkeypatch.setenv("LEETCODE", "/data/leetcode.jsonl.gz")
+
+
+def plan_of(recipe: str, platform: Platform, *sets: str) -> Plan:
+    """The plan of a shipped recipe on a machine that is the same everywhere."""
+    machine = Machine(
+        platform=platform,
+        orchestrator=Path("/orchestrator/bin/python"),
+        pythons={name: Path(f"/environments/{name}/bin/python") for name in ("llamafactory", "verl")},
+        sources={name: Path(f"/checkouts/{name}") for name in ("llamafactory", "verl")},
+    )
+    return make_plan(load(ROOT / "recipes" / recipe, sets).recipe, machine, Path("/runs") / recipe.removesuffix(".yaml"))
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_shipped_recipes(recipe: str, platform: Platform, golden: Callable[[str, str], None]) -> None:
+    plan = plan_of(recipe, platform)
+    reasons = {step.name: "not done yet" for step in plan.steps}
+    text = printing.render_plan(plan, list(plan.steps), dict(reasons), problems=[])
+    golden(f"plans/{recipe.removesuffix('.yaml')}.{platform}.txt", text.replace(str(ROOT), "<project>") + "\n")
+
+
+def test_the_same_recipe_gives_the_same_plan() -> None:
+    assert plan_of("smoke.yaml", "cpu") == plan_of("smoke.yaml", "cpu")
+
+
+def test_each_stage_starts_from_the_one_before_it() -> None:
+    plan = plan_of("smoke.yaml", "cpu")
+    models = [initial_model(plan.recipe, plan.directory, stage) for stage in plan.recipe.stages]
+    assert models == ["/runs/smoke/model", "/runs/smoke/stages/sft/model", "/runs/smoke/stages/stage-one/model"]
+
+
+def test_init_from_names_a_stage_a_folder_or_a_hub_name() -> None:
+    for said, meant in [
+        ("sft", "/runs/smoke/stages/sft/model"),
+        ("/models/mine", "/models/mine"),
+        ("Qwen/Qwen2.5-Coder-0.5B-Instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct"),
+    ]:
+        plan = plan_of("smoke.yaml", "cpu", f"stages.stage-two.init_from={said}")
+        assert initial_model(plan.recipe, plan.directory, plan.recipe.stages[2]) == meant
+
+
+def test_lora_is_merged_before_it_is_handed_on() -> None:
+    plan = plan_of("smoke.yaml", "cpu", "stages.sft.lora={rank: 4}")
+    names = [step.name for step in plan.steps if step.stage == "sft"]
+    assert names == ["sft/prepare", "sft/train", "sft/export", "sft/handover"]
+    settings = json.loads(plan.step("sft/handover").launch.files["handover.json"])
+    assert settings["exported"] == "/runs/smoke/stages/sft/export"
+    assert "finetuning_type: lora" in plan.step("sft/train").launch.files["train.yaml"]
+    assert "adapter_name_or_path: /runs/smoke/stages/sft/checkpoint" in plan.step("sft/export").launch.files["export.yaml"]
+
+
+def test_deepspeed_by_name_is_the_checkouts_file_and_nothing_on_a_cpu() -> None:
+    name = "stages.sft.llamafactory.deepspeed=zero3"
+    on_cuda = plan_of("smoke.yaml", "cuda", name).step("sft/train").launch.files["train.yaml"]
+    assert "deepspeed: /checkouts/llamafactory/examples/deepspeed/ds_z3_config.json" in on_cuda
+    assert "deepspeed" not in plan_of("smoke.yaml", "cpu", name).step("sft/train").launch.files["train.yaml"]
