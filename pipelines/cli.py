@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from pipelines.environments.commands import app as environments_app
 
 app = typer.Typer(
     name="pipeline",
@@ -20,6 +21,7 @@ app = typer.Typer(
 Begin with `pipeline run smoke.yaml`: a tiny model through all stages on this machine, in minutes.
 Then `pipeline plan execverify.yaml`: what a real run would do.""",
 )
+app.add_typer(environments_app(), name="env")
 
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A recipe file; a bare name may be one of those shipped in recipes/.")
@@ -86,12 +88,6 @@ def main() -> None:
     from pipelines.errors import PipelineError
     from pipelines.process import Stopped
 
-    if sys.argv[1:2] == ["env"]:
-        from pipelines.environments.commands import app as environments_app
-
-        app.add_typer(environments_app(), name="env")
-    else:
-        app.command("env", help="Build and list the trainers' environments (`pipeline env --help`).")(lambda: None)
     try:
         app()
     except PipelineError as error:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from pipelines.environments import TRAINERS, Environment, environment
+from pipelines.environments.machine import detected_platform
 from pipelines.plan import Machine, trainer_of
 from pipelines.recipe.schema import Recipe
 from pipelines.trainers.base import Platform
@@ -15,7 +16,7 @@ def find_platform(recipe: Recipe) -> Platform:
     """The platform that the recipe says, or the one that this machine has."""
     if recipe.hardware.platform != "auto":
         return recipe.hardware.platform
-    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) else "cpu"
+    return detected_platform()
 
 
 def find_environments(recipe: Recipe) -> dict[str, Environment]:
@@ -34,4 +35,5 @@ def find_machine(recipe: Recipe) -> Machine:
         orchestrator=Path(sys.executable),
         pythons={name: each.python for name, each in environments.items()},
         sources={name: each.source for name, each in environments.items()},
+        variables={name: each.variables for name, each in environments.items()},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Machine:
     """Trainer -> the Python of its environment."""
     sources: Mapping[str, Path]
     """Trainer -> its pinned checkout."""
+    variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Trainer -> variables that make this project importable in an environment that somebody else built."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,19 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
         steps.append(_make_model(recipe, recipe.model, machine, directory))
     for stage in recipe.stages:
         steps += _train_export_hand_over(_context(recipe, machine, directory, stage), stage)
+    steps = [_in_environment(step, machine) for step in steps]
     places = {"run": directory, "project": Path(__file__).resolve().parent.parent}
     places |= {f"{name} python": path for name, path in machine.pythons.items()}
     places |= {f"{name} source": path for name, path in machine.sources.items()}
     return Plan(recipe, machine, directory, tuple(steps), places)
+
+
+def _in_environment(step: Step, machine: Machine) -> Step:
+    """The step with the variables that its trainer's environment needs."""
+    variables = machine.variables.get(step.trainer or "", {})
+    if not variables:
+        return step
+    return replace(step, launch=replace(step.launch, environment={**variables, **step.launch.environment}))
 
 
 def initial_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> str:

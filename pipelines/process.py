@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from pipelines.errors import StepError
+from pipelines.scratch import SHARED_MEMORY_PREFIX, scratch_folder
+
+if TYPE_CHECKING:
+    import psutil
 
 MARK = "PIPELINE_RUN"
 """Every process of a run carries this variable: the run directory. It is how leftovers are told from strangers."""
@@ -105,42 +108,46 @@ def complete_environment(argv: Sequence[str], environment: Mapping[str, str], ru
     The command's own folder comes first on PATH, since upstreams start their helpers (torchrun, ray) by bare name.
     Temporary files go to a scratch folder of the run's own, which its supervisor removes; Ray's sockets need its path short.
     """
-    scratch = str(scratch_folder(run_directory))
+    scratch = scratch_folder(run_directory)
     root = str(Path(__file__).resolve().parent.parent)
     merged = {**os.environ, **environment}
     merged["PATH"] = os.pathsep.join([str(Path(argv[0]).parent), merged.get("PATH", os.defpath)])
     merged["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [merged.get("PYTHONPATH")])])
-    return merged | {MARK: str(run_directory), "TMPDIR": scratch, "RAY_TMPDIR": scratch, "PYTHONUNBUFFERED": "1"}
-
-
-def scratch_folder(run_directory: Path) -> Path:
-    """A short path for the run's temporary files, the same one each time, so that a killed run's is found again.
-
-    Short, because a Unix socket's path may have 107 characters and Ray adds some 70 of its own.
-    """
-    digest = hashlib.sha256(str(run_directory).encode()).hexdigest()[:10]
-    return Path(tempfile.gettempdir()) / f"pl-{digest}"
+    ours = {"TMPDIR": str(scratch), "RAY_TMPDIR": str(scratch), SHARED_MEMORY_PREFIX: scratch.name}
+    return merged | ours | {MARK: str(run_directory), "PYTHONUNBUFFERED": "1"}
 
 
 def end_leftovers(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str]:
     """Ends the processes of this run that an earlier, killed one left behind; their names."""
     import psutil
 
-    found = []
+    names: list[str] = []
+    while found := _carry_mark(run_directory):  # again, until none is found: a dying family may still have children
+        names += found.values()
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+        _, alive = psutil.wait_procs(list(found), timeout=grace)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(alive, timeout=grace)
+    return names
+
+
+def _carry_mark(run_directory: Path) -> dict[psutil.Process, str]:
+    """The processes that carry the run's mark, with their names."""
+    import psutil
+
+    found = {}
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == str(run_directory):
-                found.append((process, process.name()))
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            marked = process.environ().get(MARK) == str(run_directory)
+            if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                found[process] = process.name()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    processes = [process for process, _ in found]
-    for process in processes:
-        process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=grace)
-    for process in alive:
-        process.kill()
-    psutil.wait_procs(alive, timeout=5)
-    return [name for _, name in found]
+    return found
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from pipelines.files import Digests, write_atomically
 from pipelines.plan import Plan, Step, trainer_module
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.record import Record
+from pipelines.scratch import remove_scratch, scratch_folder
 from pipelines.trainers.base import StagePaths
 
 _LOG_LINES = 12
@@ -215,7 +216,7 @@ def _sweep(plan: Plan, display: Display) -> None:
     """Ends and removes what a killed run of this directory left behind."""
     if names := process.end_leftovers(plan.directory):
         display.say(f"ended what an earlier run left running: {', '.join(sorted(set(names)))}")
-    shutil.rmtree(process.scratch_folder(plan.directory), ignore_errors=True)
+    remove_scratch(scratch_folder(plan.directory))
 
 
 def _put_aside(plan: Plan, stage: str) -> Path | None:

@@ -3,7 +3,7 @@
 `pipeline run` starts every command through this program: `python -m pipelines.supervisor LOG SCRATCH GRACE -- COMMAND …`.
 It runs the command in a session of its own and ends the command's whole family, grandchildren that went their own way
 included, when the command ends, when it is told to (SIGTERM), and when its standard input closes, which happens when
-`pipeline run` dies, however it dies. Then it removes the scratch folder and writes one JSON line: how the command ended.
+`pipeline run` dies, however it dies. Then it removes what the run put in temporary places and writes one JSON line: how the command ended.
 
 Ray's agents (`ray::DashboardAgent`, `ray::RuntimeEnvAgent`) outlive a killed driver in sessions of their own; they are
 found because the kernel hands orphans to the nearest ancestor that asked for them (PR_SET_CHILD_SUBREAPER).
@@ -15,7 +15,6 @@ import ctypes
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +22,8 @@ import time
 from pathlib import Path
 
 import psutil
+
+from pipelines.scratch import remove_scratch
 
 _SWEEP_SECONDS = 1.0
 
@@ -49,12 +50,12 @@ def main(arguments: list[str]) -> int:
                 preexec_fn=_die_with_us,  # noqa: PLW1509 (this process has one thread)
             )
     except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_scratch(Path(scratch))
         return _report(status=None, stopped=False, leftovers=[], error=f"{argv[0]}: {error.strerror}")
     status, stopped = _watch(child, wake, float(grace))
     leftovers = [] if stopped else _names(_descendants())
     end_family(_SWEEP_SECONDS)
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_scratch(Path(scratch))
     return _report(status=status, stopped=stopped, leftovers=leftovers)
 
 

@@ -142,6 +142,8 @@ def make(config: Config) -> None:
             max_position_embeddings=config.max_tokens,
             max_window_layers=config.layers,
             tie_word_embeddings=config.tie_word_embeddings,
+            # Wider than a large model's 0.02: at this width it learns in half the steps.
+            initializer_range=0.05,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,

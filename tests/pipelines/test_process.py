@@ -16,6 +16,7 @@ import pytest
 
 from pipelines import process
 from pipelines.errors import StepError
+from pipelines.scratch import scratch_folder
 
 GRACE = 0.5
 
@@ -24,7 +25,7 @@ GRACE = 0.5
 def run_directory(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     assert not family(tmp_path), "a process was left behind"
-    assert not process.scratch_folder(tmp_path).exists(), "the scratch folder was left behind"
+    assert not scratch_folder(tmp_path).exists(), "the scratch folder was left behind"
 
 
 def family(run_directory: Path) -> list[psutil.Process]:
@@ -105,7 +106,7 @@ def test_what_a_command_leaves_running_is_ended_and_named(run_directory: Path) -
 def test_temporary_files_lie_in_the_scratch_folder_which_goes(run_directory: Path) -> None:
     run_python("import tempfile; print(tempfile.mkdtemp())", run_directory)
     made = Path((run_directory / "log").read_text().strip())
-    assert made.parent == process.scratch_folder(run_directory)
+    assert made.parent == scratch_folder(run_directory)
     assert not made.exists()
 
 
@@ -146,7 +147,7 @@ def test_kill_9_of_the_run_ends_the_family(run_directory: Path) -> None:
     started.kill()
     started.wait()
     wait_for(lambda: not family(run_directory))
-    wait_for(lambda: not process.scratch_folder(run_directory).exists())
+    wait_for(lambda: not scratch_folder(run_directory).exists())
 
 
 def test_kill_9_of_run_and_supervisor_leaves_what_the_next_run_ends(run_directory: Path) -> None:
@@ -158,7 +159,7 @@ def test_kill_9_of_run_and_supervisor_leaves_what_the_next_run_ends(run_director
     assert family(run_directory)
     assert process.end_leftovers(run_directory, GRACE)
     assert not family(run_directory)
-    process.scratch_folder(run_directory).rmdir()
+    scratch_folder(run_directory).rmdir()
 
 
 def test_kill_9_of_the_supervisor_is_a_failed_step(run_directory: Path) -> None:
@@ -169,7 +170,7 @@ def test_kill_9_of_the_supervisor_is_a_failed_step(run_directory: Path) -> None:
     with pytest.raises(StepError, match="was killed"):
         run_python(STUBBORN_FAMILY, run_directory, poll=kill)
     assert not family(run_directory)
-    process.scratch_folder(run_directory).rmdir()
+    scratch_folder(run_directory).rmdir()
 
 
 def test_a_signal_becomes_stopped_once(run_directory: Path) -> None:
@@ -182,3 +183,22 @@ def test_a_signal_becomes_stopped_once(run_directory: Path) -> None:
         run_python(STUBBORN_FAMILY, run_directory, poll=interrupt)
     assert caught.value.number == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_shared_memory_of_the_run_goes_and_that_of_others_stays(run_directory: Path) -> None:
+    code = """
+    import multiprocessing.shared_memory as memory, os
+    from multiprocessing import resource_tracker
+    memory._SHM_NAME_PREFIX = "/" + os.environ["PIPELINE_SHM_PREFIX"]  # as the plugin does inside verl
+    made = memory.SharedMemory(create=True, size=100)
+    resource_tracker.unregister(made._name, "shared_memory")  # as if a kill had kept it from being removed
+    print(made.name)
+    """
+    theirs = Path("/dev/shm/pl-not-ours")
+    theirs.touch()
+    try:
+        assert run_python(code, run_directory).status == 0
+        assert not Path("/dev/shm", (run_directory / "log").read_text().strip()).exists()
+        assert theirs.exists()
+    finally:
+        theirs.unlink()

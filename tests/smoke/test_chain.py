@@ -20,6 +20,7 @@ import pytest
 
 from pipelines import process
 from pipelines.plan import stage_paths
+from pipelines.scratch import scratch_folder
 from pipelines.trainers.base import StagePaths
 
 pytestmark = pytest.mark.smoke
@@ -89,7 +90,7 @@ def wait_until_nothing_runs(chain: Chain) -> None:
     while left := chain.left_running():
         assert time.monotonic() < deadline, f"left running: {left}"
         time.sleep(0.2)
-    assert not process.scratch_folder(chain.directory).exists()
+    assert not scratch_folder(chain.directory).exists()
 
 
 def test_kill_9_in_sft(chain: Chain) -> None:

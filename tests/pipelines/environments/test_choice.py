@@ -1,0 +1,76 @@
+"""Which Python it is, and what is said of one that cannot be it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.environments import environment
+from pipelines.environments.pins import ROOT
+from pipelines.errors import InputError
+
+
+def test_the_recipe_comes_before_the_variable_and_the_variable_before_the_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("PIPELINE_VERL_PYTHON", "/container/bin/python")
+    chosen = environment("verl", "cuda", Path("/recipe/bin/python"))
+    assert (chosen.python, chosen.chosen_by) == (Path("/recipe/bin/python"), "environments.verl")
+    chosen = environment("verl", "cuda")
+    assert (chosen.python, chosen.chosen_by) == (Path("/container/bin/python"), "PIPELINE_VERL_PYTHON")
+    assert chosen.variables == {"PYTHONPATH": str(ROOT)}
+    monkeypatch.delenv("PIPELINE_VERL_PYTHON")
+    monkeypatch.delenv("PIPELINE_ENVIRONMENTS", raising=False)
+    chosen = environment("verl", "cuda")
+    assert chosen.python == ROOT / "third_party" / "verl" / "environments" / "cuda" / "bin" / "python"
+    assert (chosen.pinned, dict(chosen.variables)) == (True, {})
+
+
+def test_this_project_goes_before_what_is_on_the_path_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    assert environment("verl", "cuda", "/x/python").variables == {"PYTHONPATH": f"{ROOT}{os.pathsep}/mine"}
+
+
+def test_another_disk_for_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIPELINE_VERL_PYTHON", raising=False)
+    monkeypatch.setenv("PIPELINE_ENVIRONMENTS", "/big")
+    chosen = environment("verl", "cpu")
+    assert chosen.directory == Path("/big/verl/cpu")
+    assert chosen.unready() == "it is not built"
+    with pytest.raises(InputError, match="not built; build it with `pipeline env sync verl --platform cpu`"):
+        chosen.check()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda file: None, "no such file"),
+        (lambda file: file.write_text("#!/bin/sh\n"), "not executable"),
+        (lambda file: executable(file, "echo broken >&2; exit 3"), "does not work as a Python: broken"),
+        (lambda file: executable(file, "echo hello"), "does not work as a Python"),
+        (lambda file: executable(file, "echo '[[3, 10, 4], \"0.9.1\"]'"), "is Python 3.10.4; at least 3.11 is needed"),
+        (lambda file: executable(file, "echo '[[3, 12, 1], null]'"), "has no verl; verl 0.9.1 is expected"),
+    ],
+)
+def test_an_existing_python_that_cannot_be_used_is_one_line(tmp_path: Path, make, expected: str) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "python"
+    make(file)
+    with pytest.raises(InputError, match=r"^environments\.verl: ") as raised:
+        environment("verl", "cuda", file).check()
+    assert expected in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_existing_python_with_the_trainer_says_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "verl-0.8.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: verl\nVersion: 0.8.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    chosen = environment("verl", "cuda", sys.executable)
+    assert chosen.is_ready()
+    assert chosen.check() == "0.8.0"
+
+
+def executable(file: Path, line: str) -> None:
+    file.write_text(f"#!/bin/sh\n{line}\n")
+    file.chmod(0o755)

@@ -1,0 +1,136 @@
+"""A whole project in small: one trainer, a lock of two tiny wheels, a source archive, all in a folder of wheels."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
+
+# A build backend without dependencies, so that an editable installation needs no network.
+BACKEND = """
+import pathlib, zipfile
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    name = "{name}-{version}-py3-none-any.whl"
+    info = "{name}-{version}.dist-info"
+    with zipfile.ZipFile(pathlib.Path(wheel_directory, name), "w") as wheel:
+        wheel.writestr("{name}.pth", str(pathlib.Path.cwd()) + "\\n")
+        wheel.writestr(info + "/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+        wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nGenerator: toy\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "/RECORD", "")
+    return name
+"""
+
+PYPROJECT = """
+[project]
+name = "{name}"
+version = "{version}"
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+# Asking pip for its configuration is the slowest part of so small a build, so only one test does it.
+DRIVER = """
+import json, os, sys
+from pathlib import Path
+from pipelines.environments import client, sync
+if os.environ["TOY_SETTINGS"]:
+    client.pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
+from pipelines.errors import PipelineError
+try:
+    print(sync("verl", "cpu", source=os.environ.get("TOY_SOURCE"), root=Path(sys.argv[1])).python)
+except PipelineError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+class Toy:
+    """The project's folder, and what happens to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "project"
+        self.wheels = folder / "wheels"
+        self.repository = folder / "repository"
+        self.trainer = self.root / "third_party" / "verl"
+        self.directory = self.trainer / "environments" / "cpu"
+        self.python = self.directory / "bin" / "python"
+        self.wheels.mkdir()
+        self.trainer.mkdir(parents=True)
+        self._source("project", "1.0", self.root)
+        torch = self.wheel("torch", "2.0+cpu", f"{TAG}-{TAG}-linux_x86_64")
+        helper = self.wheel("helper", "1.0", "py3-none-any")
+        self.lock = self.trainer / "cpu.txt"
+        self.lock.write_text(f"helper==1.0 \\\n    --hash=sha256:{helper}\ntorch==2.0+cpu \\\n    --hash=sha256:{torch}\n")
+        self.pin(self.archive("1.0"))
+
+    def pin(self, sha256: str, version: str = "1.0") -> None:
+        """Pins the trainer."""
+        (self.trainer / "pin.toml").write_text(
+            f'name = "toy"\nversion = "{version}"\nsha256 = "{sha256}"\nrepository = "{self.repository}"\n'
+            'tag = "v1"\nmodule = "toy"\ncode = "toy"\nshows = ["torch", "helper"]\n'
+        )
+
+    def archive(self, version: str) -> str:
+        """Puts the trainer's source archive among the wheels; its sha256."""
+        tree = self.wheels.parent / f"toy-{version}"
+        self._source("toy", version, tree)
+        (tree / "toy").mkdir()
+        (tree / "toy" / "__init__.py").write_text(f'__version__ = "{version}"\n')
+        (tree / "PKG-INFO").write_text(f"Metadata-Version: 2.1\nName: toy\nVersion: {version}\n")
+        file = self.wheels / f"toy-{version}.tar.gz"
+        with tarfile.open(file, "w:gz") as tar:
+            tar.add(tree, tree.name)
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def wheel(self, name: str, version: str, tag: str) -> str:
+        """Puts a wheel of one module among the wheels; its sha256."""
+        info = f"{name}-{version}.dist-info"
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as wheel:
+            wheel.writestr(f"{name}.py", f'__version__ = "{version}"\n')
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+            wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: toy\nRoot-Is-Purelib: true\nTag: {tag}\n")
+            wheel.writestr(f"{info}/RECORD", "")
+        (self.wheels / f"{name}-{version}-{tag}.whl").write_bytes(content.getvalue())
+        return hashlib.sha256(content.getvalue()).hexdigest()
+
+    def variables(self) -> dict[str, str]:
+        """Variables with which nothing outside the folder of wheels is asked."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_", "PIPELINE_"))}
+        mine = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels)}
+        mine["TOY_SETTINGS"] = json.dumps({"no-index": "1", "find-links": str(self.wheels)})
+        return {**kept, **mine, "PYTHONPATH": str(REPOSITORY), "UV_CACHE_DIR": str(self.wheels.parent / "cache")}
+
+    def start(self, **more: str) -> subprocess.Popen[str]:
+        """Starts a sync in a process of its own."""
+        argv = [sys.executable, "-c", DRIVER, str(self.root)]
+        return subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**self.variables(), **more}
+        )
+
+    def sync(self, **more: str) -> tuple[int, str]:
+        """Syncs to the end: exit status and everything it said."""
+        with self.start(**more) as process:
+            said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    def imports(self) -> str:
+        """What the built environment sees, as one line."""
+        code = "import toy, torch, helper; print(toy.__version__, torch.__version__, helper.__version__)"
+        argv = [str(self.python), "-I", "-c", code]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+    def _source(self, name: str, version: str, tree: Path) -> None:
+        tree.mkdir(exist_ok=True)
+        (tree / "pyproject.toml").write_text(PYPROJECT.format(name=name, version=version))
+        (tree / "backend.py").write_text(BACKEND.format(name=name, version=version))
