@@ -1,0 +1,1 @@
+"""Any source into the two row shapes that the trainers read."""

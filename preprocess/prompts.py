@@ -1,0 +1,56 @@
+"""What models are asked and the form they answer in: one wording for all converters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from preprocess.tracing.trace import Trace
+
+_FORM = "Think inside <reasoning></reasoning>, then answer inside <answer></answer>"
+_MOST_STEPS = 6
+
+
+def ask_output(trace: Trace, questions: Sequence[str]) -> str:
+    """What does the call return, and the questions about its run."""
+    parts = [_show(trace.code), f"Complete the assertion: assert {trace.function}({trace.args}) == ??"]
+    parts += [f"{number}. {question}" for number, question in enumerate(questions, 1)]
+    if not questions:
+        return "\n".join([*parts, f"{_FORM}: the whole assertion."])
+    rules = "a line as it stands or -1, a value as `value; type` or Nil"
+    return "\n".join([*parts, f"{_FORM}: first the whole assertion, then one line per question ({rules})."])
+
+
+def ask_input(trace: Trace) -> str:
+    """Which input gives the output."""
+    task = f"Find arguments that make it true: assert {trace.function}(??) == {trace.value}"
+    return "\n".join([_show(trace.code), task, f"{_FORM}: the whole assertion."])
+
+
+def ask_code(statement: str, signature: str) -> str:
+    """Write the function."""
+    return "\n".join([statement.strip(), _show(signature), f"{_FORM}: the whole program in a python block."])
+
+
+def answer(reasoning: str, answer_text: str) -> str:
+    """A response in the form that the prompts ask for."""
+    return f"<reasoning>\n{reasoning.strip()}\n</reasoning>\n<answer>\n{answer_text.strip()}\n</answer>"
+
+
+def answer_code(reasoning: str, code: str) -> str:
+    """A response with a program."""
+    return answer(reasoning, _show(code))
+
+
+def reason(trace: Trace) -> str:
+    """What the run did, step by step; the middle of a long run is left out."""
+    lines = [
+        ", ".join(f"{name} = {value.text}" for name, value in step.changed.items()) for step in trace.steps if step.changed
+    ]
+    if len(lines) > _MOST_STEPS:
+        half = _MOST_STEPS // 2
+        lines = [*lines[:half], "...", *lines[-half:]]
+    return "\n".join([*lines, f"returns {trace.value}"])
+
+
+def _show(code: str) -> str:
+    return f"```python\n{code.rstrip()}\n```"

@@ -1,0 +1,1 @@
+"""Programs into questions about their execution."""

@@ -1,0 +1,1 @@
+"""What runs inside the child process, beside the program nobody trusts. Nothing here is imported by the rest."""

@@ -1,0 +1,29 @@
+"""The shipped programs: every one converts, and every solution passes its own tests."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preprocess.convert import Source, convert
+from preprocess.rows import RlRow, SftRow
+from rewards.entry import compute_score
+
+PROGRAMS = Path(__file__).resolve().parents[2] / "recipes" / "data" / "programs.py"
+
+
+@pytest.mark.parametrize(
+    ("converter", "reward", "best"), [("programs_execution", "white_box", 2.0), ("programs_code", "code_tests", 1.0)]
+)
+def test_the_answer_that_is_taught_earns_the_best_mark(converter: str, reward: str, best: float) -> None:
+    taught, asked = (convert([Source(converter, PROGRAMS)], shape) for shape in ("sft", "rl"))
+    assert not taught.rejects
+    assert not asked.rejects
+    assert len(taught.rows) == len(asked.rows) >= 30
+    for sft, rl in zip(taught.rows, asked.rows, strict=True):
+        assert isinstance(sft, SftRow)
+        assert isinstance(rl, RlRow)
+        assert sft.conversations[0].value == rl.prompt[0].content
+        answer = sft.conversations[1].value
+        result = compute_score(rl.data_source, answer, json.dumps(rl.ground_truth), {"id": rl.id}, reward=reward)
+        assert (rl.id, result) == (rl.id, {"score": best, "accuracy": 1.0, "format": 1.0, "failed": 0.0})
