@@ -15,7 +15,7 @@ from pipelines.machine import find_environments, find_machine
 from pipelines.plan import Plan, make_plan
 from pipelines.process import signals_as_stopped
 from pipelines.recipe.loading import Loaded, load
-from pipelines.run import Selection, run, select
+from pipelines.run import Selection, hold, run, select
 
 
 def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path) -> None:
@@ -24,7 +24,7 @@ def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path) ->
     if problems:
         raise InputError("\n".join(problems))
     steps = select(plan, selection)
-    with signals_as_stopped():
+    with signals_as_stopped(), hold(plan.directory):
         _build(environments)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         display = make_display(len(steps))

@@ -39,7 +39,7 @@ class Selection:
 
 
 def run(plan: Plan, selection: Selection, display: Display) -> None:
-    """Does what is not done yet.
+    """Does what is not done yet. The caller holds the run directory.
 
     Raises:
         InputError: what was asked for cannot be begun.
@@ -47,22 +47,21 @@ def run(plan: Plan, selection: Selection, display: Display) -> None:
         process.Stopped: the run was asked to end; it goes on from there the next time.
     """
     chosen = select(plan, selection)
-    with hold(plan.directory):
-        digests = Digests(plan.directory / "digests.json")
-        swept = False
-        for step in chosen:
-            why = "asked for anew" if selection.fresh else record.why_run(step, plan, digests)
-            if why is None:
-                display.skipped(step)
-                continue
-            if not swept:
-                _sweep(plan, display)
-                swept = True
-            display.started(step, why)
-            seconds = _execute(step, plan, digests, display, fresh=selection.fresh)
-            display.ended(step, seconds)
-            digests.save()
+    digests = Digests(plan.directory / "digests.json")
+    swept = False
+    for step in chosen:
+        why = "asked for anew" if selection.fresh else record.why_run(step, plan, digests)
+        if why is None:
+            display.skipped(step)
+            continue
+        if not swept:
+            _sweep(plan, display)
+            swept = True
+        display.started(step, why)
+        seconds = _execute(step, plan, digests, display, fresh=selection.fresh)
+        display.ended(step, seconds)
         digests.save()
+    digests.save()
 
 
 def select(plan: Plan, selection: Selection) -> list[Step]:
@@ -178,6 +177,8 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
     if training is not None:
         paths = plan.paths(training.name)
         result = watch.trainer.result(training, paths)
+        for note in result.notes:
+            display.say(f"  note: {note}")
         _link(paths.checkpoint, result.checkpoint)
     for path in step.outputs:
         if not path.exists():

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _ASK_SECONDS = 60.0
 
+# Where this project is on the path but not installed, verl finds no entry point of it, and is told by name.
+_PLUGINS = {"verl": {"VERL_USE_EXTERNAL_MODULES": "pipelines.trainers.verl.plugin"}}
+
 _ASK = """
 import importlib.metadata, importlib.util, json, sys
 name, module = sys.argv[1:]
@@ -138,6 +141,6 @@ def environment(
             # This project is not installed in somebody else's environment, so it goes onto its path, before the rest.
             path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
             python = Path(value).expanduser().absolute()
-            return Environment(pinned, platform, python, said_by, {"PYTHONPATH": path})
+            return Environment(pinned, platform, python, said_by, {"PYTHONPATH": path, **_PLUGINS.get(trainer, {})})
     require_lock(pinned, platform)
     return Environment(pinned, platform, pinned.environment(platform) / "bin" / "python", "pinned")

@@ -68,7 +68,7 @@ def installed_versions(directory: Path) -> dict[str, str]:
 def _row(pinned: Pin, platform: Platform) -> Row:
     from pipelines.environments.pins import locked_versions
 
-    chosen = environment(pinned.trainer, platform)  # type: ignore[arg-type]
+    chosen = environment(pinned.trainer, platform)
     if not chosen.pinned:
         return Row(pinned.trainer, platform, chosen.unready() or chosen.chosen_by, (), 0, chosen.python)
     directory = pinned.environment(platform)

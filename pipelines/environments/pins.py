@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import cast, Literal, TYPE_CHECKING
 
 from pipelines.errors import InputError
 
@@ -46,9 +46,9 @@ class Pin:
     """Distributions whose versions tell people what an environment is."""
 
     @property
-    def trainer(self) -> str:
+    def trainer(self) -> TrainerName:
         """The trainer's name: that of its folder."""
-        return self.folder.name
+        return cast(TrainerName, self.folder.name)
 
     @property
     def root(self) -> Path:

@@ -97,6 +97,8 @@ class Result:
     """What the export reads."""
     step: int
     """The last step trained."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about it, a line each: rows that were left out, for one."""
 
 
 StageT = TypeVar("StageT", SftStage, RlStage, contravariant=True)

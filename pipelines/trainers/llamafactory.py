@@ -221,7 +221,8 @@ def _environment(context: Context) -> dict[str, str]:
         "HF_DATASETS_CACHE": str(context.paths.step("train") / "cache" / "datasets"),
     }
     if context.platform == "cpu":
-        variables["CUDA_VISIBLE_DEVICES"] = ""
+        # A tiny model's steps take longer when two threads share them than when one has them alone (measured: 5 times).
+        variables |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     processes = context.recipe.hardware.gpus_per_node
     if context.platform == "cuda" or processes > 1:
         variables |= {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(processes)}

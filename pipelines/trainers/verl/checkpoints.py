@@ -1,0 +1,127 @@
+"""verl's checkpoints: fit to resume from, known to be complete, merged into a HuggingFace folder.
+
+verl 0.9.1 writes `global_step_N/` in this order: actor (every rank's files), critic, data.pt, the tracker file, and then
+calls the checkpoint callback, with which the plugin writes `progress.json`. A checkpoint that has one is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import InputError, StepError
+from pipelines.recipe.schema import RlStage
+from pipelines.trainers.base import Context, Launch, Result, StagePaths
+from pipelines.trainers.verl.environment import environment
+
+_TRACKER = "latest_checkpointed_iteration.txt"
+
+
+def export(stage: RlStage, context: Context) -> Launch:
+    """verl's own merge of the policy's shards; the critic is not handed on. Pure."""
+    paths = context.paths
+    return Launch(
+        argv=(
+            str(context.python),
+            "-m",
+            "verl.model_merger",
+            "merge",
+            "--backend",
+            "fsdp",
+            "--local_dir",
+            str(paths.checkpoint / "actor"),
+            "--target_dir",
+            str(paths.export),
+        ),
+        environment=environment(context),
+    )
+
+
+def before_attempt(stage: RlStage, paths: StagePaths) -> int:
+    """Removes what a kill left half-written and points verl's tracker file at the newest whole checkpoint.
+
+    The tracker is written in place, so a kill can leave it empty, on which verl would stumble for ever.
+
+    Raises:
+        InputError: the rows that were prepared do not make a single step.
+    """
+    _check_rows(stage, paths)
+    whole = whole_checkpoints(paths)
+    for folder in paths.checkpoints.glob("global_step_*"):
+        if _step(folder) not in whole:
+            shutil.rmtree(folder)
+    newest = max(whole, default=0)
+    tracker = paths.checkpoints / _TRACKER
+    if newest:
+        draft = tracker.with_suffix(".draft")
+        draft.write_text(str(newest), encoding="ascii")
+        draft.replace(tracker)
+    else:
+        tracker.unlink(missing_ok=True)
+    return newest
+
+
+def result(stage: RlStage, paths: StagePaths) -> Result:
+    """The last checkpoint, when it is the one that training was to end with.
+
+    verl ends with status 0 also when it has trained nothing; how many steps it meant to do is in the checkpoint, counted by
+    verl itself after it had left out overlong prompts and the last, incomplete batch of each epoch.
+
+    Raises:
+        StepError: training ended early, or without a checkpoint.
+    """
+    whole = whole_checkpoints(paths)
+    if not whole:
+        raise StepError(f"verl ended without a whole checkpoint in {paths.checkpoints}")
+    last = max(whole)
+    expected = stage.steps or int(whole[last]["total_steps"])
+    if last < expected:
+        raise StepError(f"verl ended at step {last} of {expected}")
+    return Result(paths.checkpoints / f"global_step_{last}", last, _left_out(stage, paths, whole[last]))
+
+
+def _left_out(stage: RlStage, paths: StagePaths, progress: Mapping[str, Any]) -> tuple[str, ...]:
+    """Rows that verl left out because their prompts are too long, which it says only in its log."""
+    notes = []
+    for name in ("train", "validation"):
+        given, taken = _count_rows(paths, name), int(progress[f"{name}_rows"])
+        if given is not None and taken < given:
+            limit = stage.rollout.max_prompt_tokens
+            notes.append(f"{given - taken} of {given} {name} rows were left out: their prompts are longer than {limit} tokens")
+    return tuple(notes)
+
+
+def whole_checkpoints(paths: StagePaths) -> dict[int, Mapping[str, Any]]:
+    """Each whole checkpoint's step and what its `progress.json` says (plugin/checkpoint.py)."""
+    found = {}
+    for folder in paths.checkpoints.glob("global_step_*"):
+        try:
+            progress = json.loads((folder / "progress.json").read_bytes())
+        except (FileNotFoundError, json.JSONDecodeError):
+            continue
+        if (folder / "actor").is_dir():
+            found[_step(folder)] = progress
+    return found
+
+
+def _check_rows(stage: RlStage, paths: StagePaths) -> None:
+    """verl meets too few rows with a division by zero, half a minute after it was started."""
+    for name, least in (("train", stage.batch.prompts), ("validation", 1)):
+        rows = _count_rows(paths, name)
+        if rows is not None and rows < least:
+            raise InputError(f"stage {stage.name}: {rows} {name} rows in {paths.data}, at least {least} are needed")
+
+
+def _count_rows(paths: StagePaths, name: str) -> int | None:
+    """How many rows were prepared; None when there is no such file."""
+    from pyarrow.parquet import read_metadata
+
+    file = paths.data / f"{name}.parquet"
+    return int(read_metadata(file).num_rows) if file.exists() else None
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.rpartition("_")[2])

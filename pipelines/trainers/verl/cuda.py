@@ -1,0 +1,39 @@
+"""verl on NVIDIA GPUs: bfloat16 where verl has it, PyTorch's own attention unless the recipe asks for flash-attn."""
+
+from __future__ import annotations
+
+from pipelines.recipe.schema import Recipe, RlStage
+from pipelines.trainers.verl.settings import Settings, look_up, unfold
+
+ENVIRONMENT: dict[str, str] = {}
+
+
+def settings(stage: RlStage, recipe: Recipe) -> Settings:
+    """What GPUs need beyond the stage itself."""
+    model = _model(stage, "actor_rollout_ref.model")
+    critic = {"critic": {"strategy": "fsdp2", "model": _model(stage, "critic.model")}}
+    longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+    several = recipe.hardware.nodes > 1
+    return {
+        "actor_rollout_ref": {
+            "model": model,
+            "actor": {"strategy": "fsdp2"},
+            "rollout": {"dtype": "bfloat16", "max_num_batched_tokens": max(longest, 8192)},
+        },
+        **(critic if stage.algorithm == "ppo" else {}),
+        "trainer": {"device": "cuda"},
+        # On several machines the Ray cluster is there already; on one, verl starts it, even where RAY_ADDRESS names another.
+        "ray_kwargs": {"ray_init": {"address": "auto"} if several else {"address": "local", "include_dashboard": False}},
+    }
+
+
+def _model(stage: RlStage, path: str) -> Settings:
+    """How the model attends; verl's own default is flash_attention_2, which an environment need not have.
+
+    Removing the padding between rows takes flash-attn's kernels for rows of different lengths.
+    """
+    attention = look_up(unfold(stage.verl), f"{path}.override_config.attn_implementation", "sdpa")
+    return {
+        "override_config": {"attn_implementation": attention},
+        "use_remove_padding": str(attention).startswith("flash"),
+    }

@@ -1,0 +1,44 @@
+"""What runs inside verl 0.9.1, brought in by its `verl.plugins` entry point.
+
+verl loads an entry point but does not call it (verl/__init__.py), so importing this package is what registers. It is
+imported in every process that imports verl, therefore it imports nothing that the process might not need. On a GPU it
+changes one thing: how a critic is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def register() -> None:
+    """Fits this process to the variables that the launch set."""
+    from pipelines.trainers.verl import leftovers
+    from pipelines.trainers.verl.plugin import overrides
+    from pipelines.trainers.verl.plugin.after_import import after_import
+
+    leftovers.name_metrics_file()
+    leftovers.name_shared_memory()
+    after_import("verl.utils.model", overrides.load_critic_with_chosen_attention)
+    if os.environ.get("VERL_PLATFORM") == "cpu":
+        from pipelines.trainers.verl.plugin import platform
+
+        platform.register()
+        overrides.accept_gloo_for_both_devices()
+        after_import("verl.workers.engine.fsdp.transformer_impl", _register_engines)
+        after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", overrides.keep_weight_sockets_apart)
+
+
+def _register_engines() -> None:
+    from pipelines.trainers.verl.plugin import engines, overrides
+
+    engines.register()
+    overrides.keep_offloaded_weights_unpinned()
+
+
+try:
+    register()
+except Exception as error:
+    # verl logs a plugin that fails at debug level only, and would then end with "Unknown platform 'cpu'".
+    print(f"{__name__} cannot be loaded: {error!r}", file=sys.stderr)
+    raise

@@ -1,0 +1,90 @@
+"""Every place where verl's or vLLM's own code is overridden: one function each, with the reason and the version.
+
+tests/pipelines/trainers/verl/test_overrides.py shows for each what happens without it, and fails when nothing does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def accept_gloo_for_both_devices() -> None:
+    """torch 2.13 refuses the backend "cpu:gloo,cpu:gloo" as a duplicate; verl 0.9.1 (utils/distributed.py) asks for it.
+
+    It builds the name as "cpu:gloo,<device>:<backend>", and here the device is the CPU.
+    """
+    import torch.distributed
+
+    upstream = torch.distributed.init_process_group
+    if getattr(upstream, "accepts_gloo_for_both_devices", False):
+        return
+
+    def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        return upstream("cpu:gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
+
+    init_process_group.accepts_gloo_for_both_devices = True  # type: ignore[attr-defined]
+    torch.distributed.init_process_group = init_process_group
+
+
+def load_critic_with_chosen_attention() -> None:
+    """verl 0.9.1 loads a critic with flash_attention_2, whatever the configuration says (utils/model.py).
+
+    flash-attn exists for CUDA only and is optional there; the attention that was chosen is in the model's configuration.
+    """
+    import verl.utils.model as upstream
+
+    def load_valuehead_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
+        from transformers import AutoModelForTokenClassification
+
+        return AutoModelForTokenClassification.from_pretrained(
+            local_path,
+            dtype=torch_dtype,
+            config=model_config,
+            attn_implementation=model_config._attn_implementation,
+            trust_remote_code=trust_remote_code,
+        )
+
+    upstream.load_valuehead_model = load_valuehead_model
+
+
+def keep_offloaded_weights_unpinned() -> None:
+    """Pinned host memory needs an accelerator; verl 0.9.1 asks FSDP2 for it in every forward-only model.
+
+    That is the reference model (workers/engine/fsdp/transformer_impl.py `_build_fsdp_module`).
+    """
+    from torch.distributed.fsdp import CPUOffloadPolicy
+    from verl.workers.engine.fsdp import transformer_impl as upstream
+
+    upstream.CPUOffloadPolicy = lambda pin_memory=True: CPUOffloadPolicy(pin_memory=False)
+
+
+def keep_linear_weights_loadable() -> None:
+    """vLLM 0.27 on a CPU packs linear weights for oneDNN after loading and drops the parameters.
+
+    verl then finds nothing to load the next weights into, and the run hangs. Without oneDNN, vLLM multiplies with the
+    live parameter, which can be loaded again and again (vllm/model_executor/layers/utils.py).
+    """
+    import vllm._custom_ops
+
+    vllm._custom_ops._supports_onednn = False
+
+
+def keep_weight_sockets_apart() -> None:
+    """verl 0.9.1 sends weights through a socket in /tmp that is named after Ray's job and so alike in all runs.
+
+    A cluster that verl starts for itself always counts its jobs from 01000000, so of two runs on one machine one would
+    load the other's weights (workers/rollout/vllm_rollout: vllm_rollout.py, utils.py). In the temporary folder, which
+    TMPDIR gives each run of its own, they are apart.
+    """
+    from verl.workers.rollout.vllm_rollout import bucketed_weight_transfer as upstream
+
+    for end in (upstream.BucketedWeightSender, upstream.BucketedWeightReceiver):
+        if not hasattr(end, "upstream_init"):
+            end.upstream_init = end.__init__
+            end.__init__ = _init_with_socket_in_tmpdir
+
+
+def _init_with_socket_in_tmpdir(self: Any, zmq_handle: str, *args: Any, **kwargs: Any) -> None:
+    import tempfile
+
+    self.upstream_init(zmq_handle.replace("ipc:///tmp/", f"ipc://{tempfile.gettempdir()}/", 1), *args, **kwargs)

@@ -1,0 +1,17 @@
+"""vLLM's worker under verl on a CPU: `rollout.engine_kwargs.vllm.worker_extension_cls` is the extension point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
+
+from pipelines.trainers.verl.plugin import overrides
+
+
+class CpuWorkerExtension(vLLMColocateWorkerExtension):
+    """verl's own extension, in a vLLM whose weights can be loaded more than once."""
+
+    def __new__(cls, **kwargs: Any) -> Any:
+        overrides.keep_linear_weights_loadable()  # before the model is built
+        return super().__new__(cls, **kwargs)

@@ -1,0 +1,230 @@
+"""A reinforcement-learning stage as one Hydra file for verl's own `main_ppo`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.errors import InputError
+from pipelines.recipe.schema import Critic, Reward, RlStage
+from pipelines.trainers.base import Context, Launch
+from pipelines.trainers.verl import cpu, cuda
+from pipelines.trainers.verl.environment import training_environment
+from pipelines.trainers.verl.settings import Settings, lay_over, look_up, unfold
+from pipelines.trainers.yaml_text import to_yaml
+
+_PLUGIN = "pipelines.trainers.verl.plugin"
+
+# verl saves and validates at its last step whenever it does so at all, so "only then" is a period never reached.
+_ONLY_AT_THE_END = 1_000_000_000
+
+# What the chain reads back, and where it comes from instead.
+_OURS = {
+    "trainer.default_local_dir": "checkpoints lie in the stage's folder",
+    "trainer.checkpoint_callback_class": "it marks the checkpoints that are whole",
+    "trainer.total_training_steps": "say `steps`",
+    "trainer.total_epochs": "say `epochs`",
+    "trainer.save_freq": "say `save_every`",
+    "trainer.use_v1": "the legacy trainer, resumed at an epoch's end, ends without training",
+    "trainer.resume_mode": "a run resumes from its last whole checkpoint; `--fresh` begins again",
+}
+
+_GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "trainer")
+
+_ESTIMATORS = {"grpo": "grpo", "ppo": "gae"}
+
+
+def launch(stage: RlStage, context: Context) -> Launch:
+    """`verl.trainer.main_ppo` on one YAML file, laid over verl's own defaults; `stage.verl` has the last word.
+
+    The same command resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
+
+    Raises:
+        InputError: the stage asks for what verl cannot do.
+    """
+    folder = context.paths.step("train")
+    platform = cpu if context.platform == "cpu" else cuda
+    settings = lay_over(_stage(stage, context), platform.settings(stage, context.recipe))
+    settings = lay_over(settings, _upstream_keys(stage))
+    _order_rows(settings)
+    hydra: Settings = {
+        # Left alone, Hydra keeps logs and copies of its own in a folder of its own.
+        "defaults": ["ppo_trainer", "_self_", {"override hydra/job_logging": "stdout"}],
+        "hydra": {
+            "searchpath": ["pkg://verl.trainer.config"],
+            "output_subdir": None,
+            "run": {"dir": "."},
+        },
+    }
+    return Launch(
+        argv=(
+            str(context.python),
+            "-m",
+            "verl.trainer.main_ppo",
+            "--config-path",
+            str(folder),
+            "--config-name",
+            "train",
+        ),
+        environment=training_environment(context),
+        files={
+            "train.yaml": to_yaml(hydra | _grouped(settings), f"verl: {stage.algorithm}, stage {stage.name}"),
+            "agent_loops.yaml": _agent_loops(),
+        },
+    )
+
+
+def _upstream_keys(stage: RlStage) -> Settings:
+    """The stage's `verl:` keys, nested; all but those that the chain lives by.
+
+    Raises:
+        InputError: a key would take the chain what it needs.
+    """
+    keys = unfold(stage.verl)
+    for key, instead in _OURS.items():
+        if look_up(keys, key) is not None:
+            raise InputError(f"stage {stage.name}: verl.{key} cannot be set; {instead}")
+    logger = look_up(keys, "trainer.logger")
+    if logger is not None:
+        loggers = [logger] if isinstance(logger, str) else list(logger)
+        keys["trainer"]["logger"] = loggers if "file" in loggers else [*loggers, "file"]
+    return keys
+
+
+def _stage(stage: RlStage, context: Context) -> Settings:
+    """What the stage's typed fields are called in verl."""
+    hardware, seed = context.recipe.hardware, context.recipe.seed
+    reward = stage.reward if isinstance(stage.reward, Reward) else Reward(name=stage.reward)
+    rollout = stage.rollout
+    settings: Settings = {
+        "algorithm": {"adv_estimator": _ESTIMATORS[stage.algorithm]},
+        "data": {
+            "train_files": str(context.paths.data / "train.parquet"),
+            "val_files": str(context.paths.data / "validation.parquet"),
+            "train_batch_size": stage.batch.prompts,
+            "max_prompt_length": rollout.max_prompt_tokens,
+            "max_response_length": rollout.max_response_tokens,
+            # Left in, the first overlong prompt ends the run; verl prints how many rows remain.
+            "filter_overlong_prompts": True,
+            "shuffle": True,
+            "seed": seed,
+        },
+        "actor_rollout_ref": {
+            "model": {"path": context.model},
+            "actor": {
+                "optim": {"lr": stage.learning_rate},
+                "ppo_mini_batch_size": stage.batch.mini,
+                "ppo_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+                "data_loader_seed": seed,
+                "fsdp_config": {"seed": seed},
+            },
+            "ref": {"log_prob_micro_batch_size_per_gpu": stage.batch.micro_per_gpu, "fsdp_config": {"seed": seed}},
+            "rollout": {
+                "name": "vllm",
+                "n": rollout.samples,
+                "temperature": rollout.temperature,
+                "top_p": rollout.top_p,
+                "seed": seed,
+                "tensor_model_parallel_size": rollout.tensor_parallel,
+                "gpu_memory_utilization": rollout.gpu_memory,
+                "log_prob_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+                "agent": {
+                    "agent_loop_config_path": str(context.paths.step("train") / "agent_loops.yaml"),
+                    "default_agent_loop": "seeded_single_turn",
+                },
+            },
+        },
+        "reward": {
+            "custom_reward_function": {
+                "path": "pkg://rewards.entry",
+                "name": "compute_score",
+                "reward_kwargs": {"reward": reward.name, "options": dict(reward.options)},
+            }
+        },
+        "trainer": {
+            **_length(stage),
+            "save_freq": stage.save_every or _ONLY_AT_THE_END,
+            "test_freq": stage.validate_every or -1,
+            "val_before_train": stage.validate_every is not None,
+            "resume_mode": "auto",
+            "default_local_dir": str(context.paths.checkpoints),
+            "checkpoint_callback_class": f"{_PLUGIN}.checkpoint.KeepNewest",
+            "nnodes": hardware.nodes,
+            "n_gpus_per_node": hardware.gpus_per_node,
+            "logger": ["console", "file"],
+            "project_name": context.recipe.name,
+            "experiment_name": stage.name,
+        },
+        "pipeline": {"keep_checkpoints": stage.keep_checkpoints},
+    }
+    if stage.keep_checkpoints is not None:
+        # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after.
+        at_least = max(2, stage.keep_checkpoints)
+        settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
+    if stage.algorithm == "ppo":
+        settings["critic"] = _critic(stage, stage.critic or Critic(), context)
+        settings["trainer"]["critic_warmup"] = (stage.critic or Critic()).warmup_steps
+    return lay_over(settings, _kl(stage))
+
+
+def _length(stage: RlStage) -> Settings:
+    """How long to train.
+
+    verl ends at whichever comes first of total_epochs and total_training_steps, and an epoch has one step at least.
+    """
+    if stage.steps is not None:
+        return {"total_epochs": stage.steps, "total_training_steps": stage.steps}
+    assert stage.epochs is not None
+    if not stage.epochs.is_integer():
+        raise InputError(f"stage {stage.name}: verl counts whole epochs, not {stage.epochs:g}; say `steps` instead")
+    return {"total_epochs": int(stage.epochs)}
+
+
+def _critic(stage: RlStage, critic: Critic, context: Context) -> Settings:
+    """The value model beside the policy."""
+    return {
+        "model": {"path": context.model},
+        "optim": {"lr": critic.learning_rate},
+        "ppo_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+        "data_loader_seed": context.recipe.seed,
+        "fsdp": {"seed": context.recipe.seed},
+    }
+
+
+def _kl(stage: RlStage) -> Settings:
+    """The penalty for leaving the first model; verl loads a reference model when either is on."""
+    if stage.kl is None:
+        return {}
+    if stage.kl.place == "loss":
+        actor = {"use_kl_loss": True, "kl_loss_coef": stage.kl.coefficient, "kl_loss_type": stage.kl.estimator}
+        return {"actor_rollout_ref": {"actor": actor}}
+    return {
+        "algorithm": {
+            "use_kl_in_reward": True,
+            "kl_penalty": stage.kl.estimator,
+            "kl_ctrl": {"kl_coef": stage.kl.coefficient},
+        }
+    }
+
+
+def _order_rows(settings: Settings) -> None:
+    """Puts in the replay buffer that keeps the rows' order, where nothing else decides which rows are trained on.
+
+    verl hands its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
+    """
+    sampler: dict[str, Any] = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": "OrderedReplayBuffer"}}
+    filters = look_up(settings, "algorithm.filter_groups.enable", False)
+    refills = look_up(settings, "trainer.v1.sampler.sync_refill_failed_groups", False)
+    synchronous = look_up(settings, "trainer.v1.trainer_mode", "sync") == "sync"
+    if synchronous and not filters and not refills and not look_up(settings, "trainer.v1.sampler.custom_sampler"):
+        settings["trainer"] = lay_over(settings["trainer"], {"v1": {"sampler": sampler}})
+
+
+def _grouped(settings: Settings) -> Settings:
+    """The groups that people look for first, first."""
+    first = [group for group in _GROUPS if group in settings]
+    return {group: settings[group] for group in [*first, *settings]}
+
+
+def _agent_loops() -> str:
+    """verl reads a list from this file: names of agent loops and what makes them."""
+    return f"- name: seeded_single_turn\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"

@@ -1,0 +1,63 @@
+"""What of the plugin needs no verl."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from pipelines.trainers.verl.plugin.after_import import after_import
+from pipelines.trainers.verl.plugin.seeds import sample_seed
+from tests.pipelines.trainers.verl.conftest import ROOT
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that can be imported and has not been."""
+    name = f"imported_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text("value = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return name
+
+
+def test_an_action_follows_the_import_it_waits_for(module: str) -> None:
+    seen: list[int] = []
+    finders = list(sys.meta_path)
+    after_import(module, lambda: seen.append(sys.modules[module].value))
+    assert seen == []
+    imported = importlib.import_module(module)
+    assert seen == [1]
+    assert sys.meta_path == finders
+    importlib.reload(imported)
+    assert seen == [1]
+
+
+def test_an_action_is_done_at_once_when_the_module_is_there(module: str) -> None:
+    importlib.import_module(module)
+    seen: list[str] = []
+    after_import(module, lambda: seen.append("done"))
+    assert seen == ["done"]
+
+
+def test_every_sample_has_a_seed_of_its_own() -> None:
+    seeds = [sample_seed(*each) for each in product(range(3), range(5), range(5), range(8))]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert sample_seed(17, 1, 2, 3) == 3341087077
+
+
+def test_without_the_variables_the_plugin_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, pipelines.trainers.verl.plugin\n"
+        "print(sorted({'torch', 'verl', 'vllm', 'ray', 'transformers', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
