@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
 from pipelines.environments.commands import app as environments_app
 
 app = typer.Typer(

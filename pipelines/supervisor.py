@@ -3,7 +3,8 @@
 `pipeline run` starts every command through this program: `python -m pipelines.supervisor LOG SCRATCH GRACE -- COMMAND …`.
 It runs the command in a session of its own and ends the command's whole family, grandchildren that went their own way
 included, when the command ends, when it is told to (SIGTERM), and when its standard input closes, which happens when
-`pipeline run` dies, however it dies. Then it removes what the run put in temporary places and writes one JSON line: how the command ended.
+`pipeline run` dies, however it dies. Then it removes what the run put in temporary places, and writes one JSON line that
+says how the command ended.
 
 Ray's agents (`ray::DashboardAgent`, `ray::RuntimeEnvAgent`) outlive a killed driver in sessions of their own; they are
 found because the kernel hands orphans to the nearest ancestor that asked for them (PR_SET_CHILD_SUBREAPER).

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import cast, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from pipelines.errors import InputError
 

@@ -66,7 +66,7 @@ def test_plan_prints_every_step_and_starts_nothing(call: Call, tmp_path: Path) -
 )
 def test_a_mistake_is_one_line_with_file_and_line(call: Call, tmp_path: Path, old: str, new: str, line: str) -> None:
     recipe = smoke_with(tmp_path, old, new)
-    status, out, err = call("run", recipe)
+    status, _, err = call("run", recipe)
     assert status == 2
     assert any(
         each.startswith(("error: mine.yaml:", f"error: {recipe}:", "mine.yaml:")) and line in each for each in err.splitlines()

@@ -87,8 +87,8 @@ def _left_out(stage: RlStage, paths: StagePaths, progress: Mapping[str, Any]) ->
     """Rows that verl left out because their prompts are too long, which it says only in its log."""
     notes = []
     for name in ("train", "validation"):
-        given, taken = _count_rows(paths, name), int(progress[f"{name}_rows"])
-        if given is not None and taken < given:
+        given, taken = _count_rows(paths, name), progress.get(f"{name}_rows")
+        if given is not None and taken is not None and taken < given:
             limit = stage.rollout.max_prompt_tokens
             notes.append(f"{given - taken} of {given} {name} rows were left out: their prompts are longer than {limit} tokens")
     return tuple(notes)

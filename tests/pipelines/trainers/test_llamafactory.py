@@ -107,7 +107,7 @@ def test_an_end_before_the_last_step(paths: StagePaths) -> None:
 def test_labels_that_were_all_cut_off(paths: StagePaths) -> None:
     history = [{"step": step, "loss": 0.0} for step in (1, 2, 3, 4)]
     write(paths.checkpoints / "trainer_state.json", {"global_step": 4, "max_steps": 4, "log_history": history})
-    with pytest.raises(StepError, match="trained on nothing.*is max_tokens: 2048 shorter than the prompts"):
+    with pytest.raises(StepError, match=r"trained on nothing.*is max_tokens: 2048 shorter than the prompts"):
         llamafactory.result(stage(), paths)
 
 
