@@ -63,6 +63,9 @@ def _build(environments: dict[str, Environment]) -> None:
     for environment in environments.values():
         if environment.pinned and not environment.is_ready():
             sync(environment.pin.trainer, environment.platform)
+        elif not environment.pinned and (there := environment.check()) != environment.pin.version:
+            pin = environment.pin
+            print(f"note: {environment.python} has {pin.name} {there}; this project is made for {pin.version}", file=sys.stderr)
 
 
 def _print_end(plan: Plan, selection: Selection) -> None:

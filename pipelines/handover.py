@@ -1,7 +1,8 @@
 """Checks a trained model, then hands it over: `python -m pipelines.handover handover.json`, in a trainer's environment.
 
 What is checked, on the very files that the next stage will read: the model loads with `transformers`, so does its
-tokenizer, with a chat template that renders; every weight is finite; some weight differs from what the stage began with.
+tokenizer, with a chat template that renders; the next stage's environment reads the same tokens; every weight is finite;
+some weight differs from what the stage began with.
 Only then does the stage's `model/` folder appear. It takes no space of its own: its files are hard links where possible.
 """
 
@@ -10,10 +11,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from pipelines import token_probe
 
 # What makes a HuggingFace model folder, and nothing of a trainer's own (optimizer states, logs, training arguments).
 MODEL_FILES = (
@@ -45,7 +50,7 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(staging, ignore_errors=True)
     try:
         link_model(exported, staging)
-        facts = check(staging, settings["before"])
+        facts = check(staging, settings["before"], settings["readers"])
     except Refused as refusal:
         shutil.rmtree(staging, ignore_errors=True)
         print(f"handover: {refusal}", file=sys.stderr)
@@ -76,13 +81,20 @@ def replace_folder(model: Path, staging: Path) -> None:
     staging.rename(model)
 
 
-def check(folder: Path, before: str) -> dict[str, Any]:
+def check(folder: Path, before: str, readers: Sequence[str]) -> dict[str, Any]:
     """The checks, cheap ones first; what was found, for the log.
+
+    Args:
+        folder: the model.
+        before: what the stage began with, a folder or a hub name.
+        readers: Pythons of other environments that will read the model.
 
     Raises:
         Refused: at the first that fails.
     """
     _check_tokenizer(folder)
+    for python in readers:
+        _check_reader(folder, python)
     return _check_weights(folder, before)
 
 
@@ -103,6 +115,23 @@ def _check_tokenizer(folder: Path) -> None:
         raise Refused(f"its chat template does not render: {_one_line(error)}") from error
     if bare == prompt:
         raise Refused("its chat template ignores add_generation_prompt: the next stage's prompts would not ask for an answer")
+
+
+def _check_reader(folder: Path, python: str) -> None:
+    """Whether another environment splits text into the same tokens."""
+    argv = [python, "-m", "pipelines.token_probe", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    said = [line for line in done.stdout.splitlines() if line.startswith("TOKENS ")]
+    if not said:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise Refused(f"its tokenizer does not load in the next stage's environment: {last}")
+    here, there = token_probe.probe(str(folder)), json.loads(said[-1].removeprefix("TOKENS "))
+    for text, mine, theirs in zip(token_probe.PROBES, here, there, strict=True):
+        if mine != theirs:
+            raise Refused(
+                f"its tokenizer is another in the next stage's environment: {text[:24]!r} is {len(mine)} tokens here "
+                f"({mine[:8]} …) and {len(theirs)} there ({theirs[:8]} …)"
+            )
 
 
 def _check_weights(folder: Path, before: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,8 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
     if isinstance(recipe.model, TinyModel):
         steps.append(_make_model(recipe, recipe.model, machine, directory))
     for stage in recipe.stages:
-        steps += _train_export_hand_over(_context(recipe, machine, directory, stage), stage)
+        readers = _find_readers(recipe, machine, directory, stage)
+        steps += _train_export_hand_over(_context(recipe, machine, directory, stage), stage, readers)
     steps = [_in_environment(step, machine) for step in steps]
     places = {"run": directory, "project": Path(__file__).resolve().parent.parent}
     places |= {f"{name} python": path for name, path in machine.pythons.items()}
@@ -180,7 +181,7 @@ def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: P
     )
 
 
-def _train_export_hand_over(context: Context, stage: SftStage | RlStage) -> list[Step]:
+def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers: Sequence[Path]) -> list[Step]:
     paths, trainer = context.paths, trainer_of(stage)
     module = trainer_module(trainer)
     train = Step(
@@ -216,7 +217,7 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage) -> list
         "exported": str(exported),
         "before": context.model,
         "model": str(paths.model),
-        "stage": stage.name,
+        "readers": [str(python) for python in readers],
     }
     hand_over = Step(
         name=f"{stage.name}/handover",
@@ -233,6 +234,13 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage) -> list
         follows=(steps[-1].name,),
     )
     return [*steps, hand_over]
+
+
+def _find_readers(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage | RlStage) -> list[Path]:
+    """Pythons other than the stage's own that will load its model."""
+    model = str(stage_paths(directory, stage.name).model)
+    after = [each for each in recipe.stages if initial_model(recipe, directory, each) == model]
+    return sorted({machine.pythons[trainer_of(each)] for each in after} - {machine.pythons[trainer_of(stage)]})
 
 
 def trainer_module(trainer: str) -> Any:

@@ -122,7 +122,7 @@ def end_leftovers(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str
     import psutil
 
     names: list[str] = []
-    while found := _carry_mark(run_directory):  # again, until none is found: a dying family may still have children
+    while found := find_processes(run_directory):  # again, until none is found: a dying family may still have children
         names += found.values()
         for process in found:
             with suppress(psutil.NoSuchProcess):
@@ -135,8 +135,8 @@ def end_leftovers(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str
     return names
 
 
-def _carry_mark(run_directory: Path) -> dict[psutil.Process, str]:
-    """The processes that carry the run's mark, with their names."""
+def find_processes(run_directory: Path) -> dict[psutil.Process, str]:
+    """The processes of a run, this one left out: process -> its name."""
     import psutil
 
     found = {}

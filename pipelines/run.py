@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -173,16 +174,19 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
         watch.look()
         watch.write_metrics()
     if outcome.status != 0:
-        raise StepError(_why_failed(step, outcome, log))
+        raise _failure(f"{step.name} {_describe_end(outcome, log)}", log)
     if training is not None:
         paths = plan.paths(training.name)
-        result = watch.trainer.result(training, paths)
+        try:
+            result = watch.trainer.result(training, paths)
+        except StepError as error:
+            raise _failure(f"{step.name}: {error}", log) from None
         for note in result.notes:
             display.say(f"  note: {note}")
         _link(paths.checkpoint, result.checkpoint)
     for path in step.outputs:
         if not path.exists():
-            raise StepError(f"{step.name} ended well but left no {path}")
+            raise _failure(f"{step.name} ended well but left no {path}", log)
 
 
 class _Watch:
@@ -260,27 +264,33 @@ def _prepares(step: Step) -> bool:
     return step.name.endswith("/prepare")
 
 
-def _why_failed(step: Step, outcome: process.Outcome, log: Path) -> str:
-    """One line that says why, then the last lines of the log."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    attempt = max(i for i, line in enumerate(lines) if line.startswith("--- attempt"))
-    lines = [line for line in lines[attempt + 1 :] if line.strip()]
-    if outcome.status is None or outcome.status < 0:
-        ended = f"was killed by signal {-outcome.status}" if outcome.status else "had to be killed"
-        ended += " (the kernel does so when memory runs out)" if outcome.status == -9 else ""
+def _failure(reason: str, log: Path) -> StepError:
+    """The reason in one line, then the last lines of the log."""
+    tail = "".join(f"  | {line[:300]}\n" for line in _last_attempt(log)[-_LOG_LINES:])
+    return StepError(f"{reason}\n{tail}  whole log: {log}")
+
+
+def _describe_end(outcome: process.Outcome, log: Path) -> str:
+    """How the command ended, and the error that its log names last."""
+    if outcome.status is None:
+        ended = "had to be killed"
+    elif outcome.status < 0:
+        ended = f"was killed by signal {-outcome.status}"
+        ended += " (the kernel does so when memory runs out)" if outcome.status == -signal.SIGKILL else ""
     else:
         ended = f"ended with status {outcome.status}"
-    cause = next((line for line in reversed(lines[-400:]) if _names_error(line)), "")
-    cause = _strip_prefix(cause)
-    tail = "\n".join(f"  | {line[:300]}" for line in lines[-_LOG_LINES:])
-    return f"{step.name} {ended}{': ' + cause if cause else ''}\n{tail}\n  whole log: {log}"
+    cause = next((line for line in reversed(_last_attempt(log)[-400:]) if _ERROR.search(line)), None)
+    return f"{ended}: {_strip_prefix(cause)}" if cause else ended
+
+
+def _last_attempt(log: Path) -> list[str]:
+    """The log's lines since the last attempt began, without empty ones and without Ray's colours."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+    begins = max((number for number, line in enumerate(lines) if line.startswith("--- attempt")), default=-1)
+    return [line for line in lines[begins + 1 :] if line.strip()]
 
 
 _ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
-
-
-def _names_error(line: str) -> bool:
-    return bool(_ERROR.search(line))
 
 
 def _strip_prefix(line: str) -> str:

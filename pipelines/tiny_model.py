@@ -164,27 +164,33 @@ def make(config: Config) -> None:
 
 
 def _make_tokenizer(config: Config) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    """A tokenizer of Qwen2's own class, with its way of splitting text.
 
-    tokenizer = Tokenizer(models.BPE())
-    # As in Qwen2.5, each digit is a token: a tiny model sees few numbers twice.
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    For a model of type qwen2, transformers 5.9 takes that class whatever the folder says, and 5.5 does not: with any other
+    way of splitting, the two trainers' environments would read the same text as different tokens.
+    """
+    from tokenizers import AddedToken, pre_tokenizers, trainers
+    from transformers import Qwen2Tokenizer
+
+    learner = Qwen2Tokenizer().backend_tokenizer
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocabulary,
         special_tokens=[END, START, STOP],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([CHAT_TEMPLATE, *read_texts(config.rows)], trainer)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token=STOP, pad_token=END, model_max_length=config.max_tokens
+    learner.train_from_iterator([CHAT_TEMPLATE, *read_texts(config.rows)], trainer)
+    learnt = json.loads(learner.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=learnt["vocab"],
+        merges=[tuple(pair) for pair in learnt["merges"]],
+        eos_token=STOP,
+        pad_token=END,
+        model_max_length=config.max_tokens,
     )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in (END, START, STOP)])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
 
 
 def read_texts(rows: Sequence[Path]) -> Iterator[str]:

@@ -137,7 +137,7 @@ def _check_rows(stage: SftStage, paths: StagePaths) -> None:
         return  # packed rows are fewer by intent
     summary = _read_json(paths.data / "summary.json")
     log = (paths.step("train") / "log").read_text(encoding="utf-8", errors="replace")
-    said = re.findall(r"Num examples = ([\d,]+)", log)
+    said = re.findall(r"Running training \*+.*?Num examples = ([\d,]+)", log, re.DOTALL)  # an evaluation says it, too
     if summary is None or not said:
         return
     given, trained = int(summary["rows"]["train"]), int(said[-1].replace(",", ""))

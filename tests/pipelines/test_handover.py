@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.smoke
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # One process for all cases: importing transformers takes seconds, each case a few hundredths.
@@ -34,6 +36,15 @@ def rename(path):
     template = path / "chat_template.jinja"
     template.write_text(template.read_text().replace("add_generation_prompt", "no_such_flag"))
 
+def other_words(path):
+    # what a tokenizer of a class of its own is, and transformers 5.9 overrules
+    config = json.loads((path / "tokenizer_config.json").read_text())
+    config["tokenizer_class"] = "TokenizersBackend"
+    (path / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = json.loads((path / "tokenizer.json").read_text())
+    tokenizer["pre_tokenizer"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    (path / "tokenizer.json").write_text(json.dumps(tokenizer))
+
 cases = {
     "good": lambda path: None,
     "untrained": lambda path: shutil.copy(before / "model.safetensors", path / "model.safetensors"),
@@ -43,6 +54,7 @@ cases = {
     "no tokenizer": lambda path: (path / "tokenizer.json").write_text("{}"),
     "no template": lambda path: (path / "chat_template.jinja").unlink(),
     "template without a prompt": rename,
+    "another tokenizer elsewhere": other_words,
     "half a file": lambda path: (path / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes()[:5000]),
 }
 for name, spoil in cases.items():
@@ -50,7 +62,7 @@ for name, spoil in cases.items():
     shutil.copytree(trained, exported)
     spoil(exported)
     config = folder / "handover.json"
-    settings = {"exported": str(exported), "before": str(before), "model": str(exported / "model"), "stage": "s"}
+    settings = {"exported": str(exported), "before": str(before), "model": str(exported / "model"), "readers": [sys.argv[2]]}
     config.write_text(json.dumps(settings))
     print("CASE", json.dumps([name, handover.main([str(config)]), (exported / "model").exists()]), flush=True)
 """
@@ -67,14 +79,16 @@ def outcomes(
     for name, seed in (("before", 1), ("trained", 2)):
         rows = folder / "rows.parquet"
         make_rows(rows)
-        settings = {"make": "qwen2", "vocabulary": 320, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 128}
+        settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 128}
         (folder / "model.json").write_text(
             json.dumps(settings | {"seed": seed, "rows": [str(rows)], "output": str(folder / name)})
         )
         subprocess.run(
             [python, "-m", "pipelines.tiny_model", folder / "model.json"], check=True, env=environment, capture_output=True
         )
-    done = subprocess.run([python, "-c", CASES, folder], env=environment, text=True, capture_output=True)
+    done = subprocess.run(
+        [python, "-c", CASES, folder, trainer_python("verl")], env=environment, text=True, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     shutil.rmtree(folder)
     lines = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("CASE ")]
@@ -87,7 +101,8 @@ def make_rows(path: Path) -> None:
     from preprocess.rows import SftRow, Turn, to_table
     from preprocess.writing import write_parquet
 
-    write_parquet(path, to_table([SftRow("f", (Turn("human", "f(1)?"), Turn("gpt", "2")))], "sft", "train"))
+    programs = (ROOT / "recipes" / "data" / "programs.py").read_text()
+    write_parquet(path, to_table([SftRow("f", (Turn("human", "f(1)?"), Turn("gpt", programs)))], "sft", "train"))
 
 
 def test_a_trained_model_is_handed_over(outcomes: dict[str, tuple[int, bool, str]]) -> None:
@@ -105,6 +120,7 @@ def test_a_trained_model_is_handed_over(outcomes: dict[str, tuple[int, bool, str
         ("no template", "no chat template"),
         ("template without a prompt", "ignores add_generation_prompt"),
         ("half a file", "it does not load"),
+        ("another tokenizer elsewhere", "its tokenizer is another in the next stage's environment"),
     ],
 )
 def test_anything_else_is_refused_with_a_reason(case: str, reason: str, outcomes: dict[str, tuple[int, bool, str]]) -> None:

@@ -117,6 +117,7 @@ def test_a_failure_is_one_line_with_the_log_and_keeps_what_was_done(tmp_path: Pa
         do(plan)
     first, *rest = str(caught.value).splitlines()
     assert first == "one/train ended with status 1: ValueError: the loss is not a number"
+    assert "  | ValueError: the loss is not a number" in rest, "the last lines of the log"
     assert rest[-1].startswith("  whole log: ")
     assert (stage_paths(tmp_path, "one").checkpoints / "step-1").exists()
     assert do_fails(plan) == {"one/train": f"failed before: {first}"}
@@ -133,7 +134,7 @@ def test_an_end_without_training_is_a_failure(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     stage = plan.recipe.stages[0].model_copy(update={"steps": 9})
     plan = Plan(plan.recipe.model_copy(update={"stages": [stage]}), plan.machine, tmp_path, plan.steps[:2], plan.places)
-    with pytest.raises(StepError, match="did not reach step 9"):
+    with pytest.raises(StepError, match=r"one/train: the toy did not reach step 9\n  \| starts at 0\n  whole log: "):
         do(plan)
 
 
@@ -239,9 +240,7 @@ def test_ctrl_c_ends_the_run_which_then_goes_on(tmp_path: Path) -> None:
     child = start_child(tmp_path)
     while not (stage_paths(tmp_path, "one").checkpoints / "step-1" / "state.json").exists():
         time.sleep(0.02)
-    began = time.monotonic()
     child.send_signal(signal.SIGINT)
-    assert child.wait(10) == 130
-    assert time.monotonic() - began < 10
+    assert child.wait() == 130
     do(make_toy_plan(tmp_path, steps=6, pause=0.15))
     assert model(tmp_path, "two") == 60.0

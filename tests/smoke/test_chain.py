@@ -34,6 +34,7 @@ class Chain:
     def __init__(self, folder: Path) -> None:
         self.runs = folder
         self.directory = folder / "smoke"
+        self.said = ""
 
     def start(self, *options: str, command: str = "run") -> subprocess.Popen[str]:
         pipeline = Path(sys.executable).with_name("pipeline")
@@ -51,28 +52,17 @@ class Chain:
     def paths(self, stage: str) -> StagePaths:
         return stage_paths(self.directory, stage)
 
-    def left_running(self) -> list[str]:
-        """Processes that carry the run's mark."""
-        found = []
-        for each in psutil.process_iter():
-            try:
-                if each.environ().get(process.MARK) == str(self.directory) and each.status() != psutil.STATUS_ZOMBIE:
-                    found.append(each.name())
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
-
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Iterator[Chain]:
     for trainer in ("llamafactory", "verl"):
         trainer_python(trainer)
-    shared_memory = set(Path("/dev/shm").iterdir())
     made = Chain(tmp_path_factory.mktemp("runs"))
     yield made
     process.end_leftovers(made.directory)
     shutil.rmtree(made.runs)
-    assert set(Path("/dev/shm").iterdir()) <= shared_memory, "shared memory was left behind"
+    shared_memory = [*Path("/dev/shm").glob(f"*{scratch_folder(made.directory).name}*")]
+    assert not shared_memory, "shared memory was left behind"
 
 
 def wait_for(condition: Callable[[], bool], started: subprocess.Popen[str], seconds: float = 400) -> None:
@@ -87,8 +77,8 @@ def wait_for(condition: Callable[[], bool], started: subprocess.Popen[str], seco
 
 def wait_until_nothing_runs(chain: Chain) -> None:
     deadline = time.monotonic() + 20
-    while left := chain.left_running():
-        assert time.monotonic() < deadline, f"left running: {left}"
+    while left := process.find_processes(chain.directory):
+        assert time.monotonic() < deadline, f"left running: {left.values()}"
         time.sleep(0.2)
     assert not scratch_folder(chain.directory).exists()
 
@@ -134,6 +124,7 @@ def test_the_same_command_goes_on_to_the_end(chain: Chain) -> None:
     status, out, err = chain.finish()
     assert status == 0, err
     assert "goes on from the checkpoint at step 1" in out
+    chain.said = out
     assert f"model: {chain.paths('stage-two').model}" in out
     assert not (chain.directory / "replaced").exists(), "nothing was trained twice from the beginning"
     wait_until_nothing_runs(chain)
@@ -147,7 +138,10 @@ def test_each_stage_leaves_its_evidence(chain: Chain, stage: str) -> None:
         assert os.access(paths.step(step) / "command.sh", os.X_OK)
     steps = [json.loads(line)["step"] for line in paths.metrics.read_text().splitlines()]
     rhythm = 10 if stage == "sft" else 1  # the recipe's logging_steps
-    assert steps == list(range(rhythm, steps[-1] + 1, rhythm)), "each step once, none missing"
+    assert steps == sorted(set(steps)), "each step once"
+    lost = {*range(rhythm, steps[-1] + 1, rhythm)} - {*steps}
+    # a kill between verl's checkpoint and its log loses a step's metrics, which is said
+    assert not lost or (lost == {1} and "the metrics of step 1 were lost" in chain.said)
     assert (paths.model / "config.json").exists()
 
 

@@ -50,6 +50,17 @@ def metrics(stage: RlStage, paths: StagePaths) -> list[dict[str, float]]:
     return [steps[step] for step in sorted(steps)]
 
 
+def lost_metrics(stage: RlStage, paths: StagePaths, last: int) -> tuple[str, ...]:
+    """Says which steps up to the last one have no metrics.
+
+    verl logs a step last, after its checkpoint (trainer/ppo/v1/trainer_base.py `train`): a kill in between loses its line.
+    """
+    known = {int(row["step"]) for row in metrics(stage, paths) if _TRAINED in row}
+    if lost := [str(step) for step in range(1, last + 1) if step not in known]:
+        return (f"the metrics of step {', '.join(lost)} were lost: the run was killed between the checkpoint and the log",)
+    return ()
+
+
 def _total(stage: RlStage, paths: StagePaths) -> int | None:
     """Steps in all: as the recipe says, as verl counted them, or None before its first checkpoint."""
     if stage.steps is not None:

@@ -32,7 +32,9 @@ def paths(tmp_path: Path) -> StagePaths:
     write(made.checkpoints / "trainer_state.json", {"global_step": 4, "max_steps": 4, "log_history": history})
     log(made, *range(1, 5))
     write(made.data / "summary.json", {"rows": {"train": 12, "validation": 1}})
-    (made.step("train") / "log").write_text("***** Running training *****\n  Num examples = 12\n")
+    (made.step("train") / "log").write_text(
+        "***** Running training *****\n  Num examples = 12\n***** Running Evaluation *****\n  Num examples = 1\n"
+    )
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.trainers.base import StagePaths
 from pipelines.trainers.verl.environment import metrics_folder
-from pipelines.trainers.verl.progress import metrics, progress
+from pipelines.trainers.verl.progress import lost_metrics, metrics, progress
 from tests.pipelines.trainers.verl.stages import rl_stage
 
 
@@ -78,3 +78,12 @@ def test_the_total_of_epochs_is_what_verl_counted(tmp_path: Path) -> None:
     later = progress(stage, paths)
     assert later is not None
     assert later.total == 8
+
+
+def test_metrics_that_a_kill_lost_are_said(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    attempt(paths, 1, line(0, **{"val-core/x/acc": 0.5}), trained(1, 0.1), trained(2, 0.2))
+    attempt(paths, 2, line(3, **{"val-core/x/acc": 0.5}), trained(4, 0.4))
+    (note,) = lost_metrics(rl_stage(), paths, 4)
+    assert note.startswith("the metrics of step 3 were lost")
+    assert lost_metrics(rl_stage(), paths, 2) == ()
