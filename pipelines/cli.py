@@ -95,7 +95,8 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except Stopped as stopped:
-        print(f"\nstopped; go on with: {shlex.join(['pipeline', *sys.argv[1:]])}", file=sys.stderr)
+        again = [word for word in sys.argv[1:] if word != "--fresh"]  # which would begin anew instead
+        print(f"\nstopped; go on with: {shlex.join(['pipeline', *again])}", file=sys.stderr)
         sys.exit(128 + stopped.number)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: `pipeline plan … | head`

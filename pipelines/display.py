@@ -153,7 +153,7 @@ class TerminalDisplay:
         self._bars.reset(
             self._bar, description=f"{self._number}/{self._steps} {step.name}", total=None, count="", metrics="", left=""
         )
-        if why != "not done yet":
+        if why not in ("not done yet", "asked for anew"):
             self._line("[yellow]*[/yellow]", f"{step.name}  [dim]{_escape(why)}[/dim]")
 
     def progressed(self, step: Step, progress: Progress) -> None:

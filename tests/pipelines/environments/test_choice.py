@@ -18,7 +18,10 @@ def test_the_recipe_comes_before_the_variable_and_the_variable_before_the_pin(mo
     assert (chosen.python, chosen.chosen_by) == (Path("/recipe/bin/python"), "environments.verl")
     chosen = environment("verl", "cuda")
     assert (chosen.python, chosen.chosen_by) == (Path("/container/bin/python"), "PIPELINE_VERL_PYTHON")
-    assert chosen.variables == {"PYTHONPATH": str(ROOT)}
+    assert chosen.variables["PYTHONPATH"] == str(ROOT)
+    # where this project is not installed, verl finds no entry point of it
+    assert chosen.variables["VERL_USE_EXTERNAL_MODULES"] == "pipelines.trainers.verl.plugin"
+    assert set(environment("llamafactory", "cuda", "/x/python").variables) == {"PYTHONPATH"}
     monkeypatch.delenv("PIPELINE_VERL_PYTHON")
     monkeypatch.delenv("PIPELINE_ENVIRONMENTS", raising=False)
     chosen = environment("verl", "cuda")
@@ -28,7 +31,7 @@ def test_the_recipe_comes_before_the_variable_and_the_variable_before_the_pin(mo
 
 def test_this_project_goes_before_what_is_on_the_path_already(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/mine")
-    assert environment("verl", "cuda", "/x/python").variables == {"PYTHONPATH": f"{ROOT}{os.pathsep}/mine"}
+    assert environment("verl", "cuda", "/x/python").variables["PYTHONPATH"] == f"{ROOT}{os.pathsep}/mine"
 
 
 def test_another_disk_for_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
