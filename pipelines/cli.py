@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ def run(
     Killed or failed half-way? The same command goes on from the last checkpoint.
     """
     from pipelines.commands import run_recipe
-    from pipelines.run import Selection
+    from pipelines.selection import Selection
 
     run_recipe(recipe, sets or [], Selection(from_stage, until_stage, fresh), runs)
 
@@ -71,7 +72,7 @@ def plan(
 ) -> None:
     """Print the steps of a recipe, their commands and configurations, and what would be skipped. Starts nothing."""
     from pipelines.commands import print_plan
-    from pipelines.run import Selection
+    from pipelines.selection import Selection
 
     print_plan(recipe, sets or [], Selection(from_stage, until_stage), runs)
 
@@ -93,17 +94,28 @@ def main() -> None:
         app()
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
+        if error.exit_status == 1 and sys.argv[1] == "run":
+            print(f"what was done stays done; once it is mended, go on with: {_same_command()}", file=sys.stderr)
         sys.exit(error.exit_status)
     except Stopped as stopped:
-        again = [word for word in sys.argv[1:] if word != "--fresh"]  # which would begin anew instead
-        print(f"\nstopped; go on with: {shlex.join(['pipeline', *again])}", file=sys.stderr)
+        print(f"\nstopped; go on with: {_same_command()}", file=sys.stderr)
         sys.exit(128 + stopped.number)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone: `pipeline plan … | head`
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     except Exception:
         print(
             "error: this is a defect of `pipeline` itself, not of your recipe; please report it with what follows",
             file=sys.stderr,
         )
         raise
+
+
+def _same_command() -> str:
+    """The command line as it was typed, without --fresh, which would begin anew instead of going on."""
+    return shlex.join(["pipeline", *(word for word in sys.argv[1:] if word != "--fresh")])

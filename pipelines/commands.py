@@ -15,7 +15,8 @@ from pipelines.machine import find_environments, find_machine
 from pipelines.plan import Plan, make_plan
 from pipelines.process import signals_as_stopped
 from pipelines.recipe.loading import Loaded, load
-from pipelines.run import Selection, hold, run, select
+from pipelines.run import hold, run
+from pipelines.selection import Selection, select
 
 
 def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path) -> None:
@@ -73,5 +74,5 @@ def _print_end(plan: Plan, selection: Selection) -> None:
     model = plan.paths(last).model
     print(f"model: {model}")
     python = plan.machine.pythons.get("llamafactory")
-    if python is not None and sys.stdout.isatty():
+    if python is not None:
         print(f"talk to it: {python} -m llamafactory.cli chat --model_name_or_path {model} --template qwen")

@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines import process, record
 from pipelines.display import Display
 from pipelines.errors import InputError, StepError
+from pipelines.failure import describe_end, failure
 from pipelines.files import Digests, write_atomically
 from pipelines.plan import Plan, Step, trainer_module
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.record import Record
 from pipelines.scratch import remove_scratch, scratch_folder
+from pipelines.selection import Selection, select
 from pipelines.trainers.base import StagePaths
-
-_LOG_LINES = 12
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which of the plan's steps a person asked for."""
-
-    first: str | None = None
-    """`--from`: the stage to begin with; the stages before it are taken as they are."""
-    last: str | None = None
-    """`--until`: the stage to end with."""
-    fresh: bool = False
-    """Begin anew, whatever is there; what is there is kept aside."""
 
 
 def run(plan: Plan, selection: Selection, display: Display) -> None:
@@ -63,28 +48,6 @@ def run(plan: Plan, selection: Selection, display: Display) -> None:
         display.ended(step, seconds)
         digests.save()
     digests.save()
-
-
-def select(plan: Plan, selection: Selection) -> list[Step]:
-    """The steps that were asked for, in order. All stages' rows are prepared, whatever the stages."""
-    names = [stage.name for stage in plan.recipe.stages]
-    for name in filter(None, (selection.first, selection.last)):
-        if name not in names:
-            raise InputError(f"there is no stage {name!r}; the stages are {', '.join(names)}")
-    first = names.index(selection.first) if selection.first else 0
-    last = names.index(selection.last) if selection.last else len(names) - 1
-    if first > last:
-        raise InputError(f"stage {selection.first} comes after {selection.last}: nothing is between them")
-    taken = set(names[:first])
-    for name in names[:first]:
-        if not plan.paths(name).model.is_dir():
-            raise InputError(f"--from {selection.first}: stage {name} before it has no model yet; run it first")
-    wanted = set(names[first : last + 1])
-    return [
-        step
-        for step in plan.steps
-        if (step.stage is None and not taken) or step.stage in wanted or (step.stage not in taken and _prepares(step))
-    ]
 
 
 @contextmanager
@@ -174,19 +137,19 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
         watch.look()
         watch.write_metrics()
     if outcome.status != 0:
-        raise _failure(f"{step.name} {_describe_end(outcome, log)}", log)
+        raise failure(f"{step.name} {describe_end(outcome, log)}", log)
     if training is not None:
         paths = plan.paths(training.name)
         try:
             result = watch.trainer.result(training, paths)
         except StepError as error:
-            raise _failure(f"{step.name}: {error}", log) from None
+            raise failure(f"{step.name}: {error}", log) from None
         for note in result.notes:
             display.say(f"  note: {note}")
         _link(paths.checkpoint, result.checkpoint)
     for path in step.outputs:
         if not path.exists():
-            raise _failure(f"{step.name} ended well but left no {path}", log)
+            raise failure(f"{step.name} ended well but left no {path}", log)
 
 
 class _Watch:
@@ -258,41 +221,3 @@ def _link(link: Path, target: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(os.path.relpath(target, link.parent))
     temporary.replace(link)
-
-
-def _prepares(step: Step) -> bool:
-    return step.name.endswith("/prepare")
-
-
-def _failure(reason: str, log: Path) -> StepError:
-    """The reason in one line, then the last lines of the log."""
-    tail = "".join(f"  | {line[:300]}\n" for line in _last_attempt(log)[-_LOG_LINES:])
-    return StepError(f"{reason}\n{tail}  whole log: {log}")
-
-
-def _describe_end(outcome: process.Outcome, log: Path) -> str:
-    """How the command ended, and the error that its log names last."""
-    if outcome.status is None:
-        ended = "had to be killed"
-    elif outcome.status < 0:
-        ended = f"was killed by signal {-outcome.status}"
-        ended += " (the kernel does so when memory runs out)" if outcome.status == -signal.SIGKILL else ""
-    else:
-        ended = f"ended with status {outcome.status}"
-    cause = next((line for line in reversed(_last_attempt(log)[-400:]) if _ERROR.search(line)), None)
-    return f"{ended}: {_strip_prefix(cause)}" if cause else ended
-
-
-def _last_attempt(log: Path) -> list[str]:
-    """The log's lines since the last attempt began, without empty ones and without Ray's colours."""
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace")).splitlines()
-    begins = max((number for number, line in enumerate(lines) if line.startswith("--- attempt")), default=-1)
-    return [line for line in lines[begins + 1 :] if line.strip()]
-
-
-_ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
-
-
-def _strip_prefix(line: str) -> str:
-    """Without Ray's `(TaskRunner pid=1) ` in front."""
-    return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()[:300]

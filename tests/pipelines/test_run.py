@@ -16,7 +16,8 @@ from pipelines.display import PlainDisplay
 from pipelines.errors import InputError, StepError
 from pipelines.files import Digests
 from pipelines.plan import Plan, stage_paths
-from pipelines.run import Selection, hold, run, select
+from pipelines.run import hold, run
+from pipelines.selection import Selection, select
 from tests.pipelines.toy import make_toy_plan, use_toy_trainer
 
 
@@ -191,7 +192,8 @@ from pathlib import Path
 import pytest
 from pipelines.display import PlainDisplay
 from pipelines.process import signals_as_stopped, Stopped
-from pipelines.run import Selection, run
+from pipelines.run import run
+from pipelines.selection import Selection
 from tests.pipelines.toy import make_toy_plan, use_toy_trainer
 with pytest.MonkeyPatch.context() as patch:
     use_toy_trainer(patch)
