@@ -91,6 +91,7 @@ OWNED: Mapping[str, Mapping[str, str]] = {
         "trainer.device": _use("top-level `hardware.platform`"),
         "trainer.default_local_dir": _run("checkpoints lie in the run directory"),
         "trainer.checkpoint_callback_class": _run("it marks the checkpoints that are whole"),
+        "trainer.use_v1": _run("the legacy trainer, resumed at an epoch's end, ends without training (verl#7401)"),
         "trainer.resume_mode": _run("a stage resumes from its newest checkpoint"),
         "trainer.resume_from_path": _run("a stage resumes from its newest checkpoint"),
         "reward.custom_reward_function.path": _use("`reward`"),

@@ -17,17 +17,6 @@ _PLUGIN = "pipelines.trainers.verl.plugin"
 # verl saves and validates at its last step whenever it does so at all, so "only then" is a period never reached.
 _ONLY_AT_THE_END = 1_000_000_000
 
-# What the chain reads back, and where it comes from instead.
-_OURS = {
-    "trainer.default_local_dir": "checkpoints lie in the stage's folder",
-    "trainer.checkpoint_callback_class": "it marks the checkpoints that are whole",
-    "trainer.total_training_steps": "say `steps`",
-    "trainer.total_epochs": "say `epochs`",
-    "trainer.save_freq": "say `save_every`",
-    "trainer.use_v1": "the legacy trainer, resumed at an epoch's end, ends without training",
-    "trainer.resume_mode": "a run resumes from its last whole checkpoint; `--fresh` begins again",
-}
-
 _GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "trainer")
 
 _ESTIMATORS = {"grpo": "grpo", "ppo": "gae"}
@@ -74,15 +63,11 @@ def launch(stage: RlStage, context: Context) -> Launch:
 
 
 def _upstream_keys(stage: RlStage) -> Settings:
-    """The stage's `verl:` keys, nested; all but those that the chain lives by.
+    """The stage's `verl:` keys, nested, with the log file among the loggers, from which the chain reads.
 
-    Raises:
-        InputError: a key would take the chain what it needs.
+    Keys that the chain lives by are not among them: loading a recipe refuses them (pipelines/recipe/owned.py).
     """
     keys = unfold(stage.verl)
-    for key, instead in _OURS.items():
-        if look_up(keys, key) is not None:
-            raise InputError(f"stage {stage.name}: verl.{key} cannot be set; {instead}")
     logger = look_up(keys, "trainer.logger")
     if logger is not None:
         loggers = [logger] if isinstance(logger, str) else list(logger)

@@ -126,8 +126,6 @@ def test_a_hub_model_may_be_looked_up_and_a_folder_is_not() -> None:
     ("changes", "message"),
     [
         ({"steps": ..., "epochs": 1.5}, "stage one: verl counts whole epochs, not 1.5; say `steps` instead"),
-        ({"verl": {"trainer": {"save_freq": 3}}}, "stage one: verl.trainer.save_freq cannot be set; say `save_every`"),
-        ({"verl": {"trainer.use_v1": False}}, "verl.trainer.use_v1 cannot be set"),
         ({"verl": {"data": 3, "data.seed": 4}}, "data is given a value and keys below it"),
     ],
 )
