@@ -1,6 +1,6 @@
 """What the chain costs on top of the commands that it runs: both sides measured, printed as a ratio.
 
-    python benchmarks/overhead.py recipes/smoke.yaml            # about three times the recipe's own time
+    python benchmarks/overhead.py recipes/smoke.yaml            # about twice the recipe's own time
 
 1. `pipeline run RECIPE` in an empty folder, its environments built: the wall time.
 2. Each of its commands again, bare, from the `command.sh` that the run left, in the same order, on the same files.
@@ -39,7 +39,7 @@ def main(recipe: str) -> None:
             remove_results(script.parent)
             seconds = measure([str(script)], variables={"PYTHONPATH": str(Path(__file__).resolve().parents[1])})
             print(f"  bare {script.parent.relative_to(run)}: {seconds:.1f} s")
-            prepare_next(script.parent)
+            check_link(script.parent)
             bare += seconds
         print(f"the commands alone: {bare:.1f} s")
         print(f"the chain on top of them: {chain - bare:+.1f} s, ratio {chain / bare:.3f} (bounds: 5 s and 1.03)")
@@ -70,19 +70,16 @@ def remove_results(step: Path) -> None:
     made = {
         "prepare": ["data"],
         "make-model": ["model"],
-        "train": ["checkpoints", "checkpoint"],
+        "train": ["checkpoints"],
         "export-model": ["export"],
         "handover": ["model"],
     }[step.name]
     for name in made:
-        path = step.parent / name
-        if path.is_symlink():
-            continue  # points at a place, which the same command fills again
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(step.parent / name, ignore_errors=True)
 
 
-def prepare_next(step: Path) -> None:
-    """Nothing: the link `checkpoint` that the chain left still points at what the bare command made again."""
+def check_link(step: Path) -> None:
+    """The link `checkpoint` that the chain left must point at what the bare command made again."""
     if step.name == "train" and not (step.parent / "checkpoint").resolve().exists():
         sys.exit(f"{step}: the bare command made another checkpoint than the chain's")
 

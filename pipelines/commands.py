@@ -54,7 +54,7 @@ def print_schema() -> None:
 def _open(path: Path, sets: list[str], runs: Path) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
     loaded = load(path, sets)
     environments = find_environments(loaded.recipe)
-    machine = find_machine(loaded.recipe)
+    machine = find_machine(loaded.recipe, environments)
     plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
     return loaded, plan, environments, find_problems(loaded, machine, environments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.environments import TRAINERS, Environment, environment
@@ -27,9 +28,8 @@ def find_environments(recipe: Recipe) -> dict[str, Environment]:
     return {name: environment(name, platform, given[name]) for name in TRAINERS if name in trainers}
 
 
-def find_machine(recipe: Recipe) -> Machine:
+def find_machine(recipe: Recipe, environments: Mapping[str, Environment]) -> Machine:
     """Where everything lies, whether it is built yet or not."""
-    environments = find_environments(recipe)
     return Machine(
         platform=find_platform(recipe),
         orchestrator=Path(sys.executable),

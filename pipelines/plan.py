@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.recipe.schema import Data, Recipe, RlStage, SftStage, Source, Split, TinyModel
-from pipelines.trainers.base import Context, Launch, Platform, StagePaths
+from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers
     )
     steps = [train]
     exported = paths.checkpoint
-    export: Launch | None = module.export(stage, context)
+    export = module.export(stage, context)
     if export is not None:
         exported = paths.export
         steps.append(
@@ -243,7 +243,7 @@ def _find_readers(recipe: Recipe, machine: Machine, directory: Path, stage: SftS
     return sorted({machine.pythons[trainer_of(each)] for each in after} - {machine.pythons[trainer_of(stage)]})
 
 
-def trainer_module(trainer: str) -> Any:
+def trainer_module(trainer: str) -> Trainer[Any]:
     """The module that is the trainer (`pipelines.trainers.base.Trainer`)."""
     if trainer == "llamafactory":
         from pipelines.trainers import llamafactory

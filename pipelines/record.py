@@ -35,8 +35,8 @@ class Record:
     """UTC, ISO 8601."""
     seconds: float = 0.0
     """Wall time of all attempts."""
-    command_seconds: float = 0.0
-    """Wall time of the command alone, all attempts."""
+    notes: list[str] = field(default_factory=list)
+    """What a person was told about it: rows that were left out, metrics that were lost."""
 
 
 def read(step: Step) -> Record | None:

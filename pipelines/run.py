@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipelines import process, record
 from pipelines.display import Display
-from pipelines.errors import InputError, StepError
+from pipelines.errors import InputError, PipelineError, StepError
 from pipelines.failure import describe_end, failure
 from pipelines.files import Digests, write_atomically
 from pipelines.plan import Plan, Step, trainer_module
@@ -94,12 +94,11 @@ def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fres
         attempts=before.attempts + 1 if before and goes_on else 1,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=before.seconds if before and goes_on else 0.0,
-        command_seconds=before.command_seconds if before and goes_on else 0.0,
     )
     record.write(step, now)
     try:
         _attempt(step, plan, now, training, display)
-    except StepError as error:
+    except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
     else:
@@ -122,7 +121,6 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
     with log.open("a", encoding="utf-8") as sink:
         sink.write(f"--- attempt {now.attempts}, {now.started}\n")
     watch = _Watch(step, plan, training, display)
-    began = time.monotonic()
     try:
         outcome = process.run(
             step.launch.argv,
@@ -133,9 +131,11 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
             poll=watch.look,
         )
     finally:
-        now.command_seconds = round(now.command_seconds + time.monotonic() - began, 3)
         watch.look()
         watch.write_metrics()
+    if outcome.leftovers:
+        with log.open("a", encoding="utf-8") as sink:
+            sink.write(f"--- ended what it left running: {', '.join(outcome.leftovers)}\n")
     if outcome.status != 0:
         raise failure(f"{step.name} {describe_end(outcome, log)}", log)
     if training is not None:
@@ -144,7 +144,8 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
             result = watch.trainer.result(training, paths)
         except StepError as error:
             raise failure(f"{step.name}: {error}", log) from None
-        for note in result.notes:
+        now.notes = list(result.notes)
+        for note in now.notes:
             display.say(f"  note: {note}")
         _link(paths.checkpoint, result.checkpoint)
     for path in step.outputs:

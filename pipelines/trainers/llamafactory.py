@@ -127,24 +127,24 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
             f"LLaMA-Factory trained on nothing: its loss is 0 at every step; "
             f"is max_tokens: {stage.max_tokens} shorter than the prompts?"
         )
-    _check_rows(stage, paths)
-    return Result(checkpoint=paths.checkpoints, step=step)
+    return Result(checkpoint=paths.checkpoints, step=step, notes=_check_rows(stage, paths))
 
 
-def _check_rows(stage: SftStage, paths: StagePaths) -> None:
-    """Compares the rows that were prepared with those that LLaMA-Factory says it trained on."""
+def _check_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
+    """Compares the rows that were prepared with those that LLaMA-Factory says it trained on; a note when it cannot."""
     if stage.llamafactory.get("packing") or stage.llamafactory.get("neat_packing"):
-        return  # packed rows are fewer by intent
+        return ()  # packed rows are fewer by intent
     summary = _read_json(paths.data / "summary.json")
     log = (paths.step("train") / "log").read_text(encoding="utf-8", errors="replace")
     said = re.findall(r"Running training \*+.*?Num examples = ([\d,]+)", log, re.DOTALL)  # an evaluation says it, too
     if summary is None or not said:
-        return
+        return ("whether all rows were trained on is not known: the log does not say on how many",)
     given, trained = int(summary["rows"]["train"]), int(said[-1].replace(",", ""))
     if trained < given:
         raise StepError(
             f"LLaMA-Factory trained on {trained} of {given} rows; it skips rows whose roles or turns it does not take"
         )
+    return ()
 
 
 def _training(stage: SftStage, context: Context) -> dict[str, Any]:

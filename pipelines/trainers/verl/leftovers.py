@@ -6,11 +6,10 @@ import os
 import time
 from pathlib import Path
 
+from pipelines.scratch import SHARED_MEMORY_PREFIX
+
 METRICS_FOLDER = "PIPELINE_METRICS_FOLDER"
 """The variable with the folder that gets one JSON-lines file of metrics per attempt."""
-
-SHARED_MEMORY_PREFIX = "PIPELINE_SHM_PREFIX"
-"""The variable with the beginning of the names of this run's shared-memory segments; up to 16 letters and digits."""
 
 
 def name_metrics_file() -> None:

@@ -113,6 +113,13 @@ def test_labels_that_were_all_cut_off(paths: StagePaths) -> None:
         llamafactory.result(stage(), paths)
 
 
+def test_a_log_that_does_not_say_how_many_rows_is_told(paths: StagePaths) -> None:
+    assert llamafactory.result(stage(), paths).notes == ()
+    (paths.step("train") / "log").write_text("")
+    (note,) = llamafactory.result(stage(), paths).notes
+    assert "not known" in note
+
+
 def test_rows_that_were_skipped_in_silence(paths: StagePaths) -> None:
     write(paths.data / "summary.json", {"rows": {"train": 40}})
     with pytest.raises(StepError, match="trained on 12 of 40 rows"):
