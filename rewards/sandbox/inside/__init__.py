@@ -1,0 +1,1 @@
+"""What runs inside the local sandbox's processes. Nothing here is imported by the rest."""

@@ -1,0 +1,148 @@
+"""What a forked process does to become the program: it gives up every right, then runs the code as `__main__`."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal`, without the enumerations around every call
+import atexit
+import contextlib
+import linecache
+import os
+import signal
+import sys
+import threading
+import traceback
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rewards.sandbox.inside import kernel
+from rewards.sandbox.inside.limits import prepare, put_in_force
+
+if TYPE_CHECKING:
+    from rewards.sandbox.inside.worker import Worker
+
+NAME = "main.py"
+"""What tracebacks call the program."""
+
+PROGRAM_USER = 1000
+"""Who programs are, to themselves."""
+
+_OURS = __file__.rpartition("/")[0]
+
+
+def become_program(worker: Worker, request: dict[str, Any], rights: Rights) -> NoReturn:
+    """Runs a program in this process, which ends with it."""
+    status = 1
+    try:
+        rights.give_up()
+        status = _run(worker, request)
+    except BaseException:
+        with contextlib.suppress(BaseException):
+            report_exception(request["code"])
+    finally:
+        os._exit(status)
+
+
+class Rights:
+    """What a forked process has to give up, worked out before the fork.
+
+    After a fork every page that is written to, if only to count a reference, is copied: what runs in the child is kept
+    short, and calls C functions directly.
+    """
+
+    def __init__(self, worker: Worker, limits: dict[str, Any], streams: tuple[int, int, int], kept: int = -1) -> None:
+        """`streams` become the standard ones and `kept`, if there is one, descriptor 3; no other stays open."""
+        self._streams, self._kept = streams, kept
+        self._in_namespaces = worker.mode == "namespaces"
+        self._switches_user = worker.switches_user
+        self._ruleset, self._filter = worker.ruleset, worker.filter
+        # The worker is a process of the programs' user, unless they have one of their own.
+        others = -1 if not worker.owns_processes else 0 if worker.switches_user else 1
+        self._limits = prepare(limits, worker.base_bytes, others)
+
+    def give_up(self) -> None:
+        """Leaves this process its streams, its limits, and nothing else."""
+        for number, descriptor in enumerate(self._streams):
+            os.dup2(descriptor, number)
+        first = 3
+        if self._kept >= 0:
+            os.dup2(self._kept, 3)
+            first = 4
+        if not self._in_namespaces:
+            os.setsid()
+            kernel.die_with_parent(signal.SIGKILL)
+            if self._ruleset >= 0:
+                kernel.restrict_files(self._ruleset)
+        os.closerange(first, 1 << 16)
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+        put_in_force(self._limits)
+        if self._switches_user:
+            os.setgroups([])
+            os.setresgid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
+            # From root of the namespace to a user of it: all capabilities go (capabilities(7)).
+            os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
+        else:
+            kernel.drop_capabilities()
+        if self._filter:
+            kernel.restrict_calls(self._filter)
+
+
+def _run(worker: Worker, request: dict[str, Any]) -> int:
+    if name := request.get("uses"):
+        worker.runners[name].main(request["code"])
+        return _finish(0)
+    module = ModuleType("__main__")
+    module.__dict__.update(__builtins__=__builtins__)
+    sys.modules["__main__"] = module
+    sys.argv = [NAME]
+    code = request["code"]
+    try:
+        exec(compile(code, NAME, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit as stop:
+        return _finish(read_status(stop.code))
+    except BaseException:
+        report_exception(code)
+        return _finish(1)
+    return _finish(0)
+
+
+def report_exception(code: str) -> None:
+    """Writes the traceback of the exception being handled, without the frames that are ours."""
+    linecache.cache[NAME] = (len(code), None, code.splitlines(keepends=True), NAME)
+    kind, error, trace = sys.exc_info()
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
+        trace = trace.tb_next
+    lines = traceback.format_exception(kind, error, trace)
+    # The program may have replaced sys.stderr.
+    data = memoryview("".join(lines).encode("utf-8", errors="backslashreplace"))
+    with contextlib.suppress(BaseException):
+        sys.stderr.flush()
+    while data:
+        data = data[os.write(2, data) :]
+
+
+def read_status(code: Any) -> int:
+    """What a process that ends with SystemExit exits with (Python/pythonrun.c, `handle_system_exit`)."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    with contextlib.suppress(BaseException):
+        print(code, file=sys.stderr)
+    return 1
+
+
+def _finish(status: int) -> int:
+    """What the interpreter does at its end: waits for threads, calls what was registered, and writes what is left."""
+    try:
+        if threading.active_count() > 1:
+            threading._shutdown()  # type: ignore[attr-defined]
+        if atexit._ncallbacks():
+            atexit._run_exitfuncs()
+    except BaseException:
+        status = status or 1
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:
+            status = status or 120
+    return status

@@ -1,0 +1,247 @@
+"""A session: code that runs on the variables which earlier calls left.
+
+The variables live in a process, the holder. For each call the holder forks: the child runs the code and, when that has
+ended by itself, becomes the holder, and the old one ends. A child that is ended leaves the old holder and with it the
+variables as they were before the call.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rewards.sandbox.inside import child, execution, messages
+from rewards.sandbox.inside.limits import Usage, prepare, put_in_force_softly
+
+if TYPE_CHECKING:
+    from rewards.sandbox.inside.worker import Worker
+
+_LONGEST_REPORT = 1 << 20
+_MOST = {"cpu_seconds": 86_400, "memory_mb": 1 << 16, "file_mb": 1 << 12, "processes": 1024}
+"""What no call of a session gets past, whatever it asks the kernel for."""
+_CREDENTIALS = struct.Struct("3i")
+"""Process, user and group, as the kernel says them of a sender (unix(7))."""
+
+
+def serve(worker: Worker, connection: socket.socket) -> None:
+    """Runs the calls of one session until the client closes it."""
+    holder: _Holder | None = _Holder.begin(worker)
+    while (request := messages.receive(connection)) is not None:
+        if holder is None:
+            holder = _Holder.begin(worker)
+        result, holder = _call(worker, holder, request, connection)
+        connection.sendall(messages.pack(result))
+
+
+class _Holder:
+    """The worker's side of the process that holds the variables."""
+
+    def __init__(self, pid: int, channel: socket.socket) -> None:
+        self.pid, self.channel = pid, channel
+
+    @staticmethod
+    def begin(worker: Worker) -> _Holder:
+        """A holder without variables."""
+        ours, theirs = _make_channel()
+        pid = os.fork()
+        if pid == 0:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            child.Rights(worker, _MOST, (nothing, nothing, nothing), theirs.fileno()).give_up()
+            _hold(worker)
+        theirs.close()
+        return _Holder(pid, ours)
+
+
+def _call(
+    worker: Worker, holder: _Holder, request: dict[str, Any], connection: socket.socket
+) -> tuple[dict[str, Any], _Holder | None]:
+    """Runs one call; returns its result, and who holds the variables after it (None: they are lost)."""
+    limits = request["limits"]
+    outputs = (execution.Output(limits["output_bytes"]), execution.Output(limits["output_bytes"]))
+    stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    ours, theirs = _make_channel()
+    watch = execution.Watch(outputs, connection, limits)
+    begun = time.monotonic()
+    _signal(holder.pid, signal.SIGCONT)
+    descriptors = [stdin, outputs[0].writing, outputs[1].writing, theirs.fileno()]
+    others = -1 if not worker.owns_processes else 1 if worker.switches_user else 2
+    task = {"code": request["code"], "limits": prepare(limits, worker.base_bytes, others), "longest": limits["output_bytes"]}
+    lost = False
+    try:
+        socket.send_fds(holder.channel, [b"c"], descriptors)
+        holder.channel.sendall(messages.pack(task))
+    except OSError:
+        lost = True
+    theirs.close()
+    for descriptor in descriptors[:3]:
+        os.close(descriptor)
+    ended_by = None if lost else watch.wait(ours.fileno(), Usage(worker.proc, holder.pid, (holder.pid,)))
+    report, sender = (None, 0) if ended_by or lost else _read_report(ours)
+    for output in outputs:
+        output.take()
+        os.close(output.reading)
+    if ended_by is None and any(output.too_long for output in outputs):
+        ended_by = "output"
+    after: _Holder | None
+    if report is not None and ended_by is None:
+        after = _Holder(sender, ours)
+        holder.channel.close()
+        # What runs on in it would go on while nobody watches.
+        _signal(sender, signal.SIGSTOP)
+        _end_others(worker, sender)
+    else:
+        after = None if lost or not _end_others(worker, holder.pid) else holder
+        ours.close()
+        report = {}
+    _reap()
+    verdict = ended_by or report.get("verdict") or "killed"
+    return {
+        "verdict": verdict if verdict in ("ok", "error", "timeout", "memory", "output", "killed") else "killed",
+        "output": outputs[0].text(),
+        "error": outputs[1].text(),
+        "status": _int_or_none(report.get("status")),
+        "seconds": time.monotonic() - begun,
+        "cpu_seconds": _float_or_none(report.get("cpu_seconds")),
+        "value": report["value"][: limits["output_bytes"]] if isinstance(report.get("value"), str) else None,
+    }, after
+
+
+def _make_channel() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return ours, theirs
+
+
+def _read_report(channel: socket.socket) -> tuple[dict[str, Any] | None, int]:
+    """What the process that ran a call says of it, and which process that is: the kernel says, not the message."""
+    channel.settimeout(1.0)
+    try:
+        data, ancillary, _, _ = channel.recvmsg(_LONGEST_REPORT, socket.CMSG_SPACE(_CREDENTIALS.size))
+        while data and not messages.is_whole(data) and len(data) < 2 * _LONGEST_REPORT:
+            more = channel.recv(_LONGEST_REPORT)
+            data = data + more if more else b""
+        report = messages.unpack(data) if data else None
+        pid = next(_CREDENTIALS.unpack(value)[0] for _, kind, value in ancillary if kind == socket.SCM_CREDENTIALS)
+    except (OSError, ValueError, StopIteration, RecursionError):
+        return None, 0
+    finally:
+        channel.settimeout(None)
+    return (report, pid) if isinstance(report, dict) and pid > 1 else (None, 0)
+
+
+def _end_others(worker: Worker, kept: int) -> bool:
+    """Ends every process but the holder; False where that cannot be done and all were ended."""
+    if worker.proc < 0:
+        if worker.owns_processes:
+            _signal(-1, signal.SIGKILL)
+        else:
+            _signal(kept, signal.SIGKILL)
+        return False
+    while others := [int(name) for name in os.listdir(worker.proc) if name.isdigit() and int(name) not in (1, kept)]:
+        for pid in others:
+            _signal(pid, signal.SIGKILL)
+        # Orphans become children of this process; what is still a child of the holder goes to it.
+        _reap()
+        if all(_is_ended(worker.proc, pid) for pid in others):
+            break
+    return True
+
+
+def _is_ended(proc: int, pid: int) -> bool:
+    """Whether a process is gone, or only waits to be noticed by its parent."""
+    try:
+        descriptor = os.open(f"{pid}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    except OSError:
+        return True
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+        except OSError:
+            return True
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _int_or_none(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _float_or_none(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _hold(worker: Worker) -> NoReturn:
+    """The holder: forks a child for each call, and ends when the worker has taken the child for the new holder."""
+    module = ModuleType("__main__")
+    module.__dict__.update(__builtins__=__builtins__)
+    sys.modules["__main__"] = module
+    sys.argv = [child.NAME]
+    channel = socket.socket(fileno=3)
+    with contextlib.suppress(BaseException):
+        while True:
+            received = _receive_call(channel)
+            if received is None:
+                break
+            task, descriptors = received
+            if os.fork() == 0:
+                channel.detach()
+                for number, descriptor in enumerate(descriptors):
+                    os.dup2(descriptor, number)
+                os.closerange(4, 1 << 16)
+                channel = socket.socket(fileno=3)
+                put_in_force_softly(task["limits"])
+                channel.sendall(messages.pack(_run(module, task)))
+                continue
+            for descriptor in descriptors:
+                os.close(descriptor)
+    os._exit(0)
+
+
+def _receive_call(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
+    if len(descriptors) < 4:
+        return None
+    task = messages.receive(channel)
+    return None if task is None else (task, descriptors)
+
+
+def _run(module: ModuleType, task: dict[str, Any]) -> dict[str, Any]:
+    """Runs the code of a call, and says how it ended."""
+    code, value, status, verdict = task["code"], None, 0, "ok"
+    begun = time.process_time()
+    try:
+        body = ast.parse(code, child.NAME)
+        last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
+        exec(compile(body, child.NAME, "exec", dont_inherit=True), module.__dict__)
+        if isinstance(last, ast.Expr):
+            result = eval(compile(ast.Expression(last.value), child.NAME, "eval", dont_inherit=True), module.__dict__)
+            if result is not None:
+                module.__dict__["_"] = result
+                value = repr(result)[: task["longest"]]
+    except SystemExit as stop:
+        status = child.read_status(stop.code)
+        verdict = "ok" if status == 0 else "error"
+    except BaseException as error:
+        status, verdict = 1, "memory" if isinstance(error, MemoryError) else "error"
+        child.report_exception(code)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    return {"verdict": verdict, "status": status, "value": value, "cpu_seconds": time.process_time() - begun}

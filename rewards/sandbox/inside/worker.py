@@ -1,0 +1,215 @@
+"""A worker: one process, isolated from the host, that forks every program it is given and sees to its end.
+
+Where it has a process namespace it is the first process in it: it hears no signal from inside, every orphan is its own,
+and one call of kill(2) ends all that a program left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NoReturn
+
+from rewards.sandbox.inside import execution, kernel, limits, messages, session, view
+from rewards.sandbox.inside.child import PROGRAM_USER
+
+MAP_USERS, NO_MAP = b"a", b"n"
+"""What a worker asks of the template."""
+MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
+"""What the template answers."""
+
+_MODE = 0o1777
+
+
+class Worker:
+    """What a worker holds: how it is isolated, and the means to run programs."""
+
+    def __init__(self, config: dict[str, Any], switches_user: bool) -> None:
+        self.mode: str = config["mode"]
+        self.work: str = config.get("work", view.WORK)
+        self.file_mb: int = config["file_mb"]
+        self.filter = bytes.fromhex(config["filter"])
+        self.readable: list[str] = config["readable"]
+        self.host_user: int | None = config["host_user"]
+        self.proc = -1
+        self.ruleset = -1
+        self.switches_user = switches_user
+        """Whether programs run as another user than this process."""
+        self.owns_processes = os.getpid() == 1
+        """Whether every process that it can signal is one of its program's."""
+        self.runners: dict[str, ModuleType] = {}
+        with open("/proc/self/statm") as file:
+            self.base_bytes = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+    def isolate(self) -> None:
+        """Puts in force, for this process and so for all programs, whatever does not keep it from its own work."""
+        if self.mode == "namespaces":
+            self.proc = view.enter(self.readable, self.file_mb)
+            _offer_to_the_kernel(self.proc)
+        else:
+            kernel.adopt_orphans()
+        if self.mode == "landlock":
+            self.ruleset = kernel.make_ruleset(self.readable, [self.work, "/dev/null"])
+        os.chdir(self.work)
+        os.environ.update({"HOME": self.work, "TMPDIR": self.work})
+        limits.put_common_in_force()
+        kernel.hide_memory()
+        kernel.refuse_privileges()
+        if self.mode == "namespaces" and self.filter:
+            # A filter costs a tenth of an execution to install; here it costs nothing. It refuses this process nothing
+            # that it still needs.
+            kernel.restrict_calls(self.filter)
+            self.filter = b""
+
+    def end(self, pid: int) -> tuple[int, resource.struct_rusage]:
+        """Ends a program and all that it left behind; returns its first process's wait status and usage."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.owns_processes:
+                os.kill(-1, signal.SIGKILL)
+            else:
+                os.killpg(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+        if self.owns_processes:
+            _end_all()
+        else:
+            _end_children()
+        return status, usage
+
+    def clean(self) -> None:
+        """Makes the programs' folder empty."""
+        if os.stat(self.work).st_mode & 0o7777 != _MODE:
+            os.chmod(self.work, _MODE)
+        for name in os.listdir(self.work):
+            path = f"{self.work}/{name}"
+            if os.path.isdir(path) and not os.path.islink(path):
+                _remove_tree(path)
+            else:
+                os.unlink(path)
+
+    def add_runner(self, name: str, source: str) -> None:
+        """Loads a runner, once; programs find it in the memory that they are forked with."""
+        module = ModuleType(name)
+        exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
+        self.runners[name] = module
+
+
+def start(config: dict[str, Any], connection: socket.socket, asks: int, told: int) -> NoReturn:
+    """Isolates this process, tells the client how, and serves it.
+
+    Args:
+        config: the template's configuration.
+        connection: the client.
+        asks: a pipe on which this process asks the template for its users.
+        told: a pipe on which the template answers.
+    """
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        switches_user = config["mode"] == "namespaces" and _enter_namespaces(config, asks, told)
+        itself = Worker(config, switches_user)
+        os.close(asks)
+        os.close(told)
+        itself.isolate()
+        kernel.die_with_parent(signal.SIGKILL)
+        connection.sendall(messages.pack({"pid_one": itself.owns_processes, "proc": itself.proc >= 0}))
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            connection.sendall(messages.pack({"error": str(error) or type(error).__name__}))
+        os._exit(1)
+    with contextlib.suppress(BaseException):  # the client sees the connection close, and goes on with another worker
+        _serve(itself, connection)
+    os._exit(0)
+
+
+def _enter_namespaces(config: dict[str, Any], asks: int, told: int) -> bool:
+    """Moves on into new namespaces, as their first process; returns whether programs get a user of their own."""
+    user, group = os.getuid(), os.getgid()
+    kernel.unshare(kernel.NEW_USER | kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC | kernel.NEW_UTS)
+    two_users = False
+    if config["host_user"] is None:
+        os.write(asks, NO_MAP)
+    else:
+        os.write(asks, MAP_USERS)
+        two_users = os.read(told, 1) == MAPPED
+    if not two_users:
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{PROGRAM_USER} {user} 1"),
+            ("gid_map", f"{PROGRAM_USER} {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    if os.fork():  # only a child is in the new process namespace
+        os._exit(0)
+    # Before, the end of the process in between would be taken for the template's.
+    os.read(told, 1)
+    # A process group reaches across namespaces: with the template's, a program could end those of other workers.
+    os.setsid()
+    socket.sethostname("sandbox")
+    return two_users
+
+
+def _serve(itself: Worker, connection: socket.socket) -> None:
+    while (request := messages.receive(connection)) is not None:
+        if "runner" in request:
+            itself.add_runner(request["runner"], request["source"])
+            continue
+        if "session" in request:
+            session.serve(itself, connection)
+            itself.clean()
+            connection.sendall(messages.pack({"closed": True}))
+            continue
+        result = execution.run(itself, request, connection)
+        itself.clean()
+        connection.sendall(messages.pack(result))
+
+
+def _end_all() -> None:
+    """Ends every other process of the namespace, and waits for it."""
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+
+
+def _end_children() -> None:
+    """Ends what a program left behind where it has no namespace: orphans have become children of this process."""
+    while True:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            children = [int(text) for text in file.read().split()]
+        if not children:
+            return
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+
+
+def _remove_tree(path: str) -> None:
+    """Removes a folder; a program may have taken the rights to its folders away."""
+
+    def allow(function: Callable[..., object], where: str, _: object) -> None:
+        os.chmod(os.path.dirname(where), 0o700)
+        os.chmod(where, 0o700)
+        shutil.rmtree(where) if function is os.open or function is os.scandir else function(where)
+
+    shutil.rmtree(path, onerror=allow)
+
+
+def _offer_to_the_kernel(proc: int) -> None:
+    """Where the machine runs out of memory, the programs go first."""
+    if proc < 0:
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        os.write(descriptor, b"1000")
+        os.close(descriptor)

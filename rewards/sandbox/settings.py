@@ -1,0 +1,73 @@
+"""Which sandbox this process uses: set once from the recipe, opened when first needed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from rewards.sandbox.base import Sandbox
+
+Isolation = Literal["strong", "weak"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The recipe's `sandbox:`."""
+
+    url: str | None = None
+    """A SandboxFusion service; the local sandbox if not said."""
+    isolation: Isolation = "strong"
+    """`weak` lets the local sandbox run where the kernel offers less than a sound minimum."""
+    workers: int | None = None
+    """Programs that run at once; this process's share of the cores if not said."""
+    imports: tuple[str, ...] = ()
+    """Packages that programs see, beside the standard library; imported once, when the sandbox starts."""
+
+
+_lock = threading.Lock()
+_settings = Settings()
+_open: dict[Settings, Sandbox] = {}
+
+
+def configure(settings: Settings) -> None:
+    """What `get` gives from now on."""
+    global _settings  # noqa: PLW0603 (one choice for the whole process)
+    _settings = settings
+
+
+def get(imports: tuple[str, ...] = ()) -> Sandbox:
+    """The sandbox that the settings choose, opened once; one with more packages where `imports` asks for them.
+
+    Raises:
+        SandboxError: it cannot be had.
+    """
+    chosen = _settings if not imports else _with(_settings, imports)
+    with _lock:
+        if chosen not in _open:
+            _open[chosen] = _make(chosen)
+        return _open[chosen]
+
+
+def close_all() -> None:
+    """Ends every sandbox that was opened."""
+    with _lock:
+        for sandbox in _open.values():
+            sandbox.close()
+        _open.clear()
+
+
+def _with(settings: Settings, imports: tuple[str, ...]) -> Settings:
+    from dataclasses import replace
+
+    return replace(settings, imports=tuple(dict.fromkeys((*settings.imports, *imports))))
+
+
+def _make(settings: Settings) -> Sandbox:
+    if settings.url is not None:
+        from rewards.sandbox.fusion import FusionSandbox
+
+        return FusionSandbox(settings.url)
+    from rewards.sandbox.local import LocalSandbox
+
+    return LocalSandbox(workers=settings.workers, isolation=settings.isolation, imports=settings.imports)
