@@ -154,11 +154,16 @@ def find_packages(imports: tuple[str, ...]) -> list[str]:
         return []
     import importlib.util
 
+    folders = [path for path in sys.path if path and "site-packages" in path and Path(path).is_dir()]
     for name in imports:
-        if importlib.util.find_spec(name.partition(".")[0]) is None:
+        try:
+            spec = importlib.util.find_spec(name.partition(".")[0])
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None:
             raise SandboxError(f"there is no package {name} in {sys.executable}")
-    return [path for path in dict.fromkeys(sys.path) if path and Path(path).is_dir() and "site-packages" in path] + [
-        str(Path(spec.origin).parents[1])
-        for name in imports
-        if (spec := importlib.util.find_spec(name.partition(".")[0])) and spec.origin and "site-packages" not in spec.origin
-    ]
+        if spec.submodule_search_locations:
+            folders += [str(Path(each).parent) for each in spec.submodule_search_locations]
+        elif spec.origin and Path(spec.origin).is_file():
+            folders.append(str(Path(spec.origin).parent))
+    return list(dict.fromkeys(folders))

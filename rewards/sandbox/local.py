@@ -75,6 +75,10 @@ class LocalSandbox:
     def describe(self) -> list[tuple[str, str]]:
         return self._background.run(self._describe())
 
+    def measure_memory(self) -> tuple[int, int]:
+        """Bytes that the template and its workers take, shared pages counted once; those of one worker alone."""
+        return self._background.run(self._measure())
+
     def close(self) -> None:
         self._closed = True
         if self._pool is not None:
@@ -84,6 +88,9 @@ class LocalSandbox:
 
     async def _describe(self) -> list[tuple[str, str]]:
         return isolation.describe((await self._get_pool()).isolation)
+
+    async def _measure(self) -> tuple[int, int]:
+        return (await self._get_pool()).measure()
 
     async def _run(self, program: Program, limits: Limits) -> Execution:
         return await (await self._get_pool()).run(program, limits)
@@ -204,6 +211,22 @@ class _Pool:
         self.isolation.hello = hello
         self._all.add(worker)
         return worker
+
+    def measure(self) -> tuple[int, int]:
+        """Bytes of the template and all that it started, and those that the newest worker shares with nobody."""
+        assert self._template is not None
+        total, alone, waiting = 0, 0, [self._template.pid]
+        while waiting:
+            folder = Path(f"/proc/{waiting.pop()}")
+            try:
+                rollup = (folder / "smaps_rollup").read_text()
+                waiting += [int(pid) for pid in (folder / "task" / folder.name / "children").read_text().split()]
+            except OSError:  # it has ended
+                continue
+            sizes = {name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])}
+            total += sizes["Pss"]
+            alone = sizes["Private_Clean"] + sizes["Private_Dirty"]
+        return total, alone
 
     async def close(self) -> None:
         for worker in self._all:
@@ -388,7 +411,10 @@ def _to_fields(limits: Limits) -> dict[str, Any]:
 
 @functools.cache
 def _read_runner(name: str) -> str:
-    found = importlib.util.find_spec(name)
+    try:
+        found = importlib.util.find_spec(name)
+    except ImportError:  # of a package in its name
+        found = None
     if found is None or found.origin is None:
         raise SandboxError(f"there is no runner {name}")
     return Path(found.origin).read_text(encoding="utf-8")

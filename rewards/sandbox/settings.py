@@ -67,7 +67,7 @@ def _make(settings: Settings) -> Sandbox:
     if settings.url is not None:
         from rewards.sandbox.fusion import FusionSandbox
 
-        return FusionSandbox(settings.url)
+        return FusionSandbox(settings.url, concurrency=settings.workers or 32)
     from rewards.sandbox.local import LocalSandbox
 
     return LocalSandbox(workers=settings.workers, isolation=settings.isolation, imports=settings.imports)

@@ -144,7 +144,7 @@ def _open_stdin(text: str, folder: str) -> int:
     if not text:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    data = memoryview(text.encode("utf-8", errors="surrogateescape"))
+    data = memoryview(text.encode("utf-8", errors="surrogatepass"))
     while data:
         data = data[os.write(descriptor, data) :]
     os.lseek(descriptor, 0, os.SEEK_SET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import time
 from typing import Any
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -70,15 +71,16 @@ class Usage:
         self._proc = proc
         self._main = main
         self._spared = {1, *spared}
+        self._before = 0.0
+        if proc < 0:  # a process that has run before, as a session's may have
+            self._before = self.measure()[0]
 
     def measure(self) -> tuple[float, int]:
         """CPU seconds of all that live and of their children that ended; resident bytes of all that live."""
         if self._proc < 0:
             # (~pid << 3) | 2 is the clock of all of a process's threads (clock_getcpuclockid(3)).
             try:
-                import time
-
-                return time.clock_gettime((~self._main << 3) | 2), 0
+                return time.clock_gettime((~self._main << 3) | 2) - self._before, 0
             except OSError:
                 return 0.0, 0
         ticks, pages = 0, 0

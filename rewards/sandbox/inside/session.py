@@ -3,6 +3,9 @@
 The variables live in a process, the holder. For each call the holder forks: the child runs the code and, when that has
 ended by itself, becomes the holder, and the old one ends. A child that is ended leaves the old holder and with it the
 variables as they were before the call.
+
+Without a process namespace a holder may not fork: it runs the code itself, and when it has to be ended its variables
+are lost.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 _LONGEST_REPORT = 1 << 20
 _MOST = {"cpu_seconds": 86_400, "memory_mb": 1 << 16, "file_mb": 1 << 12, "processes": 1024}
 """What no call of a session gets past, whatever it asks the kernel for."""
+LOST = "[the session was ended: its variables are lost]\n"
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group, as the kernel says them of a sender (unix(7))."""
 
@@ -71,6 +75,7 @@ def _call(
     watch = execution.Watch(outputs, connection, limits)
     begun = time.monotonic()
     _signal(holder.pid, signal.SIGCONT)
+    in_place = not _can_fork(worker)
     descriptors = [stdin, outputs[0].writing, outputs[1].writing, theirs.fileno()]
     others = -1 if not worker.owns_processes else 1 if worker.switches_user else 2
     task = {"code": request["code"], "limits": prepare(limits, worker.base_bytes, others), "longest": limits["output_bytes"]}
@@ -83,7 +88,8 @@ def _call(
     theirs.close()
     for descriptor in descriptors[:3]:
         os.close(descriptor)
-    ended_by = None if lost else watch.wait(ours.fileno(), Usage(worker.proc, holder.pid, (holder.pid,)))
+    usage = Usage(worker.proc, holder.pid, (holder.pid,))
+    ended_by = None if lost else watch.wait(ours.fileno(), usage)
     report, sender = (None, 0) if ended_by or lost else _read_report(ours)
     for output in outputs:
         output.take()
@@ -91,22 +97,30 @@ def _call(
     if ended_by is None and any(output.too_long for output in outputs):
         ended_by = "output"
     after: _Holder | None
-    if report is not None and ended_by is None:
+    if report is None or ended_by or lost or (report.get("verdict") == "memory" and not in_place):
+        after = holder if not in_place and not lost and _end_others(worker, holder.pid) else None
+        ours.close()
+    elif in_place:
+        after = holder
+        ours.close()
+        _signal(holder.pid, signal.SIGSTOP)
+    else:
         after = _Holder(sender, ours)
         holder.channel.close()
         # What runs on in it would go on while nobody watches.
         _signal(sender, signal.SIGSTOP)
         _end_others(worker, sender)
-    else:
-        after = None if lost or not _end_others(worker, holder.pid) else holder
-        ours.close()
-        report = {}
+    if after is None:
+        holder.channel.close()
+        worker.end(holder.pid)
+    report = report or {}
+    error = outputs[1].text() + ("" if after else LOST)
     _reap()
     verdict = ended_by or report.get("verdict") or "killed"
     return {
         "verdict": verdict if verdict in ("ok", "error", "timeout", "memory", "output", "killed") else "killed",
         "output": outputs[0].text(),
-        "error": outputs[1].text(),
+        "error": error,
         "status": _int_or_none(report.get("status")),
         "seconds": time.monotonic() - begun,
         "cpu_seconds": _float_or_none(report.get("cpu_seconds")),
@@ -137,14 +151,12 @@ def _read_report(channel: socket.socket) -> tuple[dict[str, Any] | None, int]:
     return (report, pid) if isinstance(report, dict) and pid > 1 else (None, 0)
 
 
+def _can_fork(worker: Worker) -> bool:
+    return worker.owns_processes and worker.proc >= 0
+
+
 def _end_others(worker: Worker, kept: int) -> bool:
-    """Ends every process but the holder; False where that cannot be done and all were ended."""
-    if worker.proc < 0:
-        if worker.owns_processes:
-            _signal(-1, signal.SIGKILL)
-        else:
-            _signal(kept, signal.SIGKILL)
-        return False
+    """Ends every process but the holder; False where the holder has ended too."""
     while others := [int(name) for name in os.listdir(worker.proc) if name.isdigit() and int(name) not in (1, kept)]:
         for pid in others:
             _signal(pid, signal.SIGKILL)
@@ -152,7 +164,7 @@ def _end_others(worker: Worker, kept: int) -> bool:
         _reap()
         if all(_is_ended(worker.proc, pid) for pid in others):
             break
-    return True
+    return not _is_ended(worker.proc, kept)
 
 
 def _is_ended(proc: int, pid: int) -> bool:
@@ -193,24 +205,28 @@ def _hold(worker: Worker) -> NoReturn:
     module.__dict__.update(__builtins__=__builtins__)
     sys.modules["__main__"] = module
     sys.argv = [child.NAME]
-    channel = socket.socket(fileno=3)
+    channel, forks = socket.socket(fileno=3), _can_fork(worker)
     with contextlib.suppress(BaseException):
-        while True:
-            received = _receive_call(channel)
-            if received is None:
-                break
+        while (received := _receive_call(channel)) is not None:
             task, descriptors = received
-            if os.fork() == 0:
-                channel.detach()
-                for number, descriptor in enumerate(descriptors):
-                    os.dup2(descriptor, number)
-                os.closerange(4, 1 << 16)
-                channel = socket.socket(fileno=3)
-                put_in_force_softly(task["limits"])
-                channel.sendall(messages.pack(_run(module, task)))
+            if forks and os.fork() != 0:
+                for descriptor in descriptors:
+                    os.close(descriptor)
                 continue
-            for descriptor in descriptors:
-                os.close(descriptor)
+            for number, descriptor in enumerate(descriptors[:3]):
+                os.dup2(descriptor, number)
+            if forks:
+                os.dup2(descriptors[3], channel.fileno())
+                os.closerange(4, 1 << 16)
+            put_in_force_softly(task["limits"])
+            report = messages.pack(_run(module, task))
+            if forks:
+                channel.sendall(report)
+                continue
+            for number in range(3):
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            socket.socket(fileno=descriptors[3]).sendall(report)
+            os.closerange(4, 1 << 16)
     os._exit(0)
 
 

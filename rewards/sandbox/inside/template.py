@@ -49,7 +49,9 @@ def main(descriptor: int) -> None:
     """Serves the socket with this number until its other side is gone."""
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
-    kernel.die_with_parent(signal.SIGKILL)
+    # A signal that can be heard: the programs' folder is to be removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    kernel.die_with_parent(signal.SIGTERM)
     config = messages.receive(control)
     try:
         _warm(config)
@@ -63,6 +65,7 @@ def main(descriptor: int) -> None:
         _serve(config, control)
     finally:
         if config["folder"] is not None:
+            worker.end_children()
             shutil.rmtree(config["folder"], ignore_errors=True)
 
 
@@ -112,7 +115,8 @@ def _make_worker(config: dict[str, Any], connection: int, control: socket.socket
     pid = os.fork()
     if pid == 0:
         control.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os.close(asks[0])
         os.close(told[1])
         worker.start(config, socket.socket(fileno=connection), asks[1], told[0])

@@ -78,7 +78,7 @@ class Worker:
         if self.owns_processes:
             _end_all()
         else:
-            _end_children()
+            end_children()
         return status, usage
 
     def clean(self) -> None:
@@ -119,7 +119,8 @@ def start(config: dict[str, Any], connection: socket.socket, asks: int, told: in
         connection.sendall(messages.pack({"pid_one": itself.owns_processes, "proc": itself.proc >= 0}))
     except BaseException as error:
         with contextlib.suppress(OSError):
-            connection.sendall(messages.pack({"error": str(error) or type(error).__name__}))
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            connection.sendall(messages.pack({"error": why or type(error).__name__}))
         os._exit(1)
     with contextlib.suppress(BaseException):  # the client sees the connection close, and goes on with another worker
         _serve(itself, connection)
@@ -180,8 +181,8 @@ def _end_all() -> None:
             os.kill(-1, signal.SIGKILL)
 
 
-def _end_children() -> None:
-    """Ends what a program left behind where it has no namespace: orphans have become children of this process."""
+def end_children() -> None:
+    """Ends all children of this process, and the orphans that become its children by that."""
     while True:
         with open(f"/proc/self/task/{os.getpid()}/children") as file:
             children = [int(text) for text in file.read().split()]
