@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from pathlib import Path
 
 from pipelines.environments import Environment
 from pipelines.plan import Machine, all_sources, trainer_of
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import Reward, SftStage, TinyModel
+from pipelines.recipe.schema import RlStage, TinyModel
+from pipelines.reward_check import ask_for_reward
 
 
 def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
@@ -17,6 +19,7 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
         *_missing_models(loaded),
         *_missing_sources(loaded),
         *_unknown_names(loaded),
+        *_unfit_rewards(loaded, environments),
         *_unfit_environments(environments),
         *_unfit_hardware(loaded, machine),
     ]
@@ -56,11 +59,9 @@ def _missing_sources(loaded: Loaded) -> list[str]:
 
 
 def _unknown_names(loaded: Loaded) -> list[str]:
-    """Converters and rewards that do not exist, and options that they do not have."""
+    """Converters that do not exist, and options that they do not have."""
     from preprocess.converters import find as find_converter
     from preprocess.errors import SourceError
-    from rewards.registry import RewardError
-    from rewards.registry import find as find_reward
 
     problems = []
     for stage in loaded.recipe.stages:
@@ -71,13 +72,35 @@ def _unknown_names(loaded: Loaded) -> list[str]:
                 converter.read_options(source.options)
             except SourceError as error:
                 problems.append(f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data: {error}")
-        if isinstance(stage, SftStage):
+    return problems
+
+
+def _unfit_rewards(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
+    """Rewards that do not exist or do not load, and options that they do not have."""
+    from rewards.combination import read_entry
+    from rewards.errors import MissingModuleError, RewardError
+
+    problems = []
+    for stage in loaded.recipe.stages:
+        if not isinstance(stage, RlStage):
             continue
-        reward = Reward(name=stage.reward) if isinstance(stage.reward, str) else stage.reward
-        try:
-            find_reward(reward.name).check_options(reward.options)
-        except RewardError as error:
-            problems.append(f"{loaded.where('stages', stage.name, 'reward')}: stages.{stage.name}.reward: {error}")
+        for number, reward in enumerate(stage.rewards):
+            place: tuple[str | int, ...] = ("stages", stage.name, "reward")
+            key = f"stages.{stage.name}.reward"
+            if isinstance(stage.reward, list):
+                place, key = (*place, number), f"{key}.{reward.name}"
+            where = f"{loaded.where(*place)}: {key}"
+            try:
+                read_entry(reward.model_dump())
+            except MissingModuleError as error:
+                # The orchestrator's Python has no trainer's packages; the trainer's own has the last word.
+                told = ask_for_reward(reward, environments["verl"])
+                if told is None:
+                    print(f"note: {where}: {error}; checked when the training begins", file=sys.stderr)
+                elif told:
+                    problems.append(f"{where}: {told}")
+            except RewardError as error:
+                problems.append(f"{where}: {error}")
     return problems
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from pipelines.environments.commands import app as environments_app
+from pipelines.rewards_commands import app as rewards_app
 
 app = typer.Typer(
     name="pipeline",
@@ -24,6 +25,7 @@ Begin with `pipeline run smoke.yaml`: a tiny model through all stages on this ma
 Then `pipeline plan execverify.yaml`: what a real run would do.""",
 )
 app.add_typer(environments_app(), name="env")
+app.add_typer(rewards_app(), name="rewards")
 
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A recipe file; a bare name may be one of those shipped in recipes/.")
@@ -83,6 +85,14 @@ def schema() -> None:
     from pipelines.commands import print_schema
 
     print_schema()
+
+
+@app.command()
+def doctor() -> None:
+    """Show what this machine has, what is built, and what isolates the programs that a model writes."""
+    from pipelines.doctor import print_doctor
+
+    print_doctor()
 
 
 def main() -> None:

@@ -10,7 +10,12 @@ from pipelines.errors import StepError
 from pipelines.process import Outcome
 
 _LOG_LINES = 12
+_LONGEST = 300
 _ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
+
+
+# What this project raises itself, to end a run on purpose, is the cause of whatever else the log says by then.
+_OURS = re.compile(r"(^|[\s.])RewardError: \S")
 
 
 def failure(reason: str, log: Path) -> StepError:
@@ -20,7 +25,7 @@ def failure(reason: str, log: Path) -> StepError:
 
 
 def describe_end(outcome: Outcome, log: Path) -> str:
-    """How the command ended, and the error that its log names last."""
+    """How the command ended, and why: the error by which this project ended it, else the one its log names last."""
     if outcome.status is None:
         ended = "had to be killed"
     elif outcome.status < 0:
@@ -28,8 +33,11 @@ def describe_end(outcome: Outcome, log: Path) -> str:
         ended += " (the kernel does so when memory runs out)" if outcome.status == -signal.SIGKILL else ""
     else:
         ended = f"ended with status {outcome.status}"
-    cause = next((line for line in reversed(_last_attempt(log)[-400:]) if _ERROR.search(line)), None)
-    return f"{ended}: {_strip_prefix(cause)}" if cause else ended
+    lines = _last_attempt(log)
+    if ours := next((line for line in reversed(lines) if _OURS.search(line)), None):
+        return f"{ended}: {ours.partition('RewardError: ')[2].strip()}"
+    cause = next((line for line in reversed(lines[-400:]) if _ERROR.search(line)), None)
+    return f"{ended}: {_strip_prefix(cause)[:_LONGEST]}" if cause else ended
 
 
 def _last_attempt(log: Path) -> list[str]:
@@ -41,4 +49,4 @@ def _last_attempt(log: Path) -> list[str]:
 
 def _strip_prefix(line: str) -> str:
     """Without Ray's `(TaskRunner pid=1) ` in front."""
-    return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()[:300]
+    return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()

@@ -147,6 +147,8 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
         "max_rejects": stage.data.max_rejects,
         "output": str(paths.data),
     }
+    # Where programs run does not change what comes of them.
+    place = recipe.sandbox.model_dump(exclude_defaults=True)
     return Step(
         name=f"{stage.name}/prepare",
         title=f"prepare the rows of {stage.name}",
@@ -155,7 +157,8 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
         directory=paths.step("prepare"),
         launch=Launch(
             argv=(str(machine.orchestrator), "-m", "preprocess.prepare", "prepare.json"),
-            files={"prepare.json": _json(settings)},
+            files={"prepare.json": _json(settings | ({"sandbox": place} if place else {}))},
+            essence={"prepare.json": _json(settings)},
         ),
         inputs={f"source {source.source}": source.source for source in all_sources(stage.data)},
         outputs=(paths.data,),
@@ -195,6 +198,7 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers
             "train.parquet": str(paths.data / "train.parquet"),
             "validation.parquet": str(paths.data / "validation.parquet"),
             "the model it starts from": context.model,
+            **_reward_files(stage),
         },
     )
     steps = [train]
@@ -234,6 +238,12 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers
         follows=(steps[-1].name,),
     )
     return [*steps, hand_over]
+
+
+def _reward_files(stage: SftStage | RlStage) -> dict[str, str]:
+    """The plugin files of the stage's rewards: changed, they make another training."""
+    files = [reward.file for reward in stage.rewards if reward.file] if isinstance(stage, RlStage) else []
+    return {f"reward file {Path(file).name}": file for file in files}
 
 
 def _find_readers(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage | RlStage) -> list[Path]:

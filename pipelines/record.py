@@ -55,11 +55,12 @@ def write(step: Step, record: Record) -> None:
 
 
 def digest_command(step: Step, plan: Plan) -> str:
-    """A digest of all that the command is, blind to where the run directory and the environments lie.
+    """A digest of all that matters of the command, blind to where the run directory and the environments lie.
 
     So a run directory that was moved, or an environment that was rebuilt, does not train everything again.
     """
-    text = json.dumps([step.launch.argv[1:], dict(step.launch.environment), dict(step.launch.files)], sort_keys=True)
+    files = {**step.launch.files, **step.launch.essence}
+    text = json.dumps([step.launch.argv[1:], dict(step.launch.environment), files], sort_keys=True)
     for name, path in sorted(plan.places.items(), key=lambda item: -len(str(item[1]))):
         text = text.replace(str(path), f"<{name}>")
     return digest_text(text)

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,8 +130,11 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
             run_directory=plan.directory,
             poll=watch.look,
         )
+    except TrainingEndedError as error:
+        raise failure(f"{step.name} was ended: {error}", log) from None
     finally:
-        watch.look()
+        with suppress(TrainingEndedError):
+            watch.look()
         watch.write_metrics()
     if outcome.leftovers:
         with log.open("a", encoding="utf-8") as sink:
@@ -153,6 +156,10 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
             raise failure(f"{step.name} ended well but left no {path}", log)
 
 
+class TrainingEndedError(StepError):
+    """A training that is of no use to go on."""
+
+
 class _Watch:
     """Reads the trainer's own metric files while it trains."""
 
@@ -169,7 +176,10 @@ class _Watch:
     def look(self) -> None:
         if self._stage is None:
             return
-        progress = self.trainer.progress(self._stage, self._paths)
+        try:
+            progress = self.trainer.progress(self._stage, self._paths)
+        except StepError as error:
+            raise TrainingEndedError(str(error)) from None
         if progress is not None:
             self._display.progressed(self._step, progress)
 

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,7 @@ from preprocess.errors import PrepareError, SourceError
 from preprocess.rows import Row, Shape, to_table
 from preprocess.splits import split
 from preprocess.writing import write_parquet, write_text
+from rewards import sandbox
 
 SPLITS = ("train", "validation")
 
@@ -48,6 +49,14 @@ class Fraction(_Part):
     fraction: float = Field(gt=0, lt=1)
 
 
+class SandboxConfig(_Part):
+    """Where programs run whose execution is traced; what comes of them is the same everywhere."""
+
+    url: str | None = None
+    isolation: Literal["strong", "weak"] = "strong"
+    workers: int | None = Field(default=None, ge=1)
+
+
 class Config(_Part):
     """What to prepare."""
 
@@ -58,6 +67,7 @@ class Config(_Part):
     max_rejects: float = Field(0.01, ge=0, le=1)
     """Share of records that may be rejected."""
     output: Path
+    sandbox: SandboxConfig = SandboxConfig()
 
 
 def prepare(config: Config) -> dict[str, Any]:
@@ -66,6 +76,7 @@ def prepare(config: Config) -> dict[str, Any]:
     Raises:
         SourceError: a mistake in the configuration or a source.
         PrepareError: too many rejects, or no rows.
+        SandboxError: programs cannot be run.
         OSError: the files cannot be written.
     """
     train = convert([each.to_source() for each in config.train], config.shape)
@@ -157,13 +168,20 @@ def main(arguments: Sequence[str]) -> int:
         print("usage: python -m preprocess.prepare CONFIG.json", file=sys.stderr)
         return 2
     try:
-        summary = prepare(_read_config(Path(arguments[0])))
+        config = _read_config(Path(arguments[0]))
+        sandbox.configure(sandbox.Settings(**dict(config.sandbox)))
+        summary = prepare(config)
+    except sandbox.SandboxError as error:
+        print(f"error: {error}; see `pipeline doctor`", file=sys.stderr)
+        return 1
     except PrepareError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except OSError as error:
         print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 1
+    finally:
+        sandbox.close_all()
     rows = summary["rows"]
     print(f"{summary['records']} records -> {rows['train']} training and {rows['validation']} validation rows")
     for kind in ("rejected", "left_out"):

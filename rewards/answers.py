@@ -1,29 +1,40 @@
-"""Taking the answer and the code out of a response of the form `<reasoning>…</reasoning><answer>…</answer>`."""
+"""Taking the answer and the code out of a response of the form `<reasoning>…</reasoning><answer>…</answer>`.
+
+Responses are hostile: everything here takes time in proportion to their length.
+"""
 
 from __future__ import annotations
 
 import re
 
-_FORM = re.compile(r"\s*<reasoning>(.*?)</reasoning>\s*<answer>(.*?)</answer>\s*", re.DOTALL)
-_TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_FENCE = re.compile(r"^```[A-Za-z0-9_+-]*[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPEN, _CLOSE = "<answer>", "</answer>"
+_TAGS = ("<reasoning>", "</reasoning>", _OPEN, _CLOSE)
+# Only ever tried where each tag is there once, so that it cannot go back and forth between many.
+_FORM = re.compile(r"\s*<reasoning>.*?</reasoning>\s*<answer>.*?</answer>\s*", re.DOTALL)
+_FENCE = re.compile(r"```[A-Za-z0-9_+-]*[ \t]*\r?")
+_FENCE_END = re.compile(r"```[ \t]*\r?")
 
 
 def is_well_formed(response: str) -> bool:
     """Whether the response is one reasoning and one answer, in this order, and nothing else."""
-    return _FORM.fullmatch(response) is not None and all(response.count(tag) == 1 for tag in _TAGS)
+    return all(response.count(tag) == 1 for tag in _TAGS) and _FORM.fullmatch(response) is not None
+
+
+def make_response(answer: str, reasoning: str = "…") -> str:
+    """A response in that form."""
+    return f"<reasoning>\n{reasoning}\n</reasoning>\n{_OPEN}\n{answer}\n{_CLOSE}"
 
 
 def take_answer(response: str) -> str | None:
     """The text between the last pair of answer tags, without the space around it; None where there is no pair."""
-    answers = _ANSWER.findall(response)
-    return answers[-1].strip() if answers else None
+    end = response.rfind(_CLOSE)
+    start = response.rfind(_OPEN, 0, max(end, 0))
+    return response[start + len(_OPEN) : end].strip() if start >= 0 else None
 
 
 def take_lines(answer: str) -> list[str]:
     """The lines of an answer that say something: code fences and empty lines left out, space around lines removed."""
-    lines = [line.strip() for line in answer.splitlines()]
+    lines = [line.strip() for line in answer.split("\n")]
     return [line for line in lines if line and not line.startswith("```")]
 
 
@@ -33,7 +44,20 @@ def take_code(response: str) -> str | None:
     A response without answer tags is searched for a fenced block as a whole. None where there is no program.
     """
     answer = take_answer(response)
-    blocks = _FENCE.findall(response if answer is None else answer)
-    if blocks:
-        return str(blocks[-1])
-    return answer or None
+    block = _take_last_block(response if answer is None else answer)
+    return block if block is not None else answer or None
+
+
+def _take_last_block(text: str) -> str | None:
+    """What stands in the last pair of fences."""
+    lines = text.split("\n")
+    start: int | None = None
+    last: tuple[int, int] | None = None
+    for number, line in enumerate(lines):
+        if not line.startswith("```"):
+            continue
+        if start is None:
+            start = number + 1 if _FENCE.fullmatch(line) else None
+        elif _FENCE_END.fullmatch(line):
+            last, start = (start, number), None
+    return None if last is None else "".join(f"{line}\n" for line in lines[last[0] : last[1]])

@@ -1,17 +1,20 @@
-"""Running a candidate's function or its assertions: the task for `inside/tests.py`, and reading its report back."""
+"""Running a candidate's function or the tests of it in the sandbox, and reading what the runners in `inside/` report."""
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
+import marshal
 import secrets
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewards.execution import Limits, run_python
-from rewards.literals import NotLiteralError, read_literal
+from rewards.errors import GroundTruthError
+from rewards.sandbox import Execution, Limits, Program, get
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,11 @@ class Candidate:
     """A program and the function of it that is tested."""
 
     code: str
-    function: str
-    """`name`, or `Class().method`."""
-    prelude: str = ""
-    """Source that runs before it: imports, and classes that its inputs are made of."""
+    function: str = ""
+    """`name`, or `Class().method`; a name that is not there is looked for in a class `Solution`."""
+    prelude: str | None = ""
+    """Source that runs before it: imports, and classes that its inputs are made of. None for the imports that the graders
+    of APPS, PRIME and LiveCodeBench put before a program (not for tests that run beside it)."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,10 @@ class Call:
     args: tuple[Any, ...] = ()
     kwargs: tuple[tuple[str, Any], ...] = ()
 
-    def to_literal(self) -> str:
-        """Source of `(args, kwargs)`."""
-        return repr((self.args, dict(self.kwargs)))
+    def to_json(self) -> str:
+        """What `inside/calls.py` reads: the arguments as JSON, or as a Python literal where JSON would change them."""
+        whole = [list(self.args), dict(self.kwargs)]
+        return json.dumps(whole if _is_json(whole) else _to_literal((self.args, dict(self.kwargs))))
 
 
 @dataclass(frozen=True)
@@ -45,46 +50,163 @@ class Outcome:
     value: Any = None
 
 
-def call_function(candidate: Candidate, calls: Sequence[Call], limits: Limits | None = None) -> list[Outcome]:
-    """Calls the function once per `calls`, in one child process. What was to be returned never goes there."""
-    lines = _run(candidate, {"calls": [call.to_literal() for call in calls]}, limits)
-    outcomes = [_read_outcome(line) for line in lines[: len(calls)]]
-    return outcomes + [Outcome(False)] * (len(calls) - len(outcomes))
+@dataclass(frozen=True)
+class TestSource:
+    """Tests that only run beside the program: source, and how it is to be taken."""
+
+    __test__ = False
+
+    kind: str
+    """`asserts`: statements, each a test, on `candidate`. `check`: one test. `pytest`: a test module."""
+    sources: tuple[str, ...]
+    helpers: str = ""
+    """Source that runs before an assertion or a check, with `candidate` in reach."""
 
 
-def run_assertions(candidate: Candidate, sources: Sequence[str], limits: Limits | None = None) -> list[bool]:
-    """Runs each source, which asserts something of `candidate`, in one child process; whether each one held.
+async def call_function(candidate: Candidate, calls: Sequence[Call], limits: Limits | None = None) -> list[Outcome]:
+    """Calls the function once per `calls`, in one process. What was to be returned never goes there.
 
-    The report carries a token that the candidate is not told; it could still find it, being in the same process.
+    What a call returned counts whatever the program comes to afterwards.
+
+    Raises:
+        SandboxError: the sandbox failed.
+    """
+    return await call_packed(candidate, [call.to_json() for call in calls], limits)
+
+
+async def call_packed(candidate: Candidate, calls: Sequence[str], limits: Limits | None = None) -> list[Outcome]:
+    """`call_function` for calls that are JSON already."""
+    task = f'{{"calls": [{", ".join(calls)}], {_describe(candidate)[1:]}'
+    execution = await get().run(Program(task, runner="rewards.inside.calls"), limits)
+    outcomes = [Outcome(False)] * len(calls)
+    seen = set()
+    for line in execution.output.split("\n"):
+        number, outcome = _read_outcome(line)
+        if 0 <= number < len(calls) and number not in seen:
+            seen.add(number)
+            outcomes[number] = outcome
+    return outcomes
+
+
+async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = None) -> list[Execution]:
+    """Runs a program, with the imports that graders give, once per text for its standard input.
+
+    Raises:
+        SandboxError: the sandbox failed.
+    """
+    program = json.dumps({"program": code})
+    return await get().run_many([Program(program, given, "rewards.inside.calls") for given in inputs], limits)
+
+
+async def run_tests(
+    candidate: Candidate, tests: TestSource, limits: Limits | None = None, max_tests: int | None = None
+) -> list[bool]:
+    """Runs tests in a process of their own beside the candidate's, which never sees them; whether each one held.
+
+    A test that never turns to the program is left out. At least one verdict: where the tests cannot begin, that is False.
+
+    Raises:
+        GroundTruthError: the tests need what this runner has not, or none of them turns to the program.
+        SandboxError: the sandbox failed.
     """
     token = secrets.token_hex(16)
-    lines = _run(candidate, {"asserts": list(sources), "token": token}, limits)
-    verdicts = [line.get("passed") is True for line in lines if line.get("token") == token][: len(sources)]
-    return verdicts + [False] * (len(sources) - len(verdicts))
+    task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
+    if tests.kind == "pytest":
+        task |= _read_stand_in()
+    # The tests come by standard input, which is read after the candidate's process has left.
+    program = Program(_describe(candidate), json.dumps(task), "rewards.inside.assertions")
+    execution = await get().run(program, limits)
+    total, verdicts = 1, dict[int, bool | None]()
+    for line in execution.output.split("\n"):
+        report = _read_report(line, token)
+        if "unsupported" in report:
+            raise GroundTruthError(f"the tests cannot be run: {report['unsupported']}"[:400])
+        if "total" in report:
+            total = int(report["total"])
+        elif "i" in report:
+            verdicts[int(report["i"])] = report["ok"]
+    known = [verdicts.get(number, False) for number in range(total)]
+    counted = [verdict for verdict in known if verdict is not None]
+    if not counted:
+        raise GroundTruthError("no test turns to the program")
+    return counted
 
 
-def _run(candidate: Candidate, task: Mapping[str, Any], limits: Limits | None) -> list[dict[str, Any]]:
-    whole = {"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, **task}
-    execution = run_python(_program(), json.dumps(whole), limits)
-    lines = []
-    for text in execution.output.splitlines():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            break
-        if not isinstance(line, dict):
-            break
-        lines.append(line)
-    return lines
+def unpack(data: Any) -> Any:
+    """The value that `inside/calls.py` packed: of exact built-in types, so that comparing it runs nobody's code."""
+    if isinstance(data, list):
+        return [unpack(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    ((kind, content),) = data.items()
+    if kind == "d":
+        return {unpack(key): unpack(value) for key, value in content}
+    return _UNPACK[kind](content)
+
+
+_UNPACK: dict[str, Any] = {
+    "t": lambda content: tuple(map(unpack, content)),
+    "s": lambda content: set(map(unpack, content)),
+    "f": lambda content: frozenset(map(unpack, content)),
+    "i": lambda content: int(content, 16),
+    "b": bytes,
+    "c": lambda content: complex(*content),
+}
+
+
+def _describe(candidate: Candidate) -> str:
+    return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function})
+
+
+def _read_outcome(line: str) -> tuple[int, Outcome]:
+    # The candidate can write here whatever it likes: nothing but one value per call comes of it.
+    if not line.startswith('{"i": '):
+        return -1, Outcome(False)
+    try:
+        report = json.loads(line)
+        return int(report["i"]), Outcome(True, unpack(report["v"]))
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        return -1, Outcome(False)
+
+
+def _read_report(line: str, token: str) -> dict[str, Any]:
+    if token not in line:
+        return {}
+    report = json.loads(line)
+    return dict(report) if isinstance(report, dict) and report.get("token") == token else {}
+
+
+def _is_json(value: Any) -> bool:
+    kind = type(value)
+    if kind in (str, bool, type(None)):
+        return True
+    if kind is int:
+        return bool(-(1 << 64) < value < 1 << 64)
+    if kind is float:
+        return True
+    if kind is list:
+        return all(map(_is_json, value))
+    return kind is dict and not any(type(key) is not str or not _is_json(item) for key, item in value.items())
+
+
+def _to_literal(value: Any) -> str:
+    """Source that `ast.literal_eval` reads: infinities as numbers too large, and whole ones of any length."""
+    if isinstance(value, float):
+        return repr(value).replace("inf", "1e999")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_to_literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({''.join(_to_literal(item) + ', ' for item in value)})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_to_literal(key)}: {_to_literal(item)}' for key, item in value.items())}}}"
+    if isinstance(value, set) and value:
+        return f"{{{', '.join(map(_to_literal, value))}}}"
+    return hex(value) if type(value) is int else repr(value)
 
 
 @functools.cache
-def _program() -> str:
-    return (Path(__file__).parent / "inside" / "tests.py").read_text(encoding="utf-8")
-
-
-def _read_outcome(line: Mapping[str, Any]) -> Outcome:
-    try:
-        return Outcome(True, read_literal(str(line["value"])))
-    except (KeyError, NotLiteralError):
-        return Outcome(False)
+def _read_stand_in() -> dict[str, str]:
+    """The stand-in for pytest as source, and compiled for where the same Python runs it, which saves milliseconds."""
+    source = (Path(__file__).parent / "inside" / "stand_in.py").read_text(encoding="utf-8")
+    compiled = marshal.dumps(compile(source, "<pytest>", "exec", dont_inherit=True))
+    return {"pytest": source, "compiled": base64.b64encode(compiled).decode("ascii"), "python": sys.version}

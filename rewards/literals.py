@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
-import math
 from typing import Any
+
+from rewards.comparison import is_accepted
+
+__all__ = ["NotLiteralError", "is_accepted", "is_same", "read_literal"]
 
 _LONGEST = 100_000
 
@@ -40,18 +43,3 @@ def is_same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(is_same(value, b[key]) for key, value in a.items())
     return bool(a == b)
-
-
-def is_accepted(value: Any, expected: Any) -> bool:
-    """Whether a returned value is the expected one as the field's graders take it.
-
-    A tuple counts as the list that JSON makes of it, and floats may differ by a millionth.
-    """
-    if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
-        return len(value) == len(expected) and all(map(is_accepted, value, expected))
-    if isinstance(value, dict) and isinstance(expected, dict):
-        return value.keys() == expected.keys() and all(is_accepted(value[key], expected[key]) for key in expected)
-    if isinstance(value, float) or isinstance(expected, float):
-        numbers = isinstance(value, int | float) and isinstance(expected, int | float)
-        return numbers and math.isclose(value, expected, rel_tol=1e-6, abs_tol=1e-6)
-    return bool(value == expected)

@@ -218,9 +218,37 @@ class Reward(Model):
     """What a response is worth."""
 
     name: str
-    """A reward's name."""
+    """A reward's name (`pipeline rewards list` shows them)."""
     options: dict[str, Any] = {}
     """Options of the reward."""
+    file: FilePath | None = None
+    """A Python file that registers the reward; it lies at the same path on every machine of the run."""
+    weight: float = Field(default=1.0, allow_inf_nan=False)
+    """What its score is multiplied by before the scores are added."""
+    data_source: str | None = Field(default=None, min_length=1)
+    """Rows it takes, by a pattern of their data sources (`bootcamp/*`; `*` is every row); if not said, those that no
+    other pattern takes."""
+
+
+class Sandbox(Model):
+    """Where rewards run code that nobody trusts."""
+
+    url: str | None = Field(default=None, min_length=1)
+    """A SandboxFusion service, such as http://localhost:8080; the local sandbox if not said."""
+    isolation: Literal["strong", "weak"] = "strong"
+    """`weak` lets the local sandbox run where the kernel offers less than a sound minimum."""
+    workers: int | None = Field(default=None, ge=1)
+    """Programs that run at once in each process that computes rewards; its share of the machine's cores if not said."""
+
+    @model_validator(mode="after")
+    def _url_is_one(self) -> Sandbox:
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url is {self.url!r}, expected http://host:port or https://host")
+        return self
+
+
+def _reward_shape(value: Any) -> str:
+    return "(list)" if isinstance(value, list) else _shape(value)
 
 
 class _Stage(Model):
@@ -276,8 +304,19 @@ class RlStage(_Stage):
     kind: Literal["rl"]
     algorithm: Literal["grpo", "ppo"]
     """How advantages are estimated and the policy updated."""
-    reward: Annotated[Annotated[str, Tag("(text)")] | Annotated[Reward, Tag("(mapping)")], Discriminator(_shape)]
-    """What a response is worth: a reward's name, or its name and options."""
+    reward: Annotated[
+        Annotated[str, Tag("(text)")]
+        | Annotated[Reward, Tag("(mapping)")]
+        | Annotated[Annotated[list[Reward], Field(min_length=1)], Tag("(list)")],
+        Discriminator(_reward_shape),
+    ]
+    """What a response is worth: a reward's name, its name and options, or several whose weighted scores are added."""
+    max_failed_rewards: float = Field(default=0.1, ge=0, le=1)
+    """Share of responses (of at least 32) whose reward may fail before the run stops. They score 0, and are kept in
+    train/rewards/failures.jsonl with their errors."""
+    max_reward_seconds: float = Field(default=240.0, gt=0)
+    """Longest time that a reward of your own may take for a response; then it has failed. Built-in rewards limit the
+    programs that they run."""
     batch: RlBatch
     """Prompts per step."""
     rollout: Rollout
@@ -288,6 +327,18 @@ class RlStage(_Stage):
     """Penalty for leaving the model the stage began with; none if not said."""
     verl: UpstreamKeys = {}
     """Any key of verl's PPO trainer configuration."""
+
+    @model_validator(mode="after")
+    def _reward_fits(self) -> RlStage:
+        if isinstance(self.reward, Reward) and self.reward.data_source is not None:
+            raise ValueError("reward.data_source: a single reward takes every row; a pattern is for a list of rewards")
+        return self
+
+    @property
+    def rewards(self) -> list[Reward]:
+        """The stage's rewards, however they are written."""
+        given = self.reward if isinstance(self.reward, list) else [self.reward]
+        return [Reward(name=each) if isinstance(each, str) else each for each in given]
 
     @model_validator(mode="after")
     def _algorithm_fits(self) -> RlStage:
@@ -318,6 +369,8 @@ class Recipe(Model):
     """What the run is trained on."""
     environments: Environments = Environments()
     """Existing Pythons to use instead of the pinned environments."""
+    sandbox: Sandbox = Sandbox()
+    """Where rewards run code that nobody trusts."""
     stages: list[Stage] = Field(min_length=1)
     """The stages, in the order in which they run."""
 

@@ -77,6 +77,10 @@ class Launch:
     """Variables on top of the caller's."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Configuration files to write into the step's folder before the start: name -> text."""
+    essence: Mapping[str, str] = field(default_factory=dict)
+    """Of files that also say what does not matter to what is made, such as when to give up: name -> the text without it.
+
+    Changed, that does not begin a training anew, which goes on from its last checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,11 @@ class Trainer(Protocol[StageT]):
         ...
 
     def progress(self, stage: StageT, paths: StagePaths) -> Progress | None:
-        """Where training is; None before the first step."""
+        """Where training is; None before the first step.
+
+        Raises:
+            StepError: it is of no use to go on; the run ends it.
+        """
         ...
 
     def metrics(self, stage: StageT, paths: StagePaths) -> list[dict[str, float]]:

@@ -45,6 +45,8 @@ class Converter(Generic[OptionsT]):
     columns: tuple[str, ...] = ()
     """What a record must have."""
     read: Callable[[Path, OptionsT], Iterator[Record]] = _read
+    runs_programs: bool = False
+    """Whether making rows waits for programs that run in the sandbox: several records are then converted at once."""
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

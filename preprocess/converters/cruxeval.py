@@ -44,4 +44,5 @@ CRUXEVAL = Converter(
     _sft,
     _rl,
     ("code", "input", "output", "id"),
+    runs_programs=True,
 )

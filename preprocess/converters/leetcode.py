@@ -48,7 +48,8 @@ def _rl(fields: Fields, options: LeetCodeOptions) -> Iterable[RlRow]:
     name = f"leetcode/{get_text(fields, 'task_id')}"
     prompt, _ = _ask(fields, options)
     meta = fields.get("meta")
-    detail = {"difficulty": meta["difficulty"]} if isinstance(meta, dict) and "difficulty" in meta else {}
+    detail = {"solution": get_text(fields, "completion")}
+    detail |= {"difficulty": meta["difficulty"]} if isinstance(meta, dict) and "difficulty" in meta else {}
     return [RlRow(name, name, "leetcode", (Message("user", prompt),), _to_truth(fields, options), detail=detail)]
 
 

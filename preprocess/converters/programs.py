@@ -118,7 +118,7 @@ def _code_sft(fields: Fields, options: CodeOptions) -> Iterable[SftRow]:
 def _code_rl(fields: Fields, options: CodeOptions) -> Iterable[RlRow]:
     name = f"programs/{fields['name']}"
     prompt = (Message("user", _ask_code(fields, options)),)
-    return [RlRow(name, name, "programs/code", prompt, _to_truth(fields))]
+    return [RlRow(name, name, "programs/code", prompt, _to_truth(fields), detail={"solution": fields["code"]})]
 
 
 def _to_truth(fields: Fields) -> dict[str, Any]:
@@ -137,6 +137,7 @@ EXECUTION = Converter(
     _execution_sft,
     _execution_rl,
     read=read_programs,
+    runs_programs=True,
 )
 CODE = Converter(
     "programs_code",

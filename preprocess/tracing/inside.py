@@ -1,6 +1,6 @@
-"""Calls a function under a tracer and reports each step; a program for `rewards.execution.run_python`.
+"""Calls a function under a tracer and reports each step: runs in the sandbox.
 
-Reads one JSON object: `code`, `function` and `calls` (sources of arguments). Writes one JSON line per call: either
+`main(text)`: a JSON object with `code`, `function` and `calls` (sources of arguments). Writes one JSON line per call: either
 `{"value": literal, "steps": [[line, {name: [type, literal]}], …]}`, where a step's names are those whose value the
 line changed in the function's own first frame, or `{"error": text}`.
 """
@@ -79,9 +79,9 @@ class Tracer:
         return self.follow
 
 
-def main() -> None:
+def main(text: str) -> None:
     """Runs one task."""
-    task = json.loads(sys.stdin.read())
+    task = json.loads(text)
     channel = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -109,6 +109,3 @@ def main() -> None:
         except BaseException as error:
             result = {"error": f"{type(error).__name__}: {error}"[:200]}
         os.write(channel, (json.dumps(result) + "\n").encode())
-
-
-main()

@@ -1,19 +1,17 @@
-"""Running a function call in a child process and reading back what each statement did."""
+"""Running a function call in the sandbox and reading back what each statement did."""
 
 from __future__ import annotations
 
 import ast
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from preprocess.errors import RowError
-from rewards.execution import Limits, run_python
+from rewards.sandbox import Limits, Program, get
 
-_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=20.0, memory_mb=512, output_bytes=4_000_000)
+_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=30.0, memory_mb=512, output_bytes=4_000_000)
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,11 @@ def trace(code: str, function: str, calls: Sequence[str]) -> list[Trace | str]:
 
     Raises:
         RowError: the program does not parse.
+        SandboxError: the sandbox failed.
     """
     starts = _find_statements(code)
     task = json.dumps({"code": code, "function": function, "calls": list(calls)})
-    run = run_python(_program(), task, _LIMITS)
+    run = get().run_blocking(Program(task, runner="preprocess.tracing.inside"), _LIMITS)
     results = [_read(line) for line in run.output.splitlines()][: len(calls)]
     reason = "it ran out of time" if run.verdict == "timeout" else f"the run ended with {run.verdict}"
     results += [{"error": reason}] * (len(calls) - len(results))
@@ -74,11 +73,6 @@ def trace(code: str, function: str, calls: Sequence[str]) -> list[Trace | str]:
         else Trace(code, function, args, str(result["value"]), _merge(result["steps"], starts))
         for args, result in zip(calls, results, strict=True)
     ]
-
-
-@functools.cache
-def _program() -> str:
-    return (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
 
 
 def _read(line: str) -> dict[str, Any]:

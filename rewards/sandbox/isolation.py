@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -23,6 +24,8 @@ Demand = Literal["strong", "weak"]
 
 _SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
 _NOBODY = 65534
+_EXTRAS = ("sortedcontainers",)
+"""Packages that programs find loaded beside the standard library, as LeetCode's own judge has them; not to be seen on disk."""
 
 
 class NotOfferedError(Exception):
@@ -44,7 +47,7 @@ class Isolation:
     refused: tuple[str, ...] = ()
     """Better kinds that were tried, with the kernel's answer."""
 
-    def configure(self, root: Path, imports: tuple[str, ...], folder: str | None) -> dict[str, Any]:
+    def configure(self, root: Path, imports: tuple[str, ...]) -> dict[str, Any]:
         """The template's configuration."""
         packages = find_packages(imports)
         return {
@@ -52,16 +55,13 @@ class Isolation:
             "root": str(root),
             "imports": list(imports),
             "packages": packages,
+            "extras": [[name, found] for name in _EXTRAS if (found := _find_folder(name)) is not None],
             "readable": find_readable(packages),
-            "folder": folder,
+            "temporary": tempfile.gettempdir(),
             "file_mb": Limits().file_mb,
             "filter": self.filter.hex(),
             "host_user": _NOBODY if os.geteuid() == 0 else None,
         }
-
-    def make_folder(self) -> str | None:
-        """Where workers without a file system of their own keep their programs' files; the template removes it."""
-        return None if self.kind == "namespaces" else tempfile.mkdtemp(prefix="sandbox-")
 
 
 def candidates(demand: Demand, kind: Kind | None = None) -> list[Isolation]:
@@ -152,18 +152,21 @@ def find_packages(imports: tuple[str, ...]) -> list[str]:
     """
     if not imports:
         return []
-    import importlib.util
-
     folders = [path for path in sys.path if path and "site-packages" in path and Path(path).is_dir()]
     for name in imports:
-        try:
-            spec = importlib.util.find_spec(name.partition(".")[0])
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None:
+        folder = _find_folder(name.partition(".")[0])
+        if folder is None:
             raise SandboxError(f"there is no package {name} in {sys.executable}")
-        if spec.submodule_search_locations:
-            folders += [str(Path(each).parent) for each in spec.submodule_search_locations]
-        elif spec.origin and Path(spec.origin).is_file():
-            folders.append(str(Path(spec.origin).parent))
+        folders.append(folder)
     return list(dict.fromkeys(folders))
+
+
+def _find_folder(name: str) -> str | None:
+    """The folder that a top-level module or package lies in."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is not None and spec.submodule_search_locations:
+        return str(Path(next(iter(spec.submodule_search_locations))).parent)
+    return str(Path(spec.origin).parent) if spec is not None and spec.origin and Path(spec.origin).is_file() else None

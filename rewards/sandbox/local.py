@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib.util
+import json
 import os
 import socket
 import subprocess
@@ -102,7 +103,7 @@ class LocalSandbox:
     async def _take_for_session(self) -> _Worker:
         pool = await self._get_pool()
         worker = await pool.start_worker()
-        worker.send({"session": True})
+        worker.send(b'{"session": true}')
         return worker
 
     async def _get_pool(self) -> _Pool:
@@ -223,7 +224,9 @@ class _Pool:
                 waiting += [int(pid) for pid in (folder / "task" / folder.name / "children").read_text().split()]
             except OSError:  # it has ended
                 continue
-            sizes = {name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])}
+            sizes = {
+                name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])
+            }
             total += sizes["Pss"]
             alone = sizes["Private_Clean"] + sizes["Private_Dirty"]
         return total, alone
@@ -257,9 +260,9 @@ class _Pool:
         finally:
             theirs.close()
         self._control = ours
-        config = self.isolation.configure(_ROOT, self._imports, self.isolation.make_folder())
-        ours.sendall(messages.pack(config))
-        ready = await asyncio.to_thread(messages.receive, ours)
+        config = self.isolation.configure(_ROOT, self._imports)
+        ours.sendall(messages.pack_json(config))
+        ready = await asyncio.to_thread(messages.receive_json, ours)
         if ready is None:
             raise SandboxError(
                 f"the sandbox's Python ({isolation.python()}) ended with status {self._template.wait()} at its start"
@@ -333,7 +336,7 @@ class _Worker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data = self._data + data if self._data else data
-        if messages.is_whole(self._data):
+        if len(self._data) >= messages.size(self._data):
             message, self._data = messages.unpack(self._data), b""
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(message)
@@ -345,20 +348,18 @@ class _Worker(asyncio.Protocol):
 
     async def run(self, program: Program, limits: Limits) -> Execution:
         """Runs a program to its end."""
-        request = {"code": program.code, "stdin": program.stdin, "limits": _to_fields(limits)}
-        if program.runner is not None:
-            if program.runner not in self._knows:
-                self.send({"runner": program.runner, "source": _read_runner(program.runner)})
-                self._knows.add(program.runner)
-            request["uses"] = program.runner
+        if program.runner is not None and program.runner not in self._knows:
+            self.send(_to_fields(None, program.runner), _read_runner(program.runner))
+            self._knows.add(program.runner)
         answer = self.expect(limits.wall_seconds + _REPLY_SECONDS)
-        self.send(request)
+        self.send(_to_fields(limits, program.runner), program.code, program.stdin)
         return Execution(**await answer)
 
-    def send(self, message: Any) -> None:
-        """Sends a message; that the worker is gone shows in the answer."""
+    def send(self, fields: bytes, code: str = "", stdin: str = "") -> None:
+        """Sends a request; that the worker is gone shows in the answer."""
         assert self._transport is not None
-        self._transport.write(messages.pack(message))
+        both = (text.encode("utf-8", errors="surrogatepass") for text in (code, stdin))
+        self._transport.write(messages.pack_request(fields, *both))
 
     def expect(self, seconds: float) -> asyncio.Future[Any]:
         """The next message from the worker; a _WorkerGoneError where none comes in time."""
@@ -397,16 +398,19 @@ class _LocalSession:
     async def _run(self, code: str, limits: Limits) -> Execution:
         try:
             answer = self._worker.expect(limits.wall_seconds + _REPLY_SECONDS)
-            self._worker.send({"code": code, "limits": _to_fields(limits)})
+            self._worker.send(_to_fields(limits, None), code)
             return Execution(**await answer)
         except _WorkerGoneError as error:
             raise SandboxError(f"the session has ended: {error}") from None
 
 
 @functools.lru_cache(maxsize=64)
-def _to_fields(limits: Limits) -> dict[str, Any]:
-    """The limits as a worker reads them; a run has few different ones."""
-    return asdict(limits)
+def _to_fields(limits: Limits | None, runner: str | None) -> bytes:
+    """What a worker is asked for, beside code and input; a run has few different ones. Without limits: learn a runner."""
+    fields: dict[str, Any] = {"source": True} if limits is None else {"limits": asdict(limits)}
+    if runner is not None:
+        fields["uses"] = runner
+    return json.dumps(fields).encode("ascii")
 
 
 @functools.cache

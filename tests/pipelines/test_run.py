@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from pipelines.display import PlainDisplay
 from pipelines.errors import InputError, StepError
 from pipelines.files import Digests
 from pipelines.plan import Plan, stage_paths
+from pipelines.recipe.schema import SftStage
 from pipelines.run import hold, run
 from pipelines.selection import Selection, select
-from tests.pipelines.toy import make_toy_plan, use_toy_trainer
+from pipelines.trainers.base import StagePaths
+from tests.pipelines.toy import ToyTrainer, make_toy_plan, use_toy_trainer
 
 
 @pytest.fixture(autouse=True)
@@ -246,3 +249,36 @@ def test_ctrl_c_ends_the_run_which_then_goes_on(tmp_path: Path) -> None:
     assert child.wait() == 130
     do(make_toy_plan(tmp_path, steps=6, pause=0.15))
     assert model(tmp_path, "two") == 60.0
+
+
+def test_a_training_that_is_of_no_use_is_ended_with_the_trainers_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def progress(stage: SftStage, paths: StagePaths) -> None:
+        if (paths.checkpoints / "step-2").exists():
+            raise StepError("its rewards are broken")
+
+    monkeypatch.setattr(ToyTrainer, "progress", staticmethod(progress))
+    plan = make_toy_plan(tmp_path, steps=1000, pause=0.1)
+    with pytest.raises(StepError) as caught:
+        do(plan)
+    first, *_, last = str(caught.value).splitlines()
+    assert first == "one/train was ended: its rewards are broken"
+    assert last.startswith("  whole log: ")
+    steps = len(list(stage_paths(tmp_path, "one").checkpoints.glob("step-*/state.json")))
+    assert 2 <= steps < 30
+    assert len(stage_paths(tmp_path, "one").metrics.read_text().splitlines()) == steps
+
+
+def test_what_does_not_matter_to_the_outcome_redoes_nothing(tmp_path: Path) -> None:
+    def plan(patience: int, rate: float = 1.0) -> Plan:
+        made = make_toy_plan(tmp_path, rate=rate)
+        train = made.step("one/train")
+        text = train.launch.files["train.json"]
+        files = {"train.json": f'{{"patience": {patience}, ' + text.lstrip("{ ")}
+        patient = replace(train, launch=replace(train.launch, files=files, essence={"train.json": text}))
+        return replace(made, steps=tuple(patient if step is train else step for step in made.steps))
+
+    assert len(do(plan(1))) == 4
+    assert do(plan(2)) == {}
+    assert "one/train" in do(plan(2, rate=2.0))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import Converted, Source, convert
+from preprocess.convert import Converted, Source, convert, take_first
 from preprocess.converters import CONVERTERS
 from preprocess.rows import RlRow, SftRow
 
@@ -88,7 +88,7 @@ def test_leetcode_literal_assertions_become_calls(tmp_path: Path) -> None:
         "outputs": [[3], [0]],
         "prelude": "from typing import *\n",
     }
-    assert row.detail == {"difficulty": "Easy"}
+    assert row.detail == {"difficulty": "Easy", "solution": LEETCODE["completion"]}
 
 
 def test_leetcode_other_assertions_stay(tmp_path: Path) -> None:
@@ -153,6 +153,24 @@ def test_a_broken_record_is_rejected_with_its_reason(
     assert not result.rows
     assert [reject.line for reject in result.rejects] == [1]
     assert reason in result.rejects[0].reason
+
+
+def test_rows_made_at_once_keep_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    slow = "def f(n):\n    while n > 0:\n        n -= 1\n    return n"
+    records = [{**CRUXEVAL, "code": slow, "input": str(90 - n), "output": "0", "id": str(n)} for n in range(90)]
+    records[7]["output"] = "1"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    result = convert([Source("cruxeval", path, options={"questions": 1})], "rl")
+    assert [row.problem for row in result.rows] == [f"cruxeval/{n}" for n in range(90) if n != 7]
+    assert [(reject.line, reject.reason) for reject in result.rejects] == [(8, "it returns 0, the row says 1")]
+
+
+def test_the_first_rows_of_a_source_are_made_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("{not json\n" + (json.dumps(CRUXEVAL) + "\n") * 50)
+    result = take_first(Source("cruxeval", path), "rl", 3)
+    assert (result.records, len(result.rows), len(result.rejects)) == (4, 3, 1)
 
 
 def test_every_converter_says_what_it_is() -> None:

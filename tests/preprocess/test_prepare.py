@@ -170,3 +170,20 @@ def test_a_disk_that_is_full_is_one_line_and_status_1(
     assert status == 1
     assert capsys.readouterr().err == "error: train.parquet: No space left on device\n"
     assert not list(output.glob(".*"))
+
+
+def test_where_programs_run_does_not_change_the_rows(tmp_path: Path) -> None:
+    _, output = _prepare(tmp_path)
+    first = {path.name: path.read_bytes() for path in output.iterdir()}
+    status, _ = _prepare(tmp_path, sandbox={"workers": 3})
+    assert status == 0
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == first
+
+
+def test_a_sandbox_that_is_not_there_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = _prepare(tmp_path, sandbox={"url": "http://127.0.0.1:9"})
+    error = capsys.readouterr().err
+    assert status == 1
+    assert "127.0.0.1:9" in error
+    assert error.count("\n") == 1
+    assert not output.exists()

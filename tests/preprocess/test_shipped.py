@@ -7,7 +7,7 @@ import pytest
 
 from preprocess.convert import Source, convert
 from preprocess.rows import RlRow, SftRow
-from rewards.entry import compute_score
+from rewards.entry import compute_score_blocking
 
 PROGRAMS = Path(__file__).resolve().parents[2] / "recipes" / "data" / "programs.py"
 
@@ -25,5 +25,6 @@ def test_the_answer_that_is_taught_earns_the_best_mark(converter: str, reward: s
         assert isinstance(rl, RlRow)
         assert sft.conversations[0].value == rl.prompt[0].content
         answer = sft.conversations[1].value
-        result = compute_score(rl.data_source, answer, json.dumps(rl.ground_truth), {"id": rl.id}, reward=reward)
+        truth, info = json.dumps(rl.ground_truth), {"id": rl.id}
+        result = compute_score_blocking(rl.data_source, answer, truth, info, rewards=[{"name": reward}])
         assert (rl.id, result) == (rl.id, {"score": best, "accuracy": 1.0, "format": 1.0, "failed": 0.0})

@@ -1,74 +1,455 @@
-"""compute_score and the registry: the same keys always, failures counted, mistakes named."""
+"""compute_score: the same keys always, failures counted and written down, too many of them the end."""
 
+from __future__ import annotations
+
+import asyncio
+import json
 import math
-from collections.abc import Iterator
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rewards import registry
-from rewards.entry import compute_score, counts
-from rewards.registry import RewardError, find, list_rewards, register
+from rewards import entry, sandbox
+from rewards.combination import read_combination
+from rewards.entry import compute_score, compute_score_blocking
+from rewards.failures import read_counts, read_stop
+from rewards.registry import RewardError
+from tests.rewards.conftest import Plugin
+
+FAILED = {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0}
+PROBE = [{"name": "probe"}]
 
 
-@pytest.fixture
-def reward() -> Iterator[Any]:
-    """Registers a function as `probe` for one test."""
+def both(*arguments: Any, **settings: Any) -> dict[str, float]:
+    """The result of both ways of calling, which are the same."""
+    blocking = compute_score_blocking(*arguments, **settings)
+    assert asyncio.run(compute_score(*arguments, **settings)) == blocking
+    return blocking
 
-    def add(function: Any) -> None:
-        register("probe")(function)
 
-    yield add
-    registry._REGISTERED.pop("probe", None)
+class Odd(BaseException):
+    """Not even an Exception."""
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (KeyError("question_answers"), "KeyError: 'question_answers'"),
+        (ValueError("two\nlines\x00"), "ValueError: two lines\N{REPLACEMENT CHARACTER}"),
+        (Odd("x"), "Odd: x"),
+        (SystemExit(0), "SystemExit: 0"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (TimeoutError(), "TimeoutError"),
+        (RecursionError(), "RecursionError"),
+        (sandbox.SandboxError("no namespaces"), "SandboxError: no namespaces"),
+        (MuteError(), "MuteError: (its message cannot be read)"),
+    ],
+)
+def test_a_reward_that_raises_is_a_counted_failure(
+    reward: Any, caplog: pytest.LogCaptureFixture, raised: BaseException, said: str, waits: bool, tmp_path: Path
+) -> None:
+    async def slow(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        await asyncio.sleep(0)
+        raise raised
+
+    def quick(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        raise raised
+
+    raised.__traceback__ = None  # the same error was raised in an earlier test
+    reward(slow if waits else quick)
+    file = tmp_path / "failures.jsonl"
+    assert both("d", "", "", {"id": "row-7"}, rewards=PROBE, failures=str(file), max_failed=1.0) == FAILED
+    line = (slow if waits else quick).__code__.co_firstlineno + (2 if waits else 1)
+    records = [json.loads(text) for text in file.read_text().splitlines()]
+    assert (
+        records
+        == [
+            {
+                "row": "row-7",
+                "data_source": "d",
+                "reward": "probe",
+                "error": said,
+                "place": f"{__file__}:{line}",
+                "process": os.getpid(),
+            }
+        ]
+        * 2
+    )
+    assert f"reward probe failed on row row-7 of d: {said} ({__file__}:{line})" in caplog.text
+
+
+def test_even_stop_iteration_is_one(reward: Any) -> None:
+    reward(lambda data_source, solution_str, ground_truth, extra_info: next(iter(())))
+    assert both("d", "", "", rewards=PROBE, max_failed=1.0) == FAILED
 
 
 @pytest.mark.parametrize(
     "result", [math.nan, math.inf, None, "text", {}, {"accuracy": 1.0}, {"score": 1.0, "accuracy": math.nan}]
 )
 def test_a_reward_that_returns_no_number_is_a_counted_failure(reward: Any, result: Any) -> None:
-    reward(lambda *_: result)
-    before = counts()
-    scored = compute_score("d", "", "", {"id": "row"}, reward="probe")
-    assert scored == {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0}
-    assert {name: counts()[name] - before[name] for name in before} == {"rows": 1, "failed": 1}
+    reward(lambda data_source, solution_str, ground_truth, extra_info: result)
+    assert both("d", "", "", {"id": "row"}, rewards=PROBE, max_failed=1.0) == FAILED
 
 
-def test_a_reward_that_raises_is_a_counted_failure(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(*_: Any) -> float:
-        raise KeyError("question_answers")
+def test_ctrl_c_is_nobodys_failure(reward: Any) -> None:
+    def interrupted(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        raise KeyboardInterrupt
 
-    reward(broken)
-    assert compute_score("d", "", "", {"id": "row-7"}, reward="probe")["failed"] == 1.0
-    assert "reward probe failed on row row-7 of d: KeyError: 'question_answers'" in caplog.text
-
-
-def test_a_plain_number_has_the_same_keys(reward: Any) -> None:
-    reward(lambda *_: 0.5)
-    assert compute_score("d", "", "", reward="probe") == {"score": 0.5, "accuracy": 0.5, "format": 0.0, "failed": 0.0}
+    reward(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compute_score_blocking("d", "", "", rewards=PROBE)
 
 
-def test_a_name_registered_twice(reward: Any) -> None:
-    reward(lambda *_: 0.5)
-    with pytest.raises(RewardError, match="two rewards are called 'probe'"):
-        register("probe")(find)
+def test_being_cancelled_is_nobodys_failure(reward: Any, tmp_path: Path) -> None:
+    async def slow(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        await asyncio.sleep(60)
+        return 1.0
+
+    async def cancel() -> None:
+        task = asyncio.create_task(compute_score("d", "", "", rewards=PROBE, failures=str(tmp_path / "failures.jsonl")))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task
+
+    reward(slow)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancel())
+    assert read_counts(tmp_path).rows == 0
+
+
+def test_a_sync_function_may_give_something_to_await(reward: Any) -> None:
+    async def later() -> float:
+        return 0.25
+
+    reward(lambda data_source, solution_str, ground_truth, extra_info: later())
+    assert both("d", "", "", rewards=PROBE)["score"] == 0.25
+
+
+@pytest.mark.parametrize("main_thread", [True, False])
+def test_a_reward_that_never_returns_is_a_failure_and_holds_up_no_other(reward: Any, main_thread: bool) -> None:
+    forever = threading.Event()
+
+    def hangs(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        if solution_str == "hang":
+            forever.wait(30)
+        return 1.0
+
+    async def many() -> list[dict[str, float]]:
+        calls = [compute_score("d", text, "", rewards=PROBE, seconds=0.3, max_failed=1.0) for text in ["hang", *["ok"] * 40]]
+        return await asyncio.gather(*calls)
+
+    reward(hangs)
+    began = time.monotonic()
+    results = asyncio.run(many())
+    if main_thread:
+        alone = compute_score_blocking("d", "hang", "", rewards=PROBE, seconds=0.3, max_failed=1.0)
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(compute_score_blocking, "d", "hang", "", rewards=PROBE, seconds=0.3, max_failed=1.0)
+            alone = call.result()
+    took = time.monotonic() - began
+    forever.set()
+    assert took < 5.0
+    assert [each["failed"] for each in results] == [1.0, *[0.0] * 40]
+    assert alone["failed"] == 1.0
+
+
+def test_an_async_reward_that_never_returns(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async def hangs(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        await asyncio.Event().wait()
+        return 1.0
+
+    reward(hangs)
+    assert both("d", "", "", {"index": 3}, rewards=PROBE, seconds=0.1, max_failed=1.0) == FAILED
+    assert "row 3 of d: TookTooLongError: not done after 0.1 s" in caplog.text
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_waiting_for_ones_turn_is_not_taking_long(reward: Any, waits: bool) -> None:
+    """A hundred rows of 20 ms each, on something that takes one at a time as a sandbox with one worker does."""
+    turn, lock = asyncio.Semaphore(1), threading.Lock()
+
+    async def slow(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        async with turn:
+            await asyncio.sleep(0.02)
+        return 1.0
+
+    def block(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        with lock:
+            time.sleep(0.02)
+        return 1.0
+
+    async def many() -> list[dict[str, float]]:
+        return await asyncio.gather(*(compute_score("d", "", "", rewards=PROBE, seconds=1.5) for _ in range(100)))
+
+    reward(slow if waits else block)
+    began = time.monotonic()
+    assert all(each["score"] == 1.0 for each in asyncio.run(many()))
+    assert time.monotonic() - began > 1.5
+
+
+def test_the_process_ends_although_a_reward_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import time\nfrom rewards.registry import register\n"
+        "@register('mine')\ndef mine(**kwargs):\n    time.sleep(60)\n    return 1.0\n"
+    )
+    code = f"""
+        import asyncio
+        from rewards.entry import compute_score
+        settings = dict(rewards=[{{"name": "mine", "file": {str(file)!r}}}], seconds=0.2, max_failed=1.0)
+        print(asyncio.run(compute_score("d", "", "", **settings))["failed"])
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "1.0\n"
+
+
+def test_a_reward_cannot_change_the_row_or_the_options(reward: Any) -> None:
+    def greedy(data_source: str, solution_str: str, ground_truth: str, extra_info: Any, *, names: list[str] = []) -> float:  # noqa: B006
+        extra_info["id"] = "other"
+        names.append("x")
+        return len(names)
+
+    reward(greedy)
+    facts = {"id": "row"}
+    for _ in range(2):
+        assert both("d", "", "", facts, rewards=[{"name": "probe", "options": {"names": ["a"]}}])["score"] == 2.0
+    assert facts == {"id": "row"}
+
+
+def test_what_verl_adds_goes_to_those_who_take_it(reward: Any) -> None:
+    def judged(data_source, solution_str, ground_truth, extra_info, *, reward_router_address=None):  # type: ignore[no-untyped-def]
+        return float(reward_router_address == "host:1")
+
+    reward(judged)
+    reward(lambda data_source, solution_str, ground_truth, extra_info: 0.5, "plain")
+    settings: dict[str, Any] = {"reward_router_address": "host:1", "reward_model_tokenizer": object()}
+    assert both("d", "", "", rewards=[{"name": "probe"}, {"name": "plain"}], **settings)["score"] == 1.5
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message"),
+    ("rewards", "message"),
     [
-        ("white_bix", {}, "did you mean 'white_box'"),
-        ("white_box", {"format_bonnus": 1}, "did you mean 'format_bonus'"),
-        ("white_box", {"best": "two"}, "option best is 'two', expected float"),
-        ("code_tests", {"all_or_nothing": 1}, "expected bool"),
-        ("code_tests", {"max_tests": True}, "expected int"),
+        ([{"name": "white_bix"}], "no reward is called 'white_bix'; did you mean 'white_box'?"),
+        ([{"name": "white_box", "options": {"format_bonnus": 1}}], "did you mean 'format_bonus'?"),
+        ([{"name": "mine", "file": "/nowhere/mine.py"}], "there is no plugin file /nowhere/mine.py"),
+        ([{"weight": 1.0}], "KeyError: 'name'"),
     ],
 )
-def test_a_mistake_in_the_recipe_stops_the_run(name: str, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(RewardError, match=message):
-        compute_score("d", "", "{}", reward=name, options=options)
+def test_a_mistake_in_the_recipe_stops_the_run_at_every_row(rewards: Any, message: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(RewardError) as caught:
+            compute_score_blocking("d", "", "{}", rewards=rewards, failures=str(tmp_path / "failures.jsonl"))
+        assert message in str(caught.value)
+        assert str(caught.value).endswith(f" (on {socket.gethostname()})"), "another machine may have the file"
+        assert read_stop(tmp_path) == str(caught.value)
 
 
-def test_every_reward_says_what_it_measures() -> None:
-    assert {"code_tests", "white_box"} <= {each.name for each in list_rewards()}
-    assert all(each.help for each in list_rewards())
-    assert find("code_tests").options["max_tests"] == 10
+def test_options_are_checked_once(reward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reward(lambda data_source, solution_str, ground_truth, extra_info, *, a=1: float(a))
+    checked = []
+
+    def read(given: Any) -> Any:
+        checked.append(1)
+        return read_combination(given)
+
+    monkeypatch.setattr(entry, "read_combination", read)
+    for _ in range(5):
+        # equal, but not the same objects: as when the settings come anew with every call
+        assert both("d", "", "", rewards=[{"name": "probe", "options": {"a": 71}}])["score"] == 71.0
+    assert len(checked) == 1
+
+
+def test_the_sandbox_is_the_recipes_and_has_its_share_of_the_cores(reward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(24)))
+    chosen: list[sandbox.Settings] = []
+    monkeypatch.setattr(sandbox, "configure", chosen.append)
+    reward(lambda data_source, solution_str, ground_truth, extra_info: 0.0)
+    for settings in (
+        {"workers": 8},
+        {"workers": 64},
+        {"workers": 8, "sandbox": {"workers": 5, "isolation": "weak", "url": None}},
+    ):
+        compute_score_blocking("d", "", "", rewards=PROBE, **settings)
+    assert chosen == [
+        sandbox.Settings(workers=3),
+        sandbox.Settings(workers=1),
+        sandbox.Settings(workers=5, isolation="weak"),
+    ]
+
+
+def breaks_on_odd_rows(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+    if extra_info["index"] % 2:
+        raise LookupError("odd")
+    return 1.0
+
+
+def test_too_many_failures_stop_the_run_with_one_line(reward: Any, tmp_path: Path) -> None:
+    reward(breaks_on_odd_rows)
+    file = tmp_path / "rewards" / "failures.jsonl"
+    settings: dict[str, Any] = {"rewards": PROBE, "failures": str(file), "max_failed": 0.4}
+    line = breaks_on_odd_rows.__code__.co_firstlineno + 2
+    for index in range(31):
+        compute_score_blocking("d", "", "", {"index": index}, **settings)
+    message = (
+        f"reward probe failed on 16 of 32 responses (50%; max_failed_rewards is 0.4); first on row 1 of d: LookupError: odd "
+        f"({__file__}:{line}); all failures: {file}"
+    )
+    for index in (31, 32):  # and from then on at every row
+        with pytest.raises(RewardError) as caught:
+            compute_score_blocking("d", "", "", {"index": index}, **settings)
+        assert str(caught.value) == message
+    assert len(file.read_text().splitlines()) == 16
+    assert read_counts(file.parent) == entry.counts()
+    assert (entry.counts().rows, entry.counts().failed) == (32, 16)
+
+
+def test_a_reward_that_cannot_work_here_stops_the_run_at_once(reward: Any, tmp_path: Path) -> None:
+    def needs(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        raise RewardError("this Python has no bootcamp; install it: pip install bootcamp")
+
+    reward(needs)
+    file = tmp_path / "failures.jsonl"
+    for index in (3, 4):
+        with pytest.raises(RewardError) as caught:
+            compute_score_blocking("d", "", "", {"index": index}, rewards=PROBE, failures=str(file), max_failed=1.0)
+        said = "this Python has no bootcamp; install it: pip install bootcamp; first on row 3 of d"
+        assert str(caught.value) == f"{said}; all failures: {file}"
+        assert read_stop(tmp_path) == str(caught.value)
+
+
+def test_as_many_failures_as_allowed_do_not(reward: Any, tmp_path: Path) -> None:
+    reward(breaks_on_odd_rows)
+    for index in range(200):
+        compute_score_blocking("d", "", "", {"index": index}, rewards=PROBE, failures=str(tmp_path / "f" / "f"), max_failed=0.5)
+
+
+def test_a_reward_that_breaks_down_late_is_noticed_soon(reward: Any, tmp_path: Path) -> None:
+    def aging(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        if extra_info["index"] >= 20_000:
+            raise ConnectionError("gone")
+        return 1.0
+
+    reward(aging)
+    settings: dict[str, Any] = {"rewards": PROBE, "failures": str(tmp_path / "late" / "failures.jsonl"), "max_failed": 0.1}
+    for index in range(20_000):
+        compute_score_blocking("d", "", "", {"index": index}, **settings)
+    with pytest.raises(RewardError, match=r"failed on 103 of 1,024 responses \(10%; .*ConnectionError: gone"):
+        for index in range(20_000, 20_103):
+            compute_score_blocking("d", "", "", {"index": index}, **settings)
+
+
+def test_a_folder_that_cannot_be_written_is_no_ones_failure(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
+    reward(breaks_on_odd_rows)
+    settings: dict[str, Any] = {"rewards": PROBE, "failures": "/proc/nowhere/failures.jsonl", "max_failed": 1.0}
+    assert compute_score_blocking("d", "", "", {"index": 0}, **settings)["failed"] == 0.0
+    assert compute_score_blocking("d", "", "", {"index": 1}, **settings)["failed"] == 1.0
+    assert caplog.text.count("failed rewards cannot be written down in /proc/nowhere/failures.jsonl") == 1
+
+
+def test_the_log_is_not_flooded(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
+    reward(breaks_on_odd_rows)
+    for index in range(1, 400, 2):
+        compute_score_blocking("d", "", "", {"index": index}, rewards=PROBE, max_failed=1.0, seconds=99.0)
+    assert caplog.text.count("reward probe failed on row") <= 6
+
+
+def test_a_pool_of_threads(reward: Any, tmp_path: Path) -> None:
+    async def waits_on_odd_rows(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        await asyncio.sleep(0.001)
+        return breaks_on_odd_rows(data_source, solution_str, ground_truth, extra_info)
+
+    reward(breaks_on_odd_rows, "sync")
+    reward(waits_on_odd_rows, "awaited")
+    file = tmp_path / "failures.jsonl"
+    settings: dict[str, Any] = {
+        "rewards": [{"name": "sync", "data_source": "s"}, {"name": "awaited"}],
+        "failures": str(file),
+        "max_failed": 1.0,
+    }
+
+    def score(index: int) -> dict[str, float]:
+        return compute_score_blocking("sa"[index // 2 % 2], "", "", {"index": index}, **settings)
+
+    with ThreadPoolExecutor(32) as pool:
+        results = list(pool.map(score, range(2000)))
+    assert [each["failed"] for each in results] == [float(index % 2) for index in range(2000)]
+    assert len({tuple(each) for each in results}) == 1
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert sorted(each["row"] for each in records) == list(range(1, 2000, 2))
+    assert (read_counts(tmp_path).rows, read_counts(tmp_path).failed) == (2000, 1000)
+
+
+def test_many_rows_at_once_in_one_loop(reward: Any) -> None:
+    threads = set()
+
+    def blocks(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        threads.add(threading.get_ident())
+        time.sleep(0.02)
+        return 1.0
+
+    async def many() -> tuple[int, list[dict[str, float]]]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.005)
+                ticks += 1
+
+        ticker = asyncio.create_task(tick())
+        results = await asyncio.gather(*(compute_score("d", "", "", rewards=PROBE) for _ in range(96)))
+        ticker.cancel()
+        return ticks, results
+
+    reward(blocks)
+    ticks, results = asyncio.run(many())
+    assert all(each["score"] == 1.0 for each in results)
+    assert ticks >= 3, "the loop went on meanwhile"
+    assert threading.get_ident() not in threads
+
+
+PROCESS = """
+import sys
+from rewards.entry import compute_score_blocking
+rewards = [{"name": "mine", "file": sys.argv[1]}]
+for index in range(int(sys.argv[3]), int(sys.argv[3]) + 500):
+    facts = {"index": index, "id": f"row-{index}"}
+    compute_score_blocking("d", "", "", facts, rewards=rewards, failures=sys.argv[2], max_failed=0.6, workers=8)
+"""
+
+
+def test_eight_processes_at_once_share_one_file(plugin: Plugin, tmp_path: Path) -> None:
+    path = plugin(
+        """
+        @register("mine")
+        async def mine(data_source, solution_str, ground_truth, extra_info):
+            if extra_info["index"] % 2:
+                raise ValueError("x" * (extra_info["index"] % 700))
+            return 1.0
+        """
+    )
+    file = tmp_path / "rewards" / "failures.jsonl"
+    arguments = [sys.executable, "-c", PROCESS, str(path), str(file)]
+    running = [subprocess.Popen([*arguments, str(number * 500)], stderr=subprocess.DEVNULL) for number in range(8)]
+    assert [process.wait() for process in running] == [0] * 8
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    assert Counter(each["row"] for each in records) == Counter(f"row-{index}" for index in range(1, 4000, 2))
+    assert len({each["process"] for each in records}) == 8
+    assert (read_counts(file.parent).rows, read_counts(file.parent).failed) == (4000, 2000)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import Critic, Reward, RlStage
+from pipelines.recipe.schema import Critic, RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.environment import training_environment
+from pipelines.trainers.verl.reward import ARGUMENTS, NOT_ESSENTIAL, reward_function
 from pipelines.trainers.verl.settings import Settings, lay_over, look_up, unfold
 from pipelines.trainers.yaml_text import to_yaml
 
@@ -34,6 +35,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     platform = cpu if context.platform == "cpu" else cuda
     settings = lay_over(_stage(stage, context), platform.settings(stage, context.recipe))
     settings = lay_over(settings, _upstream_keys(stage))
+    settings = lay_over(settings, reward_function(stage, context, settings))
     _order_rows(settings)
     hydra: Settings = {
         # Left alone, Hydra keeps logs and copies of its own in a folder of its own.
@@ -44,6 +46,10 @@ def launch(stage: RlStage, context: Context) -> Launch:
             "run": {"dir": "."},
         },
     }
+
+    def render(shown: Settings) -> str:
+        return to_yaml(hydra | _grouped(shown), f"verl: {stage.algorithm}, stage {stage.name}")
+
     return Launch(
         argv=(
             str(context.python),
@@ -56,9 +62,10 @@ def launch(stage: RlStage, context: Context) -> Launch:
         ),
         environment=training_environment(context),
         files={
-            "train.yaml": to_yaml(hydra | _grouped(settings), f"verl: {stage.algorithm}, stage {stage.name}"),
+            "train.yaml": render(settings),
             "agent_loops.yaml": _agent_loops(),
         },
+        essence={"train.yaml": render(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL})))},
     )
 
 
@@ -78,7 +85,6 @@ def _upstream_keys(stage: RlStage) -> Settings:
 def _stage(stage: RlStage, context: Context) -> Settings:
     """What the stage's typed fields are called in verl."""
     hardware, seed = context.recipe.hardware, context.recipe.seed
-    reward = stage.reward if isinstance(stage.reward, Reward) else Reward(name=stage.reward)
     rollout = stage.rollout
     settings: Settings = {
         "algorithm": {"adv_estimator": _ESTIMATORS[stage.algorithm]},
@@ -117,13 +123,6 @@ def _stage(stage: RlStage, context: Context) -> Settings:
                     "default_agent_loop": "seeded_single_turn",
                 },
             },
-        },
-        "reward": {
-            "custom_reward_function": {
-                "path": "pkg://rewards.entry",
-                "name": "compute_score",
-                "reward_kwargs": {"reward": reward.name, "options": dict(reward.options)},
-            }
         },
         "trainer": {
             **_length(stage),

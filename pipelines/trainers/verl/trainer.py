@@ -5,20 +5,38 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Result, StagePaths
+from pipelines.trainers.base import Progress, Result, StagePaths
 from pipelines.trainers.verl import checkpoints
-from pipelines.trainers.verl.checkpoints import before_attempt, export
-from pipelines.trainers.verl.progress import lost_metrics, metrics, progress
+from pipelines.trainers.verl import progress as progress_file
+from pipelines.trainers.verl.checkpoints import export
+from pipelines.trainers.verl.progress import lost_metrics, metrics
+from pipelines.trainers.verl.reward import begin_attempt, check_rewards, failed_rewards
 from pipelines.trainers.verl.rl import launch
 
 __all__ = ["before_attempt", "export", "launch", "metrics", "progress", "result"]
+
+
+def before_attempt(stage: RlStage, paths: StagePaths) -> int:
+    """The step from which training goes on (see `checkpoints.before_attempt`); failed rewards are counted anew."""
+    begin_attempt(paths)
+    return checkpoints.before_attempt(stage, paths)
+
+
+def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
+    """Where training is (see `progress.progress`).
+
+    Raises:
+        StepError: its rewards are broken, and it is not to go on.
+    """
+    check_rewards(paths)
+    return progress_file.progress(stage, paths)
 
 
 def result(stage: RlStage, paths: StagePaths) -> Result:
     """The last checkpoint, and what was lost on the way to it (see `checkpoints.result`).
 
     Raises:
-        StepError: training ended early, or without a checkpoint.
+        StepError: training ended early, or without a checkpoint, or on more failed rewards than the stage allows.
     """
     found = checkpoints.result(stage, paths)
-    return replace(found, notes=(*found.notes, *lost_metrics(stage, paths, found.step)))
+    return replace(found, notes=(*found.notes, *lost_metrics(stage, paths, found.step), *failed_rewards(stage, paths)))

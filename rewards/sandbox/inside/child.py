@@ -15,9 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rewards.sandbox.inside import kernel
-from rewards.sandbox.inside.limits import prepare, put_in_force
+from rewards.sandbox.inside.limits import put_in_force
 
 if TYPE_CHECKING:
+    from rewards.sandbox.inside.request import Request
     from rewards.sandbox.inside.worker import Worker
 
 NAME = "main.py"
@@ -29,72 +30,63 @@ PROGRAM_USER = 1000
 _OURS = __file__.rpartition("/")[0]
 
 
-def become_program(worker: Worker, request: dict[str, Any], rights: Rights) -> NoReturn:
+def become_program(worker: Worker, request: Request, code: bytes, streams: tuple[int, int, int]) -> NoReturn:
     """Runs a program in this process, which ends with it."""
-    status = 1
+    status, text = 1, ""
     try:
-        rights.give_up()
-        status = _run(worker, request)
+        give_up_rights(worker, request, streams)
+        text = code.decode("utf-8", errors="surrogatepass")
+        status = _run(worker, request, text)
     except BaseException:
         with contextlib.suppress(BaseException):
-            report_exception(request["code"])
+            report_exception(text)
     finally:
         os._exit(status)
 
 
-class Rights:
-    """What a forked process has to give up, worked out before the fork.
+def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, int], kept: int = -1) -> None:
+    """Leaves this process its streams, its limits, and nothing else.
 
-    After a fork every page that is written to, if only to count a reference, is copied: what runs in the child is kept
-    short, and calls C functions directly.
+    After a fork every page that is written to, if only to count a reference, is copied: this is kept short, and what can
+    be done before the fork is done there.
+
+    Args:
+        worker: the process it was forked from.
+        request: whose limits are put in force.
+        streams: what become the standard streams.
+        kept: what becomes descriptor 3, if there is one; no other stays open.
     """
-
-    def __init__(self, worker: Worker, limits: dict[str, Any], streams: tuple[int, int, int], kept: int = -1) -> None:
-        """`streams` become the standard ones and `kept`, if there is one, descriptor 3; no other stays open."""
-        self._streams, self._kept = streams, kept
-        self._in_namespaces = worker.mode == "namespaces"
-        self._switches_user = worker.switches_user
-        self._ruleset, self._filter = worker.ruleset, worker.filter
-        # The worker is a process of the programs' user, unless they have one of their own.
-        others = -1 if not worker.owns_processes else 0 if worker.switches_user else 1
-        self._limits = prepare(limits, worker.base_bytes, others)
-
-    def give_up(self) -> None:
-        """Leaves this process its streams, its limits, and nothing else."""
-        for number, descriptor in enumerate(self._streams):
-            os.dup2(descriptor, number)
-        first = 3
-        if self._kept >= 0:
-            os.dup2(self._kept, 3)
-            first = 4
-        if not self._in_namespaces:
-            os.setsid()
-            kernel.die_with_parent(signal.SIGKILL)
-            if self._ruleset >= 0:
-                kernel.restrict_files(self._ruleset)
-        os.closerange(first, 1 << 16)
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-        put_in_force(self._limits)
-        if self._switches_user:
-            os.setgroups([])
-            os.setresgid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
-            # From root of the namespace to a user of it: all capabilities go (capabilities(7)).
-            os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
-        else:
-            kernel.drop_capabilities()
-        if self._filter:
-            kernel.restrict_calls(self._filter)
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+    first = 3
+    if kept >= 0:
+        os.dup2(kept, 3)
+        first = 4
+    if not worker.in_namespaces:
+        os.setsid()
+        kernel.die_with_parent(signal.SIGKILL)
+        if worker.ruleset >= 0:
+            kernel.restrict_files(worker.ruleset)
+    os.closerange(first, 1 << 16)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    put_in_force(request.prepared)
+    if worker.switches_user:
+        # From root of the namespace to a user of it: all capabilities go (capabilities(7)).
+        os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
+    else:
+        kernel.drop_capabilities()
+    if worker.filter:
+        kernel.restrict_calls(worker.filter)
 
 
-def _run(worker: Worker, request: dict[str, Any]) -> int:
-    if name := request.get("uses"):
-        worker.runners[name].main(request["code"])
+def _run(worker: Worker, request: Request, code: str) -> int:
+    if request.uses:
+        worker.runners[request.uses].main(code)
         return _finish(0)
     module = ModuleType("__main__")
     module.__dict__.update(__builtins__=__builtins__)
     sys.modules["__main__"] = module
     sys.argv = [NAME]
-    code = request["code"]
     try:
         exec(compile(code, NAME, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as stop:
@@ -134,7 +126,7 @@ def read_status(code: Any) -> int:
 def _finish(status: int) -> int:
     """What the interpreter does at its end: waits for threads, calls what was registered, and writes what is left."""
     try:
-        if threading.active_count() > 1:
+        if len(threading._active) > 1:  # type: ignore[attr-defined]
             threading._shutdown()  # type: ignore[attr-defined]
         if atexit._ncallbacks():
             atexit._run_exitfuncs()

@@ -1,55 +1,143 @@
-"""Messages between the sandbox's client and its processes: a length, then JSON. Data only, whatever the other side is."""
+"""Messages between the sandbox's client and its processes. Data only, whatever the other side is.
+
+A request is fields as JSON, then source and standard input as bytes; an answer is JSON or an execution in a fixed form.
+What a program may not see in the memory that it is forked with (the tests, in its standard input) goes from the
+connection to a file through one buffer, which is cleared.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 from typing import Any
 
-LONGEST = 1 << 30
-_HEAD = struct.Struct("!I")
+_REQUEST = struct.Struct("!III")
+_JSON = struct.Struct("!cI")
+_EXECUTION = struct.Struct("!cBiddIIi")
+_IS_JSON, _IS_EXECUTION = b"J", b"E"
+VERDICTS = ("ok", "error", "timeout", "memory", "output", "killed")
+_NO_STATUS = -(1 << 31)
+_BUFFER = bytearray(1 << 16)
+_CLEAN = bytes(len(_BUFFER))
 
 
-def pack(message: Any) -> bytes:
-    """One message as bytes."""
-    # ASCII, so that any text passes, lone surrogates included.
-    body = json.dumps(message).encode("ascii")
-    return _HEAD.pack(len(body)) + body
+def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
+    """A request as bytes; `fields` is JSON already, as it is the same for many programs."""
+    return b"".join((_REQUEST.pack(len(fields), len(code), len(stdin)), fields, code, stdin))
 
 
-def receive(connection: socket.socket, longest: int = LONGEST) -> Any:
-    """The next message; None where the other side has closed.
+def receive_request(connection: socket.socket, folder: str) -> tuple[bytes, bytes, int] | None:
+    """The next request: its fields, its code, and a descriptor of what its program reads.
 
-    Raises:
-        ValueError: it is no message, or longer than `longest` bytes.
+    None where the other side has closed. The descriptor is of a file without a name in `folder`.
     """
-    head = _receive_exactly(connection, _HEAD.size)
+    head = _receive(connection, _REQUEST.size)
     if head is None:
         return None
-    (size,) = _HEAD.unpack(head)
-    if size > longest:
-        raise ValueError(f"a message of {size} bytes")
-    body = _receive_exactly(connection, size)
+    fields_size, code_size, stdin_size = _REQUEST.unpack(head)
+    fields, code = _receive(connection, fields_size), _receive(connection, code_size)
+    if fields is None or code is None:
+        return None
+    if not stdin_size:
+        return bytes(fields), bytes(code), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    if not _receive_into(connection, stdin_size, descriptor):
+        return None
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return bytes(fields), bytes(code), descriptor
+
+
+def pack_json(message: Any) -> bytes:
+    """An answer that is no execution."""
+    body = json.dumps(message).encode("ascii")
+    return _JSON.pack(_IS_JSON, len(body)) + body
+
+
+def pack_execution(
+    verdict: str,
+    status: int | None,
+    seconds: float,
+    cpu_seconds: float,
+    output: bytes,
+    error: bytes,
+    value: bytes | None = None,
+) -> bytes:
+    """An execution as bytes; `cpu_seconds` is NaN where it is not known."""
+    head = _EXECUTION.pack(
+        _IS_EXECUTION,
+        VERDICTS.index(verdict),
+        _NO_STATUS if status is None else status,
+        seconds,
+        cpu_seconds,
+        len(output),
+        len(error),
+        -1 if value is None else len(value),
+    )
+    return b"".join((head, output, error, value or b""))
+
+
+def size(data: bytes) -> int:
+    """How long the answer is that begins with these bytes; more than there are while that is not known."""
+    if data[:1] == _IS_EXECUTION:
+        if len(data) < _EXECUTION.size:
+            return _EXECUTION.size
+        *_, output, error, value = _EXECUTION.unpack_from(data)
+        return int(_EXECUTION.size + output + error + max(0, value))
+    return int(_JSON.size + _JSON.unpack_from(data)[1]) if len(data) >= _JSON.size else _JSON.size
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """The answer that these bytes are; an execution as its fields."""
+    if data[:1] != _IS_EXECUTION:
+        message = json.loads(data[_JSON.size :])
+        return message if isinstance(message, dict) else {}
+    _, verdict, status, seconds, cpu_seconds, output, error, value = _EXECUTION.unpack_from(data)
+    texts, begin = [], _EXECUTION.size
+    for length in (output, error, max(0, value)):
+        texts.append(data[begin : begin + length].decode("utf-8", errors="replace"))
+        begin += length
+    return {
+        "verdict": VERDICTS[verdict],
+        "output": texts[0],
+        "error": texts[1],
+        "status": None if status == _NO_STATUS else status,
+        "seconds": seconds,
+        "cpu_seconds": None if cpu_seconds != cpu_seconds else cpu_seconds,
+        "value": None if value < 0 else texts[2],
+    }
+
+
+def receive_json(connection: socket.socket) -> Any:
+    """The next answer that is no execution; None where the other side has closed."""
+    head = _receive(connection, _JSON.size)
+    body = None if head is None else _receive(connection, _JSON.unpack(head)[1])
     return None if body is None else json.loads(body)
 
 
-def is_whole(data: bytes) -> bool:
-    """Whether these bytes are a message to its end."""
-    return len(data) >= _HEAD.size and len(data) - _HEAD.size >= int(_HEAD.unpack_from(data)[0])
-
-
-def unpack(data: bytes) -> Any:
-    """The message that these bytes are."""
-    return json.loads(data[_HEAD.size :])
-
-
-def _receive_exactly(connection: socket.socket, size: int) -> bytearray | None:
-    data = bytearray(size)
+def _receive(connection: socket.socket, count: int) -> bytearray | None:
+    data = bytearray(count)
     view, filled = memoryview(data), 0
-    while filled < size:
-        count = connection.recv_into(view[filled:])
-        if count == 0:
+    while filled < count:
+        got = connection.recv_into(view[filled:])
+        if got == 0:
             return None
-        filled += count
+        filled += got
     return data
+
+
+def _receive_into(connection: socket.socket, count: int, descriptor: int) -> bool:
+    view = memoryview(_BUFFER)
+    try:
+        while count:
+            got = connection.recv_into(view[: min(count, len(_BUFFER))])
+            if got == 0:
+                return False
+            written = 0
+            while written < got:
+                written += os.write(descriptor, view[written:got])
+            count -= got
+    finally:
+        _BUFFER[:] = _CLEAN
+    return True

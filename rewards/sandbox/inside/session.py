@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -22,15 +23,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rewards.sandbox.inside import child, execution, messages
-from rewards.sandbox.inside.limits import Usage, prepare, put_in_force_softly
+from rewards.sandbox.inside.limits import Usage, put_in_force_softly
 
 if TYPE_CHECKING:
+    from rewards.sandbox.inside.request import Request
     from rewards.sandbox.inside.worker import Worker
 
 _LONGEST_REPORT = 1 << 20
-_MOST = {"cpu_seconds": 86_400, "memory_mb": 1 << 16, "file_mb": 1 << 12, "processes": 1024}
+_MOST = (
+    b'{"limits": {"cpu_seconds": 86400, "wall_seconds": 0, "memory_mb": 65536, "processes": 1024, "file_mb": 4096, '
+    b'"output_bytes": 0}}'
+)
 """What no call of a session gets past, whatever it asks the kernel for."""
-LOST = "[the session was ended: its variables are lost]\n"
+LOST = b"[the session was ended: its variables are lost]\n"
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group, as the kernel says them of a sender (unix(7))."""
 
@@ -38,11 +43,12 @@ _CREDENTIALS = struct.Struct("3i")
 def serve(worker: Worker, connection: socket.socket) -> None:
     """Runs the calls of one session until the client closes it."""
     holder: _Holder | None = _Holder.begin(worker)
-    while (request := messages.receive(connection)) is not None:
+    while (received := messages.receive_request(connection, worker.work)) is not None:
+        fields, code, stdin = received
         if holder is None:
             holder = _Holder.begin(worker)
-        result, holder = _call(worker, holder, request, connection)
-        connection.sendall(messages.pack(result))
+        answer, holder = _call(worker, holder, worker.read(fields), code, stdin, connection)
+        connection.sendall(answer)
 
 
 class _Holder:
@@ -58,38 +64,35 @@ class _Holder:
         pid = os.fork()
         if pid == 0:
             nothing = os.open(os.devnull, os.O_RDWR)
-            child.Rights(worker, _MOST, (nothing, nothing, nothing), theirs.fileno()).give_up()
+            child.give_up_rights(worker, worker.read(_MOST), (nothing, nothing, nothing), theirs.fileno())
             _hold(worker)
         theirs.close()
         return _Holder(pid, ours)
 
 
 def _call(
-    worker: Worker, holder: _Holder, request: dict[str, Any], connection: socket.socket
-) -> tuple[dict[str, Any], _Holder | None]:
-    """Runs one call; returns its result, and who holds the variables after it (None: they are lost)."""
-    limits = request["limits"]
-    outputs = (execution.Output(limits["output_bytes"]), execution.Output(limits["output_bytes"]))
-    stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    worker: Worker, holder: _Holder, request: Request, code: bytes, stdin: int, connection: socket.socket
+) -> tuple[bytes, _Holder | None]:
+    """Runs one call; returns its packed answer, and who holds the variables after it (None: they are lost)."""
+    outputs = (execution.Output(request.output_bytes), execution.Output(request.output_bytes))
     ours, theirs = _make_channel()
-    watch = execution.Watch(outputs, connection, limits)
+    watch = execution.Watch(outputs, connection, request)
     begun = time.monotonic()
     _signal(holder.pid, signal.SIGCONT)
     in_place = not _can_fork(worker)
     descriptors = [stdin, outputs[0].writing, outputs[1].writing, theirs.fileno()]
-    others = -1 if not worker.owns_processes else 1 if worker.switches_user else 2
-    task = {"code": request["code"], "limits": prepare(limits, worker.base_bytes, others), "longest": limits["output_bytes"]}
+    task = {"code": code.decode("utf-8", errors="surrogatepass"), "limits": request.prepared, "longest": request.output_bytes}
     lost = False
     try:
         socket.send_fds(holder.channel, [b"c"], descriptors)
-        holder.channel.sendall(messages.pack(task))
+        holder.channel.sendall(messages.pack_json(task))
     except OSError:
         lost = True
     theirs.close()
     for descriptor in descriptors[:3]:
         os.close(descriptor)
     usage = Usage(worker.proc, holder.pid, (holder.pid,))
-    ended_by = None if lost else watch.wait(ours.fileno(), usage)
+    ended_by = None if lost else watch.wait(ours.fileno(), lambda: usage)
     report, sender = (None, 0) if ended_by or lost else _read_report(ours)
     for output in outputs:
         output.take()
@@ -114,18 +117,20 @@ def _call(
         holder.channel.close()
         worker.end(holder.pid)
     report = report or {}
-    error = outputs[1].text() + ("" if after else LOST)
+    error = outputs[1].told() + (b"" if after else LOST)
     _reap()
-    verdict = ended_by or report.get("verdict") or "killed"
-    return {
-        "verdict": verdict if verdict in ("ok", "error", "timeout", "memory", "output", "killed") else "killed",
-        "output": outputs[0].text(),
-        "error": error,
-        "status": _int_or_none(report.get("status")),
-        "seconds": time.monotonic() - begun,
-        "cpu_seconds": _float_or_none(report.get("cpu_seconds")),
-        "value": report["value"][: limits["output_bytes"]] if isinstance(report.get("value"), str) else None,
-    }, after
+    verdict = ended_by or report.get("verdict")
+    value, cpu, status = report.get("value"), report.get("cpu_seconds"), report.get("status")
+    answer = messages.pack_execution(
+        verdict if verdict in messages.VERDICTS else "killed",
+        status if type(status) is int and 0 <= status < 1 << 16 else None,
+        time.monotonic() - begun,
+        float(cpu) if isinstance(cpu, int | float) else math.nan,
+        outputs[0].told(),
+        error,
+        value.encode("utf-8", errors="replace")[: request.output_bytes] if isinstance(value, str) else None,
+    )
+    return answer, after
 
 
 def _make_channel() -> tuple[socket.socket, socket.socket]:
@@ -139,12 +144,12 @@ def _read_report(channel: socket.socket) -> tuple[dict[str, Any] | None, int]:
     channel.settimeout(1.0)
     try:
         data, ancillary, _, _ = channel.recvmsg(_LONGEST_REPORT, socket.CMSG_SPACE(_CREDENTIALS.size))
-        while data and not messages.is_whole(data) and len(data) < 2 * _LONGEST_REPORT:
+        while data and len(data) < messages.size(data) <= _LONGEST_REPORT:
             more = channel.recv(_LONGEST_REPORT)
             data = data + more if more else b""
         report = messages.unpack(data) if data else None
         pid = next(_CREDENTIALS.unpack(value)[0] for _, kind, value in ancillary if kind == socket.SCM_CREDENTIALS)
-    except (OSError, ValueError, StopIteration, RecursionError):
+    except (OSError, ValueError, StopIteration, RecursionError, struct.error):
         return None, 0
     finally:
         channel.settimeout(None)
@@ -191,14 +196,6 @@ def _reap() -> None:
             pass
 
 
-def _int_or_none(value: object) -> int | None:
-    return value if type(value) is int else None
-
-
-def _float_or_none(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
 def _hold(worker: Worker) -> NoReturn:
     """The holder: forks a child for each call, and ends when the worker has taken the child for the new holder."""
     module = ModuleType("__main__")
@@ -219,7 +216,7 @@ def _hold(worker: Worker) -> NoReturn:
                 os.dup2(descriptors[3], channel.fileno())
                 os.closerange(4, 1 << 16)
             put_in_force_softly(task["limits"])
-            report = messages.pack(_run(module, task))
+            report = messages.pack_json(_run(module, task))
             if forks:
                 channel.sendall(report)
                 continue
@@ -234,7 +231,7 @@ def _receive_call(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | 
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
     if len(descriptors) < 4:
         return None
-    task = messages.receive(channel)
+    task = messages.receive_json(channel)
     return None if task is None else (task, descriptors)
 
 

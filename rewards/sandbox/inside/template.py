@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 from typing import Any
 
 from rewards.sandbox.inside import kernel, messages, worker
@@ -52,24 +53,29 @@ def main(descriptor: int) -> None:
     # A signal that can be heard: the programs' folder is to be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     kernel.die_with_parent(signal.SIGTERM)
-    config = messages.receive(control)
+    config = messages.receive_json(control)
     try:
         _warm(config)
     except BaseException as error:
-        control.sendall(messages.pack({"error": f"{type(error).__name__}: {error}"}))
+        control.sendall(messages.pack_json({"error": f"{type(error).__name__}: {error}"}))
         return
-    control.sendall(messages.pack({"ready": True}))
+    control.sendall(messages.pack_json({"ready": True}))
     kernel.adopt_orphans()
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
+    if config["mode"] == "namespaces":
+        _serve(config, control, None)
+        return
+    # Workers that see the host's files get folders in one that is made here, and removed by whom it was made.
+    folder = tempfile.mkdtemp(prefix="sandbox-", dir=config["temporary"])
     try:
-        _serve(config, control)
+        _serve(config, control, folder)
     finally:
-        if config["folder"] is not None:
-            worker.end_children()
-            shutil.rmtree(config["folder"], ignore_errors=True)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        worker.end_children()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _serve(config: dict[str, Any], control: socket.socket) -> None:
+def _serve(config: dict[str, Any], control: socket.socket, folder: str | None) -> None:
     workers = 0
     while True:
         try:
@@ -79,8 +85,8 @@ def _serve(config: dict[str, Any], control: socket.socket) -> None:
         if not data:
             return
         workers += 1
-        if config["folder"] is not None:
-            config["work"] = f"{config['folder']}/{workers}"
+        if folder is not None:
+            config["work"] = f"{folder}/{workers}"
             os.mkdir(config["work"])
         _make_worker(config, descriptors[0], control)
 
@@ -89,6 +95,10 @@ def _warm(config: dict[str, Any]) -> None:
     for name in COMMON:
         with contextlib.suppress(ImportError):  # a Python that was built without it
             importlib.import_module(name)
+    for name, folder in config["extras"]:
+        sys.path.append(folder)
+        importlib.import_module(name)
+        sys.path.remove(folder)
     sys.path[:] = [path for path in sys.path if path != config["root"]] + config["packages"]
     for name in config["imports"]:
         importlib.import_module(name)

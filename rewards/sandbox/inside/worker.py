@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from rewards.sandbox.inside import execution, kernel, limits, messages, session, view
 from rewards.sandbox.inside.child import PROGRAM_USER
+from rewards.sandbox.inside.request import Request
 
 MAP_USERS, NO_MAP = b"a", b"n"
 """What a worker asks of the template."""
@@ -25,6 +26,7 @@ MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
 """What the template answers."""
 
 _MODE = 0o1777
+_MOST_REQUESTS = 64
 
 
 class Worker:
@@ -32,7 +34,8 @@ class Worker:
 
     def __init__(self, config: dict[str, Any], switches_user: bool) -> None:
         self.mode: str = config["mode"]
-        self.work: str = config.get("work", view.WORK)
+        # In its own file system always the same; on the host's only what the template has made for it.
+        self.work: str = view.WORK if self.mode == "namespaces" else config["work"]
         self.file_mb: int = config["file_mb"]
         self.filter = bytes.fromhex(config["filter"])
         self.readable: list[str] = config["readable"]
@@ -41,15 +44,17 @@ class Worker:
         self.ruleset = -1
         self.switches_user = switches_user
         """Whether programs run as another user than this process."""
+        self.in_namespaces = self.mode == "namespaces"
         self.owns_processes = os.getpid() == 1
         """Whether every process that it can signal is one of its program's."""
         self.runners: dict[str, ModuleType] = {}
+        self._requests: dict[bytes, Request] = {}
         with open("/proc/self/statm") as file:
             self.base_bytes = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
     def isolate(self) -> None:
         """Puts in force, for this process and so for all programs, whatever does not keep it from its own work."""
-        if self.mode == "namespaces":
+        if self.in_namespaces:
             self.proc = view.enter(self.readable, self.file_mb)
             _offer_to_the_kernel(self.proc)
         else:
@@ -61,7 +66,7 @@ class Worker:
         limits.put_common_in_force()
         kernel.hide_memory()
         kernel.refuse_privileges()
-        if self.mode == "namespaces" and self.filter:
+        if self.in_namespaces and self.filter:
             # A filter costs a tenth of an execution to install; here it costs nothing. It refuses this process nothing
             # that it still needs.
             kernel.restrict_calls(self.filter)
@@ -92,7 +97,18 @@ class Worker:
             else:
                 os.unlink(path)
 
-    def add_runner(self, name: str, source: str) -> None:
+    def read(self, fields: bytes) -> Request:
+        """A request's fields; those that came before are not read again."""
+        request = self._requests.get(fields)
+        if request is None:
+            # The worker is a process of the programs' user, unless they have one of their own.
+            others = -1 if not self.owns_processes else 0 if self.switches_user else 1
+            if len(self._requests) >= _MOST_REQUESTS:
+                self._requests.clear()
+            request = self._requests[fields] = Request(fields, self.base_bytes, others)
+        return request
+
+    def add_runner(self, name: str, source: bytes) -> None:
         """Loads a runner, once; programs find it in the memory that they are forked with."""
         module = ModuleType(name)
         exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
@@ -116,11 +132,11 @@ def start(config: dict[str, Any], connection: socket.socket, asks: int, told: in
         os.close(told)
         itself.isolate()
         kernel.die_with_parent(signal.SIGKILL)
-        connection.sendall(messages.pack({"pid_one": itself.owns_processes, "proc": itself.proc >= 0}))
+        connection.sendall(messages.pack_json({"pid_one": itself.owns_processes, "proc": itself.proc >= 0}))
     except BaseException as error:
         with contextlib.suppress(OSError):
             why = error.strerror if isinstance(error, OSError) else str(error)
-            connection.sendall(messages.pack({"error": why or type(error).__name__}))
+            connection.sendall(messages.pack_json({"error": why or type(error).__name__}))
         os._exit(1)
     with contextlib.suppress(BaseException):  # the client sees the connection close, and goes on with another worker
         _serve(itself, connection)
@@ -152,22 +168,27 @@ def _enter_namespaces(config: dict[str, Any], asks: int, told: int) -> bool:
     # A process group reaches across namespaces: with the template's, a program could end those of other workers.
     os.setsid()
     socket.sethostname("sandbox")
+    if two_users:
+        os.setgroups([])
+        os.setresgid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
     return two_users
 
 
 def _serve(itself: Worker, connection: socket.socket) -> None:
-    while (request := messages.receive(connection)) is not None:
-        if "runner" in request:
-            itself.add_runner(request["runner"], request["source"])
-            continue
-        if "session" in request:
+    while (received := messages.receive_request(connection, itself.work)) is not None:
+        fields, code, stdin = received
+        request = itself.read(fields)
+        if request.uses is not None and "source" in request.fields:
+            itself.add_runner(request.uses, code)
+            os.close(stdin)
+        elif "session" in request.fields:
+            os.close(stdin)
             session.serve(itself, connection)
+            return
+        else:
+            answer = execution.run(itself, request, code, stdin, connection)
             itself.clean()
-            connection.sendall(messages.pack({"closed": True}))
-            continue
-        result = execution.run(itself, request, connection)
-        itself.clean()
-        connection.sendall(messages.pack(result))
+            connection.sendall(answer)
 
 
 def _end_all() -> None:

@@ -44,7 +44,7 @@ def output(command: str) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert len(FILES) == 5
+    assert len(FILES) == 6
     assert len(commands()) == 5
 
 

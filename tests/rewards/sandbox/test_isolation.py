@@ -198,7 +198,7 @@ def test_a_signal_to_all_reaches_no_other_program(namespaces: LocalSandbox) -> N
     """A process group reaches across namespaces: a worker must have one of its own."""
     import asyncio
 
-    killer = "import os, signal\nfor each in (0, -1):\n    try:\n        os.kill(each, signal.SIGKILL)\n    except OSError:\n        pass"
+    killer = "import os\nfor each in (0, -1):\n    try:\n        os.kill(each, 9)\n    except OSError:\n        pass"
     bystander = "import time\ntime.sleep(0.2)\nprint('alive')"
     programs = [Program(code) for _ in range(10) for code in (killer, bystander)]
     executions = asyncio.run(namespaces.run_many(programs, LIMITS))
@@ -314,7 +314,7 @@ from rewards.sandbox import Limits, Program
 from rewards.sandbox.local import LocalSandbox
 sandbox = LocalSandbox(workers=1)
 print(sandbox.run_blocking(Program("import os; print(os.getuid())")).output)
-bomb = "import os, time\\nn = 0\\ntry:\\n    while True:\\n        os.fork() or time.sleep(9)\\n        n += 1\\nexcept OSError: print(n)"
+bomb = "import os, time\\nfor n in range(100):\\n    try: os.fork() or time.sleep(9)\\n    except OSError: break\\nprint(n)"
 print(sandbox.run_blocking(Program(bomb), Limits(processes=5, wall_seconds=20)).output)
 print(dict(sandbox.describe())["isolation"])
 sandbox.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipelines.errors import InputError
+from pipelines.recipe.schema import Sandbox
 from pipelines.trainers.base import Launch
 from pipelines.trainers.verl.rl import launch
+from rewards import entry
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 Golden = Callable[[str, str], None]
@@ -37,7 +41,10 @@ def test_ppo_with_a_critic_and_kl_on_two_cpu_workers(golden: Golden) -> None:
         algorithm="ppo",
         critic={"learning_rate": 1e-5, "warmup_steps": 1},
         kl={"place": "reward", "coefficient": 0.01, "estimator": "kl"},
-        reward={"name": "code_tests", "options": {"limit": 10}},
+        reward=[
+            {"name": "code_tests", "options": {"max_tests": 10}, "data_source": "apps/*"},
+            {"name": "mine", "file": "/plugins/mine.py", "weight": 0.5},
+        ],
     )
     golden("verl/ppo_cpu.txt", shown(launch(stage, context(stage, gpus_per_node=2))))
 
@@ -62,6 +69,54 @@ def test_the_published_settings_of_execverify(golden: Golden) -> None:
         },
     )
     golden("verl/execverify_cuda.txt", shown(launch(stage, context(stage, "cuda", gpus_per_node=8))))
+
+
+@pytest.mark.parametrize(
+    ("verl", "nodes", "name", "workers"),
+    [
+        ({}, 1, "compute_score", 8),
+        ({"reward.num_workers": 6}, 4, "compute_score", 2),
+        ({"reward": {"reward_manager": {"name": "dapo"}, "num_workers": 4}}, 1, "compute_score", 4),
+        ({"reward.reward_manager.name": "remote", "reward.num_workers": 3}, 1, "compute_score_blocking", 9),
+    ],
+)
+def test_the_reward_function_fits_the_reward_manager(verl: dict[str, Any], nodes: int, name: str, workers: int) -> None:
+    stage = rl_stage(verl=verl, max_failed_rewards=0.25, max_reward_seconds=9.0)
+    rendered = settings(launch(stage, context(stage, "cuda", nodes=nodes)))["reward"]["custom_reward_function"]
+    assert (rendered["path"], rendered["name"]) == ("pkg://rewards.entry", name)
+    assert rendered["reward_kwargs"] == {
+        "rewards": [{"name": "white_box"}],
+        "max_failed": 0.25,
+        "seconds": 9.0,
+        "failures": "/runs/demo/stages/one/train/rewards/failures.jsonl",
+        "workers": workers,
+        "sandbox": {},
+    }
+    assert callable(getattr(entry, name))
+    assert inspect.iscoroutinefunction(getattr(entry, name)) is (name == "compute_score"), "verl asks so whether to await"
+
+
+def test_the_recipes_sandbox_is_the_rewards() -> None:
+    stage = rl_stage()
+    there = context(stage)
+    recipe = there.recipe.model_copy(update={"sandbox": Sandbox(url="http://localhost:8080", workers=3)})
+    rendered = settings(launch(stage, replace(there, recipe=recipe)))["reward"]["custom_reward_function"]["reward_kwargs"]
+    assert rendered["sandbox"] == {"url": "http://localhost:8080", "workers": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        ({"max_failed_rewards": 0.5, "max_reward_seconds": 9.0}, False),
+        ({"reward": {"name": "white_box", "weight": 2.0}}, True),
+        ({"reward": "code_tests"}, True),
+        ({"learning_rate": 0.5}, True),
+    ],
+)
+def test_when_to_give_up_is_not_what_is_trained(changes: dict[str, Any], again: bool) -> None:
+    before, after = (launch(stage, context(stage)) for stage in (rl_stage(), rl_stage(**changes)))
+    assert before.files != after.files
+    assert (before.essence != after.essence) is again
 
 
 def test_kl_in_the_loss_brings_the_reference_model() -> None:

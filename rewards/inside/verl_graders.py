@@ -1,0 +1,82 @@
+"""Runs verl's own graders: in the sandbox, because some of them evaluate what a response holds.
+
+Reads one JSON object: `sources` (module -> source: verl's graders, without the rest of verl, which would bring torch and
+Ray), `data_source`, `response`, `truth` and `token`. Writes one JSON line with the token and `result`, or `error`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import sys
+from types import ModuleType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+
+class _NoLimit(contextlib.ContextDecorator):
+    """In place of verl's time limit, which needs signals or processes: the sandbox has one of its own."""
+
+    def __init__(self, seconds: float = 0, error_message: str = "") -> None:
+        pass
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+
+class _Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports modules from their sources."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self.sources = sources
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in self.sources:
+            return None
+        inside = any(name.startswith(f"{fullname}.") for name in self.sources)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=inside)
+
+    def get_source(self, fullname: str) -> str:
+        return self.sources[fullname]
+
+
+def _deprecated(*_: object) -> Callable[[Any], Any]:
+    return lambda function: function
+
+
+def main(code: str) -> None:
+    """Grades one response."""
+    task = json.loads(code)
+    channel = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    for name in ("verl", "verl.utils"):
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = []
+    sys.modules["verl.utils.import_utils"] = ModuleType("verl.utils.import_utils")
+    sys.modules["verl.utils.import_utils"].deprecated = _deprecated  # type: ignore[attr-defined]
+    sys.modules["verl.utils.py_functional"] = ModuleType("verl.utils.py_functional")
+    sys.modules["verl.utils.py_functional"].timeout_limit = _NoLimit  # type: ignore[attr-defined]
+    sys.meta_path.insert(0, _Sources(task["sources"]))
+    try:
+        graders = importlib.import_module("verl.utils.reward_score")
+        found = graders.default_compute_score(task["data_source"], task["response"], task["truth"])
+        named = found if isinstance(found, dict) else {"score": found}
+        result = {name: float(value) for name, value in named.items() if isinstance(value, int | float)}
+    except BaseException as error:
+        report = {"error": f"{type(error).__name__}: {error}"[:300], "missing": getattr(error, "name", None)}
+    else:
+        report = {"result": result}
+    os.write(channel, (json.dumps({"token": task["token"], **report}) + "\n").encode())

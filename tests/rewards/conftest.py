@@ -1,0 +1,45 @@
+"""Plugin files of every kind, and rewards that last for one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from rewards import entry, registry
+
+Plugin = Callable[..., Path]
+
+REGISTER = "from rewards.registry import register\n"
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Plugin:
+    """Writes a plugin file, with the import of `register` as its first line, and gives its path."""
+
+    def write(text: str, name: str = "mine.py") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(REGISTER + dedent(text), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def reward() -> Iterator[Any]:
+    """Registers a function, as `probe` if no other name is said, until the test's end."""
+    registry.list_rewards()
+    before = dict(registry._registered)
+
+    def add(function: Any, name: str = "probe", **more: Any) -> Any:
+        return registry.register(name, **more)(function)
+
+    yield add
+    entry._scorers.clear()
+    entry._last = None
+    registry._registered.clear()
+    registry._registered.update(before)

@@ -1,0 +1,177 @@
+"""Names, signatures, options: what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from rewards.registry import RewardError, find, list_rewards, load, register
+
+if TYPE_CHECKING:
+    from nowhere import Nothing  # type: ignore[import-not-found]
+
+
+def test_every_reward_says_what_it_measures_and_where_it_comes_from() -> None:
+    assert {"code_tests", "white_box"} <= {each.name for each in list_rewards()}
+    assert all(each.help for each in list_rewards())
+    assert {each.source for each in list_rewards() if each.name in ("code_tests", "white_box")} == {"built-in"}
+    assert find("code_tests").options["max_tests"] == 10
+
+
+def test_a_name_that_nobody_has() -> None:
+    with pytest.raises(RewardError, match="no reward is called 'white_bix'; did you mean 'white_box'"):
+        load("white_bix")
+
+
+def test_a_name_registered_twice_names_both_places(reward: Any) -> None:
+    def one(data_source, solution_str, ground_truth, extra_info): ...  # type: ignore[no-untyped-def]
+
+    def two(data_source, solution_str, ground_truth, extra_info): ...  # type: ignore[no-untyped-def]
+
+    reward(one)
+    first = one.__code__.co_firstlineno
+    with pytest.raises(RewardError) as caught:
+        reward(two)
+    assert str(caught.value) == f"two rewards are called 'probe': {__file__}:{first} and {__file__}:{first + 2}"
+    reward(one)  # the same function again is the same reward
+
+
+def test_a_built_in_name_is_taken(reward: Any) -> None:
+    with pytest.raises(RewardError, match=r"two rewards are called 'white_box': .*white_box.py:\d+ and "):
+        reward(lambda data_source, solution_str, ground_truth, extra_info: 0.0, "white_box")
+
+
+@pytest.mark.parametrize("name", ["", "two words", "1st", "é", 3, "a/b"])
+def test_what_is_no_name(name: Any) -> None:
+    with pytest.raises(RewardError, match="is no name for a reward"):
+        register(name)(lambda data_source, solution_str, ground_truth, extra_info: 0.0)
+
+
+def everything(data_source: str, solution_str: str, ground_truth: str, extra_info: Any, *, a: int = 1, **kwargs: Any) -> float:
+    """Takes all."""
+    return 0.0
+
+
+class Callable:
+    async def __call__(self, data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("function", "is_async"),
+    [
+        (everything, False),
+        (lambda **kwargs: 0.0, False),
+        (functools.partial(everything, a=2), False),
+        (Callable(), True),
+        (lambda data_source, solution_str, ground_truth, extra_info=None: 0.0, False),
+    ],
+)
+def test_functions_that_verl_could_call(reward: Any, function: Any, is_async: bool) -> None:
+    reward(function)
+    assert find("probe").is_async is is_async
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda response: 0.0,
+            "has no parameter data_source; expected (data_source, solution_str, ground_truth, extra_info, *, ",
+        ),
+        (lambda *_: 0.0, "has no parameter data_source"),
+        (lambda data_source, solution_str, truth, extra_info: 0.0, "has no parameter ground_truth"),
+        (lambda data_source, solution_str, ground_truth: 0.0, "has no parameter extra_info"),
+        (lambda data_source, /, solution_str, ground_truth, extra_info: 0, "parameter data_source cannot be given by name"),
+        (lambda data_source, solution_str, ground_truth, extra_info, alpha: 0, "parameter alpha would never be given"),
+        (
+            lambda data_source, solution_str, ground_truth, extra_info, alpha=1: 0,
+            "option alpha is not keyword-only; put `*,` before",
+        ),
+        (3, "3 is no function"),
+    ],
+)
+def test_functions_that_it_could_not(function: Any, message: str) -> None:
+    with pytest.raises(RewardError) as caught:
+        register("probe")(function)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def options(  # type: ignore[no-untyped-def]
+    data_source: str,
+    solution_str: str,
+    ground_truth: str,
+    extra_info: Mapping[str, Any],
+    *,
+    share: float = 0.5,
+    count: int = 3,
+    strict: bool = False,
+    style: Literal["plain", "fancy"] = "plain",
+    cut: int | None = None,
+    names: list[str] = [],  # noqa: B006
+    pair: tuple[int, ...] = (1, 2),
+    table: dict[str, float] = {},  # noqa: B006
+    free=None,
+    unknown: Nothing = "x",
+    needed: str,
+) -> float:
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"share": 1, "count": 2, "strict": True},
+        {"style": "fancy", "cut": None, "names": ["a"], "pair": [1, 2, 3], "table": {"a": 1}},
+        {"cut": 4, "free": object(), "unknown": "text"},
+    ],
+)
+def test_options_that_fit(reward: Any, given: dict[str, Any]) -> None:
+    reward(options)
+    find("probe").check_options({"needed": "x", **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"shar": 1.0}, "reward probe has no option 'shar'; did you mean 'share'?"),
+        ({"share": "1.0"}, "reward probe: option share is '1.0', expected float such as 0.5"),
+        ({"share": True}, "reward probe: option share is True, expected float such as 0.5"),
+        ({"count": 1.0}, "reward probe: option count is 1.0, expected int such as 3"),
+        ({"strict": 1}, "reward probe: option strict is 1, expected bool such as False"),
+        ({"style": "fncy"}, "reward probe: option style is 'fncy', expected 'plain' or 'fancy'; did you mean 'fancy'?"),
+        ({"cut": "all"}, "reward probe: option cut is 'all', expected int | None"),
+        ({"names": "a"}, "reward probe: option names is 'a', expected list[str] such as []"),
+        ({"names": [1]}, "reward probe: option names is [1], expected list[str] such as []"),
+        ({"table": {"a": "b"}}, "reward probe: option table is {'a': 'b'}, expected dict[str, float] such as {}"),
+        ({"unknown": 3}, "reward probe: option unknown is 3, expected str such as 'x'"),
+        ({"needed": None}, "reward probe: option needed is None, expected str"),
+    ],
+)
+def test_options_that_do_not(reward: Any, given: dict[str, Any], message: str) -> None:
+    reward(options)
+    with pytest.raises(RewardError) as caught:
+        find("probe").check_options({"needed": "x", **given})
+    assert str(caught.value) == message
+
+
+def test_an_option_without_a_default_has_to_be_said(reward: Any) -> None:
+    reward(options)
+    assert find("probe").options["needed"] is inspect.Parameter.empty
+    with pytest.raises(RewardError, match="reward probe needs the option 'needed'; it has no default"):
+        find("probe").check_options({})
+
+
+def test_what_verl_adds_is_no_option(reward: Any) -> None:
+    def judged(data_source, solution_str, ground_truth, extra_info, *, reward_router_address=None):  # type: ignore[no-untyped-def]
+        return 0.0
+
+    reward(judged)
+    assert find("probe").options == {}
+    assert find("probe").takes_from_verl == {"reward_router_address"}
