@@ -1,15 +1,21 @@
-"""Asking the trainer's own Python about a reward that needs packages the orchestrator does not have."""
+"""Asking the trainer's own Python about rewards that need packages the orchestrator does not have."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from pipelines.environments import Environment
-from pipelines.recipe.schema import Reward
+from pipelines.errors import StepError
+from pipelines.recipe.schema import Reward, Sandbox
+from rewards.offline import Row
+from rewards.stage_check import Checked, read_record
 
 _SECONDS = 120.0
+_CHECK_SECONDS = 1800.0
 
 _ASK = """
 import json, sys
@@ -43,3 +49,33 @@ def ask_for_reward(reward: Reward, environment: Environment) -> str | None:
     except (IndexError, ValueError):
         said = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
         return f"{reward.file or reward.name} does not import: {said[-1]}"
+
+
+def check_there(
+    rewards: Sequence[Reward], sources: Mapping[str, Sequence[Row]], sandbox: Sandbox, environment: Environment
+) -> list[Checked]:
+    """`rewards.stage_check.check_stage` in the environment's Python, which is built.
+
+    Raises:
+        StepError: it did not answer, or the sandbox failed there.
+    """
+    request = {
+        "rewards": [reward.model_dump() for reward in rewards],
+        "sandbox": sandbox.model_dump(),
+        "sources": {name: [asdict(row) for row in rows] for name, rows in sources.items()},
+    }
+    argv = [str(environment.python), "-m", "rewards.stage_check"]
+    variables = {**os.environ, **environment.variables}
+    try:
+        answer = subprocess.run(
+            argv, input=json.dumps(request), check=False, capture_output=True, text=True, timeout=_CHECK_SECONDS, env=variables
+        )
+        said = json.loads(answer.stdout.splitlines()[-1])
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise StepError(f"{environment.python} did not check the rewards: {error}") from None
+    except (IndexError, ValueError):
+        last = (answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"])[-1]
+        raise StepError(f"{environment.python} did not check the rewards: {last}") from None
+    if "error" in said:
+        raise StepError(f"{said['error']}; see `pipeline doctor`")
+    return [read_record(each, sources) for each in said["checked"]]

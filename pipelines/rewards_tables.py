@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rewards.checking import CheckReport
+from rewards.checking import CheckReport, Finding
 from rewards.offline import Row, Scored
 
 if TYPE_CHECKING:
@@ -83,29 +83,40 @@ def print_scores(scored: Sequence[tuple[Row, Scored]], output: Path | None) -> N
 
 def print_report(report: CheckReport, of_rows: int) -> None:
     """Prints every mark that is not what it must be, and how much was checked."""
-    header = ("id", "what", "score", "accuracy", "expected", "reason")
-    lines = [
-        (each.row.id, each.what, *_show_marks(each.scored)[:2], each.expected, each.reason.replace("\n", " "))
-        for each in report.findings
-    ]
     sampled = f" (of {of_rows:,})" if report.rows < of_rows else ""
     none = report.rows - report.references
     said = f"{report.rows:,} rows{sampled}: {report.references:,} reference solutions and {report.cheats:,} cheats scored"
     said += f"; {none:,} rows have no reference solution" if none else ""
+    print_findings(report.findings)
     if not sys.stdout.isatty():
-        if lines:
-            _print_lines(*header)
-        for line in lines:
-            _print_lines(*line)
         print(said, file=sys.stderr)
         return
-    if lines:
-        _print_table(header, lines[:_SHOWN])
+    print(said)
+    if not report.findings:
+        print("every reference solution gets the best mark, and every cheat the worst")
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Prints marks that are not what they must be; on a terminal the first of them."""
+    header = ("id", "what", "score", "accuracy", "expected", "reason")
+    lines = [
+        (each.row.id, each.what, *_show_marks(each.scored)[:2], each.expected, each.reason.replace("\n", " "))
+        for each in findings
+    ]
+    print_rows(header, lines)
+
+
+def print_rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Prints a table, on a terminal its first lines; nothing where there is none."""
+    if not lines:
+        return
+    if not sys.stdout.isatty():
+        for line in (header, *lines):
+            _print_lines(*line)
+        return
+    _print_table(header, lines[:_SHOWN])
     if len(lines) > _SHOWN:
         print(f"… and {len(lines) - _SHOWN:,} more")
-    print(said)
-    if not lines:
-        print("every reference solution gets the best mark, and every cheat the worst")
 
 
 def render_summary(marks: Sequence[Scored]) -> str:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from rewards.errors import GroundTruthError, RewardError
+from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Limits, Program, get
@@ -107,10 +107,10 @@ def find_class(data_source: str) -> str:
 
 def check_package() -> None:
     """Raises:
-    RewardError: this Python does not have the package; says how to install it.
+    MissingModuleError: this Python does not have the package; says how to install it.
     """
     if importlib.util.find_spec(PACKAGE) is None:
-        raise RewardError(
+        raise MissingModuleError(
             f"reward bootcamp: the package {PACKAGE} is not installed; install it with the Python that scores, "
             f"in training that of verl's environment: {sys.executable} -m {_INSTALL}"
         )

@@ -45,6 +45,8 @@ class CheckReport:
     cheats: int
     """Cheats tried, over all rows."""
     findings: tuple[Finding, ...]
+    constant: float | None = None
+    """The one score that every response got, empty ones too; None where they differ."""
 
 
 def pick(rows: Sequence[Row], count: int | None) -> list[Row]:
@@ -125,7 +127,9 @@ async def check_rows(
             worst[row.index] = max(worst.get(row.index, mark.score), mark.score)
         elif (expected := _judge(what, mark, worst[row.index])) is not None:
             findings.append(Finding(row, what, mark, expected))
-    return CheckReport(len(rows), references, cheats, tuple(findings))
+    scores = {mark.score for mark in marks if mark.failed is None}
+    constant = scores.pop() if len(scores) == 1 else None
+    return CheckReport(len(rows), references, cheats, tuple(findings), constant)
 
 
 def _judge(what: str, mark: Scored, worst: float) -> str | None:

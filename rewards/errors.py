@@ -12,4 +12,4 @@ class RewardError(ValueError):
 
 
 class MissingModuleError(RewardError):
-    """A plugin file imports a package that this Python does not have; another Python may."""
+    """A reward needs a package that this Python does not have; another Python may."""

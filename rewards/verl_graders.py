@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewards.errors import GroundTruthError, RewardError
+from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import find, register
 from rewards.sandbox import Limits, Program, get
@@ -114,7 +114,7 @@ async def verl(
     packages = dict.fromkeys(name.partition(".")[0] for name in modules)
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing and isinstance(sandbox, LocalSandbox):
-        raise RewardError(
+        raise MissingModuleError(
             f"reward verl: verl's grader for {data_source} needs {missing[0]}, which is not installed: "
             f"{sys.executable} -m pip install {missing[0]}"
         )
@@ -145,7 +145,7 @@ def read_graders() -> Graders:
     """
     spec = importlib.util.find_spec("verl")
     if spec is None or not spec.submodule_search_locations:
-        raise RewardError(
+        raise MissingModuleError(
             "reward verl: verl is not installed in this Python; score with that of verl's environment (`pipeline env`)"
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / "utils" / "reward_score"

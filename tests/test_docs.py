@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def test_the_readmes_mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         cli.main()
     assert exited.value.code == 2
     assert capsys.readouterr().err.strip() == printed[2]
+
+
+def test_the_sandboxs_examples_run(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

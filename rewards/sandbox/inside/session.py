@@ -4,8 +4,8 @@ The variables live in a process, the holder. For each call the holder forks: the
 ended by itself, becomes the holder, and the old one ends. A child that is ended leaves the old holder and with it the
 variables as they were before the call.
 
-Without a process namespace a holder may not fork: it runs the code itself, and when it has to be ended its variables
-are lost.
+Without a process namespace a holder may not fork: it runs the code itself. When it has to be ended, the calls that were
+kept are run again in a new one, unseen.
 """
 
 from __future__ import annotations
@@ -35,20 +35,33 @@ _MOST = (
     b'"output_bytes": 0}}'
 )
 """What no call of a session gets past, whatever it asks the kernel for."""
-LOST = b"[the session was ended: its variables are lost]\n"
 _CREDENTIALS = struct.Struct("3i")
 """Process, user and group, as the kernel says them of a sender (unix(7))."""
 
 
 def serve(worker: Worker, connection: socket.socket) -> None:
     """Runs the calls of one session until the client closes it."""
-    holder: _Holder | None = _Holder.begin(worker)
+    holder: _Holder | None = None
+    kept: list[tuple[Request, bytes]] = []
     while (received := messages.receive_request(connection, worker.work)) is not None:
         fields, code, stdin = received
         if holder is None:
-            holder = _Holder.begin(worker)
-        answer, holder = _call(worker, holder, worker.read(fields), code, stdin, connection)
+            holder = _restore(worker, kept, connection)
+        request = worker.read(fields)
+        answer, holder, is_kept = _call(worker, holder, request, code, stdin, connection)
+        if is_kept:
+            kept.append((request, code))
         connection.sendall(answer)
+
+
+def _restore(worker: Worker, kept: list[tuple[Request, bytes]], connection: socket.socket) -> _Holder:
+    """A holder with the variables that the kept calls made."""
+    holder = _Holder.begin(worker)
+    for request, code in kept:
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        _, after, _ = _call(worker, holder, request, code, nothing, connection)
+        holder = after or _Holder.begin(worker)
+    return holder
 
 
 class _Holder:
@@ -72,8 +85,11 @@ class _Holder:
 
 def _call(
     worker: Worker, holder: _Holder, request: Request, code: bytes, stdin: int, connection: socket.socket
-) -> tuple[bytes, _Holder | None]:
-    """Runs one call; returns its packed answer, and who holds the variables after it (None: they are lost)."""
+) -> tuple[bytes, _Holder | None, bool]:
+    """Runs one call.
+
+    Returns its packed answer; who holds the variables after it (None: nobody any more); whether what it did is kept.
+    """
     outputs = (execution.Output(request.output_bytes), execution.Output(request.output_bytes))
     ours, theirs = _make_channel()
     watch = execution.Watch(outputs, connection, request)
@@ -100,7 +116,8 @@ def _call(
     if ended_by is None and any(output.too_long for output in outputs):
         ended_by = "output"
     after: _Holder | None
-    if report is None or ended_by or lost or (report.get("verdict") == "memory" and not in_place):
+    is_kept = report is not None and ended_by is None and not lost and report.get("verdict") != "memory"
+    if not is_kept:
         after = holder if not in_place and not lost and _end_others(worker, holder.pid) else None
         ours.close()
     elif in_place:
@@ -115,10 +132,10 @@ def _call(
         _end_others(worker, sender)
     if after is None:
         holder.channel.close()
-        worker.end(holder.pid)
-    report = report or {}
-    error = outputs[1].told() + (b"" if after else LOST)
+        with contextlib.suppress(ChildProcessError):  # it has been waited for
+            worker.end(holder.pid)
     _reap()
+    report = report or {}
     verdict = ended_by or report.get("verdict")
     value, cpu, status = report.get("value"), report.get("cpu_seconds"), report.get("status")
     answer = messages.pack_execution(
@@ -127,10 +144,10 @@ def _call(
         time.monotonic() - begun,
         float(cpu) if isinstance(cpu, int | float) else math.nan,
         outputs[0].told(),
-        error,
+        outputs[1].told(),
         value.encode("utf-8", errors="replace")[: request.output_bytes] if isinstance(value, str) else None,
     )
-    return answer, after
+    return answer, after, is_kept
 
 
 def _make_channel() -> tuple[socket.socket, socket.socket]:

@@ -11,7 +11,7 @@ from rewards.sandbox.fusion import FusionSandbox
 from rewards.sandbox.local import LocalSandbox
 from tests.rewards.sandbox.fusion_server import FusionServer
 
-KINDS = ["local", "fusion"]
+KINDS = ["local", "landlock", "fusion"]
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +27,10 @@ def make_sandbox(served: FusionServer) -> Callable[[str], Sandbox]:
     """Opens a sandbox by its kind; whoever asks for it closes it."""
 
     def make(kind: str) -> Sandbox:
-        # What every machine offers: these tests ask for no isolation, test_isolation.py does.
-        return FusionSandbox(served.url) if kind == "fusion" else LocalSandbox(workers=2, isolation="weak")
+        if kind == "fusion":
+            return FusionSandbox(served.url)
+        # The best that the machine offers: these tests ask for no isolation, test_isolation.py does.
+        return LocalSandbox(workers=2, isolation="weak", kind="landlock" if kind == "landlock" else None)
 
     return make
 
