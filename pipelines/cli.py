@@ -80,6 +80,24 @@ def plan(
 
 
 @app.command()
+def check(
+    recipe: RecipePath,
+    sets: Sets = None,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
+    ] = 16,
+) -> None:
+    """Find what is wrong with a recipe before it is run; then check its rewards. Trains and writes nothing.
+
+    Each stage's rewards score the right solutions of some rows, which must get the best mark, and known cheats, which must
+    get the worst. Exit status 2: a mistake in the recipe; 1: a reward that is not to be trained on.
+    """
+    from pipelines.check import check_recipe
+
+    check_recipe(recipe, sets or [], sample)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, from which editors complete keys and explain them."""
     from pipelines.commands import print_schema

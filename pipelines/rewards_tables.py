@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _SHOWN = 50
+_FOLDED = ("id", "what", "source", "expected", "reason", "result")
+"""Columns whose cells may take several lines."""
 _BAR = 30
 _BANDS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -190,8 +192,7 @@ def _print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
-        wide = name in ("reason", "expected")
-        table.add_column(name, overflow="fold", ratio=3 if name == "reason" else None, no_wrap=not wide and name != "id")
+        table.add_column(name, overflow="fold", ratio=3 if name in ("reason", "result") else None, no_wrap=name not in _FOLDED)
     for line in lines:
         table.add_row(*map(_escape, line))
     _console().print(table)

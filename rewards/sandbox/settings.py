@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rewards.sandbox.base import Sandbox
@@ -27,7 +28,8 @@ class Settings:
 
 _lock = threading.Lock()
 _settings = Settings()
-_open: dict[Settings, Sandbox] = {}
+_open: dict[tuple[int, Settings], Sandbox] = {}
+"""By the process that opened it, too: a forked one cannot use its parent's."""
 
 
 def configure(settings: Settings) -> None:
@@ -43,23 +45,23 @@ def get(imports: tuple[str, ...] = ()) -> Sandbox:
         SandboxError: it cannot be had.
     """
     chosen = _settings if not imports else _with(_settings, imports)
+    key = (os.getpid(), chosen)
     with _lock:
-        if chosen not in _open:
-            _open[chosen] = _make(chosen)
-        return _open[chosen]
+        if key not in _open:
+            _open[key] = _make(chosen)
+        return _open[key]
 
 
 def close_all() -> None:
-    """Ends every sandbox that was opened."""
+    """Ends every sandbox that this process opened."""
     with _lock:
-        for sandbox in _open.values():
-            sandbox.close()
+        for (process, _), sandbox in _open.items():
+            if process == os.getpid():
+                sandbox.close()
         _open.clear()
 
 
 def _with(settings: Settings, imports: tuple[str, ...]) -> Settings:
-    from dataclasses import replace
-
     return replace(settings, imports=tuple(dict.fromkeys((*settings.imports, *imports))))
 
 

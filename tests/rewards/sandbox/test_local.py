@@ -58,6 +58,12 @@ def _count_resources() -> tuple[int, int, int]:
     return len(me.children(recursive=True)), me.num_fds(), len(list(Path(tempfile.gettempdir()).glob("sandbox-*")))
 
 
+def _find_template(sandbox: LocalSandbox) -> psutil.Process:
+    assert sandbox._pool is not None
+    assert sandbox._pool._template is not None
+    return psutil.Process(sandbox._pool._template.pid)
+
+
 def _memory(sandbox: LocalSandbox) -> int:
     return psutil.Process().memory_info().rss + sandbox.measure_memory()[0]
 
@@ -119,8 +125,7 @@ def test_a_worker_that_is_killed_is_replaced(sandbox: LocalSandbox) -> None:
     async def run() -> str:
         task = asyncio.create_task(sandbox.run(Program("import time\ntime.sleep(1)\nprint('done')")))
         await asyncio.sleep(0.5)
-        template = psutil.Process().children()[0]
-        for worker in template.children():
+        for worker in _find_template(sandbox).children():
             worker.kill()
         return (await task).output
 
@@ -132,7 +137,7 @@ def test_a_program_that_its_worker_never_survives_is_a_killed_program(sandbox: L
         task = asyncio.create_task(sandbox.run(Program("import time\ntime.sleep(5)")))
         for _ in range(2):
             await asyncio.sleep(1)
-            for worker in psutil.Process().children()[0].children():
+            for worker in _find_template(sandbox).children():
                 worker.kill()
         return (await task).verdict
 
@@ -142,7 +147,7 @@ def test_a_program_that_its_worker_never_survives_is_a_killed_program(sandbox: L
 
 def test_a_template_that_is_killed_is_replaced(sandbox: LocalSandbox) -> None:
     assert sandbox.run_blocking(Program("print(1)")).output == "1\n"
-    psutil.Process().children()[0].kill()
+    _find_template(sandbox).kill()
     assert sandbox.run_blocking(Program("print(2)")).output == "2\n"
 
 
@@ -162,7 +167,7 @@ def test_a_caller_that_gives_up_ends_its_program(sandbox: LocalSandbox) -> None:
     async def give_up() -> None:
         task = asyncio.create_task(sandbox.run(Program("import time\ntime.sleep(60)")))
         await asyncio.sleep(0.5)
-        for worker in psutil.Process().children()[0].children():
+        for worker in _find_template(sandbox).children():
             running.extend(worker.children())
         task.cancel()
         await task
