@@ -191,12 +191,14 @@ class Pool:
             theirs.close()
         self._control = ours
         config = self.isolation.configure(_ROOT, self._imports)
-        ours.sendall(messages.pack_json(config))
-        ready = await asyncio.to_thread(messages.receive_json, ours)
+        try:
+            ours.sendall(messages.pack_json(config))
+            ready = await asyncio.to_thread(messages.receive_json, ours)
+        except OSError:  # it has ended
+            ready = None
+        last = _read_last_line(self._template, ended=ready is None)
         if ready is None:
-            raise SandboxError(
-                f"the sandbox's Python ({isolation.python()}) ended with status {self._template.wait()} at its start"
-            )
+            raise SandboxError(f"the sandbox's Python ({isolation.python()}) ended at its start: {last}")
         if "error" in ready:
             raise SandboxError(f"the sandbox could not load what programs need: {ready['error']}")
 
@@ -239,9 +241,17 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL if not os.environ.get("PIPELINE_SANDBOX_DEBUG") else None,
+        stderr=subprocess.PIPE,
         env=environment,
         pass_fds=(control,),
         cwd="/",
         start_new_session=True,
     )
+
+
+def _read_last_line(template: subprocess.Popen[bytes], *, ended: bool) -> str:
+    """What a template said last, if it has ended; nobody reads what it writes from now on."""
+    assert template.stderr is not None
+    with template.stderr as stream:
+        text = stream.read().decode(errors="replace").strip() if ended else ""
+    return text.rpartition("\n")[2] or f"status {template.wait()}" if ended else ""

@@ -79,3 +79,10 @@ def test_deepspeed_by_name_is_the_checkouts_file_and_nothing_on_a_cpu() -> None:
     on_cuda = plan_of("smoke.yaml", "cuda", name).step("sft/train").launch.files["train.yaml"]
     assert "deepspeed: /checkouts/llamafactory/examples/deepspeed/ds_z3_config.json" in on_cuda
     assert "deepspeed" not in plan_of("smoke.yaml", "cpu", name).step("sft/train").launch.files["train.yaml"]
+
+
+def test_where_programs_run_is_told_to_prepare_and_does_not_prepare_anew() -> None:
+    here = plan_of("smoke.yaml", "cpu").step("stage-one/prepare").launch
+    there = plan_of("smoke.yaml", "cpu", "sandbox.isolation=weak", "sandbox.workers=2").step("stage-one/prepare").launch
+    assert json.loads(there.files["prepare.json"])["sandbox"] == {"isolation": "weak", "workers": 2}
+    assert {**there.files, **there.essence} == {**here.files, **here.essence}

@@ -13,12 +13,15 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STACK = 64 << 20
 """Deep recursion in C, as sorting or regular expressions may need it; what an address space has room for."""
 
+_OPEN_FILES = 128
+"""Sockets and pipes hold memory of the kernel's, which no limit of a process counts."""
+
 
 def put_common_in_force() -> None:
     """Sets the limits that are the same for every program and do not hinder a worker."""
     for kind, most in (
         (resource.RLIMIT_STACK, _STACK),
-        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):

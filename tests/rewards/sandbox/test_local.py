@@ -263,3 +263,13 @@ def test_an_import_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(SandboxError, match=r"ZeroDivisionError"):
         sandbox.run_blocking(Program(""))
     sandbox.close()
+
+
+def test_a_python_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rewards.sandbox import pool
+
+    monkeypatch.setattr(pool, "_START", "import no_such_module")
+    sandbox = LocalSandbox(workers=1)
+    with pytest.raises(SandboxError, match=r"ended at its start: ModuleNotFoundError: No module named 'no_such_module'$"):
+        sandbox.run_blocking(Program(""))
+    sandbox.close()
