@@ -22,6 +22,7 @@ from preprocess.convert import Source as Rows
 from preprocess.convert import take_first
 from preprocess.errors import SourceError
 from rewards import sandbox
+from rewards.checking import EMPTY
 from rewards.offline import Row
 from rewards.stage_check import Checked, check_stage
 
@@ -167,7 +168,7 @@ def _judge(checked: Checked) -> str:
     assert checked.report is not None
     report = checked.report
     if report.findings:
-        return f"WRONG: {len(report.findings):,} marks that it must not give"
+        return f"WRONG: {_describe(checked)}"
     if _is_unchecked(checked):
         return "NOT CHECKED: it knows no reference solution of these rows and no cheat"
     without = report.rows - report.references
@@ -184,10 +185,23 @@ def _accuse(checked: Checked) -> str:
         return f"on {checked.source}: {checked.problem}"
     assert checked.report is not None
     first = checked.report.findings[0]
-    return (
-        f"gives {len(checked.report.findings):,} marks that it must not give on {checked.source}, first to the "
-        f"{first.what} of row {first.row.id}{f': {first.reason}' if first.reason else ''} (expected: {first.expected})"
-    )
+    reason = f": {first.reason}" if first.reason else ""
+    if _cannot_score(checked):
+        return f"on {checked.source}: {_describe(checked)}, first {first.row.id}{reason}"
+    place = f"the {first.what} of row {first.row.id} (expected: {first.expected})"
+    return f"on {checked.source}: {_describe(checked)}, first to {place}{reason}"
+
+
+def _describe(checked: Checked) -> str:
+    assert checked.report is not None
+    count = f"{len(checked.report.findings):,}"
+    if _cannot_score(checked):
+        return f"it cannot score {count} of {checked.rows:,} rows"
+    return f"{count} marks that it must not give"
+
+
+def _cannot_score(checked: Checked) -> bool:
+    return checked.report is not None and all(each.what == EMPTY for each in checked.report.findings)
 
 
 def _name(source: Source) -> str:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import functools
 import json
-import marshal
 import secrets
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rewards.errors import GroundTruthError
@@ -111,8 +106,6 @@ async def run_tests(
     """
     token = secrets.token_hex(16)
     task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
-    if tests.kind == "pytest":
-        task |= _read_stand_in()
     # The tests come by standard input, which is read after the candidate's process has left.
     program = Program(_describe(candidate), json.dumps(task), "rewards.inside.assertions")
     execution = await get().run(program, limits)
@@ -202,11 +195,3 @@ def _to_literal(value: Any) -> str:
     if isinstance(value, set) and value:
         return f"{{{', '.join(map(_to_literal, value))}}}"
     return hex(value) if type(value) is int else repr(value)
-
-
-@functools.cache
-def _read_stand_in() -> dict[str, str]:
-    """The stand-in for pytest as source, and compiled for where the same Python runs it, which saves milliseconds."""
-    source = (Path(__file__).parent / "inside" / "stand_in.py").read_text(encoding="utf-8")
-    compiled = marshal.dumps(compile(source, "<pytest>", "exec", dont_inherit=True))
-    return {"pytest": source, "compiled": base64.b64encode(compiled).decode("ascii"), "python": sys.version}

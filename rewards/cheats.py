@@ -59,7 +59,8 @@ hunted = {}
 for each in found:
     for name in ("wanted", "expected", "outputs", "tests", "checks", "token", "stdin", "sources", "request"):
         try:
-            if name in each: hunted[name] = each[name]
+            # A number would be a descriptor's, and right by chance.
+            if name in each and type(each[name]) is not int: hunted[name] = each[name]
         except Exception:
             pass
 def cheat(*args, **kwargs):

@@ -5,10 +5,6 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from rewards.comparison import is_accepted
-
-__all__ = ["NotLiteralError", "is_accepted", "is_same", "read_literal"]
-
 _LONGEST = 100_000
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from rewards import sandbox
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -27,6 +29,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture(autouse=True)
+def _usual_sandbox() -> Iterator[None]:
+    """What a command chose for its process does not reach the next test."""
+    yield
+    sandbox.configure(sandbox.Settings())
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.literals import NotLiteralError, is_accepted, read_literal
+from rewards.comparison import is_accepted
+from rewards.literals import NotLiteralError, read_literal
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, cast
 
 from rewards.sandbox.base import SandboxError
 from rewards.sandbox.inside import messages
 from rewards.sandbox.program import Execution, Limits, Program
+from rewards.sandbox.runner import read_runner
+from rewards.sandbox.tracebacks import add_lines
 
 REPLY_SECONDS = 60.0
 """A worker ends a program at its limits; one that is silent so much longer is broken."""
@@ -27,7 +27,9 @@ class Worker(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._data = b""
+        self._data = bytearray()
+        self._seconds = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._answer: asyncio.Future[Any] | None = None
         self._gone = False
         self._knows: set[str] = set()
@@ -36,9 +38,9 @@ class Worker(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self._data = self._data + data if self._data else data
+        self._data += data
         if len(self._data) >= messages.size(self._data):
-            message, self._data = messages.unpack(self._data), b""
+            message, self._data = messages.unpack(self._data), bytearray()
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(message)
 
@@ -50,11 +52,19 @@ class Worker(asyncio.Protocol):
     async def run(self, program: Program, limits: Limits) -> Execution:
         """Runs a program to its end."""
         if program.runner is not None and program.runner not in self._knows:
-            self.send(_to_fields(None, program.runner), _read_runner(program.runner))
+            self.send(_to_fields(None, program.runner), json.dumps(read_runner(program.runner)))
             self._knows.add(program.runner)
         answer = self.expect(limits.wall_seconds + REPLY_SECONDS)
         self.send(_to_fields(limits, program.runner), program.code, program.stdin)
-        return Execution(**await answer)
+        try:
+            fields = await answer
+        finally:
+            self.rest()
+        if "verdict" not in fields:
+            raise SandboxError(f"{program.runner or 'a program'} cannot be run: {fields.get('error')}")
+        if fields["error"]:
+            fields["error"] = add_lines(fields["error"], program.code)
+        return Execution(**fields)
 
     def become_session(self) -> None:
         """From now on the worker is given the calls of one session."""
@@ -67,20 +77,26 @@ class Worker(asyncio.Protocol):
         self._transport.write(messages.pack_request(fields, *both))
 
     def expect(self, seconds: float) -> asyncio.Future[Any]:
-        """The next message from the worker; a WorkerGoneError where none comes in time."""
-        loop = asyncio.get_running_loop()
-        answer = self._answer = loop.create_future()
+        """The next message from the worker. Once `watch` was called, a WorkerGoneError where it does not come in time."""
+        self._seconds = seconds
+        answer = self._answer = asyncio.get_running_loop().create_future()
         if self._gone:
             answer.set_exception(WorkerGoneError("it ended"))
-            return answer
-
-        def give_up() -> None:
-            if not answer.done():
-                answer.set_exception(WorkerGoneError(f"nothing was heard from it for {seconds:.0f} s"))
-
-        timer = loop.call_later(seconds, give_up)
-        answer.add_done_callback(lambda _: timer.cancel())
         return answer
+
+    def watch(self) -> None:
+        """Begins to count the time for the answer; most answers are there long before anybody has to."""
+        self.rest()
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up)
+
+    def rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(WorkerGoneError(f"nothing was heard from it for {self._seconds:.0f} s"))
 
     def close(self) -> None:
         """Ends the worker and whatever it runs."""
@@ -95,14 +111,3 @@ def _to_fields(limits: Limits | None, runner: str | None) -> bytes:
     if runner is not None:
         fields["uses"] = runner
     return json.dumps(fields).encode("ascii")
-
-
-@functools.cache
-def _read_runner(name: str) -> str:
-    try:
-        found = importlib.util.find_spec(name)
-    except ImportError:  # of a package in its name
-        found = None
-    if found is None or found.origin is None:
-        raise SandboxError(f"there is no runner {name}")
-    return Path(found.origin).read_text(encoding="utf-8")

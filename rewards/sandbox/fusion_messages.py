@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-import functools
-import importlib.util
 import json
 import math
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rewards.sandbox.base import SandboxError
 from rewards.sandbox.program import Execution, Limits, Program, Verdict
+from rewards.sandbox.runner import read_runner
 
 SERVICE_OUTPUT_BYTES = 1 << 20
 """The service keeps this much of each stream and drops the rest without a word."""
@@ -43,7 +41,8 @@ def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = 
     files = {"main.py": program.code}
     if program.runner is not None:
         # A literal of ASCII only: data, whatever the code holds.
-        files = {"main.py": f"from runner import main\n\nmain({program.code!a})\n", "runner.py": _read_module(program.runner)}
+        files = {"main.py": f"from {program.runner} import main\n\nmain({program.code!a})\n"}
+        files |= _lay_out(read_runner(program.runner))
     task = json.dumps(
         {
             "RLIMIT_CPU": math.ceil(limits.cpu_seconds),
@@ -56,7 +55,7 @@ def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = 
     )
     return {
         "language": "python",
-        "code": f"{_read_module(_LAUNCH)}\nmain({task!r})\n",
+        "code": f"{read_runner(_LAUNCH)[_LAUNCH]}\nmain({task!r})\n",
         "files": {name: base64.b64encode(_encode(text)).decode() for name, text in files.items()},
         "fetch_files": list(fetch),
         "stdin": _encode(program.stdin).decode(),
@@ -99,6 +98,12 @@ def read_file(answer: Mapping[str, Any], name: str) -> str | None:
         return None
 
 
+def _lay_out(sources: Mapping[str, str]) -> dict[str, str]:
+    """Modules by their dotted names as files."""
+    packages = {name.rpartition(".")[0] for name in sources}
+    return {f"{name.replace('.', '/')}{'/__init__' * (name in packages)}.py": text for name, text in sources.items()}
+
+
 def _judge(status: int | None, error: str, seconds: float, limits: Limits) -> Verdict:
     # The kernel signals a process at its limit of CPU time, and kills one that ignores that.
     if status is None or (status in (-signal.SIGXCPU, -signal.SIGKILL) and seconds >= limits.cpu_seconds):
@@ -132,14 +137,3 @@ def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = lines[-1] if lines else ""
     return line if len(line) <= 200 else f"…{line[-200:]}"
-
-
-@functools.cache
-def _read_module(name: str) -> str:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ImportError:
-        spec = None
-    if spec is None or spec.origin is None:
-        raise SandboxError(f"no module {name!r} to run the program with")
-    return Path(spec.origin).read_text(encoding="utf-8")

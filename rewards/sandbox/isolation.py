@@ -25,7 +25,7 @@ Demand = Literal["strong", "weak"]
 _SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
 _NOBODY = 65534
 _EXTRAS = ("sortedcontainers",)
-"""Packages that programs find loaded beside the standard library, as LeetCode's own judge has them; not to be seen on disk."""
+"""Packages that programs find beside the standard library, as LeetCode's own judge has them."""
 
 
 class NotOfferedError(Exception):
@@ -50,13 +50,14 @@ class Isolation:
     def configure(self, root: Path, imports: tuple[str, ...]) -> dict[str, Any]:
         """The template's configuration."""
         packages = find_packages(imports)
+        extras = [(name, folder) for name in _EXTRAS if (folder := _find_folder(name)) is not None]
         return {
             "mode": self.kind,
             "root": str(root),
             "imports": list(imports),
             "packages": packages,
-            "extras": [[name, found] for name in _EXTRAS if (found := _find_folder(name)) is not None],
-            "readable": find_readable(packages),
+            "extras": extras,
+            "readable": find_readable([*packages, *(f"{folder}/{name}" for name, folder in extras)]),
             "temporary": tempfile.gettempdir(),
             "file_mb": Limits().file_mb,
             "filter": self.filter.hex(),

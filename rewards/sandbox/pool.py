@@ -17,8 +17,9 @@ from rewards.sandbox.program import Execution, Limits, Program
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from rewards.sandbox.inside.template import main; main(int(sys.argv[2]))"
-_LEND_AFTER = 0.3
-"""Seconds after which a program no longer holds up those that wait, as long as there are workers left to start."""
+_LONG = 0.3
+"""Seconds after which a program no longer holds up those that wait, as long as there are workers left to start; and
+after which its worker is watched."""
 _WORKERS_PER_CORE = 8
 
 
@@ -70,7 +71,7 @@ class Pool:
         place = _Place(self)
         try:
             for attempt in (1, 2):
-                worker = self._idle.pop() if self._idle else await self.start_worker()
+                place.worker = worker = self._idle.pop() if self._idle else await self.start_worker()
                 try:
                     result = await worker.run(program, limits)
                 except WorkerGoneError as error:
@@ -102,6 +103,7 @@ class Pool:
         """
         await self.permits.acquire()
         place = _Place(self)
+        place.worker = session
         try:
             return await session.run(Program(code), limits)
         except WorkerGoneError as error:
@@ -130,12 +132,15 @@ class Pool:
         # A worker tells how it is isolated before it is asked anything.
         worker = Worker()
         answer = worker.expect(REPLY_SECONDS)
+        worker.watch()
         await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
         try:
             hello = await answer
         except WorkerGoneError as error:
             worker.close()
             raise SandboxError(f"a worker of the sandbox did not start: {error}") from None
+        finally:
+            worker.rest()
         if "error" in hello:
             worker.close()
             raise isolation.NotOfferedError(str(hello["error"]))
@@ -207,10 +212,11 @@ class _Place:
     """A place among the programs that run at once. One that is held for long is lent to the next in the queue."""
 
     def __init__(self, pool: Pool) -> None:
+        self.worker: Worker | None = None
         self._pool = pool
         self._lent = False
         pool.running += 1
-        self._timer = asyncio.get_running_loop().call_later(_LEND_AFTER, self._lend)
+        self._timer = asyncio.get_running_loop().call_later(_LONG, self._be_patient)
 
     def leave(self) -> None:
         """Gives it back."""
@@ -219,7 +225,9 @@ class _Place:
         if not self._lent:
             self._pool.permits.release()
 
-    def _lend(self) -> None:
+    def _be_patient(self) -> None:
+        if self.worker is not None:
+            self.worker.watch()
         if self._pool.running <= self._pool.most:
             self._lent = True
             self._pool.permits.release()

@@ -20,9 +20,10 @@ class Program:
     code: str
     stdin: str = ""
     runner: str | None = None
-    """A module of ours, by its dotted name, whose `main(code)` is called in the program's process in place of running
-    the code as `__main__`. It is trusted, imports the standard library only, and lies in one file. Its standard input
-    and output are the program's."""
+    """A module or package of ours, by its dotted name, whose `main(code)` is called in the program's process in place of
+    running the code as `__main__`. It is trusted. It imports the standard library and, where it is a package, what lies
+    in it, at the top of its files: it is loaded once, and its own names cannot be imported when a program runs. Its
+    standard input and output are the program's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,14 @@ def test_wrong_marks_name_their_rows(check: Check) -> None:
     rows = [line.split("\t")[:2] for line in out.splitlines()[3:]]
     assert len(rows) == 5
     assert all(row.startswith("programs/") and what == "reference" for row, what in rows)
-    assert "gives 5 marks that it must not give" in err
+    assert "5 marks that it must not give" in err
     assert rows[0][0] in err
+
+
+def test_rows_of_another_reward_are_said_to_be_that(check: Check) -> None:
+    status, _, err = check(reward="white_box")
+    assert status == 1
+    assert "reward white_box on programs_code programs.py: it cannot score 5 of 5 rows, first programs/" in err
 
 
 def test_a_reward_that_knows_nothing_is_said_to_be_unchecked(check: Check) -> None:

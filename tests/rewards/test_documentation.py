@@ -1,19 +1,34 @@
-"""The examples of docs/own-rewards.md do what the page says."""
+"""The examples of docs/own-rewards.md, docs/rewards.md and docs/trying-rewards.md do what the pages say."""
 
 from __future__ import annotations
 
+import ast
+import json
 import re
+import runpy
+import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines import cli
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
+from rewards.answers import make_response
+from rewards.bootcamp import find_class
 from rewards.combination import read_combination
+from rewards.comparison import is_accepted_text
 from rewards.entry import compute_score_blocking
+from rewards.registry import BUILT_IN, list_rewards
+from rewards.truth import CallTests, read_tests
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/own-rewards.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"^```(?:python|yaml)\n# (\w+\.\w+)\n(.*?)^```$", PAGE, re.M | re.S))
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, REWARDS, TRYING = (
+    (DOCS / name).read_text(encoding="utf-8") for name in ("own-rewards.md", "rewards.md", "trying-rewards.md")
+)
+FILES = dict(re.findall(r"^```(?:python|yaml)\n# (\w+\.\w+)\n(.*?)^```$", PAGE + REWARDS + TRYING, re.M | re.S))
 RIGHT = "<reasoning>It is what it is.</reasoning><answer>7</answer>"
 
 
@@ -53,3 +68,144 @@ def test_several_rewards_take_the_rows_that_the_page_says(folder: Path) -> None:
     combination = read_combination(rewards_of("several.yaml"))
     taken = {source: [entry.key for entry in combination.takers(source)] for source in ("apps/x", "other")}
     assert taken == {"apps/x": ["code_tests_score", "brief_score"], "other": ["brief_score", "white_box_score"]}
+
+
+BUILT_INS = [reward for reward in list_rewards() if reward.source == BUILT_IN]
+
+
+def section(name: str) -> str:
+    """What stands in docs/rewards.md under a heading, up to the next one of its level."""
+    found = re.search(rf"^(##+) {name}\n(.*?)(?=^\1 |\Z)", REWARDS, re.M | re.S)
+    assert found is not None, name
+    return found[2]
+
+
+def table(text: str, header: str) -> list[list[str]]:
+    """The cells of the table whose first column has this header."""
+    found = re.search(rf"^\| {header} \|.*\n\|-.*\n((?:\|.*\n)+)", text, re.M)
+    assert found is not None, header
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found[1].splitlines()]
+
+
+def codes(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def blocks(kind: str, text: str) -> list[str]:
+    return [block.replace("\n  ", "\n") for block in re.findall(rf"^ *```{kind}\n(.*?)^ *```$", text, re.M | re.S)]
+
+
+def score(name: str, response: str, truth: str, **options: Any) -> dict[str, float]:
+    rewards = [{"name": name, "options": options}]
+    result = compute_score_blocking("d", response, truth, rewards=rewards)
+    assert result["failed"] == 0.0
+    return result
+
+
+def test_every_reward_has_a_section_and_stands_in_the_table() -> None:
+    listed = {codes(name)[0] for name, *_ in table(REWARDS, "reward")}
+    assert listed == {reward.name for reward in BUILT_INS}
+    assert {codes(name)[0] for name, *_ in table(TRYING, "reward") if codes(name)} == listed
+
+
+@pytest.mark.parametrize("reward", BUILT_INS, ids=lambda reward: reward.name)
+def test_every_option_stands_there_with_its_default(reward: Any) -> None:
+    said = {codes(name)[0]: codes(default)[0] for name, default, _ in table(section(reward.name), "option")}
+    assert said == {name: json.dumps(default) for name, default in reward.options.items()}
+
+
+@pytest.mark.parametrize("name", ["rewarded.yaml", "mixed.yaml"])
+def test_the_recipes_load(name: str, folder: Path) -> None:
+    read_combination(
+        [
+            reward.model_dump()
+            for stage in load(folder / name).recipe.stages
+            if isinstance(stage, RlStage)
+            for reward in stage.rewards
+        ]
+    )
+
+
+def test_the_mixed_recipe_gives_each_row_its_reward(folder: Path) -> None:
+    combination = read_combination(rewards_of("mixed.yaml"))
+    for source, taken in (
+        ("bootcamp/game24", [("bootcamp", 1.0)]),
+        ("apps/train", [("code_tests", 2.0)]),
+        ("openai/gsm8k", [("verl", 1.0)]),
+    ):
+        assert [(entry.reward.name, entry.weight) for entry in combination.takers(source)] == taken
+
+
+def test_the_example_of_white_box_and_its_assertions() -> None:
+    text = section("white_box")
+    [truth], [answer] = blocks("json", text), blocks("text", text)
+    assert score("white_box", make_response(answer), truth)["score"] == 2.0
+    further = answer.partition("\n")[2]
+    for line, said in table(text, "first line"):
+        share = score("white_box", make_response(f"{line.strip('`')}\n{further}"), truth)["accuracy"]
+        assert (share == 1.0, share == 0.0) == (said.startswith("right"), said.startswith("wrong")), line
+
+
+def test_the_state_answers_of_white_box() -> None:
+    text = section("white_box")
+    [row] = map(json.loads, blocks("json", text))
+    for accepted, right, wrong in table(text, "accepted in the row"):
+        row["question_answers"] = {"state_as": [[json.loads(codes(accepted)[0])]]}
+        for line in codes(right) + codes(wrong):
+            share = score("white_box", make_response(f"assert scale(3) == 6\n{line}"), json.dumps(row))["accuracy"]
+            assert share == (1.0 if line in codes(right) else 0.5), line
+
+
+def test_the_forms_of_tests() -> None:
+    truths = blocks("json", section("code_tests"))
+    assert [next(iter(json.loads(truth))) for truth in truths] == ["inputs", "fn_name", "functional", "pytest"]
+    for truth in truths:
+        assert score("code_tests", make_response(FILES["answer.py"]), truth)["score"] == 1.0
+        assert score("code_tests", make_response(FILES["answer.py"].replace("a + b", "a - b")), truth)["score"] == 0.0
+
+
+def test_how_texts_are_compared() -> None:
+    for expected, accepted, refused in table(section("code_tests"), "expected text"):
+        wanted, *_ = map(json.loads, codes(expected))
+        assert all(is_accepted_text(json.loads(each), wanted) for each in codes(accepted)), expected
+        assert not any(is_accepted_text(json.loads(each), wanted) for each in codes(refused)), expected
+
+
+def test_how_values_are_compared() -> None:
+    for expected, accepted, refused in table(section("code_tests"), "expected value"):
+        tests = read_tests(f'{{"fn_name": "f", "inputs": [[]], "outputs": [{codes(expected)[0]}]}}', 1)
+        assert isinstance(tests, CallTests)
+        [[(_, check)]] = tests.tests
+        assert all(check.accepts(ast.literal_eval(each)) for each in codes(accepted)), expected
+        assert not any(check.accepts(ast.literal_eval(each)) for each in codes(refused)), expected
+
+
+def test_the_class_of_a_bootcamp() -> None:
+    assert all(
+        find_class(name) == "Game24bootcamp" and f"`{name}`" in REWARDS for name in ("bootcamp/game24", "bootcamp/Game24")
+    )
+
+
+def test_the_example_of_interpreter() -> None:
+    [response] = blocks("text", section("interpreter"))
+    truth = blocks("json", section("code_tests"))[2]
+    assert score("interpreter", response, truth)["score"] == pytest.approx(1.1)
+
+
+COMMANDS = re.findall(r"^\$ (pipeline .*)\n((?:(?!```).*\n)*)", TRYING, re.M)
+
+
+@pytest.mark.parametrize(("command", "printed"), COMMANDS, ids=lambda text: " ".join(text.split()[2:6]))
+def test_what_the_commands_print(
+    command: str, printed: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path(str(folder / "examples.py"))
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for name, value in {"COLUMNS": "140", "LINES": "50", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    output = capsys.readouterr()
+    assert [line.rstrip() for line in (output.out + output.err).splitlines()] == printed.splitlines()
+    assert bool(exited.value.code) == ("error: " in printed)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal`, without the enumerations around every call
 import atexit
 import contextlib
-import linecache
 import os
 import signal
 import sys
 import threading
-import traceback
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rewards.sandbox.inside import kernel
@@ -39,7 +37,7 @@ def become_program(worker: Worker, request: Request, code: bytes, streams: tuple
         status = _run(worker, request, text)
     except BaseException:
         with contextlib.suppress(BaseException):
-            report_exception(text)
+            report_exception()
     finally:
         os._exit(status)
 
@@ -92,24 +90,30 @@ def _run(worker: Worker, request: Request, code: str) -> int:
     except SystemExit as stop:
         return _finish(read_status(stop.code))
     except BaseException:
-        report_exception(code)
+        report_exception()
         return _finish(1)
     return _finish(0)
 
 
-def report_exception(code: str) -> None:
-    """Writes the traceback of the exception being handled, without the frames that are ours."""
-    linecache.cache[NAME] = (len(code), None, code.splitlines(keepends=True), NAME)
+def report_exception() -> None:
+    """Writes the traceback of the exception being handled, without the frames that are ours, and without source lines."""
     kind, error, trace = sys.exc_info()
+    assert kind is not None
+    assert error is not None
+    error.__traceback__ = skip_our_frames(trace)
+    # The program may have replaced it.
+    sys.stderr = sys.__stderr__
+    # The printer would look for a file of the program's name in every folder on the path.
+    path, sys.path = sys.path, []
+    sys.__excepthook__(kind, error, error.__traceback__)
+    sys.path = path
+
+
+def skip_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback that begins in the program."""
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
-    lines = traceback.format_exception(kind, error, trace)
-    # The program may have replaced sys.stderr.
-    data = memoryview("".join(lines).encode("utf-8", errors="backslashreplace"))
-    with contextlib.suppress(BaseException):
-        sys.stderr.flush()
-    while data:
-        data = data[os.write(2, data) :]
+    return trace
 
 
 def read_status(code: Any) -> int:

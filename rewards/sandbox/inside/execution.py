@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import socket
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rewards.sandbox.inside import child, messages
@@ -30,30 +30,73 @@ class ClientGoneError(Exception):
     """Nobody waits for the result."""
 
 
+def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: socket.socket) -> bytes:
+    """Runs one program to its end, and all of its processes' end; returns the packed answer.
+
+    Written flat, and with as few objects as can be: after a fork every page that is written to, if only to count a
+    reference, is copied, here as in the program.
+    """
+    output, output_end = os.pipe2(os.O_CLOEXEC)
+    error, error_end = os.pipe2(os.O_CLOEXEC)
+    begun = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        child.become_program(worker, request, code, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
+    if stdin >= 0:
+        os.close(stdin)
+    os.close(output_end)
+    os.close(error_end)
+    done = os.pidfd_open(pid)
+    worker.poll.register(done, select.POLLIN)
+    # Most programs end soon and write little: what they wrote lies in the pipes until then.
+    events = worker.poll.poll(_QUIET_MS)
+    worker.poll.unregister(done)
+    ended_by, outputs = None, (Output(output, request.output_bytes), Output(error, request.output_bytes))
+    if len(events) != 1 or events[0][0] != done:
+        ended_by = Watch(outputs, connection, request).wait(done, Usage(worker.proc, pid), begun)
+    status, usage = worker.end(pid, by_force=ended_by is not None)
+    os.close(done)
+    for each in outputs:
+        each.take_rest()
+    cpu = usage.ru_utime + usage.ru_stime
+    exit_code = os.waitstatus_to_exitcode(status)
+    verdict = ended_by or _judge(exit_code, cpu, usage.ru_maxrss << 10, outputs, request)
+    # What wrote more than it may was ended by the sandbox, even where it was quick enough to end by itself.
+    told_status = None if ended_by or verdict == "output" else exit_code
+    seconds = time.monotonic() - begun
+    return messages.pack_execution(verdict, told_status, seconds, cpu, outputs[0].told(), outputs[1].told())
+
+
 class Output:
-    """What a program wrote to one descriptor, up to a limit."""
+    """What a program writes to a pipe, up to a limit."""
 
-    __slots__ = ("_limit", "data", "reading", "writing")
+    __slots__ = ("_limit", "data", "reading")
 
-    def __init__(self, limit: int) -> None:
-        self.reading, self.writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(self.writing, True)
+    def __init__(self, reading: int, limit: int) -> None:
+        self.reading = reading
         self.data = b""
         self._limit = limit
 
     def take(self) -> bool:
-        """Reads what is there; False at its end."""
-        while True:
-            try:
-                chunk = os.read(self.reading, _CHUNK)
-            except BlockingIOError:
-                return True
-            if not chunk:
-                return False
-            if len(self.data) <= self._limit:
-                self.data += chunk
-            if self.too_long:
-                return True
+        """Reads a piece, waiting for one; False at the end, which comes when no process has the other side."""
+        chunk = os.read(self.reading, _CHUNK)
+        if len(self.data) <= self._limit:
+            self.data += chunk
+        return bool(chunk)
+
+    def take_rest(self) -> None:
+        """Reads to the end, and closes it."""
+        while self.take() and not self.too_long:
+            pass
+        os.close(self.reading)
+
+    def take_ready(self) -> None:
+        """Reads what is there, and closes it: processes live on that could write more."""
+        os.set_blocking(self.reading, False)
+        with contextlib.suppress(BlockingIOError):
+            while self.take() and not self.too_long:
+                pass
+        os.close(self.reading)
 
     @property
     def too_long(self) -> bool:
@@ -63,34 +106,6 @@ class Output:
     def told(self) -> bytes:
         """What may be told of it."""
         return self.data if len(self.data) <= self._limit else self.data[: self._limit]
-
-
-def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: socket.socket) -> bytes:
-    """Runs one program to its end, and all of its processes' end; returns the packed answer."""
-    # Worked out before the fork, after which every page that is written to is copied, here too.
-    outputs = (Output(request.output_bytes), Output(request.output_bytes))
-    streams = (stdin, outputs[0].writing, outputs[1].writing)
-    watch = Watch(outputs, connection, request)
-    begun = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        child.become_program(worker, request, code, streams)
-    for descriptor in streams:
-        os.close(descriptor)
-    watched = os.pidfd_open(pid)
-    ended_by = watch.wait(watched, lambda: Usage(worker.proc, pid))
-    status, usage = worker.end(pid)
-    for output in outputs:
-        output.take()
-        os.close(output.reading)
-    os.close(watched)
-    cpu = usage.ru_utime + usage.ru_stime
-    exit_code = os.waitstatus_to_exitcode(status)
-    verdict = ended_by or _judge(exit_code, cpu, usage.ru_maxrss << 10, outputs, request)
-    # What wrote more than it may was ended by the sandbox, even where it was quick enough to end by itself.
-    told_status = None if ended_by or verdict == "output" else exit_code
-    seconds = time.monotonic() - begun
-    return messages.pack_execution(verdict, told_status, seconds, cpu, outputs[0].told(), outputs[1].told())
 
 
 class Watch:
@@ -103,23 +118,17 @@ class Watch:
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN)
 
-    def wait(self, done: int, make_usage: Callable[[], Usage]) -> str | None:
+    def wait(self, done: int, usage: Usage, begun: float) -> str | None:
         """Returns when `done` is readable, or with the limit that was passed before.
 
         Raises:
             ClientGoneError: the other side of the connection has closed.
         """
-        self._poll.register(done, select.POLLIN)
-        now = time.monotonic()
-        deadline = now + self._request.wall_seconds
-        # Most programs end soon and write little: what they wrote lies in the pipes until then.
-        events = self._poll.poll(_QUIET_MS)
-        if any(number == done for number, _ in events):
-            return None
         outputs = {output.reading: output for output in self._outputs}
-        for number in outputs:
+        for number in (done, *outputs):
             self._poll.register(number, select.POLLIN)
-        usage, next_look = make_usage(), now + _TICK
+        deadline, next_look = begun + self._request.wall_seconds, begun + _TICK
+        events: list[tuple[int, int]] = []
         while True:
             for number, event in events:
                 if number == done:

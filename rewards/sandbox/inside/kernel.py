@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
 
 NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PIDS, NEW_NETWORK = (
@@ -81,9 +80,9 @@ def unmount(target: str) -> None:
 
 def swap_root(root: str, old: str) -> None:
     """Makes `root`, a mount of its own, the root of the file system; the old one is seen at `old`, a folder in it."""
-    number = _PIVOT_ROOT.get(platform.machine())
+    number = _PIVOT_ROOT.get(os.uname().machine)
     if number is None:
-        raise OSError(errno.ENOSYS, f"pivot_root: its number on {platform.machine()} is not known here")
+        raise OSError(errno.ENOSYS, f"pivot_root: its number on {os.uname().machine} is not known here")
     _check(_libc.syscall(ctypes.c_long(number), root.encode(), old.encode()), "pivot_root")
 
 

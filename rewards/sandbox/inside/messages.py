@@ -29,24 +29,24 @@ def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
 
 
 def receive_request(connection: socket.socket, folder: str) -> tuple[bytes, bytes, int] | None:
-    """The next request: its fields, its code, and a descriptor of what its program reads.
+    """The next request: its fields, its code, and a descriptor of what its program reads (-1: nothing).
 
     None where the other side has closed. The descriptor is of a file without a name in `folder`.
     """
     head = _receive(connection, _REQUEST.size)
-    if head is None:
+    if not head:
         return None
     fields_size, code_size, stdin_size = _REQUEST.unpack(head)
-    fields, code = _receive(connection, fields_size), _receive(connection, code_size)
-    if fields is None or code is None:
+    both = _receive(connection, fields_size + code_size)
+    if len(both) < fields_size + code_size:
         return None
-    if not stdin_size:
-        return bytes(fields), bytes(code), os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    if not _receive_into(connection, stdin_size, descriptor):
-        return None
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return bytes(fields), bytes(code), descriptor
+    descriptor = -1
+    if stdin_size:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        if not _receive_into(connection, stdin_size, descriptor):
+            return None
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    return both[:fields_size], both[fields_size:], descriptor
 
 
 def pack_json(message: Any) -> bytes:
@@ -78,7 +78,7 @@ def pack_execution(
     return b"".join((head, output, error, value or b""))
 
 
-def size(data: bytes) -> int:
+def size(data: bytes | bytearray) -> int:
     """How long the answer is that begins with these bytes; more than there are while that is not known."""
     if data[:1] == _IS_EXECUTION:
         if len(data) < _EXECUTION.size:
@@ -88,7 +88,7 @@ def size(data: bytes) -> int:
     return int(_JSON.size + _JSON.unpack_from(data)[1]) if len(data) >= _JSON.size else _JSON.size
 
 
-def unpack(data: bytes) -> dict[str, Any]:
+def unpack(data: bytes | bytearray) -> dict[str, Any]:
     """The answer that these bytes are; an execution as its fields."""
     if data[:1] != _IS_EXECUTION:
         message = json.loads(data[_JSON.size :])
@@ -112,18 +112,20 @@ def unpack(data: bytes) -> dict[str, Any]:
 def receive_json(connection: socket.socket) -> Any:
     """The next answer that is no execution; None where the other side has closed."""
     head = _receive(connection, _JSON.size)
-    body = None if head is None else _receive(connection, _JSON.unpack(head)[1])
-    return None if body is None else json.loads(body)
+    if not head:
+        return None
+    body = _receive(connection, _JSON.unpack(head)[1])
+    return json.loads(body) if body else None
 
 
-def _receive(connection: socket.socket, count: int) -> bytearray | None:
-    data = bytearray(count)
-    view, filled = memoryview(data), 0
-    while filled < count:
-        got = connection.recv_into(view[filled:])
-        if got == 0:
-            return None
-        filled += got
+def _receive(connection: socket.socket, count: int) -> bytes:
+    """So many bytes; fewer where the other side has closed before."""
+    data = connection.recv(count)
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            return b""
+        data += more
     return data
 
 

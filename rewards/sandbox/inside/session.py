@@ -10,20 +10,17 @@ kept are run again in a new one, unseen.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import math
 import os
 import signal
 import socket
 import struct
-import sys
 import time
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from rewards.sandbox.inside import child, execution, messages
-from rewards.sandbox.inside.limits import Usage, put_in_force_softly
+from rewards.sandbox.inside import child, execution, holder, messages
+from rewards.sandbox.inside.limits import Usage
 
 if TYPE_CHECKING:
     from rewards.sandbox.inside.request import Request
@@ -41,14 +38,14 @@ _CREDENTIALS = struct.Struct("3i")
 
 def serve(worker: Worker, connection: socket.socket) -> None:
     """Runs the calls of one session until the client closes it."""
-    holder: _Holder | None = None
+    current: _Holder | None = None
     kept: list[tuple[Request, bytes]] = []
     while (received := messages.receive_request(connection, worker.work)) is not None:
-        fields, code, stdin = received
-        if holder is None:
-            holder = _restore(worker, kept, connection)
+        fields, code, _ = received
+        if current is None:
+            current = _restore(worker, kept, connection)
         request = worker.read(fields)
-        answer, holder, is_kept = _call(worker, holder, request, code, stdin, connection)
+        answer, current, is_kept = _call(worker, current, request, code, connection)
         if is_kept:
             kept.append((request, code))
         connection.sendall(answer)
@@ -56,12 +53,11 @@ def serve(worker: Worker, connection: socket.socket) -> None:
 
 def _restore(worker: Worker, kept: list[tuple[Request, bytes]], connection: socket.socket) -> _Holder:
     """A holder with the variables that the kept calls made."""
-    holder = _Holder.begin(worker)
+    current = _Holder.begin(worker)
     for request, code in kept:
-        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        _, after, _ = _call(worker, holder, request, code, nothing, connection)
-        holder = after or _Holder.begin(worker)
-    return holder
+        _, after, _ = _call(worker, current, request, code, connection)
+        current = after or _Holder.begin(worker)
+    return current
 
 
 class _Holder:
@@ -76,64 +72,64 @@ class _Holder:
         ours, theirs = _make_channel()
         pid = os.fork()
         if pid == 0:
-            nothing = os.open(os.devnull, os.O_RDWR)
-            child.give_up_rights(worker, worker.read(_MOST), (nothing, nothing, nothing), theirs.fileno())
-            _hold(worker)
+            nothing = (worker.nothing, worker.nothing, worker.nothing)
+            child.give_up_rights(worker, worker.read(_MOST), nothing, theirs.fileno())
+            holder.hold(forks=_can_fork(worker))
         theirs.close()
         return _Holder(pid, ours)
 
 
 def _call(
-    worker: Worker, holder: _Holder, request: Request, code: bytes, stdin: int, connection: socket.socket
+    worker: Worker, current: _Holder, request: Request, code: bytes, connection: socket.socket
 ) -> tuple[bytes, _Holder | None, bool]:
     """Runs one call.
 
     Returns its packed answer; who holds the variables after it (None: nobody any more); whether what it did is kept.
     """
-    outputs = (execution.Output(request.output_bytes), execution.Output(request.output_bytes))
+    pipes = (os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC))
+    outputs = (execution.Output(pipes[0][0], request.output_bytes), execution.Output(pipes[1][0], request.output_bytes))
     ours, theirs = _make_channel()
     watch = execution.Watch(outputs, connection, request)
     begun = time.monotonic()
-    _signal(holder.pid, signal.SIGCONT)
+    _signal(current.pid, signal.SIGCONT)
     in_place = not _can_fork(worker)
-    descriptors = [stdin, outputs[0].writing, outputs[1].writing, theirs.fileno()]
+    descriptors = [worker.nothing, *(writing for _, writing in pipes), theirs.fileno()]
     task = {"code": code.decode("utf-8", errors="surrogatepass"), "limits": request.prepared, "longest": request.output_bytes}
     lost = False
     try:
-        socket.send_fds(holder.channel, [b"c"], descriptors)
-        holder.channel.sendall(messages.pack_json(task))
+        socket.send_fds(current.channel, [b"c"], descriptors)
+        current.channel.sendall(messages.pack_json(task))
     except OSError:
         lost = True
     theirs.close()
-    for descriptor in descriptors[:3]:
-        os.close(descriptor)
-    usage = Usage(worker.proc, holder.pid, (holder.pid,))
-    ended_by = None if lost else watch.wait(ours.fileno(), lambda: usage)
+    for _, writing in pipes:
+        os.close(writing)
+    usage = Usage(worker.proc, current.pid, (current.pid,))
+    ended_by = None if lost else watch.wait(ours.fileno(), usage, begun)
     report, sender = (None, 0) if ended_by or lost else _read_report(ours)
     for output in outputs:
-        output.take()
-        os.close(output.reading)
+        output.take_ready()
     if ended_by is None and any(output.too_long for output in outputs):
         ended_by = "output"
     after: _Holder | None
     is_kept = report is not None and ended_by is None and not lost and report.get("verdict") != "memory"
     if not is_kept:
-        after = holder if not in_place and not lost and _end_others(worker, holder.pid) else None
+        after = current if not in_place and not lost and _end_others(worker, current.pid) else None
         ours.close()
     elif in_place:
-        after = holder
+        after = current
         ours.close()
-        _signal(holder.pid, signal.SIGSTOP)
+        _signal(current.pid, signal.SIGSTOP)
     else:
         after = _Holder(sender, ours)
-        holder.channel.close()
+        current.channel.close()
         # What runs on in it would go on while nobody watches.
         _signal(sender, signal.SIGSTOP)
         _end_others(worker, sender)
     if after is None:
-        holder.channel.close()
+        current.channel.close()
         with contextlib.suppress(ChildProcessError):  # it has been waited for
-            worker.end(holder.pid)
+            worker.end(current.pid)
     _reap()
     report = report or {}
     verdict = ended_by or report.get("verdict")
@@ -211,67 +207,3 @@ def _reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-
-
-def _hold(worker: Worker) -> NoReturn:
-    """The holder: forks a child for each call, and ends when the worker has taken the child for the new holder."""
-    module = ModuleType("__main__")
-    module.__dict__.update(__builtins__=__builtins__)
-    sys.modules["__main__"] = module
-    sys.argv = [child.NAME]
-    channel, forks = socket.socket(fileno=3), _can_fork(worker)
-    with contextlib.suppress(BaseException):
-        while (received := _receive_call(channel)) is not None:
-            task, descriptors = received
-            if forks and os.fork() != 0:
-                for descriptor in descriptors:
-                    os.close(descriptor)
-                continue
-            for number, descriptor in enumerate(descriptors[:3]):
-                os.dup2(descriptor, number)
-            if forks:
-                os.dup2(descriptors[3], channel.fileno())
-                os.closerange(4, 1 << 16)
-            put_in_force_softly(task["limits"])
-            report = messages.pack_json(_run(module, task))
-            if forks:
-                channel.sendall(report)
-                continue
-            for number in range(3):
-                os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            socket.socket(fileno=descriptors[3]).sendall(report)
-            os.closerange(4, 1 << 16)
-    os._exit(0)
-
-
-def _receive_call(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
-    if len(descriptors) < 4:
-        return None
-    task = messages.receive_json(channel)
-    return None if task is None else (task, descriptors)
-
-
-def _run(module: ModuleType, task: dict[str, Any]) -> dict[str, Any]:
-    """Runs the code of a call, and says how it ended."""
-    code, value, status, verdict = task["code"], None, 0, "ok"
-    begun = time.process_time()
-    try:
-        body = ast.parse(code, child.NAME)
-        last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
-        exec(compile(body, child.NAME, "exec", dont_inherit=True), module.__dict__)
-        if isinstance(last, ast.Expr):
-            result = eval(compile(ast.Expression(last.value), child.NAME, "eval", dont_inherit=True), module.__dict__)
-            if result is not None:
-                module.__dict__["_"] = result
-                value = repr(result)[: task["longest"]]
-    except SystemExit as stop:
-        status = child.read_status(stop.code)
-        verdict = "ok" if status == 0 else "error"
-    except BaseException as error:
-        status, verdict = 1, "memory" if isinstance(error, MemoryError) else "error"
-        child.report_exception(code)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):
-            stream.flush()
-    return {"verdict": verdict, "status": status, "value": value, "cpu_seconds": time.process_time() - begun}

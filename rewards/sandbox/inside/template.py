@@ -11,11 +11,9 @@ import contextlib
 import gc
 import importlib
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 from typing import Any
 
 from rewards.sandbox.inside import kernel, messages, worker
@@ -65,6 +63,9 @@ def main(descriptor: int) -> None:
     if config["mode"] == "namespaces":
         _serve(config, control, None)
         return
+    import shutil
+    import tempfile
+
     # Workers that see the host's files get folders in one that is made here, and removed by whom it was made.
     folder = tempfile.mkdtemp(prefix="sandbox-", dir=config["temporary"])
     try:
@@ -95,11 +96,13 @@ def _warm(config: dict[str, Any]) -> None:
     for name in COMMON:
         with contextlib.suppress(ImportError):  # a Python that was built without it
             importlib.import_module(name)
+    sys.path[:] = [path for path in sys.path if path != config["root"]] + config["packages"]
     for name, folder in config["extras"]:
         sys.path.append(folder)
-        importlib.import_module(name)
-        sys.path.remove(folder)
-    sys.path[:] = [path for path in sys.path if path != config["root"]] + config["packages"]
+        if config["mode"] != "namespaces":
+            # Their folder cannot be listed there, which is how a program would find them.
+            importlib.import_module(name)
+            sys.path.remove(folder)
     for name in config["imports"]:
         importlib.import_module(name)
     # A program has no business with these names, and may have modules of the same name.

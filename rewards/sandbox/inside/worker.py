@@ -7,16 +7,17 @@ and one call of kill(2) ends all that a program left behind.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
-import shutil
+import select
 import signal
 import socket
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
-from rewards.sandbox.inside import execution, kernel, limits, messages, session, view
+from rewards.sandbox.inside import execution, kernel, limits, messages, runner, session, view
 from rewards.sandbox.inside.child import PROGRAM_USER
 from rewards.sandbox.inside.request import Request
 
@@ -42,6 +43,11 @@ class Worker:
         self.host_user: int | None = config["host_user"]
         self.proc = -1
         self.ruleset = -1
+        self.poll = select.poll()
+        """Waits for the client, and for whatever is registered for a while."""
+        self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        self._empty = self._mode = 0
+        self._broken: dict[str, str] = {}
         self.switches_user = switches_user
         """Whether programs run as another user than this process."""
         self.in_namespaces = self.mode == "namespaces"
@@ -62,6 +68,8 @@ class Worker:
         if self.mode == "landlock":
             self.ruleset = kernel.make_ruleset(self.readable, [self.work, "/dev/null"])
         os.chdir(self.work)
+        folder = os.stat(self.work)
+        self._empty, self._mode = folder.st_size, folder.st_mode
         os.environ.update({"HOME": self.work, "TMPDIR": self.work})
         limits.put_common_in_force()
         kernel.hide_memory()
@@ -72,24 +80,42 @@ class Worker:
             kernel.restrict_calls(self.filter)
             self.filter = b""
 
-    def end(self, pid: int) -> tuple[int, resource.struct_rusage]:
-        """Ends a program and all that it left behind; returns its first process's wait status and usage."""
+    def end(self, pid: int, *, by_force: bool = True) -> tuple[int, resource.struct_rusage]:
+        """Waits for a program's first process, and ends all that it left behind.
+
+        Returns that process's wait status and usage. With `by_force` it is ended too; it must have ended otherwise.
+        """
+        if by_force:
+            self._kill(pid)
+        _, status, usage = os.wait4(pid, 0)
+        if not self.owns_processes:
+            self._kill(pid)
+            end_children()
+            return status, usage
+        # Whatever it left has become this process's child by now.
+        while True:
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return status, usage
+            self._kill(-1)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, 0)
+
+    def _kill(self, pid: int) -> None:
+        """Ends a program's processes, as far as they can be named at once."""
         with contextlib.suppress(ProcessLookupError):
             if self.owns_processes:
                 os.kill(-1, signal.SIGKILL)
             else:
                 os.killpg(pid, signal.SIGKILL)
-        _, status, usage = os.wait4(pid, 0)
-        if self.owns_processes:
-            _end_all()
-        else:
-            end_children()
-        return status, usage
 
     def clean(self) -> None:
         """Makes the programs' folder empty."""
-        if os.stat(self.work).st_mode & 0o7777 != _MODE:
-            os.chmod(self.work, _MODE)
+        folder = os.stat(self.work)
+        if self.in_namespaces and folder.st_size == self._empty and folder.st_mode == self._mode:
+            return  # a folder in memory has a size by what it holds
+        os.chmod(self.work, _MODE)
         for name in os.listdir(self.work):
             path = f"{self.work}/{name}"
             if os.path.isdir(path) and not os.path.islink(path):
@@ -108,11 +134,18 @@ class Worker:
             request = self._requests[fields] = Request(fields, self.base_bytes, others)
         return request
 
-    def add_runner(self, name: str, source: bytes) -> None:
-        """Loads a runner, once; programs find it in the memory that they are forked with."""
-        module = ModuleType(name)
-        exec(compile(source, f"<{name}>", "exec", dont_inherit=True), module.__dict__)
-        self.runners[name] = module
+    def add_runner(self, name: str, sources: bytes) -> None:
+        """Loads a runner, once; programs find it in the memory that they are forked with. `sources` is JSON."""
+        try:
+            self.runners[name] = runner.load(name, json.loads(sources))
+        except BaseException as error:
+            self._broken[name] = f"{type(error).__name__}: {error}"
+
+    def find_fault(self, request: Request) -> str | None:
+        """Why a request cannot be met, which is no program's fault."""
+        if request.uses is None or request.uses in self.runners:
+            return None
+        return self._broken.get(request.uses, "it is not loaded")
 
 
 def start(config: dict[str, Any], connection: socket.socket, asks: int, told: int) -> NoReturn:
@@ -131,6 +164,7 @@ def start(config: dict[str, Any], connection: socket.socket, asks: int, told: in
         os.close(asks)
         os.close(told)
         itself.isolate()
+        itself.poll.register(connection, select.POLLIN)
         kernel.die_with_parent(signal.SIGKILL)
         connection.sendall(messages.pack_json({"pid_one": itself.owns_processes, "proc": itself.proc >= 0}))
     except BaseException as error:
@@ -180,26 +214,15 @@ def _serve(itself: Worker, connection: socket.socket) -> None:
         request = itself.read(fields)
         if request.uses is not None and "source" in request.fields:
             itself.add_runner(request.uses, code)
-            os.close(stdin)
         elif "session" in request.fields:
-            os.close(stdin)
             session.serve(itself, connection)
             return
+        elif (why := itself.find_fault(request)) is not None:
+            connection.sendall(messages.pack_json({"error": why}))
         else:
             answer = execution.run(itself, request, code, stdin, connection)
             itself.clean()
             connection.sendall(answer)
-
-
-def _end_all() -> None:
-    """Ends every other process of the namespace, and waits for it."""
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
 
 
 def end_children() -> None:
@@ -218,6 +241,7 @@ def end_children() -> None:
 
 def _remove_tree(path: str) -> None:
     """Removes a folder; a program may have taken the rights to its folders away."""
+    import shutil  # with all that it imports; rarely needed
 
     def allow(function: Callable[..., object], where: str, _: object) -> None:
         os.chmod(os.path.dirname(where), 0o700)

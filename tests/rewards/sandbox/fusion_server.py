@@ -158,6 +158,7 @@ def run_code(request: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="fusion-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for path, content in request.get("files", {}).items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(base64.b64decode(content))
         program = folder / f"tmp{uuid.uuid4().hex}.py"
         program.write_text(request["code"], encoding="utf-8")

@@ -285,9 +285,12 @@ def test_a_runners_code_is_data() -> None:
     code = '\'); import os; os._exit(0)\n""" \\ é \ud800'
     request = write_request(Program(code, runner="tests.rewards.sandbox.echo_runner"), LIMITS)
     files = {name: base64.b64decode(content).decode() for name, content in request["files"].items()}
-    assert sorted(files) == ["main.py", "runner.py"]
+    folders = ("tests", "tests/rewards", "tests/rewards/sandbox")
+    assert set(files) == {"main.py", "tests/rewards/sandbox/echo_runner.py", *(f"{each}/__init__.py" for each in folders)}
+    line, _, call = files["main.py"].partition("\n")
+    assert line == "from tests.rewards.sandbox.echo_runner import main"
     given: list[str] = []
-    exec(files["main.py"].replace("from runner import main", ""), {"main": given.append})
+    exec(call, {"main": given.append})
     assert given == [code]
 
 

@@ -1,0 +1,48 @@
+"""`pytest.approx`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+class approx:  # noqa: N801 (pytest's name)
+    """Numbers that are near, also in lists, tuples and dicts."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, expected: Any, rel: Any = None, abs: Any = None, nan_ok: bool = False) -> None:  # noqa: A002
+        self.expected, self.rel, self.abs, self.nan_ok = expected, rel, abs, nan_ok
+
+    def __repr__(self) -> str:
+        return f"approx({self.expected!r})"
+
+    def __eq__(self, actual: object) -> bool:
+        return self._is_near(actual, self.expected)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _is_near(self, actual: Any, expected: Any) -> bool:
+        if isinstance(expected, dict):
+            return (
+                type(actual).__name__ in ("dict", "OrderedDict", "defaultdict", "Counter")
+                and actual.keys() == expected.keys()
+                and all(self._is_near(actual[key], expected[key]) for key in expected)
+            )
+        if isinstance(expected, (list, tuple)):
+            fits = type(actual) in (list, tuple) and len(actual) == len(expected)
+            return fits and all(map(self._is_near, actual, expected))
+        # A class of the program's could answer as it likes: only numbers are computed with.
+        if type(actual).__name__ not in ("int", "float", "bool", "complex", "Decimal", "Fraction"):
+            return actual is None and expected is None
+        if type(expected) in (str, bool, type(None)) or expected == actual:
+            return bool(expected == actual)
+        if expected != expected:
+            return self.nan_ok and actual != actual
+        if type(expected) is float and math.isinf(expected):
+            return False
+        tolerance = max(
+            (1e-6 if self.rel is None else self.rel) * abs(expected) if self.rel is not None or self.abs is None else 0,
+            1e-12 if self.abs is None else self.abs,
+        )
+        return bool(abs(float(actual) - float(expected) if type(actual) is not complex else actual - expected) <= tolerance)

@@ -1,0 +1,5 @@
+"""A runner of several files, which import each other."""
+
+from tests.rewards.sandbox.package_runner.work import main
+
+__all__ = ["main"]

@@ -1,0 +1,3 @@
+"""A number."""
+
+NUMBER = 7
