@@ -59,10 +59,11 @@ def _describe_machine() -> list[tuple[str, str]]:
 
 def _describe_environments() -> list[tuple[str, str]]:
     platform = detected_platform()
-    rows = []
+    rows: list[tuple[str, str]] = []
     for name in TRAINERS:
         found = environment(name, platform)
-        rows.append((name, f"{reason}; `pipeline env sync` mends it" if (reason := found.unready()) else f"ready, {found.python}"))
+        reason = found.unready()
+        rows.append((name, f"{reason}; `pipeline env sync` mends it" if reason else f"ready, {found.python}"))
     return rows
 
 

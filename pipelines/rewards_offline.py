@@ -79,7 +79,7 @@ def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
         reward, options = chosen.load()
         if reward.reference is None and reward.cheats is None:
             raise InputError(
-                f"reward {reward.name} has nothing to check: give @register a `reference` or `cheats` (see docs/rewards.md)"
+                f"reward {reward.name} has nothing to check: give @register a `reference` or `cheats` (see docs/own-rewards.md)"
             )
         rows = read_rows(rows_file)
         picked = pick(rows, sample)
@@ -93,8 +93,9 @@ def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
                 f"reward {reward.name} cannot score {len(report.findings):,} of {report.rows:,} rows, first {first.row.id}: "
                 f"{first.reason}; are these the rows for it? See `pipeline rewards list`"
             )
+        count = f"{len(report.findings):,} {'mark' if len(report.findings) == 1 else 'marks'}"
         raise StepError(
-            f"reward {reward.name} gives {len(report.findings):,} marks that it must not give, first on row {first.row.id}; "
+            f"reward {reward.name} gives {count} that it must not give, first on row {first.row.id}; "
             "mend the reward, or leave out the rows, before you train"
         )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rewards.errors import GroundTruthError
-from rewards.sandbox import Execution, Limits, Program, get
+from rewards.sandbox import Execution, Limits, Program, SandboxError, get
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Outcome:
 
     returned: bool
     value: Any = None
+    why: str = field(default="", compare=False)
+    """Where it did not return: what the program says, or how it ended; for people."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,13 @@ async def call_packed(candidate: Candidate, calls: Sequence[str], limits: Limits
     """`call_function` for calls that are JSON already."""
     task = f'{{"calls": [{", ".join(calls)}], {_describe(candidate)[1:]}'
     execution = await get().run(Program(task, runner="rewards.inside.calls"), limits)
-    outcomes = [Outcome(False)] * len(calls)
-    seen = set()
+    outcomes: dict[int, Outcome] = {}
     for line in execution.output.split("\n"):
         number, outcome = _read_outcome(line)
-        if 0 <= number < len(calls) and number not in seen:
-            seen.add(number)
-            outcomes[number] = outcome
-    return outcomes
+        if -1 <= number < len(calls):
+            outcomes.setdefault(number, outcome)
+    rest = outcomes.get(-1) or Outcome(False, why=_describe_end(execution))
+    return [outcomes.get(number, rest) for number in range(len(calls))]
 
 
 async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = None) -> list[Execution]:
@@ -107,11 +109,17 @@ async def run_tests(
     token = secrets.token_hex(16)
     task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
     # The tests come by standard input, which is read after the candidate's process has left.
-    program = Program(_describe(candidate), json.dumps(task), "rewards.inside.assertions")
+    module = tests.sources[0] if tests.kind == "pytest" and candidate.prelude else ""
+    program = Program(_describe(candidate, module), json.dumps(task), "rewards.inside.assertions")
     execution = await get().run(program, limits)
     total, verdicts = 1, dict[int, bool | None]()
     for line in execution.output.split("\n"):
         report = _read_report(line, token)
+        if "no_process" in report:
+            raise SandboxError(
+                "these tests run in a process beside the program's, which this sandbox does not allow: "
+                f"{report['no_process']}; it needs user namespaces (see `pipeline doctor`)"
+            )
         if "unsupported" in report:
             raise GroundTruthError(f"the tests cannot be run: {report['unsupported']}"[:400])
         if "total" in report:
@@ -147,19 +155,40 @@ _UNPACK: dict[str, Any] = {
 }
 
 
-def _describe(candidate: Candidate) -> str:
-    return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function})
+def _describe(candidate: Candidate, tests: str = "") -> str:
+    judged = [candidate.function.partition(".")[0].removesuffix("()"), *_find_imports(tests)]
+    return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, "judged": judged})
+
+
+def _find_imports(tests: str) -> list[str]:
+    """The names that a test module asks of `solution`."""
+    names = []
+    for node in ast.walk(ast.parse(tests)):
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            names += [each.name for each in node.names]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
+            names.append(node.attr)
+    return names
 
 
 def _read_outcome(line: str) -> tuple[int, Outcome]:
     # The candidate can write here whatever it likes: nothing but one value per call comes of it.
     if not line.startswith('{"i": '):
-        return -1, Outcome(False)
+        return -2, Outcome(False)
     try:
         report = json.loads(line)
-        return int(report["i"]), Outcome(True, unpack(report["v"]))
+        number = int(report["i"])
+        if "e" in report or number < 0:
+            return number, Outcome(False, why=str(report["e"]))
+        return number, Outcome(True, unpack(report["v"]))
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
-        return -1, Outcome(False)
+        return -2, Outcome(False)
+
+
+def _describe_end(execution: Execution) -> str:
+    if execution.verdict == "ok":
+        return "the program left before it was called"
+    return f"the program ended with {execution.verdict}"
 
 
 def _read_report(line: str, token: str) -> dict[str, Any]:

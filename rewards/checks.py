@@ -35,6 +35,13 @@ class Check:
     others: tuple[Any, ...] = ()
     """For `accepted` and `any order`: other values that will do."""
 
+    def describe(self) -> str:
+        """What must be returned, for people."""
+        said = {"accepted": "", "any order": "in any order ", "==": "", "near": "near ", "isclose": "near "}
+        if self.kind in ("true", "false"):
+            return f"something {self.kind}"
+        return f"{said.get(self.kind, self.kind + ' ')}{self.wanted!r}"
+
     def accepts(self, value: Any) -> bool:
         """Whether a value of built-in types will do; for assertions as Python decides, exactly."""
         try:

@@ -17,6 +17,7 @@ from rewards import answers, cheats
 from rewards.candidate import Candidate, Outcome, call_packed, run_tests, run_texts
 from rewards.checks import Check
 from rewards.comparison import is_accepted_text
+from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Execution, Limits
 from rewards.truth import CallTests, Choose, SourceTests, Tests, TextTests, read_tests
@@ -77,6 +78,8 @@ async def code_tests(
     well_formed = float(answers.is_well_formed(solution_str))
     code = answers.take_code(solution_str)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_PATIENCE * seconds, memory_mb=memory_mb)
+    if not code:
+        explain("no program in the response")
     passed = await judge(code, tests, limits, max_tests, all_or_nothing) if code else [False]
     share = float(all(passed)) if all_or_nothing else sum(passed) / len(passed)
     return {"score": share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
@@ -92,17 +95,26 @@ async def judge(code: str, tests: Tests, limits: Limits, max_tests: int, stop_ea
     if isinstance(tests, TextTests):
         return await _judge_texts(code, tests, limits, stop_early)
     if isinstance(tests, SourceTests):
-        return await run_tests(Candidate(code, tests.function, tests.prelude), tests.source, limits, max_tests)
+        held = await run_tests(Candidate(code, tests.function, tests.prelude), tests.source, limits, max_tests)
+        if not all(held):
+            explain("{} of {} tests failed, the first is number {}", held.count(False), len(held), held.index(False) + 1)
+        return held
     return await _judge_calls(code, tests, limits)
 
 
 async def _judge_calls(code: str, tests: CallTests, limits: Limits) -> list[bool]:
     outcomes = await call_packed(Candidate(code, tests.function, tests.prelude), tests.calls, _allow(limits, _VALUES_OUTPUT))
-    return [all(_holds(outcomes[number], check) for number, check in test) for test in tests.tests]
+    return [all(_holds(number, outcomes[call], check) for call, check in test) for number, test in enumerate(tests.tests, 1)]
 
 
-def _holds(outcome: Outcome, check: Check) -> bool:
-    return outcome.returned and check.accepts(outcome.value)
+def _holds(number: int, outcome: Outcome, check: Check) -> bool:
+    if outcome.returned and check.accepts(outcome.value):
+        return True
+    if outcome.returned:
+        explain("test {}: expected {}, got {}", number, check.describe(), outcome.value)
+    else:
+        explain("test {}: {}", number, outcome.why)
+    return False
 
 
 async def _judge_texts(code: str, tests: TextTests, limits: Limits, stop_early: bool) -> list[bool]:
@@ -113,13 +125,20 @@ async def _judge_texts(code: str, tests: TextTests, limits: Limits, stop_early: 
         begin = len(passed)
         runs = await run_texts(code, tests.inputs[begin : begin + width], limits)
         wanted = tests.outputs[begin : begin + width]
-        passed += [_is_right(run, text, tests.any_order) for run, text in zip(runs, wanted, strict=True)]
+        numbered = enumerate(zip(runs, wanted, strict=True), begin + 1)
+        passed += [_is_right(number, run, text, tests.any_order) for number, (run, text) in numbered]
         width *= 2
     return passed
 
 
-def _is_right(run: Execution, wanted: str, any_order: bool) -> bool:
-    return run.verdict == "ok" and is_accepted_text(run.output, wanted, any_order)
+def _is_right(number: int, run: Execution, wanted: str, any_order: bool) -> bool:
+    if run.verdict != "ok":
+        explain("test {}: the program ended with {}: {}", number, run.verdict, run.error.strip().rpartition("\n")[2])
+        return False
+    if is_accepted_text(run.output, wanted, any_order):
+        return True
+    explain("test {}: expected {!r}, got {!r}", number, wanted, run.output)
+    return False
 
 
 def _allow(limits: Limits, output_bytes: int) -> Limits:

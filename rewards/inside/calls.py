@@ -1,10 +1,11 @@
 """Calls a candidate's function and reports what it returned, or runs a program. No expected value ever comes here.
 
 `main(task)`: a JSON object with `program` (source, that runs as `__main__` on its standard input and output), or with
-`prelude` and `code` (sources), `function` (`name` or `Class().method`) and `calls`, each `[args, kwargs]` or, where JSON
-cannot hold them, the Python literal `(args, kwargs)` as a string. A program, and code whose prelude is null, find the names
-that graders import for them. One JSON line per call goes to standard output: `{"i": number of the call, "v": value}`,
-with values as `rewards.candidate.unpack` reads them. A call that raises, or whose value is no plain data, has no line.
+`prelude` and `code` (sources), `function` (`name` or `Class().method`), `judged` (names that only the code may bring) and
+`calls`, each `[args, kwargs]` or, where JSON cannot hold them, the Python literal `(args, kwargs)` as a string. A program,
+and code whose prelude is null, find the names that graders import for them. One JSON line per call goes to standard output:
+`{"i": number of the call, "v": value}`, with values as `rewards.candidate.unpack` reads them, or `{"i": number, "e": why
+there is none}`; number -1 for the program itself.
 """
 
 from __future__ import annotations
@@ -83,18 +84,12 @@ def main(text: str) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
-    # Modules of their own: dataclasses and others look up the module of a class by its name.
-    scope = _make_module("prelude")
-    if task["prelude"] is None:
-        scope.update(_COMMON)
-    else:
-        exec(compile(task["prelude"], "<prelude>", "exec", dont_inherit=True), scope)
-    namespace = _make_module("solution")
-    namespace.update({name: value for name, value in scope.items() if not name.startswith("__")})
+    try:
+        namespace = _load(task)
+    except BaseException as error:
+        _tell(channel, {"i": -1, "e": _describe(error)})
+        return
     owner, dot, name = task["function"].rpartition("().")
-    # What is judged is the program's own: `factorial` comes with the common imports.
-    namespace.pop(owner or name, None)
-    exec(compile(task["code"], "<solution>", "exec", dont_inherit=True), namespace)
     for number, call in enumerate(task["calls"]):
         try:
             args, kwargs = ast.literal_eval(call) if isinstance(call, str) else call
@@ -104,12 +99,40 @@ def main(text: str) -> None:
                 function = namespace[name]
             else:
                 function = getattr(namespace["Solution"](), name)
-            line = json.dumps({"i": number, "v": pack(function(*args, **kwargs))})
-            if len(line) > _LONGEST:
+            report = {"i": number, "v": pack(function(*args, **kwargs))}
+            if len(json.dumps(report)) > _LONGEST:
                 raise ValueError("the value is too long")
-        except BaseException:
-            continue  # it has no value then
-        os.write(channel, (line + "\n").encode())
+        except BaseException as error:
+            report = {"i": number, "e": _describe(error)}
+        _tell(channel, report)
+
+
+def _load(task: dict[str, Any]) -> dict[str, Any]:
+    """Runs the program; returns its names."""
+    # Modules of their own: dataclasses and others look up the module of a class by its name.
+    scope = _make_module("prelude")
+    if task["prelude"] is None:
+        scope.update(_COMMON)
+    else:
+        exec(compile(task["prelude"], "<prelude>", "exec", dont_inherit=True), scope)
+    namespace = _make_module("solution")
+    # What is judged is the program's own: `factorial` is no answer because the graders' imports hold all of `math`.
+    given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["judged"]}
+    namespace.update(given)
+    exec(compile(task["code"], "<solution>", "exec", dont_inherit=True), namespace)
+    return namespace
+
+
+def _tell(channel: int, report: dict[str, Any]) -> None:
+    os.write(channel, (json.dumps(report) + "\n").encode())
+
+
+def _describe(error: BaseException) -> str:
+    """For people; nothing is decided by it."""
+    try:
+        return f"{type(error).__name__}: {error}"[:300]
+    except BaseException:
+        return "an exception that has no text"
 
 
 def _run_program(source: str) -> None:

@@ -176,6 +176,28 @@ def test_a_prelude_is_out_of_the_candidates_reach() -> None:
     assert _score("def same(a, b):\n    return True\ndef f(a):\n    return 0", truth)["score"] == 0.0
 
 
+@pytest.mark.parametrize(
+    "truth",
+    [
+        {"fn_name": "factorial", "inputs": [[3]], "outputs": [6]},
+        {"fn_name": "factorial", "inputs": [[3]], "outputs": [6], "prelude": "from math import *"},
+        {
+            "functional": "def check(candidate):\n    x = candidate(3)\n    assert x == 6\n\ncheck(factorial)",
+            "prelude": "from math import *",
+        },
+        {
+            "pytest": "from solution import factorial\ndef test_a():\n    x = 3\n    assert factorial(x) == 6",
+            "prelude": "from math import *",
+        },
+    ],
+    ids=["common imports", "calls", "functional", "pytest"],
+)
+def test_what_the_prelude_brings_is_no_answer(truth: Any) -> None:
+    assert _score("pass", truth)["score"] == 0.0
+    assert _score("def factorial(n):\n    return n * factorial(n - 1) if n else 1", truth)["score"] == 1.0
+    assert _score("from math import factorial", truth)["score"] == 1.0
+
+
 def test_options() -> None:
     half = "def swap(p):\n    return 2, 1"
     assert _score(half, CALLS, all_or_nothing=True)["score"] == 0.0

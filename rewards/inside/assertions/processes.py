@@ -36,7 +36,11 @@ def main(text: str) -> None:
     except BaseException as error:
         fault = f"the prelude fails: {type(error).__name__}: {error}"
     down, up = os.pipe(), os.pipe()
-    candidate = os.fork()
+    try:
+        candidate = os.fork()
+    except OSError as error:
+        Reports(1, json.loads(sys.stdin.read())["token"]).write(no_process=str(error))
+        return
     if not candidate:
         try:
             _be_candidate(down[0], up[1], scope, task)

@@ -33,7 +33,9 @@ class Servant(Peer):
         self._printed = io.StringIO()
         sys.stdout = self._printed
         self.namespace = make_module("solution")
-        self.namespace.update({name: value for name, value in scope.items() if not name.startswith("__")})
+        # What is judged is the program's own: `factorial` is no answer because the prelude imports all of `math`.
+        given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["judged"]}
+        self.namespace.update(given)
         exec(compile(task["code"], "<solution>", "exec", dont_inherit=True), self.namespace)
         # A class that the program defines anew is the one that it knows.
         for kind, name in list(self.classes.items()):
