@@ -24,6 +24,7 @@ Demand = Literal["strong", "weak"]
 
 _SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
 _NOBODY = 65534
+_WORK = ("/tmp", "/work", "/box", "/sandbox")
 _EXTRAS = ("sortedcontainers",)
 """Packages that programs find beside the standard library, as LeetCode's own judge has them."""
 
@@ -51,13 +52,15 @@ class Isolation:
         """The template's configuration."""
         packages = find_packages(imports)
         extras = [(name, folder) for name in _EXTRAS if (folder := _find_folder(name)) is not None]
+        readable = find_readable([*packages, *(f"{folder}/{name}" for name, folder in extras)])
         return {
             "mode": self.kind,
             "root": str(root),
             "imports": list(imports),
             "packages": packages,
             "extras": extras,
-            "readable": find_readable([*packages, *(f"{folder}/{name}" for name, folder in extras)]),
+            "readable": readable,
+            "own_work": find_work(readable),
             "temporary": tempfile.gettempdir(),
             "file_mb": Limits().file_mb,
             "filter": self.filter.hex(),
@@ -143,6 +146,11 @@ def find_readable(packages: list[str]) -> list[str]:
         if not any(path.startswith(f"{other}/") for other in kept if not Path(other).is_symlink()):
             kept.append(path)
     return kept
+
+
+def find_work(readable: list[str]) -> str:
+    """What programs' empty folder is called in their own file system: `/tmp`, unless a Python or a package lies there."""
+    return next(each for each in _WORK if not any(path.startswith(f"{each}/") for path in readable))
 
 
 def find_packages(imports: tuple[str, ...]) -> list[str]:

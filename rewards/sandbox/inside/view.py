@@ -6,42 +6,40 @@ import os
 
 from rewards.sandbox.inside import kernel
 
-WORK = "/tmp"
+_BASE = "/tmp"
+"""A folder that every machine has; something is mounted on it for a moment, where nobody else sees it."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
-def enter(readable: list[str], file_mb: int) -> int:
-    """Leaves the host's files for a view of `readable`; this process has a mount namespace of its own.
+def enter(readable: list[str], work: str, file_mb: int) -> int:
+    """Leaves the host's files for a view of `readable` and an empty folder `work`, which is not above any of these.
 
-    Returns a descriptor of a /proc that only whoever holds it can look into; -1 where the kernel refuses one.
+    This process has a mount namespace of its own. Returns a descriptor of a /proc that only whoever holds it can look into;
+    -1 where the kernel refuses one.
     """
     kernel.mount("none", "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
     # Two moves, as bubblewrap makes them: into a new root that shows the old one, then into the view made there.
-    kernel.mount("tmpfs", WORK, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, "mode=755,size=1m")
+    kernel.mount("tmpfs", _BASE, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, "mode=755,size=1m")
     for name in ("old", "new"):
-        os.mkdir(f"{WORK}/{name}")
-    os.chdir(WORK)
-    kernel.swap_root(WORK, f"{WORK}/old")
+        os.mkdir(f"{_BASE}/{name}")
+    os.chdir(_BASE)
+    kernel.swap_root(_BASE, f"{_BASE}/old")
     os.chdir("/")
     kernel.mount("tmpfs", "/new", "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, "mode=755,size=1m")
     for path in (*_DEVICES, *readable):
         _show(path)
     os.makedirs("/new/dev", exist_ok=True)
     # Where shared memory and named semaphores are looked for.
-    os.symlink(WORK, "/new/dev/shm")
-    os.mkdir(f"/new{WORK}")
+    os.symlink(work, "/new/dev/shm")
+    os.mkdir(f"/new{work}")
     os.mkdir("/new/proc")
     proc = _open_proc("/new/proc")
     os.rmdir("/new/proc")
     kernel.change_root("/new")
     kernel.make_read_only("/", recursive=False)
-    mount_work(file_mb)
+    options = f"mode=1777,size={file_mb}m,nr_inodes=16k"
+    kernel.mount("tmpfs", work, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, options)
     return proc
-
-
-def mount_work(file_mb: int) -> None:
-    """A new, empty temporary folder, in memory."""
-    kernel.mount("tmpfs", WORK, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, f"mode=1777,size={file_mb}m,nr_inodes=16k")
 
 
 def _show(path: str) -> None:

@@ -35,8 +35,8 @@ class Worker:
 
     def __init__(self, config: dict[str, Any], switches_user: bool) -> None:
         self.mode: str = config["mode"]
-        # In its own file system always the same; on the host's only what the template has made for it.
-        self.work: str = view.WORK if self.mode == "namespaces" else config["work"]
+        # On the host's file system only what the template has made for it.
+        self.work: str = config["own_work"] if self.mode == "namespaces" else config["work"]
         self.file_mb: int = config["file_mb"]
         self.filter = bytes.fromhex(config["filter"])
         self.readable: list[str] = config["readable"]
@@ -61,7 +61,7 @@ class Worker:
     def isolate(self) -> None:
         """Puts in force, for this process and so for all programs, whatever does not keep it from its own work."""
         if self.in_namespaces:
-            self.proc = view.enter(self.readable, self.file_mb)
+            self.proc = view.enter(self.readable, self.work, self.file_mb)
             _offer_to_the_kernel(self.proc)
         else:
             kernel.adopt_orphans()

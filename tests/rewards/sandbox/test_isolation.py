@@ -353,3 +353,19 @@ def _find_public_python() -> str:
         if asked.stdout == "True\n":
             return python
     pytest.skip("no Python of 3.11 or newer lies where another user can read it")
+
+
+def test_a_python_below_the_programs_own_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a virtual environment lies in /tmp, programs have their empty folder elsewhere."""
+    _open("namespaces").close()
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        (Path(name) / "mine.py").write_text("VALUE = 7\n")
+        monkeypatch.syspath_prepend(name)
+        sandbox = LocalSandbox(workers=1, imports=("mine",), kind="namespaces")
+        try:
+            assert _run(sandbox, "import mine, os; print(mine.VALUE, os.getcwd() != '/tmp', os.listdir('.'))") == "7 True []\n"
+            assert _run(sandbox, "import os, tempfile; print(tempfile.mkdtemp().startswith(os.getcwd()))") == "True\n"
+        finally:
+            sandbox.close()
