@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,7 @@ def test_programs_go_to_code_tests(package: None) -> None:
     assert _score("taco", "```python\nprint(1)\n```", truth)["accuracy"] == 0.5
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("source", "truth"),
     [
@@ -153,10 +154,11 @@ def test_programs_go_to_code_tests(package: None) -> None:
         ("searchR1_nq", json.dumps({"target": ["Paris", "Lutetia"]})),
     ],
 )
-def test_the_pinned_verl(source: str, truth: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pinned_verl(
+    source: str, truth: str, monkeypatch: pytest.MonkeyPatch, trainer_python: Callable[[str], Path]
+) -> None:
+    trainer_python("verl")
     checkout = ROOT / "third_party" / "verl" / "checkout"
-    if not (checkout / "verl").is_dir():
-        pytest.skip("verl's environment is not built")
     monkeypatch.syspath_prepend(str(checkout))
     _forget()
     worst = _score(source, "", truth)["score"]

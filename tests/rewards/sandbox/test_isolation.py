@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rewards.sandbox import Limits, Program, SandboxError
-from rewards.sandbox.isolation import Kind, candidates, find_readable
+from rewards.sandbox.isolation import Isolation, Kind, candidates
 from rewards.sandbox.local import LocalSandbox
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -113,8 +113,9 @@ def test_the_attempts_are_allowed_elsewhere(tmp_path: Path) -> None:
 
 def test_it_sees_a_python_and_an_empty_folder(namespaces: LocalSandbox) -> None:
     seen = _run(namespaces, "import os\nprint(sorted(os.listdir('/')), os.listdir('.'), os.getcwd())")
-    roots = {path.split("/")[1] for path in find_readable([])}
-    assert seen == f"{sorted(roots | {'dev', 'tmp'})} [] /tmp\n"
+    config = Isolation("namespaces").configure(ROOT, ())
+    roots = {path.split("/")[1] for path in (*config["readable"], config["own_work"], "/dev")}
+    assert seen == f"{sorted(roots)} [] {config['own_work']}\n"
 
 
 def test_no_environment_variable_of_ours(sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
