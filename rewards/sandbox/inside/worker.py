@@ -85,11 +85,11 @@ class Worker:
 
         Returns that process's wait status and usage. With `by_force` it is ended too; it must have ended otherwise.
         """
-        if by_force:
+        if by_force or not self.owns_processes:
+            # Before it is waited for: until then its number names this group of processes and no other.
             self._kill(pid)
         _, status, usage = os.wait4(pid, 0)
         if not self.owns_processes:
-            self._kill(pid)
             end_children()
             return status, usage
         # Whatever it left has become this process's child by now.
@@ -245,8 +245,12 @@ def _remove_tree(path: str) -> None:
 
     def allow(function: Callable[..., object], where: str, _: object) -> None:
         os.chmod(os.path.dirname(where), 0o700)
-        os.chmod(where, 0o700)
-        shutil.rmtree(where) if function is os.open or function is os.scandir else function(where)
+        if os.path.islink(where) or not os.path.isdir(where):
+            # Not its rights: those of what a link leads to would be changed.
+            os.unlink(where)
+        else:
+            os.chmod(where, 0o700)
+            shutil.rmtree(where, onerror=allow)
 
     shutil.rmtree(path, onerror=allow)
 

@@ -172,6 +172,33 @@ def test_nothing_is_left_for_the_next(sandbox: LocalSandbox) -> None:
         one.close()
 
 
+@pytest.mark.parametrize("kind", ["landlock", "weak"])
+def test_cleaning_up_changes_nothing_that_a_link_leads_to(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o755)
+    (tmp_path / "kept" / "file").write_text("kept")
+    leave = f"""
+        import os
+        os.makedirs("a/b")
+        os.symlink({str(tmp_path / "kept")!r}, "a/b/link")
+        os.symlink({str(tmp_path / "kept" / "file")!r}, "a/b/other")
+        os.symlink({str(tmp_path / "kept")!r}, "link")
+        os.chmod("a/b", 0o500)
+        os.chmod("a", 0o500)
+    """
+    one = LocalSandbox(workers=1, kind=kind, isolation="weak")
+    try:
+        one.run_blocking(Program(""))
+    except SandboxError as error:
+        pytest.skip(str(error))
+    try:
+        before = (tmp_path / "kept").stat().st_mode, (tmp_path / "kept" / "file").stat().st_mode
+        _run(one, leave)
+        assert _run(one, "import os; print(os.listdir('.'))") == "[]\n"
+        assert ((tmp_path / "kept").stat().st_mode, (tmp_path / "kept" / "file").stat().st_mode) == before
+    finally:
+        one.close()
+
+
 def test_a_program_does_not_see_another_that_runs_beside_it(namespaces: LocalSandbox) -> None:
     import asyncio
 
