@@ -54,13 +54,15 @@ def print_list(rewards: Sequence[tuple[str, str, Mapping[str, str], str]]) -> No
         for name, source, options, text in rewards:
             _print_lines(name, source, " ".join(f"{key}={value}" for key, value in options.items()), text)
         return
+    from rich.padding import Padding
+
     console = _console()
     for name, source, options, text in rewards:
         console.print(f"[bold]{_escape(name)}[/bold]  [dim]{_escape(source)}[/dim]")
-        console.print(f"  {_escape(text)}")
+        console.print(Padding(_escape(text), (0, 0, 0, 2)))
         if options:
             shown = [f"{key}=[cyan]{_escape(value)}[/cyan]" for key, value in options.items()]
-            console.print("  [dim]options[/dim] " + "  ".join(shown))
+            console.print(Padding("[dim]options[/dim] " + "  ".join(shown), (0, 0, 0, 2)))
         console.print()
 
 
