@@ -40,7 +40,6 @@ class Worker:
         self.file_mb: int = config["file_mb"]
         self.filter = bytes.fromhex(config["filter"])
         self.readable: list[str] = config["readable"]
-        self.host_user: int | None = config["host_user"]
         self.proc = -1
         self.ruleset = -1
         self.poll = select.poll()
