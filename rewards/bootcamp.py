@@ -19,6 +19,7 @@ from typing import Any
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import register
+from rewards.reports import read_reports
 from rewards.sandbox import Limits, Program, get
 from rewards.sandbox.local import LocalSandbox
 
@@ -130,13 +131,7 @@ def _read_score(output: str, token: str, name: str) -> float | None:
         GroundTruthError: there is no such bootcamp.
         RewardError: the package does not import where the program ran.
     """
-    for line in output.splitlines():
-        try:
-            report = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(report, dict) or report.get("token") != token:
-            continue
+    for report in read_reports(output, token):
         if "no_package" in report:
             raise RewardError(f"reward bootcamp: {PACKAGE} does not import: {report['no_package']}; install it: {_INSTALL}")
         if "no_class" in report:

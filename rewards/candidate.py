@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rewards.errors import GroundTruthError
+from rewards.reports import read_reports
 from rewards.sandbox import Execution, Limits, Program, SandboxError, get
 
 
@@ -113,8 +114,7 @@ async def run_tests(
     program = Program(_describe(candidate, module), json.dumps(task), "rewards.inside.assertions")
     execution = await get().run(program, limits)
     total, verdicts = 1, dict[int, bool | None]()
-    for line in execution.output.split("\n"):
-        report = _read_report(line, token)
+    for report in read_reports(execution.output, token):
         if "no_process" in report:
             raise SandboxError(
                 "these tests run in a process beside the program's, which this sandbox does not allow: "
@@ -189,13 +189,6 @@ def _describe_end(execution: Execution) -> str:
     if execution.verdict == "ok":
         return "the program left before it was called"
     return f"the program ended with {execution.verdict}"
-
-
-def _read_report(line: str, token: str) -> dict[str, Any]:
-    if token not in line:
-        return {}
-    report = json.loads(line)
-    return dict(report) if isinstance(report, dict) and report.get("token") == token else {}
 
 
 def _is_json(value: Any) -> bool:

@@ -23,6 +23,7 @@ from typing import Any
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import find, register
+from rewards.reports import read_reports
 from rewards.sandbox import Limits, Program, get
 from rewards.sandbox.local import LocalSandbox
 
@@ -244,13 +245,7 @@ def _read_result(output: str, token: str) -> dict[str, float] | None:
     Raises:
         RewardError: a package is missing where the program ran.
     """
-    for line in output.splitlines():
-        try:
-            report = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(report, dict) or report.get("token") != token:
-            continue
+    for report in read_reports(output, token):
         if "error" in report:
             if str(report["error"]).startswith("ModuleNotFoundError"):
                 raise RewardError(f"reward verl: a package is missing in the sandbox: {report['error']}")

@@ -165,17 +165,23 @@ def _judge_assertion(line: str, truth: Truth) -> str | None:
         return None
     if _is_too_long(line, truth.assertion):
         return "it is too long"
+    call = _read_right_value(line, truth)
+    if isinstance(call, str):
+        return call
+    wanted = read_call(truth.call)
+    if wanted is None:
+        raise GroundTruthError(f"`func_args` makes no call: {truth.call[:80]!r}")
+    return None if is_same_call(call, wanted, truth.code) else "the arguments are others"
+
+
+def _read_right_value(line: str, truth: Truth) -> ast.Call | str:
+    """The call of the row's function that an assertion says gives the row's value; or why it says no such thing."""
     assertion = read_assertion(line)
     if isinstance(assertion, str):
         return assertion
     if not is_identical(assertion.value, truth.value):
         return "the value is wrong"
-    if not calls_function(assertion.call, truth.name):
-        return "it calls another function"
-    wanted = read_call(truth.call)
-    if wanted is None:
-        raise GroundTruthError(f"`func_args` makes no call: {truth.call[:80]!r}")
-    return None if is_same_call(assertion.call, wanted, truth.code) else "the arguments are others"
+    return assertion.call if calls_function(assertion.call, truth.name) else "it calls another function"
 
 
 async def _grade_reverse(lines: Sequence[str], truth: Truth, seconds: float) -> float:
@@ -192,17 +198,13 @@ async def _grade_reverse(lines: Sequence[str], truth: Truth, seconds: float) -> 
 async def _judge_found(line: str, truth: Truth, seconds: float) -> str | None:
     if line == truth.assertion:
         return None
-    assertion = read_assertion(line)
-    if isinstance(assertion, str):
-        return assertion
-    if not is_identical(assertion.value, truth.value):
-        return "the value is wrong"
-    if not calls_function(assertion.call, truth.name):
-        return "it calls another function"
+    call = _read_right_value(line, truth)
+    if isinstance(call, str):
+        return call
     own = read_call(truth.call)
-    if own is not None and is_same_call(assertion.call, own, truth.code):
+    if own is not None and is_same_call(call, own, truth.code):
         return None
-    found = read_arguments(assertion.call)
+    found = read_arguments(call)
     if found is None:
         return "an argument is no plain value"
     limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds))
