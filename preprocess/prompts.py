@@ -16,7 +16,7 @@ def ask_output(trace: Trace, questions: Sequence[str]) -> str:
     parts += [f"{number}. {question}" for number, question in enumerate(questions, 1)]
     if not questions:
         return "\n".join([*parts, f"{_FORM}: the whole assertion."])
-    rules = "a line as it stands or -1, a value as `value; type` or Nil"
+    rules = "a line as it stands, or -1 for none; `value; type`, or Nil for none"
     return "\n".join([*parts, f"{_FORM}: first the whole assertion, then one line per question ({rules})."])
 
 
@@ -27,8 +27,15 @@ def ask_input(trace: Trace) -> str:
 
 
 def ask_code(statement: str, signature: str) -> str:
-    """Write the function."""
-    return "\n".join([statement.strip(), _show(signature), f"{_FORM}: the whole program in a python block."])
+    """Write the function; the statement shows its signature where that is empty."""
+    shown = [_show(signature)] if signature else []
+    return "\n".join([statement.strip(), *shown, f"{_FORM}: the whole program in a python block."])
+
+
+def ask_program(statement: str) -> str:
+    """Write the program."""
+    task = "The program reads standard input and writes to standard output."
+    return "\n".join([statement.strip(), task, f"{_FORM}: the whole program in a python block."])
 
 
 def answer(reasoning: str, answer_text: str) -> str:
@@ -43,9 +50,8 @@ def answer_code(reasoning: str, code: str) -> str:
 
 def reason(trace: Trace) -> str:
     """What the run did, step by step; the middle of a long run is left out."""
-    lines = [
-        ", ".join(f"{name} = {value.text}" for name, value in step.changed.items()) for step in trace.steps if step.changed
-    ]
+    steps = [[f"{name} = {value.text}" for name, value in step.changed.items() if value] for step in trace.steps]
+    lines = [", ".join(changes) for changes in steps if changes]
     if len(lines) > _MOST_STEPS:
         half = _MOST_STEPS // 2
         lines = [*lines[:half], "...", *lines[-half:]]

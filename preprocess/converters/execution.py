@@ -2,66 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
 
 from preprocess import prompts
 from preprocess.converters.base import Options
-from preprocess.errors import LeftOutError
+from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, Turn
 from preprocess.tracing.questions import Questions, ask
-from preprocess.tracing.trace import Trace
+from preprocess.tracing.trace import MOST_STEPS, Trace, trace
+from rewards.assertion import read_arguments, read_call
+from rewards.exact import NotValueError, read_source
+from rewards.literals import is_same
+
+_MOST_CALLS = 10
 
 
 class ExecutionOptions(Options):
     """What is asked about a program."""
 
-    task: Literal["output", "input"] = "output"
-    """output: what the call returns, and questions about its run; input: arguments that give the value."""
+    task: Literal["output", "input", "both"] = "output"
+    """output: what the call returns, and questions about its run; input: arguments that give the value; both: a row of each,
+    but of the first alone where an argument is no plain value."""
     questions: int = Field(2, ge=0, le=10)
     """Most questions per call about the next line and about variables."""
+    max_steps: int = Field(MOST_STEPS, ge=1, le=5000)
+    """Rejects calls that run more lines."""
     max_chars: int | None = Field(None, ge=1)
     """Leaves out longer programs."""
     seed: int = 17
     """Which questions are asked."""
 
 
-def check_length(code: str, options: ExecutionOptions) -> None:
-    """Raises:
-    LeftOutError: the program is longer than wanted.
+class FileOptions(ExecutionOptions):
+    """What is asked about the functions of a Python file."""
+
+    max_calls: int = Field(_MOST_CALLS, ge=1)
+    """Leaves out further calls of a function."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """What is asked about one call."""
+
+    trace: Trace
+    name: str
+    kind: Literal["io_mixed", "oi"]
+    questions: Questions
+
+    @cached_property
+    def prompt(self) -> str:
+        """The question."""
+        if self.kind == "oi":
+            return prompts.ask_input(self.trace)
+        return prompts.ask_output(self.trace, [question.text for question in self.questions.all])
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        """What the white_box reward needs."""
+        return {
+            "type": self.kind,
+            "func_str": self.trace.code,
+            "func_name": self.trace.function,
+            "func_args": self.trace.args,
+            "result": self.trace.value,
+            "question_answers": self.questions.to_truth() if self.kind == "io_mixed" else {},
+        }
+
+    def to_sft(self, problem: str) -> SftRow:
+        """The question with its worked answer."""
+        assertion = f"assert {self.trace.function}({self.trace.args}) == {self.trace.value}"
+        lines = [assertion, *(question.answers[0] for question in self.questions.all)]
+        response = prompts.answer(prompts.reason(self.trace), "\n".join(lines))
+        return SftRow(problem, (Turn("human", self.prompt), Turn("gpt", response)))
+
+    def to_rl(self, problem: str, source: str) -> RlRow:
+        """The question with what its reward needs."""
+        prompt = (Message("user", self.prompt),)
+        return RlRow(problem=problem, id=self.name, data_source=source, prompt=prompt, ground_truth=self.truth)
+
+
+def make_exercises(
+    code: str, function: str, args: str, wanted: str | None, name: str, options: ExecutionOptions
+) -> Iterator[Exercise]:
+    """Runs a call and asks about it.
+
+    Args:
+        code: the program.
+        function: the name of its function.
+        args: source of the arguments.
+        wanted: source of what the call is said to return; None where nothing is said.
+        name: names the rows, and with the seed chooses the questions.
+        options: what is asked.
+
+    Raises:
+        LeftOutError: the program is longer than wanted.
+        RowError: there is no trace, or the call returns something else.
+        SandboxError: the sandbox failed.
     """
     if options.max_chars and len(code) > options.max_chars:
         raise LeftOutError(f"the program is longer than max_chars {options.max_chars}")
+    (traced,) = trace(code, function, [args], options.max_steps)
+    if isinstance(traced, str):
+        raise RowError(traced)
+    if wanted is not None and not _is_value(traced.value, wanted):
+        raise RowError(f"it returns {traced.value[:80]}, expected {wanted[:80]}")
+    if options.task != "input":
+        yield Exercise(traced, name, "io_mixed", ask(traced, options.questions, f"{options.seed}:{name}"))
+    # Found arguments are compared and passed on as plain values.
+    is_reversible = _is_plain(f"{function}({args})")
+    if options.task == "input" and not is_reversible:
+        raise RowError("an argument is no plain value, so that no other can be found")
+    if options.task != "output" and is_reversible:
+        yield Exercise(traced, f"{name}/input" if options.task == "both" else name, "oi", Questions((), ()))
 
 
-def make_sft(trace: Trace, name: str, problem: str, options: ExecutionOptions) -> SftRow:
-    """The question with its worked answer."""
-    prompt, questions = _ask(trace, name, options)
-    assertion = f"assert {trace.function}({trace.args}) == {trace.value}"
-    lines = [assertion, *(question.answers[0] for question in questions.all)]
-    response = prompts.answer(prompts.reason(trace), "\n".join(lines))
-    return SftRow(problem, (Turn("human", prompt), Turn("gpt", response)))
+def _is_value(text: str, wanted: str) -> bool:
+    try:
+        return is_same(read_source(text), read_source(wanted))
+    except NotValueError as error:
+        raise RowError(f"not a literal: {wanted[:80]!r}") from error
 
 
-def make_rl(trace: Trace, name: str, problem: str, source: str, options: ExecutionOptions) -> RlRow:
-    """The question with what the white_box reward needs."""
-    prompt, questions = _ask(trace, name, options)
-    truth: dict[str, Any] = {
-        "type": "io_mixed" if options.task == "output" else "oi",
-        "func_str": trace.code,
-        "func_name": trace.function,
-        "func_args": trace.args,
-        "result": trace.value,
-        "question_answers": questions.to_truth() if options.task == "output" else {},
-    }
-    return RlRow(problem, name, source, (Message("user", prompt),), truth)
-
-
-def _ask(trace: Trace, name: str, options: ExecutionOptions) -> tuple[str, Questions]:
-    if options.task == "input":
-        prompt, questions = prompts.ask_input(trace), Questions((), ())
-    else:
-        questions = ask(trace, options.questions, f"{options.seed}:{name}")
-        prompt = prompts.ask_output(trace, [question.text for question in questions.all])
-    return prompt, questions
+def _is_plain(call: str) -> bool:
+    node = read_call(call)
+    return node is not None and read_arguments(node) is not None

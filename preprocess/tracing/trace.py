@@ -1,17 +1,25 @@
-"""Running a function call in the sandbox and reading back what each statement did."""
+"""Running a function call in the sandbox and reading back what each line did."""
 
 from __future__ import annotations
 
-import ast
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from preprocess.errors import RowError
+from preprocess.tracing.source import Source, read_source
+from rewards.reports import read_reports
 from rewards.sandbox import Limits, Program, get
 
-_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=30.0, memory_mb=512, output_bytes=4_000_000)
+MOST_STEPS = 300
+"""Lines that a call may begin."""
+LONGEST_VALUE = 100
+"""Characters of a variable's value that is asked about or told of."""
+LONGEST_CALL = 2000
+"""Characters of a call's arguments, and of what it returns."""
+LIMITS = Limits(cpu_seconds=2.0, wall_seconds=10.0, memory_mb=512, processes=1, file_mb=1, output_bytes=8_000_000)
+"""Of one call, with the run of the program before it."""
 
 
 @dataclass(frozen=True)
@@ -26,91 +34,102 @@ class Value:
 
 @dataclass(frozen=True)
 class Step:
-    """One execution of one statement (of a compound statement, its head)."""
+    """One run of one line."""
 
     line: int
-    """The statement's first line, counted from 1."""
+    """Where the statement begins, counted from 1."""
     turn: int
-    """1 when the statement is executed for the first time, 2 for the second …"""
-    changed: Mapping[str, Value]
-    """The variables whose value it changed, with their new values."""
+    """1 when the line begins for the first time, 2 for the second …"""
+    place: int
+    """Its place among the steps."""
+    frame: int
+    """Which call of a function it is in."""
+    changed: Mapping[str, Value | None]
+    """The variables of its frame whose values it changed, with their new ones; None for what has no literal, or a long one."""
+    done: int | None
+    """How many lines had begun when it was done; None where it never was: a generator was left at it."""
 
 
 @dataclass(frozen=True)
 class Trace:
     """One call, followed to its end."""
 
-    code: str
+    source: Source
     function: str
     args: str
     """Source of the arguments."""
     value: str
     """Literal of what it returned."""
     steps: tuple[Step, ...]
-    """What the function's own first frame executed, in order."""
+    """What all of the program's functions ran, in the order in which it began."""
 
-    def get_line(self, number: int) -> str:
-        """A line of the program, without the space around it."""
-        return self.code.splitlines()[number - 1].strip()
+    @property
+    def code(self) -> str:
+        """The program."""
+        return self.source.code
 
 
-def trace(code: str, function: str, calls: Sequence[str]) -> list[Trace | str]:
-    """Calls the function once for each source of arguments; a trace, or the reason why there is none.
+def trace(code: str, function: str, calls: Sequence[str], most_steps: int = MOST_STEPS) -> list[Trace | str]:
+    """Calls the function for each source of arguments, in fresh processes; a trace, or the reason why there is none.
 
     Raises:
         RowError: the program does not parse.
         SandboxError: the sandbox failed.
     """
-    starts = _find_statements(code)
-    task = json.dumps({"code": code, "function": function, "calls": list(calls)})
-    run = get().run_blocking(Program(task, runner="preprocess.tracing.inside"), _LIMITS)
-    results = [_read(line) for line in run.output.splitlines()][: len(calls)]
-    reason = "it ran out of time" if run.verdict == "timeout" else f"the run ended with {run.verdict}"
-    results += [{"error": reason}] * (len(calls) - len(results))
-    return [
-        str(result["error"])
-        if "error" in result
-        else Trace(code, function, args, str(result["value"]), _merge(result["steps"], starts))
-        for args, result in zip(calls, results, strict=True)
-    ]
+    source = read_source(code)
+    return [_trace(source, function, args, most_steps) for args in calls]
 
 
-def _read(line: str) -> dict[str, Any]:
+def _trace(source: Source, function: str, args: str, most_steps: int) -> Trace | str:
+    if len(args) > LONGEST_CALL:
+        return f"arguments longer than {LONGEST_CALL} characters"
+    task = {
+        "code": source.code,
+        "function": function,
+        "args": args,
+        "most_steps": most_steps,
+        "longest_value": LONGEST_VALUE,
+        "longest_result": LONGEST_CALL,
+    }
+    report = _run(task)
+    if "error" in report:
+        # One line of text, whatever the program made of it.
+        return " ".join(str(report["error"]).encode("utf-8", "replace").decode().split())
+    # What chance or the clock decides cannot be foretold.
+    if _run(task) != report:
+        return "it does not run the same every time"
     try:
-        result = json.loads(line)
-    except ValueError:
-        return {"error": "its report was cut short"}
-    return result if isinstance(result, dict) else {"error": "its report is broken"}
+        return Trace(source, function, args, str(report["value"]), _read_steps(report["steps"], source))
+    except (KeyError, TypeError, ValueError):
+        return "its report is broken"
 
 
-def _find_statements(code: str) -> dict[int, int]:
-    """Line -> first line of the innermost statement (or `except` clause) on it."""
-    try:
-        tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise RowError(f"the program does not parse: {error}") from error
-    starts: dict[int, int] = {}
-    # ast.walk goes outside in, so that an inner statement overwrites the one around it.
-    for node in ast.walk(tree):
-        if isinstance(node, ast.stmt | ast.excepthandler):
-            starts.update(dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), node.lineno))
-    return starts
+def _run(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run reports, without its token."""
+    token = secrets.token_hex(16)
+    program = Program(json.dumps({"token": token, **task}), runner="preprocess.tracing.inside")
+    run = get().run_blocking(program, LIMITS)
+    report = next(read_reports(run.output, token), None)
+    if report is None:
+        return {"error": _REASONS.get(run.verdict, f"the run ended with {run.verdict}")}
+    return {name: value for name, value in report.items() if name != "token"}
 
 
-def _merge(steps: Sequence[Sequence[Any]], starts: Mapping[int, int]) -> tuple[Step, ...]:
-    """Events of a statement that spans lines become one step; turns are counted."""
-    merged: list[tuple[int, int, dict[str, Value]]] = []
-    for line, changed in steps:
-        values = {name: Value(kind, text) for name, (kind, text) in changed.items()}
-        start = starts.get(line, line)
-        # The same line twice in a row is a loop of one line; another line of the same statement is its continuation.
-        if merged and merged[-1][0] == start and merged[-1][1] != line:
-            merged[-1] = (start, line, {**merged[-1][2], **values})
-        else:
-            merged.append((start, line, values))
+_REASONS = {
+    "ok": "the program ended before its function returned",
+    "timeout": "it ran out of time",
+    "memory": "it ran out of memory",
+    "output": "its trace is too long",
+}
+
+
+def _read_steps(steps: Sequence[Any], source: Source) -> tuple[Step, ...]:
     turns: dict[int, int] = {}
     result = []
-    for start, _, values in merged:
-        turns[start] = turns.get(start, 0) + 1
-        result.append(Step(start, turns[start], values))
+    for place, (frame, line, changes, done) in enumerate(steps):
+        if line not in source.lines:
+            raise ValueError(f"there is no line {line}")
+        turns[line] = turns.get(line, 0) + 1
+        changed = {name: Value(*each) if each else None for name, each in changes.items()}
+        result.append(Step(line, turns[line], place, frame, changed, done))
     return tuple(result)

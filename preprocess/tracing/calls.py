@@ -1,0 +1,137 @@
+"""Finding the calls of a file's functions: in docstrings, at its end, and under `if __name__ == "__main__":`."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from preprocess.tracing.module import Module, is_literal
+from preprocess.tracing.source import parse
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one of the file's functions."""
+
+    line: int
+    function: str
+    args: str
+    """Source of the arguments; where a name stands for a literal, the literal."""
+    wanted: str | None
+    """Literal of what it is said to return; None where nothing is said."""
+    names: frozenset[str]
+    """Names in the arguments."""
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """What looks like a call and cannot be one."""
+
+    line: int
+    function: str
+    reason: str
+
+
+def find_calls(module: Module) -> Iterator[Call | Unusable]:
+    """What is called at the top level of a file, of `if __name__ == "__main__":` as well."""
+    for statement in _find_simple(module.body):
+        yield from _read_statement(statement, module, statement.lineno, {})
+
+
+def _find_simple(statements: Iterable[ast.AST]) -> Iterator[ast.stmt]:
+    """Statements without a block that are no definitions, in blocks as well."""
+    for statement in statements:
+        if isinstance(statement, ast.Expr | ast.Assert | ast.Assign | ast.AnnAssign | ast.AugAssign):
+            yield statement
+        elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            blocks = ast.iter_child_nodes(statement)
+            yield from _find_simple(each for each in blocks if isinstance(each, ast.stmt | ast.excepthandler | ast.match_case))
+
+
+def find_examples(document: str, start: int, name: str, module: Module) -> Iterator[Call | Unusable]:
+    """The `>>>` examples of a function's docstring, which begins on line `start`."""
+    try:
+        examples = doctest.DocTestParser().get_examples(document)
+    except ValueError as error:
+        yield Unusable(start, name, str(error))
+        return
+    known: dict[str, ast.expr] = {}
+    for example in examples:
+        line = start + example.lineno
+        source = example.source.strip()
+        try:
+            (statement,) = parse(source).body
+        except (SyntaxError, ValueError):
+            yield Unusable(line, name, f"example {source[:80]!r} is not one statement")
+            continue
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) and is_literal(statement.value):
+            known[statement.targets[0].id] = statement.value
+            continue
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            continue
+        found = list(_read_statement(statement, module, line, known))
+        if not any(each.function == name for each in found):
+            yield Unusable(line, name, f"example {source[:80]!r} is no call of {name}")
+            continue
+        is_shown = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and len(found) == 1
+        if is_shown and found[0].function == name and isinstance(found[0], Call) and not source.startswith("print("):
+            yield _want(found[0], example)
+        else:
+            yield from (each for each in found if each.function == name)
+
+
+def _want(call: Call, example: doctest.Example) -> Call | Unusable:
+    if example.exc_msg is not None:
+        return Unusable(call.line, call.function, f"{call.function}({call.args}) raises, as its example says")
+    # A shell prints nothing for None.
+    wanted = example.want.strip() or "None"
+    if not is_literal(wanted):
+        return Unusable(call.line, call.function, f"the value of {call.function}({call.args}) is no literal: {wanted[:80]}")
+    return Call(call.line, call.function, call.args, wanted, call.names)
+
+
+def _read_statement(statement: ast.stmt, module: Module, line: int, known: Mapping[str, ast.expr]) -> Iterator[Call | Unusable]:
+    wanted = _find_wanted(statement)
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in module.functions:
+            yield _read_call(node, module, line, known, wanted.get(node))
+
+
+def _find_wanted(statement: ast.stmt) -> dict[ast.expr, str]:
+    """The values that `assert f(1) == 2` and `f(1) == 2` tell of."""
+    test = statement.test if isinstance(statement, ast.Assert) else statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
+        for call, value in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
+            if isinstance(call, ast.Call) and is_literal(value):
+                return {call: ast.unparse(value)}
+    return {}
+
+
+def _read_call(node: ast.Call, module: Module, line: int, known: Mapping[str, ast.expr], wanted: str | None) -> Call | Unusable:
+    assert isinstance(node.func, ast.Name)
+    own = {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+    own |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
+    literals: dict[str, ast.expr] = {}
+    names = set()
+    for each in ast.walk(ast.Tuple([*node.args, *[keyword.value for keyword in node.keywords]], ast.Load())):
+        if not isinstance(each, ast.Name) or each.id in own:
+            continue
+        literal = known.get(each.id) or module.find_literal(each.id)
+        if literal is not None:
+            literals[each.id] = literal
+        elif module.defines(each.id):
+            names.add(each.id)
+        else:
+            return Unusable(line, node.func.id, f"{ast.unparse(node)[:80]}: `{each.id}` is no literal")
+    call = ast.unparse(_Fill(literals).visit(node))
+    return Call(line, node.func.id, call[len(node.func.id) + 1 : -1], wanted, frozenset(names))
+
+
+class _Fill(ast.NodeTransformer):
+    def __init__(self, literals: Mapping[str, ast.expr]) -> None:
+        self._literals = literals
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._literals.get(node.id, node) if isinstance(node.ctx, ast.Load) else node

@@ -1,0 +1,106 @@
+"""The functions of a Python file, each as a program that runs alone, with the calls that the file makes of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from preprocess.tracing.calls import Call, Unusable, find_calls, find_examples
+from preprocess.tracing.module import Module
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of a Python file."""
+
+    function: str
+    """Its name."""
+    line: int
+    statement: str
+    """Its docstring up to the first example."""
+    signature: str
+    code: str
+    """The function without its docstring, after what it needs of the file."""
+    calls: tuple[Call, ...]
+    """Its calls, no two with the same arguments: those of its docstring, then those of the file."""
+
+
+def read_program(text: str) -> Iterator[Function | Unusable]:
+    """The public functions that are called somewhere, and what could not be used."""
+    try:
+        yield from _read(Module(text))
+    except SyntaxError as error:
+        yield Unusable(error.lineno or 1, "", f"not Python: {error.msg}")
+    except ValueError as error:
+        yield Unusable(1, "", f"not Python: {error}")
+    except (RecursionError, MemoryError):
+        yield Unusable(1, "", "nested too deep")
+
+
+def _read(module: Module) -> Iterator[Function | Unusable]:
+    nodes = [node for node in module.functions.values() if not node.name.startswith("_")]
+    everywhere = list(find_calls(module))
+    found = {
+        node: [*_find_examples(node, module), *(each for each in everywhere if each.function == node.name)] for node in nodes
+    }
+    called = [node.name for node in nodes if any(isinstance(each, Call) for each in found[node])]
+    needed = module.find_needed(called)
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            yield from _find_methods(node)
+        elif isinstance(node, ast.AsyncFunctionDef):
+            yield Unusable(node.lineno, node.name, f"{node.name} is asynchronous, and not traced")
+        elif isinstance(node, ast.FunctionDef) and node in found:
+            # A function without calls that is part of another's program is not lost.
+            if found[node] or node.name not in needed:
+                yield from _read_function(node, module, found[node])
+        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield Unusable(node.lineno, node.name, f"{node.name} is defined again on line {module.functions[node.name].lineno}")
+
+
+def _find_examples(node: ast.FunctionDef, module: Module) -> Iterator[Call | Unusable]:
+    document = ast.get_docstring(node, clean=False)
+    return find_examples(document, node.body[0].lineno, node.name, module) if document else iter(())
+
+
+def _read_function(node: ast.FunctionDef, module: Module, found: list[Call | Unusable]) -> Iterator[Function | Unusable]:
+    name, document = node.name, ast.get_docstring(node)
+    if document is not None and len(node.body) == 1:
+        yield Unusable(node.lineno, name, f"{name} has nothing but a docstring")
+        return
+    if not found:
+        yield Unusable(node.lineno, name, f"{name} has no examples: neither `>>> {name}(…)` in its docstring nor a call")
+    calls: dict[str, Call] = {}
+    for each in found:
+        if isinstance(each, Unusable):
+            yield each
+        elif each.args not in calls or calls[each.args].wanted is None:
+            calls[each.args] = each
+    if calls:
+        names = {used for call in calls.values() for used in call.names}
+        code = module.extract([name, *sorted(names)], _find_docstring_lines(node) if document is not None else range(0))
+        statement = (document or "").partition(">>>")[0].strip()
+        yield Function(name, node.lineno, statement, _write_signature(node, module), code, tuple(calls.values()))
+
+
+def _find_docstring_lines(node: ast.FunctionDef) -> range:
+    """The lines of the docstring, where nothing else stands on them."""
+    document, following = node.body[0], node.body[1]
+    end = document.end_lineno or document.lineno
+    alone = document.lineno > node.lineno and following.lineno > end
+    return range(document.lineno, end + 1) if alone else range(0)
+
+
+def _write_signature(node: ast.FunctionDef, module: Module) -> str:
+    first = node.body[0]
+    lines = module.lines[node.lineno - 1 : first.lineno]
+    lines[-1] = lines[-1].encode()[: first.col_offset].decode()
+    return "\n".join(lines).rstrip()
+
+
+def _find_methods(node: ast.ClassDef) -> Iterator[Unusable]:
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and ">>>" in (ast.get_docstring(each) or ""):
+            name = f"{node.name}.{each.name}"
+            yield Unusable(each.lineno, name, f"{name} is a method, and not traced")
