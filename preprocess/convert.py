@@ -1,23 +1,32 @@
-"""The one loop: read a source, convert its records, check the rows, and keep what could not be converted."""
+"""The one loop: a chunk of a source's records into packed rows, and what could not be converted with its reason."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
 
 from preprocess import converters
-from preprocess.converters.base import nearest
+from preprocess.columns import pack
+from preprocess.converters.base import Converter, Options
+from preprocess.decoding import MissingColumnError, explain
 from preprocess.errors import LeftOutError, RowError, SourceError
-from preprocess.reading import Record
-from preprocess.rows import Row, Shape, to_json
+from preprocess.reading import Chunk, Record, Records, pack_records, read_chunks
+from preprocess.rows import LONGEST_TRUTH, RlRow, Row, Shape, to_json
+from preprocess.splits import Split, find_files
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from preprocess.splits import SplitRule
+
+Kind = Literal["rejected", "left_out", "contaminated", "held_out"]
+KINDS: tuple[Kind, ...] = ("rejected", "left_out", "contaminated", "held_out")
 
 
 @dataclass(frozen=True)
@@ -29,38 +38,164 @@ class Source:
     limit: int | None = None
     """Take this many records from the beginning."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    """The Python file that has the converter, if it is one of the user's own."""
+    split: Split | None = None
+    """Take only the files whose names say that they are for this side; all must say one."""
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A record that gave no rows, and why."""
+    """A record, or one row of it, that is not among the rows, and why."""
 
     source: str
     line: int
     reason: str
-    left_out: bool = False
-    """An option asked for it; it does not count as a failure."""
+    kind: Kind = "rejected"
+    """rejected: it could not be converted, and counts towards max_rejects; left_out: an option asked for it; contaminated: it
+    overlaps an evaluation set; held_out: its problem is among the validation rows."""
+    row: str = ""
+    """The row, where the record gave others, too."""
+
+
+class Filter(Protocol):
+    """Keeps rows out."""
+
+    def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
+        """Why the row called `name` is to be left out; None if it is not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """How the records of one source become rows. Sent to the processes that convert them."""
+
+    source: Source
+    shape: Shape
+    rule: SplitRule
+    filters: tuple[Filter, ...] = ()
+
+    @cached_property
+    def converter(self) -> Converter[Any, Any]:
+        """The source's converter."""
+        return converters.find(self.source.converter, self.source.file)
+
+    @cached_property
+    def make(self) -> Callable[[bytes], list[Row]]:
+        """JSON text of a record -> its rows, checked; raises RowError."""
+        converter, options = self.converter, self.options
+        make, kind = converter.make(self.shape), converter.find_record(options)
+        decoder = msgspec.json.Decoder(kind)
+
+        def make_rows(text: bytes) -> list[Row]:
+            try:
+                record = decoder.decode(text)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                record = explain(text, kind, error)
+            rows = list(make(record, options))
+            for row in rows:
+                row.check()
+            return rows
+
+        return make_rows
+
+    @cached_property
+    def options(self) -> Options:
+        """The converter's options."""
+        options: Options = self.converter.read_options(self.source.options)
+        return options
+
+    @cached_property
+    def runs_programs(self) -> bool:
+        """Whether making the rows waits for programs that run in the sandbox."""
+        return self.converter.runs_programs or self.options.runs_programs(self.shape)
+
+    def read(self) -> Iterator[Chunk]:
+        """The source's chunks.
+
+        Raises:
+            SourceError: it is not there, or cannot be read; a converter, shape or option does not exist.
+        """
+        self.converter.make(self.shape)
+        path, options, read = self.source.source, self.options, self.converter.read
+        if read is not None:
+            if self.source.split is not None:
+                raise SourceError(f"converter {self.converter.name}: its sources do not say what is for validation")
+            chunks = pack_records(read(path, options), path)
+        else:
+            chunks = read_chunks(path, find_files(path, self.source.split))
+        return chunks if self.source.limit is None else _limit(chunks, self.source.limit)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What was looked up is looked up anew in another process."""
+        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters")}
+
+
+@dataclass
+class Part:
+    """What came of one chunk."""
+
+    path: Path
+    """The file."""
+    size: int
+    """Bytes of the source that it stands for."""
+    records: int = 0
+    batches: dict[Split, pa.RecordBatch] = field(default_factory=dict)
+    """The rows of each split that has some, packed."""
+    rejects: list[Reject] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    """Digests of the problems, as far as the rule needs them."""
+
+
+def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = map) -> Part:
+    """Converts a chunk's records, in order.
+
+    Args:
+        map_: `map`, or one that converts several at once.
+
+    Raises:
+        SourceError: a converter, option or column does not exist, or the file cannot be read.
+        SandboxError: programs cannot be run.
+    """
+    part = Part(chunk.path, chunk.size)
+    rows: dict[Split, list[tuple[Row, str, int]]] = {}
+    digests: set[bytes] = set()
+    rule, filters = job.rule, job.filters
+    for record, made in _attempt(job, chunk, map_):
+        part.records += 1
+        if isinstance(made, Reject):
+            part.rejects.append(made)
+            continue
+        for place, row in enumerate(made):
+            name = (row.id if isinstance(row, RlRow) else "") or _name(chunk, record, place)
+            digest = rule.digest(row.problem)
+            split = rule.choose(digest)
+            verdict = _judge(row, name, filters) if filters else None
+            if verdict is None and split is None:
+                verdict = ("held_out", "its problem is among the validation rows")
+            if verdict is not None:
+                part.rejects.append(Reject(str(chunk.path), record.line, verdict[1], verdict[0], name))
+            elif split is not None:
+                digests.add(digest)
+                rows.setdefault(split, []).append((row, name, record.line))
+    for split, kept in rows.items():
+        if (batch := _pack(kept, job.shape, chunk, part)) is not None:
+            part.batches[split] = batch
+    part.digests = job.rule.report(digests)
+    return part
 
 
 @dataclass
 class Converted:
-    """What came of some sources."""
+    """What came of some sources, in memory."""
 
     records: int = 0
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
-    def add(self, made: list[Row] | Reject) -> None:
-        """Counts what came of one record."""
-        self.records += 1
-        if isinstance(made, Reject):
-            self.rejects.append(made)
-        else:
-            self.rows += made
-
 
 def convert(sources: Iterable[Source], shape: Shape) -> Converted:
-    """Converts all records of the sources, in order.
+    """Converts all records of the sources, in order, in memory: for sources that are small.
 
     Raises:
         SourceError: a source is not there, a converter, option or column does not exist.
@@ -69,7 +204,7 @@ def convert(sources: Iterable[Source], shape: Shape) -> Converted:
     result = Converted()
     for source in sources:
         for made in stream(source, shape):
-            result.add(made)
+            _add(result, made)
     return result
 
 
@@ -81,7 +216,7 @@ def take_first(source: Source, shape: Shape, count: int) -> Converted:
     """
     result = Converted()
     for made in stream(source, shape):
-        result.add(made)
+        _add(result, made)
         if len(result.rows) >= count:
             break
     del result.rows[count:]
@@ -89,67 +224,102 @@ def take_first(source: Source, shape: Shape, count: int) -> Converted:
 
 
 def stream(source: Source, shape: Shape) -> Iterator[list[Row] | Reject]:
-    """What each record of a source gives, in order, made as it is asked for.
+    """What each record of a source gives, in order, made as it is asked for; rows without a name of their own get theirs.
 
     Raises:
         SourceError, SandboxError: as `convert`.
     """
-    converter = converters.find(source.converter)
-    make, options = converter.make(shape), converter.read_options(source.options)
+    from preprocess.parallel import several_at_once
+    from preprocess.splits import Whole
 
-    def attempt(record: Record) -> list[Row] | Reject:
+    job = Job(source, shape, Whole("train"))
+    with several_at_once(job.runs_programs) as map_:
+        for chunk in job.read():
+            for record, made in _attempt(job, chunk, map_):
+                if isinstance(made, Reject):
+                    yield made
+                else:
+                    yield [_named(row, _name(chunk, record, place)) for place, row in enumerate(made)]
+
+
+def _named(row: Row, name: str) -> Row:
+    return msgspec.structs.replace(row, id=name) if isinstance(row, RlRow) and not row.id else row
+
+
+def _name(chunk: Chunk, record: Record, place: int) -> str:
+    """What a row is called that has no name of its own: its file and line, and its place where a record gives several."""
+    return f"{chunk.name}:{record.line}/{place}" if place else f"{chunk.name}:{record.line}"
+
+
+def _judge(row: Row, name: str, filters: Iterable[Filter]) -> tuple[Kind, str] | None:
+    return next((found for each in filters if (found := each.judge(row, name))), None)
+
+
+def _add(result: Converted, made: list[Row] | Reject) -> None:
+    result.records += 1
+    if isinstance(made, Reject):
+        result.rejects.append(made)
+    else:
+        result.rows += made
+
+
+def _attempt(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iterator[tuple[Record, list[Row] | Reject]]:
+    make, path = job.make, str(chunk.path)
+
+    def attempt(record: Record) -> tuple[Record, list[Row] | Reject]:
         try:
-            return _convert_one(record, converter.columns, make, options)
+            if record.broken:
+                raise RowError(record.broken)
+            return record, make(record.text)
+        except MissingColumnError as error:
+            if record.line == 1:
+                # A column that the first record lacks is a mistake in the recipe, not a bad row.
+                raise SourceError(f"{path}:1: {error}") from None
+            return record, Reject(path, record.line, str(error))
         except RowError as error:
-            return Reject(record.source, record.line, str(error), isinstance(error, LeftOutError))
+            return record, Reject(path, record.line, str(error), "left_out" if isinstance(error, LeftOutError) else "rejected")
 
-    records = _check_first(islice(converter.read(source.source, options), source.limit), converter.columns)
-    if converter.runs_programs:
-        return _map_at_once(attempt, records, len(os.sched_getaffinity(0)))
-    return map(attempt, records)
+    # Already a generator: a record's rows are looked at as soon as they are made.
+    yield from map_(attempt, chunk.read())
 
 
-def _map_at_once(attempt: Callable[[Record], T], records: Iterable[Record], count: int) -> Iterator[T]:
-    """The results in the order of the records, `count` of which are under way at one time."""
-    with ThreadPoolExecutor(count) as pool:
-        waiting: deque[Future[T]] = deque()
+def _pack(kept: list[tuple[Row, str, int]], shape: Shape, chunk: Chunk, part: Part) -> pa.RecordBatch | None:
+    """Packs rows; those whose text or ground truth cannot be written become rejects."""
+    with suppress(UnicodeEncodeError, RowError):
+        batch = pack([row for row, _, _ in kept], [name for _, name, _ in kept], shape)
+        if shape == "sft" or not _is_too_long(batch):
+            return batch
+    good = []
+    for row, name, line in kept:
         try:
-            for record in records:
-                waiting.append(pool.submit(attempt, record))
-                if len(waiting) > 2 * count:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            if isinstance(row, RlRow) and (length := len(to_json(row.ground_truth).encode())) > LONGEST_TRUTH:
+                raise RowError(f"a ground truth of {length:,} bytes, more than {LONGEST_TRUTH:,}")
+            pack([row], [name], shape)
+        except (UnicodeEncodeError, RowError) as error:
+            reason = f"not UTF-8 text: {error}" if isinstance(error, UnicodeEncodeError) else str(error)
+            part.rejects.append(Reject(str(chunk.path), line, reason, row=name))
+        else:
+            good.append((row, name))
+    part.rejects.sort(key=lambda reject: reject.line)
+    return pack([row for row, _ in good], [name for _, name in good], shape) if good else None
 
 
-def _convert_one(record: Record, columns: tuple[str, ...], make: Any, options: Any) -> list[Row]:
-    if record.fields is None:
-        raise RowError(record.broken)
-    for column in columns:
-        if column not in record.fields:
-            raise RowError(f"no column {column!r}")
-    rows: list[Row] = list(make(record.fields, options))
-    for row in rows:
-        row.check()
-        _check_text(row)
-    return rows
+def _is_too_long(batch: pa.RecordBatch) -> bool:
+    import pyarrow.compute as pc
+
+    longest = pc.max(pc.binary_length(batch["ground_truth"])).as_py()
+    return longest is not None and longest > LONGEST_TRUTH
 
 
-def _check_text(row: Row) -> None:
-    try:
-        to_json(row.to_record(0, "train")).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise RowError(f"not UTF-8 text: {error}") from error
-
-
-def _check_first(records: Iterable[Record], columns: tuple[str, ...]) -> Iterator[Record]:
-    """The records, the first of which stands for its file: a column that it lacks is a mistake in the recipe, not a bad row."""
-    for number, record in enumerate(records):
-        if number == 0 and record.fields is not None:
-            for column in columns:
-                if column not in record.fields:
-                    raise SourceError(f"{record.source}:{record.line}: no column {column!r}{nearest(column, record.fields)}")
-        yield record
+def _limit(chunks: Iterable[Chunk], count: int) -> Iterator[Chunk]:
+    for chunk in chunks:
+        records = []
+        for record in chunk.read():
+            records.append(record)
+            if len(records) == count:
+                break
+        if records:
+            yield Records(chunk.path, chunk.name, chunk.size, records[0].line, tuple(records))
+        count -= len(records)
+        if not count:
+            return

@@ -8,26 +8,50 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from preprocess.convert import Converted, Reject, Source, convert
+from preprocess.convert import KINDS, Filter, Job, Part, Source
 from preprocess.converters.base import describe
+from preprocess.decontamination import FEWEST_NGRAM, USUAL_NGRAM, USUAL_SHARE, Decontamination
 from preprocess.errors import PrepareError, SourceError
-from preprocess.rows import Row, Shape, to_table
-from preprocess.splits import split
-from preprocess.writing import write_parquet, write_text
+from preprocess.evaluation_sets import EvaluationSet, make_decontamination
+from preprocess.hub import Fetcher, read_hub_name
+from preprocess.parallel import convert_all
+from preprocess.pass_rates import PassRates, read_pass_rates
+from preprocess.progress import Progress, progress_file
+from preprocess.reading import measure
+from preprocess.rows import Shape
+from preprocess.shuffling import ShuffledRows
+from preprocess.splits import SPLITS, Share, Split, SplitRule, Whole
+from preprocess.tally import Tally, to_line
+from preprocess.writing import RowsFile, open_text, sweep, write_text
 from rewards import sandbox
 
-SPLITS = ("train", "validation")
+Convert = Callable[[Sequence[Job]], Iterator[Part]]
+"""Jobs -> what comes of each chunk of their sources."""
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PassRatesConfig(_Part):
+    """Which rows of a source stay, by the share of samples that pass."""
+
+    file: Path
+    min: float = Field(0.0, ge=0, le=1)
+    max: float = Field(1.0, ge=0, le=1)
+    passed: float = 1.0
+    missing: Literal["leave_out", "keep"] = "leave_out"
+
+    def read(self) -> PassRates:
+        """What leaves the others out."""
+        return PassRates(read_pass_rates(self.file, self.passed), self.min, self.max, self.missing == "keep")
 
 
 class SourceConfig(_Part):
@@ -37,16 +61,42 @@ class SourceConfig(_Part):
     source: Path
     limit: int | None = Field(None, ge=1)
     options: dict[str, Any] = {}
+    file: Path | None = None
+    pass_rates: PassRatesConfig | None = None
 
-    def to_source(self) -> Source:
+    def to_source(self, split: Split | None = None) -> Source:
         """As the loop takes it."""
-        return Source(self.converter, self.source, self.limit, self.options)
+        return Source(self.converter, self.source, self.limit, self.options, self.file, split)
 
 
 class Fraction(_Part):
     """Validation rows held out of the training rows."""
 
     fraction: float = Field(gt=0, lt=1)
+
+
+class AgainstConfig(_Part):
+    """An evaluation set."""
+
+    source: Path
+    converter: str | None = None
+    options: dict[str, Any] = {}
+    file: Path | None = None
+
+
+FetchedT = TypeVar("FetchedT", SourceConfig, AgainstConfig)
+
+
+class DecontaminateConfig(_Part):
+    """What training rows must not overlap."""
+
+    against: list[AgainstConfig] = Field(min_length=1)
+    ngram: int = Field(USUAL_NGRAM, ge=FEWEST_NGRAM)
+    share: float = Field(USUAL_SHARE, gt=0, le=1)
+
+    def read(self) -> Decontamination:
+        """What keeps rows out that do."""
+        return make_decontamination([EvaluationSet(**dict(each)) for each in self.against], self.ngram, self.share)
 
 
 class SandboxConfig(_Part):
@@ -57,47 +107,186 @@ class SandboxConfig(_Part):
     workers: int | None = Field(default=None, ge=1)
 
 
+class HubConfig(_Part):
+    """How sources are fetched that are names on the HuggingFace hub."""
+
+    python: Path
+    """A Python that has `datasets`."""
+    folder: Path
+    """Where the files lie while they are read."""
+
+
 class Config(_Part):
     """What to prepare."""
 
     shape: Shape
     train: list[SourceConfig] = Field(min_length=1)
-    validation: Fraction | list[SourceConfig]
+    validation: Fraction | Literal["own"] | list[SourceConfig]
+    """own: the files of the sources say by their names what they are for."""
+    shuffle: bool = False
+    """Whether the rows of all sources are mixed; in the sources' order if not."""
+    decontaminate: DecontaminateConfig | None = None
+    """Validation sources of their own are not trained on, and so not compared."""
     seed: int = 17
     max_rejects: float = Field(0.01, ge=0, le=1)
     """Share of records that may be rejected."""
     output: Path
     sandbox: SandboxConfig = SandboxConfig()
+    hub: HubConfig | None = None
 
 
-def prepare(config: Config) -> dict[str, Any]:
+def prepare(config: Config, progress: Progress | None = None, convert: Convert = convert_all) -> dict[str, Any]:
     """Makes the files; returns the summary that summary.json holds.
+
+    Args:
+        convert: what converts, on this machine or on others.
 
     Raises:
         SourceError: a mistake in the configuration or a source.
-        PrepareError: too many rejects, or no rows.
+        PrepareError: too many rejects, or no rows; a source on the hub cannot be fetched.
         SandboxError: programs cannot be run.
         OSError: the files cannot be written.
     """
-    train = convert([each.to_source() for each in config.train], config.shape)
+    config = _fetch(config)
+    decontamination = config.decontaminate.read() if config.decontaminate else None
+    outcome = _Outcome(config, progress)
     if isinstance(config.validation, Fraction):
-        rejects, records = train.rejects, train.records
-        _check_rejects(config, rejects, records)
-        rows = split(train.rows, config.validation.fraction, config.seed)
+        rule = Share.of(config.validation.fraction, config.seed)
+        outcome.write(convert(_make_jobs(config, config.train, rule, decontamination)))
+        if len(outcome.outermost) == 1:
+            raise SourceError("1 problem cannot be split into training and validation; give validation sources of their own")
+        if outcome.outermost and not all(outcome.rows.values()):
+            # There are few problems, and the draw has put all on one side.
+            rule = rule.move(*outcome.outermost)
+            outcome = _Outcome(config, progress)
+            outcome.write(convert(_make_jobs(config, config.train, rule, decontamination)))
     else:
-        validation = convert([each.to_source() for each in config.validation], config.shape)
-        rejects, records = train.rejects + validation.rejects, train.records + validation.records
-        _check_rejects(config, rejects, records)
-        rows = _drop_shared(train, validation)
-    summary = _summarise(config.shape, records, dict(zip(SPLITS, rows, strict=True)), rejects)
-    for name, part in zip(SPLITS, rows, strict=True):
-        if not part:
-            raise PrepareError(f"no {name} rows came of {records} records; see {config.output / 'rejects.jsonl'}")
-        write_parquet(config.output / f"{name}.parquet", to_table(part, config.shape, name))
-    if config.shape == "sft":
-        write_text(config.output / "dataset_info.json", json.dumps(dataset_info(), indent=2) + "\n")
-    write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-    return summary
+        outcome.write(_convert_apart(config, convert, decontamination))
+    return outcome.summarise(decontamination.sets if decontamination else None)
+
+
+def _fetch(config: Config) -> Config:
+    """The configuration with folders for the sources that are names on the hub."""
+    if config.hub is None:
+        return config
+    fetcher = Fetcher(config.hub.python, config.hub.folder)
+    own = config.validation == "own"
+    changes: dict[str, Any] = {"train": [_fetch_one(each, fetcher, own) for each in config.train]}
+    if isinstance(config.validation, list):
+        changes["validation"] = [_fetch_one(each, fetcher) for each in config.validation]
+    if config.decontaminate is not None:
+        against = [_fetch_one(each, fetcher) for each in config.decontaminate.against]
+        changes["decontaminate"] = config.decontaminate.model_copy(update={"against": against})
+    return config.model_copy(update=changes)
+
+
+def _fetch_one(source: FetchedT, fetcher: Fetcher, every_split: bool = False) -> FetchedT:
+    name = read_hub_name(source.source)
+    return source if name is None else source.model_copy(update={"source": fetcher.fetch(name, every_split)})
+
+
+def _convert_apart(config: Config, convert: Convert, decontamination: Decontamination | None) -> Iterator[Part]:
+    """The validation rows first, so that their problems can be kept out of training."""
+    if config.validation == "own":
+        held_out = _make_jobs(config, config.train, Whole("validation"), split="validation")
+    else:
+        assert isinstance(config.validation, list)
+        held_out = _make_jobs(config, config.validation, Whole("validation"))
+    problems: set[bytes] = set()
+    for part in convert(held_out):
+        problems.update(part.digests)
+        yield part
+    rule = Whole("train", frozenset(problems))
+    split: Split | None = "train" if config.validation == "own" else None
+    yield from convert(_make_jobs(config, config.train, rule, decontamination, split))
+
+
+def _make_jobs(
+    config: Config,
+    sources: Sequence[SourceConfig],
+    rule: SplitRule,
+    decontamination: Decontamination | None = None,
+    split: Split | None = None,
+) -> list[Job]:
+    jobs = []
+    for each in sources:
+        filters: list[Filter] = []
+        if each.pass_rates is not None and split != "validation":
+            filters.append(each.pass_rates.read())
+        if decontamination is not None:
+            filters.append(decontamination)
+        jobs.append(Job(each.to_source(split), config.shape, rule, tuple(filters)))
+    return jobs
+
+
+class _Outcome:
+    """What is written, and what came of it."""
+
+    def __init__(self, config: Config, progress: Progress | None) -> None:
+        self.config, self.progress = config, progress
+        self.rows: dict[Split, int] = {}
+        self.outermost: tuple[bytes, ...] = ()
+        """The lowest and the highest digest of all problems, where they differ."""
+        self.tally = Tally()
+
+    def write(self, parts: Iterator[Part]) -> None:
+        """Writes all parts; the files are kept only if both sides have rows. The rejects are kept in any case."""
+        output = self.config.output
+        output.mkdir(parents=True, exist_ok=True)
+        sweep(output)
+        total = _measure(self.config)
+        with ExitStack() as stack:
+            files = {split: self._open(split, total) for split in SPLITS}
+            for file in files.values():
+                stack.callback(file.discard)
+            with open_text(output / "rejects.jsonl") as rejects:
+                done = 0
+                for part in parts:
+                    self._take(part, files, rejects)
+                    done += part.size
+                    if self.progress is not None:
+                        self.progress(min(done, total), total, self.tally.records)
+            self.rows = {split: file.rows for split, file in files.items()}
+            if problem := self.tally.find_problem(self.config.max_rejects, output / "rejects.jsonl"):
+                raise problem
+            if all(self.rows.values()):
+                for file in files.values():
+                    file.keep()
+
+    def summarise(self, evaluation_sets: Mapping[str, int] | None) -> dict[str, Any]:
+        """Writes summary.json, and for sft dataset_info.json.
+
+        Raises:
+            PrepareError: a side has no rows.
+        """
+        config, tally = self.config, self.tally
+        for split, count in self.rows.items():
+            if not count:
+                raise PrepareError(f"no {split} rows came of {tally.records:,} records; see {config.output / 'rejects.jsonl'}")
+        summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": self.rows, **tally.summarise()}
+        if evaluation_sets is not None:
+            summary["evaluation_sets"] = evaluation_sets
+        if config.shape == "sft":
+            write_text(config.output / "dataset_info.json", json.dumps(dataset_info(), indent=2) + "\n")
+        write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        return summary
+
+    def _take(self, part: Part, files: Mapping[Split, RowsFile | ShuffledRows], rejects: IO[str]) -> None:
+        self.tally.add(part)
+        rejects.writelines(to_line(reject) for reject in part.rejects)
+        for split, batch in part.batches.items():
+            files[split].write(batch)
+        digests = {*self.outermost, *part.digests}
+        self.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
+
+    def _open(self, split: Split, expected_bytes: int) -> RowsFile | ShuffledRows:
+        file = RowsFile(self.config.output / f"{split}.parquet", self.config.shape, split)
+        return ShuffledRows(file, self.config.seed, expected_bytes) if self.config.shuffle else file
+
+
+def _measure(config: Config) -> int:
+    held_out = config.validation if isinstance(config.validation, list) else []
+    return sum(measure(each.source) for each in [*config.train, *held_out])
 
 
 def dataset_info() -> dict[str, Any]:
@@ -121,38 +310,6 @@ def dataset_info() -> dict[str, Any]:
     }
 
 
-def _check_rejects(config: Config, rejects: Sequence[Reject], records: int) -> None:
-    config.output.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(vars(reject), ensure_ascii=True) + "\n" for reject in rejects]
-    write_text(config.output / "rejects.jsonl", "".join(lines))
-    failed = [reject for reject in rejects if not reject.left_out]
-    if records and len(failed) > config.max_rejects * records:
-        raise PrepareError(
-            f"{len(failed)} of {records} records were rejected, more than max_rejects {config.max_rejects:g} allows; "
-            f"the first: {failed[0].source}:{failed[0].line}: {failed[0].reason}"
-        )
-
-
-def _drop_shared(train: Converted, validation: Converted) -> tuple[list[Row], list[Row]]:
-    shared = {row.problem for row in validation.rows}
-    return [row for row in train.rows if row.problem not in shared], validation.rows
-
-
-def _summarise(shape: Shape, records: int, rows: dict[str, Sequence[Row]], rejects: Sequence[Reject]) -> dict[str, Any]:
-    return {
-        "shape": shape,
-        "records": records,
-        "rows": {name: len(part) for name, part in rows.items()},
-        "problems": {name: len({row.problem for row in part}) for name, part in rows.items()},
-        "rejected": _count(reject.reason for reject in rejects if not reject.left_out),
-        "left_out": _count(reject.reason for reject in rejects if reject.left_out),
-    }
-
-
-def _count(reasons: Any) -> dict[str, int]:
-    return dict(Counter(reasons).most_common())
-
-
 def _read_config(path: Path) -> Config:
     try:
         return Config.model_validate_json(path.read_bytes())
@@ -167,10 +324,24 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m preprocess.prepare CONFIG.json", file=sys.stderr)
         return 2
+    return run(Path(arguments[0]))
+
+
+def run(path: Path, choose: Callable[[sandbox.Settings], Convert] = lambda settings: convert_all) -> int:
+    """Prepares what a configuration file says, and prints what came of it or why not.
+
+    Args:
+        choose: where programs run -> what converts.
+
+    Returns:
+        The exit status.
+    """
     try:
-        config = _read_config(Path(arguments[0]))
-        sandbox.configure(sandbox.Settings(**dict(config.sandbox)))
-        summary = prepare(config)
+        config = _read_config(path)
+        settings = sandbox.Settings(**dict(config.sandbox))
+        sandbox.configure(settings)
+        with progress_file(path.with_name("progress.json")) as progress:
+            summary = prepare(config, progress, choose(settings))
     except sandbox.SandboxError as error:
         print(f"error: {error}; see `pipeline doctor`", file=sys.stderr)
         return 1
@@ -184,7 +355,9 @@ def main(arguments: Sequence[str]) -> int:
         sandbox.close_all()
     rows = summary["rows"]
     print(f"{summary['records']} records -> {rows['train']} training and {rows['validation']} validation rows")
-    for kind in ("rejected", "left_out"):
+    for name, count in summary.get("evaluation_sets", {}).items():
+        print(f"compared with {count} rows of {name}")
+    for kind in KINDS:
         for reason, count in summary[kind].items():
             print(f"{kind.replace('_', ' ')}: {count}: {reason}")
     return 0

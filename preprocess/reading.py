@@ -1,58 +1,184 @@
-"""Reading a source's records, one by one, each with the line it came from."""
+"""Reading a source in chunks: a few MB of records that are converted together, by any process, in any order.
+
+A chunk of a plain file says where its records lie, and whoever converts it reads them; so the files' bytes pass through
+one process only. Compressed files and JSON lists can only be read from their beginning: their chunks carry the text.
+"""
 
 from __future__ import annotations
 
+import codecs
 import gzip
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
+import msgspec
+
+from preprocess.decoding import as_text
 from preprocess.errors import SourceError
+from preprocess.json_lists import split_list
 
-_KINDS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+KINDS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+
+CHUNK_BYTES = 2_000_000
+LONGEST_LINE = 64_000_000
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record of a source, as JSON text."""
+
+    line: int
+    """Counted from 1; for JSON lists and parquet the place of the record."""
+    text: bytes
+    broken: str = ""
+    """Why there is no text."""
+    path: str = ""
+    """The file, where a converter reads its source itself."""
 
 
 @dataclass(frozen=True)
-class Record:
-    """One record of a source."""
+class Chunk:
+    """Records that follow each other in one file."""
 
-    source: str
-    line: int
-    """Counted from 1; for JSON lists and parquet the place of the record."""
-    fields: Mapping[str, Any] | None
-    """None where the line could not be read; `broken` says why."""
-    broken: str = ""
+    path: Path
+    name: str
+    """The file's path in its source, without endings: the beginning of its rows' names."""
+    size: int
+    """Bytes of the file that it stands for."""
+    first: int
+    """Line of its first record, counted from 1."""
+
+    def read(self) -> Iterator[Record]:
+        """Its records.
+
+        Raises:
+            OSError, SourceError: the file cannot be read.
+        """
+        raise NotImplementedError
 
 
-def read_records(source: Path) -> Iterator[Record]:
-    """The records of a JSON, JSON-lines (either gzipped too) or parquet file, or of all such files in a folder.
+@dataclass(frozen=True)
+class Lines(Chunk):
+    """Lines that were read already."""
+
+    data: bytes
+
+    def read(self) -> Iterator[Record]:
+        """The lines that are not blank."""
+        return _number(self.data, self.first)
+
+
+@dataclass(frozen=True)
+class FileLines(Chunk):
+    """Lines of a plain file."""
+
+    offset: int
+
+    def read(self) -> Iterator[Record]:
+        """The lines that are not blank."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return _number(file.read(self.size), self.first)
+
+
+@dataclass(frozen=True)
+class RowGroup(Chunk):
+    """Rows of one row group of a parquet file."""
+
+    group: int
+    skip: int
+    count: int
+
+    def read(self) -> Iterator[Record]:
+        """The rows."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        line = self.first - self.skip
+        try:
+            with pq.ParquetFile(self.path) as file:
+                for batch in file.iter_batches(256, row_groups=[self.group]):
+                    end = line + batch.num_rows
+                    if end > self.first and line < self.first + self.count:
+                        start = max(0, self.first - line)
+                        kept = batch.slice(start, min(end, self.first + self.count) - line - start)
+                        for place, fields in enumerate(kept.to_pylist(), line + start):
+                            yield Record(place, as_text(fields))
+                    line = end
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"{self.path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Records(Chunk):
+    """Records that a converter read itself."""
+
+    records: tuple[Record, ...]
+
+    def read(self) -> Iterator[Record]:
+        """The records."""
+        return iter(self.records)
+
+
+def read_chunks(source: Path, files: Iterable[Path], size: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """The chunks of a source's JSON, JSON-lines (either gzipped too) or parquet files.
 
     Raises:
-        SourceError: there is no such file, or it is of another kind, or unreadable as a whole.
+        SourceError: a file is unreadable as a whole.
     """
-    for path in list_files(source):
-        if path.name.endswith(".parquet"):
-            yield from _read_parquet(path)
-        elif path.name.endswith((".json", ".json.gz")):
-            yield from _read_json(path)
-        else:
-            yield from _read_lines(path)
+    for path in files:
+        name = name_file(path, source)
+        try:
+            if path.name.endswith(".parquet"):
+                yield from _read_parquet(path, name, size)
+            elif _is_list(path):
+                yield from _read_list(path, name, size)
+            else:
+                yield from _read_lines(path, name, size)
+        except (OSError, EOFError) as error:
+            raise SourceError(f"{path}: {error}") from error
 
 
-def list_files(source: Path, kinds: tuple[str, ...] = _KINDS) -> list[Path]:
-    """The source itself, or the files in it, by name.
+def pack_records(records: Iterable[Record], source: Path, count: int = 64) -> Iterator[Chunk]:
+    """Records that a converter reads itself, in chunks."""
+    waiting: list[Record] = []
+    for record in records:
+        if waiting and (len(waiting) >= count or record.path != waiting[0].path):
+            yield _pack(waiting, source)
+            waiting = []
+        waiting.append(record)
+    if waiting:
+        yield _pack(waiting, source)
+
+
+def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
+    """The source itself, or the files in it, by name; hidden ones are not looked at.
 
     Raises:
         SourceError: there is none.
     """
     if not source.exists():
         raise SourceError(f"source {source} is not there")
-    files = sorted(path for path in source.rglob("*") if path.name.endswith(kinds)) if source.is_dir() else [source]
+    files = [source]
+    if source.is_dir():
+        found = (path for path in source.rglob("*") if path.name.endswith(kinds) and path.is_file())
+        files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(source).parts))
     if not files or not files[0].name.endswith(kinds):
         raise SourceError(f"source {source}: expected {', '.join(kinds)}, or a folder with such files")
     return files
+
+
+def name_file(path: Path, source: Path) -> str:
+    """The file's path in its source, without endings."""
+    relative = path.relative_to(source) if path != source else Path(path.name)
+    return str(relative.with_name(relative.name.partition(".")[0]))
+
+
+def measure(source: Path) -> int:
+    """Bytes of all files of the source."""
+    files = source.rglob("*") if source.is_dir() else [source]
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def read_text(path: Path) -> str:
@@ -68,51 +194,84 @@ def read_text(path: Path) -> str:
         raise SourceError(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _read_lines(path: Path) -> Iterator[Record]:
-    opener = gzip.open if path.name.endswith(".gz") else open
-    try:
-        with opener(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _to_record(path, number, line)
-    except (OSError, EOFError) as error:
-        raise SourceError(f"{path}: {error}") from error
+def _pack(records: list[Record], source: Path) -> Records:
+    path = Path(records[0].path)
+    size = sum(len(record.text) for record in records)
+    return Records(path, name_file(path, source), size, records[0].line, tuple(records))
 
 
-def _to_record(path: Path, number: int, line: bytes) -> Record:
-    try:
-        fields = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        return Record(str(path), number, None, f"not JSON: {error}")
-    if not isinstance(fields, dict):
-        return Record(str(path), number, None, f"a {type(fields).__name__}, expected an object")
-    return Record(str(path), number, fields)
+def _number(data: bytes, first: int) -> Iterator[Record]:
+    # Split at \n alone: other separators may stand in JSON strings.
+    for line, text in enumerate(data.split(b"\n"), first):
+        if text and not text.isspace():
+            yield Record(line, text)
 
 
-def _read_json(path: Path) -> Iterator[Record]:
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(f"{path}: not JSON: {error}") from error
-    if not isinstance(content, list):
-        raise SourceError(f"{path}: a {type(content).__name__}, expected a list of objects")
-    for number, fields in enumerate(content, 1):
-        broken = "" if isinstance(fields, dict) else f"a {type(fields).__name__}, expected an object"
-        yield Record(str(path), number, None if broken else fields, broken)
+def _read_lines(path: Path, name: str, size: int) -> Iterator[Chunk]:
+    packed = path.name.endswith(".gz")
+    raw: IO[bytes] = path.open("rb")
+    with raw, _unpack(raw, path) as file:
+        first, offset, before = 1, 0, 0
+        while data := _read_whole_lines(file, size, f"{path}:{first}"):
+            if packed:
+                yield Lines(path, name, raw.tell() - before, first, data)
+                before = raw.tell()
+            else:
+                yield FileLines(path, name, len(data), first, offset)
+                offset += len(data)
+            first += data.count(b"\n")
 
 
-def _read_parquet(path: Path) -> Iterator[Record]:
+def _unpack(raw: IO[bytes], path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(raw)) if path.name.endswith(".gz") else raw
+
+
+def _read_whole_lines(file: Any, size: int, place: str) -> bytes:
+    data: bytes = file.read(size)
+    if data and not data.endswith(b"\n"):
+        rest: bytes = file.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE:
+            raise SourceError(f"{place}: soon after comes a line of more than {LONGEST_LINE:,} bytes")
+        data += rest
+    return data
+
+
+def _is_list(path: Path) -> bool:
+    """Whether the file is a JSON list: its ending does not tell, for many a list is called .jsonl and the other way round."""
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+        return bytes(file.read(65536)).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+
+
+def _read_list(path: Path, name: str, size: int) -> Iterator[Chunk]:
+    raw: IO[bytes] = path.open("rb")
+    with raw, _unpack(raw, path) as file:
+        first, before, waiting, length = 1, 0, list[bytes](), 0
+        for text in split_list(file, path):
+            waiting.append(text)
+            length += len(text)
+            if length >= size:
+                yield Lines(path, name, raw.tell() - before, first, b"\n".join(waiting))
+                first, before, waiting, length = first + len(waiting), raw.tell(), [], 0
+        if waiting:
+            yield Lines(path, name, raw.tell() - before, first, b"\n".join(waiting))
+
+
+def _read_parquet(path: Path, name: str, size: int) -> Iterator[Chunk]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    number = 0
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(1024):
-                for fields in batch.to_pylist():
-                    number += 1
-                    yield Record(str(path), number, fields)
-    except (OSError, pa.ArrowException) as error:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    except pa.ArrowException as error:
         raise SourceError(f"{path}: {error}") from error
+    first = 1
+    for number, group in enumerate(groups):
+        # One task per row group would be simplest, but some files have a single one.
+        parts = max(1, -(-group.total_byte_size // (8 * size)))
+        step = max(1, -(-group.num_rows // parts))
+        for skip in range(0, group.num_rows, step):
+            count = min(step, group.num_rows - skip)
+            share = group.total_byte_size * count // max(1, group.num_rows)
+            yield RowGroup(path, name, share, first + skip, number, skip, count)
+        first += group.num_rows

@@ -1,24 +1,24 @@
-"""SftRow and RlRow: the two shapes everything converts to, each with its one Arrow schema."""
+"""SftRow and RlRow: the two shapes everything converts to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
 
 from preprocess.errors import RowError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 Shape = Literal["sft", "rl"]
+
+LONGEST_TRUTH = 2_000_000
+"""Bytes of a row's ground truth: a reward reads it once for each response."""
 
 _HUMAN, _MODEL = ("human", "observation"), ("gpt", "function_call")
 
 
-@dataclass(frozen=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True, gc=False):
     """One turn of a conversation, in sharegpt's words."""
 
     speaker: str
@@ -26,12 +26,12 @@ class Turn:
     value: str
 
 
-@dataclass(frozen=True)
-class SftRow:
+class SftRow(msgspec.Struct, frozen=True, gc=False):
     """A conversation to learn from."""
 
     problem: str
-    """What the row is about: rows of one problem stay on one side of a split. Not written."""
+    """What the row is about: rows of one problem stay on one side of a split, and rows with the same first turn are of
+    one problem. Not written."""
     conversations: tuple[Turn, ...]
     system: str | None = None
     tools: str | None = None
@@ -41,96 +41,66 @@ class SftRow:
         """Raises:
         RowError: LLaMA-Factory would skip the row, or learn nothing from it.
         """
-        if not self.conversations or len(self.conversations) % 2:
-            raise RowError(f"{len(self.conversations)} turns, expected an even number of at least two")
-        for index, turn in enumerate(self.conversations):
+        turns = self.conversations
+        if not turns or len(turns) % 2:
+            raise RowError(f"{len(turns)} turns, expected an even number of at least two")
+        for index, turn in enumerate(turns):
             allowed = _MODEL if index % 2 else _HUMAN
             if turn.speaker not in allowed:
                 raise RowError(f"turn {index + 1} is from {turn.speaker!r}, expected {' or '.join(allowed)}")
-        if not self.conversations[-1].value.strip():
+        if not _has_text(turns[-1].value):
             raise RowError("the last answer is empty")
 
-    def to_record(self, index: int, split: str) -> dict[str, Any]:
-        """The row as its Arrow schema has it."""
-        turns = [{"from": turn.speaker, "value": turn.value} for turn in self.conversations]
-        return {"conversations": turns, "system": self.system, "tools": self.tools}
 
-
-@dataclass(frozen=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message of a prompt."""
 
-    role: str
+    role: Literal["system", "user", "assistant"]
     content: str
 
 
-@dataclass(frozen=True)
-class RlRow:
+class RlRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A prompt and what the reward needs to know about it."""
 
     problem: str
-    """What the row is about: rows of one problem stay on one side of a split. Not written."""
-    id: str
-    """Names the row in messages; unique within its source."""
+    """What the row is about: rows of one problem stay on one side of a split, and rows with the same prompt are of one
+    problem. Not written."""
     data_source: str
     prompt: tuple[Message, ...]
-    ground_truth: Mapping[str, Any]
-    """Written as a JSON string, so that files of different sources have one schema."""
+    ground_truth: Mapping[str, Any] | msgspec.Raw
+    """Written as a JSON string, so that files of different sources have one schema; Raw is that string already."""
+    id: str = ""
+    """Names the row in messages; unique within its source. Empty: its file and line."""
     ability: str = "code"
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    """Facts for people, not for the reward; written as a JSON string."""
+    detail: Mapping[str, Any] = {}
+    """Facts for people and for checks, not for the reward; written as a JSON string. `solution` is a right answer."""
+    tools: tuple[str, ...] = ()
+    """Names of the tools that the model may call on its way to the answer."""
 
     def check(self) -> None:
         """Raises:
         RowError: the prompt is empty, or does not end with what a user says.
         """
-        if not self.prompt or self.prompt[-1].role != "user" or not self.prompt[-1].content.strip():
+        if not self.prompt or self.prompt[-1].role != "user" or not _has_text(self.prompt[-1].content):
             raise RowError("the prompt does not end with a user's message")
-
-    def to_record(self, index: int, split: str) -> dict[str, Any]:
-        """The row as its Arrow schema has it."""
-        return {
-            "data_source": self.data_source,
-            "prompt": [{"role": message.role, "content": message.content} for message in self.prompt],
-            "ability": self.ability,
-            "reward_model": {"style": "rule", "ground_truth": to_json(self.ground_truth)},
-            "extra_info": {"index": index, "split": split, "id": self.id, "detail": to_json(self.detail)},
-        }
 
 
 Row = SftRow | RlRow
 
 
+def _has_text(text: str) -> bool:
+    return bool(text) and not text.isspace()
+
+
 def to_json(value: Any) -> str:
-    """Plain data as JSON text, the same text for the same data."""
+    """Plain data as JSON text, the same text for the same data.
+
+    Raises:
+        RowError: it is no JSON data.
+    """
     try:
+        if isinstance(value, msgspec.Raw):
+            return str(memoryview(value), "utf-8")
         return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RowError(f"not JSON data: {error}") from error
-
-
-def schema(shape: Shape) -> pa.Schema:
-    """The one Arrow schema of all files of a shape."""
-    import pyarrow as pa
-
-    text = pa.string()
-    if shape == "sft":
-        turn = pa.struct([("from", text), ("value", text)])
-        return pa.schema([("conversations", pa.list_(turn)), ("system", text), ("tools", text)])
-    return pa.schema(
-        [
-            ("data_source", text),
-            ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
-            ("ability", text),
-            ("reward_model", pa.struct([("style", text), ("ground_truth", text)])),
-            ("extra_info", pa.struct([("index", pa.int64()), ("split", text), ("id", text), ("detail", text)])),
-        ]
-    )
-
-
-def to_table(rows: Sequence[Row], shape: Shape, split: str) -> pa.Table:
-    """The rows as an Arrow table, numbered in their order."""
-    import pyarrow as pa
-
-    records = [row.to_record(index, split) for index, row in enumerate(rows)]
-    return pa.Table.from_pylist(records, schema=schema(shape))

@@ -3,12 +3,88 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
+
+from preprocess.columns import complete, schema
+from preprocess.errors import PrepareError
+from preprocess.rows import Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_GROUP_ROWS = 10_000
+_GROUP_BYTES = 16_000_000
+
+
+class RowsFile:
+    """A parquet file of rows, written row group by row group; it appears when it is kept.
+
+    It bears no library's own metadata: older and newer readers see the same schema. The same rows in the same batches give
+    the same bytes under the same pyarrow.
+    """
+
+    def __init__(self, path: Path, shape: Shape, split: str) -> None:
+        self.path, self.shape, self.split = path, shape, split
+        self.rows = 0
+        self._temporary = hidden(path)
+        self._writer: pa.parquet.ParquetWriter | None = None
+        self._waiting: list[pa.RecordBatch] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Adds packed rows (`columns.pack`)."""
+        self._waiting.append(complete(batch, self.shape, self.split, self.rows))
+        self.rows += batch.num_rows
+        waiting = self._waiting
+        if sum(each.num_rows for each in waiting) >= _GROUP_ROWS or sum(each.nbytes for each in waiting) >= _GROUP_BYTES:
+            self._flush()
+
+    def keep(self) -> None:
+        """Puts the file in its place.
+
+        Raises:
+            PrepareError: what is read back is not what was written.
+        """
+        import pyarrow.parquet as pq
+
+        self._flush()
+        if self._writer is not None:
+            self._writer.close()
+        there = pq.read_metadata(self._temporary)
+        if there.num_rows != self.rows or there.schema.to_arrow_schema() != schema(self.shape):
+            raise PrepareError(f"{self.path}: {there.num_rows} rows were read back of {self.rows}, or with other columns")
+        _put(self._temporary, self.path)
+
+    def discard(self) -> None:
+        """Removes what was not kept."""
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._temporary, schema(self.shape), compression="zstd", store_schema=False)
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting)
+            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+            self._waiting = []
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Writes a whole table as `RowsFile` does."""
+    import pyarrow.parquet as pq
+
+    def write(temporary: Path) -> None:
+        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd", store_schema=False)
+
+    _replace(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -20,25 +96,41 @@ def write_text(path: Path, text: str) -> None:
     _replace(path, write)
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """Writes a parquet file without any library's own metadata: older and newer readers see the same schema.
+@contextmanager
+def open_text(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears when the block has ended without an error."""
+    temporary = hidden(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            yield file
+        _put(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
-    The same table gives the same bytes under the same pyarrow.
-    """
-    import pyarrow.parquet as pq
 
-    def write(temporary: Path) -> None:
-        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd", store_schema=False)
-
-    _replace(path, write)
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left half-written in a folder."""
+    for path in folder.glob(".*.tmp"):
+        process = path.name.split(".")[-2]
+        if process.isdigit() and not Path("/proc", process).exists():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = hidden(path)
     try:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        _put(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def hidden(path: Path) -> Path:
+    """Where a file lies while it is written; `sweep` finds it when its process was killed."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _put(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

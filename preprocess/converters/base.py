@@ -1,17 +1,18 @@
-"""What a converter is: a name, its options, how its source is read, and how a record becomes rows."""
+"""What a converter is: a name, its options, the record it reads, and how a record becomes rows."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from preprocess.errors import RowError, SourceError
-from preprocess.reading import Record, read_records
+from preprocess.decoding import nearest
+from preprocess.errors import SourceError
+from preprocess.reading import Record
 from preprocess.rows import RlRow, SftRow, Shape
 
 
@@ -20,33 +21,46 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    def runs_programs(self, shape: Shape) -> bool:
+        """Whether rows made with these options wait for programs, although the converter's others do not."""
+        return False
+
+
+class NoOptions(Options):
+    """There is nothing to choose."""
+
 
 OptionsT = TypeVar("OptionsT", bound=Options)
-
-Fields = Mapping[str, Any]
-
-
-def _read(source: Path, options: Options) -> Iterator[Record]:
-    return read_records(source)
+RecordT = TypeVar("RecordT", bound=msgspec.Struct | dict[str, Any])
 
 
 @dataclass(frozen=True)
-class Converter(Generic[OptionsT]):
+class Converter(Generic[RecordT, OptionsT]):
     """One kind of source, and the rows it becomes."""
 
     name: str
     help: str
     """One line."""
+    record: type[RecordT] | Callable[[OptionsT], type[RecordT]]
+    """The columns that it reads, with their types; other columns are skipped unread. A function where options name them."""
     options: type[OptionsT]
-    sft: Callable[[Fields, OptionsT], Iterable[SftRow]] | None = None
+    sft: Callable[[RecordT, OptionsT], Iterable[SftRow]] | None = None
     """A record -> its rows; raises RowError. None where the source has no answers to learn from."""
-    rl: Callable[[Fields, OptionsT], Iterable[RlRow]] | None = None
+    rl: Callable[[RecordT, OptionsT], Iterable[RlRow]] | None = None
     """A record -> its rows; raises RowError. None where the source has nothing to reward by."""
-    columns: tuple[str, ...] = ()
-    """What a record must have."""
-    read: Callable[[Path, OptionsT], Iterator[Record]] = _read
+    read: Callable[[Path, OptionsT], Iterator[Record]] | None = None
+    """For sources that are no JSON or parquet: their records, as JSON texts. Raises SourceError."""
     runs_programs: bool = False
-    """Whether making rows waits for programs that run in the sandbox: several records are then converted at once."""
+    """Whether making rows waits for programs that run in the sandbox: several records are then converted at once, in
+    threads."""
+    example_name: str = ""
+    """Name of its example, where it shares another converter's."""
+
+    @property
+    def example(self) -> Path:
+        """A small source of its kind, a file or a folder: shown in its page, converted by its golden test."""
+        name = self.example_name or self.name
+        return next(path for path in Path(__file__).with_name("examples").iterdir() if path.name.partition(".")[0] == name)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -58,7 +72,7 @@ class Converter(Generic[OptionsT]):
             made.append("rl")
         return tuple(made)
 
-    def make(self, shape: Shape) -> Callable[[Fields, OptionsT], Iterable[SftRow | RlRow]]:
+    def make(self, shape: Shape) -> Callable[[RecordT, OptionsT], Iterable[SftRow | RlRow]]:
         """The function that makes rows of a shape.
 
         Raises:
@@ -68,6 +82,17 @@ class Converter(Generic[OptionsT]):
         if function is None:
             raise SourceError(f"converter {self.name} makes no {shape} rows, only {' and '.join(self.shapes)}")
         return function
+
+    def find_record(self, options: OptionsT) -> type[RecordT]:
+        """The columns that it reads with these options.
+
+        Raises:
+            SourceError: the options name a column twice.
+        """
+        try:
+            return self.record if isinstance(self.record, type) else self.record(options)
+        except ValueError as error:
+            raise SourceError(f"converter {self.name}: {error}") from None
 
     def read_options(self, given: Mapping[str, Any]) -> OptionsT:
         """Raises:
@@ -86,22 +111,3 @@ def describe(error: ValidationError, known: Iterable[str]) -> str:
     if first["type"] == "extra_forbidden":
         return f"unknown {where!r}{nearest(str(first['loc'][-1]), known)}"
     return f"{where}: {first['msg'].lower()}, found {first['input']!r}"[:300]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or what there is."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names) or 'none'}"
-
-
-def get_text(fields: Fields, column: str) -> str:
-    """A column that must hold text.
-
-    Raises:
-        RowError: it does not.
-    """
-    value = fields.get(column)
-    if not isinstance(value, str):
-        raise RowError(f"{column} is {type(value).__name__}, expected text")
-    return value

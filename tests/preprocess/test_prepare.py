@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from preprocess.columns import schema
 from preprocess.prepare import main
-from preprocess.rows import schema
 from rewards.sandbox import SandboxError, Settings
 
 PROGRAM = """def add{n}(a):
@@ -51,14 +51,31 @@ def test_no_problem_is_in_both_splits(tmp_path: Path) -> None:
     status, output = _prepare(tmp_path)
     assert status == 0
     problems = []
-    for name, rows in (("train", 12), ("validation", 4)):
+    for name in ("train", "validation"):
         records = _read(output / f"{name}.parquet")
-        assert len(records) == rows
-        assert [record["extra_info"]["index"] for record in records] == list(range(rows))
+        assert records
+        assert [record["extra_info"]["index"] for record in records] == list(range(len(records)))
+        assert {record["extra_info"]["split"] for record in records} == {name}
         problems.append({record["extra_info"]["id"].rpartition("/")[0] for record in records})
     assert not problems[0] & problems[1]
+    assert len(problems[0] | problems[1]) == 8
     summary = json.loads((output / "summary.json").read_text())
-    assert (summary["records"], summary["rows"]) == (8, {"train": 12, "validation": 4})
+    assert (summary["records"], sum(summary["rows"].values())) == (16, 16)
+
+
+@pytest.mark.parametrize("fraction", [1e-6, 1 - 1e-6])
+def test_each_side_has_a_problem_whatever_the_draw(tmp_path: Path, fraction: float) -> None:
+    status, output = _prepare(tmp_path, validation={"fraction": fraction})
+    assert status == 0
+    assert min(len(_read(output / f"{name}.parquet")) for name in ("train", "validation")) == 2
+
+
+def test_one_problem_cannot_be_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = {"converter": "programs_execution", "source": str(tmp_path / "programs.py"), "limit": 1}
+    status, output = _prepare(tmp_path, train=[source])
+    assert status == 2
+    assert "1 problem cannot be split" in capsys.readouterr().err
+    assert not list(output.glob("*.parquet"))
 
 
 def test_sources_that_share_problems_share_the_split(tmp_path: Path) -> None:
@@ -100,13 +117,15 @@ def test_sft_says_every_tag_to_llamafactory(tmp_path: Path) -> None:
 
 def test_validation_of_its_own_takes_its_problems_out_of_training(tmp_path: Path) -> None:
     source = {"converter": "programs_execution", "source": str(tmp_path / "programs.py")}
-    status, output = _prepare(tmp_path, validation=[{**source, "limit": 1}])
+    status, output = _prepare(tmp_path, validation=[{**source, "limit": 2}])
     assert status == 0
     assert [record["extra_info"]["id"] for record in _read(output / "validation.parquet")] == [
         "programs/add0/0",
         "programs/add0/1",
     ]
     assert len(_read(output / "train.parquet")) == 14
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["held_out"] == {"its problem is among the validation rows": 2}
 
 
 def test_too_many_rejects_fail_and_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +137,10 @@ def test_too_many_rejects_fail_and_are_kept(tmp_path: Path, capsys: pytest.Captu
     assert status == 1
     assert "2 of 3 records were rejected" in capsys.readouterr().err
     rejects = [json.loads(line) for line in (output / "rejects.jsonl").read_text().splitlines()]
-    assert [(reject["line"], reject["reason"][:8]) for reject in rejects] == [(2, "not JSON"), (3, "it retur")]
+    assert [(reject["line"], reject["reason"][:8], reject["kind"]) for reject in rejects] == [
+        (2, "not JSON", "rejected"),
+        (3, "it retur", "rejected"),
+    ]
     assert not (output / "train.parquet").exists()
 
 
@@ -126,7 +148,7 @@ def test_left_out_records_are_no_failures(tmp_path: Path) -> None:
     train = [{"converter": "programs_execution", "source": str(tmp_path / "programs.py")}]
     status, output = _prepare(tmp_path, train=[*train, {**train[0], "options": {"max_chars": 5}}])
     assert status == 0
-    assert json.loads((output / "summary.json").read_text())["left_out"] == {"the program is longer than max_chars 5": 8}
+    assert json.loads((output / "summary.json").read_text())["left_out"] == {"the program is longer than max_chars 5": 16}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +188,7 @@ def test_a_disk_that_is_full_is_one_line_and_status_1(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "train.parquet")
 
-    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
     status, output = _prepare(tmp_path)
     assert status == 1
     assert capsys.readouterr().err == "error: train.parquet: No space left on device\n"
@@ -191,4 +213,4 @@ def test_a_sandbox_that_is_not_there_is_one_line_and_status_1(
     status, output = _prepare(tmp_path, sandbox={"url": "http://127.0.0.1:9"})
     assert status == 1
     assert capsys.readouterr().err == "error: nothing answers at http://127.0.0.1:9; see `pipeline doctor`\n"
-    assert not output.exists()
+    assert not list(output.iterdir())

@@ -1,0 +1,136 @@
+"""Rows into Arrow columns: the one schema of each shape, and packing rows for it.
+
+A packed batch holds what is known of rows on their own. Their numbers and their split are known to the file that they
+are written to, and are added there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from preprocess.rows import RlRow, Row, SftRow, Shape, to_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# verl's own names of its agent loops: what generates the response to a row.
+_PLAIN, _WITH_TOOLS = "single_turn_agent", "tool_agent"
+
+
+def schema(shape: Shape) -> pa.Schema:
+    """The one Arrow schema of all files of a shape."""
+    import pyarrow as pa
+
+    text = pa.string()
+    if shape == "sft":
+        turn = pa.struct([("from", text), ("value", text)])
+        return pa.schema([("conversations", pa.list_(turn)), ("system", text), ("tools", text)])
+    extra = [("index", pa.int64()), ("split", text), ("id", text), ("detail", text), ("tool_selection", pa.list_(text))]
+    return pa.schema(
+        [
+            ("data_source", text),
+            ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
+            ("ability", text),
+            ("reward_model", pa.struct([("style", text), ("ground_truth", text)])),
+            ("extra_info", pa.struct(extra)),
+            ("agent_name", text),
+        ]
+    )
+
+
+def pack(rows: Sequence[Row], ids: Sequence[str], shape: Shape) -> pa.RecordBatch:
+    """The rows as columns; `ids` name those that have no name of their own.
+
+    Raises:
+        UnicodeEncodeError: a row's text cannot be written as UTF-8.
+    """
+    if shape == "sft":
+        return _pack_sft([row for row in rows if isinstance(row, SftRow)])
+    return _pack_rl([row for row in rows if isinstance(row, RlRow)], ids)
+
+
+def complete(batch: pa.RecordBatch, shape: Shape, split: str, first: int) -> pa.RecordBatch:
+    """A packed batch as its file has it: the rows numbered from `first`, with the name of their split."""
+    import pyarrow as pa
+
+    if shape == "sft":
+        return batch
+    count = batch.num_rows
+    reward_model = pa.StructArray.from_arrays([_repeat("rule", count), batch["ground_truth"]], ["style", "ground_truth"])
+    index = pa.array(range(first, first + count), pa.int64())
+    extra = [index, _repeat(split, count), batch["id"], batch["detail"], batch["tools"]]
+    names = ["index", "split", "id", "detail", "tool_selection"]
+    columns = [
+        batch["data_source"],
+        batch["prompt"],
+        batch["ability"],
+        reward_model,
+        pa.StructArray.from_arrays(extra, names),
+        batch["agent_name"],
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema(shape))
+
+
+def to_table(rows: Sequence[Row], shape: Shape, split: str) -> pa.Table:
+    """The rows as a table, numbered in their order."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches([complete(pack(rows, [""] * len(rows), shape), shape, split, 0)])
+
+
+def _pack_sft(rows: Sequence[SftRow]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    turns = [turn for row in rows for turn in row.conversations]
+    said = {"from": [turn.speaker for turn in turns], "value": [turn.value for turn in turns]}
+    columns = [
+        _nest([len(row.conversations) for row in rows], said),
+        pa.array([row.system for row in rows], pa.string()),
+        pa.array([row.tools for row in rows], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema("sft"))
+
+
+def _pack_rl(rows: Sequence[RlRow], ids: Sequence[str]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    text = pa.string()
+    messages = [message for row in rows for message in row.prompt]
+    said: dict[str, list[str]] = {
+        "role": [message.role for message in messages],
+        "content": [message.content for message in messages],
+    }
+    tools = [tool for row in rows for tool in row.tools]
+    columns = {
+        "data_source": pa.array([row.data_source for row in rows], text),
+        "prompt": _nest([len(row.prompt) for row in rows], said),
+        "ability": pa.array([row.ability for row in rows], text),
+        "ground_truth": pa.array([to_json(row.ground_truth) for row in rows], text),
+        "id": pa.array([row.id or name for row, name in zip(rows, ids, strict=True)], text),
+        "detail": pa.array([to_json(row.detail) if row.detail else "{}" for row in rows], text),
+        "tools": _make_lists([len(row.tools) for row in rows], pa.array(tools, text)),
+        "agent_name": pa.array([_WITH_TOOLS if row.tools else _PLAIN for row in rows], text),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _nest(lengths: Iterable[int], fields: Mapping[str, Sequence[str]]) -> pa.Array:
+    """A column of lists of structs."""
+    import pyarrow as pa
+
+    texts = [pa.array(values, pa.string()) for values in fields.values()]
+    return _make_lists(lengths, pa.StructArray.from_arrays(texts, list(fields)))
+
+
+def _make_lists(lengths: Iterable[int], values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.ListArray.from_arrays(pa.array(accumulate(lengths, initial=0), pa.int32()), values)
+
+
+def _repeat(text: str, count: int) -> Any:
+    import pyarrow as pa
+
+    return pa.repeat(pa.scalar(text, pa.string()), count)

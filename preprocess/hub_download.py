@@ -1,0 +1,73 @@
+"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER`: a data set of the HuggingFace hub as parquet files, one per split.
+
+Run by a Python that has `datasets`; of this project it imports nothing. Where the hub is, what was fetched before and whether
+to go online at all is for `datasets` to know (HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN). SUBSET and SPLIT may be
+empty; SPLIT may be `*`: all splits. The last line of the output is JSON: {"files": …}, or {"error": …, "mistake": true
+where the name is wrong and not the connection}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class _MistakeError(Exception):
+    """What was asked for is not there."""
+
+
+def download(name: str, subset: str | None, split: str | None, folder: Path) -> list[str]:
+    """Writes the files; returns their names."""
+    import datasets
+
+    if split is None:
+        _refuse_several(datasets.get_dataset_split_names(name, subset), name)
+    loaded = datasets.load_dataset(name, subset, split=None if split == "*" else split)
+    tables = loaded if isinstance(loaded, dict) else {split or "train": loaded}
+    if split is None:
+        _refuse_several(list(tables), name)
+    files = []
+    for part, table in tables.items():
+        file = re.sub(r"[^\w.-]+", "-", part).strip("-") + ".parquet"
+        table.to_parquet(folder / file)
+        files.append(file)
+    return files
+
+
+def _refuse_several(splits: list[str], name: str) -> None:
+    if len(splits) > 1:
+        raise _MistakeError(f"it has the splits {', '.join(splits)}; say which: {name}@{splits[0]}")
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    kinds = {each.__name__ for each in type(error).__mro__}
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    if "_MistakeError" in kinds:
+        return {"error": first, "mistake": True}
+    if "DatasetNotFoundError" in kinds:
+        return {"error": f"not on the hub ({endpoint}), or not without a login (HF_TOKEN)", "mistake": True}
+    if kinds & {"ConnectionError", "FileNotFoundError", "OfflineModeIsEnabled"}:
+        offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+        why = "HF_HUB_OFFLINE is set" if offline else f"the hub ({endpoint}) cannot be reached"
+        return {"error": f"{why}, and it was not fetched before", "mistake": False}
+    return {"error": f"{first[:300]}", "mistake": "ValueError" in kinds}
+
+
+def main(arguments: list[str]) -> int:
+    """The command; always 0: what went wrong stands in its last line."""
+    name, subset, split, folder = arguments
+    try:
+        said: dict[str, Any] = {"files": download(name, subset or None, split or None, Path(folder))}
+    except Exception as error:
+        said = _describe(error)
+    print(json.dumps(said))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

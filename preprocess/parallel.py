@@ -1,0 +1,125 @@
+"""All cores at once: chunks converted by processes, or the records of a chunk by threads that wait for programs."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from preprocess.convert import Job, Part, convert_chunk
+from preprocess.errors import PrepareError
+from preprocess.reading import Chunk
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_PR_SET_PDEATHSIG = 1
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
+    """What comes of each chunk of each job's source, in order.
+
+    Processes are started only for more than one chunk: most sources are small.
+
+    Raises:
+        SourceError, SandboxError, PrepareError: as `convert_chunk`; a process was killed.
+    """
+    with ExitStack() as stack:
+        pool: ProcessPoolExecutor | None = None
+        for number, job in enumerate(jobs):
+            chunks = job.read()
+            if job.runs_programs:
+                with several_at_once(True) as map_:
+                    yield from (convert_chunk(job, chunk, map_) for chunk in chunks)
+                continue
+            first = list(islice(chunks, 2))
+            if len(first) < 2 or count_cores() < 2:
+                yield from (convert_chunk(job, chunk) for chunk in chain(first, chunks))
+                continue
+            if pool is None:
+                pool = stack.enter_context(_start(jobs))
+            yield from _map_ordered(pool, number, chain(first, chunks))
+
+
+@contextmanager
+def several_at_once(wanted: bool) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
+    """A `map` that has as many records under way as there are cores; a plain one where that is not wanted."""
+    if not wanted:
+        yield map
+        return
+    count = count_cores()
+    with ThreadPoolExecutor(count) as pool:
+
+        def map_several(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+            waiting: deque[Future[R]] = deque()
+            try:
+                for item in items:
+                    waiting.append(pool.submit(function, item))
+                    if len(waiting) > 2 * count:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+        yield map_several
+
+
+@contextmanager
+def _start(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
+    # spawn: Arrow's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count_cores(), context, _receive, (tuple(jobs), os.getpid()))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _map_ordered(pool: ProcessPoolExecutor, number: int, chunks: Iterable[Chunk]) -> Iterator[Part]:
+    waiting: deque[Future[Part]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(_convert, number, chunk))
+            # One under way and one waiting for each process; more would only take memory.
+            if len(waiting) >= 2 * count_cores():
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise PrepareError("a process that converts rows was killed; is there too little memory?") from None
+
+
+_jobs: tuple[Job, ...] = ()
+
+
+def _receive(jobs: tuple[Job, ...], parent: int) -> None:
+    """Begins a process of the pool; the jobs come once, for their filters can be large."""
+    global _jobs  # noqa: PLW0603 (a process of the pool has nothing else)
+    _jobs = jobs
+    # Rows come and go by the hundred thousand and never refer to themselves: looking for what does takes a fifth of the time.
+    gc.freeze()
+    gc.set_threshold(200_000)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _convert(number: int, chunk: Chunk) -> Any:
+    return convert_chunk(_jobs[number], chunk)

@@ -1,0 +1,136 @@
+"""Converters of one's own: functions of one record, in a Python file that the recipe names.
+
+A file is imported once in each process (see `rewards/user_files.py`), and a large source is converted by several.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pydantic
+
+from preprocess.converters.base import Converter, Options
+from preprocess.decoding import nearest
+from preprocess.errors import LeftOutError, RowError, SourceError
+from preprocess.own_rows import read_row
+from preprocess.rows import Row, Shape
+from rewards.option_types import kind_of
+from rewards.signatures import place_of
+from rewards.user_files import UserFileError, describe, find_line, forget, import_file
+
+Function = Callable[..., Any]
+"""`(record, *, option=default, …)` -> a row, several rows, or None. A row is a mapping, an SftRow or an RlRow."""
+
+_lock = threading.RLock()
+_files: dict[Path, dict[str, Converter[Any, Any]] | SourceError] = {}
+_registered: dict[str, Converter[Any, Any]] = {}
+"""What the file that is being imported has registered so far."""
+
+
+def converter(name: str, shape: Shape) -> Callable[[Function], Function]:
+    """Decorator that makes a function the converter called `name`, for rows of a shape: `sft` or `rl`.
+
+    The function is given a record as a dict; options are its keyword-only parameters.
+
+    Raises:
+        SourceError: another function has this name already, or the function takes something else.
+    """
+    if not isinstance(name, str) or shape not in get_args(Shape):
+        raise SourceError('write @converter("name", "sft") or @converter("name", "rl")')
+
+    def add(function: Function) -> Function:
+        options = _read_signature(name, function)
+        help_line = (inspect.getdoc(function) or "").partition("\n")[0]
+        make: Any = _wrap(name, shape, function)
+        made = Converter(name, help_line, dict, options, **{shape: make})
+        with _lock:
+            if name in _registered:
+                raise SourceError(f"two converters are called {name!r}; the second is at {place_of(function)}")
+            _registered[name] = made
+        return function
+
+    return add
+
+
+def load_file(path: Path) -> dict[str, Converter[Any, Any]]:
+    """The converters that a file registers, by name.
+
+    Raises:
+        SourceError: it is not there, does not import, or registers nothing. One line, with file and line.
+    """
+    path = path.expanduser().absolute()
+    with _lock:
+        if path not in _files:
+            try:
+                _files[path] = _import(path)
+            except SourceError as error:
+                _files[path] = error
+        found = _files[path]
+    if isinstance(found, SourceError):
+        raise SourceError(str(found))  # an error that is raised again and again would gather tracebacks
+    return found
+
+
+def _import(path: Path) -> dict[str, Converter[Any, Any]]:
+    _registered.clear()
+    try:
+        module = import_file(path, "converter", SourceError)
+        if not _registered:
+            forget(module)
+            raise SourceError(f'{path} registers no converter; put @converter("name", "sft") before its function')
+        return dict(_registered)
+    except UserFileError as error:
+        raise SourceError(str(error)) from None
+    finally:
+        _registered.clear()
+
+
+def _read_signature(name: str, function: Function) -> type[Options]:
+    """The options that a function takes."""
+    where = f"converter {name} ({place_of(function)})"
+    wanted = "expected (record, *, option=default, ...)"
+    if inspect.iscoroutinefunction(function):
+        raise SourceError(f"{where} is async; {wanted}, not async")
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters or parameters[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+        raise SourceError(f"{where} takes no record; {wanted}")
+    fields: dict[str, Any] = {}
+    for each in parameters[1:]:
+        if each.kind is not each.KEYWORD_ONLY:
+            raise SourceError(f"{where}: parameter {each.name} is not keyword-only; {wanted}")
+        fields[each.name] = (kind_of(function, each), ... if each.default is each.empty else each.default)
+    try:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of options called `copy` or `schema`
+            return pydantic.create_model(f"{name} options", __base__=Options, **fields)
+    except (pydantic.errors.PydanticUserError, NameError) as error:
+        raise SourceError(f"{where}: its options cannot be read: {str(error).partition(chr(10))[0]}") from None
+
+
+def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, Any], Options], list[Row]]:
+    path = Path(place_of(function).rpartition(":")[0])
+
+    def make(record: dict[str, Any], options: Options) -> list[Row]:
+        try:
+            given = function(record, **dict(options))
+            given = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | str) else [given]
+        except RowError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise RowError(f"{_explain(error, record)} ({find_line(path, error)})") from error
+        rows = [read_row(each, shape, name) for each in given if each is not None]
+        if not rows:
+            raise LeftOutError(f"converter {name} gave no row")
+        return rows
+
+    return make
+
+
+def _explain(error: BaseException, record: Mapping[str, Any]) -> str:
+    line = describe(error)
+    missing = error.args[0] if isinstance(error, KeyError) and error.args else None
+    return line + nearest(missing, record) if isinstance(missing, str) and missing not in record else line
