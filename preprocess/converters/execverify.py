@@ -2,60 +2,74 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
+from typing import Literal
 
-from preprocess.converters.base import Converter, Fields, Options, get_text
-from preprocess.errors import RowError
+import msgspec
+
+from preprocess.converters.base import Converter, NoOptions
 from preprocess.rows import Message, RlRow, SftRow, Turn
 
 
-class NoOptions(Options):
-    """There is nothing to choose."""
+class Said(msgspec.Struct, gc=False):
+    """A turn of a conversation."""
+
+    from_: str = msgspec.field(name="from")
+    value: str
 
 
-def _sft(fields: Fields, options: NoOptions) -> Iterable[SftRow]:
-    turns = fields["conversations"]
-    try:
-        conversation = tuple(Turn(str(turn["from"]), str(turn["value"])) for turn in turns)
-    except (KeyError, TypeError) as error:
-        raise RowError(f"conversations: {type(error).__name__}: {error}") from error
-    if not conversation:
-        raise RowError("conversations is empty")
-    return [SftRow(_name(conversation[0].value), conversation)]
+class Conversation(msgspec.Struct, gc=False):
+    """A row for supervised fine-tuning."""
+
+    conversations: list[Said]
 
 
-def _rl(fields: Fields, options: NoOptions) -> Iterable[RlRow]:
-    kind = fields["type"]
-    if kind not in ("io_mixed", "oi"):
-        raise RowError(f"type is {kind!r}, expected io_mixed or oi")
-    truth = {name: get_text(fields, name) for name in ("func_str", "func_name", "func_args", "result")}
-    answers = fields["question_answers"]
-    if not isinstance(answers, dict):
-        raise RowError(f"question_answers is {type(answers).__name__}, expected an object")
-    prompt = get_text(fields, "prompt_str")
-    name = _name(f"{prompt}\n{truth['func_args']}")
-    message = (Message("user", prompt),)
-    # One function has many calls: the function is the problem.
-    problem = _name(truth["func_str"])
-    return [RlRow(problem, name, "execverify", message, {"type": kind, **truth, "question_answers": answers})]
+class Question(msgspec.Struct, gc=False):
+    """A row for reinforcement learning; of its columns those that the reward reads."""
+
+    type: Literal["io_mixed", "oi"]
+    func_str: str
+    func_name: str
+    func_args: str
+    result: str
+    prompt_str: str
+    question_answers: msgspec.Raw
 
 
-def _name(text: str) -> str:
-    return f"execverify/{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+class Truth(msgspec.Struct, gc=False):
+    """What the white_box reward reads."""
+
+    func_args: str
+    func_name: str
+    func_str: str
+    question_answers: msgspec.Raw
+    result: str
+    type: str
 
 
-SFT = Converter(
-    "execverify_sft",
-    "ExecVerify's conversations on execution reasoning",
-    NoOptions,
-    sft=_sft,
-    columns=("conversations",),
-)
+def _sft(record: Conversation, options: NoOptions) -> Iterable[SftRow]:
+    turns = tuple(Turn(each.from_, each.value) for each in record.conversations)
+    return [SftRow(turns[0].value if turns else "", turns)]
+
+
+def _rl(record: Question, options: NoOptions) -> Iterable[RlRow]:
+    truth = Truth(record.func_args, record.func_name, record.func_str, record.question_answers, record.result, record.type)
+    return [
+        RlRow(
+            # One function has many calls: the function is the problem.
+            problem=record.func_str,
+            data_source="execverify",
+            prompt=(Message("user", record.prompt_str),),
+            ground_truth=msgspec.Raw(msgspec.json.encode(truth)),
+        )
+    ]
+
+
+SFT = Converter("execverify_sft", "ExecVerify's conversations on execution reasoning", Conversation, NoOptions, sft=_sft)
 RL = Converter(
     "execverify_rl",
     "ExecVerify's questions on execution, for the white_box reward",
+    Question,
     NoOptions,
     rl=_rl,
-    columns=("type", "func_str", "func_name", "func_args", "result", "prompt_str", "question_answers"),
 )

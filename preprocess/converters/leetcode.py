@@ -1,78 +1,97 @@
-"""leetcode: LeetCodeDataset v0.2 problems: solutions to learn from, and their tests to be rewarded by."""
+"""leetcode: LeetCodeDataset's problems, v0.1 to v0.3: solutions to learn from, and their tests to be rewarded by."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
-from preprocess import prompts
-from preprocess.converters.base import Converter, Fields, Options, get_text
-from preprocess.converters.tests import read_test, to_truth
+import msgspec
+
+from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.tests import parse, read_test, take_check, to_truth
 from preprocess.errors import LeftOutError, RowError
-from preprocess.rows import Message, RlRow, SftRow, Turn
+
+Difficulty = Literal["Easy", "Medium", "Hard"]
 
 _STARTER = "\nPlease complete the following python code precisely:\n```python\n"
 
 
-class LeetCodeOptions(Options):
+class Meta(msgspec.Struct):
+    """What v0.1 and v0.2 say of a problem."""
+
+    difficulty: str | None = None
+    query: str | None = None
+    """v0.1 has it here."""
+
+
+class LeetCode(msgspec.Struct):
+    """A problem."""
+
+    task_id: str
+    prompt: str
+    """Imports and helpers that every solution finds."""
+    completion: str
+    entry_point: str
+    test: str
+    query: str | None = None
+    """The statement and the code to complete: v0.1 and v0.2."""
+    meta: Meta | None = None
+    problem_description: str | None = None
+    """v0.3, with the next two."""
+    starter_code: str | None = None
+    difficulty: str | None = None
+
+
+class LeetCodeOptions(CodeOptions):
     """Which problems are taken."""
 
-    max_chars: int | None = None
-    """Leaves out problems whose statement, or whose solution, is longer."""
-    max_tests: int = 10
-    """Tests kept per problem, from the first."""
+    difficulty: tuple[Difficulty, ...] = ("Easy", "Medium", "Hard")
+    """Leaves out problems of others."""
 
 
-def _ask(fields: Fields, options: LeetCodeOptions) -> tuple[str, str]:
-    """The prompt, and the signature it shows."""
-    query, completion = get_text(fields, "query"), get_text(fields, "completion")
-    if options.max_chars and max(len(query), len(completion)) > options.max_chars:
-        raise LeftOutError(f"the statement or the solution is longer than max_chars {options.max_chars}")
+def _read(record: LeetCode, options: LeetCodeOptions) -> CodeTask:
+    difficulty = record.difficulty or (record.meta.difficulty if record.meta else None)
+    difficulty = "Medium" if difficulty == "Meidum" else difficulty  # so in 21 rows of v0.2
+    if difficulty not in (None, *options.difficulty):
+        raise LeftOutError(f"its difficulty is {difficulty}")
+    statement, starter = _split(record)
+    lines = [line.rstrip().replace("\xa0", " ") for line in statement.strip().splitlines()]
+    return CodeTask(
+        source="leetcode",
+        statement="\n".join(line for line in lines if line),
+        signature=starter,
+        solution=record.completion,
+        make_truth=lambda: _make_truth(record, options),
+        id=f"leetcode/{record.task_id}",
+        detail={"difficulty": difficulty} if difficulty else {},
+    )
+
+
+def _split(record: LeetCode) -> tuple[str, str]:
+    """The statement, and the code that begins the solution."""
+    if record.problem_description is not None and record.starter_code is not None:
+        return record.problem_description, record.starter_code
+    query = record.query or (record.meta.query if record.meta else None)
+    if query is None:
+        raise RowError("neither query, nor meta.query, nor problem_description and starter_code")
     statement, found, starter = query.partition(_STARTER)
     if not found:
         raise RowError("query does not end with the code to complete")
-    lines = [line.rstrip().replace("\xa0", " ") for line in statement.strip().splitlines()]
-    signature = starter.partition("\n```")[0]
-    return prompts.ask_code("\n".join(line for line in lines if line), signature), signature
+    return statement, starter.partition("\n```")[0]
 
 
-def _sft(fields: Fields, options: LeetCodeOptions) -> Iterable[SftRow]:
-    prompt, signature = _ask(fields, options)
-    plan = f"To write: {signature.strip().splitlines()[-1].strip().removesuffix(':')}"
-    response = prompts.answer_code(plan, get_text(fields, "completion"))
-    return [SftRow(f"leetcode/{get_text(fields, 'task_id')}", (Turn("human", prompt), Turn("gpt", response)))]
-
-
-def _rl(fields: Fields, options: LeetCodeOptions) -> Iterable[RlRow]:
-    name = f"leetcode/{get_text(fields, 'task_id')}"
-    prompt, _ = _ask(fields, options)
-    meta = fields.get("meta")
-    detail = {"solution": get_text(fields, "completion")}
-    detail |= {"difficulty": meta["difficulty"]} if isinstance(meta, dict) and "difficulty" in meta else {}
-    return [RlRow(name, name, "leetcode", (Message("user", prompt),), _to_truth(fields, options), detail=detail)]
-
-
-def _to_truth(fields: Fields, options: LeetCodeOptions) -> dict[str, Any]:
-    prelude, function = get_text(fields, "prompt"), get_text(fields, "entry_point")
-    try:
-        tree = ast.parse(get_text(fields, "test"))
-    except (SyntaxError, ValueError) as error:
-        raise RowError(f"test does not parse: {error}") from error
-    check = tree.body[0] if len(tree.body) == 1 else None
-    if not isinstance(check, ast.FunctionDef) or check.name != "check":
-        raise RowError("test is not one function `check(candidate)`")
-    check.body = check.body[: options.max_tests]
+def _make_truth(record: LeetCode, options: LeetCodeOptions) -> dict[str, Any]:
+    prelude, function = record.prompt, record.entry_point
+    check = take_check(parse(record.test, "test"), options.max_tests)
     tests = [read_test(line, "candidate") for line in check.body]
     truth = to_truth([test for test in tests if test], function, prelude) if all(tests) else None
     return truth or {"functional": f"{ast.unparse(check)}\n\ncheck({function})", "prelude": prelude}
 
 
-LEETCODE = Converter(
+LEETCODE = make_converter(
     "leetcode",
-    "LeetCodeDataset v0.2: solutions for sft, tests for rl",
+    "LeetCodeDataset v0.1 to v0.3: problems with their solutions and tests",
+    LeetCode,
     LeetCodeOptions,
-    _sft,
-    _rl,
-    ("task_id", "prompt", "completion", "entry_point", "test", "query"),
+    _read,
 )

@@ -1,4 +1,4 @@
-"""Assertions into tests whose expected values stay with the grader, wherever JSON can hold them."""
+"""The tests of published data sets, read as data and syntax: expected values stay with the grader where JSON holds them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,78 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from preprocess.decoding import describe
+from preprocess.errors import LeftOutError, RowError
 from rewards.comparison import is_accepted
 from rewards.literals import NotLiteralError, read_literal
+
+
+class Pairs(msgspec.Struct):
+    """The tests of APPS and Eurus."""
+
+    inputs: list[Any]
+    outputs: list[Any]
+    fn_name: str | None = None
+
+
+_PAIRS = msgspec.json.Decoder(Pairs)
+
+
+def read_pairs(text: str, column: str, max_tests: int) -> dict[str, Any]:
+    """The first tests of a JSON text `{"inputs": …, "outputs": …[, "fn_name": …]}`.
+
+    Raises:
+        RowError: it is no such text, or the lists differ in length; names the column.
+        LeftOutError: there are no tests.
+    """
+    try:
+        pairs = _PAIRS.decode(text)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise RowError(f"{column}: {describe(str(error), Pairs)}") from error
+    truth = take_pairs(pairs.inputs, pairs.outputs, column, max_tests)
+    return {**truth, "fn_name": pairs.fn_name} if pairs.fn_name else truth
+
+
+def take_pairs(inputs: list[Any], outputs: list[Any], column: str, max_tests: int) -> dict[str, Any]:
+    """The first tests.
+
+    Raises:
+        RowError: the lists differ in length; names the column.
+        LeftOutError: there are no tests.
+    """
+    if len(inputs) != len(outputs):
+        raise RowError(f"{column}: {len(inputs)} inputs and {len(outputs)} outputs")
+    if not inputs:
+        raise LeftOutError("it has no tests")
+    return {"inputs": inputs[:max_tests], "outputs": outputs[:max_tests]}
+
+
+def parse(source: str, column: str) -> ast.Module:
+    """Python source as syntax.
+
+    Raises:
+        RowError: it is none; names the column.
+    """
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise RowError(f"{column} does not parse: {error}") from error
+
+
+def take_check(tree: ast.Module, max_tests: int) -> ast.FunctionDef:
+    """The function `check(candidate)` of a test; where it has nothing but assertions, with the first of them.
+
+    Raises:
+        RowError: there is none.
+    """
+    check = next((each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "check"), None)
+    if check is None or len(check.args.args) != 1:
+        raise RowError("test has no function `check(candidate)`")
+    if all(isinstance(line, ast.Assert) for line in check.body):
+        check.body = check.body[:max_tests]
+    return check
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""bootcamp: InternBootcamp's puzzles, as its generators write them, for the reward of the same name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+import msgspec
+
+from preprocess.converters.base import Converter, Options
+from preprocess.errors import RowError
+from preprocess.rows import Message, RlRow
+
+_PREFIX = "bootcamp/"
+
+
+class BootcampOptions(Options):
+    """How the puzzles are put."""
+
+    system: str = (
+        "Think first, inside <think> and </think>. After that write the solution, step by step, "
+        "and give the final answer in the form that the question asks for."
+    )
+    """System message of prompts that have none: the reward pays nothing without `</think>`. Empty: none, for models that
+    think in these tags by themselves."""
+
+
+class Puzzle(msgspec.Struct, gc=False):
+    """A generated puzzle."""
+
+    data_source: str
+    """The bootcamp, with or without `bootcamp/` before it."""
+    prompt: str | tuple[Message, ...]
+    ground_truth: msgspec.Raw
+    """What the bootcamp generated the puzzle from: any JSON, passed on as it stands."""
+
+
+def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
+    prompt = record.prompt
+    messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+    problem = messages[-1].content if messages else ""
+    if options.system and messages and messages[0].role != "system":
+        messages = (_make_system(options.system), *messages)
+    return [
+        RlRow(
+            problem=problem,
+            data_source=_name_source(record.data_source),
+            prompt=messages,
+            ground_truth=record.ground_truth,
+            ability="puzzle",
+        )
+    ]
+
+
+@functools.cache
+def _make_system(text: str) -> Message:
+    return Message("system", text)
+
+
+@functools.cache
+def _name_source(name: str) -> str:
+    """As the reward takes it.
+
+    Raises:
+        RowError: the reward would not take it.
+    """
+    bootcamp = name.removeprefix(_PREFIX)
+    if not bootcamp.isidentifier():
+        raise RowError(f"data_source is {name!r}, expected a bootcamp's name such as Game24")
+    return _PREFIX + bootcamp
+
+
+BOOTCAMP = Converter(
+    "bootcamp",
+    "InternBootcamp's puzzles, from a file or a folder of its generators' JSON lines",
+    Puzzle,
+    BootcampOptions,
+    rl=_rl,
+)

@@ -1,0 +1,70 @@
+"""alpaca: instructions in any columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess.errors import SourceError
+from tests.preprocess.converters.code_rows import convert_record, take_reject, take_sft
+
+
+@pytest.mark.parametrize(
+    ("record", "options", "turns"),
+    [
+        ({"instruction": "I", "output": "O"}, {}, ["I", "O"]),
+        ({"instruction": "I", "input": "X", "output": "O"}, {}, ["I\nX", "O"]),
+        ({"instruction": "I", "input": None, "output": "O"}, {}, ["I", "O"]),
+        ({"instruction": "", "input": "X", "output": "O"}, {}, ["X", "O"]),
+        ({"problem": "I", "solution": "O", "input": "X"}, {"instruction": "problem", "output": "solution"}, ["I\nX", "O"]),
+        ({"instruction": "I", "output": "O", "text": "X", "input": "no"}, {"input": "text"}, ["I\nX", "O"]),
+        ({"instruction": "I", "output": "O", "history": [["A", "B"], ["C", "D"]]}, {}, ["A", "B", "C", "D", "I", "O"]),
+        ({"instruction": "I", "output": "O", "history": None}, {}, ["I", "O"]),
+    ],
+)
+def test_questions_and_answers(tmp_path: Path, record: dict[str, Any], options: dict[str, Any], turns: list[str]) -> None:
+    row = take_sft(convert_record("alpaca", "sft", tmp_path, record, **options))
+    assert [turn.value for turn in row.conversations] == turns
+    assert [turn.speaker for turn in row.conversations] == ["human", "gpt"] * (len(turns) // 2)
+    assert row.problem == turns[0]
+
+
+def test_the_system_message(tmp_path: Path) -> None:
+    record = {"instruction": "I", "output": "O", "rule": "S"}
+    assert take_sft(convert_record("alpaca", "sft", tmp_path, record, system="rule")).system == "S"
+    assert take_sft(convert_record("alpaca", "sft", tmp_path, {**record, "system": ""})).system is None
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"instruction": " ", "output": "O"}, "the instruction is empty"),
+        ({"instruction": "I", "output": " "}, "the last answer is empty"),
+        ({"instruction": "I", "output": ["O"]}, "output is a list, expected text"),
+        ({"instruction": "I", "output": "O", "history": [["A"]]}, "history[0]"),
+        ({"instruction": "I", "output": "O", "history": "A"}, "history is text, expected a list or null"),
+    ],
+)
+def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
+    kind, found = take_reject(convert_record("alpaca", "sft", tmp_path, record))
+    assert kind == "rejected"
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "rows.jsonl:1: no column 'instruction'; did you mean 'instructions'?"),
+        (
+            {"instruction": "instructions", "system": "sistem"},
+            "rows.jsonl:1: no column 'sistem'; there are instructions, output",
+        ),
+        ({"instruction": "output"}, "converter alpaca: column 'output' is named twice"),
+    ],
+)
+def test_a_mistake_in_the_recipe_is_no_reject(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        convert_record("alpaca", "sft", tmp_path, {"instructions": "I", "output": "O"}, **options)
+    assert message in str(caught.value)

@@ -1,0 +1,87 @@
+"""apps: which of a problem's many forms a row takes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.preprocess.converters.code_rows import convert_record, judge, take_reject, take_rl, take_sft
+
+CALLS = {"fn_name": "double", "inputs": [[1], [2]], "outputs": [[2], [4]]}
+TEXTS = {"inputs": ["1\n", "2\n"], "outputs": ["2\n", "4\n"]}
+SOLUTIONS = ["print 2 * int(raw_input())", "a = int(input())\nprint(a + a)", "print(2*int(input()))"]
+RECORD: dict[str, Any] = {
+    "problem_id": 7,
+    "question": "Double a number.",
+    "solutions": json.dumps(SOLUTIONS),
+    "input_output": json.dumps(TEXTS),
+    "difficulty": "interview",
+    "url": "https://example.org/7",
+    "starter_code": "",
+}
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    row = take_rl(convert_record("apps", "rl", tmp_path, RECORD))
+    assert row.ground_truth == TEXTS
+    assert "The program reads standard input" in row.prompt[0].content
+    assert "```" not in row.prompt[0].content
+    assert row.detail == {"difficulty": "interview", "url": "https://example.org/7", "solution": SOLUTIONS[1]}
+    assert row.id == "rows:1"  # both splits number their problems from 0
+
+
+def test_a_function(tmp_path: Path) -> None:
+    record = {**RECORD, "input_output": json.dumps(CALLS), "starter_code": "def double(n):\n\t"}
+    row = take_rl(convert_record("apps", "rl", tmp_path, record))
+    assert row.ground_truth == CALLS
+    assert "```python\ndef double(n):\n```" in row.prompt[0].content
+    assert judge(row, "def double(n):\n    return 2 * n") == 1.0
+    assert judge(row, "class Solution:\n    def double(self, n):\n        return 2 * n if n < 2 else 0") == 0.5
+
+
+def test_starter_code_is_not_shown_where_standard_input_is_read(tmp_path: Path) -> None:
+    row = take_rl(convert_record("apps", "rl", tmp_path, {**RECORD, "starter_code": "def double(n):"}))
+    assert "def double" not in row.prompt[0].content
+
+
+def test_the_first_tests_are_kept(tmp_path: Path) -> None:
+    row = take_rl(convert_record("apps", "rl", tmp_path, RECORD, max_tests=1))
+    assert row.ground_truth == {"inputs": ["1\n"], "outputs": ["2\n"]}
+
+
+def test_the_first_solution_in_python_3_is_taught(tmp_path: Path) -> None:
+    answer = take_sft(convert_record("apps", "sft", tmp_path, RECORD)).conversations[1].value
+    assert f"```python\n{SOLUTIONS[1]}\n```" in answer
+
+
+def test_without_tests_there_is_something_to_learn_and_without_a_solution_something_to_try(tmp_path: Path) -> None:
+    no_tests, no_solution = {**RECORD, "input_output": ""}, {**RECORD, "solutions": ""}
+    assert take_sft(convert_record("apps", "sft", tmp_path, no_tests))
+    assert take_reject(convert_record("apps", "rl", tmp_path, no_tests)) == ("left_out", "it has no tests")
+    assert "solution" not in take_rl(convert_record("apps", "rl", tmp_path, no_solution)).detail
+    assert take_reject(convert_record("apps", "sft", tmp_path, no_solution)) == ("left_out", "it has no solution")
+
+
+def test_difficulty(tmp_path: Path) -> None:
+    assert take_rl(convert_record("apps", "rl", tmp_path, RECORD, difficulty=["interview", "competition"]))
+    left_out = take_reject(convert_record("apps", "rl", tmp_path, RECORD, difficulty=["introductory"]))
+    assert left_out == ("left_out", "its difficulty is interview")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"input_output": "{"}, "input_output: not JSON: "),
+        ({"input_output": json.dumps({"inputs": ["1\n"], "outputs": []})}, "input_output: 1 inputs and 0 outputs"),
+        ({"input_output": json.dumps({"outputs": []})}, "no 'inputs'"),
+        ({"input_output": '{"inputs": [' + "9" * 5000 + '], "outputs": [1]}'}, "input_output: "),
+        ({"input_output": json.dumps(CALLS)}, "its tests call double, which no starter_code names"),
+        ({"solutions": "[1]"}, "solutions: [0] is a number, expected text"),
+        ({"question": " "}, "the problem has no statement"),
+    ],
+)
+def test_broken_records_are_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    kind, found = take_reject(convert_record("apps", "rl", tmp_path, {**RECORD, **change}))
+    assert kind == "rejected"
+    assert reason in found

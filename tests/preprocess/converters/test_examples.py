@@ -1,0 +1,72 @@
+"""Every converter: its example becomes the rows that a person has read and found right, and its page names its options."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from preprocess.convert import Job, Source
+from preprocess.converters import CONVERTERS
+from preprocess.parallel import convert_all
+from preprocess.rows import Shape
+from preprocess.splits import Whole
+from preprocess.writing import RowsFile
+
+PAGES = Path(__file__).resolve().parents[3] / "docs" / "converters"
+MADE = [(name, shape) for name, converter in sorted(CONVERTERS.items()) for shape in converter.shapes]
+
+
+def convert_example(name: str, shape: Shape, path: Path) -> list[str]:
+    """The example's rows as they are read back, then what gave no row, each as a line of JSON."""
+    example = CONVERTERS[name].example
+    file = RowsFile(path, shape, "train")
+    rejects = []
+    for part in convert_all([Job(Source(name, example), shape, Whole("train"))]):
+        for batch in part.batches.values():
+            file.write(batch)
+        rejects += [{**vars(each), "source": str(Path(each.source).relative_to(example.parent))} for each in part.rejects]
+    file.keep()
+    rows = pq.read_table(path).to_pylist()
+    return [json.dumps(each, ensure_ascii=False) for each in [*rows, *rejects]]
+
+
+@pytest.mark.parametrize(("name", "shape"), MADE)
+def test_the_example_becomes_its_golden_rows(
+    name: str, shape: Shape, tmp_path: Path, golden: Callable[[str, str], None]
+) -> None:
+    lines = convert_example(name, shape, tmp_path / "rows.parquet")
+    golden(f"converters/{name}.{shape}.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def read_sources(page: str) -> list[dict[str, Any]]:
+    """The sources of a page's recipes."""
+    data = [yaml.safe_load(block)["data"] for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)]
+    given = [each.get(side) for each in data for side in ("train", "validation")]
+    lists = [each if isinstance(each, list) else [each] for each in given]
+    return [source for sources in lists for source in sources if isinstance(source, dict) and "converter" in source]
+
+
+@pytest.mark.parametrize("name", sorted(CONVERTERS))
+def test_its_page_names_its_options_and_has_a_recipe(name: str) -> None:
+    page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    converter = CONVERTERS[name]
+    assert [option for option in converter.options.model_fields if f"`{option}`" not in page] == []
+    sources = read_sources(page)
+    assert name in {source["converter"] for source in sources}
+    for source in sources:
+        asked = CONVERTERS[source["converter"]]
+        asked.find_record(asked.read_options(source.get("options", {})))
+
+
+def test_every_converter_says_what_it_is() -> None:
+    for name, converter in CONVERTERS.items():
+        assert converter.name == name
+        assert converter.shapes
+        assert converter.help

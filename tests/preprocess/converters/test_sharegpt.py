@@ -1,0 +1,149 @@
+"""sharegpt: conversations in any columns and words; what LLaMA-Factory would skip or cannot read is rejected."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from preprocess.convert import Source, convert
+from preprocess.converters import CONVERTERS
+from preprocess.errors import SourceError
+from preprocess.rows import SftRow
+from tests.preprocess.converters.code_rows import convert_record, take_reject, take_sft
+
+OPENAI = {"conversations": "messages", "role": "role", "content": "content"}
+
+
+def say(*turns: tuple[str, str | None]) -> list[dict[str, Any]]:
+    return [{"from": speaker, "value": text} for speaker, text in turns]
+
+
+def call_f(text: str, arguments: object) -> dict[str, Any]:
+    return {"from": "gpt", "value": text, "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
+
+
+def spoken(row: SftRow) -> list[tuple[str, str]]:
+    return [(turn.speaker, turn.value) for turn in row.conversations]
+
+
+TALK = say(("human", "Q"), ("gpt", "A"))
+
+
+def test_openais_messages(tmp_path: Path) -> None:
+    messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+    row = take_sft(convert_record("sharegpt", "sft", tmp_path, {"messages": messages}, **OPENAI))
+    assert (spoken(row), row.system, row.problem) == ([("human", "Q"), ("gpt", "A")], "S", "Q")
+
+
+def test_openais_messages_of_a_parquet_file(tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    messages = [
+        {"role": "user", "content": "Q", "tool_calls": None},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "1", "tool_calls": None},
+        {"role": "assistant", "content": "A", "tool_calls": []},
+    ]
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"messages": [messages], "tools": ['[{"name": "f"}]']}), path)
+    row = take_sft(convert([Source("sharegpt", path, options=OPENAI)], "sft"))
+    assert spoken(row) == [
+        ("human", "Q"),
+        ("function_call", '[{"name":"f","arguments":{"x":1}}]'),
+        ("observation", "1"),
+        ("gpt", "A"),
+    ]
+    assert row.tools == '[{"name": "f"}]'
+
+
+def test_columns_and_speakers_of_any_name(tmp_path: Path) -> None:
+    turns = [{"who": "student", "text": "Q"}, {"who": "teacher", "text": "A"}]
+    record = {"talk": turns, "rule": "S", "can": [{"name": "f"}], "system": "not this", "conversations": 7}
+    options = {"conversations": "talk", "role": "who", "content": "text", "system": "rule", "tools": "can"}
+    row = take_sft(convert_record("sharegpt", "sft", tmp_path, record, **options, roles={"student": "human", "teacher": "gpt"}))
+    assert (spoken(row), row.system, row.tools) == ([("human", "Q"), ("gpt", "A")], "S", '[{"name":"f"}]')
+
+
+@pytest.mark.parametrize(
+    ("record", "system"),
+    [
+        ({"conversations": TALK, "system": ""}, None),
+        ({"conversations": TALK, "system": None}, None),
+        ({"conversations": TALK, "system": "S"}, "S"),
+        ({"conversations": [*say(("system", "S")), *TALK]}, "S"),
+        ({"conversations": [*say(("system", "S")), *TALK], "system": "S"}, "S"),
+        ({"conversations": [*say(("system", "")), *TALK], "system": "S"}, "S"),
+    ],
+)
+def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str | None) -> None:
+    assert take_sft(convert_record("sharegpt", "sft", tmp_path, record)).system == system
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"conversations": []}, "0 turns, expected an even number of at least two"),
+        ({"conversations": say(("system", "S"))}, "0 turns, expected an even number of at least two"),
+        ({"conversations": [*TALK, *say(("human", "Q"))]}, "3 turns, expected an even number of at least two"),
+        ({"conversations": say(("gpt", "A"), ("human", "Q"))}, "turn 1 is from 'gpt', expected human or observation"),
+        ({"conversations": say(("human", "Q"), ("tool", "1"))}, "turn 2 is from 'observation', expected gpt or function_call"),
+        ({"conversations": [*TALK, *say(("system", "S"), ("gpt", "A"))]}, "turn 3 is from 'system', expected human or"),
+        ({"conversations": say(("human", "Q"), ("gpt", " "))}, "the last answer is empty"),
+        ({"conversations": say(("human", "Q"), ("gpt", None))}, "turn 2 has no text"),
+        ({"conversations": say(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
+        ({"conversations": [*say(("system", "S")), *TALK], "system": "T"}, "there are two system messages"),
+        ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; did you mean 'role'?"),
+        ({"conversations": [{"from": "human", "value": 3}]}, "conversations[0].value is a number, expected text or null"),
+        ({"conversations": "Q"}, "conversations is text, expected a list"),
+        ({"conversations": TALK, "tools": "none"}, "tools is 'none', expected a list of objects or its JSON text"),
+        ({"conversations": TALK, "tools": '{"name": "f"}'}, "expected a list of objects or its JSON text"),
+        ({"conversations": TALK, "tools": 3}, "tools is a number, expected text or a list or null"),
+        (
+            {"conversations": [*say(("human", "Q")), call_f("A", {})]},
+            "turn 2 is a text and calls of tools at once; LLaMA-Factory takes one of them",
+        ),
+        (
+            {"conversations": [*say(("human", "Q")), call_f("", "x")]},
+            "turn 2: the arguments of f are not JSON",
+        ),
+    ],
+)
+def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
+    kind, found = take_reject(convert_record("sharegpt", "sft", tmp_path, record))
+    assert kind == "rejected"
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("record", "options", "message"),
+    [
+        ({"messages": []}, {}, "rows.jsonl:1: no column 'conversations'; there are messages"),
+        ({"messages": []}, {"conversations": "mesages"}, "rows.jsonl:1: no column 'mesages'; did you mean 'messages'?"),
+        ({"conversations": TALK, "sys": "S"}, {"system": "system"}, "rows.jsonl:1: no column 'system'; did you mean 'sys'?"),
+        ({}, {"conversation": "x"}, "converter sharegpt: unknown 'conversation'; did you mean 'conversations'?"),
+        ({}, {"role": "x", "content": "x"}, "converter sharegpt: column 'x' is named twice"),
+        ({}, {"system": "conversations"}, "converter sharegpt: column 'conversations' is named twice"),
+        (
+            {},
+            {"roles": {"bot": "robot"}},
+            "converter sharegpt: roles.bot: input should be 'system', 'human', 'gpt', 'observation' or",
+        ),
+    ],
+)
+def test_a_mistake_in_the_recipe_is_no_reject(
+    tmp_path: Path, record: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        convert_record("sharegpt", "sft", tmp_path, record, **options)
+    assert message in str(caught.value)
+
+
+def test_the_examples_tools_are_what_llamafactory_parses() -> None:
+    rows = convert([Source("sharegpt", CONVERTERS["sharegpt"].example)], "sft").rows
+    texts = [row.tools for row in rows if isinstance(row, SftRow) and row.tools]
+    assert len(texts) == 2
+    assert all(tool["name"] == "weather" for text in texts for tool in json.loads(text))
