@@ -100,6 +100,12 @@ class Job:
         return make_rows
 
     @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the converter reads; empty: all."""
+        kind = self.converter.find_record(self.options)
+        return tuple(each.encode_name for each in msgspec.structs.fields(kind)) if issubclass(kind, msgspec.Struct) else ()
+
+    @cached_property
     def options(self) -> Options:
         """The converter's options."""
         options: Options = self.converter.read_options(self.source.options)
@@ -123,7 +129,7 @@ class Job:
                 raise SourceError(f"converter {self.converter.name}: its sources do not say what is for validation")
             chunks = pack_records(read(path, options), path)
         else:
-            chunks = read_chunks(path, find_files(path, self.source.split))
+            chunks = read_chunks(path, find_files(path, self.source.split), self.columns)
         return chunks if self.source.limit is None else _limit(chunks, self.source.limit)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from preprocess.convert import Job, Part, convert_chunk
 from preprocess.errors import PrepareError
-from preprocess.reading import Chunk, FileLines, RowGroup, read_chunks
+from preprocess.reading import Chunk, FileLines, read_chunks
 from preprocess.splits import find_files
 from rewards import sandbox
 
@@ -32,7 +32,7 @@ class Unit:
         """Its chunks."""
         if self.chunk is not None:
             return iter([self.chunk])
-        return job.read() if self.file is None else read_chunks(job.source.source, [self.file])
+        return job.read() if self.file is None else read_chunks(job.source.source, [self.file], job.columns)
 
 
 def split_work(jobs: Sequence[Job]) -> Iterator[Unit]:
@@ -51,7 +51,7 @@ def split_work(jobs: Sequence[Job]) -> Iterator[Unit]:
         for file in find_files(job.source.source, job.source.split):
             chunks = read_chunks(job.source.source, [file])
             start = next(chunks, None)
-            if isinstance(start, FileLines | RowGroup):
+            if isinstance(start, FileLines):
                 yield Unit(number, chunk=start)
                 yield from (Unit(number, chunk=chunk) for chunk in chunks)
             elif start is not None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import codecs
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -19,10 +19,15 @@ from preprocess.decoding import as_text
 from preprocess.errors import SourceError
 from preprocess.json_lists import split_list
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 KINDS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 CHUNK_BYTES = 2_000_000
 LONGEST_LINE = 64_000_000
+_BUFFER_BYTES = 1_000_000
+_MOST_ROWS = 4096
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -83,31 +88,15 @@ class FileLines(Chunk):
 
 
 @dataclass(frozen=True)
-class RowGroup(Chunk):
-    """Rows of one row group of a parquet file."""
+class Batch(Chunk):
+    """Rows of a parquet file: decoded once, for a row group can be the whole file."""
 
-    group: int
-    skip: int
-    count: int
+    batch: pa.RecordBatch
 
     def read(self) -> Iterator[Record]:
         """The rows."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        line = self.first - self.skip
-        try:
-            with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(256, row_groups=[self.group]):
-                    end = line + batch.num_rows
-                    if end > self.first and line < self.first + self.count:
-                        start = max(0, self.first - line)
-                        kept = batch.slice(start, min(end, self.first + self.count) - line - start)
-                        for place, fields in enumerate(kept.to_pylist(), line + start):
-                            yield Record(place, as_text(fields))
-                    line = end
-        except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{self.path}: {error}") from error
+        for line, fields in enumerate(self.batch.to_pylist(), self.first):
+            yield Record(line, as_text(fields))
 
 
 @dataclass(frozen=True)
@@ -121,8 +110,11 @@ class Records(Chunk):
         return iter(self.records)
 
 
-def read_chunks(source: Path, files: Iterable[Path], size: int = CHUNK_BYTES) -> Iterator[Chunk]:
+def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = (), size: int = CHUNK_BYTES) -> Iterator[Chunk]:
     """The chunks of a source's JSON, JSON-lines (either gzipped too) or parquet files.
+
+    Args:
+        columns: those that are needed; others of a parquet file are left unread. Empty: all.
 
     Raises:
         SourceError: a file is unreadable as a whole.
@@ -131,7 +123,7 @@ def read_chunks(source: Path, files: Iterable[Path], size: int = CHUNK_BYTES) ->
         name = name_file(path, source)
         try:
             if path.name.endswith(".parquet"):
-                yield from _read_parquet(path, name, size)
+                yield from _read_parquet(path, name, columns, size)
             elif _is_list(path):
                 yield from _read_list(path, name, size)
             else:
@@ -256,22 +248,21 @@ def _read_list(path: Path, name: str, size: int) -> Iterator[Chunk]:
             yield Lines(path, name, raw.tell() - before, first, b"\n".join(waiting))
 
 
-def _read_parquet(path: Path, name: str, size: int) -> Iterator[Chunk]:
+def _read_parquet(path: Path, name: str, columns: Collection[str], size: int) -> Iterator[Chunk]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        # Without buffers for whole columns, which can be the whole file.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+            rows, length = file.metadata.num_rows, path.stat().st_size
+            # Where one is missing, whoever says so says which there are.
+            kept = list(columns) if columns and set(columns) <= set(file.schema_arrow.names) else None
+            unpacked = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
+            count = min(_MOST_ROWS, max(1, size * rows // max(1, unpacked)))
+            first = 1
+            for batch in file.iter_batches(count, columns=kept):
+                yield Batch(path, name, length * batch.num_rows // rows, first, batch)
+                first += batch.num_rows
     except pa.ArrowException as error:
         raise SourceError(f"{path}: {error}") from error
-    first = 1
-    for number, group in enumerate(groups):
-        # One task per row group would be simplest, but some files have a single one.
-        parts = max(1, -(-group.total_byte_size // (8 * size)))
-        step = max(1, -(-group.num_rows // parts))
-        for skip in range(0, group.num_rows, step):
-            count = min(step, group.num_rows - skip)
-            share = group.total_byte_size * count // max(1, group.num_rows)
-            yield RowGroup(path, name, share, first + skip, number, skip, count)
-        first += group.num_rows

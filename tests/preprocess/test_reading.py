@@ -31,7 +31,7 @@ def _write(folder: Path, name: str) -> Path:
 
 def _read(source: Path, size: int) -> tuple[list[Chunk], list[tuple[int, Any]]]:
     # As another process would get them.
-    chunks = [pickle.loads(pickle.dumps(chunk)) for chunk in read_chunks(source, list_files(source), size)]
+    chunks = [pickle.loads(pickle.dumps(chunk)) for chunk in read_chunks(source, list_files(source), size=size)]
     return chunks, [(record.line, json.loads(record.text)) for chunk in chunks for record in chunk.read()]
 
 
@@ -97,3 +97,19 @@ def test_records_of_a_converter_stay_with_their_file() -> None:
 def test_files_are_named_by_their_place_in_the_source() -> None:
     assert name_file(Path("/s/train/game24.jsonl.gz"), Path("/s")) == "train/game24"
     assert name_file(Path("/s/game24.jsonl"), Path("/s/game24.jsonl")) == "game24"
+
+
+def test_of_parquet_only_the_needed_columns_are_read(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.parquet")
+    for columns, read in ((["n"], {"n"}), (["n", "absent"], {"n", "text"}), ([], {"n", "text"})):
+        (chunk, *_) = read_chunks(path, [path], columns)
+        assert {key for record in chunk.read() for key in json.loads(record.text)} == read
+
+
+def test_a_row_group_of_a_whole_file_is_read_piece_by_piece(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([{"text": f"{n} " * 2000} for n in range(500)]), path)
+    assert pq.read_metadata(path).num_row_groups == 1
+    chunks = list(read_chunks(path, [path], size=100_000))
+    assert len(chunks) > 10
+    assert sum(len(list(chunk.read())) for chunk in chunks) == 500
