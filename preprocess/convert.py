@@ -81,17 +81,16 @@ class Job:
         return converters.find(self.source.converter, self.source.file)
 
     @cached_property
-    def make(self) -> Callable[[bytes], list[Row]]:
-        """JSON text of a record -> its rows, checked; raises RowError."""
-        converter, options = self.converter, self.options
-        make, kind = converter.make(self.shape), converter.find_record(options)
-        decoder = msgspec.json.Decoder(kind)
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """JSON text -> the converter's record; raises msgspec's errors."""
+        return msgspec.json.Decoder(self.converter.find_record(self.options))
 
-        def make_rows(text: bytes) -> list[Row]:
-            try:
-                record = decoder.decode(text)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                record = explain(text, kind, error)
+    @cached_property
+    def make(self) -> Callable[[Any], list[Row]]:
+        """A record -> its rows, checked; raises RowError."""
+        make, options = self.converter.make(self.shape), self.options
+
+        def make_rows(record: Any) -> list[Row]:
             rows = list(make(record, options))
             for row in rows:
                 row.check()
@@ -167,23 +166,23 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
     rows: dict[Split, list[tuple[Row, str, int]]] = {}
     digests: set[bytes] = set()
     rule, filters = job.rule, job.filters
-    for record, made in _attempt(job, chunk, map_):
+    for line, made in _attempt(job, chunk, map_):
         part.records += 1
         if isinstance(made, Reject):
             part.rejects.append(made)
             continue
         for place, row in enumerate(made):
-            name = (row.id if isinstance(row, RlRow) else "") or _name(chunk, record, place)
+            name = (row.id if isinstance(row, RlRow) else "") or _name(chunk, line, place)
             digest = rule.digest(row.problem)
             split = rule.choose(digest)
             verdict = _judge(row, name, filters) if filters else None
             if verdict is None and split is None:
                 verdict = ("held_out", "its problem is among the validation rows")
             if verdict is not None:
-                part.rejects.append(Reject(str(chunk.path), record.line, verdict[1], verdict[0], name))
+                part.rejects.append(Reject(str(chunk.path), line, verdict[1], verdict[0], name))
             elif split is not None:
                 digests.add(digest)
-                rows.setdefault(split, []).append((row, name, record.line))
+                rows.setdefault(split, []).append((row, name, line))
     for split, kept in rows.items():
         if (batch := _pack(kept, job.shape, chunk, part)) is not None:
             part.batches[split] = batch
@@ -241,20 +240,20 @@ def stream(source: Source, shape: Shape) -> Iterator[list[Row] | Reject]:
     job = Job(source, shape, Whole("train"))
     with several_at_once(job.runs_programs) as map_:
         for chunk in job.read():
-            for record, made in _attempt(job, chunk, map_):
+            for line, made in _attempt(job, chunk, map_):
                 if isinstance(made, Reject):
                     yield made
                 else:
-                    yield [_named(row, _name(chunk, record, place)) for place, row in enumerate(made)]
+                    yield [_named(row, _name(chunk, line, place)) for place, row in enumerate(made)]
 
 
 def _named(row: Row, name: str) -> Row:
     return msgspec.structs.replace(row, id=name) if isinstance(row, RlRow) and not row.id else row
 
 
-def _name(chunk: Chunk, record: Record, place: int) -> str:
+def _name(chunk: Chunk, line: int, place: int) -> str:
     """What a row is called that has no name of its own: its file and line, and its place where a record gives several."""
-    return f"{chunk.name}:{record.line}/{place}" if place else f"{chunk.name}:{record.line}"
+    return f"{chunk.name}:{line}/{place}" if place else f"{chunk.name}:{line}"
 
 
 def _judge(row: Row, name: str, filters: Iterable[Filter]) -> tuple[Kind, str] | None:
@@ -269,24 +268,55 @@ def _add(result: Converted, made: list[Row] | Reject) -> None:
         result.rows += made
 
 
-def _attempt(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iterator[tuple[Record, list[Row] | Reject]]:
-    make, path = job.make, str(chunk.path)
+def _attempt(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iterator[tuple[int, list[Row] | Reject]]:
+    """Each record's line and what came of it."""
+    records = _decode_all(job, chunk) if map_ is map else None
+    if records is not None:
+        for line, record in enumerate(records, chunk.first):
+            try:
+                made: list[Row] | Reject = job.make(record)
+            except RowError as error:
+                made = _reject(chunk, line, error)
+            yield line, made
+        return
 
-    def attempt(record: Record) -> tuple[Record, list[Row] | Reject]:
+    def attempt(record: Record) -> tuple[int, list[Row] | Reject]:
         try:
-            if record.broken:
-                raise RowError(record.broken)
-            return record, make(record.text)
-        except MissingColumnError as error:
-            if record.line == 1:
-                # A column that the first record lacks is a mistake in the recipe, not a bad row.
-                raise SourceError(f"{path}:1: {error}") from None
-            return record, Reject(path, record.line, str(error))
+            return record.line, job.make(_decode(job, record))
         except RowError as error:
-            return record, Reject(path, record.line, str(error), "left_out" if isinstance(error, LeftOutError) else "rejected")
+            return record.line, _reject(chunk, record.line, error)
 
-    # Already a generator: a record's rows are looked at as soon as they are made.
+    # A record's rows are looked at as soon as they are made.
     yield from map_(attempt, chunk.read())
+
+
+def _decode_all(job: Job, chunk: Chunk) -> list[Any] | None:
+    """The records of a chunk that has one on each line and no bad one: nearly all chunks, read at once."""
+    data = chunk.read_lines()
+    if data is None:
+        return None
+    try:
+        records: list[Any] = job.decoder.decode_lines(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    return records if len(records) == lines else None
+
+
+def _decode(job: Job, record: Record) -> Any:
+    if record.broken:
+        raise RowError(record.broken)
+    try:
+        return job.decoder.decode(record.text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return explain(record.text, job.converter.find_record(job.options), error)
+
+
+def _reject(chunk: Chunk, line: int, error: RowError) -> Reject:
+    if isinstance(error, MissingColumnError) and line == 1:
+        # A column that the first record lacks is a mistake in the recipe, not a bad row.
+        raise SourceError(f"{chunk.path}:1: {error}") from None
+    return Reject(str(chunk.path), line, str(error), "left_out" if isinstance(error, LeftOutError) else "rejected")
 
 
 def _pack(kept: list[tuple[Row, str, int]], shape: Shape, chunk: Chunk, part: Part) -> pa.RecordBatch | None:

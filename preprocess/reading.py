@@ -62,6 +62,10 @@ class Chunk:
         """
         raise NotImplementedError
 
+    def read_lines(self) -> bytes | None:
+        """Its text where that is lines, one record on each; None where it is anything else."""
+        return None
+
 
 @dataclass(frozen=True)
 class Lines(Chunk):
@@ -73,6 +77,10 @@ class Lines(Chunk):
         """The lines that are not blank."""
         return _number(self.data, self.first)
 
+    def read_lines(self) -> bytes:
+        """All lines."""
+        return self.data
+
 
 @dataclass(frozen=True)
 class FileLines(Chunk):
@@ -82,9 +90,13 @@ class FileLines(Chunk):
 
     def read(self) -> Iterator[Record]:
         """The lines that are not blank."""
+        return _number(self.read_lines(), self.first)
+
+    def read_lines(self) -> bytes:
+        """All lines."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
-            return _number(file.read(self.size), self.first)
+            return file.read(self.size)
 
 
 @dataclass(frozen=True)

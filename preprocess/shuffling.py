@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterable
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,19 @@ class ShuffledRows:
         Raises:
             PrepareError: as `RowsFile.keep`.
         """
-        for bucket, writer in enumerate(self._writers):
+        for writer in self._writers:
             if writer is not None:
                 writer.close()
-                for batch in self._shuffle(self._path(bucket)):
-                    self.file.write(batch)
-                self._path(bucket).unlink()
+        buckets = [self._path(bucket) for bucket, writer in enumerate(self._writers) if writer is not None]
+        # While one bucket is written the next is shuffled: Arrow leaves Python's lock alone meanwhile.
+        with ThreadPoolExecutor(1) as pool:
+            shuffled: deque[Future[list[pa.RecordBatch]]] = deque()
+            for path in [*buckets, None]:
+                if path is not None:
+                    shuffled.append(pool.submit(self._shuffle, path))
+                if len(shuffled) > (path is not None):
+                    for batch in shuffled.popleft().result():
+                        self.file.write(batch)
         self.file.keep()
         shutil.rmtree(self._folder)
 
@@ -77,14 +85,15 @@ class ShuffledRows:
             writer = self._writers[bucket] = pa.ipc.new_stream(str(self._path(bucket)), batch.schema)
         writer.write_batch(batch)
 
-    def _shuffle(self, path: Path) -> Iterable[pa.RecordBatch]:
+    def _shuffle(self, path: Path) -> list[pa.RecordBatch]:
         import pyarrow as pa
 
         with pa.ipc.open_stream(str(path)) as stream:
             table: pa.Table = stream.read_all().combine_chunks()
+        starts = range(0, table.num_rows, _BATCH_ROWS)
         order = pa.array(self._random.sample(range(table.num_rows), table.num_rows), pa.int32())
-        for start in range(0, len(order), _BATCH_ROWS):
-            yield from table.take(order[start : start + _BATCH_ROWS]).to_batches()
+        path.unlink()
+        return [batch for start in starts for batch in table.take(order[start : start + _BATCH_ROWS]).to_batches()]
 
     def _path(self, bucket: int) -> Path:
         return self._folder / f"{bucket}.arrow"

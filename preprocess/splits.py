@@ -122,4 +122,4 @@ def _find_split(path: Path, source: Path) -> Split | None:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:_BYTES]
