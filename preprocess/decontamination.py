@@ -26,12 +26,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import msgspec
-
+from preprocess.contents import Contents, take_apart
 from preprocess.convert import Kind
 from preprocess.errors import SourceError
-from preprocess.function_bodies import digest_bodies, find_code
-from preprocess.rows import RlRow, Row
+from preprocess.function_bodies import digest_bodies
+from preprocess.rows import Row
 
 USUAL_NGRAM = 13
 USUAL_SHARE = 0.5
@@ -46,50 +45,6 @@ _WORDING_SHARE = 0.1
 _KEYWORDS = frozenset(word.lower().encode() for word in keyword.kwlist)
 # Letters, digits and all beyond ASCII make words, in lower case; lines stay apart.
 _LETTERS = bytes(byte if byte > 127 or chr(byte).isalnum() or chr(byte) in "_\n" else 32 for byte in bytes(range(256)).lower())
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What is compared of a row."""
-
-    texts: tuple[str, ...]
-    code: tuple[str, ...]
-
-
-class _Truth(msgspec.Struct):
-    """What a ground truth tells of the program that it is about."""
-
-    func_str: str = ""
-
-
-_truths = msgspec.json.Decoder(_Truth)
-
-
-def take_apart(row: Row) -> Contents:
-    """What a row says and shows: its turns, or its prompt, its solution and the program that its truth is about."""
-    if not isinstance(row, RlRow):
-        return find_contents([turn.value for turn in row.conversations])
-    texts = [message.content for message in row.prompt]
-    if isinstance(solution := row.detail.get("solution"), str):
-        texts.append(solution)
-    return find_contents(texts, [_find_program(row)])
-
-
-def find_contents(texts: Sequence[str], code: Sequence[str] = ()) -> Contents:
-    """The texts, and the code in them beside the code given."""
-    found = [block for text in texts for block in find_code(text)]
-    return Contents(tuple(texts), tuple(dict.fromkeys([*found, *filter(None, code)])))
-
-
-def _find_program(row: RlRow) -> str:
-    truth = row.ground_truth
-    if isinstance(truth, msgspec.Raw):
-        try:
-            return _truths.decode(truth).func_str
-        except msgspec.MsgspecError:
-            return ""
-    program = truth.get("func_str", "")
-    return program if isinstance(program, str) else ""
 
 
 @dataclass(frozen=True)
@@ -152,16 +107,20 @@ class Decontamination:
 
     def _add_text(self, row: str, words: list[bytes], wording: set[tuple[bytes, ...]]) -> None:
         length, run, number = self.ngram, self._run, len(self._texts)
-        telling = {word for word in words if _tells(word)}
+        own = _find_own(words, wording)
+        telling = len({word for word in words if _tells(word)}) if any(own) else 0
         if len(words) < length:
-            if len(telling) >= _FEWEST_WORDS:
+            if telling >= _FEWEST_WORDS:
                 self._short.setdefault(b" ".join(words), row)
             return
-        own = _find_own(words, wording)
-        starts = [start for start in range(len(words) - length + 1) if self._is_evidence(words, own, start)]
-        whole = not starts and len(telling) >= _FEWEST_WORDS
-        self._texts.append(_Text(row, len(words) if whole else math.ceil(self.share * sum(own))))
-        for start in range(len(words) - length + 1) if whole else starts:
+        places = range(len(words) - length + 1)
+        starts = [start for start in places if self._is_evidence(words, own, start)]
+        enough = math.ceil(self.share * sum(own))
+        if not starts and telling >= _FEWEST_WORDS:
+            starts = [start for start in places if any(own[start : start + length])]
+            enough = len({place for start in starts for place in range(start, start + length)})
+        self._texts.append(_Text(row, enough))
+        for start in starts:
             window = words[start : start + length]
             digest = _digest(window)
             self._ngrams[digest] = tuple({*self._ngrams.get(digest, ()), number})

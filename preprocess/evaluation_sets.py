@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from preprocess import converters
+from preprocess.contents import Contents, find_contents, take_apart
 from preprocess.convert import Reject, Source, stream
-from preprocess.decontamination import Contents, Decontamination, find_contents, take_apart
+from preprocess.decontamination import Decontamination
 from preprocess.errors import SourceError
 from preprocess.reading import Record, list_files, read_chunks
 from preprocess.rows import RlRow, Row

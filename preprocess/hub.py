@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,9 +66,12 @@ class Fetcher:
             source.subset or "",
             split,
         ]
+        # What it says of its progress is for the person, or the log, where bars are no use.
+        quiet = {} if sys.stderr.isatty() else {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         try:
-            # What it says of its progress is for the person, or the log.
-            child = subprocess.run([*argv, str(folder)], stdout=subprocess.PIPE, text=True, check=False)
+            child = subprocess.run(
+                [*argv, str(folder)], stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **quiet}
+            )
             said = json.loads(child.stdout.splitlines()[-1])
         except OSError as error:
             raise PrepareError(f"{source}: {self.python} does not run: {error.strerror}") from None

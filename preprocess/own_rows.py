@@ -13,7 +13,7 @@ from preprocess.errors import RowError
 from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn, to_json
 
 
-class _Said(msgspec.Struct, forbid_unknown_fields=True):
+class _Said(msgspec.Struct):
     from_: str = msgspec.field(name="from")
     value: str
 

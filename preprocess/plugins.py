@@ -20,6 +20,7 @@ from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.own_rows import read_row
 from preprocess.rows import Row, Shape
 from rewards.option_types import kind_of
+from rewards.registry import collect
 from rewards.signatures import place_of
 from rewards.user_files import UserFileError, describe, find_line, forget, import_file
 
@@ -28,8 +29,8 @@ Function = Callable[..., Any]
 
 _lock = threading.RLock()
 _files: dict[Path, dict[str, Converter[Any, Any]] | SourceError] = {}
-_registered: dict[str, Converter[Any, Any]] = {}
-"""What the file that is being imported has registered so far."""
+_collecting: list[dict[str, Converter[Any, Any]]] = []
+"""What the file has registered that is being imported for its converters."""
 
 
 def converter(name: str, shape: Shape) -> Callable[[Function], Function]:
@@ -45,13 +46,13 @@ def converter(name: str, shape: Shape) -> Callable[[Function], Function]:
 
     def add(function: Function) -> Function:
         options = _read_signature(name, function)
-        help_line = (inspect.getdoc(function) or "").partition("\n")[0]
+        help_line = (inspect.getdoc(function) or "a converter of your own").partition("\n")[0]
         make: Any = _wrap(name, shape, function)
         made = Converter(name, help_line, dict, options, **{shape: make})
-        with _lock:
-            if name in _registered:
+        for found in _collecting[-1:]:
+            if name in found:
                 raise SourceError(f"two converters are called {name!r}; the second is at {place_of(function)}")
-            _registered[name] = made
+            found[name] = made
         return function
 
     return add
@@ -77,17 +78,19 @@ def load_file(path: Path) -> dict[str, Converter[Any, Any]]:
 
 
 def _import(path: Path) -> dict[str, Converter[Any, Any]]:
-    _registered.clear()
+    found: dict[str, Converter[Any, Any]] = {}
+    _collecting.append(found)
     try:
-        module = import_file(path, "converter", SourceError)
-        if not _registered:
-            forget(module)
-            raise SourceError(f'{path} registers no converter; put @converter("name", "sft") before its function')
-        return dict(_registered)
+        with collect(f"file {path}", {}):  # rewards that it may have, too, are not wanted here
+            module = import_file(path, "converter", SourceError)
     except UserFileError as error:
         raise SourceError(str(error)) from None
     finally:
-        _registered.clear()
+        _collecting.pop()
+    if not found:
+        forget(module)
+        raise SourceError(f'{path} registers no converter; put @converter("name", "sft") before its function')
+    return found
 
 
 def _read_signature(name: str, function: Function) -> type[Options]:

@@ -50,7 +50,7 @@ def answer_code(reasoning: str, code: str) -> str:
 
 def reason(trace: Trace) -> str:
     """What the run did, step by step; the middle of a long run is left out."""
-    steps = [[f"{name} = {value.text}" for name, value in step.changed.items() if value] for step in trace.steps]
+    steps = [[f"{name} = {value.text}" for name, value in step.changed.items() if value] for step in trace.done_steps]
     lines = [", ".join(changes) for changes in steps if changes]
     if len(lines) > _MOST_STEPS:
         half = _MOST_STEPS // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -39,7 +40,7 @@ class SftRow(msgspec.Struct, frozen=True, gc=False):
 
     def check(self) -> None:
         """Raises:
-        RowError: LLaMA-Factory would skip the row, or learn nothing from it.
+        RowError: LLaMA-Factory would skip the row, fail on it, or learn nothing from it.
         """
         turns = self.conversations
         if not turns or len(turns) % 2:
@@ -48,6 +49,10 @@ class SftRow(msgspec.Struct, frozen=True, gc=False):
             allowed = _MODEL if index % 2 else _HUMAN
             if turn.speaker not in allowed:
                 raise RowError(f"turn {index + 1} is from {turn.speaker!r}, expected {' or '.join(allowed)}")
+            if turn.speaker == "function_call" and not _is_call(turn.value):
+                raise RowError(
+                    f"turn {index + 1} is no call of a tool: expected JSON text of {{name, arguments}}, or a list of them"
+                )
         if not _has_text(turns[-1].value):
             raise RowError("the last answer is empty")
 
@@ -86,6 +91,23 @@ class RlRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 Row = SftRow | RlRow
+
+
+class _Call(msgspec.Struct, gc=False):
+    name: str
+    arguments: msgspec.Raw
+
+
+_CALLS = msgspec.json.Decoder(_Call | list[_Call])
+_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+
+
+def _is_call(text: str) -> bool:
+    """Whether LLaMA-Factory can read it as calls of tools; a thought may stand before them."""
+    try:
+        return bool(_CALLS.decode(_THOUGHT.sub("", text)))
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return False
 
 
 def _has_text(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Optional
 from rewards.calling import call_in_loop
 from rewards.combination import read_part
 from rewards.errors import RewardError
+from rewards.interpreter_tool import ARGUMENT, NAME
 from rewards.reasons import explain
 from rewards.registry import find, register
 from rewards.turns import count_calls, take_last_turn, take_turns
@@ -48,8 +49,8 @@ async def interpreter(
     *,
     task: str = _TASK,
     task_options: Optional[dict[str, Any]] = None,  # noqa: UP045 (read at run time by those who check options)
-    tool: str = "python_interpreter",
-    argument: str = "code",
+    tool: str = NAME,
+    argument: str = ARGUMENT,
     call_bonus: float = 0.1,
     most_bonus: float = 0.1,
     malformed_penalty: float = 0.0,
@@ -116,7 +117,7 @@ def _count_replies(extra_info: Mapping[str, Any]) -> float:
     return max(0, (int(turns) - 1) // 2) if turns is not None else float("inf")
 
 
-_CALL = '<tool_call>\n{"name": "python_interpreter", "arguments": {"code": "print(1)"}}\n</tool_call>'
+_CALL = f'<tool_call>\n{{"name": "{NAME}", "arguments": {{"{ARGUMENT}": "print(1)"}}}}\n</tool_call>'
 
 
 def _reply(text: str) -> str:

@@ -70,7 +70,7 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
             _cache.move_to_end(key)
             return _cache[key]
     except (KeyError, TypeError):
-        tests = _read(ground_truth, max_tests, choose)
+        tests = parse_tests(ground_truth, max_tests, choose)
     with _lock:
         if key not in _cache:
             _cache[key] = tests
@@ -80,9 +80,14 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
     return tests
 
 
-def _read(text: str, max_tests: int, choose: Choose) -> Tests:
+def parse_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> Tests:
+    """`read_tests` for those who read a row once: nothing is kept.
+
+    Raises:
+        GroundTruthError: the row is broken.
+    """
     try:
-        truth = json.loads(text)
+        truth = json.loads(ground_truth)
     except (TypeError, ValueError, RecursionError) as error:
         raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
     if not isinstance(truth, dict):
@@ -109,7 +114,7 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
     any_order = truth.get("any_order") is True
     name = truth.get("fn_name")
     if not name:
-        texts = [(_read_text(given), _read_text(wanted)) for given, wanted in pairs]
+        texts = [(read_text(given), read_text(wanted)) for given, wanted in pairs]
         return TextTests(tuple(given for given, _ in texts), tuple(wanted for _, wanted in texts), any_order)
     if not isinstance(name, str):
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
@@ -119,7 +124,8 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
     return CallTests(name, prelude or None, calls, tuple(((number, each),) for number, each in enumerate(checks)))
 
 
-def _read_text(value: Any) -> str:
+def read_text(value: Any) -> str:
+    """A text for standard input, or one that is expected of standard output."""
     # Some rows of APPS hold lists of lines.
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 

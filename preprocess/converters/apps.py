@@ -8,11 +8,14 @@ from typing import Any, Literal
 import msgspec
 
 from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.heads import show_name
 from preprocess.converters.tests import read_pairs
 from preprocess.decoding import describe
 from preprocess.errors import LeftOutError, RowError
 
 Difficulty = Literal["introductory", "interview", "competition"]
+
+_PROGRAMS = msgspec.json.Decoder(list[str])
 
 
 class Apps(msgspec.Struct):
@@ -38,19 +41,34 @@ class AppsOptions(CodeOptions):
 def _read(record: Apps, options: AppsOptions) -> CodeTask:
     if record.difficulty not in (None, *options.difficulty):
         raise LeftOutError(f"its difficulty is {record.difficulty}")
-    truth = read_pairs(record.input_output, "input_output", options.max_tests) if record.input_output.strip() else None
-    starter = (record.starter_code or "").strip()
-    if truth is not None and "fn_name" in truth and not starter:
-        raise RowError(f"its tests call {truth['fn_name']}, which no starter_code names")
+    truth = _read_tests(record, options)
     facts = {"difficulty": record.difficulty, "url": record.url}
     return CodeTask(
         source="apps",
         statement=record.question,
-        signature=starter if starter and (truth is None or "fn_name" in truth) else None,
+        signature=_find_signature(record, truth),
         solution=_find_solution(record.solutions),
         make_truth=lambda: _take_truth(truth),
         detail={name: value for name, value in facts.items() if value},
     )
+
+
+def _read_tests(record: Apps, options: AppsOptions) -> dict[str, Any] | None:
+    """None where there are none: there may be a solution to learn from all the same."""
+    if not record.input_output.strip():
+        return None
+    try:
+        return read_pairs(record.input_output, "input_output", options.max_tests)
+    except LeftOutError:
+        return None
+
+
+def _find_signature(record: Apps, truth: dict[str, Any] | None) -> str | None:
+    """How the program begins, where a function is called; without tests the starter code says whether one is."""
+    starter = (record.starter_code or "").strip()
+    if truth is None:
+        return starter or None
+    return (starter or show_name(truth["fn_name"])) if "fn_name" in truth else None
 
 
 def _find_solution(text: str) -> str | None:
@@ -62,9 +80,6 @@ def _find_solution(text: str) -> str | None:
     except msgspec.MsgspecError as error:
         raise RowError(f"solutions: {describe(str(error), Apps)}") from error
     return next((program for program in programs if _is_python(program)), None)
-
-
-_PROGRAMS = msgspec.json.Decoder(list[str])
 
 
 def _is_python(program: str) -> bool:

@@ -40,7 +40,7 @@ def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
     messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
     problem = messages[-1].content if messages else ""
     if options.system and messages and messages[0].role != "system":
-        messages = (_make_system(options.system), *messages)
+        messages = (Message("system", options.system), *messages)
     return [
         RlRow(
             problem=problem,
@@ -52,12 +52,7 @@ def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
     ]
 
 
-@functools.cache
-def _make_system(text: str) -> Message:
-    return Message("system", text)
-
-
-@functools.cache
+@functools.lru_cache(1024)
 def _name_source(name: str) -> str:
     """As the reward takes it.
 

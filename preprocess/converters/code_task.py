@@ -64,6 +64,7 @@ class CodeTask:
 
 OptionsT = TypeVar("OptionsT", bound=CodeOptions)
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
+RowT = TypeVar("RowT", SftRow, RlRow)
 
 
 def make_converter(
@@ -77,13 +78,23 @@ def make_converter(
     example_name: str = "",
 ) -> Converter[RecordT, OptionsT]:
     """The converter of a source of which each record is one problem; `read` and `example_name` as in Converter."""
+
+    def make(shape: Callable[[CodeTask, OptionsT], RowT]) -> Callable[[RecordT, OptionsT], list[RowT]]:
+        def make_row(record: RecordT, options: OptionsT) -> list[RowT]:
+            try:
+                return [shape(read_task(record, options), options)]
+            except RecursionError:
+                raise RowError("a program or a test is nested too deeply") from None
+
+        return make_row
+
     return Converter(
         name,
         help_,
         record,
         options,
-        lambda record, options: [make_sft(read_task(record, options), options)],
-        lambda record, options: [make_rl(read_task(record, options), options)],
+        make(make_sft),
+        make(make_rl),
         read=read,
         example_name=example_name,
     )

@@ -27,7 +27,7 @@ class ExecutionOptions(Options):
 
     task: Literal["output", "input", "both"] = "output"
     """output: what the call returns, and questions about its run; input: arguments that give the value; both: a row of each,
-    but of the first alone where an argument is no plain value."""
+    but of the first alone where there are no arguments, or one is no plain value."""
     questions: int = Field(2, ge=0, le=10)
     """Most questions per call about the next line and about variables."""
     max_steps: int = Field(MOST_STEPS, ge=1, le=5000)
@@ -113,12 +113,12 @@ def make_exercises(
         raise RowError(f"it returns {traced.value[:80]}, expected {wanted[:80]}")
     if options.task != "input":
         yield Exercise(traced, name, "io_mixed", ask(traced, options.questions, f"{options.seed}:{name}"))
-    # Found arguments are compared and passed on as plain values.
-    is_reversible = _is_plain(f"{function}({args})")
-    if options.task == "input" and not is_reversible:
-        raise RowError("an argument is no plain value, so that no other can be found")
-    if options.task != "output" and is_reversible:
-        yield Exercise(traced, f"{name}/input" if options.task == "both" else name, "oi", Questions((), ()))
+    if options.task == "both" and _has_plain_arguments(f"{function}({args})"):
+        yield Exercise(traced, f"{name}/input", "oi", Questions((), ()))
+    elif options.task == "input":
+        if not _has_plain_arguments(f"{function}({args})"):
+            raise RowError("its arguments are not plain values, or there are none, so that no others can be found")
+        yield Exercise(traced, name, "oi", Questions((), ()))
 
 
 def _is_value(text: str, wanted: str) -> bool:
@@ -128,6 +128,7 @@ def _is_value(text: str, wanted: str) -> bool:
         raise RowError(f"not a literal: {wanted[:80]!r}") from error
 
 
-def _is_plain(call: str) -> bool:
+def _has_plain_arguments(call: str) -> bool:
     node = read_call(call)
-    return node is not None and read_arguments(node) is not None
+    arguments = read_arguments(node) if node else None
+    return arguments is not None and bool(arguments.args or arguments.kwargs)

@@ -21,6 +21,11 @@ def show_heads(definitions: Collection[Definition]) -> str:
     return "\n\n".join(_show_head(each) for each in definitions)
 
 
+def show_name(function: str) -> str:
+    """The head of a function of which only the name is known."""
+    return f"def {function}(...):"
+
+
 def _show_head(node: Definition) -> str:
     bare = copy.copy(node)
     bare.body = [ast.Pass()]

@@ -36,7 +36,7 @@ def read_pairs(text: str, column: str, max_tests: int) -> dict[str, Any]:
     """
     try:
         pairs = _PAIRS.decode(text)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RowError(f"{column}: {describe(str(error), Pairs)}") from error
     truth = take_pairs(pairs.inputs, pairs.outputs, column, max_tests)
     return {**truth, "fn_name": pairs.fn_name} if pairs.fn_name else truth

@@ -124,13 +124,11 @@ def _ask_state(trace: Trace) -> Iterator[Question]:
 
 def _pair_runs(trace: Trace) -> Iterator[tuple[Step, Step]]:
     """For each K the run of a line that was the K-th to begin, and the one that was the K-th to be done."""
-    runs: dict[int, list[Step]] = defaultdict(list)
+    done: dict[int, list[Step]] = defaultdict(list)
+    for step in trace.done_steps:
+        done[step.line].append(step)
     for step in trace.steps:
-        runs[step.line].append(step)
-    for begun in runs.values():
-        # Of two that were done at the same time, the one within the other was first.
-        done = sorted(begun, key=lambda step: (step.done is None, step.done or 0, -step.place))
-        yield from zip(begun, done, strict=True)
+        yield step, done[step.line][step.turn - 1]
 
 
 def _find_missing(trace: Trace) -> Iterator[tuple[int, Line, int]]:

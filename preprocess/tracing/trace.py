@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from preprocess.tracing.source import Source, read_source
@@ -67,6 +68,12 @@ class Trace:
     def code(self) -> str:
         """The program."""
         return self.source.code
+
+    @cached_property
+    def done_steps(self) -> tuple[Step, ...]:
+        """The steps in the order in which they were done, those that never were last."""
+        # Of two that were done at the same time, the one within the other was first.
+        return tuple(sorted(self.steps, key=lambda step: (step.done is None, step.done or 0, -step.place)))
 
 
 def trace(code: str, function: str, calls: Sequence[str], most_steps: int = MOST_STEPS) -> list[Trace | str]:

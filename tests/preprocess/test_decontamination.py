@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from preprocess import prompts
-from preprocess.decontamination import Contents, Decontamination, find_contents
+from preprocess.contents import Contents, find_contents
+from preprocess.decontamination import Decontamination
 from preprocess.errors import SourceError
 from preprocess.evaluation_sets import EvaluationSet, make_decontamination
 from preprocess.prepare import main
@@ -138,6 +139,13 @@ def test_numbers_and_idioms_are_no_overlap() -> None:
     made.add("eval", [("0", Contents((f"f([{numbers}])", loops), ()))])
     assert made.judge(rl(f"What is sum([{numbers}])?"), "x") is None
     assert made.judge(rl(f"Explain: {loops}"), "x") is None
+
+
+def test_what_every_row_of_a_set_says_is_no_overlap() -> None:
+    made = Decontamination()
+    said = "Answer with one short Python function only"
+    made.add("eval", [(str(n), Contents((said, f"{STATEMENT} Do it {n} times."), ())) for n in range(5)])
+    assert made.judge(rl(said), "x") is None
 
 
 def test_fewer_words_in_a_row_find_more() -> None:

@@ -12,6 +12,8 @@ from preprocess.rows import RlRow, SftRow, Shape, to_json
 from rewards import answers
 from rewards.entry import compute_score_blocking
 
+SHAPES: tuple[Shape, Shape] = ("sft", "rl")
+
 
 def convert_example(name: str, shape: Shape, **options: Any) -> Converted:
     """The converter's example with these options."""

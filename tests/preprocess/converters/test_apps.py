@@ -40,6 +40,11 @@ def test_a_function(tmp_path: Path) -> None:
     assert judge(row, "class Solution:\n    def double(self, n):\n        return 2 * n if n < 2 else 0") == 0.5
 
 
+def test_a_function_without_starter_code_is_named(tmp_path: Path) -> None:
+    row = take_rl(convert_record("apps", "rl", tmp_path, {**RECORD, "input_output": json.dumps(CALLS)}))
+    assert "```python\ndef double(...):\n```" in row.prompt[0].content
+
+
 def test_starter_code_is_not_shown_where_standard_input_is_read(tmp_path: Path) -> None:
     row = take_rl(convert_record("apps", "rl", tmp_path, {**RECORD, "starter_code": "def double(n):"}))
     assert "def double" not in row.prompt[0].content
@@ -55,10 +60,15 @@ def test_the_first_solution_in_python_3_is_taught(tmp_path: Path) -> None:
     assert f"```python\n{SOLUTIONS[1]}\n```" in answer
 
 
-def test_without_tests_there_is_something_to_learn_and_without_a_solution_something_to_try(tmp_path: Path) -> None:
-    no_tests, no_solution = {**RECORD, "input_output": ""}, {**RECORD, "solutions": ""}
-    assert take_sft(convert_record("apps", "sft", tmp_path, no_tests))
-    assert take_reject(convert_record("apps", "rl", tmp_path, no_tests)) == ("left_out", "it has no tests")
+@pytest.mark.parametrize("tests", ["", '{"inputs": [], "outputs": []}'])
+def test_without_tests_there_is_something_to_learn(tmp_path: Path, tests: str) -> None:
+    record = {**RECORD, "input_output": tests}
+    assert take_sft(convert_record("apps", "sft", tmp_path, record))
+    assert take_reject(convert_record("apps", "rl", tmp_path, record)) == ("left_out", "it has no tests")
+
+
+def test_without_a_solution_there_is_something_to_try(tmp_path: Path) -> None:
+    no_solution = {**RECORD, "solutions": ""}
     assert "solution" not in take_rl(convert_record("apps", "rl", tmp_path, no_solution)).detail
     assert take_reject(convert_record("apps", "sft", tmp_path, no_solution)) == ("left_out", "it has no solution")
 
@@ -76,7 +86,7 @@ def test_difficulty(tmp_path: Path) -> None:
         ({"input_output": json.dumps({"inputs": ["1\n"], "outputs": []})}, "input_output: 1 inputs and 0 outputs"),
         ({"input_output": json.dumps({"outputs": []})}, "no 'inputs'"),
         ({"input_output": '{"inputs": [' + "9" * 5000 + '], "outputs": [1]}'}, "input_output: "),
-        ({"input_output": json.dumps(CALLS)}, "its tests call double, which no starter_code names"),
+        ({"input_output": '{"inputs": ' + "[" * 100_000}, "input_output: "),
         ({"solutions": "[1]"}, "solutions: [0] is a number, expected text"),
         ({"question": " "}, "the problem has no statement"),
     ],

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.rows import RlRow, SftRow
+from preprocess.convert import Job, Source
+from preprocess.rows import RlRow, SftRow, Shape
+from preprocess.splits import Whole
 from rewards import interpreter_tool
 from tests.preprocess.converters.code_rows import (
+    SHAPES,
     convert_example,
     convert_record,
     judge,
@@ -80,6 +83,28 @@ def test_with_the_tool_a_conversation_tries_the_solution_and_holds_what_was_prin
     assert json.loads(row.tools or "") == [interpreter_tool.SCHEMA]
 
 
+def test_the_page_shows_such_a_conversation(tmp_path: Path) -> None:
+    tests = {"fn_name": "double", "inputs": [[2], [0], [7]], "outputs": [4, 0, 14]}
+    solution = "def double(n):\n    return 2 * n"
+    record = {**APPS, "solutions": json.dumps([solution]), "input_output": json.dumps(tests)}
+    row = take_sft(convert_record("apps", "sft", tmp_path, record, tool="python_interpreter"))
+    page = (Path(__file__).resolve().parents[3] / "docs" / "converters" / "tools.md").read_text(encoding="utf-8")
+    assert f"| `function_call` | `{row.conversations[1].value}` |" in page
+    assert f"| `observation` | `{json.dumps(row.conversations[2].value)[1:-1]}` |" in page
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "waits"),
+    [
+        ("sft", {"tool": "python_interpreter"}, True),
+        ("rl", {"tool": "python_interpreter"}, False),
+        ("sft", {}, False),
+    ],
+)
+def test_only_conversations_with_the_tool_wait_for_programs(shape: Shape, options: dict[str, str], waits: bool) -> None:
+    assert Job(Source("apps", Path("rows.jsonl"), options=options), shape, Whole("train")).runs_programs is waits
+
+
 @pytest.mark.parametrize(
     ("name", "last", "reply"),
     [
@@ -128,8 +153,8 @@ def test_a_solution_that_fails_in_the_tool_is_left_out(tmp_path: Path) -> None:
 
 def test_long_problems_are_left_out(tmp_path: Path) -> None:
     reason = "the statement or the solution is longer than max_chars 10"
-    for shape in ("sft", "rl"):
-        assert take_reject(convert_record("apps", shape, tmp_path, APPS, max_chars=10)) == ("left_out", reason)  # type: ignore[arg-type]
+    for shape in SHAPES:
+        assert take_reject(convert_record("apps", shape, tmp_path, APPS, max_chars=10)) == ("left_out", reason)
 
 
 def test_tests_that_the_reward_cannot_read_are_rejected(tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ def test_every_accepted_answer_is_worth_the_same(name: str) -> None:
         assert _score(exercise, f"<answer>{first}</answer>") == _score(exercise, f"<answer>{last}</answer>") == 2.0
 
 
+def test_the_worked_answer_tells_of_lines_as_they_are_done() -> None:
+    (exercise,) = _make(*CONSTRUCTS["recursion"][:2], questions=0)
+    assert "<reasoning>\nbelow = 0\nbelow = 1\nreturns 3\n</reasoning>" in exercise.to_sft("").conversations[1].value
+
+
 def test_the_tasks() -> None:
     assert [each.kind for each in _make(CODE, "1", task="output")] == ["io_mixed"]
     assert [each.kind for each in _make(CODE, "1", task="input")] == ["oi"]
@@ -61,10 +66,11 @@ def test_the_tasks() -> None:
     assert "assert f(??) == 2" in both[1].prompt
 
 
-def test_arguments_that_are_no_plain_values_are_not_asked_for() -> None:
-    assert [each.kind for each in _make(CODE, "len('ab')", task="both")] == ["io_mixed"]
-    with pytest.raises(RowError, match="an argument is no plain value"):
-        _make(CODE, "len('ab')", task="input")
+@pytest.mark.parametrize(("code", "args"), [(CODE, "len('ab')"), ("def f():\n    return 1", "")])
+def test_arguments_that_cannot_be_found_are_not_asked_for(code: str, args: str) -> None:
+    assert [each.kind for each in _make(code, args, task="both")] == ["io_mixed"]
+    with pytest.raises(RowError, match="its arguments are not plain values, or there are none"):
+        _make(code, args, task="input")
 
 
 def test_the_questions_are_the_same_for_a_seed_alone() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from preprocess.converters.kodcode import _NOT_IN_TESTS
 from rewards.inside.assertions.stand_in.collection import _MISSING_MODULES
-from tests.preprocess.converters.code_rows import convert_record, judge, take_reject, take_rl
+from tests.preprocess.converters.code_rows import SHAPES, convert_record, judge, take_reject, take_rl
 
 TEST = "from solution import double\n\ndef test_one():\n    assert double(1) == 2\n\ndef test_two():\n    assert double(2) == 4"
 RECORD: dict[str, Any] = {
@@ -78,8 +78,8 @@ def test_styles_and_subsets(tmp_path: Path) -> None:
     ],
 )
 def test_left_out(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
-    for shape in ("rl", "sft"):
-        assert take_reject(convert_record("kodcode", shape, tmp_path, {**RECORD, **change})) == ("left_out", reason)  # type: ignore[arg-type]
+    for shape in SHAPES:
+        assert take_reject(convert_record("kodcode", shape, tmp_path, {**RECORD, **change})) == ("left_out", reason)
 
 
 def test_what_tests_cannot_import_is_what_their_runner_refuses() -> None:

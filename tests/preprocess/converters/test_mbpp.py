@@ -40,7 +40,9 @@ def test_the_full_set(tmp_path: Path) -> None:
 
 def test_the_sanitized_set(tmp_path: Path) -> None:
     row = take_rl(convert_record("mbpp", "rl", tmp_path, SANITIZED))
-    assert row.ground_truth["functional"].startswith("import math\n\ndef check(candidate):\n")  # type: ignore[index]
+    assert row.ground_truth == {
+        "functional": "import math\n\ndef check(candidate):\n    assert math.isclose(candidate(1), 0.5)\n\ncheck(halve)"
+    }
     assert judge(row, SANITIZED["code"]) == 1.0
     assert judge(row, "def halve(n):\n    return n") == 0.0
     assert take_sft(convert_record("mbpp", "sft", tmp_path, SANITIZED)).conversations[0].value == row.prompt[0].content
@@ -64,6 +66,16 @@ def test_setup_that_the_tests_share(tmp_path: Path) -> None:
     assert judge(take_rl(convert_record("mbpp", "rl", tmp_path, record)), FULL["code"]) == 1.0
 
 
+@pytest.mark.parametrize("test", ["assert (check(73)) == True", "assert sorted([check(73)]) == [True]"])
+def test_a_function_called_check(tmp_path: Path, test: str) -> None:
+    # Problem 56 has one; its tests, too, are put into a function of that name.
+    record = {**FULL, "code": "def check(n):\n    return n == 73", "test_list": [test, "assert check(70) == False"]}
+    row = take_rl(convert_record("mbpp", "rl", tmp_path, record))
+    assert judge(row, record["code"]) == 1.0
+    assert judge(row, "def check(n):\n    return True") == 0.5
+    assert judge(row, "def other(n):\n    return True") == 0.0
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "reason"),
     [
@@ -77,6 +89,7 @@ def test_setup_that_the_tests_share(tmp_path: Path) -> None:
         ({"test_list": ["double(1)"]}, "rejected", "test_list: 'double(1)' is not one assertion"),
         ({"code": "def double(n)"}, "rejected", "code does not parse: "),
         ({"text": None}, "rejected", "neither text nor prompt"),
+        ({"test_list": [f"assert double({'-' * 900}1) == 2"]}, "rejected", "a program or a test is nested too deeply"),
     ],
 )
 def test_what_gives_no_row(tmp_path: Path, change: dict[str, Any], kind: str, reason: str) -> None:

@@ -60,6 +60,19 @@ def test_openais_messages_of_a_parquet_file(tmp_path: Path) -> None:
     assert row.tools == '[{"name": "f"}]'
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        '{"name": "f", "arguments": {}}',
+        '[{"name": "f", "arguments": {"x": [1]}}]',
+        '<think>\nHm.\n</think>\n{"name": "f", "arguments": {}}',
+    ],
+)
+def test_calls_that_llamafactory_reads(tmp_path: Path, call: str) -> None:
+    turns = say(("human", "Q"), ("function_call", call), ("observation", "1"), ("gpt", "A"))
+    assert take_sft(convert_record("sharegpt", "sft", tmp_path, {"conversations": turns})).conversations[1].value == call
+
+
 def test_columns_and_speakers_of_any_name(tmp_path: Path) -> None:
     turns = [{"who": "student", "text": "Q"}, {"who": "teacher", "text": "A"}]
     record = {"talk": turns, "rule": "S", "can": [{"name": "f"}], "system": "not this", "conversations": 7}
@@ -94,6 +107,12 @@ def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str 
         ({"conversations": [*TALK, *say(("system", "S"), ("gpt", "A"))]}, "turn 3 is from 'system', expected human or"),
         ({"conversations": say(("human", "Q"), ("gpt", " "))}, "the last answer is empty"),
         ({"conversations": say(("human", "Q"), ("gpt", None))}, "turn 2 has no text"),
+        (
+            {"conversations": say(("human", "Q"), ("function_call", "f(1)"))},
+            "turn 2 is no call of a tool: expected JSON text of",
+        ),
+        ({"conversations": say(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is no call of a tool"),
+        ({"conversations": say(("human", "Q"), ("function_call", "[]"))}, "turn 2 is no call of a tool"),
         ({"conversations": say(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
         ({"conversations": [*say(("system", "S")), *TALK], "system": "T"}, "there are two system messages"),
         ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; did you mean 'role'?"),
