@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, TypeVar
 
 from preprocess.convert import Job, Part, convert_chunk
@@ -23,6 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
+_SMALL_BYTES = 3_000_000
 
 
 def count_cores() -> int:
@@ -33,7 +34,7 @@ def count_cores() -> int:
 def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
     """What comes of each chunk of each job's source, in order.
 
-    Processes are started only for more than one chunk: most sources are small.
+    Processes are started only for what takes longer than starting them: most sources are small.
 
     Raises:
         SourceError, SandboxError, PrepareError: as `convert_chunk`; a process was killed.
@@ -46,8 +47,8 @@ def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
                 with several_at_once(True) as map_:
                     yield from (convert_chunk(job, chunk, map_) for chunk in chunks)
                 continue
-            first = list(islice(chunks, 2))
-            if len(first) < 2 or count_cores() < 2:
+            first = list(_take_small(chunks))
+            if sum(chunk.size for chunk in first) < _SMALL_BYTES or count_cores() < 2:
                 yield from (convert_chunk(job, chunk) for chunk in chain(first, chunks))
                 continue
             if pool is None:
@@ -89,6 +90,14 @@ def _start(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _take_small(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The first chunks, up to what is worth processes of its own."""
+    size = 0
+    while size < _SMALL_BYTES and (chunk := next(chunks, None)) is not None:
+        size += chunk.size
+        yield chunk
 
 
 def _map_ordered(pool: ProcessPoolExecutor, number: int, chunks: Iterable[Chunk]) -> Iterator[Part]:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from preprocess.columns import to_table
-from preprocess.prompt_lengths import Lengths, PromptError, Stage, report
+from preprocess.prompt_counting import Lengths, PromptError, Stage
+from preprocess.prompt_lengths import report
 from preprocess.rows import Message, RlRow, Row, SftRow, Turn
 from preprocess.writing import write_parquet
 
@@ -81,7 +82,7 @@ SFT = [
 CASES = """
 import json, shutil, sys
 from pathlib import Path
-from preprocess import prompt_lengths
+from preprocess import prompt_counting, prompt_lengths
 folder = Path(sys.argv[1])
 model = folder / "model"
 if not (folder / "strict").exists():
@@ -90,7 +91,7 @@ if not (folder / "strict").exists():
     refuse = "{% if messages[0].role == 'system' %}{{ raise_exception('no system messages here') }}{% endif %}"
     (folder / "strict" / "chat_template.jinja").write_text(refuse + "{{ messages[0].content }}")
     (folder / "bare" / "chat_template.jinja").unlink()
-prompt_lengths._ROWS_FOR_PROCESSES = 100
+prompt_counting._ROWS_FOR_PROCESSES = 100
 for case in json.loads((folder / "cases.json").read_text()):
     config = folder / "config.json"
     config.write_text(json.dumps({"stages": [case]}))

@@ -15,7 +15,7 @@ import pytest
 
 from preprocess.columns import pack
 from preprocess.prepare import dataset_info
-from preprocess.prompt_lengths import Stage
+from preprocess.prompt_counting import Stage
 from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn
 from preprocess.writing import RowsFile
 
@@ -127,7 +127,7 @@ say("print(1)" in text, "Runs code." in text, "tool_response" in text)
 
 COUNTED = """
 import json, sys
-from preprocess.prompt_lengths import Stage, measure
+from preprocess.prompt_counting import Stage, measure
 for lengths in measure(Stage(**json.loads(sys.argv[1]))).values():
     say(*lengths.tokens)
 """
