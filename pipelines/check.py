@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines import rewards_tables as tables
+from pipelines import tables
 from pipelines.checks import find_problems
 from pipelines.environments import Environment
 from pipelines.errors import InputError, StepError
@@ -18,9 +18,11 @@ from pipelines.plan import all_sources
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage, Sandbox, Source
 from pipelines.reward_check import check_there
+from pipelines.rewards_tables import print_findings
 from preprocess.convert import Source as Rows
 from preprocess.convert import take_first
 from preprocess.errors import SourceError
+from preprocess.rows import RlRow, to_json
 from rewards import sandbox
 from rewards.checking import EMPTY
 from rewards.offline import Row
@@ -90,14 +92,15 @@ def take_sample(loaded: Loaded, stage: RlStage, count: int) -> Sample:
         if not Path(source.source).exists():
             sample.absent.append(f"{name} is not on this machine: its rows were not looked at")
             continue
-        given = Rows(source.converter, Path(source.source), source.limit, source.options)
+        file = Path(source.file) if source.file else None
+        given = Rows(source.converter, Path(source.source), source.limit, source.options, file)
         try:
             made = take_first(given, "rl", count)
         except SourceError as error:
             problem = f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data: {error}"
             sample.problems.append(problem)
             continue
-        failed = [each for each in made.rejects if not each.left_out]
+        failed = [each for each in made.rejects if each.kind == "rejected"]
         first = next(iter(failed or made.rejects), None)
         why = f"; first {first.source}:{first.line}: {first.reason}" if first else ""
         if not made.rows:
@@ -106,18 +109,19 @@ def take_sample(loaded: Loaded, stage: RlStage, count: int) -> Sample:
         if failed:
             sample.notes.append(f"{len(failed):,} of the first {made.records:,} records of {name} are rejected{why}")
         before = sum(map(len, sample.rows.values()))
-        records = [row.to_record(place, "train") for place, row in enumerate(made.rows, before)]
-        sample.rows[name] = [
-            Row(
-                index=each["extra_info"]["index"],
-                id=each["extra_info"]["id"],
-                data_source=each["data_source"],
-                ground_truth=each["reward_model"]["ground_truth"],
-                extra_info=each["extra_info"],
-            )
-            for each in records
-        ]
+        sample.rows[name] = [_to_row(row, place) for place, row in enumerate(made.rows, before) if isinstance(row, RlRow)]
     return sample
+
+
+def _to_row(row: RlRow, index: int) -> Row:
+    """The row as a reward gets it."""
+    return Row(
+        index=index,
+        id=row.id,
+        data_source=row.data_source,
+        ground_truth=to_json(row.ground_truth),
+        extra_info={"index": index, "split": "train", "id": row.id, "detail": to_json(row.detail)},
+    )
 
 
 def check_rewards(
@@ -145,7 +149,7 @@ def print_stage(name: str, checked: Sequence[Checked], sample: Sample) -> list[s
     lines = [(name, *_to_line(each)) for each in checked]
     drop = 1 if sys.stdout.isatty() else 0
     tables.print_rows(header[drop:], [line[drop:] for line in lines])
-    tables.print_findings([finding for each in checked if each.report for finding in each.report.findings])
+    print_findings([finding for each in checked if each.report for finding in each.report.findings])
     sys.stdout.flush()
     for note in [*sample.problems, *sample.empty, *sample.absent, *sample.notes]:
         print(f"note: {name}: {note}", file=sys.stderr)

@@ -7,22 +7,27 @@ import sys
 from pathlib import Path
 
 from pipelines.environments import Environment
-from pipelines.plan import Machine, all_sources, trainer_of
+from pipelines.plan import Machine, all_sources, filter_files, trainer_of
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import RlStage, TinyModel
 from pipelines.reward_check import ask_for_reward
+from preprocess import hub
 
 
 def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
     """Everything that would make the run fail for a mistake in its input; an empty list when nothing is found."""
     return [
         *_missing_models(loaded),
-        *_missing_sources(loaded),
-        *_unknown_names(loaded),
+        *find_data_problems(loaded),
         *_unfit_rewards(loaded, environments),
         *_unfit_environments(environments),
         *_unfit_hardware(loaded, machine),
     ]
+
+
+def find_data_problems(loaded: Loaded) -> list[str]:
+    """What would make the preparation of rows fail."""
+    return [*_missing_sources(loaded), *_unknown_names(loaded)]
 
 
 def _missing_models(loaded: Loaded) -> list[str]:
@@ -41,7 +46,7 @@ def _missing_models(loaded: Loaded) -> list[str]:
         if not path.is_absolute():
             continue  # a hub name
         if not path.is_dir():
-            problems.append(f"{where}: {key}: there is no model folder {model}{_nearest_path(path)}")
+            problems.append(f"{where}: {key}: there is no model folder {model}{nearest_path(path)}")
         elif not (path / "config.json").is_file():
             problems.append(f"{where}: {key}: {model} has no config.json; expected a HuggingFace model folder")
     return problems
@@ -50,11 +55,13 @@ def _missing_models(loaded: Loaded) -> list[str]:
 def _missing_sources(loaded: Loaded) -> list[str]:
     problems = []
     for stage in loaded.recipe.stages:
-        for source in all_sources(stage.data):
-            path = Path(source.source)
-            if path.is_absolute() and not path.exists():
-                where = loaded.where("stages", stage.name, "data")
-                problems.append(f"{where}: stages.{stage.name}.data: there is no {source.source}{_nearest_path(path)}")
+        where = f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data"
+        for source in (*(each.source for each in all_sources(stage.data)), *filter_files(stage).values()):
+            path = Path(source)
+            if not path.is_absolute() and hub.parse(source) is None:
+                problems.append(f"{where}: there is no {source}; expected a file, a folder, or owner/name on the hub")
+            elif path.is_absolute() and not path.exists():
+                problems.append(f"{where}: there is no {source}{nearest_path(path)}")
     return problems
 
 
@@ -67,11 +74,18 @@ def _unknown_names(loaded: Loaded) -> list[str]:
     for stage in loaded.recipe.stages:
         for source in all_sources(stage.data):
             try:
-                converter = find_converter(source.converter)
+                converter = find_converter(source.converter, Path(source.file) if source.file else None)
                 converter.make(stage.kind)
-                converter.read_options(source.options)
+                converter.find_record(converter.read_options(source.options))
             except SourceError as error:
                 problems.append(f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data: {error}")
+        for each in stage.data.decontaminate.against if stage.data.decontaminate else []:
+            try:
+                if each.converter is not None:
+                    find_converter(each.converter, Path(each.file) if each.file else None).read_options(each.options)
+            except SourceError as error:
+                where = loaded.where("stages", stage.name, "data", "decontaminate")
+                problems.append(f"{where}: stages.{stage.name}.data.decontaminate: {error}")
     return problems
 
 
@@ -131,7 +145,7 @@ def _unfit_hardware(loaded: Loaded, machine: Machine) -> list[str]:
     return problems
 
 
-def _nearest_path(path: Path) -> str:
+def nearest_path(path: Path) -> str:
     """What of the path does exist, and the nearest name beside what does not."""
     parent = path.parent
     if not parent.is_dir():

@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from pipelines.data_commands import app as data_app
 from pipelines.environments.commands import app as environments_app
 from pipelines.rewards_commands import app as rewards_app
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 Begin with `pipeline run smoke.yaml`: a tiny model through all stages on this machine, in minutes.
 Then `pipeline plan execverify.yaml`: what a real run would do.""",
 )
+app.add_typer(data_app(), name="data")
 app.add_typer(environments_app(), name="env")
 app.add_typer(rewards_app(), name="rewards")
 
@@ -117,11 +119,13 @@ def main() -> None:
     """The `pipeline` command: one line and an exit status for every error raised on purpose."""
     from pipelines.errors import PipelineError
     from pipelines.process import Stopped
+    from pipelines.tables import escape_controls
 
     try:
         app()
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # What is wrong may be quoted from data or from what a model wrote.
+        print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)
         if error.exit_status == 1 and sys.argv[1] == "run":
             print(f"what was done stays done; once it is mended, go on with: {_same_command()}", file=sys.stderr)
         sys.exit(error.exit_status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from pipelines.plan import Step
 from pipelines.trainers.base import Progress
@@ -26,7 +26,7 @@ class Display(Protocol):
         """The step begins."""
 
     def progressed(self, step: Step, progress: Progress) -> None:
-        """Training moved on."""
+        """The step moved on."""
 
     def ended(self, step: Step, seconds: float) -> None:
         """The step is done."""
@@ -35,9 +35,10 @@ class Display(Protocol):
         """Nothing more will be told."""
 
 
-def make_display(steps: int) -> Display:
-    """The display that fits the standard output."""
-    return TerminalDisplay(steps) if sys.stdout.isatty() else PlainDisplay(steps)
+def make_display(steps: int, stream: TextIO | None = None) -> Display:
+    """The display that fits the stream, standard output if not said."""
+    stream = stream or sys.stdout
+    return TerminalDisplay(steps, stream) if stream.isatty() else PlainDisplay(steps, stream)
 
 
 class TimeLeft:
@@ -76,14 +77,15 @@ def format_metrics(progress: Progress) -> str:
 class PlainDisplay:
     """Lines that read well in a file: one when a step begins, some as it moves, one when it ends."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, stream: TextIO | None = None) -> None:
         self._steps = steps
+        self._stream = stream
         self._number = 0
         self._left = TimeLeft()
         self._shown: tuple[float, int] = (0.0, -1)
 
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        print(text, file=self._stream, flush=True)
 
     def skipped(self, step: Step) -> None:
         self._number += 1
@@ -102,7 +104,8 @@ class PlainDisplay:
         self._shown = (now, progress.step)
         total = f"/{progress.total}" if progress.total else ""
         ending = f"  {format_seconds(left)} left" if left is not None else ""
-        self.say(f"{self._head(step)}: step {progress.step}{total}  {format_metrics(progress)}{ending}")
+        shown = progress.shown or f"step {progress.step}{total}  {format_metrics(progress)}"
+        self.say(f"{self._head(step)}: {shown}{ending}")
 
     def ended(self, step: Step, seconds: float) -> None:
         self.say(f"{self._head(step)}: done in {format_seconds(seconds)}")
@@ -117,12 +120,12 @@ class PlainDisplay:
 class TerminalDisplay:
     """A line per finished step and, under them, a bar for the one that runs."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, stream: TextIO | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        self._console = Console(highlight=False)
+        self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -163,7 +166,7 @@ class TerminalDisplay:
             self._bar,
             completed=progress.step,
             total=progress.total,
-            count=f"{progress.step}/{progress.total or '?'}",
+            count=progress.shown or f"{progress.step}/{progress.total or '?'}",
             metrics=format_metrics(Progress(progress.step, progress.total, first)),
             left=f"{format_seconds(left)} left" if left is not None else "",
         )

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe.schema import Data, Recipe, RlStage, SftStage, Source, Split, TinyModel
+from pipelines.recipe.schema import Data, Recipe, RlStage, SftStage, Source, Split, TinyModel, Validation
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
+from preprocess import hub
+
+PROMPTS = "prompts"
+"""The step that counts the prompts of all stages."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,13 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
     """The steps of a recipe.
 
     The rows of all stages are prepared first: a mistake in stage three's data must not cost the GPU hours of stage one.
-    Then the model is made, if it is a made one, and then each stage is trained, exported and handed over.
+    Then the model is made, if it is a made one, every stage's prompts are rendered and counted, and then each stage is
+    trained, exported and handed over.
     """
     steps = [_prepare(recipe, machine, directory, stage) for stage in recipe.stages]
     if isinstance(recipe.model, TinyModel):
         steps.append(_make_model(recipe, recipe.model, machine, directory))
+    steps.append(_count_prompts(recipe, machine, directory))
     for stage in recipe.stages:
         readers = _find_readers(recipe, machine, directory, stage)
         steps += _train_export_hand_over(_context(recipe, machine, directory, stage), stage, readers)
@@ -140,15 +146,19 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
     settings = {
         "shape": stage.kind,
         "train": [source.model_dump() for source in _sources(stage.data.train)],
-        "validation": stage.data.validation.model_dump()
-        if isinstance(stage.data.validation, Split)
-        else [source.model_dump() for source in _sources(stage.data.validation)],
+        "validation": _dump_validation(stage.data.validation),
+        "shuffle": stage.data.shuffle,
         "seed": recipe.seed,
+        "decontaminate": stage.data.decontaminate.model_dump() if stage.data.decontaminate else None,
         "max_rejects": stage.data.max_rejects,
         "output": str(paths.data),
     }
-    # Where programs run does not change what comes of them.
+    # Where programs run does not change what comes of them, nor does which Python fetches.
     place = recipe.sandbox.model_dump(exclude_defaults=True)
+    aside: dict[str, object] = {"sandbox": place} if place else {}
+    if any(map(hub.parse, [source.source for source in all_sources(stage.data)] + _evaluation_sets(stage))):
+        python, folder = machine.pythons[trainer_of(stage)], paths.step("prepare") / "cache"
+        aside["hub"] = {"python": str(python), "folder": str(folder)}
     return Step(
         name=f"{stage.name}/prepare",
         title=f"prepare the rows of {stage.name}",
@@ -157,12 +167,24 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
         directory=paths.step("prepare"),
         launch=Launch(
             argv=(str(machine.orchestrator), "-m", "preprocess.prepare", "prepare.json"),
-            files={"prepare.json": _json(settings | ({"sandbox": place} if place else {}))},
+            files={"prepare.json": _json(settings | aside)},
             essence={"prepare.json": _json(settings)},
         ),
-        inputs={f"source {source.source}": source.source for source in all_sources(stage.data)},
+        inputs={f"source {source.source}": source.source for source in all_sources(stage.data)}
+        | _converter_files(stage)
+        | filter_files(stage),
         outputs=(paths.data,),
     )
+
+
+def filter_files(stage: SftStage | RlStage) -> dict[str, str]:
+    """What decides which rows are left out: pass rates and evaluation sets."""
+    rates = [source.pass_rates.file for source in all_sources(stage.data) if source.pass_rates]
+    return {f"pass rates {file}": file for file in rates} | {f"evaluation set {each}": each for each in _evaluation_sets(stage)}
+
+
+def _evaluation_sets(stage: SftStage | RlStage) -> list[str]:
+    return [each.source for each in stage.data.decontaminate.against] if stage.data.decontaminate else []
 
 
 def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: Path) -> Step:
@@ -182,6 +204,55 @@ def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: P
         inputs={f"rows of {stage.name}": path for stage, path in zip(recipe.stages, rows, strict=True)},
         outputs=(directory / "model",),
     )
+
+
+def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
+    """One process for all stages: importing transformers takes longer than counting."""
+    trainer = trainer_of(recipe.stages[0])
+    inputs: dict[str, str] = {}
+    stages, outputs = [], []
+    for stage in recipe.stages:
+        paths = stage_paths(directory, stage.name)
+        model, taught = _first_model(recipe, directory, stage)
+        files = {split: str(paths.data / f"{split}.parquet") for split in ("train", "validation")}
+        stages.append(
+            {
+                "name": stage.name,
+                "shape": stage.kind,
+                "model": model,
+                "taught": taught,
+                "files": files,
+                "limit": stage.max_tokens if isinstance(stage, SftStage) else stage.rollout.max_prompt_tokens,
+                "max_overlong": stage.data.max_overlong,
+                "output": str(paths.prompts),
+            }
+        )
+        inputs |= {f"{split} rows of {stage.name}": path for split, path in files.items()} | {f"tokenizer of {model}": model}
+        outputs.append(paths.prompts)
+    return Step(
+        name=PROMPTS,
+        title="render and count the prompts of all stages",
+        stage=None,
+        trainer=trainer,
+        directory=directory / "count-prompts",
+        launch=Launch(
+            argv=(str(machine.pythons[trainer]), "-m", "preprocess.prompt_lengths", "prompts.json"),
+            environment={"HF_HUB_DISABLE_TELEMETRY": "1"},
+            files={"prompts.json": _json({"stages": stages})},
+        ),
+        inputs=inputs,
+        outputs=tuple(outputs),
+    )
+
+
+def _first_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> tuple[str, bool]:
+    """The model whose tokenizer a stage has before anything is trained, and whether an sft stage trains it before."""
+    names = {str(stage_paths(directory, each.name).model): each for each in recipe.stages}
+    model, taught = initial_model(recipe, directory, stage), False
+    while model in names:
+        taught = taught or isinstance(names[model], SftStage)
+        model = initial_model(recipe, directory, names[model])
+    return model, taught
 
 
 def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers: Sequence[Path]) -> list[Step]:
@@ -240,6 +311,11 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers
     return [*steps, hand_over]
 
 
+def _converter_files(stage: SftStage | RlStage) -> dict[str, str]:
+    """The files of the stage's own converters: changed, they make other rows."""
+    return {f"converter file {source.file}": source.file for source in all_sources(stage.data) if source.file}
+
+
 def _reward_files(stage: SftStage | RlStage) -> dict[str, str]:
     """The plugin files of the stage's rewards: changed, they make another training."""
     files = [reward.file for reward in stage.rewards if reward.file] if isinstance(stage, RlStage) else []
@@ -266,8 +342,14 @@ def trainer_module(trainer: str) -> Trainer[Any]:
 
 def all_sources(data: Data) -> list[Source]:
     """Every source of a stage, training and validation."""
-    held_out = [] if isinstance(data.validation, Split) else _sources(data.validation)
+    held_out = [] if isinstance(data.validation, Split | str) else _sources(data.validation)
     return [*_sources(data.train), *held_out]
+
+
+def _dump_validation(validation: Validation) -> object:
+    if isinstance(validation, Split | str):
+        return validation.model_dump() if isinstance(validation, Split) else validation
+    return [source.model_dump() for source in _sources(validation)]
 
 
 def _sources(sources: Source | list[Source]) -> list[Source]:

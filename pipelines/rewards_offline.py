@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pipelines import rewards_tables as tables
 from pipelines.errors import InputError, StepError
 from pipelines.files import write_atomically
+from pipelines.options import read_options
+from pipelines.tables import progress
 from rewards import sandbox
 from rewards.checking import EMPTY, check_rows_blocking, pick
 from rewards.errors import GroundTruthError, RewardError
@@ -38,7 +40,7 @@ class Chosen:
         RewardError: there is no such reward or option.
         """
         reward = load(self.name, self.file)
-        options = dict(_read_option(each) for each in self.options)
+        options = read_options(self.options)
         reward.check_options(options)
         return reward, options
 
@@ -60,7 +62,7 @@ def try_reward(chosen: Chosen, rows_file: Path, responses_file: Path, output: Pa
             raise InputError(f"-o {output} is a folder; expected a file to write")
         reward, options = chosen.load()
         items = read_responses(responses_file, read_rows(rows_file))
-        with tables.progress("scoring", len(items)) as step:
+        with progress("scoring", len(items)) as step:
             marks = score_blocking(reward, options, items, step)
     scored = [(row, mark) for (row, _), mark in zip(items, marks, strict=True)]
     if output is not None:
@@ -83,7 +85,7 @@ def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
             )
         rows = read_rows(rows_file)
         picked = pick(rows, sample)
-        with tables.progress("checking", None) as step:
+        with progress("checking", None) as step:
             report = check_rows_blocking(reward, options, picked, step)
     tables.print_report(report, len(rows))
     if report.findings:
@@ -110,16 +112,6 @@ def _to_record(row: Row, mark: Scored) -> dict[str, Any]:
         "failed": mark.failed,
         "reasons": list(mark.reasons),
     }
-
-
-def _read_option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise InputError(f"--option {text}: expected KEY=VALUE")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _show(default: Any) -> str:

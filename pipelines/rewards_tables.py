@@ -4,83 +4,51 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from pipelines.tables import SHOWN, escape, make_console, print_line, print_rows, print_table
 from rewards.checking import CheckReport, Finding
 from rewards.offline import Row, Scored
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_SHOWN = 50
-_FOLDED = ("id", "what", "source", "expected", "reason", "result")
-"""Columns whose cells may take several lines."""
 _BAR = 30
 _BANDS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-
-Step = Callable[..., None]
-"""`step()` after each, or `step(done, total)`."""
-
-
-@contextmanager
-def progress(what: str, total: int | None) -> Iterator[Step]:
-    """A bar on a terminal's standard error; nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task(what, total=total)
-
-        def step(done: int | None = None, whole: int | None = None) -> None:
-            if done is None:
-                bars.advance(bar)
-            else:
-                bars.update(bar, completed=done, total=whole)
-
-        yield step
 
 
 def print_list(rewards: Sequence[tuple[str, str, Mapping[str, str], str]]) -> None:
     """Prints name, source, options with defaults and help of each reward."""
     if not sys.stdout.isatty():
-        _print_lines("name", "source", "options", "help")
+        print_line("name", "source", "options", "help")
         for name, source, options, text in rewards:
-            _print_lines(name, source, " ".join(f"{key}={value}" for key, value in options.items()), text)
+            print_line(name, source, " ".join(f"{key}={value}" for key, value in options.items()), text)
         return
     from rich.padding import Padding
 
-    console = _console()
+    terminal = make_console()
     for name, source, options, text in rewards:
-        console.print(f"[bold]{_escape(name)}[/bold]  [dim]{_escape(source)}[/dim]")
-        console.print(Padding(_escape(text), (0, 0, 0, 2)))
+        terminal.print(f"[bold]{escape(name)}[/bold]  [dim]{escape(source)}[/dim]")
+        terminal.print(Padding(escape(text), (0, 0, 0, 2)))
         if options:
-            shown = [f"{key}=[cyan]{_escape(value)}[/cyan]" for key, value in options.items()]
-            console.print(Padding("[dim]options[/dim] " + "  ".join(shown), (0, 0, 0, 2)))
-        console.print()
+            shown = [f"{key}=[cyan]{escape(value)}[/cyan]" for key, value in options.items()]
+            terminal.print(Padding("[dim]options[/dim] " + "  ".join(shown), (0, 0, 0, 2)))
+        terminal.print()
 
 
 def print_scores(scored: Sequence[tuple[Row, Scored]], output: Path | None) -> None:
     """Prints what each response is worth and, on a terminal, at most the first of them; then all in sum."""
     if not sys.stdout.isatty():
-        _print_lines("id", "score", "accuracy", "format", "reason")
+        print_line("id", "score", "accuracy", "format", "reason")
         for row, mark in scored:
-            _print_lines(row.id, *_show_marks(mark), _reason(mark))
+            print_line(row.id, *_show_marks(mark), _reason(mark))
         print(render_summary([mark for _, mark in scored]), file=sys.stderr)
     else:
-        _print_table(
+        print_table(
             ("id", "score", "accuracy", "format", "reason"),
-            [(row.id, *_show_marks(mark), _reason(mark)) for row, mark in scored[:_SHOWN]],
+            [(row.id, *_show_marks(mark), _reason(mark)) for row, mark in scored[:SHOWN]],
         )
-        if len(scored) > _SHOWN:
+        if len(scored) > SHOWN:
             where = f"in {output}" if output is not None else "with -o FILE"
-            print(f"… and {len(scored) - _SHOWN:,} more: all of them {where}")
+            print(f"… and {len(scored) - SHOWN:,} more: all of them {where}")
         print(render_summary([mark for _, mark in scored]))
     _print_failures(scored)
 
@@ -108,19 +76,6 @@ def print_findings(findings: Sequence[Finding]) -> None:
         for each in findings
     ]
     print_rows(header, lines)
-
-
-def print_rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Prints a table, on a terminal its first lines; nothing where there is none."""
-    if not lines:
-        return
-    if not sys.stdout.isatty():
-        for line in (header, *lines):
-            _print_lines(*line)
-        return
-    _print_table(header, lines[:_SHOWN])
-    if len(lines) > _SHOWN:
-        print(f"… and {len(lines) - _SHOWN:,} more")
 
 
 def render_summary(marks: Sequence[Scored]) -> str:
@@ -183,30 +138,3 @@ def _show_marks(mark: Scored) -> tuple[str, str, str]:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _print_lines(*cells: str) -> None:
-    print("\t".join(" ".join(cell.split()) for cell in cells))
-
-
-def _print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, overflow="fold", ratio=3 if name in ("reason", "result") else None, no_wrap=name not in _FOLDED)
-    for line in lines:
-        table.add_row(*map(_escape, line))
-    _console().print(table)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

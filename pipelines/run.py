@@ -6,37 +6,45 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines import process, record
+from pipelines import preparation, process, record
 from pipelines.display import Display
 from pipelines.errors import InputError, PipelineError, StepError
 from pipelines.failure import describe_end, failure
 from pipelines.files import Digests, write_atomically
-from pipelines.plan import Plan, Step, trainer_module
+from pipelines.plan import PROMPTS, Plan, Step, trainer_module
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.record import Record
 from pipelines.scratch import remove_scratch, scratch_folder
 from pipelines.selection import Selection, select
 from pipelines.trainers.base import StagePaths
+from preprocess.errors import SourceError
 
 
 def run(plan: Plan, selection: Selection, display: Display) -> None:
-    """Does what is not done yet. The caller holds the run directory.
+    """Does those of the selected steps that are not done yet; raises as `do`."""
+    do(plan, select(plan, selection), display, fresh=selection.fresh)
+
+
+def do(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool = False) -> None:
+    """Does those of the steps that are not done yet. The caller holds the run directory.
+
+    Args:
+        fresh: do them all anew.
 
     Raises:
         InputError: what was asked for cannot be begun.
         StepError: a step failed; those before it are done and stay so.
         process.Stopped: the run was asked to end; it goes on from there the next time.
     """
-    chosen = select(plan, selection)
     digests = Digests(plan.directory / "digests.json")
     swept = False
-    for step in chosen:
-        why = "asked for anew" if selection.fresh else record.why_run(step, plan, digests)
+    for step in steps:
+        why = "asked for anew" if fresh else record.why_run(step, plan, digests)
         if why is None:
             display.skipped(step)
             continue
@@ -44,7 +52,7 @@ def run(plan: Plan, selection: Selection, display: Display) -> None:
             _sweep(plan, display)
             swept = True
         display.started(step, why)
-        seconds = _execute(step, plan, digests, display, fresh=selection.fresh)
+        seconds = _execute(step, plan, digests, display, fresh=fresh)
         display.ended(step, seconds)
         digests.save()
     digests.save()
@@ -140,7 +148,10 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
         with log.open("a", encoding="utf-8") as sink:
             sink.write(f"--- ended what it left running: {', '.join(outcome.leftovers)}\n")
     if outcome.status != 0:
-        raise failure(f"{step.name} {describe_end(outcome, log)}", log)
+        reason = f"{step.name} {describe_end(outcome, log)}"
+        if preparation.is_preparation(step) and outcome.status == SourceError.exit_status:
+            raise InputError(reason)
+        raise failure(reason, log)
     if training is not None:
         paths = plan.paths(training.name)
         try:
@@ -154,6 +165,13 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
     for path in step.outputs:
         if not path.exists():
             raise failure(f"{step.name} ended well but left no {path}", log)
+    if said := preparation.describe(step):
+        now.notes = [said]
+        display.say(f"  {said}")
+    if step.name == PROMPTS:
+        now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
+        for note in now.notes:
+            display.say(f"  note: {note}")
 
 
 class TrainingEndedError(StepError):
@@ -161,7 +179,7 @@ class TrainingEndedError(StepError):
 
 
 class _Watch:
-    """Reads the trainer's own metric files while it trains."""
+    """Reads what the step tells of itself as it goes: a training by the trainer's own metric files."""
 
     def __init__(self, step: Step, plan: Plan, stage: SftStage | RlStage | None, display: Display) -> None:
         self._step, self._stage, self._display = step, stage, display
@@ -175,6 +193,8 @@ class _Watch:
 
     def look(self) -> None:
         if self._stage is None:
+            if progress := preparation.read_progress(self._step):
+                self._display.progressed(self._step, progress)
             return
         try:
             progress = self.trainer.progress(self._stage, self._paths)

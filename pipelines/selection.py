@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.errors import InputError
-from pipelines.plan import Plan, Step
+from pipelines.plan import PROMPTS, Plan, Step
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Selection:
 
 
 def select(plan: Plan, selection: Selection) -> list[Step]:
-    """The steps that were asked for, in order. All stages' rows are prepared, whatever the stages."""
+    """The steps that were asked for, in order. Whatever the stages, all rows are prepared and all prompts counted."""
     names = [stage.name for stage in plan.recipe.stages]
     for name in filter(None, (selection.first, selection.last)):
         if name not in names:
@@ -38,7 +38,9 @@ def select(plan: Plan, selection: Selection) -> list[Step]:
     return [
         step
         for step in plan.steps
-        if (step.stage is None and not taken) or step.stage in wanted or (step.stage not in taken and _prepares(step))
+        if (step.stage is None and (not taken or step.name == PROMPTS))
+        or step.stage in wanted
+        or (step.stage not in taken and _prepares(step))
     ]
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from preprocess.errors import RowError
 from preprocess.rows import RlRow, Row, SftRow, Shape, to_json
 
 if TYPE_CHECKING:
@@ -107,13 +110,28 @@ def _pack_rl(rows: Sequence[RlRow], ids: Sequence[str]) -> pa.RecordBatch:
         "data_source": pa.array([row.data_source for row in rows], text),
         "prompt": _nest([len(row.prompt) for row in rows], said),
         "ability": pa.array([row.ability for row in rows], text),
-        "ground_truth": pa.array([to_json(row.ground_truth) for row in rows], text),
+        "ground_truth": _pack_json([row.ground_truth for row in rows]),
         "id": pa.array([row.id or name for row, name in zip(rows, ids, strict=True)], text),
         "detail": pa.array([to_json(row.detail) if row.detail else "{}" for row in rows], text),
         "tools": _make_lists([len(row.tools) for row in rows], pa.array(tools, text)),
         "agent_name": pa.array([_WITH_TOOLS if row.tools else _PLAIN for row in rows], text),
     }
     return pa.RecordBatch.from_pydict(columns)
+
+
+def _pack_json(values: Sequence[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    if not all(type(value) is msgspec.Raw for value in values):
+        return pa.array([to_json(value) for value in values], pa.string())
+    # Texts already: joined, they are the column's bytes as they stand.
+    data = b"".join(values)
+    offsets = pa.array(accumulate((len(memoryview(value)) for value in values), initial=0), pa.int32())
+    column = pa.BinaryArray.from_buffers(pa.binary(), len(values), [None, offsets.buffers()[1], pa.py_buffer(data)])
+    try:
+        return column.cast(pa.string())  # which looks whether it is UTF-8
+    except pa.ArrowInvalid as error:
+        raise RowError(f"not UTF-8 text: {error}") from error
 
 
 def _nest(lengths: Iterable[int], fields: Mapping[str, Sequence[str]]) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,9 +23,12 @@ from preprocess.splits import Split, find_files
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from preprocess.shuffling import Shuffle
     from preprocess.splits import SplitRule
 
 Kind = Literal["rejected", "left_out", "contaminated", "held_out"]
+Named = tuple[Row, str, int]
+"""A row with its name and the line that it comes from."""
 KINDS: tuple[Kind, ...] = ("rejected", "left_out", "contaminated", "held_out")
 
 
@@ -74,6 +77,8 @@ class Job:
     shape: Shape
     rule: SplitRule
     filters: tuple[Filter, ...] = ()
+    shuffle: Shuffle | None = None
+    """How the rows are mixed; in their order if not said."""
 
     @cached_property
     def converter(self) -> Converter[Any, Any]:
@@ -133,7 +138,7 @@ class Job:
 
     def __getstate__(self) -> dict[str, Any]:
         """What was looked up is looked up anew in another process."""
-        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters")}
+        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle")}
 
 
 @dataclass
@@ -147,6 +152,8 @@ class Part:
     records: int = 0
     batches: dict[Split, pa.RecordBatch] = field(default_factory=dict)
     """The rows of each split that has some, packed."""
+    buckets: dict[Split, list[int]] = field(default_factory=dict)
+    """Where rows are mixed: how many of a split's rows are in each bucket, which follow each other."""
     rejects: list[Reject] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     """Digests of the problems, as far as the rule needs them."""
@@ -163,7 +170,7 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
         SandboxError: programs cannot be run.
     """
     part = Part(chunk.path, chunk.size)
-    rows: dict[Split, list[tuple[Row, str, int]]] = {}
+    rows: dict[Split, list[Named]] = {"train": [], "validation": []}
     digests: set[bytes] = set()
     rule, filters = job.rule, job.filters
     for line, made in _attempt(job, chunk, map_):
@@ -172,20 +179,19 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
             part.rejects.append(made)
             continue
         for place, row in enumerate(made):
-            name = (row.id if isinstance(row, RlRow) else "") or _name(chunk, line, place)
+            name = getattr(row, "id", "") or (_name(chunk, line, place) if place else f"{chunk.name}:{line}")
             digest = rule.digest(row.problem)
             split = rule.choose(digest)
             verdict = _judge(row, name, filters) if filters else None
-            if verdict is None and split is None:
-                verdict = ("held_out", "its problem is among the validation rows")
-            if verdict is not None:
-                part.rejects.append(Reject(str(chunk.path), line, verdict[1], verdict[0], name))
-            elif split is not None:
+            if verdict is None and split is not None:
                 digests.add(digest)
-                rows.setdefault(split, []).append((row, name, line))
+                rows[split].append((row, name, line))
+            else:
+                kind, reason = verdict or ("held_out", "its problem is among the validation rows")
+                part.rejects.append(Reject(str(chunk.path), line, reason, kind, name))
     for split, kept in rows.items():
-        if (batch := _pack(kept, job.shape, chunk, part)) is not None:
-            part.batches[split] = batch
+        if kept:
+            _pack_all(kept, split, job, chunk, part)
     part.digests = job.rule.report(digests)
     return part
 
@@ -272,9 +278,10 @@ def _attempt(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iter
     """Each record's line and what came of it."""
     records = _decode_all(job, chunk) if map_ is map else None
     if records is not None:
+        make = job.make
         for line, record in enumerate(records, chunk.first):
             try:
-                made: list[Row] | Reject = job.make(record)
+                made: list[Row] | Reject = make(record)
             except RowError as error:
                 made = _reject(chunk, line, error)
             yield line, made
@@ -319,25 +326,39 @@ def _reject(chunk: Chunk, line: int, error: RowError) -> Reject:
     return Reject(str(chunk.path), line, str(error), "left_out" if isinstance(error, LeftOutError) else "rejected")
 
 
-def _pack(kept: list[tuple[Row, str, int]], shape: Shape, chunk: Chunk, part: Part) -> pa.RecordBatch | None:
-    """Packs rows; those whose text or ground truth cannot be written become rejects."""
+def _pack_all(kept: Sequence[Named], split: Split, job: Job, chunk: Chunk, part: Part) -> None:
+    """Packs rows into a part; those whose text or ground truth cannot be written become rejects."""
     with suppress(UnicodeEncodeError, RowError):
-        batch = pack([row for row, _, _ in kept], [name for _, name, _ in kept], shape)
-        if shape == "sft" or not _is_too_long(batch):
-            return batch
+        if _pack(kept, split, job, chunk, part):
+            return
     good = []
     for row, name, line in kept:
         try:
             if isinstance(row, RlRow) and (length := len(to_json(row.ground_truth).encode())) > LONGEST_TRUTH:
                 raise RowError(f"a ground truth of {length:,} bytes, more than {LONGEST_TRUTH:,}")
-            pack([row], [name], shape)
+            pack([row], [name], job.shape)
         except (UnicodeEncodeError, RowError) as error:
             reason = f"not UTF-8 text: {error}" if isinstance(error, UnicodeEncodeError) else str(error)
             part.rejects.append(Reject(str(chunk.path), line, reason, row=name))
         else:
-            good.append((row, name))
+            good.append((row, name, line))
     part.rejects.sort(key=lambda reject: reject.line)
-    return pack([row for row, _ in good], [name for _, name in good], shape) if good else None
+    if good:
+        _pack(good, split, job, chunk, part)
+
+
+def _pack(kept: Sequence[Named], split: Split, job: Job, chunk: Chunk, part: Part) -> bool:
+    """Packs rows, mixed if they are to be; False if one is too long."""
+    counts: list[int] = []
+    if job.shuffle is not None:
+        kept, counts = job.shuffle.draw(kept, f"{split}:{chunk.name}:{chunk.first}")
+    batch = pack([row for row, _, _ in kept], [name for _, name, _ in kept], job.shape)
+    if job.shape == "rl" and _is_too_long(batch):
+        return False
+    part.batches[split] = batch
+    if counts:
+        part.buckets[split] = counts
+    return True
 
 
 def _is_too_long(batch: pa.RecordBatch) -> bool:

@@ -39,6 +39,8 @@ FEWEST_NGRAM = 8
 
 _FEWEST_WORDS = 5
 """A text of fewer different words that tell something is no evidence, even whole."""
+_MOST_TEXTS = 20
+"""Words in a row are remembered for so many texts: a set may have one problem in many forms."""
 _PHRASE = 4
 _WORDING_SHARE = 0.1
 
@@ -122,8 +124,9 @@ class Decontamination:
         self._texts.append(_Text(row, enough))
         for start in starts:
             window = words[start : start + length]
-            digest = _digest(window)
-            self._ngrams[digest] = tuple({*self._ngrams.get(digest, ()), number})
+            texts = self._ngrams.setdefault(_digest(window), (number,))
+            if number not in texts and len(texts) < _MOST_TEXTS:
+                self._ngrams[_digest(window)] = (*texts, number)
             self._runs.update(_hash(window[place : place + run]) for place in range(length - run + 1))
 
     def _is_evidence(self, words: list[bytes], own: list[bool], start: int) -> bool:

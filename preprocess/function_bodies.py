@@ -6,6 +6,7 @@ import ast
 import hashlib
 import re
 import warnings
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +84,10 @@ class _Writer:
 
     def digest(self, function: _Function) -> bytes:
         """A digest of the function's body, its own names numbered in the order in which they are said."""
-        bound = {name for place, name in self._bound if function.begin <= place < function.end}
+        bound = {name for _, name in _between(self._bound, function.begin, function.end)}
         parts, numbers = self._parts[function.body : function.end], dict[str, int]()
-        for place, name in self._said:
-            if function.body <= place < function.end and name in bound:
+        for place, name in _between(self._said, function.body, function.end):
+            if name in bound:
                 parts[place - function.body] = f"_{numbers.setdefault(name, len(numbers))}"
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
@@ -162,6 +163,10 @@ class _Writer:
         for statement in node.body:
             self.write(statement)
         self.functions.append(_Function(begin, body, len(self._parts), self._nodes - nodes))
+
+
+def _between(names: list[tuple[int, str]], begin: int, end: int) -> list[tuple[int, str]]:
+    return names[bisect_left(names, (begin, "")) : bisect_left(names, (end, ""))]
 
 
 _SPECIAL: dict[type, Any] = {

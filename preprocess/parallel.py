@@ -7,11 +7,12 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -23,6 +24,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
+# <malloc.h>
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 64_000_000
 _SMALL_BYTES = 3_000_000
 
 
@@ -83,8 +87,11 @@ def several_at_once(wanted: bool) -> Iterator[Callable[[Callable[[T], R], Iterab
 
 @contextmanager
 def _start(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
-    # spawn: Arrow's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
+    _keep_memory()
+    gc.freeze()
+    # A forked process begins where this one is, with all imported; but where threads run, a lock may be held that none
+    # there will ever release. (Arrow's own threads are begun anew after a fork.)
+    context = multiprocessing.get_context("fork" if threading.active_count() == 1 else "spawn")
     pool = ProcessPoolExecutor(count_cores(), context, _receive, (tuple(jobs), os.getpid()))
     try:
         yield pool
@@ -121,6 +128,7 @@ def _receive(jobs: tuple[Job, ...], parent: int) -> None:
     """Begins a process of the pool; the jobs come once, for their filters can be large."""
     global _jobs  # noqa: PLW0603 (a process of the pool has nothing else)
     _jobs = jobs
+    _keep_memory()
     # Rows come and go by the hundred thousand and never refer to themselves: looking for what does takes a fifth of the time.
     gc.freeze()
     gc.set_threshold(200_000)
@@ -128,6 +136,16 @@ def _receive(jobs: tuple[Job, ...], parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _keep_memory() -> None:
+    """Lets this process keep what it frees: chunk after chunk needs it again, and a fifth of the time went into page faults."""
+    import pyarrow as pa
+
+    with suppress(AttributeError):  # another C library than glibc
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, _KEPT_BYTES)
+        pa.set_memory_pool(pa.system_memory_pool())
 
 
 def _convert(number: int, chunk: Chunk) -> Any:

@@ -26,7 +26,7 @@ from preprocess.pass_rates import PassRates, read_pass_rates
 from preprocess.progress import Progress, progress_file
 from preprocess.reading import measure
 from preprocess.rows import Shape
-from preprocess.shuffling import ShuffledRows
+from preprocess.shuffling import Shuffle, ShuffledRows
 from preprocess.splits import SPLITS, Share, Split, SplitRule, Whole
 from preprocess.tally import Tally, to_line
 from preprocess.writing import RowsFile, open_text, sweep, write_text
@@ -215,7 +215,7 @@ def _make_jobs(
             filters.append(each.pass_rates.read())
         if decontamination is not None:
             filters.append(decontamination)
-        jobs.append(Job(each.to_source(split), config.shape, rule, tuple(filters)))
+        jobs.append(Job(each.to_source(split), config.shape, rule, tuple(filters), _find_shuffle(config)))
     return jobs
 
 
@@ -236,7 +236,7 @@ class _Outcome:
         sweep(output)
         total = _measure(self.config)
         with ExitStack() as stack:
-            files = {split: self._open(split, total) for split in SPLITS}
+            files = {split: self._open(split) for split in SPLITS}
             for file in files.values():
                 stack.callback(file.discard)
             with open_text(output / "rejects.jsonl") as rejects:
@@ -275,13 +275,17 @@ class _Outcome:
         self.tally.add(part)
         rejects.writelines(to_line(reject) for reject in part.rejects)
         for split, batch in part.batches.items():
-            files[split].write(batch)
+            files[split].write(batch, part.buckets.get(split, ()))
         digests = {*self.outermost, *part.digests}
         self.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
 
-    def _open(self, split: Split, expected_bytes: int) -> RowsFile | ShuffledRows:
+    def _open(self, split: Split) -> RowsFile | ShuffledRows:
         file = RowsFile(self.config.output / f"{split}.parquet", self.config.shape, split)
-        return ShuffledRows(file, self.config.seed, expected_bytes) if self.config.shuffle else file
+        return ShuffledRows(file, shuffle) if (shuffle := _find_shuffle(self.config)) else file
+
+
+def _find_shuffle(config: Config) -> Shuffle | None:
+    return Shuffle.of(config.seed, _measure(config)) if config.shuffle else None
 
 
 def _measure(config: Config) -> int:

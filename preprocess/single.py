@@ -12,10 +12,11 @@ from typing import IO
 from preprocess.convert import Job, Part, Source
 from preprocess.errors import PrepareError, SourceError
 from preprocess.parallel import convert_all
+from preprocess.prepare import Convert
 from preprocess.progress import Progress
 from preprocess.reading import KINDS, measure
 from preprocess.rows import Shape
-from preprocess.shuffling import ShuffledRows
+from preprocess.shuffling import Shuffle, ShuffledRows
 from preprocess.splits import Whole
 from preprocess.tally import Tally, to_line
 from preprocess.writing import RowsFile, open_text, sweep
@@ -60,8 +61,9 @@ class Conversion:
             raise SourceError(f"{self.output} is a file; expected a folder for the files that are made")
         if not self.per_file and (output.suffix != ".parquet" or output.is_dir()):
             raise SourceError(f"{self.output}: expected the name of a .parquet file")
-        if output == source or (source.is_dir() and output.is_relative_to(source)):
-            raise SourceError(f"{self.output} is the source or lies in it; the output has to lie elsewhere")
+        within = (source.is_dir() and output.is_relative_to(source)) or (self.per_file and source.is_relative_to(output))
+        if within or source in (output, self.rejects.resolve()):
+            raise SourceError(f"{self.output} and the source {self.source.source} overlap; the output has to lie elsewhere")
 
 
 @dataclass
@@ -78,8 +80,11 @@ class Result:
         return sum(self.files.values())
 
 
-def convert_source(conversion: Conversion, progress: Progress | None = None) -> Result:
+def convert_source(conversion: Conversion, progress: Progress | None = None, convert: Convert = convert_all) -> Result:
     """Makes the files; each appears when it is whole, and memory does not grow with the source.
+
+    Args:
+        convert: what converts, on this machine or on others.
 
     Raises:
         SourceError: a mistake in what was given.
@@ -88,12 +93,12 @@ def convert_source(conversion: Conversion, progress: Progress | None = None) -> 
         OSError: a file cannot be written.
     """
     conversion.check()
-    job = Job(conversion.source, conversion.shape, Whole("train"))
+    job = Job(conversion.source, conversion.shape, Whole("train"), shuffle=_find_shuffle(conversion))
     job.read()  # mistakes are found before anything is written
     conversion.rejects.parent.mkdir(parents=True, exist_ok=True)
     sweep(conversion.rejects.parent)
     result = Result()
-    with open_text(conversion.rejects) as rejects, closing(_watch(convert_all([job]), conversion, result, progress)) as parts:
+    with open_text(conversion.rejects) as rejects, closing(_watch(convert([job]), conversion, result, progress)) as parts:
         problem = _write(parts, conversion, result, rejects)
     if problem is not None:
         raise problem
@@ -119,14 +124,14 @@ def _write(parts: Iterator[Part], conversion: Conversion, result: Result, reject
             raise SourceError(f"{path}: the file before it is called {target}, too, once it is converted; rename one of them")
         target.parent.mkdir(parents=True, exist_ok=True)
         rows = RowsFile(target, conversion.shape, "train")
-        file = ShuffledRows(rows, conversion.seed, measure(path or conversion.source.source)) if conversion.shuffle else rows
+        file = ShuffledRows(rows, shuffle) if (shuffle := _find_shuffle(conversion)) else rows
         tally = Tally()
         try:
             for part in those:
                 tally.add(part)
                 rejects.writelines(to_line(reject) for reject in part.rejects)
-                for batch in part.batches.values():
-                    file.write(batch)
+                for split, batch in part.batches.items():
+                    file.write(batch, part.buckets.get(split, ()))
             if problem := tally.find_problem(conversion.max_rejects, conversion.rejects):
                 return problem
             if file.rows:
@@ -135,3 +140,7 @@ def _write(parts: Iterator[Part], conversion: Conversion, result: Result, reject
         finally:
             file.discard()
     return None if result.files else PrepareError(f"no rows came of {result.tally.records:,} records; see {conversion.rejects}")
+
+
+def _find_shuffle(conversion: Conversion) -> Shuffle | None:
+    return Shuffle.of(conversion.seed, measure(conversion.source.source)) if conversion.shuffle else None

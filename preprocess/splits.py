@@ -6,11 +6,12 @@ order of the files. So stages that share a source share the split, and a source 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+import xxhash
 
 from preprocess.errors import SourceError
 from preprocess.reading import list_files
@@ -82,7 +83,7 @@ class Share:
 
     def digest(self, problem: str) -> bytes:
         """As `SplitRule` says."""
-        return _digest(f"{self.seed}:{problem}")
+        return _digest(problem, self.seed)
 
     def choose(self, digest: bytes) -> Split | None:
         """As `SplitRule` says."""
@@ -121,5 +122,5 @@ def _find_split(path: Path, source: Path) -> Split | None:
     return next((_WORDS[word.lower()] for word in reversed(words) if word.lower() in _WORDS), None)
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:_BYTES]
+def _digest(text: str, seed: int = 0) -> bytes:
+    return xxhash.xxh3_64_digest(text.encode("utf-8", "surrogatepass"), seed % 2**64)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from preprocess.columns import complete, schema
 from preprocess.errors import PrepareError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _GROUP_ROWS = 10_000
 _GROUP_BYTES = 16_000_000
+# Dictionaries and statistics of texts that never repeat take time and space, and nobody reads them.
+_FORMAT: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": False, "write_statistics": False}
 
 
 class RowsFile:
@@ -34,8 +36,8 @@ class RowsFile:
         self._writer: pa.parquet.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Adds packed rows (`columns.pack`)."""
+    def write(self, batch: pa.RecordBatch, counts: Sequence[int] = ()) -> None:
+        """Adds packed rows (`columns.pack`); `counts` are for `ShuffledRows`."""
         self._waiting.append(complete(batch, self.shape, self.split, self.rows))
         self.rows += batch.num_rows
         waiting = self._waiting
@@ -70,7 +72,7 @@ class RowsFile:
         import pyarrow.parquet as pq
 
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, schema(self.shape), compression="zstd", store_schema=False)
+            self._writer = pq.ParquetWriter(self._temporary, schema(self.shape), **_FORMAT)
         if self._waiting:
             table = pa.Table.from_batches(self._waiting)
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
@@ -82,7 +84,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     import pyarrow.parquet as pq
 
     def write(temporary: Path) -> None:
-        pq.write_table(table.replace_schema_metadata(None), temporary, compression="zstd", store_schema=False)
+        pq.write_table(table.replace_schema_metadata(None), temporary, **_FORMAT)
 
     _replace(path, write)
 

@@ -10,7 +10,7 @@ from pipelines.recipe import shape
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.schema import PathRule
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+)?", re.ASCII)
+_HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+(:[\w.-]+)?(@[\w.\[\]:%+-]+)?)?", re.ASCII)
 # A hub name may have dots (Qwen2.5-Coder), so only what is plainly a file's ending counts.
 _FILE_ENDINGS = (
     *(".json", ".jsonl", ".parquet", ".arrow", ".csv", ".tsv", ".txt", ".yaml", ".yml", ".py", ".pkl"),
@@ -22,7 +22,8 @@ def is_path(text: str, folder: Path) -> bool:
     """Whether `text` names something on disk rather than on a hub.
 
     It is a path when it begins with `/`, `./`, `../` or `~`, when it exists relative to `folder`, when it ends like a
-    data file, or when it is not of the form `name` or `owner/name`. `scheme://…` is no path.
+    data file, or when it is not of the form `name`, `owner/name` or
+    `owner/name:subset@split`. `scheme://…` is no path.
     """
     if "://" in text:
         return False

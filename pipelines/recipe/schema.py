@@ -95,6 +95,27 @@ class Environments(Model):
     """A Python that has verl and vLLM; the variable PIPELINE_VERL_PYTHON says the same."""
 
 
+class PassRates(Model):
+    """Which rows of a source are trained on, by how often a model's answers to them pass."""
+
+    file: FilePath
+    """JSON lines: a line per sample as `pipeline rewards try -o` writes them, or `id` and `pass_rate` per row."""
+    min: float = Field(default=0.0, ge=0, le=1)
+    """Least share of samples that pass."""
+    max: float = Field(default=1.0, ge=0, le=1)
+    """Greatest share of samples that pass."""
+    passed: float = 1.0
+    """Accuracy, or score where a reward says no accuracy, from which on a sample passes."""
+    missing: Literal["leave_out", "keep"] = "leave_out"
+    """What becomes of rows that the file does not name."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PassRates:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min:g}, greater than max {self.max:g}: no row would be left")
+        return self
+
+
 class Source(Model):
     """Rows to train on: where they lie and how they are converted."""
 
@@ -106,6 +127,34 @@ class Source(Model):
     """Take this many rows from the source's beginning."""
     options: dict[str, Any] = {}
     """Options of the converter."""
+    file: FilePath | None = None
+    """A Python file that registers the converter, if it is one of your own."""
+    pass_rates: PassRates | None = None
+    """Take only rows of some difficulty."""
+
+
+class EvaluationSet(Model):
+    """An evaluation set that training rows must not overlap."""
+
+    source: Location
+    """A file, a folder of files, or a hub name."""
+    converter: str | None = None
+    """The converter that reads it; if not said, every text of its records is compared."""
+    options: dict[str, Any] = {}
+    """Options of the converter."""
+    file: FilePath | None = None
+    """A Python file that registers the converter, if it is one of your own."""
+
+
+class Decontamination(Model):
+    """Leaves training rows out that overlap an evaluation set: by words in a row, or by a function's body."""
+
+    against: list[EvaluationSet] = Field(min_length=1)
+    """The evaluation sets."""
+    ngram: int = Field(default=13, ge=8)
+    """Words in a row that count."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Share of a text of the evaluation set that such words have to cover."""
 
 
 class Split(Model):
@@ -120,6 +169,8 @@ def _source_shape(value: Any) -> str:
 
 
 def _validation_shape(value: Any) -> str:
+    if isinstance(value, str):
+        return "(own)"
     if isinstance(value, Split) or (isinstance(value, dict) and not value.keys() & {"converter", "source"}):
         return "(share)"
     return _source_shape(value)
@@ -128,7 +179,10 @@ def _validation_shape(value: Any) -> str:
 _SourceList = Annotated[list[Source], Field(min_length=1)]
 Sources = Annotated[Annotated[Source, Tag("(source)")] | Annotated[_SourceList, Tag("(list)")], Discriminator(_source_shape)]
 Validation = Annotated[
-    Annotated[Split, Tag("(share)")] | Annotated[Source, Tag("(source)")] | Annotated[_SourceList, Tag("(list)")],
+    Annotated[Literal["own"], Tag("(own)")]
+    | Annotated[Split, Tag("(share)")]
+    | Annotated[Source, Tag("(source)")]
+    | Annotated[_SourceList, Tag("(list)")],
     Discriminator(_validation_shape),
 ]
 
@@ -139,9 +193,17 @@ class Data(Model):
     train: Sources
     """Training rows: one source, or several that are mixed."""
     validation: Validation
-    """Validation rows: a share of the training problems, or sources of their own."""
+    """Validation rows: a share of the training problems, sources of their own, or `own`: the training sources' own split,
+    whose files or folders are called train, test or validation."""
+    shuffle: bool = False
+    """Mix the rows of all sources, by the recipe's seed; in the sources' order if not. The trainers shuffle, too."""
+    decontaminate: Decontamination | None = None
+    """Evaluation sets that no training row may overlap."""
     max_rejects: float = Field(default=0.01, ge=0, le=1)
     """Share of rows that may fail to convert before the step fails. They are kept in rejects.jsonl with reasons."""
+    max_overlong: float = Field(default=0.5, ge=0, le=1)
+    """Share of prompts (conversations for sft) that may be longer than the stage's limit before the run stops. verl leaves
+    such rows out, and LLaMA-Factory cuts them."""
 
 
 class Lora(Model):

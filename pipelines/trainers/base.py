@@ -24,6 +24,11 @@ class StagePaths:
         return self.root / "data"
 
     @property
+    def prompts(self) -> Path:
+        """prompts.json: how many tokens its prompts have."""
+        return self.root / "prompts.json"
+
+    @property
     def checkpoints(self) -> Path:
         """The trainer's own checkpoints, in its own layout."""
         return self.root / "checkpoints"
@@ -85,12 +90,14 @@ class Launch:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is, from the trainer's own metric files."""
+    """How far a step is: a training by the trainer's own metric files."""
 
     step: int
     total: int | None
     metrics: Mapping[str, float]
     """What to show beside the bar, the most telling first: loss for SFT; reward for RL."""
+    shown: str = ""
+    """How far it is in words, where `step 3/30` is not it."""
 
 
 @dataclass(frozen=True)

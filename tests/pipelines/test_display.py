@@ -44,6 +44,14 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_what_is_no_training_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    display = PlainDisplay(2, sys.stderr)
+    display.started(STEP, "not done yet")
+    display.progressed(STEP, Progress(450, 1000, {}, "45%, 1,234 records"))
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()[1]) == ("", "[1/2] sft/train: 45%, 1,234 records")
+
+
 SCRIPT = """
 import time
 from tests.pipelines.test_display import STEP

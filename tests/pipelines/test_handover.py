@@ -98,7 +98,8 @@ def outcomes(
 
 
 def make_rows(path: Path) -> None:
-    from preprocess.rows import SftRow, Turn, to_table
+    from preprocess.columns import to_table
+    from preprocess.rows import SftRow, Turn
     from preprocess.writing import write_parquet
 
     programs = (ROOT / "recipes" / "data" / "programs.py").read_text()

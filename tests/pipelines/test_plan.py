@@ -81,8 +81,26 @@ def test_deepspeed_by_name_is_the_checkouts_file_and_nothing_on_a_cpu() -> None:
     assert "deepspeed" not in plan_of("smoke.yaml", "cpu", name).step("sft/train").launch.files["train.yaml"]
 
 
+def test_a_converter_of_ones_own_is_an_input_of_the_preparation() -> None:
+    source = "{converter: mine, file: /own/mine.py, source: /own/rows.jsonl}"
+    step = plan_of("smoke.yaml", "cpu", f"stages.sft.data.train={source}").step("sft/prepare")
+    assert step.inputs == {"source /own/rows.jsonl": "/own/rows.jsonl", "converter file /own/mine.py": "/own/mine.py"}
+    assert json.loads(step.launch.files["prepare.json"])["train"][0]["file"] == "/own/mine.py"
+
+
 def test_where_programs_run_is_told_to_prepare_and_does_not_prepare_anew() -> None:
     here = plan_of("smoke.yaml", "cpu").step("stage-one/prepare").launch
     there = plan_of("smoke.yaml", "cpu", "sandbox.isolation=weak", "sandbox.workers=2").step("stage-one/prepare").launch
     assert json.loads(there.files["prepare.json"])["sandbox"] == {"isolation": "weak", "workers": 2}
     assert {**there.files, **there.essence} == {**here.files, **here.essence}
+
+
+def test_prompts_are_counted_before_anything_is_trained_and_with_the_first_models_tokenizer() -> None:
+    plan = plan_of("smoke.yaml", "cpu", "stages.stage-two.init_from=/models/mine", "stages.stage-one.data.max_overlong=0.1")
+    names = [step.name for step in plan.steps]
+    assert names.index("model") + 1 == names.index("prompts") == names.index("sft/train") - 1
+    step = plan.step("prompts")
+    told = [(each["model"], each["taught"], each["limit"]) for each in json.loads(step.launch.files["prompts.json"])["stages"]]
+    assert told == [("/runs/smoke/model", False, 512), ("/runs/smoke/model", True, 320), ("/models/mine", False, 320)]
+    assert json.loads(step.launch.files["prompts.json"])["stages"][1]["max_overlong"] == 0.1
+    assert {"/models/mine", "/runs/smoke/model", "/runs/smoke/stages/stage-two/data/train.parquet"} <= {*step.inputs.values()}

@@ -14,7 +14,8 @@ import pytest
 
 from pipelines import cli
 from pipelines.rewards_tables import count_bands, render_summary
-from preprocess.rows import Message, RlRow, to_table
+from preprocess.columns import to_table
+from preprocess.rows import Message, RlRow
 from rewards.offline import Scored
 from rewards.white_box_checks import make_reference
 
@@ -43,7 +44,8 @@ def mine(data_source, solution_str, ground_truth, extra_info, *, word="pass", we
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """Calls `pipeline rewards …` in a folder with rows.parquet, responses.jsonl and mine.py."""
     monkeypatch.chdir(tmp_path)
-    rows = [RlRow(str(n), f"row/{n}", "d", (Message("user", "?"),), {**TRUTH, "func_args": str(1)}) for n in range(3)]
+    prompt, truth = (Message("user", "?"),), {**TRUTH, "func_args": str(1)}
+    rows = [RlRow(problem=str(n), id=f"row/{n}", data_source="d", prompt=prompt, ground_truth=truth) for n in range(3)]
     pq.write_table(to_table(rows, "rl", "train"), tmp_path / "rows.parquet")
     right = make_reference(json.dumps(TRUTH), {})
     lines = [{"id": "row/0", "response": [right, right.replace("-1", "return a")]}, {"index": 2, "response": "pass"}]

@@ -16,11 +16,11 @@ from pipelines import printing, process, record
 from pipelines.display import PlainDisplay
 from pipelines.errors import InputError, StepError
 from pipelines.files import Digests
-from pipelines.plan import Plan, stage_paths
+from pipelines.plan import PROMPTS, Plan, Step, stage_paths
 from pipelines.recipe.schema import SftStage
 from pipelines.run import hold, run
 from pipelines.selection import Selection, select
-from pipelines.trainers.base import StagePaths
+from pipelines.trainers.base import Launch, StagePaths
 from tests.pipelines.toy import ToyTrainer, make_toy_plan, use_toy_trainer
 
 
@@ -282,3 +282,18 @@ def test_what_does_not_matter_to_the_outcome_redoes_nothing(tmp_path: Path) -> N
     assert len(do(plan(1))) == 4
     assert do(plan(2)) == {}
     assert "one/train" in do(plan(2, rate=2.0))
+
+
+def test_what_was_found_of_the_prompts_is_told_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_toy_plan(tmp_path)
+    program = (
+        "import json, pathlib; pathlib.Path('notes.json').write_text(json.dumps(['one train: 3 of 9 prompts are too long']))"
+    )
+    launch = Launch(argv=(sys.executable, "-c", program))
+    counted = Step(PROMPTS, "count the prompts", None, "llamafactory", tmp_path / "count-prompts", launch)
+    plan = replace(plan, steps=(counted, *plan.steps))
+    assert next(iter(do(plan))) == PROMPTS
+    assert "note: one train: 3 of 9 prompts are too long" in capsys.readouterr().out
+    found = record.read(counted)
+    assert found is not None and found.notes == ["one train: 3 of 9 prompts are too long"]
+    assert counted in select(plan, Selection(first="two")), "its rows may have changed"

@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.tiny_model import main, read_config, read_texts
-from preprocess.rows import Message, RlRow, SftRow, Turn, to_table
+from preprocess.columns import to_table
+from preprocess.rows import Message, RlRow, SftRow, Turn
 from preprocess.writing import write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +30,7 @@ GIVEN: dict[str, Any] = {
 
 def _write_rows(folder: Path) -> list[str]:
     sft = SftRow("p", (Turn("human", "def f(a): return a"), Turn("gpt", "assert f(1) == 1")))
-    rl = RlRow("p", "p", "d", (Message("user", "complete"),), {"result": "[1, 2]"})
+    rl = RlRow(problem="p", id="p", data_source="d", prompt=(Message("user", "complete"),), ground_truth={"result": "[1, 2]"})
     write_parquet(folder / "sft.parquet", to_table([sft], "sft", "train"))
     write_parquet(folder / "rl.parquet", to_table([rl], "rl", "train"))
     return [str(folder / "sft.parquet"), str(folder / "rl.parquet")]

@@ -1,7 +1,5 @@
 """Rows as their files hold them: one schema, whatever the rows are."""
 
-import json
-
 import msgspec
 import pyarrow as pa
 import pytest

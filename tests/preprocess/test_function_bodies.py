@@ -52,7 +52,7 @@ def test_another_body(before: str, after: str) -> None:
 
 
 def test_recursion_under_another_name_is_the_same() -> None:
-    text = "def {0}(n, a, b, c):\n    if not n:\n        return []\n    return {0}(n - 1, a, c, b) + [(a, c)] + {0}(n - 1, b, a, c)"
+    text = "def {0}(n, a, b, c):\n    if n:\n        return {0}(n - 1, a, c, b) + [(a, c)] + {0}(n - 1, b, a, c)"
     assert same(text.format("hanoi"), text.format("move"))
 
 

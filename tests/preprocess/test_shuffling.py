@@ -7,18 +7,21 @@ import pytest
 
 from preprocess.columns import pack
 from preprocess.rows import Message, RlRow
-from preprocess.shuffling import ShuffledRows
+from preprocess.shuffling import Shuffle, ShuffledRows
 from preprocess.writing import RowsFile
 
 
 def _write(path: Path, seed: int, expected_bytes: int) -> list[str]:
-    rows = ShuffledRows(RowsFile(path, "rl", "train"), seed, expected_bytes)
+    shuffle = Shuffle.of(seed, expected_bytes)
+    rows = ShuffledRows(RowsFile(path, "rl", "train"), shuffle)
     for start in range(0, 900, 100):
         batch = [
             RlRow(problem="p", data_source="d", prompt=(Message("user", "Q"),), ground_truth={}, id=str(number))
             for number in range(start, start + 100)
         ]
-        rows.write(pack(batch, [""] * len(batch), "rl"))
+        drawn, counts = shuffle.draw(batch, f"rows:{start}")
+        assert (len(counts), sum(counts)) == (shuffle.buckets, 100)
+        rows.write(pack(drawn, [""] * len(batch), "rl"), counts)
     rows.keep()
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     infos = pq.read_table(path)["extra_info"].to_pylist()
@@ -38,7 +41,8 @@ def test_all_rows_are_there_and_mixed(tmp_path: Path, expected_bytes: int) -> No
 
 
 def test_what_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
-    rows = ShuffledRows(RowsFile(tmp_path / "train.parquet", "rl", "train"), 17, 0)
-    rows.write(pack([], [], "rl"))
+    rows = ShuffledRows(RowsFile(tmp_path / "train.parquet", "rl", "train"), Shuffle(17, 1))
+    row = RlRow(problem="p", data_source="d", prompt=(Message("user", "Q"),), ground_truth={})
+    rows.write(pack([row], [""], "rl"), [1])
     rows.discard()
     assert not list(tmp_path.iterdir())

@@ -88,13 +88,25 @@ def test_two_files_are_not_written_to_one(tmp_path: Path) -> None:
         convert_source(conversion(tmp_path / "in", tmp_path / "out", per_file=True))
 
 
-@pytest.mark.parametrize("output", ["in/rows.parquet", "in/a.parquet", "rows.json", "folder.parquet"])
-def test_an_output_that_would_harm_is_refused(tmp_path: Path, output: str) -> None:
-    write_source(tmp_path / "in" / "a.jsonl", [1])
+@pytest.mark.parametrize(
+    ("source", "output", "changes"),
+    [
+        ("in", "in/rows.parquet", {}),
+        ("in", "in/deep", {"per_file": True}),
+        ("in/a.jsonl", "in", {"per_file": True}),
+        ("in/a.jsonl", "in/a.jsonl", {"per_file": True}),
+        ("in/a.rejects.jsonl", "in/a.parquet", {}),
+        ("in", "rows.json", {}),
+        ("in", "folder.parquet", {}),
+    ],
+)
+def test_an_output_that_would_harm_is_refused(tmp_path: Path, source: str, output: str, changes: dict[str, Any]) -> None:
+    for name in ("a.jsonl", "a.rejects.jsonl"):
+        write_source(tmp_path / "in" / name, [1])
     (tmp_path / "folder.parquet").mkdir()
     with pytest.raises(SourceError, match=output):
-        convert_source(conversion(tmp_path / "in", tmp_path / output))
-    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.jsonl"]
+        convert_source(conversion(tmp_path / source, tmp_path / output, **changes))
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jsonl", "a.rejects.jsonl"]
 
 
 def test_too_many_rejects_leave_the_old_file_and_all_rejects(tmp_path: Path) -> None:

@@ -136,6 +136,8 @@ def test_each_stage_leaves_its_evidence(chain: Chain, stage: str) -> None:
     for step in ("prepare", "train", "handover"):
         assert json.loads((paths.step(step) / "record.json").read_text())["outcome"] == "complete"
         assert os.access(paths.step(step) / "command.sh", os.X_OK)
+    counted = json.loads(paths.prompts.read_text())["files"]
+    assert counted["train"]["rows"] > 0 and counted["train"]["over"] == 0
     steps = [json.loads(line)["step"] for line in paths.metrics.read_text().splitlines()]
     rhythm = 10 if stage == "sft" else 1  # the recipe's logging_steps
     assert steps == sorted(set(steps)), "each step once"
@@ -179,7 +181,7 @@ def test_a_finished_run_does_nothing(chain: Chain) -> None:
     status, out, err = chain.finish()
     assert status == 0, err
     steps = [line for line in out.splitlines() if line.startswith("[")]
-    assert len(steps) == 12 and all(line.endswith("done before") for line in steps)
+    assert len(steps) == 13 and all(line.endswith("done before") for line in steps)
 
 
 def test_a_changed_stage_two_leaves_the_others_alone(chain: Chain) -> None:

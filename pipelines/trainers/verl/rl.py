@@ -120,7 +120,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
                 "log_prob_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
                 "agent": {
                     "agent_loop_config_path": str(context.paths.step("train") / "agent_loops.yaml"),
-                    "default_agent_loop": "seeded_single_turn",
+                    "default_agent_loop": "single_turn_agent",
                 },
             },
         },
@@ -211,4 +211,4 @@ def _grouped(settings: Settings) -> Settings:
 
 def _agent_loops() -> str:
     """verl reads a list from this file: names of agent loops and what makes them."""
-    return f"- name: seeded_single_turn\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"
+    return f"- name: single_turn_agent\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"

@@ -35,7 +35,10 @@ def test_is_a_path(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Qwen/Qwen2.5-Coder-7B-Instruct", "PRIME-RL/Eurus-2-RL-Data", "gpt2", "codeparrot/apps", "s3://bucket/a.json"],
+    [
+        *("Qwen/Qwen2.5-Coder-7B-Instruct", "PRIME-RL/Eurus-2-RL-Data", "gpt2", "codeparrot/apps", "s3://bucket/a.json"),
+        *("openai/gsm8k:main", "openai/gsm8k:main@train[:100]", "PRIME-RL/Eurus-2-RL-Data@train"),
+    ],
 )
 def test_is_a_hub_name(text: str, tmp_path: Path) -> None:
     assert not is_path(text, tmp_path)

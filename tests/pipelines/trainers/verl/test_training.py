@@ -14,7 +14,8 @@ import pytest
 from pipelines import process
 from pipelines.trainers.base import Launch
 from pipelines.trainers.verl import trainer
-from preprocess.rows import Message, RlRow, to_table
+from preprocess.columns import to_table
+from preprocess.rows import Message, RlRow
 from preprocess.writing import write_parquet
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 

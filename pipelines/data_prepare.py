@@ -1,0 +1,77 @@
+"""What `pipeline data prepare` does, from its arguments to its exit."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from pipelines import data_tables, preparation, tables
+from pipelines.checks import find_data_problems
+from pipelines.display import make_display
+from pipelines.environments import Environment
+from pipelines.errors import InputError
+from pipelines.files import write_atomically
+from pipelines.machine import find_environments, find_machine
+from pipelines.plan import Plan, Step, make_plan
+from pipelines.process import signals_as_stopped
+from pipelines.recipe.loading import load
+from pipelines.run import do, hold
+from preprocess.decoding import nearest
+
+
+def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path) -> None:
+    """Does the preparations of a recipe that are not done yet, as a run would, and prints what came of them.
+
+    Raises:
+        InputError: mistakes in the recipe, all of them; there is no such stage.
+        StepError: a preparation failed; those before it are done and stay so.
+    """
+    loaded = load(path, sets)
+    if problems := find_data_problems(loaded):
+        raise InputError("\n".join(problems))
+    environments = find_environments(loaded.recipe)
+    machine = find_machine(loaded.recipe, environments)
+    plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
+    steps = _choose(plan, stage)
+    _check_fetching(steps, environments)
+    with signals_as_stopped(), hold(plan.directory):
+        write_atomically(plan.directory / "recipe.yaml", loaded.text())
+        display = make_display(len(steps), sys.stderr)
+        try:
+            do(plan, steps, display)
+        finally:
+            display.close()
+    data_tables.print_preparations({str(step.stage): preparation.read_summary(step) for step in steps})
+    for step in steps:
+        tables.say(f"{step.stage}: {_near(step.outputs[0])}")
+    words = ["pipeline", "run", str(path), *(word for each in sets for word in ("--set", each))]
+    words += ["--runs", str(runs)] if runs != Path("runs") else []
+    tables.say(f"next: {shlex.join(words)}")
+
+
+def _choose(plan: Plan, stage: str | None) -> list[Step]:
+    steps = [step for step in plan.steps if preparation.is_preparation(step)]
+    names = [str(step.stage) for step in steps]
+    if stage is not None and stage not in names:
+        raise InputError(f"there is no stage {stage!r}{nearest(stage, names)}")
+    return [step for step in steps if stage in (None, step.stage)]
+
+
+def _check_fetching(steps: list[Step], environments: dict[str, Environment]) -> None:
+    """Raises:
+    InputError: a source has to be fetched by a trainer's Python that is not there.
+    """
+    for step in steps:
+        if hub := json.loads(step.launch.files["prepare.json"]).get("hub"):
+            environment = next(each for each in environments.values() if str(each.python) == hub["python"])
+            if reason := environment.unready():
+                raise InputError(
+                    f"{step.name} fetches from the hub with {environment.python}: {reason}; `{environment.remedy}`"
+                )
+
+
+def _near(path: Path) -> Path:
+    """The path as it is called from here, if it lies here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
