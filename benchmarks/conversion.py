@@ -32,12 +32,13 @@ SIZES = {"bootcamp": 500_000, "execverify_rl": 100_000}
 OURS = """
 import json, sys
 from pathlib import Path
-from preprocess.prepare import Config, prepare
+from preprocess.prepare import prepare
+from preprocess.prepare_config import read_config
 if __name__ == "__main__":
     source = {"converter": sys.argv[1], "source": sys.argv[2]}
     config = {"shape": "rl", "train": [source], "validation": {"fraction": 0.01}, "output": sys.argv[3]}
     config["shuffle"] = sys.argv[1] == "bootcamp"
-    summary = prepare(Config.model_validate(config))
+    summary = prepare(read_config(config))
     assert sum(summary["rows"].values()) == summary["records"] == int(sys.argv[4]), summary
 """
 

@@ -22,7 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preprocess.convert import Source, convert
+from preprocess.convert import convert
+from preprocess.job import Source
 from rewards import white_box as reward
 from rewards.answers import make_response, take_answer
 from rewards.entry import compute_score

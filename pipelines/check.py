@@ -19,9 +19,9 @@ from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage, Sandbox, Source
 from pipelines.reward_check import check_there
 from pipelines.rewards_tables import print_findings
-from preprocess.convert import Source as Rows
 from preprocess.convert import take_first
 from preprocess.errors import SourceError
+from preprocess.job import Source as Rows
 from preprocess.rows import RlRow, to_json
 from rewards import sandbox
 from rewards.checking import EMPTY

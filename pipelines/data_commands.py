@@ -30,6 +30,16 @@ _Sandbox = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--sandbox", metavar="URL", help="A SandboxFusion service; the local sandbox if not said."),
 ]
+_Ray = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Convert on a Ray cluster: host:port, `auto`, or `local` to start one. The sources lie at the same paths on all "
+        "its machines; the rows are the same.",
+        show_default=False,
+    ),
+]
 
 _PREPARE_HELP = """Make the rows of a recipe's stages, as `pipeline run` would; that finds them done afterwards.
 
@@ -96,10 +106,11 @@ def prepare_command(
     ] = None,
     sets: _Sets = None,
     runs: _Runs = Path("runs"),
+    ray: _Ray = None,
 ) -> None:
     from pipelines.data_prepare import prepare_rows
 
-    prepare_rows(recipe, sets or [], stage, runs)
+    prepare_rows(recipe, sets or [], stage, runs, ray)
 
 
 def convert_command(
@@ -135,6 +146,7 @@ def convert_command(
     ] = None,
     isolation: _Isolation = "strong",
     sandbox: _Sandbox = None,
+    ray: _Ray = None,
 ) -> None:
     from pipelines.data_convert import Asked, convert
 
@@ -154,6 +166,7 @@ def convert_command(
             tokenizer=tokenizer,
             isolation=isolation,
             url=sandbox,
+            ray=ray,
         )
     )
 

@@ -16,11 +16,13 @@ from pipelines.data_lengths import count_tokens, find_counter
 from pipelines.errors import InputError, StepError
 from pipelines.options import read_options
 from pipelines.process import signals_as_stopped
-from pipelines.trainer_python import find_ready
+from pipelines.trainer_python import find_ready, find_with_ray
 from preprocess import converters
-from preprocess.convert import Source
 from preprocess.errors import PrepareError, SourceError
 from preprocess.hub import Fetcher, read_hub_name
+from preprocess.job import Source
+from preprocess.parallel import Convert, convert_all
+from preprocess.ray_cluster import Cluster
 from preprocess.rows import Shape
 from preprocess.single import Conversion, convert_source
 from rewards import sandbox
@@ -45,6 +47,7 @@ class Asked:
     tokenizer: str | None
     isolation: Literal["strong", "weak"]
     url: str | None
+    ray: str | None
 
     def to_conversion(self, place: Path) -> Conversion:
         """As the conversion takes it, the source being at that place.
@@ -75,16 +78,23 @@ def convert(asked: Asked) -> None:
         # What is wrong with the arguments is said before anything is fetched or written.
         asked.to_conversion(asked.source)
         counter = find_counter(asked.tokenizer) if asked.tokenizer else None
+        convert_there = _find_cluster(asked) if asked.ray else convert_all
         with _find_source(asked) as place:
             conversion = asked.to_conversion(place)
             with data_tables.bar("converting") as progress:
-                result = convert_source(conversion, progress)
+                result = convert_source(conversion, progress, convert_there)
     data_tables.print_result(conversion, result)
     if asked.tokenizer and counter:
         data_tables.print_lengths(
             count_tokens(list(result.files), conversion.shape, asked.tokenizer, counter), conversion.shape
         )
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'show', str(next(iter(result.files)))])}")
+
+
+def _find_cluster(asked: Asked) -> Convert:
+    assert asked.ray is not None
+    settings = sandbox.Settings(url=asked.url, isolation=asked.isolation)
+    return Cluster(asked.ray, find_with_ray().python, settings).convert
 
 
 @contextmanager

@@ -7,14 +7,13 @@ import json
 import sys
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic.fields import FieldInfo
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pipelines import tables
 from pipelines.data_convert import one_line_errors
 from preprocess import converters
 from preprocess.converters.base import Converter
+from preprocess.option_docs import OptionDoc, explain_options
 from preprocess.plugins import load_file
 
 
@@ -41,8 +40,8 @@ def print_converter(name: str, file: Path | None) -> None:
     """Prints one converter, with what its options mean."""
     with one_line_errors():
         found = converters.find(name, file)
-    fields = found.options.model_fields
-    lines = [(key, _show_default(field), show_type(field.annotation), field.description or "") for key, field in fields.items()]
+    options = explain_options(found.options)
+    lines = [(option.name, _show_default(option), show_type(option.kind), option.meaning) for option in options]
     if not sys.stdout.isatty():
         tables.print_rows(("option", "default", "type", "meaning"), lines)
         return
@@ -64,16 +63,18 @@ def _print_head(converter: Converter[Any, Any]) -> None:
 
 
 def _show_options(converter: Converter[Any, Any]) -> list[str]:
-    return [f"{name}={_show_default(field)}" for name, field in converter.options.model_fields.items()]
+    return [f"{option.name}={_show_default(option)}" for option in explain_options(converter.options)]
 
 
-def _show_default(field: FieldInfo) -> str:
-    return "(needed)" if field.is_required() else json.dumps(field.get_default(call_default_factory=True), default=str)
+def _show_default(option: OptionDoc) -> str:
+    return "(needed)" if option.needed else json.dumps(option.default, default=str)
 
 
 def show_type(annotation: Any) -> str:
     """The type in words: `int or null`, `list of "Easy" or "Hard"`."""
     arguments = [each for each in get_args(annotation) if each is not ...]
+    if get_origin(annotation) is Annotated:
+        return show_type(arguments[0])
     if get_origin(annotation) is Literal:
         return " or ".join(map(json.dumps, arguments))
     if get_origin(annotation) in (list, tuple, set, frozenset):

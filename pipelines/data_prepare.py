@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines import data_tables, preparation, tables
@@ -18,11 +19,15 @@ from pipelines.plan import Plan, Step, make_plan
 from pipelines.process import signals_as_stopped
 from pipelines.recipe.loading import load
 from pipelines.run import do, hold
+from pipelines.trainer_python import find_with_ray
 from preprocess.decoding import nearest
 
 
-def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path) -> None:
+def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None = None) -> None:
     """Does the preparations of a recipe that are not done yet, as a run would, and prints what came of them.
+
+    Args:
+        ray: the address of a Ray cluster to convert on.
 
     Raises:
         InputError: mistakes in the recipe, all of them; there is no such stage.
@@ -35,6 +40,8 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path) -> 
     machine = find_machine(loaded.recipe, environments)
     plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
     steps = _choose(plan, stage)
+    if ray is not None:
+        steps = [_move(step, ray) for step in steps]
     _check_fetching(steps, environments)
     with signals_as_stopped(), hold(plan.directory):
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
@@ -57,6 +64,14 @@ def _choose(plan: Plan, stage: str | None) -> list[Step]:
     if stage is not None and stage not in names:
         raise InputError(f"there is no stage {stage!r}{nearest(stage, names)}")
     return [step for step in steps if stage in (None, step.stage)]
+
+
+def _move(step: Step, address: str) -> Step:
+    """The step, done on a cluster. What it makes is the same, so its record is that of the step as it was."""
+    config = json.loads(step.launch.files["prepare.json"])
+    config["ray"] = {"address": address, "python": str(find_with_ray().python)}
+    files = {**step.launch.files, "prepare.json": json.dumps(config, indent=1) + "\n"}
+    return replace(step, launch=replace(step.launch, files=files))
 
 
 def _check_fetching(steps: list[Step], environments: dict[str, Environment]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import tables
-from preprocess.convert import KINDS
+from preprocess.job import KINDS
 from preprocess.progress import Progress
 from preprocess.rows import Shape
 from preprocess.single import Conversion, Result

@@ -7,17 +7,16 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from pipelines import data_tables, tables
 from pipelines.checks import nearest_path
 from pipelines.data_convert import in_sandbox, one_line_errors
 from pipelines.errors import InputError, StepError
 from pipelines.options import read_options
 from pipelines.process import signals_as_stopped
-from preprocess.convert import Part, Reject
-from preprocess.converters.base import describe
+from preprocess.convert import Part
 from preprocess.converters.execution import FileOptions
+from preprocess.job import Reject
+from preprocess.settings import read_settings
 from preprocess.tally import Tally, to_line
 from preprocess.trace_files import trace_files
 from preprocess.writing import open_text, sweep
@@ -48,10 +47,8 @@ def trace(source: Path, output: Path, options: list[str], isolation: Literal["st
 
 
 def _read_options(texts: list[str]) -> FileOptions:
-    try:
-        return FileOptions.model_validate(read_options(texts))
-    except ValidationError as error:
-        raise InputError(describe(error, FileOptions.model_fields)) from None
+    with one_line_errors():
+        return read_settings(read_options(texts), FileOptions, "options")
 
 
 def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> Tally:

@@ -319,7 +319,7 @@ def _converter_files(stage: SftStage | RlStage) -> dict[str, str]:
 def _reward_files(stage: SftStage | RlStage) -> dict[str, str]:
     """The plugin files of the stage's rewards: changed, they make another training."""
     files = [reward.file for reward in stage.rewards if reward.file] if isinstance(stage, RlStage) else []
-    return {f"reward file {Path(file).name}": file for file in files}
+    return {f"reward file {place}, {Path(file).name}": file for place, file in enumerate(files, 1)}
 
 
 def _find_readers(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage | RlStage) -> list[Path]:

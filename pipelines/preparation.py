@@ -32,7 +32,7 @@ def read_summary(step: Step) -> dict[str, Any]:
 
 def describe(step: Step) -> str:
     """What came of a preparation, in one line; empty for any other step."""
-    from preprocess.convert import KINDS
+    from preprocess.job import KINDS
 
     if not is_preparation(step):
         return ""

@@ -5,16 +5,21 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import types
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from preprocess.errors import RowError
 
 _WRONG_TYPE = re.compile(r"^Expected `(?P<expected>.+?)`, got `(?P<found>.+?)`$")
+_OUT_OF_BOUNDS = re.compile(r"^Expected `(?P<expected>\w+)` (?P<bounds>.+)$")
 _MISSING_KEY = re.compile(r"^Object missing required field `(?P<name>.+)`$")
+_UNKNOWN_KEY = re.compile(r"^Object contains unknown field `(?P<name>.+)`$")
 _WRONG_VALUE = re.compile(r"^Invalid enum value (?P<found>.+)$")
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+"""A step of msgspec's path: a key, or `[0]` in a list, or `[...]` for any key of a mapping."""
 _NAMES = {
     "str": "text",
     "int": "a number",
@@ -23,6 +28,7 @@ _NAMES = {
     "bool": "true or false",
     "null": "null",
     "object": "an object",
+    "Path": "a path",
 }
 
 
@@ -59,35 +65,79 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
         raise RowError(f"not JSON: {failure}") from error
 
 
-def describe(message: str, kind: type[msgspec.Struct], fields: Any = None) -> str:
-    """msgspec's message in this project's words; `fields` is what it is about, if that was read."""
+def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole: str = "the record") -> str:
+    """msgspec's message in this project's words.
+
+    Args:
+        fields: what the message is about, if that was read.
+        whole: what all of it is called.
+    """
     if "surrogate" in message:
         return "not UTF-8 text: half of a surrogate pair"
     if message.startswith(("JSON is malformed", "Input data was truncated")):
         return f"not JSON: {message[:1].lower()}{message[1:]}"
     message, _, path = message.partition(" - at `$")
     path = path.removesuffix("`").removeprefix(".")
-    place = path or "the record"
+    place = path or whole
     if found := _WRONG_TYPE.match(message):
-        expected = " or ".join(_NAMES.get(each.strip(), each.strip()) for each in found["expected"].split("|"))
-        return f"{place} is {_NAMES.get(found['found'], found['found'])}, expected {expected}"
+        return f"{place} is {_describe_types(found['found'], found['expected'].split(' | '))}"
+    if found := _OUT_OF_BOUNDS.match(message):
+        value, expected = _look_up(fields, path), _NAMES.get(found["expected"], found["expected"])
+        return f"{place}{'' if value is None else f' is {value!r}'[:80]}, expected {expected} {found['bounds']}"
     if found := _WRONG_VALUE.match(message):
-        choices = next((get_args(each.type) for each in msgspec.structs.fields(kind) if each.encode_name == place), ())
+        choices = [choice for each in _find_types(kind, path) if get_origin(each) is Literal for choice in get_args(each)]
         return f"{place} is {found['found']}" + (f", expected {' or '.join(map(str, choices))}" if choices else "")
+    if found := _UNKNOWN_KEY.match(message):
+        structs = [each for each in _find_types(kind, path) if _is_struct(each)]
+        known = [field.encode_name for each in structs for field in msgspec.structs.fields(each)]
+        return f"{f'{path}: ' if path else ''}unknown {found['name']!r}{nearest(found['name'], known)}"
     if found := _MISSING_KEY.match(message):
         there = _look_up(fields, path)
         return f"{place} has no {found['name']!r}{nearest(found['name'], there) if isinstance(there, dict) else ''}"
     return f"{place}: {message[:1].lower()}{message[1:]}"
 
 
-def _look_up(fields: Any, place: str) -> Any:
+def _describe_types(found: str, expected: list[str]) -> str:
+    names = _NAMES
+    if found == "float" and "int" in expected and "float" not in expected:
+        names = _NAMES | {"float": "a number with a point", "int": "a whole number"}
+    return f"{names.get(found, found)}, expected {' or '.join(names.get(each, each) for each in expected)}"
+
+
+def _look_up(fields: Any, path: str) -> Any:
     """What stands at msgspec's path `a.b[0]`; None where a name is no plain one."""
-    for key, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", place):
+    for key, index in _STEP.findall(path):
         try:
             fields = fields[int(index) if index else key]
-        except (LookupError, TypeError):
+        except (LookupError, TypeError, ValueError):
             return None
     return fields
+
+
+def _find_types(kind: Any, path: str) -> list[Any]:
+    """What may stand at msgspec's path."""
+    found = _take_apart(kind)
+    for key, _ in _STEP.findall(path):
+        if key:
+            fields = [field for each in found if _is_struct(each) for field in msgspec.structs.fields(each)]
+            inner = [field.type for field in fields if field.encode_name == key]
+        else:
+            inner = [argument for each in found for argument in get_args(each)]
+        found = [each for type_ in inner for each in _take_apart(type_)]
+    return found
+
+
+def _take_apart(kind: Any) -> list[Any]:
+    """The types of a union; another type alone."""
+    if get_origin(kind) is Annotated:
+        return _take_apart(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        return [each for argument in get_args(kind) for each in _take_apart(argument)]
+    return [kind]
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

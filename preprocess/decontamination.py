@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from preprocess.contents import Contents, take_apart
-from preprocess.convert import Kind
 from preprocess.errors import SourceError
 from preprocess.function_bodies import digest_bodies
+from preprocess.job import Kind
 from preprocess.rows import Row
 
 USUAL_NGRAM = 13

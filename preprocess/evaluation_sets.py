@@ -11,9 +11,10 @@ import msgspec
 
 from preprocess import converters
 from preprocess.contents import Contents, find_contents, take_apart
-from preprocess.convert import Reject, Source, stream
+from preprocess.convert import stream
 from preprocess.decontamination import Decontamination
 from preprocess.errors import SourceError
+from preprocess.job import Reject, Source
 from preprocess.reading import Record, list_files, read_chunks
 from preprocess.rows import RlRow, Row
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from preprocess.errors import PrepareError, SourceError
+from preprocess.reading import KINDS
 
 _NAME = re.compile(r"(?P<name>\w[\w.-]*/[\w.-]+)(:(?P<subset>[\w.-]+))?(@(?P<split>[\w.\[\]:%+-]+))?", re.ASCII)
 
@@ -85,8 +86,8 @@ class Fetcher:
 
 
 def parse(text: str) -> HubName | None:
-    """The name that a text is, if it has the form of one."""
-    found = _NAME.fullmatch(text)
+    """The name that a text is, if it has the form of one; one that ends like a file is a file that is not there."""
+    found = None if text.endswith((*KINDS, ".py")) else _NAME.fullmatch(text)
     return HubName(found["name"], found["subset"], found["split"]) if found else None
 
 

@@ -1,42 +1,71 @@
-"""`python -m preprocess.on_ray ADDRESS CONFIG.json`: what `preprocess.prepare` does, converted on a Ray cluster's machines.
+"""`python -m preprocess.on_ray ADDRESS PARENT`: converts on the machines of a Ray cluster for the process PARENT.
 
-Runs with the Python of verl's environment, which has Ray. The files are the same, byte for byte, for Ray Data is told to
-keep the order. The sources, and a converter's file, lie at the same paths on all machines; the rows come back to this
-process, which writes them. ADDRESS is the cluster's, `auto` for the one this machine belongs to, or `local` to start one
-here that ends with the command.
+Runs with the Python of verl's environment, which has Ray; `preprocess.ray_cluster` starts it. Standard input has the jobs;
+standard output gets what came of each chunk, then None.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
+import pickle
+import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from preprocess.prepare import run
+from preprocess.errors import PrepareError, SourceError
+from preprocess.job import Job
 from preprocess.ray_data import convert_on_ray
 from rewards import sandbox
 
 _SECONDS = 10.0
+_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit status."""
-    if len(arguments) != 2:
-        print("usage: python -m preprocess.on_ray ADDRESS CONFIG.json", file=sys.stderr)
-        return 2
-    address, config = arguments
+    address, parent = arguments
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a cluster of our own is ended, too
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # only what we send goes to the parent; whatever else is printed goes where errors go
+    with channel, tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:
+        jobs, settings = pickle.load(sys.stdin.buffer)
+        try:
+            _connect(address, scratch)
+            _send_parts(jobs, settings, channel)
+        except Exception as error:
+            # An exception of Ray's own may not travel; ours do.
+            ours = type(error).__module__.startswith(("preprocess.", "rewards."))
+            said = (str(error).splitlines() or [""])[0]
+            pickle.dump(error if ours else PrepareError(f"Ray: {type(error).__name__}: {said}"), channel)
+    return 0
+
+
+def _send_parts(jobs: Sequence[Job], settings: sandbox.Settings, channel: IO[bytes]) -> None:
+    import ray
+
+    try:
+        for part in convert_on_ray(jobs, settings):
+            pickle.dump(part, channel)
+            channel.flush()
+        pickle.dump(None, channel)
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str, scratch: str) -> None:
+    """Raises:
+    SourceError: there is no such cluster.
+    """
     if (problem := _probe(address)) is not None:
-        print(f"error: no Ray cluster at {address}: {problem}", file=sys.stderr)
-        return 2
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:
-        return _prepare_there(address, Path(config), scratch)
-
-
-def _prepare_there(address: str, config: Path, scratch: str) -> int:
+        raise SourceError(f"no Ray cluster at {address}: {problem}")
     import ray
 
     options: dict[str, Any] = {"include_dashboard": False, "_temp_dir": scratch} if address == "local" else {}
@@ -50,12 +79,7 @@ def _prepare_there(address: str, config: Path, scratch: str) -> int:
             **options,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        print(f"error: no Ray cluster at {address}: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 2
-    try:
-        return run(config, lambda settings: partial(convert_on_ray, settings=settings))
-    finally:
-        ray.shutdown()
+        raise SourceError(f"no Ray cluster at {address}: {str(error).splitlines()[0]}") from error
 
 
 def _probe(address: str) -> str | None:

@@ -16,9 +16,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from typing import Any, TypeVar
 
-from preprocess.convert import Job, Part, convert_chunk
+from preprocess.convert import Part, convert_chunk
 from preprocess.errors import PrepareError
+from preprocess.job import Job
 from preprocess.reading import Chunk
+
+Convert = Callable[[Sequence[Job]], Iterator[Part]]
+"""Jobs -> what comes of each chunk of their sources: `convert_all`, or what does the same elsewhere."""
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from preprocess.convert import Kind
 from preprocess.decoding import describe
 from preprocess.errors import SourceError
+from preprocess.job import Kind
 from preprocess.rows import Row
 
 

@@ -5,14 +5,15 @@ A file is imported once in each process (see `rewards/user_files.py`), and a lar
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
-import pydantic
+import msgspec
 
 from preprocess.converters.base import Converter, Options
 from preprocess.decoding import nearest
@@ -102,16 +103,29 @@ def _read_signature(name: str, function: Function) -> type[Options]:
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or parameters[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
         raise SourceError(f"{where} takes no record; {wanted}")
-    fields: dict[str, Any] = {}
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for each in parameters[1:]:
         if each.kind is not each.KEYWORD_ONLY:
             raise SourceError(f"{where}: parameter {each.name} is not keyword-only; {wanted}")
-        fields[each.name] = (kind_of(function, each), ... if each.default is each.empty else each.default)
+        if hasattr(Options, each.name) or each.name.startswith("__"):
+            raise SourceError(f"{where}: an option cannot be called {each.name}")
+        fields.append((each.name, kind_of(function, each), *_read_default(each)))
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # of options called `copy` or `schema`
-            return pydantic.create_model(f"{name} options", __base__=Options, **fields)
-    except (pydantic.errors.PydanticUserError, NameError) as error:
-        raise SourceError(f"{where}: its options cannot be read: {str(error).partition(chr(10))[0]}") from None
+        options = msgspec.defstruct(f"{name} options", fields, bases=(Options,), frozen=True, kw_only=True)
+        msgspec.json.Decoder(options)  # looks at the types
+    except (TypeError, ValueError, NameError) as error:
+        raise SourceError(f"{where}: its options cannot be read: {' '.join(str(error).split())}") from None
+    return cast("type[Options]", options)
+
+
+def _read_default(parameter: inspect.Parameter) -> tuple[Any, ...]:
+    """As a field's last part; none where there is no default."""
+    default = parameter.default
+    if default is parameter.empty:
+        return ()
+    if isinstance(default, list | dict | set):
+        return (msgspec.field(default_factory=functools.partial(copy.deepcopy, default)),)
+    return (default,)
 
 
 def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, Any], Options], list[Row]]:
@@ -119,7 +133,7 @@ def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, An
 
     def make(record: dict[str, Any], options: Options) -> list[Row]:
         try:
-            given = function(record, **dict(options))
+            given = function(record, **msgspec.structs.asdict(options))
             given = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | str) else [given]
         except RowError:
             raise

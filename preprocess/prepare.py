@@ -8,131 +8,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
 
-from preprocess.convert import KINDS, Filter, Job, Part, Source
-from preprocess.converters.base import describe
-from preprocess.decontamination import FEWEST_NGRAM, USUAL_NGRAM, USUAL_SHARE, Decontamination
+from preprocess.convert import Part
+from preprocess.dataset_info import make_dataset_info
+from preprocess.decontamination import Decontamination
 from preprocess.errors import PrepareError, SourceError
-from preprocess.evaluation_sets import EvaluationSet, make_decontamination
 from preprocess.hub import Fetcher, read_hub_name
-from preprocess.parallel import convert_all
-from preprocess.pass_rates import PassRates, read_pass_rates
+from preprocess.job import KINDS, Filter, Job
+from preprocess.parallel import Convert, convert_all
+from preprocess.prepare_config import Config, FetchedT, Fraction, SourceConfig, read_config_file
 from preprocess.progress import Progress, progress_file
+from preprocess.ray_cluster import Cluster
 from preprocess.reading import measure
-from preprocess.rows import Shape
 from preprocess.shuffling import Shuffle, ShuffledRows
 from preprocess.splits import SPLITS, Share, Split, SplitRule, Whole
 from preprocess.tally import Tally, to_line
 from preprocess.writing import RowsFile, open_text, sweep, write_text
 from rewards import sandbox
-
-Convert = Callable[[Sequence[Job]], Iterator[Part]]
-"""Jobs -> what comes of each chunk of their sources."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PassRatesConfig(_Part):
-    """Which rows of a source stay, by the share of samples that pass."""
-
-    file: Path
-    min: float = Field(0.0, ge=0, le=1)
-    max: float = Field(1.0, ge=0, le=1)
-    passed: float = 1.0
-    missing: Literal["leave_out", "keep"] = "leave_out"
-
-    def read(self) -> PassRates:
-        """What leaves the others out."""
-        return PassRates(read_pass_rates(self.file, self.passed), self.min, self.max, self.missing == "keep")
-
-
-class SourceConfig(_Part):
-    """One source."""
-
-    converter: str
-    source: Path
-    limit: int | None = Field(None, ge=1)
-    options: dict[str, Any] = {}
-    file: Path | None = None
-    pass_rates: PassRatesConfig | None = None
-
-    def to_source(self, split: Split | None = None) -> Source:
-        """As the loop takes it."""
-        return Source(self.converter, self.source, self.limit, self.options, self.file, split)
-
-
-class Fraction(_Part):
-    """Validation rows held out of the training rows."""
-
-    fraction: float = Field(gt=0, lt=1)
-
-
-class AgainstConfig(_Part):
-    """An evaluation set."""
-
-    source: Path
-    converter: str | None = None
-    options: dict[str, Any] = {}
-    file: Path | None = None
-
-
-FetchedT = TypeVar("FetchedT", SourceConfig, AgainstConfig)
-
-
-class DecontaminateConfig(_Part):
-    """What training rows must not overlap."""
-
-    against: list[AgainstConfig] = Field(min_length=1)
-    ngram: int = Field(USUAL_NGRAM, ge=FEWEST_NGRAM)
-    share: float = Field(USUAL_SHARE, gt=0, le=1)
-
-    def read(self) -> Decontamination:
-        """What keeps rows out that do."""
-        return make_decontamination([EvaluationSet(**dict(each)) for each in self.against], self.ngram, self.share)
-
-
-class SandboxConfig(_Part):
-    """Where programs run whose execution is traced; what comes of them is the same everywhere."""
-
-    url: str | None = None
-    isolation: Literal["strong", "weak"] = "strong"
-    workers: int | None = Field(default=None, ge=1)
-
-
-class HubConfig(_Part):
-    """How sources are fetched that are names on the HuggingFace hub."""
-
-    python: Path
-    """A Python that has `datasets`."""
-    folder: Path
-    """Where the files lie while they are read."""
-
-
-class Config(_Part):
-    """What to prepare."""
-
-    shape: Shape
-    train: list[SourceConfig] = Field(min_length=1)
-    validation: Fraction | Literal["own"] | list[SourceConfig]
-    """own: the files of the sources say by their names what they are for."""
-    shuffle: bool = False
-    """Whether the rows of all sources are mixed; in the sources' order if not."""
-    decontaminate: DecontaminateConfig | None = None
-    """Validation sources of their own are not trained on, and so not compared."""
-    seed: int = 17
-    max_rejects: float = Field(0.01, ge=0, le=1)
-    """Share of records that may be rejected."""
-    output: Path
-    sandbox: SandboxConfig = SandboxConfig()
-    hub: HubConfig | None = None
 
 
 def prepare(config: Config, progress: Progress | None = None, convert: Convert = convert_all) -> dict[str, Any]:
@@ -176,13 +74,13 @@ def _fetch(config: Config) -> Config:
         changes["validation"] = [_fetch_one(each, fetcher) for each in config.validation]
     if config.decontaminate is not None:
         against = [_fetch_one(each, fetcher) for each in config.decontaminate.against]
-        changes["decontaminate"] = config.decontaminate.model_copy(update={"against": against})
-    return config.model_copy(update=changes)
+        changes["decontaminate"] = msgspec.structs.replace(config.decontaminate, against=against)
+    return msgspec.structs.replace(config, **changes)
 
 
 def _fetch_one(source: FetchedT, fetcher: Fetcher, every_split: bool = False) -> FetchedT:
     name = read_hub_name(source.source)
-    return source if name is None else source.model_copy(update={"source": fetcher.fetch(name, every_split)})
+    return source if name is None else msgspec.structs.replace(source, source=fetcher.fetch(name, every_split))
 
 
 def _convert_apart(config: Config, convert: Convert, decontamination: Decontamination | None) -> Iterator[Part]:
@@ -267,7 +165,7 @@ class _Outcome:
         if evaluation_sets is not None:
             summary["evaluation_sets"] = evaluation_sets
         if config.shape == "sft":
-            write_text(config.output / "dataset_info.json", json.dumps(dataset_info(), indent=2) + "\n")
+            write_text(config.output / "dataset_info.json", json.dumps(make_dataset_info(), indent=2) + "\n")
         write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         return summary
 
@@ -293,36 +191,6 @@ def _measure(config: Config) -> int:
     return sum(measure(each.source) for each in [*config.train, *held_out])
 
 
-def dataset_info() -> dict[str, Any]:
-    """What LLaMA-Factory must know of both files; every tag is said, because what is left out means alpaca."""
-    return {
-        name: {
-            "file_name": f"{name}.parquet",
-            "formatting": "sharegpt",
-            "columns": {"messages": "conversations", "system": "system", "tools": "tools"},
-            "tags": {
-                "role_tag": "from",
-                "content_tag": "value",
-                "user_tag": "human",
-                "assistant_tag": "gpt",
-                "observation_tag": "observation",
-                "function_tag": "function_call",
-                "system_tag": "system",
-            },
-        }
-        for name in SPLITS
-    }
-
-
-def _read_config(path: Path) -> Config:
-    try:
-        return Config.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise SourceError(f"{path}: {describe(error, {*Config.model_fields, *SourceConfig.model_fields})}") from None
-
-
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit status."""
     if len(arguments) != 1:
@@ -331,21 +199,15 @@ def main(arguments: Sequence[str]) -> int:
     return run(Path(arguments[0]))
 
 
-def run(path: Path, choose: Callable[[sandbox.Settings], Convert] = lambda settings: convert_all) -> int:
-    """Prepares what a configuration file says, and prints what came of it or why not.
-
-    Args:
-        choose: where programs run -> what converts.
-
-    Returns:
-        The exit status.
-    """
+def run(path: Path) -> int:
+    """Prepares what a configuration file says, and prints what came of it or why not; returns the exit status."""
     try:
-        config = _read_config(path)
-        settings = sandbox.Settings(**dict(config.sandbox))
+        config = read_config_file(path)
+        settings = sandbox.Settings(**msgspec.structs.asdict(config.sandbox))
         sandbox.configure(settings)
         with progress_file(path.with_name("progress.json")) as progress:
-            summary = prepare(config, progress, choose(settings))
+            convert = Cluster(config.ray.address, config.ray.python, settings).convert if config.ray else convert_all
+            summary = prepare(config, progress, convert)
     except sandbox.SandboxError as error:
         print(f"error: {error}; see `pipeline doctor`", file=sys.stderr)
         return 1

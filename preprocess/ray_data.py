@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess.convert import Job, Part, convert_chunk
+from preprocess.convert import Part, convert_chunk
 from preprocess.errors import PrepareError
+from preprocess.job import Job
 from preprocess.reading import Chunk, FileLines, read_chunks
 from preprocess.splits import find_files
 from rewards import sandbox

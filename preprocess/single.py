@@ -9,10 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from preprocess.convert import Job, Part, Source
+from preprocess.convert import Part
 from preprocess.errors import PrepareError, SourceError
-from preprocess.parallel import convert_all
-from preprocess.prepare import Convert
+from preprocess.job import Job, Source
+from preprocess.parallel import Convert, convert_all
 from preprocess.progress import Progress
 from preprocess.reading import KINDS, measure
 from preprocess.rows import Shape

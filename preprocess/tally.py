@@ -7,8 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from preprocess.convert import KINDS, Kind, Part, Reject
+from preprocess.convert import Part
 from preprocess.errors import PrepareError
+from preprocess.job import KINDS, Kind, Reject
 
 _MOST_REASONS = 200
 _OTHERS = "for other reasons"

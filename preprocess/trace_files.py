@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from preprocess.convert import Reject
 from preprocess.converters.execution import Exercise, FileOptions
 from preprocess.converters.programs import Called, ask_execution, read_calls
 from preprocess.errors import LeftOutError, RowError
+from preprocess.job import Reject
 from preprocess.parallel import several_at_once
 from preprocess.reading import Record
 from preprocess.tracing.trace import Step

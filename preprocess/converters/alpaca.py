@@ -12,7 +12,7 @@ from preprocess.errors import RowError
 from preprocess.rows import SftRow, Turn
 
 
-class AlpacaOptions(Options):
+class AlpacaOptions(Options, frozen=True, kw_only=True):
     """Where the parts of an example lie."""
 
     instruction: str = "instruction"
@@ -38,7 +38,7 @@ class Example(msgspec.Struct, gc=False):
 
 
 def _find_record(options: AlpacaOptions) -> type[Example]:
-    return rename(Example, options.model_dump())
+    return rename(Example, msgspec.structs.asdict(options))
 
 
 def _sft(record: Example, options: AlpacaOptions) -> Iterable[SftRow]:

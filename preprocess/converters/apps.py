@@ -31,7 +31,7 @@ class Apps(msgspec.Struct):
     url: str | None = None
 
 
-class AppsOptions(CodeOptions):
+class AppsOptions(CodeOptions, frozen=True, kw_only=True):
     """Which problems are taken."""
 
     difficulty: tuple[Difficulty, ...] = ("introductory", "interview", "competition")

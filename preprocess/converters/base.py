@@ -8,25 +8,22 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from preprocess.decoding import nearest
 from preprocess.errors import SourceError
 from preprocess.reading import Record
 from preprocess.rows import RlRow, SftRow, Shape
+from preprocess.settings import read_settings
 
 
-class Options(BaseModel):
-    """The base of a converter's options: unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of a converter's options: unknown ones are refused. The text below an option is shown as its meaning."""
 
     def runs_programs(self, shape: Shape) -> bool:
         """Whether rows made with these options wait for programs, although the converter's others do not."""
         return False
 
 
-class NoOptions(Options):
+class NoOptions(Options, frozen=True):
     """There is nothing to choose."""
 
 
@@ -99,15 +96,6 @@ class Converter(Generic[RecordT, OptionsT]):
         SourceError: an option is unknown or has a wrong value.
         """
         try:
-            return self.options.model_validate(dict(given))
-        except ValidationError as error:
-            raise SourceError(f"converter {self.name}: {describe(error, self.options.model_fields)}") from None
-
-
-def describe(error: ValidationError, known: Iterable[str]) -> str:
-    """The first thing wrong, in one line, with the nearest name where a name is unknown."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the whole"
-    if first["type"] == "extra_forbidden":
-        return f"unknown {where!r}{nearest(str(first['loc'][-1]), known)}"
-    return f"{where}: {first['msg'].lower()}, found {first['input']!r}"[:300]
+            return read_settings(dict(given), self.options, "options")
+        except SourceError as error:
+            raise SourceError(f"converter {self.name}: {error}") from None

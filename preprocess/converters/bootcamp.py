@@ -14,7 +14,7 @@ from preprocess.rows import Message, RlRow
 _PREFIX = "bootcamp/"
 
 
-class BootcampOptions(Options):
+class BootcampOptions(Options, frozen=True, kw_only=True):
     """How the puzzles are put."""
 
     system: str = (

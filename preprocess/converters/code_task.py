@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from pydantic import Field
 
 from preprocess import prompts
 from preprocess.converters.base import Converter, Options
@@ -18,17 +17,18 @@ from preprocess.converters.tool_calls import call_interpreter
 from preprocess.errors import LeftOutError, RowError
 from preprocess.reading import Record
 from preprocess.rows import Message, RlRow, SftRow, Shape, Turn, to_json
+from preprocess.settings import Positive
 from rewards import interpreter_tool
 from rewards.errors import GroundTruthError
 from rewards.truth import parse_tests
 
 
-class CodeOptions(Options):
+class CodeOptions(Options, frozen=True, kw_only=True):
     """Which problems are taken, and how they are asked."""
 
-    max_chars: int | None = Field(None, ge=1)
+    max_chars: Positive | None = None
     """Leaves out problems whose statement, or whose solution, is longer."""
-    max_tests: int = Field(10, ge=1)
+    max_tests: Positive = 10
     """Tests kept per problem, from the first."""
     tool: Literal["python_interpreter"] | None = None
     """The rows are for a model that may call this tool on its way to the answer."""

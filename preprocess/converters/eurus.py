@@ -19,7 +19,7 @@ _TASK = "Write Python code to solve the problem. Present the code in"
 """What the published prompts end with."""
 
 
-class EurusOptions(CodeOptions):
+class EurusOptions(CodeOptions, frozen=True, kw_only=True):
     """Which rows are taken."""
 
     form: Literal["published", "answer"] = "published"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from msgspec import Meta
 
 from preprocess import prompts
 from preprocess.converters.base import Options
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, Turn
+from preprocess.settings import Positive
 from preprocess.tracing.questions import Questions, ask
 from preprocess.tracing.trace import MOST_STEPS, Trace, trace
 from rewards.assertion import read_arguments, read_call
@@ -22,26 +23,26 @@ from rewards.literals import is_same
 _MOST_CALLS = 10
 
 
-class ExecutionOptions(Options):
+class ExecutionOptions(Options, frozen=True, kw_only=True):
     """What is asked about a program."""
 
     task: Literal["output", "input", "both"] = "output"
     """output: what the call returns, and questions about its run; input: arguments that give the value; both: a row of each,
     but of the first alone where there are no arguments, or one is no plain value."""
-    questions: int = Field(2, ge=0, le=10)
+    questions: Annotated[int, Meta(ge=0, le=10)] = 2
     """Most questions per call about the next line and about variables."""
-    max_steps: int = Field(MOST_STEPS, ge=1, le=5000)
+    max_steps: Annotated[int, Meta(ge=1, le=5000)] = MOST_STEPS
     """Rejects calls that run more lines."""
-    max_chars: int | None = Field(None, ge=1)
+    max_chars: Positive | None = None
     """Leaves out longer programs."""
     seed: int = 17
     """Which questions are asked."""
 
 
-class FileOptions(ExecutionOptions):
+class FileOptions(ExecutionOptions, frozen=True, kw_only=True):
     """What is asked about the functions of a Python file."""
 
-    max_calls: int = Field(_MOST_CALLS, ge=1)
+    max_calls: Positive = _MOST_CALLS
     """Leaves out further calls of a function."""
 
 

@@ -44,7 +44,7 @@ class Texts(msgspec.Struct):
 _TEXTS = msgspec.json.Decoder(Texts)
 
 
-class KodCodeOptions(CodeOptions):
+class KodCodeOptions(CodeOptions, frozen=True, kw_only=True):
     """Which questions are taken."""
 
     styles: tuple[str, ...] = ()

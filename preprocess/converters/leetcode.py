@@ -42,7 +42,7 @@ class LeetCode(msgspec.Struct):
     difficulty: str | None = None
 
 
-class LeetCodeOptions(CodeOptions):
+class LeetCodeOptions(CodeOptions, frozen=True, kw_only=True):
     """Which problems are taken."""
 
     difficulty: tuple[Difficulty, ...] = ("Easy", "Medium", "Hard")

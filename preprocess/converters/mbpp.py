@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from pydantic import Field
 
 from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter, name_problem
 from preprocess.converters.heads import find_definitions, show_heads
@@ -28,10 +27,10 @@ class Mbpp(msgspec.Struct):
     """Of the sanitized set."""
 
 
-class MbppOptions(CodeOptions):
+class MbppOptions(CodeOptions, frozen=True, kw_only=True):
     """How problems are asked."""
 
-    shown_tests: int = Field(1, ge=0)
+    shown_tests: Annotated[int, msgspec.Meta(ge=0)] = 1
     """Tests that the prompt shows, from the first: the sentences alone say little of what is passed and returned."""
 
 

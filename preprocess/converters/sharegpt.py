@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
-from pydantic import Field
 
 from preprocess.converters.base import Converter, Options
 from preprocess.converters.mapping import rename
@@ -27,7 +26,7 @@ _SPEAKERS: Mapping[str, Speaker] = {
 }
 
 
-class SharegptOptions(Options):
+class SharegptOptions(Options, frozen=True, kw_only=True):
     """Where the parts of a conversation lie."""
 
     conversations: str = "conversations"
@@ -36,7 +35,7 @@ class SharegptOptions(Options):
     """Key of a turn's speaker."""
     content: str = "value"
     """Key of a turn's text."""
-    roles: dict[str, Speaker] = Field(default_factory=dict)
+    roles: dict[str, Speaker] = msgspec.field(default_factory=dict)
     """Further speakers, and what each is."""
     system: str | None = None
     """Column of the system message; `system`, where there is one, if not said."""

@@ -335,6 +335,21 @@ def test_convert_counts_tokens(
     assert status == 1 and "error: the rows are written, but their tokens were not counted: rows: the tokenizer of " in err
 
 
+@pytest.mark.smoke
+def test_a_cluster_makes_the_same_rows_and_the_run_knows_them(
+    call: Call, tmp_path: Path, trainer_python: Callable[[str], Path]
+) -> None:
+    trainer_python("verl")
+    here = call("convert", "execverify_rl", "asked.json", "-o", "here.parquet")
+    there = call("convert", "execverify_rl", "asked.json", "-o", "there.parquet", "--ray", "local")
+    assert [each.replace("here.parquet", "") for each in here[1:]] == [each.replace("there.parquet", "") for each in there[1:]]
+    assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
+    assert call("prepare", "small.yaml", "--stage", "first", "--ray", "local")[0] == 0
+    assert "first/prepare: done before" in call("prepare", "small.yaml", "--stage", "first")[2]
+    status, _, error = call("convert", "execverify_rl", "asked.json", "-o", "none.parquet", "--ray", "127.0.0.1:9")
+    assert (status, error) == (2, "error: no Ray cluster at 127.0.0.1:9: [Errno 111] Connection refused\n")
+
+
 def test_a_mistake_that_the_preparation_finds_is_one_line_and_status_2(call: Call) -> None:
     status, _, err = call("prepare", "small.yaml", "--set", "stages.first.data.train.source=asked.json")
     assert status == 2

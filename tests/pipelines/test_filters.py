@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pipelines.checks import find_data_problems
 from pipelines.plan import Machine, make_plan
 from pipelines.recipe.loading import load
 from pipelines.recipe.problems import RecipeError
-from preprocess.prepare import Config
+from preprocess.prepare_config import read_config
 
 RECIPE = """
 name: filtered
@@ -45,7 +46,7 @@ def test_the_preparation_is_told_and_looks_at_the_files(recipe: Path, tmp_path: 
     here, there = Path("/python"), Path("/checkout")
     plan = make_plan(loaded.recipe, Machine("cpu", here, {"llamafactory": here}, {"llamafactory": there}), tmp_path / "run")
     step = plan.step("one/prepare")
-    config = Config.model_validate_json(step.launch.files["prepare.json"])
+    config = read_config(json.loads(step.launch.files["prepare.json"]))
     assert config.train[0].pass_rates is not None and config.decontaminate is not None
     assert (config.train[0].pass_rates.file, config.train[0].pass_rates.max) == (tmp_path / "rates.jsonl", 0.3)
     assert [(each.source.name, each.converter) for each in config.decontaminate.against] == [

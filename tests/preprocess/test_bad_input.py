@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.convert import Source
 from preprocess.converters import CONVERTERS
 from preprocess.errors import PrepareError, SourceError
+from preprocess.job import Source
 from preprocess.reading import list_files, read_chunks
 from preprocess.single import Conversion, convert_source
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import Job, Kind, Part, Source, convert_chunk
+from preprocess.convert import Part, convert_chunk
 from preprocess.errors import SourceError
+from preprocess.job import Job, Kind, Source
 from preprocess.reading import read_chunks
 from preprocess.rows import LONGEST_TRUTH, Row
 from preprocess.splits import Whole

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.convert import Converted, Source, convert, take_first
+from preprocess.convert import Converted, convert, take_first
+from preprocess.job import Source
 from preprocess.rows import RlRow, SftRow
 
 CRUXEVAL = {"code": "def f(a):\n    b = a * 2\n    return b", "input": "'x'", "output": "'xx'", "id": "sample_0"}

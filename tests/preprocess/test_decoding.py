@@ -52,6 +52,13 @@ def test_the_record_itself() -> None:
     assert describe("Object missing required field `kind`", Kept, {"knd": 1}) == "the record has no 'kind'; did you mean 'knd'?"
 
 
+def test_choices_of_what_may_be_missing() -> None:
+    class Asked(msgspec.Struct):
+        task: Literal["a", "b"] | None = None
+
+    assert describe("Invalid enum value 'c' - at `$.task`", Asked) == "task is 'c', expected a or b"
+
+
 def test_a_wrong_encoding_names_the_byte() -> None:
     with pytest.raises(RowError, match="not UTF-8: byte 0xfc at 12"):
         explain('{"prompt": "ü"}'.encode("latin-1"), Kept, ValueError())

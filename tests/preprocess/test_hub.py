@@ -68,6 +68,7 @@ def test_what_is_on_disk_or_misspelt_is_a_path(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     assert read_hub_name(Path("data/rows")) is None
+    assert read_hub_name(Path("nowhere/rows.jsonl.gz")) is None
     assert read_hub_name(Path("owner/name")) == HubName("owner/name")
 
 

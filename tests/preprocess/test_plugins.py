@@ -18,8 +18,9 @@ from pipelines import cli
 from pipelines.checks import find_data_problems
 from pipelines.recipe.loading import load
 from preprocess import converters, reading
-from preprocess.convert import Converted, Job, Source, convert
+from preprocess.convert import Converted, convert
 from preprocess.errors import SourceError
+from preprocess.job import Job, Source
 from preprocess.parallel import convert_all
 from preprocess.prepare import main
 from preprocess.rows import RlRow, SftRow, Shape, to_json
@@ -106,7 +107,7 @@ def test_what_a_recipe_gets_wrong_is_found_before_anything_starts(tmp_path: Path
         ),
         ("converter: riddles,", "converter: riddles_sft,", "converter riddles_sft makes no rl rows, only sft"),
         ("hint: true", "hnt: true", "converter riddles: unknown 'hnt'; did you mean 'hint'?"),
-        ("hint: true", "hint: 7", "converter riddles: hint: input should be a valid boolean"),
+        ("hint: true", "hint: 7", "converter riddles: hint is a number, expected true or false"),
         (
             "file: riddles.py",
             "file: riddle.py",
@@ -132,14 +133,28 @@ def mine(record, *, needed: int, choice: Literal["a", "b"] = "a", copy=1.5, late
     assert [row.problem for row in run(file, [{}], needed=3).rows] == ["3 a 1.5 x"]
     assert [row.problem for row in run(file, [{}], needed=3, choice="b", copy=2, later="y").rows] == ["3 b 2.0 y"]
     for options, message in [
-        ({}, "converter mine: needed: field required"),
-        ({"needed": "many"}, "converter mine: needed: input should be a valid integer"),
-        ({"needed": 3, "choice": "c"}, "converter mine: choice: input should be 'a' or 'b', found 'c'"),
+        ({}, "converter mine: options has no 'needed'; there are none"),
+        ({"needed": "many"}, "converter mine: needed is text, expected a number"),
+        ({"needed": 3, "choice": "c"}, "converter mine: choice is 'c', expected a or b"),
         ({"needed": 3, "chioce": "a"}, "converter mine: unknown 'chioce'; did you mean 'choice'?"),
     ]:
         with pytest.raises(SourceError) as caught:
             run(file, [{}], **options)
         assert message in str(caught.value)
+
+
+def test_what_options_may_be_by_default(write: Write) -> None:
+    file = write("""
+from pathlib import Path
+
+@converter("mine", "rl")
+def mine(record, *, words=["a"], schema={"b": 1}, where: Path = Path("c"), anything=None):
+    return {"prompt": f"{words} {schema} {where} {anything}", "ground_truth": 1}
+""")
+    assert [row.problem for row in run(file, [{}]).rows] == ["['a'] {'b': 1} c None"]
+    assert [row.problem for row in run(file, [{}], words=["x", 2], where="d", anything=[3]).rows] == ["['x', 2] {'b': 1} d [3]"]
+    with pytest.raises(SourceError, match="converter mine: where is a number, expected a path"):
+        run(file, [{}], where=3)
 
 
 def test_a_record_may_become_several_rows_of_either_kind(write: Write) -> None:
@@ -259,6 +274,14 @@ def mine(record):
         (
             "@converter('mine', 'rl')\ndef mine(record, **b): ...\n",
             "converter mine ({file}:2): parameter b is not keyword-only; ",
+        ),
+        (
+            "@converter('mine', 'rl')\ndef mine(record, *, b: list[int] | tuple[int] = ()): ...\n",
+            "converter mine ({file}:2): its options cannot be read: Type unions may not contain more than one array-like",
+        ),
+        (
+            "@converter('mine', 'rl')\ndef mine(record, *, runs_programs=1): ...\n",
+            "converter mine ({file}:2): an option cannot be called runs_programs",
         ),
         (
             "@converter('mine', 'rl')\nasync def mine(record): ...\n",

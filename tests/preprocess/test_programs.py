@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.convert import Converted, Source, convert
+from preprocess.convert import Converted, convert
 from preprocess.errors import SourceError
+from preprocess.job import Source
 from preprocess.rows import RlRow, SftRow
 
 PROGRAM = '''

@@ -2,20 +2,24 @@
 
 import gzip
 import json
-import os
-import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from preprocess.convert import Job, Source
-from preprocess.prepare import main
+from preprocess.errors import PrepareError, SourceError
+from preprocess.job import Job, Source
+from preprocess.prepare import prepare
+from preprocess.prepare_config import Config, read_config
+from preprocess.ray_cluster import Cluster
 from preprocess.ray_data import split_work
 from preprocess.splits import Whole
 
-ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(__file__).resolve().parents[2] / "recipes" / "data" / "programs.py"
 
 
 def _write_rows(folder: Path) -> Path:
@@ -51,52 +55,73 @@ def test_what_lies_in_files_is_divided_and_what_does_not_is_not(tmp_path: Path) 
     assert shape[len(divided) :] == [(0, False, "b.jsonl.gz"), (0, False, "c.json"), (1, False, None), (2, False, None)]
 
 
-def _run_on_ray(trainer_python: Callable[[str], Path], address: str, config: Path) -> subprocess.CompletedProcess[str]:
-    argv = [str(trainer_python("verl")), "-m", "preprocess.on_ray", address, str(config)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(argv, capture_output=True, text=True, timeout=120, env=environment)
-
-
-def _write_config(tmp_path: Path, name: str, **changes: Any) -> Path:
-    config = {
+def _config(tmp_path: Path, name: str, **changes: Any) -> Config:
+    given = {
         "shape": "rl",
         "train": [{"converter": "execverify_rl", "source": str(tmp_path / "rows")}],
         "validation": {"fraction": 0.1},
         "output": str(tmp_path / name),
         **changes,
     }
-    path = tmp_path / f"{name}.json"
-    path.write_text(json.dumps(config))
-    return path
+    return read_config(given)
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.smoke
-def test_a_cluster_writes_the_same_files(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_cluster_writes_the_same_files(tmp_path: Path, trainer_python: Callable[[str], Path], shuffle: bool) -> None:
     _write_rows(tmp_path / "rows")
-    assert main([str(_write_config(tmp_path, "here"))]) == 0
-    there = _run_on_ray(trainer_python, "local", _write_config(tmp_path, "there"))
-    assert (there.returncode, there.stderr) == (0, "")
-    assert "3,100 records" in there.stdout or "3100 records" in there.stdout
-    made = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("here", "there")]
-    assert made[0] == made[1]
+    cluster = Cluster("local", trainer_python("verl"))
+    before = set(psutil.pids())
+    prepare(_config(tmp_path, "here", shuffle=shuffle))
+    summary = prepare(_config(tmp_path, "there", shuffle=shuffle), convert=cluster.convert)
+    assert summary["records"] == 3100
+    assert _read(tmp_path / "here") == _read(tmp_path / "there")
+    assert not [line for number in set(psutil.pids()) - before if "ray" in (line := _read_command(number))]
+
+
+def _read_command(number: int) -> str:
+    with suppress(psutil.Error):  # it has ended since
+        return " ".join(psutil.Process(number).cmdline())
+    return ""
+
+
+@pytest.mark.smoke
+def test_programs_are_traced_in_the_cluster(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+    train = [{"converter": "programs_execution", "source": str(PROGRAMS)}]
+    prepare(_config(tmp_path, "here", train=train))
+    prepare(_config(tmp_path, "there", train=train), convert=Cluster("local", trainer_python("verl")).convert)
+    assert _read(tmp_path / "here") == _read(tmp_path / "there")
 
 
 @pytest.mark.smoke
 @pytest.mark.parametrize(
     ("address", "message"),
-    [("127.0.0.1:9", "no Ray cluster at 127.0.0.1:9: [Errno 111] Connection refused"), ("nowhere", "expected host:port")],
+    [
+        ("127.0.0.1:9", r"^no Ray cluster at 127.0.0.1:9: \[Errno 111\] Connection refused$"),
+        ("nowhere", "^no Ray cluster at nowhere: expected host:port, `auto` or `local`$"),
+    ],
 )
 def test_a_cluster_that_is_not_there_is_one_line(
     tmp_path: Path, trainer_python: Callable[[str], Path], address: str, message: str
 ) -> None:
-    done = _run_on_ray(trainer_python, address, _write_config(tmp_path, "there"))
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    _write_rows(tmp_path / "rows")
+    with pytest.raises(SourceError, match=message):
+        prepare(_config(tmp_path, "there"), convert=Cluster(address, trainer_python("verl")).convert)
+    assert not list((tmp_path / "there").iterdir())
 
 
 @pytest.mark.smoke
 def test_a_mistake_is_said_as_it_is_here(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
-    source = {"converter": "execverify_rl", "source": str(tmp_path / "nowhere.jsonl")}
-    done = _run_on_ray(trainer_python, "local", _write_config(tmp_path, "there", train=[source]))
-    assert (done.returncode, done.stderr) == (2, f"error: source {tmp_path / 'nowhere.jsonl'} is not there\n")
+    train = [{"converter": "execverify_rl", "source": str(tmp_path / "nowhere.jsonl")}]
+    with pytest.raises(SourceError, match=r"^source .*nowhere.jsonl is not there$"):
+        prepare(_config(tmp_path, "there", train=train), convert=Cluster("local", trainer_python("verl")).convert)
+
+
+def test_a_python_without_ray_is_one_line(tmp_path: Path) -> None:
+    _write_rows(tmp_path / "rows")
+    with pytest.raises(PrepareError, match=r"^Ray: ModuleNotFoundError: No module named 'ray'$"):
+        prepare(_config(tmp_path, "there"), convert=Cluster("local", Path(sys.executable)).convert)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from preprocess.columns import pack
-from preprocess.prepare import dataset_info
+from preprocess.dataset_info import make_dataset_info
 from preprocess.prompt_counting import Stage
 from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn
 from preprocess.writing import RowsFile
@@ -55,7 +55,7 @@ def write(folder: Path) -> None:
         file = RowsFile(folder / f"{name}.parquet", shape, "train")
         file.write(pack(rows, [f"{name}:{place}" for place, _ in enumerate(rows)], shape))
         file.keep()
-    (folder / "dataset_info.json").write_text(json.dumps(dataset_info()))
+    (folder / "dataset_info.json").write_text(json.dumps(make_dataset_info()))
 
 
 def find_types(kind: pa.DataType) -> list[pa.DataType]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.convert import Source, convert
+from preprocess.convert import convert
+from preprocess.job import Source
 from preprocess.rows import RlRow, SftRow
 from rewards.entry import compute_score_blocking
 

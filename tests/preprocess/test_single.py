@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.convert import Source
 from preprocess.errors import PrepareError, SourceError
+from preprocess.job import Source
 from preprocess.single import Conversion, convert_source
 
 

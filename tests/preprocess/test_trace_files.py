@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import Reject, Source, convert
+from preprocess.convert import convert
 from preprocess.converters.execution import FileOptions
 from preprocess.errors import SourceError
+from preprocess.job import Reject, Source
 from preprocess.rows import RlRow
+from preprocess.settings import read_settings
 from preprocess.trace_files import trace_files
 
 PROGRAM = '''
@@ -52,7 +54,7 @@ count(LIMIT + input())
 
 
 def _trace(path: Path, **options: object) -> tuple[list[dict[str, Any]], list[Reject]]:
-    made = list(trace_files(path, FileOptions.model_validate(options)))
+    made = list(trace_files(path, read_settings(options, FileOptions, "options")))
     return [each for each in made if isinstance(each, dict)], [each for each in made if isinstance(each, Reject)]
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from preprocess.convert import Converted, Source, convert
+from preprocess.convert import Converted, convert
 from preprocess.converters import CONVERTERS
+from preprocess.job import Source
 from preprocess.rows import RlRow, SftRow, Shape, to_json
 from rewards import answers
 from rewards.entry import compute_score_blocking

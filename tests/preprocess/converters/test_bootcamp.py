@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from preprocess import parallel
-from preprocess.convert import Source, convert
+from preprocess.convert import convert
 from preprocess.errors import SourceError
+from preprocess.job import Source
 from preprocess.prepare import main
 from preprocess.rows import RlRow, to_json
 from rewards.bootcamp import find_class

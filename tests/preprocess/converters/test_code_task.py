@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.convert import Job, Source
+from preprocess.job import Job, Source
 from preprocess.rows import RlRow, SftRow, Shape
 from preprocess.splits import Whole
 from rewards import interpreter_tool

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from preprocess.convert import Job, Source
 from preprocess.converters import CONVERTERS
+from preprocess.job import Job, Source
 from preprocess.parallel import convert_all
 from preprocess.rows import Shape
 from preprocess.splits import Whole
@@ -57,7 +57,7 @@ def read_sources(page: str) -> list[dict[str, Any]]:
 def test_its_page_names_its_options_and_has_a_recipe(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
     converter = CONVERTERS[name]
-    assert [option for option in converter.options.model_fields if f"`{option}`" not in page] == []
+    assert [option for option in converter.options.__struct_fields__ if f"`{option}`" not in page] == []
     sources = read_sources(page)
     assert name in {source["converter"] for source in sources}
     for source in sources:

@@ -7,6 +7,7 @@ import pytest
 
 from preprocess.converters.execution import ExecutionOptions, Exercise, make_exercises
 from preprocess.errors import LeftOutError, RowError
+from preprocess.settings import read_settings
 from rewards.entry import compute_score_blocking
 from rewards.white_box_checks import make_cheats, make_reference
 from tests.preprocess.tracing.test_trace import CONSTRUCTS
@@ -15,7 +16,7 @@ CODE = "def f(a, b=1):\n    c = a + b\n    return c"
 
 
 def _make(code: str, args: str, wanted: str | None = None, **options: object) -> list[Exercise]:
-    chosen = ExecutionOptions.model_validate(options)
+    chosen = read_settings(options, ExecutionOptions, "options")
     return list(make_exercises(textwrap.dedent(code).strip(), "f", args, wanted, "name", chosen))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import Source, convert
+from preprocess.convert import convert
 from preprocess.converters import CONVERTERS
 from preprocess.errors import SourceError
+from preprocess.job import Source
 from preprocess.rows import RlRow, to_json
 from rewards.entry import compute_score_blocking
 from rewards.white_box_checks import make_reference

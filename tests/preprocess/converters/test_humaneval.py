@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import Source, convert
+from preprocess.convert import convert
+from preprocess.job import Source
 from preprocess.rows import RlRow
 from tests.preprocess.converters.code_rows import convert_record, judge, take_reject, take_rl, take_sft
 

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.convert import Source, convert
+from preprocess.convert import convert
 from preprocess.converters import CONVERTERS
 from preprocess.errors import SourceError
+from preprocess.job import Source
 from preprocess.rows import SftRow
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_sft
 
@@ -149,7 +150,7 @@ def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -
         (
             {},
             {"roles": {"bot": "robot"}},
-            "converter sharegpt: roles.bot: input should be 'system', 'human', 'gpt', 'observation' or",
+            "converter sharegpt: roles[...] is 'robot', expected system or human or gpt or observation or function_call",
         ),
     ],
 )

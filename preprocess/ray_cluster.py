@@ -1,0 +1,72 @@
+"""A Ray cluster that converts for this process: jobs go to a child with verl's Python, which has Ray; parts come back."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from preprocess.convert import Part
+from preprocess.errors import PrepareError
+from preprocess.job import Job
+from rewards.sandbox import Settings
+
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where conversion happens. The sources, and a converter's file, lie at the same paths on all machines."""
+
+    address: str
+    """host:port, `auto` for the cluster this machine belongs to, or `local` to start one here that ends with the conversion."""
+    python: Path
+    """The Python of verl's environment."""
+    settings: Settings = field(default_factory=Settings)
+    """How programs run there."""
+
+    def convert(self, jobs: Sequence[Job]) -> Iterator[Part]:
+        """As `preprocess.parallel.convert_all`, in the same order.
+
+        Raises:
+            SourceError, SandboxError, PrepareError: as there; or there is no such cluster, or it failed.
+        """
+        argv = [str(self.python), "-m", "preprocess.on_ray", self.address, str(os.getpid())]
+        project = str(Path(__file__).resolve().parents[1])
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH")]))}
+        with tempfile.TemporaryFile() as said:
+            try:
+                child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=variables)
+            except OSError as error:
+                raise PrepareError(f"{self.python}: {error.strerror}") from None
+            assert child.stdin is not None and child.stdout is not None
+            try:
+                with child.stdin:
+                    pickle.dump((tuple(jobs), self.settings), child.stdin)
+                yield from _receive(child.stdout)
+            except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+                child.wait(_SECONDS)
+                raise PrepareError(f"Ray: {_find_last_line(said)}") from None
+            finally:
+                child.stdout.close()
+                child.terminate()
+                child.wait()
+
+
+def _receive(stream: IO[bytes]) -> Iterator[Part]:
+    """The parts until the child says that there are no more."""
+    while (made := pickle.load(stream)) is not None:
+        if isinstance(made, Exception):
+            raise made
+        yield made
+
+
+def _find_last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it ended without a word"

@@ -1,0 +1,58 @@
+"""What is wrong with settings is said in one line, as with records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from preprocess.errors import SourceError
+from preprocess.settings import Positive, Proportion, read_settings
+
+
+class _Inner(msgspec.Struct, forbid_unknown_fields=True):
+    share: Proportion = 0.0
+    kind: Literal["a", "b"] | None = None
+
+
+class _Outer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    file: Path
+    count: Positive | None = None
+    inner: list[_Inner] | Literal["own"] = []
+    kinds: dict[str, Literal["a", "b"]] = {}
+    levels: dict[int, str] = {}
+
+
+def test_plain_values_become_settings() -> None:
+    given = {"file": "a", "count": 3, "inner": [{"share": 1}]}
+    assert read_settings(given, _Outer, "it") == _Outer(file=Path("a"), count=3, inner=[_Inner(1.0)])
+    assert read_settings({"file": "a", "levels": {"1": "x"}}, _Outer, "it").levels == {1: "x"}
+    assert read_settings({"file": Path("a")}, _Outer, "it") == _Outer(file=Path("a"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "it is a list, expected an object"),
+        ({}, "it has no 'file'; there are none"),
+        ({"fil": "a"}, "unknown 'fil'; did you mean 'file'?"),
+        ({"file": 3}, "file is a number, expected a path"),
+        ({"file": "a", "count": 0}, "count is 0, expected a number >= 1"),
+        ({"file": "a", "count": "3"}, "count is text, expected a number or null"),
+        ({"file": "a", "count": True}, "count is true or false, expected a number or null"),
+        ({"file": "a", "count": 2.5}, "count is a number with a point, expected a whole number or null"),
+        ({"file": "a", "inner": 3}, "inner is a number, expected text or a list"),
+        ({"file": "a", "inner": "onw"}, "inner is 'onw', expected own"),
+        ({"file": "a", "inner": [{}, {"shar": 1}]}, "inner[1]: unknown 'shar'; did you mean 'share'?"),
+        ({"file": "a", "inner": [{"share": 1.5}]}, "inner[0].share is 1.5, expected a number <= 1.0"),
+        ({"file": "a", "inner": [{"share": float("nan")}]}, "inner[0].share is nan, expected a number >= 0.0"),
+        ({"file": "a", "inner": [{"kind": "c"}]}, "inner[0].kind is 'c', expected a or b"),
+        ({"file": "a", "kinds": {"x": "c"}}, "kinds[...] is 'c', expected a or b"),
+    ],
+)
+def test_the_reason(given: Any, message: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read_settings(given, _Outer, "it")
+    assert str(caught.value) == message
