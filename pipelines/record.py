@@ -77,7 +77,13 @@ def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
 
 def digest_outputs(step: Step, digests: Digests) -> dict[str, str]:
     """Digests of what the step made, as it is now."""
-    return {path.name: digests.of(path) or "missing" for path in step.outputs}
+    return {name: digests.of(path) or "missing" for name, path in _name_outputs(step).items()}
+
+
+def _name_outputs(step: Step) -> dict[str, Path]:
+    """The outputs by name, and by their folder's where several have one name."""
+    names = [path.name for path in step.outputs]
+    return {path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}": path for path in step.outputs}
 
 
 def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
@@ -94,12 +100,12 @@ def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
         return f"failed before: {record.reason}"
     if record.outcome == "started":
         return "was interrupted"
-    for path in step.outputs:
+    for name, path in _name_outputs(step).items():
         digest = digests.of(path)
         if digest is None:
-            return f"{path.name} is gone"
-        if digest != record.outputs.get(path.name):
-            return f"{path.name} was changed after it was made"
+            return f"{name} is gone"
+        if digest != record.outputs.get(name):
+            return f"{name} was changed after it was made"
     return None
 
 

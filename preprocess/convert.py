@@ -63,7 +63,7 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
             part.rejects.append(made)
             continue
         for place, row in enumerate(made):
-            name = getattr(row, "id", "") or (_name(chunk, line, place) if place else f"{chunk.name}:{line}")
+            name = getattr(row, "id", "") or _name(chunk, line, place)
             digest = rule.digest(row.problem)
             split = rule.choose(digest)
             verdict = _judge(row, name, filters) if filters else None

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -49,13 +50,16 @@ class Cluster:
                 with child.stdin:
                     pickle.dump((tuple(jobs), self.settings), child.stdin)
                 yield from _receive(child.stdout)
+                _wait(child)  # it takes its cluster down
             except (EOFError, BrokenPipeError, pickle.UnpicklingError):
-                child.wait(_SECONDS)
+                _wait(child)
                 raise PrepareError(f"Ray: {_find_last_line(said)}") from None
             finally:
                 child.stdout.close()
                 child.terminate()
-                child.wait()
+                if not _wait(child):
+                    child.kill()
+                    child.wait()
 
 
 def _receive(stream: IO[bytes]) -> Iterator[Part]:
@@ -64,6 +68,12 @@ def _receive(stream: IO[bytes]) -> Iterator[Part]:
         if isinstance(made, Exception):
             raise made
         yield made
+
+
+def _wait(child: subprocess.Popen[bytes]) -> bool:
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_SECONDS)
+    return child.returncode is not None
 
 
 def _find_last_line(said: IO[bytes]) -> str:

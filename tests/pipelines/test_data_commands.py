@@ -337,9 +337,10 @@ def test_convert_counts_tokens(
 
 @pytest.mark.smoke
 def test_a_cluster_makes_the_same_rows_and_the_run_knows_them(
-    call: Call, tmp_path: Path, trainer_python: Callable[[str], Path]
+    call: Call, tmp_path: Path, trainer_python: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     trainer_python("verl")
+    capfd.readouterr()  # what building it said
     here = call("convert", "execverify_rl", "asked.json", "-o", "here.parquet")
     there = call("convert", "execverify_rl", "asked.json", "-o", "there.parquet", "--ray", "local")
     assert [each.replace("here.parquet", "") for each in here[1:]] == [each.replace("there.parquet", "") for each in there[1:]]
