@@ -108,6 +108,22 @@ def schema() -> None:
 
 
 @app.command()
+def algorithms(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="NAME", help="One algorithm, with its settings.", show_default=False),
+    ] = None,
+) -> None:
+    """Show the algorithms of reinforcement learning: what each does and needs; one by name with its settings and source."""
+    from pipelines.algorithms import print_algorithm, print_algorithms
+
+    if name is None:
+        print_algorithms()
+    else:
+        print_algorithm(name)
+
+
+@app.command()
 def doctor() -> None:
     """Show what this machine has, what is built, and what isolates the programs that a model writes."""
     from pipelines.doctor import print_doctor

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.recipe.schema import Data, Recipe, RlStage, SftStage, Source, Split, TinyModel, Validation
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
 from preprocess import hub
+from rewards import interpreter_tool
 
 PROMPTS = "prompts"
 """The step that counts the prompts of all stages."""
@@ -225,6 +226,7 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
                 "limit": stage.max_tokens if isinstance(stage, SftStage) else stage.rollout.max_prompt_tokens,
                 "max_overlong": stage.data.max_overlong,
                 "output": str(paths.prompts),
+                **_tools(stage),
             }
         )
         inputs |= {f"{split} rows of {stage.name}": path for split, path in files.items()} | {f"tokenizer of {model}": model}
@@ -243,6 +245,12 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
         inputs=inputs,
         outputs=tuple(outputs),
     )
+
+
+def _tools(stage: SftStage | RlStage) -> dict[str, Any]:
+    """What rows that name the stage's tool are rendered with."""
+    has_tool = isinstance(stage, RlStage) and stage.tool is not None
+    return {"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if has_tool else {}
 
 
 def _first_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> tuple[str, bool]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -193,19 +192,13 @@ def _make_scorer(rewards: Any, box: Any, max_failed: float, path: Path | None, w
     recorder = Failures(path, float(max_failed))
     combination = Combination(())
     try:
-        sandbox.configure(_sandbox_settings(box or {}, workers))
+        sandbox.configure(sandbox.read_settings(box or {}, workers))
         combination = read_combination(rewards)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         recorder.stop(str(error) if isinstance(error, RewardError) else one_line(error))
     return _Scorer(combination, recorder)
-
-
-def _sandbox_settings(given: Mapping[str, Any], workers: int) -> sandbox.Settings:
-    share = max(1, len(os.sched_getaffinity(0)) // max(1, workers))
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return sandbox.Settings(**{"workers": share, **chosen})
 
 
 def _plain(value: Any) -> Any:

@@ -49,3 +49,12 @@ def make_reply(execution: Execution) -> str:
     if execution.verdict in _ENDS:
         said.append(f"[{_ENDS[execution.verdict]}]")
     return "\n".join(part for part in said if part) or "[nothing was printed]"
+
+
+def shorten(reply: str, characters: int) -> str:
+    """The reply in so many characters at most; one that is longer loses its middle, and says how long it was."""
+    if len(reply) <= characters:
+        return reply
+    mark = f"\n[… {len(reply):,} characters in all, the middle is left out …]\n"
+    kept = max(0, characters - len(mark))
+    return reply[: kept - kept // 2] + mark + reply[len(reply) - kept // 2 :]

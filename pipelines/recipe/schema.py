@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also a folder's name."""
 
@@ -241,7 +243,7 @@ class Rollout(Model):
     """How responses are generated."""
 
     samples: int = Field(default=1, ge=1)
-    """Responses per prompt (verl's rollout.n); GRPO compares them with each other, so it needs two or more."""
+    """Responses per prompt (verl's rollout.n); most algorithms compare them with each other, so they need two or more."""
     max_prompt_tokens: int = Field(ge=1)
     """Longest prompt."""
     max_response_tokens: int = Field(ge=1)
@@ -256,6 +258,25 @@ class Rollout(Model):
     """Share of a GPU's memory that vLLM may take."""
 
 
+class Tool(Model):
+    """The interpreter that the model may call while it answers: for rows that name the tool."""
+
+    name: Literal["python_interpreter"]
+    """The tool."""
+    stateful: bool = False
+    """Variables live from call to call of one response; if not, each call is a fresh program."""
+    seconds: float = Field(default=30.0, gt=0)
+    """CPU time of a call; it may last twice as long."""
+    max_output_chars: int = Field(default=4000, ge=200, le=25000)
+    """Longest reply; one that is longer loses its middle."""
+    concurrency: int = Field(default=32, ge=1)
+    """Calls that run at once in each process that generates responses."""
+    max_turns: int = Field(default=10, ge=2)
+    """Turns of the model in one response; calls that it makes in the last one are not run."""
+    format: Literal["hermes", "qwen3_coder", "gpt-oss", "glm", "seed", "minimax", "kimi", "deepseek_v4"] = "hermes"
+    """How the model's chat template writes calls: verl's name of what reads them. Its gemma4 loses code of several lines."""
+
+
 class Critic(Model):
     """The value model that PPO trains beside the policy; it starts from the stage's own first model."""
 
@@ -268,12 +289,13 @@ class Critic(Model):
 class Kl(Model):
     """Keeping the policy near the model that the stage began with."""
 
-    place: Literal["loss", "reward"] = "loss"
-    """Whether the penalty is a term of the loss (GRPO) or taken off the reward (PPO)."""
+    place: KlPlace | None = None
+    """Whether the penalty is a term of the loss or taken off the reward; if not said, the algorithm's usual place."""
     coefficient: float = Field(default=0.001, gt=0)
     """Weight of the penalty."""
-    estimator: Literal["kl", "abs", "mse", "low_var_kl"] = "low_var_kl"
-    """How the divergence is estimated from samples; low_var_kl is Schulman's k3."""
+    estimator: Literal["kl", "abs", "mse", "low_var_kl"] | None = None
+    """How the divergence is estimated from samples: kl is Schulman's k1, mse k2, low_var_kl k3. If not said, verl's own for
+    the place: low_var_kl in the loss, kl in the reward."""
 
 
 class Reward(Model):
@@ -300,7 +322,8 @@ class Sandbox(Model):
     isolation: Literal["strong", "weak"] = "strong"
     """`weak` lets the local sandbox run where the kernel offers less than a sound minimum."""
     workers: int | None = Field(default=None, ge=1)
-    """Programs that run at once in each process that computes rewards; its share of the machine's cores if not said."""
+    """Programs that run at once in each process that computes rewards or serves the tool; its share of the machine's cores
+    if not said."""
 
     @model_validator(mode="after")
     def _url_is_one(self) -> Sandbox:
@@ -364,8 +387,8 @@ class RlStage(_Stage):
     """Reinforcement learning by verl."""
 
     kind: Literal["rl"]
-    algorithm: Literal["grpo", "ppo"]
-    """How advantages are estimated and the policy updated."""
+    algorithm: AlgorithmName
+    """How advantages are estimated and the policy updated (`pipeline algorithms` explains each name)."""
     reward: Annotated[
         Annotated[str, Tag("(text)")]
         | Annotated[Reward, Tag("(mapping)")]
@@ -383,6 +406,8 @@ class RlStage(_Stage):
     """Prompts per step."""
     rollout: Rollout
     """How responses are generated."""
+    tool: Tool | None = None
+    """The interpreter that the model may call while it answers; none if not said."""
     critic: Critic | None = None
     """The value model; for ppo only."""
     kl: Kl | None = None
@@ -402,16 +427,39 @@ class RlStage(_Stage):
         given = self.reward if isinstance(self.reward, list) else [self.reward]
         return [Reward(name=each) if isinstance(each, str) else each for each in given]
 
+    @property
+    def method(self) -> Algorithm:
+        """What the stage's algorithm stands for."""
+        return ALGORITHMS[self.algorithm]
+
     @model_validator(mode="after")
     def _algorithm_fits(self) -> RlStage:
-        if self.algorithm == "grpo" and self.rollout.samples < 2:
+        name, method, batch = self.algorithm, self.method, self.batch
+        if self.rollout.samples < method.samples:
             raise ValueError(
-                f"grpo compares the samples of one prompt: rollout.samples is {self.rollout.samples}, at least 2 needed"
+                f"{name} compares the samples of one prompt: rollout.samples is {self.rollout.samples}, "
+                f"at least {method.samples} needed"
             )
-        if self.critic is not None and self.algorithm != "ppo":
-            raise ValueError(f"{self.algorithm} has no critic; `critic` is for ppo")
-        if self.batch.prompts % self.batch.mini:
-            raise ValueError(f"batch.prompts {self.batch.prompts} is not a multiple of batch.mini {self.batch.mini}")
+        if self.critic is not None and not method.critic:
+            raise ValueError(f"{name} has no critic; `critic` is for ppo")
+        if batch.prompts % batch.mini:
+            raise ValueError(f"batch.prompts {batch.prompts} is not a multiple of batch.mini {batch.mini}")
+        if batch.micro_per_gpu < method.micro:
+            raise ValueError(
+                f"{name} compares the responses of one forward pass: batch.micro_per_gpu is {batch.micro_per_gpu}, "
+                f"at least {method.micro} needed"
+            )
+        if method.on_policy and batch.mini != batch.prompts:
+            raise ValueError(f"{name} updates once per step: batch.mini is {batch.mini}, batch.prompts {batch.prompts} needed")
+        return self
+
+    @model_validator(mode="after")
+    def _kl_fits(self) -> RlStage:
+        places = self.method.kl
+        if self.kl is not None and not places:
+            raise ValueError(f"{self.algorithm} has no KL penalty: take `kl` out, or take grpo, which may have one")
+        if self.kl is not None and self.kl.place is not None and self.kl.place not in places:
+            raise ValueError(f"kl.place is {self.kl.place}: {self.algorithm} takes the penalty in the {places[0]} only")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from rewards.sandbox.base import Sandbox, SandboxError, Session
 from rewards.sandbox.program import Execution, Limits, Program, Verdict
-from rewards.sandbox.settings import Settings, close_all, configure, get
+from rewards.sandbox.settings import Settings, close_all, configure, get, read_settings
 
 __all__ = [
     "Execution",
@@ -16,4 +16,5 @@ __all__ = [
     "close_all",
     "configure",
     "get",
+    "read_settings",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from rewards.sandbox.base import Sandbox
 
@@ -24,6 +25,13 @@ class Settings:
     """Programs that run at once; this process's share of the cores if not said."""
     imports: tuple[str, ...] = ()
     """Packages that programs see, beside the standard library; imported once, when the sandbox starts."""
+
+
+def read_settings(given: Mapping[str, Any], processes: int) -> Settings:
+    """The recipe's `sandbox:` for one of so many processes of this machine: each has its share of the cores."""
+    share = max(1, len(os.sched_getaffinity(0)) // max(1, processes))
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return Settings(**{"workers": share, **chosen})
 
 
 _lock = threading.Lock()

@@ -12,6 +12,7 @@ from pipelines import printing
 from pipelines.plan import Machine, Plan, initial_model, make_plan
 from pipelines.recipe.loading import load
 from pipelines.trainers.base import Platform
+from rewards.interpreter_tool import NAME, SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(path.name for path in (ROOT / "recipes").glob("*.yaml"))
@@ -104,3 +105,9 @@ def test_prompts_are_counted_before_anything_is_trained_and_with_the_first_model
     assert told == [("/runs/smoke/model", False, 512), ("/runs/smoke/model", True, 320), ("/models/mine", False, 320)]
     assert json.loads(step.launch.files["prompts.json"])["stages"][1]["max_overlong"] == 0.1
     assert {"/models/mine", "/runs/smoke/model", "/runs/smoke/stages/stage-two/data/train.parquet"} <= {*step.inputs.values()}
+
+
+def test_prompts_of_a_stage_with_the_tool_are_counted_with_its_schema() -> None:
+    step = plan_of("smoke.yaml", "cpu", "stages.stage-two.tool={name: python_interpreter}").step("prompts")
+    told = [each.get("tools") for each in json.loads(step.launch.files["prompts.json"])["stages"]]
+    assert told == [None, None, {NAME: SCHEMA}]

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from rewards.interpreter import interpreter
-from rewards.interpreter_tool import ARGUMENT, NAME, SCHEMA, SYSTEM, make_reply
+from rewards.interpreter_tool import ARGUMENT, NAME, SCHEMA, SYSTEM, make_reply, shorten
 from rewards.sandbox import Execution, Limits, Program, get
 
 
@@ -38,3 +38,14 @@ def test_what_a_program_said_is_replied() -> None:
     assert failed.endswith("ZeroDivisionError: division by zero")
     endless = make_reply(get().run_blocking(Program("while True: pass"), Limits(cpu_seconds=0.2)))
     assert endless.endswith("[it ran out of time]")
+
+
+def test_a_long_reply_loses_its_middle() -> None:
+    reply = "begin" + "x" * 1000 + "end"
+    assert shorten(reply, len(reply)) == reply
+    for longest in (200, 201):
+        short = shorten(reply, longest)
+        assert len(short) == longest
+        assert short.startswith("beginx")
+        assert short.endswith("xend")
+        assert "[… 1,008 characters in all, the middle is left out …]" in short

@@ -56,7 +56,7 @@ def settings(stage: RlStage, recipe: Recipe) -> Settings:
                 "engine_kwargs": {"vllm": _vllm(stage)},
             },
         },
-        **({"critic": {"strategy": "fsdp2", "model": _model(), "fsdp": _engine()}} if stage.algorithm == "ppo" else {}),
+        **({"critic": {"strategy": "fsdp2", "model": _model(), "fsdp": _engine()}} if stage.method.critic else {}),
         "reward": {"num_workers": 1},
         # Measuring a few hundred prompts takes less than starting a process for it.
         "data": {"dataloader_num_workers": 0, "filter_overlong_prompts_workers": None},

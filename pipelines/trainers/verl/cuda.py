@@ -20,7 +20,7 @@ def settings(stage: RlStage, recipe: Recipe) -> Settings:
             "actor": {"strategy": "fsdp2"},
             "rollout": {"dtype": "bfloat16", "max_num_batched_tokens": max(longest, 8192)},
         },
-        **(critic if stage.algorithm == "ppo" else {}),
+        **(critic if stage.method.critic else {}),
         "trainer": {"device": "cuda"},
         # On several machines the Ray cluster is there already; on one, verl starts it, even where RAY_ADDRESS names another.
         "ray_kwargs": {"ray_init": {"address": "auto"} if several else {"address": "local", "include_dashboard": False}},

@@ -11,6 +11,7 @@ from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.environment import training_environment
 from pipelines.trainers.verl.reward import ARGUMENTS, NOT_ESSENTIAL, reward_function
 from pipelines.trainers.verl.settings import Settings, lay_over, look_up, unfold
+from pipelines.trainers.verl.tool import tool_file, tool_settings
 from pipelines.trainers.yaml_text import to_yaml
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
@@ -20,11 +21,11 @@ _ONLY_AT_THE_END = 1_000_000_000
 
 _GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "trainer")
 
-_ESTIMATORS = {"grpo": "grpo", "ppo": "gae"}
-
 
 def launch(stage: RlStage, context: Context) -> Launch:
     """`verl.trainer.main_ppo` on one YAML file, laid over verl's own defaults; `stage.verl` has the last word.
+
+    The settings of the stage's algorithm lie below its typed fields.
 
     The same command resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
 
@@ -33,7 +34,9 @@ def launch(stage: RlStage, context: Context) -> Launch:
     """
     folder = context.paths.step("train")
     platform = cpu if context.platform == "cpu" else cuda
-    settings = lay_over(_stage(stage, context), platform.settings(stage, context.recipe))
+    settings = lay_over(unfold(stage.method.settings), _stage(stage, context))
+    settings = lay_over(settings, platform.settings(stage, context.recipe))
+    settings = lay_over(settings, tool_settings(stage, context))
     settings = lay_over(settings, _upstream_keys(stage))
     settings = lay_over(settings, reward_function(stage, context, settings))
     _order_rows(settings)
@@ -63,9 +66,13 @@ def launch(stage: RlStage, context: Context) -> Launch:
         environment=training_environment(context),
         files={
             "train.yaml": render(settings),
-            "agent_loops.yaml": _agent_loops(),
+            "agent_loops.yaml": _agent_loops(stage),
+            **tool_file(stage, context, settings),
         },
-        essence={"train.yaml": render(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL})))},
+        essence={
+            "train.yaml": render(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL}))),
+            **tool_file(stage, None, settings),
+        },
     )
 
 
@@ -87,7 +94,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
     hardware, seed = context.recipe.hardware, context.recipe.seed
     rollout = stage.rollout
     settings: Settings = {
-        "algorithm": {"adv_estimator": _ESTIMATORS[stage.algorithm]},
+        "algorithm": {"adv_estimator": stage.method.estimator},
         "data": {
             "train_files": str(context.paths.data / "train.parquet"),
             "val_files": str(context.paths.data / "validation.parquet"),
@@ -144,7 +151,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
         # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after.
         at_least = max(2, stage.keep_checkpoints)
         settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
-    if stage.algorithm == "ppo":
+    if stage.method.critic:
         settings["critic"] = _critic(stage, stage.critic or Critic(), context)
         settings["trainer"]["critic_warmup"] = (stage.critic or Critic()).warmup_steps
     return lay_over(settings, _kl(stage))
@@ -178,13 +185,15 @@ def _kl(stage: RlStage) -> Settings:
     """The penalty for leaving the first model; verl loads a reference model when either is on."""
     if stage.kl is None:
         return {}
-    if stage.kl.place == "loss":
-        actor = {"use_kl_loss": True, "kl_loss_coef": stage.kl.coefficient, "kl_loss_type": stage.kl.estimator}
+    place = stage.kl.place or stage.method.kl[0]
+    if place == "loss":
+        estimator = stage.kl.estimator or "low_var_kl"
+        actor = {"use_kl_loss": True, "kl_loss_coef": stage.kl.coefficient, "kl_loss_type": estimator}
         return {"actor_rollout_ref": {"actor": actor}}
     return {
         "algorithm": {
             "use_kl_in_reward": True,
-            "kl_penalty": stage.kl.estimator,
+            "kl_penalty": stage.kl.estimator or "kl",
             "kl_ctrl": {"kl_coef": stage.kl.coefficient},
         }
     }
@@ -209,6 +218,7 @@ def _grouped(settings: Settings) -> Settings:
     return {group: settings[group] for group in [*first, *settings]}
 
 
-def _agent_loops() -> str:
-    """verl reads a list from this file: names of agent loops and what makes them."""
-    return f"- name: single_turn_agent\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"
+def _agent_loops(stage: RlStage) -> str:
+    """verl reads a list from this file: names of agent loops, as rows say them, and what makes them."""
+    plain = f"- name: single_turn_agent\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"
+    return plain + (f"- name: tool_agent\n  _target_: {_PLUGIN}.tool_agent.SeededToolAgent\n" if stage.tool else "")

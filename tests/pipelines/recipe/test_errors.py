@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.recipe.algorithms import ALGORITHMS
+from pipelines.recipe.nearest import any_of
+
 from .conftest import RECIPE, Write, problems
 
 # What is replaced in the small recipe, by what, and the line about it.
@@ -64,7 +67,7 @@ CASES = {
     "choice": (
         "algorithm: grpo",
         "algorithm: grop",
-        "x.yaml:14: stages.rl.algorithm: found 'grop', expected grpo or ppo; did you mean grpo?",
+        f"x.yaml:14: stages.rl.algorithm: found 'grop', expected {any_of(ALGORITHMS)}; did you mean grpo?",
     ),
     "kind": (
         "kind: sft",

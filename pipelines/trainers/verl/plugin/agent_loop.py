@@ -6,7 +6,7 @@ from typing import Any
 
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from pipelines.trainers.verl.plugin.seeds import sample_seed
+from pipelines.trainers.verl.plugin.seeds import seeded
 
 
 class SeededSingleTurn(SingleTurnAgentLoop):
@@ -18,6 +18,4 @@ class SeededSingleTurn(SingleTurnAgentLoop):
     """
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
-        step, row, sample = (int(kwargs.get(key, 0)) for key in ("global_steps", "index", "session_id"))
-        seed = sample_seed(self.rollout_config.seed, step, row, sample)
-        return await super().run({**sampling_params, "seed": seed}, priority, **kwargs)
+        return await super().run(seeded(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)

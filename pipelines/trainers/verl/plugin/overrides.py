@@ -47,6 +47,29 @@ def load_critic_with_chosen_attention() -> None:
     upstream.load_valuehead_model = load_valuehead_model
 
 
+def log_tool_calls() -> None:
+    """Puts what SeededToolAgent counted among a step's metrics.
+
+    The V1 trainer of verl 0.9.1 logs of its agent loops no more than the number of turns (trainer/ppo/v1/trainer_base.py
+    `_compute_metrics`).
+    """
+    from verl.trainer.ppo.v1 import trainer_base as upstream
+
+    from pipelines.trainers.verl.plugin.tool_usage import FIELD, summarise
+
+    compute = upstream.PPOTrainer._compute_metrics
+
+    def compute_metrics(self: Any, batch: Any, metrics: dict[str, float], *args: Any, **kwargs: Any) -> Any:
+        if self.config.actor_rollout_ref.rollout.multi_turn.tool_config_path:
+            data = upstream.tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+            rows = zip(data.pop("extra_fields").tolist(), batch.tags, strict=True)
+            real = [each for each, tag in rows if not tag.get("is_padding", False)]
+            metrics.update(summarise([each[FIELD] for each in real if FIELD in each]))
+        return compute(self, batch, metrics, *args, **kwargs)
+
+    upstream.PPOTrainer._compute_metrics = compute_metrics
+
+
 def keep_offloaded_weights_unpinned() -> None:
     """Pinned host memory needs an accelerator; verl 0.9.1 asks FSDP2 for it in every forward-only model.
 

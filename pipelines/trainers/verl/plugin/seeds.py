@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+
+def seeded(sampling: Mapping[str, Any], seed: int, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling parameters with the seed of a sample, which verl tells an agent loop of by these keys."""
+    step, row, place = (int(sample.get(key, 0)) for key in ("global_steps", "index", "session_id"))
+    return {**sampling, "seed": sample_seed(seed, step, row, place)}
 
 
 def sample_seed(seed: int, step: int, row: int, sample: int) -> int:

@@ -139,6 +139,15 @@ def rows_keep_their_order() -> Any:
     return buffer._materialize_batch("train", ["first", "second"], answered).keys
 
 
+def tool_calls_are_logged() -> Any:
+    """Whether what computes a step's metrics knows of tools."""
+    import inspect
+
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    return "tool" in inspect.getsource(PPOTrainer._compute_metrics)
+
+
 def metrics_file_is_truncated() -> Any:
     from verl.utils.tracking import FileLogger
 
@@ -245,6 +254,7 @@ TRIES: tuple[Callable[[], Any], ...] = (
     weight_socket_is_in_tmp,
     samples_share_a_seed,
     rows_keep_their_order,
+    tool_calls_are_logged,
     epochs_end_is_resumed,
     metrics_file_is_truncated,
 )

@@ -22,8 +22,10 @@ Outcomes = dict[str, dict[str, Any]]
 
 GRPO = rl_stage()
 PPO = rl_stage(algorithm="ppo", kl={"place": "reward", "coefficient": 0.01})
+TOOL = rl_stage(tool={"name": "python_interpreter"})
 RENDERED = {
     "grpo-cpu": launch(GRPO, context(GRPO)),
+    "tool-cpu": launch(TOOL, context(TOOL)),
     "ppo-cpu": launch(PPO, context(PPO, gpus_per_node=2)),
     "ppo-cuda": launch(PPO, context(PPO, "cuda", gpus_per_node=8)),
 }
@@ -72,6 +74,7 @@ def test_verl_takes_the_files_that_are_rendered_for_it(fitted: Outcomes) -> None
             "rendered-grpo-cpu": [False, False, "fsdp2", 4, 256, "sync"],
             "rendered-ppo-cpu": [True, True, "fsdp2", 4, 256, "sync"],
             "rendered-ppo-cuda": [True, True, "fsdp2", 4, 256, "sync"],
+            "rendered-tool-cpu": [False, False, "fsdp2", 4, 256, "sync"],
         }
     }
 
@@ -123,6 +126,12 @@ def test_verl_hands_rows_on_in_the_order_of_their_answers(bare: Outcomes, fitted
     assert bare["rows_keep_their_order"] == {"value": ["first_1_0", "second_10_0", "second_9_0", "first_0_0"]}
     # The prompt called `second` was asked first.
     assert fitted["rows_keep_their_order"] == {"value": ["second_9_0", "second_10_0", "first_0_0", "first_1_0"]}
+
+
+def test_verl_logs_nothing_of_tool_calls(bare: Outcomes, fitted: Outcomes) -> None:
+    # test_interpreter.py shows what is logged.
+    assert bare["tool_calls_are_logged"] == {"value": False}
+    assert fitted["tool_calls_are_logged"] == {"value": True}
 
 
 def test_the_metrics_file_is_truncated_and_so_each_attempt_has_its_own(bare: Outcomes, fitted: Outcomes) -> None:

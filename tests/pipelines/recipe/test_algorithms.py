@@ -1,0 +1,96 @@
+"""The names of algorithms: real settings of the pinned verl, and stages that do not fit them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from pipelines.recipe import upstream
+from pipelines.recipe.algorithms import ALGORITHMS, AlgorithmName
+from pipelines.recipe.loading import load
+from pipelines.trainers.verl.settings import unfold
+
+from .conftest import RECIPE, Write, problems
+
+CODE = Path(__file__).resolve().parents[3] / "third_party/verl/checkout/verl/trainer/ppo/core_algos.py"
+LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
+
+
+def test_the_schema_takes_the_names_of_the_table() -> None:
+    assert get_args(AlgorithmName) == tuple(ALGORITHMS)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_setting_is_a_key_that_a_recipe_may_say(name: AlgorithmName) -> None:
+    # Keys that a typed field owns, unknown ones and values of a wrong type are all complaints.
+    assert list(upstream.check_keys("verl", unfold(ALGORITHMS[name].settings))) == []
+
+
+@pytest.mark.skipif(not CODE.exists(), reason="the pinned verl is not checked out")
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_pinned_verl_has_its_estimator_and_its_loss(name: AlgorithmName) -> None:
+    code = CODE.read_text(encoding="utf-8")
+    estimators = re.findall(r'^    [A-Z_]+ = "(\w+)"$', code, re.MULTILINE)
+    losses = re.findall(r'^@register_policy_loss\("(\w+)"\)', code, re.MULTILINE)
+    assert ALGORITHMS[name].estimator in estimators
+    assert ALGORITHMS[name].settings.get(LOSS_MODE, "vanilla") in losses
+
+
+def fitting(name: str) -> str:
+    """The small recipe with another algorithm, changed so far that the algorithm takes it."""
+    micro = ALGORITHMS[name].micro  # type: ignore[index]
+    return RECIPE.replace("algorithm: grpo", f"algorithm: {name}").replace(
+        "batch: {prompts: 8, mini: 4}", f"batch: {{prompts: 8, mini: 8, micro_per_gpu: {micro}}}"
+    )
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_recipe_says_one_word(name: str, write: Write) -> None:
+    stage: Any = load(write("x.yaml", fitting(name))).recipe.stages[1]
+    assert stage.method is ALGORITHMS[name]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "complaint"),
+    [
+        (
+            "rloo",
+            "samples: 8",
+            "samples: 1",
+            "rloo compares the samples of one prompt: rollout.samples is 1, at least 2 needed",
+        ),
+        ("dapo", "steps: 4", "steps: 4\n    critic: {}", "dapo has no critic; `critic` is for ppo"),
+        (
+            "clip_cov",
+            "micro_per_gpu: 2",
+            "micro_per_gpu: 1",
+            "clip_cov compares the responses of one forward pass: batch.micro_per_gpu is 1, at least 2 needed",
+        ),
+        ("opo", "mini: 8", "mini: 4", "opo updates once per step: batch.mini is 4, batch.prompts 8 needed"),
+        (
+            "dr_grpo",
+            "steps: 4",
+            "steps: 4\n    kl: {}",
+            "dr_grpo has no KL penalty: take `kl` out, or take grpo, which may have one",
+        ),
+        (
+            "gpg",
+            "steps: 4",
+            "steps: 4\n    kl: {place: reward}",
+            "kl.place is reward: gpg takes the penalty in the loss only",
+        ),
+    ],
+)
+def test_what_a_method_needs_is_checked(name: str, before: str, after: str, complaint: str, write: Write) -> None:
+    recipe = fitting(name)
+    assert recipe.count(before) == 1
+    [line] = problems(write("x.yaml", recipe.replace(before, after)))
+    assert line == f"x.yaml:12: stages.rl: {complaint}"
+
+
+@pytest.mark.parametrize("name", ["ppo", "reinforce_plus_plus"])
+def test_one_sample_is_enough_without_a_group(name: str, write: Write) -> None:
+    load(write("x.yaml", fitting(name).replace("samples: 8", "samples: 1")))
