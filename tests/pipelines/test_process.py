@@ -148,7 +148,10 @@ def test_kill_9_of_run_and_supervisor_leaves_what_the_next_run_ends(run_director
 def test_kill_9_of_the_supervisor_is_a_failed_step(run_directory: Path) -> None:
     def kill() -> None:
         if (run_directory / "ready").exists():
-            psutil.Process(os.getpid()).children()[-1].kill()
+            # Other tests may have left a child that lives as long as this process, such as multiprocessing's own.
+            for child in psutil.Process().children():
+                if "pipelines.supervisor" in child.cmdline():
+                    child.kill()
 
     with pytest.raises(StepError, match="was killed"):
         run_python(STUBBORN_FAMILY, run_directory, poll=kill)
