@@ -76,13 +76,6 @@ def complete(batch: pa.RecordBatch, shape: Shape, split: str, first: int) -> pa.
     return pa.RecordBatch.from_arrays(columns, schema=schema(shape))
 
 
-def to_table(rows: Sequence[Row], shape: Shape, split: str) -> pa.Table:
-    """The rows as a table, numbered in their order."""
-    import pyarrow as pa
-
-    return pa.Table.from_batches([complete(pack(rows, [""] * len(rows), shape), shape, split, 0)])
-
-
 def _pack_sft(rows: Sequence[SftRow]) -> pa.RecordBatch:
     import pyarrow as pa
 

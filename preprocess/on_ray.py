@@ -6,7 +6,6 @@ standard output gets what came of each chunk, then None.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
@@ -19,19 +18,17 @@ from typing import IO, Any
 
 from preprocess.errors import PrepareError, SourceError
 from preprocess.job import Job
+from preprocess.lifetime import end_with
 from preprocess.ray_data import convert_on_ray
 from rewards import sandbox
 
 _SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> int:
     """The command; returns its exit status."""
     address, parent = arguments
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(parent):
-        return 1
+    end_with(int(parent), signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a cluster of our own is ended, too
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # only what we send goes to the parent; whatever else is printed goes where errors go

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from preprocess.convert import Part, convert_chunk
 from preprocess.errors import PrepareError
 from preprocess.job import Job
+from preprocess.lifetime import end_with
 from preprocess.reading import Chunk
 
 Convert = Callable[[Sequence[Job]], Iterator[Part]]
@@ -27,7 +28,6 @@ Convert = Callable[[Sequence[Job]], Iterator[Part]]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PR_SET_PDEATHSIG = 1
 # <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 64_000_000
@@ -137,9 +137,7 @@ def _receive(jobs: tuple[Job, ...], parent: int) -> None:
     gc.freeze()
     gc.set_threshold(200_000)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    end_with(parent)
 
 
 def _keep_memory() -> None:

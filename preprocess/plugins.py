@@ -139,10 +139,9 @@ def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, An
             raise
         except (Exception, SystemExit) as error:
             raise RowError(f"{_explain(error, record)} ({find_line(path, error)})") from error
-        rows = [read_row(each, shape, name) for each in given if each is not None]
-        if not rows:
+        if given in ([], [None]):
             raise LeftOutError(f"converter {name} gave no row")
-        return rows
+        return [read_row(each, shape, name) for each in given]
 
     return make
 

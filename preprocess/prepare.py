@@ -106,14 +106,14 @@ def _make_jobs(
     decontamination: Decontamination | None = None,
     split: Split | None = None,
 ) -> list[Job]:
-    jobs = []
+    jobs, shuffle = [], _find_shuffle(config)
     for each in sources:
         filters: list[Filter] = []
         if each.pass_rates is not None and split != "validation":
             filters.append(each.pass_rates.read())
         if decontamination is not None:
             filters.append(decontamination)
-        jobs.append(Job(each.to_source(split), config.shape, rule, tuple(filters), _find_shuffle(config)))
+        jobs.append(Job(each.to_source(split), config.shape, rule, tuple(filters), shuffle))
     return jobs
 
 

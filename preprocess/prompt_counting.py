@@ -5,22 +5,21 @@ Runs in a trainer's environment: it needs pyarrow and transformers, and nothing 
 
 from __future__ import annotations
 
-import ctypes
 import json
 import multiprocessing
 import os
-import signal
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from preprocess.lifetime import end_with
 
 SHOWN = 5
 """Rows that are named where many are meant."""
 
 _BATCH = 256
 _ROWS_FOR_PROCESSES = 20_000
-_PR_SET_PDEATHSIG = 1
 _ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function_call": "assistant"}
 
 
@@ -171,17 +170,11 @@ def _count_all(counter: Counter, tasks: Sequence[tuple[str, str, int]], rows: in
         return
     _counter = counter
     # fork: each process has the tokenizer, and none imports transformers anew.
-    with multiprocessing.get_context("fork").Pool(processes, _end_with_parent, (os.getpid(),)) as pool:
+    with multiprocessing.get_context("fork").Pool(processes, end_with, (os.getpid(),)) as pool:
         yield from pool.imap(_count, places)
 
 
 _counter: Counter
-
-
-def _end_with_parent(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _count(place: tuple[str, int]) -> Lengths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -79,23 +79,10 @@ class RowsFile:
             self._waiting = []
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """Writes a whole table as `RowsFile` does."""
-    import pyarrow.parquet as pq
-
-    def write(temporary: Path) -> None:
-        pq.write_table(table.replace_schema_metadata(None), temporary, **_FORMAT)
-
-    _replace(path, write)
-
-
 def write_text(path: Path, text: str) -> None:
     """Writes a text file."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    _replace(path, write)
+    with open_text(path) as file:
+        file.write(text)
 
 
 @contextmanager
@@ -116,15 +103,6 @@ def sweep(folder: Path) -> None:
         process = path.name.split(".")[-2]
         if process.isdigit() and not Path("/proc", process).exists():
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    temporary = hidden(path)
-    try:
-        write(temporary)
-        _put(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def hidden(path: Path) -> Path:

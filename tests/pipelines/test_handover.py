@@ -98,12 +98,11 @@ def outcomes(
 
 
 def make_rows(path: Path) -> None:
-    from preprocess.columns import to_table
     from preprocess.rows import SftRow, Turn
-    from preprocess.writing import write_parquet
+    from tests.rows import write_rows
 
     programs = (ROOT / "recipes" / "data" / "programs.py").read_text()
-    write_parquet(path, to_table([SftRow("f", (Turn("human", "f(1)?"), Turn("gpt", programs)))], "sft", "train"))
+    write_rows(path, [SftRow("f", (Turn("human", "f(1)?"), Turn("gpt", programs)))], "sft")
 
 
 def test_a_trained_model_is_handed_over(outcomes: dict[str, tuple[int, bool, str]]) -> None:

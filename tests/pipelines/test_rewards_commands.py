@@ -9,15 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines import cli
 from pipelines.rewards_tables import count_bands, render_summary
-from preprocess.columns import to_table
 from preprocess.rows import Message, RlRow
 from rewards.offline import Scored
 from rewards.white_box_checks import make_reference
+from tests.rows import write_rows
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -46,7 +45,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     monkeypatch.chdir(tmp_path)
     prompt, truth = (Message("user", "?"),), {**TRUTH, "func_args": str(1)}
     rows = [RlRow(problem=str(n), id=f"row/{n}", data_source="d", prompt=prompt, ground_truth=truth) for n in range(3)]
-    pq.write_table(to_table(rows, "rl", "train"), tmp_path / "rows.parquet")
+    write_rows(tmp_path / "rows.parquet", rows, "rl")
     right = make_reference(json.dumps(TRUTH), {})
     lines = [{"id": "row/0", "response": [right, right.replace("-1", "return a")]}, {"index": 2, "response": "pass"}]
     (tmp_path / "responses.jsonl").write_text("\n".join(map(json.dumps, lines)))

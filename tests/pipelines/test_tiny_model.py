@@ -10,9 +10,8 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.tiny_model import main, read_config, read_texts
-from preprocess.columns import to_table
 from preprocess.rows import Message, RlRow, SftRow, Turn
-from preprocess.writing import write_parquet
+from tests.rows import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN: dict[str, Any] = {
@@ -31,8 +30,8 @@ GIVEN: dict[str, Any] = {
 def _write_rows(folder: Path) -> list[str]:
     sft = SftRow("p", (Turn("human", "def f(a): return a"), Turn("gpt", "assert f(1) == 1")))
     rl = RlRow(problem="p", id="p", data_source="d", prompt=(Message("user", "complete"),), ground_truth={"result": "[1, 2]"})
-    write_parquet(folder / "sft.parquet", to_table([sft], "sft", "train"))
-    write_parquet(folder / "rl.parquet", to_table([rl], "rl", "train"))
+    write_rows(folder / "sft.parquet", [sft], "sft")
+    write_rows(folder / "rl.parquet", [rl], "rl")
     return [str(folder / "sft.parquet"), str(folder / "rl.parquet")]
 
 

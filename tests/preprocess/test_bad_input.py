@@ -70,7 +70,12 @@ CASES: dict[str, tuple[str, Any, Any, str]] = {
         {**FUNCTION, "code": "def f(a):\n    return sum(1 for _ in iter(int, 1))"},
         "time",
     ),
-    "a program that forks": ("cruxeval", FUNCTION, {**FUNCTION, "code": "import os\ndef f(a):\n    while True: os.fork()"}, ""),
+    "a program that forks": (
+        "cruxeval",
+        FUNCTION,
+        {**FUNCTION, "code": "import os\ndef f(a):\n    while True: os.fork()"},
+        "it forks",
+    ),
     "a program that does not parse": ("cruxeval", FUNCTION, {**FUNCTION, "code": "def f(:"}, "parse"),
 }
 

@@ -4,7 +4,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from preprocess.columns import complete, pack, schema, to_table
+from preprocess.columns import complete, pack, schema
 from preprocess.errors import RowError
 from preprocess.rows import Message, RlRow, SftRow, Turn, to_json
 
@@ -47,7 +47,8 @@ def test_an_rl_row() -> None:
 
 def test_an_sft_row() -> None:
     turns = (Turn("human", "Q"), Turn("gpt", "A"))
-    table = to_table([SftRow("p", turns), SftRow("p", turns * 2, "S", "[]")], "sft", "train")
+    rows = [SftRow("p", turns), SftRow("p", turns * 2, "S", "[]")]
+    table = complete(pack(rows, ["", ""], "sft"), "sft", "train", 0)
     assert table.schema == schema("sft")
     said = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
     assert table.to_pylist() == [

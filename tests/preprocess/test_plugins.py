@@ -198,6 +198,7 @@ ANY_ROW = 'return {"prompt": "Q", "ground_truth": 1}'
             "return {'prompt': 3, 'ground_truth': 1}",
             "converter mine gave a wrong row: prompt is a number, expected text or a list",
         ),
+        ("return [None, {'prompt': 'Q', 'ground_truth': 1}]", "converter mine gave a NoneType, expected a mapping"),
         ("return {'prompt': ' ', 'ground_truth': 1}", "the prompt does not end with a user's message"),
     ],
 )

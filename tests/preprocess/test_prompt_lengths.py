@@ -13,11 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.columns import to_table
 from preprocess.prompt_counting import Lengths, PromptError, Stage
 from preprocess.prompt_lengths import report
 from preprocess.rows import Message, RlRow, Row, SftRow, Turn
-from preprocess.writing import write_parquet
+from tests.rows import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,8 +109,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[s
     made = tmp_path_factory.mktemp("prompts")
     files: dict[str, list[Row]] = {"rl": [*RL], "sft": [*SFT]}
     for shape, rows in files.items():
-        write_parquet(made / f"{shape}.parquet", to_table(rows, shape, "train"))  # type: ignore[arg-type]
-    pq.write_table(to_table([*RL] * 100, "rl", "train"), made / "many.parquet", row_group_size=150)
+        write_rows(made / f"{shape}.parquet", rows, shape)  # type: ignore[arg-type]
+    write_rows(made / "many.parquet", [*RL] * 100, "rl")
+    pq.write_table(pq.read_table(made / "many.parquet"), made / "many.parquet", row_group_size=150)
     settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
     settings |= {"rows": [str(made / "rl.parquet")], "output": str(made / "model")}
     (made / "model.json").write_text(json.dumps(settings))

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from preprocess.columns import to_table
 from preprocess.rows import SftRow
-from preprocess.writing import write_parquet
 from rewards.interpreter_tool import NAME, SCHEMA
 from tests.preprocess.converters.code_rows import convert_example
+from tests.rows import write_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZES = {"vocabulary": 600, "hidden_size": 64, "layers": 2, "heads": 2, "max_tokens": 4096, "seed": 17}
@@ -76,11 +76,11 @@ def test_llamafactory_renders_tool_rows_as_the_chat_template_does(
     ]
     assert len(rows) >= 8
     python = trainer_python("llamafactory")
-    write_parquet(tmp_path / "rows.parquet", to_table(rows, "sft", "train"))
+    write_rows(tmp_path / "rows.parquet", rows, "sft")
     config = {"make": "qwen2", **SIZES, "rows": [str(tmp_path / "rows.parquet")], "output": str(tmp_path / "model")}
     (tmp_path / "config.json").write_text(json.dumps(config))
     subprocess.run([python, "-m", "pipelines.tiny_model", str(tmp_path / "config.json")], cwd=ROOT, check=True)
-    (tmp_path / "rows.json").write_text(json.dumps(to_table(rows, "sft", "train").to_pylist()))
+    (tmp_path / "rows.json").write_text(json.dumps(pq.read_table(tmp_path / "rows.parquet").to_pylist()))
     for row, (same_text, same_tokens, text) in zip(
         rows, run(python, "-c", TOKENS, str(tmp_path / "rows.json"), str(tmp_path / "model")), strict=True
     ):

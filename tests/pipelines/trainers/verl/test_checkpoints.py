@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import InputError, StepError
 from pipelines.trainers.base import StagePaths
 from pipelines.trainers.verl.checkpoints import before_attempt, export, result
-from preprocess.writing import write_parquet
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 
@@ -77,7 +77,7 @@ def test_nothing_whole_begins_at_the_beginning(tmp_path: Path) -> None:
 def test_too_few_rows_for_a_step_are_said_before_verl_is_started(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     paths.data.mkdir()
-    write_parquet(paths.data / "train.parquet", pa.table({"row": list(range(7))}))
+    pq.write_table(pa.table({"row": list(range(7))}), paths.data / "train.parquet")
     with pytest.raises(InputError, match=r"stage one: 7 train rows in .*, at least 8 are needed"):
         before_attempt(rl_stage(batch={"prompts": 8, "mini": 8}), paths)
     assert before_attempt(rl_stage(batch={"prompts": 7, "mini": 7}), paths) == 0
@@ -94,7 +94,7 @@ def test_the_result_is_the_last_checkpoint(tmp_path: Path) -> None:
 def test_rows_that_verl_left_out_are_said(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     paths.data.mkdir()
-    write_parquet(paths.data / "train.parquet", pa.table({"row": list(range(12))}))
+    pq.write_table(pa.table({"row": list(range(12))}), paths.data / "train.parquet")
     (save(paths, 4) / "progress.json").write_text(json.dumps({"total_steps": 4, "train_rows": 9, "validation_rows": 2}))
     (note,) = result(rl_stage(), paths).notes
     assert note.startswith("3 of 12 train rows were left out: their prompts are longer than ")

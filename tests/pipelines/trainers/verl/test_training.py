@@ -14,10 +14,9 @@ import pytest
 from pipelines import process
 from pipelines.trainers.base import Launch
 from pipelines.trainers.verl import trainer
-from preprocess.columns import to_table
 from preprocess.rows import Message, RlRow
-from preprocess.writing import write_parquet
 from tests.pipelines.trainers.verl.stages import context, rl_stage
+from tests.rows import write_rows
 
 pytestmark = pytest.mark.smoke
 
@@ -55,7 +54,7 @@ def python(verl_python: Path, verl_environment: dict[str, str]) -> Callable[...,
     return run
 
 
-def write_rows(path: Path, count: int) -> None:
+def write_tasks(path: Path, count: int) -> None:
     """Functions to write, which a random model cannot; the length of its answers is learned all the same."""
     rows = [
         RlRow(
@@ -68,7 +67,7 @@ def write_rows(path: Path, count: int) -> None:
         for number in range(count)
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_parquet(path, to_table(rows, "rl", "train"))
+    write_rows(path, rows, "rl")
 
 
 def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(
@@ -87,8 +86,8 @@ def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(
     model = tmp_path / "model"
     python(MODEL, model)
     made = replace(context(stage, root=tmp_path / "stage", gpus_per_node=2), python=verl_python, model=str(model))
-    write_rows(made.paths.data / "train.parquet", 8)
-    write_rows(made.paths.data / "validation.parquet", 2)
+    write_tasks(made.paths.data / "train.parquet", 8)
+    write_tasks(made.paths.data / "validation.parquet", 2)
 
     def run(name: str, launch: Launch) -> None:
         folder = made.paths.step(name)
