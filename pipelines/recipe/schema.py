@@ -409,7 +409,7 @@ class RlStage(_Stage):
     tool: Tool | None = None
     """The interpreter that the model may call while it answers; none if not said."""
     critic: Critic | None = None
-    """The value model; for ppo only."""
+    """The value model: for ppo, which needs one (`critic: {}` takes every default)."""
     kl: Kl | None = None
     """Penalty for leaving the model the stage began with; none if not said."""
     verl: UpstreamKeys = {}
@@ -442,6 +442,11 @@ class RlStage(_Stage):
             )
         if self.critic is not None and not method.critic:
             raise ValueError(f"{name} has no critic; `critic` is for ppo")
+        if self.critic is None and method.critic:
+            usual = Critic()
+            raise ValueError(
+                f"{name} trains a critic, and `critic` is missing: say `critic: {{learning_rate: {usual.learning_rate}}}`"
+            )
         if batch.prompts % batch.mini:
             raise ValueError(f"batch.prompts {batch.prompts} is not a multiple of batch.mini {batch.mini}")
         if batch.micro_per_gpu < method.micro:

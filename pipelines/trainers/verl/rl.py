@@ -151,9 +151,9 @@ def _stage(stage: RlStage, context: Context) -> Settings:
         # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after.
         at_least = max(2, stage.keep_checkpoints)
         settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
-    if stage.method.critic:
-        settings["critic"] = _critic(stage, stage.critic or Critic(), context)
-        settings["trainer"]["critic_warmup"] = (stage.critic or Critic()).warmup_steps
+    if stage.critic is not None:
+        settings["critic"] = _critic(stage, stage.critic, context)
+        settings["trainer"]["critic_warmup"] = stage.critic.warmup_steps
     return lay_over(settings, _kl(stage))
 
 

@@ -41,9 +41,10 @@ def test_the_pinned_verl_has_its_estimator_and_its_loss(name: AlgorithmName) -> 
 
 def fitting(name: str) -> str:
     """The small recipe with another algorithm, changed so far that the algorithm takes it."""
-    micro = ALGORITHMS[name].micro  # type: ignore[index]
-    return RECIPE.replace("algorithm: grpo", f"algorithm: {name}").replace(
-        "batch: {prompts: 8, mini: 4}", f"batch: {{prompts: 8, mini: 8, micro_per_gpu: {micro}}}"
+    method = ALGORITHMS[name]  # type: ignore[index]
+    critic = "\n    critic: {}" if method.critic else ""
+    return RECIPE.replace("algorithm: grpo", f"algorithm: {name}{critic}").replace(
+        "batch: {prompts: 8, mini: 4}", f"batch: {{prompts: 8, mini: 8, micro_per_gpu: {method.micro}}}"
     )
 
 
@@ -63,6 +64,12 @@ def test_a_recipe_says_one_word(name: str, write: Write) -> None:
             "rloo compares the samples of one prompt: rollout.samples is 1, at least 2 needed",
         ),
         ("dapo", "steps: 4", "steps: 4\n    critic: {}", "dapo has no critic; `critic` is for ppo"),
+        (
+            "ppo",
+            "    critic: {}\n",
+            "",
+            "ppo trains a critic, and `critic` is missing: say `critic: {learning_rate: 1e-05}`",
+        ),
         (
             "clip_cov",
             "micro_per_gpu: 2",

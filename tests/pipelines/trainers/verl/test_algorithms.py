@@ -21,6 +21,10 @@ def settings(stage: RlStage) -> Any:
     return YAML(typ="safe").load(launch(stage, context(stage)).files["train.yaml"])
 
 
+def critic(name: str) -> dict[str, float] | None:
+    return {} if ALGORITHMS[name].critic else None  # type: ignore[index]
+
+
 def leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in group.items():
         if isinstance(value, Mapping):
@@ -33,7 +37,7 @@ def test_what_each_algorithm_changes_of_grpo(golden: Callable[[str, str], None])
     plain = dict(leaves(settings(rl_stage(batch=BATCH))))
     lines: list[str] = []
     for name in ALGORITHMS:
-        rendered = dict(leaves(settings(rl_stage(algorithm=name, batch=BATCH))))
+        rendered = dict(leaves(settings(rl_stage(algorithm=name, batch=BATCH, critic=critic(name)))))
         lines.append(name)
         lines += [f"  + {key}: {value}" for key, value in rendered.items() if plain.get(key, ...) != value]
         lines += [f"  - {key}: {value}" for key, value in plain.items() if key not in rendered]
@@ -67,7 +71,7 @@ def test_a_recipes_own_keys_win(name: str, key: str, value: object) -> None:
 def test_the_penalty_sits_where_the_algorithm_has_it(
     name: str, kl: dict[str, str], in_loss: str | None, in_reward: str | None
 ) -> None:
-    rendered = settings(rl_stage(algorithm=name, kl=kl))
+    rendered = settings(rl_stage(algorithm=name, kl=kl, critic=critic(name)))
     actor = rendered["actor_rollout_ref"]["actor"]
     assert (actor.get("use_kl_loss", False), actor.get("kl_loss_type")) == (in_loss is not None, in_loss)
     reward = rendered["algorithm"]

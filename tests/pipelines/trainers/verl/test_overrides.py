@@ -21,7 +21,7 @@ pytestmark = pytest.mark.smoke
 Outcomes = dict[str, dict[str, Any]]
 
 GRPO = rl_stage()
-PPO = rl_stage(algorithm="ppo", kl={"place": "reward", "coefficient": 0.01})
+PPO = rl_stage(algorithm="ppo", critic={}, kl={"place": "reward", "coefficient": 0.01})
 TOOL = rl_stage(tool={"name": "python_interpreter"})
 RENDERED = {
     "grpo-cpu": launch(GRPO, context(GRPO)),
