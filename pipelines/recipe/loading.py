@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.recipe import paths, settings, upstream, variables
+from pipelines.recipe import fitting, paths, settings, upstream, variables
 from pipelines.recipe.explaining import explain
 from pipelines.recipe.files import Files, find
 from pipelines.recipe.nearest import suggestion
@@ -57,7 +57,8 @@ def load(path: Path, sets: Sequence[str] = ()) -> Loaded:
     root = upstream.expand(settings.apply_all(files.read(found), sets, Path.cwd()))
     root = paths.resolve(variables.substitute(root, os.environ))
     recipe, wrong = _validated(root)
-    wrong += [(loc, problem_at(root, loc, text)) for loc, text in [*_inits(root), *upstream.check(root)]]
+    fits = fitting.check(recipe) if recipe is not None else ()
+    wrong += [(loc, problem_at(root, loc, text)) for loc, text in [*_inits(root), *upstream.check(root), *fits]]
     if recipe is None or wrong:
         raise RecipeError(problem for _, problem in sorted(wrong, key=lambda item: root.nearest(item[0]).origin.order))
     return Loaded(recipe, found, tuple(files.order), root)

@@ -1,4 +1,4 @@
-"""keys.json: one line per key, with the versions and the digest of the sources it was read from."""
+"""keys.json, one line per key, and templates.json, each with the versions and the digest of the sources it was read from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.recipe.keys import llamafactory, verl
 def render_verl(source: Path) -> str:
     """The text of third_party/verl/keys.json."""
     version = (source / "verl/version/version").read_text(encoding="utf-8").strip()
-    return _render({"verl": version}, _digest([source], verl.files(source)), verl.keys(source))
+    return _render({"verl": version}, _digest([source], verl.files(source)), "keys", verl.keys(source))
 
 
 def render_llamafactory(source: Path, transformers: Path) -> str:
@@ -24,7 +24,15 @@ def render_llamafactory(source: Path, transformers: Path) -> str:
         "transformers": _assigned("__version__", transformers / "__init__.py"),
     }
     digest = _digest([source, transformers.parent], llamafactory.files(source, transformers))
-    return _render(versions, digest, llamafactory.keys(source, transformers))
+    return _render(versions, digest, "keys", llamafactory.keys(source, transformers))
+
+
+def render_templates(source: Path) -> str:
+    """The text of third_party/llamafactory/templates.json."""
+    versions = {"llamafactory": _assigned("VERSION", source / "src/llamafactory/extras/env.py")}
+    return _render(
+        versions, _digest([source], [llamafactory.template_file(source)]), "templates", llamafactory.templates(source)
+    )
 
 
 def _assigned(name: str, file: Path) -> str:
@@ -44,7 +52,7 @@ def _digest(roots: list[Path], files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _render(versions: Mapping[str, str], digest: str, keys: Mapping[str, object]) -> str:
-    lines = [f"    {json.dumps(key)}: {json.dumps(entry, ensure_ascii=False)}" for key, entry in keys.items()]
-    head = f'{{\n  "versions": {json.dumps(versions)},\n  "sha256": "{digest}",\n  "keys": {{\n'
+def _render(versions: Mapping[str, str], digest: str, name: str, entries: Mapping[str, object]) -> str:
+    lines = [f"    {json.dumps(key)}: {json.dumps(entry, ensure_ascii=False)}" for key, entry in entries.items()]
+    head = f'{{\n  "versions": {json.dumps(versions)},\n  "sha256": "{digest}",\n  "{name}": {{\n'
     return head + ",\n".join(lines) + "\n  }\n}\n"

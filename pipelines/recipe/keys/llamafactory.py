@@ -1,7 +1,8 @@
-"""The keys of LLaMA-Factory's training configuration: its dataclasses and transformers' that it inherits."""
+"""LLaMA-Factory's training configuration: the keys of its dataclasses and transformers' that it inherits; its templates."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,22 @@ def keys(source: Path, transformers: Path) -> dict[str, Entry]:
                 entry["help"] = field.help
             result[key] = entry
     return dict(sorted(result.items()))
+
+
+def templates(source: Path) -> dict[str, bool]:
+    """Every chat template that the source registers, and whether it replaces one that a tokenizer has."""
+    tree = ast.parse(template_file(source).read_text(encoding="utf-8"))
+    result = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register_template":
+            said = {each.arg: each.value.value for each in node.keywords if isinstance(each.value, ast.Constant)}
+            result[str(said["name"])] = bool(said.get("replace_jinja_template", False))
+    return dict(sorted(result.items()))
+
+
+def template_file(source: Path) -> Path:
+    """The file that `templates` reads."""
+    return source / "src/llamafactory/data/template.py"
 
 
 def files(source: Path, transformers: Path) -> list[Path]:

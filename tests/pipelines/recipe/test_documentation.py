@@ -65,8 +65,8 @@ def test_what_the_page_says_about_the_recipes(folder: Path, monkeypatch: pytest.
     assert (questions["epochs"], questions["steps"]) == (None, 2000)
     assert (questions["rollout"]["samples"], questions["rollout"]["tensor_parallel"]) == (16, 4)
 
-    monkeypatch.setenv("GPUS", "2")
+    monkeypatch.setenv("GPUS", "4")
     monkeypatch.setenv("DATA", "/data")
     anywhere = load(Path("anywhere.yaml")).recipe
-    assert anywhere.hardware.gpus_per_node == 2
+    assert anywhere.hardware.gpus_per_node == 4
     assert anywhere.stages[0].model_dump()["data"]["train"]["source"] == "/data/sft_dataset.json"

@@ -9,7 +9,8 @@ import pytest
 
 from pipelines.environments.pins import pin
 from pipelines.recipe.keys.dataclasses import ABSENT, Classes, Field, Type
-from pipelines.recipe.keys.document import render_llamafactory, render_verl
+from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl
+from pipelines.recipe.templates import FILE
 from pipelines.recipe.upstream import KEYS
 
 
@@ -31,6 +32,13 @@ def test_llamafactory_keys_are_those_of_the_pinned_checkout_and_its_transformers
         pytest.skip("LLaMA-Factory's environment is not here; `pipeline env sync llamafactory` builds it")
     rendered = render_llamafactory(pinned.checkout, found[0])
     assert rendered == KEYS["llamafactory"].read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
+
+
+def test_templates_are_those_of_the_pinned_checkout() -> None:
+    checkout = pin("llamafactory").checkout
+    if not (checkout / "src").is_dir():
+        pytest.skip("LLaMA-Factory's checkout is not here; `pipeline env sync llamafactory` fetches it")
+    assert render_templates(checkout) == FILE.read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
 
 
 @pytest.fixture

@@ -19,12 +19,13 @@ SHIPPED_RECIPES = sorted(SHIPPED.glob("*.yaml"))
 
 
 def test_values_are_those_of_yaml_1_2(write: Write) -> None:
-    path = write("new.yaml", "extends: small.yaml\nseed: 0o17\nstages:\n- {name: sft, learning_rate: 2e-5, template: on}")
+    path = write("new.yaml", "extends: small.yaml\nseed: 0o17\nstages:\n- {name: sft, learning_rate: 2e-5, lora: {target: on}}")
     sft, rl = (loaded := load(path)).recipe.stages
     assert isinstance(sft, SftStage)
     assert isinstance(rl, RlStage)
     assert loaded.recipe.seed == 15
-    assert (sft.learning_rate, sft.template, rl.learning_rate) == (2e-5, "on", 1e-6)
+    assert sft.lora is not None
+    assert (sft.learning_rate, sft.lora.target, rl.learning_rate) == (2e-5, "on", 1e-6)
 
 
 def test_where_names_file_and_line_of_the_value_that_counts(write: Write) -> None:
