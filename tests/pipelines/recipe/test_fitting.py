@@ -37,6 +37,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         [
             "hardware.gpus_per_node=4",
             "stages.rl.algorithm=ppo",
+            "stages.rl.critic.learning_rate=1e-5",
             "stages.rl.rollout.samples=1",
             "stages.rl.verl.critic.ppo_mini_batch_size=2",
         ],
@@ -44,7 +45,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "evenly among 4 GPUs; take 4 prompts",
     ),
     "the critic's responses per forward pass": (
-        ["stages.rl.algorithm=ppo", "stages.rl.verl.critic.ppo_micro_batch_size_per_gpu=3"],
+        ["stages.rl.algorithm=ppo", "stages.rl.critic.learning_rate=1e-5", "stages.rl.verl.critic.ppo_micro_batch_size_per_gpu=3"],
         "--set stages.rl.verl.critic.ppo_micro_batch_size_per_gpu: 3 responses per forward pass do not divide the 32 of each "
         "GPU per update (4 prompts x 8 samples = 32 responses, among 1 GPU); take 2 or 4",
     ),
@@ -144,7 +145,18 @@ def test_a_made_model_has_a_say(write: Write) -> None:
 
 
 def test_a_critic_like_the_actor_is_not_told_of_twice(write: Write) -> None:
-    assert len(problems("small.yaml", GPUS, "stages.rl.algorithm=ppo", "stages.rl.batch.micro_per_gpu=3")) == 1
+    assert (
+        len(
+            problems(
+                "small.yaml",
+                GPUS,
+                "stages.rl.algorithm=ppo",
+                "stages.rl.critic.learning_rate=1e-5",
+                "stages.rl.batch.micro_per_gpu=3",
+            )
+        )
+        == 1
+    )
 
 
 def test_all_mistakes_are_told_at_once(write: Write) -> None:
