@@ -15,6 +15,7 @@ from pipelines.recipe.templates import check_template, templates
 from .conftest import Write, problems
 
 GPUS = "hardware={nodes: 1, gpus_per_node: 8}"
+PPO = ["stages.rl.algorithm=ppo", "stages.rl.critic.learning_rate=1e-5"]
 
 # Settings over the small recipe (8 prompts in mini batches of 4, 8 samples, micro batches of 1), and the line about them.
 CASES: dict[str, tuple[list[str], str]] = {
@@ -36,8 +37,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "the critic's responses per update": (
         [
             "hardware.gpus_per_node=4",
-            "stages.rl.algorithm=ppo",
-            "stages.rl.critic.learning_rate=1e-5",
+            *PPO,
             "stages.rl.rollout.samples=1",
             "stages.rl.verl.critic.ppo_mini_batch_size=2",
         ],
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "evenly among 4 GPUs; take 4 prompts",
     ),
     "the critic's responses per forward pass": (
-        ["stages.rl.algorithm=ppo", "stages.rl.critic.learning_rate=1e-5", "stages.rl.verl.critic.ppo_micro_batch_size_per_gpu=3"],
+        [*PPO, "stages.rl.verl.critic.ppo_micro_batch_size_per_gpu=3"],
         "--set stages.rl.verl.critic.ppo_micro_batch_size_per_gpu: 3 responses per forward pass do not divide the 32 of each "
         "GPU per update (4 prompts x 8 samples = 32 responses, among 1 GPU); take 2 or 4",
     ),
