@@ -1,7 +1,7 @@
 """The JSON Schema that editors use while a recipe is written.
 
 Draft 7, which yaml-language-server knows best. It is what people write: `extends`, `${env:NAME}` in place of numbers,
-upstream keys nested or dotted; with `extends` nothing is required, since the extended recipe may say it.
+upstream keys nested or dotted; with `extends` or `defaults` nothing is required, since those may say it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def render() -> Schema:
             properties = definitions[f"{prefix}{stage}"]["properties"]
             for section in upstream.KEYS.keys() & properties.keys():
                 properties[section] |= {"$ref": f"#/$defs/{section}"}
-    definitions["PartialRecipe"]["properties"]["extends"] = _EXTENDS
-    definitions["Recipe"]["properties"]["extends"] = _EXTENDS
+    for name in ("PartialRecipe", "Recipe"):
+        definitions[name]["properties"] |= {"extends": _EXTENDS, "defaults": _defaults()}
     definitions["Variable"] = {
         "type": "string",
         "pattern": r"^\$\{env:",
@@ -52,7 +52,7 @@ def render() -> Schema:
         "title": "Recipe",
         "description": " ".join((Recipe.__doc__ or "").split()),
         "type": "object",
-        "if": {"required": ["extends"]},
+        "if": {"anyOf": [{"required": ["extends"]}, {"required": ["defaults"]}]},
         "then": {"$ref": "#/$defs/PartialRecipe"},
         "else": {"$ref": "#/$defs/Recipe"},
         "$defs": definitions | {section: _section(section) for section in upstream.KEYS},
@@ -63,6 +63,16 @@ _EXTENDS: Schema = {
     "description": "A recipe file, or several, that this one is laid over; relative to this file.",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
 }
+
+
+def _defaults() -> Schema:
+    kinds = {kind: {"$ref": f"#/$defs/Partial{name}"} for kind, name in _KINDS.items()}
+    return {
+        "description": "What all stages of a kind say, unless one says otherwise.",
+        "type": "object",
+        "properties": kinds,
+        "additionalProperties": False,
+    }
 
 
 def _stage(prefix: str, required: bool) -> Schema:

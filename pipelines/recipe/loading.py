@@ -1,16 +1,16 @@
-"""YAML files -> Recipe: extends, --set, environment variables, paths, and errors with file and line."""
+"""YAML files -> Recipe: extends, --set, defaults, environment variables, paths, and errors with file and line."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.recipe import fitting, paths, settings, upstream, variables
+from pipelines.recipe import defaults, fitting, paths, settings, upstream, variables
 from pipelines.recipe.explaining import explain
 from pipelines.recipe.files import Files, find
 from pipelines.recipe.nearest import suggestion
@@ -54,14 +54,25 @@ def load(path: Path, sets: Sequence[str] = ()) -> Loaded:
     """
     found = find(str(path), Path.cwd())
     files = Files()
-    root = upstream.expand(settings.apply_all(files.read(found), sets, Path.cwd()))
-    root = paths.resolve(variables.substitute(root, os.environ))
+    written = variables.substitute(upstream.expand(settings.apply_all(files.read(found), sets, Path.cwd())), os.environ)
+    root = paths.resolve(defaults.lay_under(written))
     recipe, wrong = _validated(root)
     fits = fitting.check(recipe) if recipe is not None else ()
     wrong += [(loc, problem_at(root, loc, text)) for loc, text in [*_inits(root), *upstream.check(root), *fits]]
     if recipe is None or wrong:
-        raise RecipeError(problem for _, problem in sorted(wrong, key=lambda item: root.nearest(item[0]).origin.order))
+        raise RecipeError(_in_order(wrong, root, defaults.places(written)))
     return Loaded(recipe, found, tuple(files.order), root)
+
+
+def _in_order(wrong: list[tuple[Loc, Problem]], root: Node, shared: frozenset[tuple[int, int]]) -> Iterator[Problem]:
+    """The problems in the order of the files; one that several stages share, once."""
+    told = set()
+    for loc, problem in sorted(wrong, key=lambda item: root.nearest(item[0]).origin.order):
+        same = (problem.where, loc[2:], problem.message)
+        if root.nearest(loc).origin.order in shared and same in told:
+            continue
+        told.add(same)
+        yield problem
 
 
 def _validated(root: Node) -> tuple[Recipe | None, list[tuple[Loc, Problem]]]:

@@ -53,11 +53,14 @@ def expand(root: Node) -> Node:
     Raises:
         RecipeError: a key is said twice, once dotted and once nested.
     """
-    stages = root.child("stages")
-    if stages is None or not isinstance(stages.value, list):
-        return root
-    items = [_expanded_stage(stage) for stage in stages.items]
-    return root.with_value({**root.children, "stages": stages.with_value(items)})
+    changed: dict[str, Node] = {}
+    stages, defaults = root.child("stages"), root.child("defaults")
+    if stages is not None and isinstance(stages.value, list):
+        changed["stages"] = stages.with_value([_expanded_stage(stage) for stage in stages.items])
+    if defaults is not None and isinstance(defaults.value, dict):
+        kinds = {kind: _expanded_stage(node) for kind, node in defaults.children.items()}
+        changed["defaults"] = defaults.with_value(kinds)
+    return root.with_value({**root.children, **changed}) if changed else root
 
 
 def _expanded_stage(stage: Node) -> Node:

@@ -44,7 +44,7 @@ def output(command: str) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert len(FILES) == 6
+    assert len(FILES) == 7
     assert len(commands()) == 5
 
 
@@ -64,6 +64,9 @@ def test_what_the_page_says_about_the_recipes(folder: Path, monkeypatch: pytest.
     questions = longer.stages[1].model_dump()
     assert (questions["epochs"], questions["steps"]) == (None, 2000)
     assert (questions["rollout"]["samples"], questions["rollout"]["tensor_parallel"]) == (16, 4)
+
+    shared = load(Path("shared.yaml")).recipe.stages[1].model_dump()
+    assert (shared["rollout"]["gpu_memory"], shared["keep_checkpoints"], shared["kl"]) == (0.8, 3, None)
 
     monkeypatch.setenv("GPUS", "4")
     monkeypatch.setenv("DATA", "/data")

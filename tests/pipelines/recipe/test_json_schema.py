@@ -49,6 +49,7 @@ def test_shipped_recipes_validate(path: Path) -> None:
         "extends: a.yaml\nstages: [{name: a, kind: rl, verl: {trainer.val_only: true, data: {shuffle: false}}}]",
         "extends: a.yaml\nseed: '${env:SEED}'\nhardware: {nodes: '${env:NODES:1}'}\nmodel: {layers: 3}",
         "extends: a.yaml\nstages: [{name: a, data: {train: {limit: 3}}, verl: {ray_kwargs: {ray_init: {x: 1}}}}]",
+        "defaults: {rl: {algorithm: grpo, verl: {trainer.val_only: true}}}\nstages: [{name: a, kind: rl, epochs: 3}]",
         RECIPE.replace("warmup_ratio: 0.1", "warmup_ratio: '${env:WARMUP}', deepspeed: zero3"),
     ],
 )
