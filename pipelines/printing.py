@@ -32,7 +32,7 @@ def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, s
 def render_plan(plan: Plan, steps: list[Step], reasons: dict[str, str | None], problems: list[str]) -> str:
     """The plan, first as a list of steps, then each step's command and configuration."""
     width = max(len(step.name) for step in steps)
-    lines = [f"recipe    {plan.recipe.name}", f"platform  {plan.machine.platform}", f"run       {plan.directory}", ""]
+    lines = [f"recipe    {plan.recipe.name}", f"platform  {_hardware(plan)}", f"run       {plan.directory}", ""]
     for number, step in enumerate(steps, 1):
         reason = reasons[step.name]
         lines.append(f"{number:>3}  {step.name:<{width}}  {'skip: done before' if reason is None else 'run: ' + reason}")
@@ -45,3 +45,11 @@ def render_plan(plan: Plan, steps: list[Step], reasons: dict[str, str | None], p
     if problems:
         lines += ["", "`pipeline run` would refuse this:", *(f"  {problem}" for problem in problems)]
     return "\n".join(lines)
+
+
+def _hardware(plan: Plan) -> str:
+    """`cuda, 8 GPUs`: what the recipe asks for."""
+    nodes, each = plan.recipe.hardware.nodes, plan.recipe.hardware.gpus_per_node
+    worker = "GPU" if plan.machine.platform == "cuda" else "process"
+    workers = f"{each} {worker}{'' if each == 1 else 'es' if worker == 'process' else 's'}"
+    return f"{plan.machine.platform}, {f'{nodes} machines with {workers} each' if nodes > 1 else workers}"
