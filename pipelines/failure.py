@@ -15,7 +15,7 @@ _ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refu
 
 
 # What this project raises itself, to end a run on purpose, is the cause of whatever else the log says by then.
-_OURS = re.compile(r"(^|[\s.])RewardError: \S")
+_OURS = re.compile(r"(?:^|[\s.])(?:RewardError|NothingToLearnError): (\S.*)")
 
 
 def failure(reason: str, log: Path) -> StepError:
@@ -34,8 +34,8 @@ def describe_end(outcome: Outcome, log: Path) -> str:
     else:
         ended = f"ended with status {outcome.status}"
     lines = _last_attempt(log)
-    if ours := next((line for line in reversed(lines) if _OURS.search(line)), None):
-        return f"{ended}: {ours.partition('RewardError: ')[2].strip()}"
+    if ours := next((found for line in reversed(lines) if (found := _OURS.search(line))), None):
+        return f"{ended}: {ours[1].strip()}"
     cause = next((line for line in reversed(lines[-400:]) if _ERROR.search(line)), None)
     return f"{ended}: {_strip_prefix(cause)[:_LONGEST]}" if cause else ended
 

@@ -24,6 +24,7 @@ AlgorithmName = Literal[
     "rloo",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
+    "remax",
     "opo",
     "gpg",
     "ppo",
@@ -67,6 +68,8 @@ class Algorithm:
     """Least `rollout.samples`."""
     micro: int = 1
     """Least `batch.micro_per_gpu`."""
+    greedy: bool = False
+    """Whether a greedy response to each prompt is its baseline: generated and scored beside the samples, not trained on."""
     on_policy: bool = False
     """Whether one update has to take all prompts of a step."""
     kl: tuple[KlPlace, ...] = ("loss", "reward")
@@ -117,6 +120,8 @@ ALGORITHMS: Mapping[AlgorithmName, Algorithm] = {
             _AGGREGATION: "token-mean",
             _CLIP_LOW: 0.2,
             _CLIP_HIGH: 0.28,
+            # Published; where nothing differs, a step would go on for ever without.
+            "algorithm.filter_groups.max_num_gen_batches": 10,
         },
         kl=(),
     ),
@@ -226,6 +231,16 @@ ALGORITHMS: Mapping[AlgorithmName, Algorithm] = {
         paper="arXiv 2501.03262, section 3",
         upstream="examples/reinforce_plus_plus_trainer/run_qwen3_8b_fsdp.sh",
         estimator="reinforce_plus_plus_baseline",
+        kl=("reward", "loss"),
+    ),
+    "remax": Algorithm(
+        title="ReMax",
+        does="a response's advantage is its score less that of a greedy response to the prompt; one sample is enough",
+        paper="arXiv 2310.10505 (verl clips as PPO does)",
+        upstream="examples/remax_trainer, verl/trainer/ppo/core_algos.py, compute_remax_outcome_advantage",
+        estimator="remax",
+        samples=1,
+        greedy=True,
         kl=("reward", "loss"),
     ),
     "opo": Algorithm(

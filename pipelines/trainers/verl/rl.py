@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Critic, RlStage
 from pipelines.trainers.base import Context, Launch
@@ -39,7 +37,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     settings = lay_over(settings, tool_settings(stage, context))
     settings = lay_over(settings, _upstream_keys(stage))
     settings = lay_over(settings, reward_function(stage, context, settings))
-    _order_rows(settings)
+    _choose_buffer(stage, settings)
     hydra: Settings = {
         # Left alone, Hydra keeps logs and copies of its own in a folder of its own.
         "defaults": ["ppo_trainer", "_self_", {"override hydra/job_logging": "stdout"}],
@@ -199,17 +197,46 @@ def _kl(stage: RlStage) -> Settings:
     }
 
 
-def _order_rows(settings: Settings) -> None:
-    """Puts in the replay buffer that keeps the rows' order, where nothing else decides which rows are trained on.
+def _choose_buffer(stage: RlStage, settings: Settings) -> None:
+    """Puts in the replay buffer that keeps the rows' order, that ends a step in vain, and that knows ReMax's baselines.
 
-    verl hands its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
+    Raises:
+        InputError: the algorithm cannot do without it, and the recipe asks for what goes with another buffer only.
     """
-    sampler: dict[str, Any] = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": "OrderedReplayBuffer"}}
-    filters = look_up(settings, "algorithm.filter_groups.enable", False)
-    refills = look_up(settings, "trainer.v1.sampler.sync_refill_failed_groups", False)
-    synchronous = look_up(settings, "trainer.v1.trainer_mode", "sync") == "sync"
-    if synchronous and not filters and not refills and not look_up(settings, "trainer.v1.sampler.custom_sampler"):
+    filters = "algorithm.filter_groups"
+    filtered = look_up(settings, f"{filters}.enable", False)
+    in_the_way = _asks_for_another_buffer(settings, scored=filtered or stage.method.greedy)
+    if in_the_way is None:
+        kind = "BaselineReplayBuffer" if stage.method.greedy else "OrderedReplayBuffer"
+        sampler: Settings = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": kind}}
+        if filtered:
+            # verl hands its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
+            keys = ("metric", "max_num_gen_batches", "max_inflight_gen_batches")
+            told = {"train_batch_size": "${data.train_batch_size}", **{key: f"${{{filters}.{key}}}" for key in keys}}
+            sampler["sampler_kwargs"] = {"filter_groups": told}
         settings["trainer"] = lay_over(settings["trainer"], {"v1": {"sampler": sampler}})
+    elif stage.method.greedy:
+        raise InputError(
+            f"stage {stage.name}: {in_the_way} does not go with {stage.algorithm}, whose baselines verl does not know"
+        )
+
+
+def _asks_for_another_buffer(settings: Settings, scored: bool) -> str | None:
+    """The key that does, with its value.
+
+    Args:
+        settings: all of verl's.
+        scored: whether the buffer needs the responses' scores, which a reward model on the same GPUs gives only later.
+    """
+    usual: Settings = {
+        "trainer.v1.trainer_mode": "sync",
+        "trainer.v1.sampler.sync_refill_failed_groups": False,
+        "trainer.v1.sampler.custom_sampler": None,
+    }
+    if scored and not look_up(settings, "reward.reward_model.enable_resource_pool", False):
+        usual["reward.reward_model.enable"] = False
+    found = {key: look_up(settings, key, value) for key, value in usual.items()}
+    return next((f"{key}: {value}" for key, value in found.items() if value != usual[key]), None)
 
 
 def _grouped(settings: Settings) -> Settings:

@@ -2,7 +2,8 @@
 
 verl loads an entry point but does not call it (verl/__init__.py), so importing this package is what registers. It is
 imported in every process that imports verl, therefore it imports nothing that the process might not need. On a GPU it
-changes two things: how a critic is loaded, and that a step's metrics say what became of the tool's calls.
+changes three things: how a critic is loaded, that a step's metrics say what became of the tool's calls, and that ReMax's
+baseline is answered.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ def register() -> None:
     leftovers.name_shared_memory()
     after_import("verl.utils.model", overrides.load_critic_with_chosen_attention)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.log_tool_calls)
+    after_import("verl.trainer.ppo.v1.trainer_base", overrides.answer_greedily_for_remax)
     if os.environ.get("VERL_PLATFORM") == "cpu":
         from pipelines.trainers.verl.plugin import platform
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from pipelines.trainers.verl.plugin.seeds import seeded
+from pipelines.trainers.verl.plugin.sampling import sampling_of
 
 
 class SeededSingleTurn(SingleTurnAgentLoop):
@@ -18,4 +18,4 @@ class SeededSingleTurn(SingleTurnAgentLoop):
     """
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
-        return await super().run(seeded(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)
+        return await super().run(sampling_of(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)

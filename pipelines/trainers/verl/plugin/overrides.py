@@ -70,6 +70,38 @@ def log_tool_calls() -> None:
     upstream.PPOTrainer._compute_metrics = compute_metrics
 
 
+def answer_greedily_for_remax() -> None:
+    """Has each prompt of a ReMax training answered once more, greedily, and its score read as the baseline.
+
+    Only the legacy trainer of verl 0.9.1 does (trainer/ppo/ray_trainer.py `fit`); the V1 trainer has the estimator, and
+    gives it no baseline (trainer/ppo/v1/trainer_base.py `_submit_batch_to_rollout`, `_compute_advantage`). What lies between
+    is BaselineReplayBuffer's. Validation does not go this way.
+    """
+    from verl.trainer.ppo.v1 import trainer_base as upstream
+
+    from pipelines.trainers.verl.plugin.baselines import FIELD
+    from pipelines.trainers.verl.plugin.sampling import GREEDY
+
+    submit = upstream.PPOTrainer._submit_batch_to_rollout
+    compute = upstream.compute_advantage_for_multi_trajectories
+
+    def submit_batch_to_rollout(self: Any, batch: Any) -> Any:
+        if self.config.algorithm.adv_estimator == "remax":
+            samples = self.config.actor_rollout_ref.rollout.n
+            upstream.tu.assign_non_tensor_data(batch, "__rollout_n__", samples + 1)
+            upstream.tu.assign_non_tensor_data(batch, GREEDY, samples)
+        return submit(self, batch)
+
+    def compute_advantage(data: Any, batch_keys: list[str], adv_estimator: Any, **others: Any) -> Any:
+        if adv_estimator == "remax":
+            noted = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=[FIELD])
+            data.batch[FIELD] = noted[FIELD]
+        return compute(data, batch_keys=batch_keys, adv_estimator=adv_estimator, **others)
+
+    upstream.PPOTrainer._submit_batch_to_rollout = submit_batch_to_rollout
+    upstream.compute_advantage_for_multi_trajectories = compute_advantage
+
+
 def keep_offloaded_weights_unpinned() -> None:
     """Pinned host memory needs an accelerator; verl 0.9.1 asks FSDP2 for it in every forward-only model.
 

@@ -8,7 +8,7 @@ from typing import Any
 from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 
 from pipelines.trainers.verl.plugin.interpreter import Trajectory
-from pipelines.trainers.verl.plugin.seeds import seeded
+from pipelines.trainers.verl.plugin.sampling import sampling_of
 from pipelines.trainers.verl.plugin.tool_usage import FIELD, Usage
 
 
@@ -23,7 +23,7 @@ class SeededToolAgent(ToolAgentLoop):
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
         self._trajectory, self._usage = Trajectory(), Usage()
         try:
-            output = await super().run(seeded(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)
+            output = await super().run(sampling_of(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)
         finally:
             await self._trajectory.close()
         output.extra_fields[FIELD] = asdict(self._usage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import pipelines
+from pipelines.recipe.schema import RlStage
+from tests.pipelines.trainers.verl.training import Python, Training, make_training, run_python
 
 ROOT = Path(pipelines.__file__).parents[1]
 
@@ -29,3 +32,19 @@ def verl_environment() -> dict[str, str]:
         "VERL_USE_EXTERNAL_MODULES": "pipelines.trainers.verl.plugin",
         "HF_HUB_OFFLINE": "1",
     }
+
+
+@pytest.fixture
+def python(verl_python: Path, verl_environment: dict[str, str]) -> Python:
+    """Runs a program in verl's environment; its output."""
+    return functools.partial(run_python, verl_python, verl_environment)
+
+
+@pytest.fixture
+def make(tmp_path: Path, verl_python: Path, verl_environment: dict[str, str], python: Python) -> Callable[..., Training]:
+    """Gets a stage ready to be trained (see `make_training`)."""
+
+    def call(stage: RlStage, rows: int = 8, workers: int = 1) -> Training:
+        return make_training(stage, tmp_path, verl_python, verl_environment, python, rows, workers)
+
+    return call

@@ -148,6 +148,54 @@ def tool_calls_are_logged() -> Any:
     return "tool" in inspect.getsource(PPOTrainer._compute_metrics)
 
 
+def remax_is_answered_greedily() -> Any:
+    """What a prompt of a ReMax training is told of its responses: how many, and which is greedy."""
+    from types import SimpleNamespace
+
+    import torch
+    from omegaconf import OmegaConf
+    from tensordict import TensorDict
+    from verl.trainer.ppo.v1 import trainer_base
+
+    config = {"algorithm": {"adv_estimator": "remax"}, "actor_rollout_ref": {"rollout": {"n": 3}}}
+    submitted: list[Any] = []
+    trainer = SimpleNamespace(
+        config=OmegaConf.create(config),
+        global_steps=1,
+        trainer_mode="sync",
+        agent_loop_manager=SimpleNamespace(generate_sequences=submitted.append),
+    )
+    trainer_base.tq = SimpleNamespace(kv_batch_put=lambda **_: None)
+    trainer_base.PPOTrainer._submit_batch_to_rollout(trainer, TensorDict({"uid": torch.zeros(2)}, batch_size=2))
+    return {key: submitted[0][key] for key in ("__rollout_n__", "greedy_session") if key in submitted[0]}
+
+
+def remax_has_baselines() -> Any:
+    """Advantages where the greedy responses scored 0.25, 0.25 and 1: as the trainer has them, and as the estimator has them."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    import torch
+    from tensordict import TensorDict
+    from verl import DataProto
+    from verl.trainer.ppo import core_algos
+    from verl.trainer.ppo.v1 import trainer_base
+
+    mask = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    rewards = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    baselines = torch.tensor([0.25, 0.25, 1.0])
+    trainer_base.tq = SimpleNamespace(kv_batch_get=lambda **_: {"reward_baselines": baselines})
+    data = DataProto(
+        TensorDict({"token_level_rewards": rewards, "response_mask": mask}, batch_size=3),
+        {"uid": np.array(["a", "a", "b"], dtype=object)},
+    )
+    done = trainer_base.compute_advantage_for_multi_trajectories(
+        data, batch_keys=["a_0_0", "a_1_0", "b_0_0"], adv_estimator="remax", gamma=1.0, lam=1.0, num_repeat=2, config={}
+    )
+    expected, _ = core_algos.compute_remax_outcome_advantage(rewards, baselines, mask)
+    return [done.batch["advantages"].tolist(), expected.tolist()]
+
+
 def metrics_file_is_truncated() -> Any:
     from verl.utils.tracking import FileLogger
 
@@ -255,6 +303,8 @@ TRIES: tuple[Callable[[], Any], ...] = (
     samples_share_a_seed,
     rows_keep_their_order,
     tool_calls_are_logged,
+    remax_is_answered_greedily,
+    remax_has_baselines,
     epochs_end_is_resumed,
     metrics_file_is_truncated,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipelines.errors import InputError
 from pipelines.recipe.algorithms import ALGORITHMS
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.verl.rl import launch
@@ -78,6 +79,45 @@ def test_the_penalty_sits_where_the_algorithm_has_it(
     assert (reward.get("use_kl_in_reward", False), reward.get("kl_penalty")) == (in_reward is not None, in_reward)
 
 
-def test_dapos_filter_gets_verls_own_replay_buffer() -> None:
-    # verl hands its group filter to no other.
-    assert "custom_sampler" not in settings(rl_stage(algorithm="dapo"))["trainer"]["v1"]["sampler"]
+def sampler(stage: RlStage) -> Any:
+    return settings(stage)["trainer"]["v1"].get("sampler", {})
+
+
+def test_dapos_filter_is_told_to_our_replay_buffer() -> None:
+    # verl hands it to no buffer but its own.
+    found = sampler(rl_stage(algorithm="dapo"))
+    assert found["custom_sampler"]["name"] == "OrderedReplayBuffer"
+    assert found["sampler_kwargs"]["filter_groups"] == {
+        "train_batch_size": "${data.train_batch_size}",
+        "metric": "${algorithm.filter_groups.metric}",
+        "max_num_gen_batches": "${algorithm.filter_groups.max_num_gen_batches}",
+        "max_inflight_gen_batches": "${algorithm.filter_groups.max_inflight_gen_batches}",
+    }
+    assert "filter_groups" not in sampler(rl_stage())["sampler_kwargs"]
+
+
+def test_remax_gets_the_buffer_that_knows_its_baselines() -> None:
+    assert sampler(rl_stage(algorithm="remax"))["custom_sampler"]["name"] == "BaselineReplayBuffer"
+
+
+OTHERS = [
+    ({"trainer.v1.trainer_mode": "colocate_async"}, "trainer.v1.trainer_mode: colocate_async"),
+    ({"trainer.v1.sampler.sync_refill_failed_groups": True}, "trainer.v1.sampler.sync_refill_failed_groups: True"),
+    ({"reward.reward_model.enable": True}, "reward.reward_model.enable: True"),
+]
+
+
+@pytest.mark.parametrize(("keys", "said"), OTHERS)
+def test_remax_goes_with_no_other_buffer(keys: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=f"^stage one: {said} does not go with remax"):
+        settings(rl_stage(algorithm="remax", verl=keys))
+
+
+@pytest.mark.parametrize(("keys", "ours"), [*((keys, False) for keys, _ in OTHERS[:2]), (OTHERS[2][0], True)])
+def test_other_algorithms_may_have_another_buffer(keys: dict[str, object], ours: bool) -> None:
+    assert ("custom_sampler" in sampler(rl_stage(verl=keys))) == ours
+
+
+def test_a_reward_model_scores_too_late_for_our_filter() -> None:
+    # verl's own buffer says so.
+    assert "custom_sampler" not in sampler(rl_stage(algorithm="dapo", verl={"reward.reward_model.enable": True}))

@@ -134,6 +134,17 @@ def test_verl_logs_nothing_of_tool_calls(bare: Outcomes, fitted: Outcomes) -> No
     assert fitted["tool_calls_are_logged"] == {"value": True}
 
 
+def test_verls_trainer_answers_no_prompt_greedily(bare: Outcomes, fitted: Outcomes) -> None:
+    assert bare["remax_is_answered_greedily"] == {"value": {}}
+    assert fitted["remax_is_answered_greedily"] == {"value": {"__rollout_n__": 4, "greedy_session": 3}}
+
+
+def test_verls_trainer_gives_remax_no_baselines(bare: Outcomes, fitted: Outcomes) -> None:
+    assert "reward_baselines" in bare["remax_has_baselines"]["error"]
+    given, expected = fitted["remax_has_baselines"]["value"]
+    assert given == expected == [[0.75, 0.75, 0.0], [-0.25, -0.25, -0.25], [-0.5, 0.0, 0.0]]
+
+
 def test_the_metrics_file_is_truncated_and_so_each_attempt_has_its_own(bare: Outcomes, fitted: Outcomes) -> None:
     assert bare["metrics_file_is_truncated"] == {"value": True}
     assert fitted["metrics_folder"] == {"value": "attempts"}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.trainers.verl.plugin.after_import import after_import
-from pipelines.trainers.verl.plugin.seeds import sample_seed
+from pipelines.trainers.verl.plugin.baselines import split_baselines
+from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_of
 from tests.pipelines.trainers.verl.conftest import ROOT
 
 
@@ -50,6 +51,24 @@ def test_every_sample_has_a_seed_of_its_own() -> None:
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**32 for seed in seeds)
     assert sample_seed(17, 1, 2, 3) == 3341087077
+
+
+def test_one_of_a_prompts_responses_may_be_greedy() -> None:
+    drawn = {"temperature": 0.7, "top_p": 0.9, "top_k": 5, "logprobs": True}
+    sample = {"global_steps": 3, "index": 4, "session_id": 1}
+    plain = sampling_of(drawn, 17, sample)
+    assert plain == {**drawn, "seed": sample_seed(17, 3, 4, 1)}
+    assert sampling_of(drawn, 17, {**sample, GREEDY: 2}) == plain
+    assert sampling_of(drawn, 17, {**sample, GREEDY: 1}) == {**plain, "temperature": 0, "top_p": 1.0, "top_k": -1}
+
+
+def test_greedy_responses_are_taken_out_and_their_scores_kept() -> None:
+    # The prompt `b` has lost its greedy response, and `c` its samples.
+    keys = ["a_0_0", "a_2_0", "a_1_0", "b_0_0", "b_1_0", "c_2_0"]
+    baselines, kept, gone = split_baselines(keys, [1.0, 0.5, 0.0, 1.0, 0.0, 0.25], [2] * 6)
+    assert baselines == {"a": 0.5, "c": 0.25}
+    assert kept == ["a_0_0", "a_1_0"]
+    assert gone == ["a_2_0", "b_0_0", "b_1_0", "c_2_0"]
 
 
 def test_without_the_variables_the_plugin_imports_nothing_heavy() -> None:

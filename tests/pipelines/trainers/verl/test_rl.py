@@ -146,11 +146,6 @@ def test_flash_attention_removes_the_padding() -> None:
     assert settings(launch(stage, context(stage, "cuda")))["actor_rollout_ref"]["model"]["use_remove_padding"] is True
 
 
-def test_the_replay_buffer_gives_way_to_a_filter_of_groups() -> None:
-    stage = rl_stage(verl={"algorithm.filter_groups.enable": True})
-    assert "custom_sampler" not in settings(launch(stage, context(stage)))["trainer"]["v1"]["sampler"]
-
-
 def test_without_save_every_the_last_step_is_saved_all_the_same() -> None:
     # verl saves at its last step only when save_freq is positive.
     stage = rl_stage()
