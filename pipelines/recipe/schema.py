@@ -357,11 +357,29 @@ class _Stage(Model):
     """Steps between validations; none if not said."""
     keep_checkpoints: int | None = Field(default=2, ge=1)
     """Newest checkpoints kept; `null` keeps all."""
+    keep_best: bool = False
+    """Hand on the checkpoint whose validation was best, which is kept beside the newest; the last one if not."""
 
     @model_validator(mode="after")
     def _one_length(self) -> _Stage:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("say `epochs` or `steps`, one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _best_is_known(self) -> _Stage:
+        save, validate = self.save_every, self.validate_every
+        if not self.keep_best:
+            return self
+        if save is None or validate is None:
+            missing = [name for name, value in (("save_every", save), ("validate_every", validate)) if value is None]
+            raise ValueError(f"keep_best takes `save_every` and `validate_every`; say {' and '.join(missing)}")
+        if save % validate:
+            nearest = max(1, round(save / validate)) * validate
+            raise ValueError(
+                f"keep_best: save_every {save} is not a multiple of validate_every {validate}, "
+                f"so that checkpoints are saved which are not validated; save_every: {nearest} is the nearest"
+            )
         return self
 
 
@@ -412,6 +430,9 @@ class RlStage(_Stage):
     """The value model: for ppo, which needs one (`critic: {}` takes every default)."""
     kl: Kl | None = None
     """Penalty for leaving the model the stage began with; none if not said."""
+    best_metric: str | None = None
+    """What `keep_best` chooses by, the greatest value winning: a validation metric by verl's name, or several by a pattern
+    with `*`, whose mean decides. If not said, the mean score of the validation rows, each data source counting alike."""
     verl: UpstreamKeys = {}
     """Any key of verl's PPO trainer configuration."""
 
@@ -456,6 +477,19 @@ class RlStage(_Stage):
             )
         if method.on_policy and batch.mini != batch.prompts:
             raise ValueError(f"{name} updates once per step: batch.mini is {batch.mini}, batch.prompts {batch.prompts} needed")
+        return self
+
+    @model_validator(mode="after")
+    def _best_metric_decides(self) -> RlStage:
+        if self.best_metric is None:
+            return self
+        if not self.keep_best:
+            raise ValueError("best_metric is what keep_best chooses by, and keep_best is false: say `keep_best: true`")
+        if not self.best_metric.startswith("val-"):
+            raise ValueError(
+                f"best_metric is {self.best_metric!r}, expected verl's name of a validation metric, "
+                "such as val-core/*/reward/mean@1"
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch, Result, StagePaths
-from pipelines.trainers.verl.environment import environment
+from pipelines.trainers.verl.best import find_best
+from pipelines.trainers.verl.environment import environment, metrics_folder
+from pipelines.trainers.verl.metric_files import read_metrics
 
 _TRACKER = "latest_checkpointed_iteration.txt"
 
@@ -65,13 +67,13 @@ def before_attempt(stage: RlStage, paths: StagePaths) -> int:
 
 
 def result(stage: RlStage, paths: StagePaths) -> Result:
-    """The last checkpoint, when it is the one that training was to end with.
+    """The last checkpoint, when it is the one that training was to end with; then the best instead, where it is asked for.
 
     verl ends with status 0 also when it has trained nothing; how many steps it meant to do is in the checkpoint, counted by
     verl itself after it had left out overlong prompts and the last, incomplete batch of each epoch.
 
     Raises:
-        StepError: training ended early, or without a checkpoint.
+        StepError: training ended early, without a checkpoint, or without a validation of any that is there.
     """
     whole = whole_checkpoints(paths)
     if not whole:
@@ -80,7 +82,27 @@ def result(stage: RlStage, paths: StagePaths) -> Result:
     expected = stage.steps or int(whole[last]["total_steps"])
     if last < expected:
         raise StepError(f"verl ended at step {last} of {expected}")
-    return Result(paths.checkpoints / f"global_step_{last}", last, _left_out(stage, paths, whole[last]))
+    notes = _left_out(stage, paths, whole[last])
+    chosen = last
+    if stage.keep_best:
+        chosen, said = _choose_best(stage, paths, whole)
+        notes = (said, *notes)
+    return Result(paths.checkpoints / f"global_step_{chosen}", last, notes)
+
+
+def _choose_best(stage: RlStage, paths: StagePaths, whole: Collection[int]) -> tuple[int, str]:
+    """The step whose validation was best, and a line about it."""
+    rows = read_metrics(metrics_folder(paths))
+    best = find_best(rows, whole, stage.best_metric)
+    name = stage.best_metric or "validation score"
+    last = max(whole)
+    if best is None:
+        raise StepError(f"no checkpoint in {paths.checkpoints} was validated by {name}, so that none is known to be the best")
+    if best.step == last:
+        return last, f"the last checkpoint, of step {last}, is the best: {name} {best.score:.4g}"
+    ended = find_best(rows, {last}, stage.best_metric)
+    there = "unknown" if ended is None else f"{ended.score:.4g}"
+    return best.step, f"step {best.step} is handed on as the best: {name} {best.score:.4g}; at the last step, {last}, {there}"
 
 
 def _left_out(stage: RlStage, paths: StagePaths, progress: Mapping[str, Any]) -> tuple[str, ...]:

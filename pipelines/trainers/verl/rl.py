@@ -145,8 +145,11 @@ def _stage(stage: RlStage, context: Context) -> Settings:
         },
         "pipeline": {"keep_checkpoints": stage.keep_checkpoints},
     }
-    if stage.keep_checkpoints is not None:
-        # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after.
+    if stage.keep_best:
+        settings["pipeline"] |= {"keep_best": True, "best_metric": stage.best_metric}
+    elif stage.keep_checkpoints is not None:
+        # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after. verl knows
+        # of no best one, and would delete it.
         at_least = max(2, stage.keep_checkpoints)
         settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
     if stage.critic is not None:

@@ -9,7 +9,7 @@ from pipelines.trainers.base import Progress, Result, StagePaths
 from pipelines.trainers.verl import checkpoints
 from pipelines.trainers.verl import progress as progress_file
 from pipelines.trainers.verl.checkpoints import export
-from pipelines.trainers.verl.progress import lost_metrics, metrics
+from pipelines.trainers.verl.progress import check_best_metric, lost_metrics, metrics
 from pipelines.trainers.verl.reward import begin_attempt, check_rewards, failed_rewards
 from pipelines.trainers.verl.rl import launch
 
@@ -26,17 +26,19 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
     """Where training is (see `progress.progress`).
 
     Raises:
-        StepError: its rewards are broken, and it is not to go on.
+        StepError: its rewards are broken, or nothing says which checkpoint is the best, and it is not to go on.
     """
     check_rewards(paths)
+    check_best_metric(stage, paths)
     return progress_file.progress(stage, paths)
 
 
 def result(stage: RlStage, paths: StagePaths) -> Result:
-    """The last checkpoint, and what was lost on the way to it (see `checkpoints.result`).
+    """The last checkpoint or the best, and what was lost on the way to it (see `checkpoints.result`).
 
     Raises:
         StepError: training ended early, or without a checkpoint, or on more failed rewards than the stage allows.
     """
+    check_best_metric(stage, paths)
     found = checkpoints.result(stage, paths)
     return replace(found, notes=(*found.notes, *lost_metrics(stage, paths, found.step), *failed_rewards(stage, paths)))

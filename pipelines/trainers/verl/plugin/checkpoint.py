@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
+from pipelines.trainers.verl.best import find_best
+from pipelines.trainers.verl.leftovers import METRICS_FOLDER
+from pipelines.trainers.verl.metric_files import read_metrics
+
 
 class KeepNewest(CheckpointCallback):
-    """Writes `progress.json` into the checkpoint and keeps the newest `pipeline.keep_checkpoints`.
+    """Writes `progress.json` into the checkpoint and keeps the newest `pipeline.keep_checkpoints`, and the best if asked to.
 
+    verl validates a step after it has saved it, so the newest is kept until the next is saved, when its score is known.
     verl calls it when the checkpoint is whole and the tracker file names it. Its own `max_actor_ckpt_to_keep` forgets the
     checkpoints of earlier attempts, leaves their folders, and at 1 deletes the old one before the new one is whole.
     """
@@ -31,7 +37,18 @@ class KeepNewest(CheckpointCallback):
         draft.replace(folder / "progress.json")
         keep = self.config.pipeline.keep_checkpoints
         if keep and not async_save:
-            saved = sorted(folder.parent.glob("global_step_*"), key=lambda path: int(path.name.rpartition("_")[2]))
-            for old in saved[:-keep]:
-                (old / "progress.json").unlink(missing_ok=True)  # no longer whole, should a kill come now
-                shutil.rmtree(old)
+            saved = {int(path.name.rpartition("_")[2]): path for path in folder.parent.glob("global_step_*")}
+            older = sorted(saved)[:-keep]
+            best = self._find_best([step for step in saved if step < global_step])
+            for step in older:
+                if step != best:
+                    (saved[step] / "progress.json").unlink(missing_ok=True)  # no longer whole, should a kill come now
+                    shutil.rmtree(saved[step])
+
+    def _find_best(self, steps: list[int]) -> int | None:
+        """The best of these steps, as all attempts have logged them; None where the last checkpoint is handed on."""
+        folder = os.environ.get(METRICS_FOLDER)
+        if not self.config.pipeline.get("keep_best") or folder is None:
+            return None
+        found = find_best(read_metrics(Path(folder)), steps, self.config.pipeline.get("best_metric"))
+        return found.step if found else None

@@ -159,6 +159,14 @@ def test_one_kept_checkpoint_is_two_for_verl() -> None:
     assert rendered["pipeline"]["keep_checkpoints"] == 1
 
 
+def test_verl_is_not_to_delete_the_best() -> None:
+    stage = rl_stage(keep_best=True, save_every=2, validate_every=1, best_metric="val-core/*/reward/mean@1")
+    rendered = settings(launch(stage, context(stage)))
+    assert "max_actor_ckpt_to_keep" not in rendered["trainer"]
+    assert rendered["pipeline"] == {"keep_checkpoints": 2, "keep_best": True, "best_metric": "val-core/*/reward/mean@1"}
+    assert settings(launch(plain := rl_stage(), context(plain)))["pipeline"] == {"keep_checkpoints": 2}
+
+
 def test_a_logger_of_ones_own_does_not_replace_the_metrics_file() -> None:
     stage = rl_stage(verl={"trainer.logger": ["console", "wandb"]})
     assert settings(launch(stage, context(stage)))["trainer"]["logger"] == ["console", "wandb", "file"]
