@@ -248,8 +248,8 @@ class Rollout(Model):
     """Longest prompt."""
     max_response_tokens: int = Field(ge=1)
     """Longest response."""
-    temperature: float = Field(default=1.0, ge=0)
-    """Sampling temperature in training."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Sampling temperature in training; at 0 all responses to a prompt would be the same."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     """Nucleus sampling in training."""
     tensor_parallel: int = Field(default=1, ge=1)

@@ -54,6 +54,11 @@ CASES = {
         "x.yaml:21: stages.rl.batch: found a list, expected a mapping",
     ),
     "too small": ("steps: 4", "steps: 0", "x.yaml:19: stages.rl.steps: found 0, expected at least 1"),
+    "no sampling at all": (
+        "samples: 8",
+        "samples: 8, temperature: 0",
+        "x.yaml:22: stages.rl.rollout.temperature: found 0, expected more than 0",
+    ),
     "not above": (
         "learning_rate: 1e-5",
         "learning_rate: 0",
