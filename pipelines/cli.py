@@ -45,6 +45,12 @@ Until = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--until", metavar="STAGE", help="End with this stage."),
 ]
+Smoke = Annotated[
+    bool,
+    typer.Option(
+        "--smoke", help="Try it first: the same stages with a tiny model, few rows and few steps, on the CPU, in minutes."
+    ),
+]
 
 
 @app.command()
@@ -53,17 +59,19 @@ def run(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew; what earlier runs made is moved to replaced/.")] = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Train all stages of a recipe; what is done already is skipped.
 
-    Killed or failed half-way? The same command goes on from the last checkpoint.
+    With --smoke all of them tiny, on the CPU, to find what is wrong before GPUs are paid for. Killed or failed half-way?
+    The same command goes on from the last checkpoint.
     """
     from pipelines.commands import run_recipe
     from pipelines.selection import Selection
 
-    run_recipe(recipe, sets or [], Selection(from_stage, until_stage, fresh), runs)
+    run_recipe(recipe, sets or [], Selection(from_stage, until_stage, fresh), runs, smoke=smoke)
 
 
 @app.command()
@@ -72,13 +80,14 @@ def plan(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    smoke: Smoke = False,
     runs: Runs = Path("runs"),
 ) -> None:
     """Print the steps of a recipe, their commands and configurations, and what would be skipped. Starts nothing."""
     from pipelines.commands import print_plan
     from pipelines.selection import Selection
 
-    print_plan(recipe, sets or [], Selection(from_stage, until_stage), runs)
+    print_plan(recipe, sets or [], Selection(from_stage, until_stage), runs, smoke=smoke)
 
 
 @app.command()

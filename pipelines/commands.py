@@ -17,11 +17,12 @@ from pipelines.process import signals_as_stopped
 from pipelines.recipe.loading import Loaded, load
 from pipelines.run import hold, run
 from pipelines.selection import Selection, select
+from pipelines.smoke.telling import print_changes, print_passed
 
 
-def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path) -> None:
+def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path, *, smoke: bool = False) -> None:
     """Loads, checks, builds what is missing, runs, and says where the model lies."""
-    loaded, plan, environments, problems = _open(path, sets, runs)
+    loaded, plan, environments, problems = _open(path, sets, runs, smoke)
     if problems:
         raise InputError("\n".join(problems))
     steps = select(plan, selection)
@@ -33,12 +34,15 @@ def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path) ->
             run(plan, selection, display)
         finally:
             display.close()
-    _print_end(plan, selection)
+    if smoke:
+        print_passed(path, sets, plan)
+    else:
+        _print_end(plan, selection)
 
 
-def print_plan(path: Path, sets: list[str], selection: Selection, runs: Path) -> None:
+def print_plan(path: Path, sets: list[str], selection: Selection, runs: Path, *, smoke: bool = False) -> None:
     """Prints what `run_recipe` would do."""
-    _, plan, _, problems = _open(path, sets, runs)
+    _, plan, _, problems = _open(path, sets, runs, smoke)
     steps = select(plan, selection)
     digests = Digests(plan.directory / "digests.json")
     print(printing.render_plan(plan, steps, printing.find_reasons(plan, steps, digests), problems))
@@ -51,8 +55,10 @@ def print_schema() -> None:
     print(text(), end="")
 
 
-def _open(path: Path, sets: list[str], runs: Path) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
+def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
     loaded = load(path, sets)
+    if smoke:
+        loaded = print_changes(loaded)
     environments = find_environments(loaded.recipe)
     machine = find_machine(loaded.recipe, environments)
     plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)

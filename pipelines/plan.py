@@ -13,6 +13,9 @@ from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Train
 from preprocess import hub
 from rewards import interpreter_tool
 
+MODEL = "model"
+"""The step that makes a tiny model."""
+
 PROMPTS = "prompts"
 """The step that counts the prompts of all stages."""
 
@@ -190,10 +193,10 @@ def _evaluation_sets(stage: SftStage | RlStage) -> list[str]:
 
 def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: Path) -> Step:
     rows = [str(stage_paths(directory, stage.name).data / "train.parquet") for stage in recipe.stages]
-    settings = model.model_dump() | {"seed": recipe.seed, "rows": rows, "output": str(directory / "model")}
+    settings = model.model_dump(exclude_none=True) | {"seed": recipe.seed, "rows": rows, "output": str(directory / "model")}
     trainer = trainer_of(recipe.stages[0])
     return Step(
-        name="model",
+        name=MODEL,
         title=f"make a tiny {model.make} model",
         stage=None,
         trainer=trainer,
@@ -202,9 +205,18 @@ def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: P
             argv=(str(machine.pythons[trainer]), "-m", "pipelines.tiny_model", "model.json"),
             files={"model.json": _json(settings)},
         ),
-        inputs={f"rows of {stage.name}": path for stage, path in zip(recipe.stages, rows, strict=True)},
+        inputs={f"rows of {stage.name}": path for stage, path in zip(recipe.stages, rows, strict=True)}
+        | _read_of_likeness(model),
         outputs=(directory / "model",),
     )
+
+
+def _read_of_likeness(model: TinyModel) -> dict[str, str]:
+    """What a made model takes from another one's folder; its weights, which may be large, are not read."""
+    if model.like is None or not Path(model.like).is_absolute():
+        return {}
+    names = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+    return {f"{name} of {model.like}": str(Path(model.like) / name) for name in names}
 
 
 def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:

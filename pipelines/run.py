@@ -16,7 +16,7 @@ from pipelines.display import Display
 from pipelines.errors import InputError, PipelineError, StepError
 from pipelines.failure import describe_end, failure
 from pipelines.files import Digests, write_atomically
-from pipelines.plan import PROMPTS, Plan, Step, trainer_module
+from pipelines.plan import MODEL, PROMPTS, Plan, Step, trainer_module
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.record import Record
 from pipelines.scratch import remove_scratch, scratch_folder
@@ -168,7 +168,7 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
     if said := preparation.describe(step):
         now.notes = [said]
         display.say(f"  {said}")
-    if step.name == PROMPTS:
+    if step.name in (PROMPTS, MODEL):
         now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
         for note in now.notes:
             display.say(f"  note: {note}")

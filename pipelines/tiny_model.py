@@ -1,7 +1,8 @@
-"""`python -m pipelines.tiny_model CONFIG.json`: a Qwen2 with random weights and a tokenizer learnt from a run's rows.
+"""`python -m pipelines.tiny_model CONFIG.json`: a small model with random weights and a tokenizer learnt from a run's rows.
 
 For trying a recipe without a hub. Runs inside a trainer's environment (transformers, tokenizers, torch, pyarrow). The
-same configuration and rows give the same bytes there.
+same configuration and rows give the same bytes there. Made `like` another model, it has that one's architecture, tokenizer
+and chat template, where they can be had; what a person should know of it is written to notes.json beside the configuration.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, PipelineError, StepError
+from pipelines.tiny_like import Likeness, read_likeness, shrink_config
+
+MAKES = ("qwen2", "qwen3", "llama")
+"""The architectures that can be made by name."""
 
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
@@ -100,8 +105,26 @@ class Config:
     output: Path
     """The model's folder; it appears when it is complete."""
     make: str = "qwen2"
+    """The architecture, one of MAKES; the other model's where `like` can be had."""
+    like: str | None = None
+    """A model whose architecture, tokenizer and chat template are taken: a folder or a hub name."""
     tie_word_embeddings: bool = False
     """Whether the output layer is the embedding."""
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What is small about it, as `transformers` calls it."""
+        return {
+            "hidden_size": self.hidden_size,
+            "intermediate_size": 3 * self.hidden_size,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.heads,
+            "max_position_embeddings": self.max_tokens,
+            "max_window_layers": self.layers,
+            # Wider than a large model's 0.02: at this width it learns in half the steps.
+            "initializer_range": 0.05,
+        }
 
 
 def read_config(given: Mapping[str, Any]) -> Config:
@@ -114,44 +137,34 @@ def read_config(given: Mapping[str, Any]) -> Config:
         raise InputError(f"tiny model: unknown key {name!r}; there are {', '.join(sorted(known))}")
     for name in sorted(needed - set(given)):
         raise InputError(f"tiny model: {name} is missing")
-    if given.get("make", "qwen2") != "qwen2":
-        raise InputError(f"tiny model: make is {given['make']!r}, only 'qwen2' can be made")
+    if given.get("make", "qwen2") not in MAKES:
+        raise InputError(f"tiny model: make is {given['make']!r}, expected {', '.join(MAKES)}")
     return Config(**{**given, "rows": tuple(map(Path, given["rows"])), "output": Path(given["output"])})
 
 
-def make(config: Config) -> None:
-    """Makes the model folder.
+def make(config: Config) -> list[str]:
+    """Makes the model folder; what a person should know of it, a line each.
 
     Raises:
         InputError: a file of rows is not there.
     """
     import torch
-    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
-    tokenizer = _make_tokenizer(config)
+    like, notes = _find_likeness(config)
+    tokenizer = like.tokenizer if like else _make_tokenizer(config)
+    tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True)
-    model = Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=config.hidden_size,
-            intermediate_size=3 * config.hidden_size,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            max_position_embeddings=config.max_tokens,
-            max_window_layers=config.layers,
-            tie_word_embeddings=config.tie_word_embeddings,
-            # Wider than a large model's 0.02: at this width it learns in half the steps.
-            initializer_range=0.05,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            dtype="float32",
-        )
-    ).float()
+    shape = shrink_config(like.config, config.sizes) if like else _make_shape(config)
+    # A large model's table has rows to spare, which no token of its tokenizer names.
+    shape.vocab_size = len(tokenizer)
+    for name, value in tokens.items():
+        setattr(shape, name, value)
+    model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
+    ends = [token for token in (tokenizer.eos_token_id, tokenizer.pad_token_id) if token is not None]
     model.generation_config = GenerationConfig(
-        eos_token_id=[tokenizer.eos_token_id, tokenizer.pad_token_id], pad_token_id=tokenizer.pad_token_id
+        eos_token_id=like.end if like and like.end is not None else ends, pad_token_id=tokenizer.pad_token_id
     )
     temporary = config.output.with_name(f".{config.output.name}.{os.getpid()}.tmp")
     try:
@@ -161,6 +174,31 @@ def make(config: Config) -> None:
         temporary.rename(config.output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return notes
+
+
+def _find_likeness(config: Config) -> tuple[Likeness | None, list[str]]:
+    if config.like is None:
+        return None, []
+    found = read_likeness(config.like)
+    if isinstance(found, str):
+        own = f"a {config.make} with a tokenizer learnt from the rows and the chat template of Qwen2.5"
+        return None, [f"{found}: the tiny model is {own}, so its own tokenizer and chat template are not tried"]
+    return found, [f"architecture ({found.config.model_type}), tokenizer and chat template are those of {config.like}"]
+
+
+def _make_shape(config: Config) -> Any:
+    """The architecture by its name alone."""
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(
+        config.make,
+        **config.sizes,
+        # A Qwen3 says how wide its heads are; of others it follows.
+        **({"head_dim": config.hidden_size // config.heads} if config.make == "qwen3" else {}),
+        tie_word_embeddings=config.tie_word_embeddings,
+        dtype="float32",
+    )
 
 
 def _make_tokenizer(config: Config) -> Any:
@@ -231,7 +269,10 @@ def main(arguments: Sequence[str]) -> int:
         except (OSError, ValueError) as error:
             raise InputError(f"{arguments[0]}: {error}") from error
         try:
-            make(read_config(given))
+            notes = make(read_config(given))
+            for note in notes:
+                print(note)
+            Path(arguments[0]).with_name("notes.json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
         except OSError as error:
             raise StepError(f"tiny model: {error.filename or ''}: {error.strerror or error}") from error
     except PipelineError as error:

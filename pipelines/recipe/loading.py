@@ -56,12 +56,27 @@ def load(path: Path, sets: Sequence[str] = ()) -> Loaded:
     files = Files()
     written = variables.substitute(upstream.expand(settings.apply_all(files.read(found), sets, Path.cwd())), os.environ)
     root = paths.resolve(defaults.lay_under(written))
+    return examine(root, found, tuple(files.order), defaults.places(written))
+
+
+def examine(root: Node, path: Path, files: tuple[Path, ...], shared: frozenset[tuple[int, int]] = frozenset()) -> Loaded:
+    """The recipe that a tree holds, once nothing is wrong with it.
+
+    Args:
+        root: with absolute paths, without variables and defaults.
+        path: the recipe file.
+        files: all files that were read.
+        shared: where what several stages share is written (`defaults.places`).
+
+    Raises:
+        RecipeError: everything that is wrong with it, one line each.
+    """
     recipe, wrong = _validated(root)
     fits = fitting.check(recipe) if recipe is not None else ()
     wrong += [(loc, problem_at(root, loc, text)) for loc, text in [*_inits(root), *upstream.check(root), *fits]]
     if recipe is None or wrong:
-        raise RecipeError(_in_order(wrong, root, defaults.places(written)))
-    return Loaded(recipe, found, tuple(files.order), root)
+        raise RecipeError(_in_order(wrong, root, shared))
+    return Loaded(recipe, path, files, root)
 
 
 def _in_order(wrong: list[tuple[Loc, Problem]], root: Node, shared: frozenset[tuple[int, int]]) -> Iterator[Problem]:

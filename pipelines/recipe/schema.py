@@ -53,8 +53,11 @@ def _shape(value: Any) -> str:
 class TinyModel(Model):
     """A model made on the spot, with random weights and a tokenizer of its own: for trying a recipe without a hub."""
 
-    make: Literal["qwen2"]
+    make: Literal["qwen2", "qwen3", "llama"]
     """The architecture, as `transformers` names it."""
+    like: Location | None = None
+    """A model whose architecture, tokenizer and chat template it takes, where they can be had: a folder, or a hub name that
+    is in the cache or can be fetched. Where not, `make` says the architecture, and the tokenizer is its own."""
     vocabulary: int = Field(default=1024, ge=300, le=65536)
     """Tokens in the vocabulary, trained as byte-level BPE on the prompts and answers of the run's own rows."""
     hidden_size: int = Field(default=128, ge=64)

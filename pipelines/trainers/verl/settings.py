@@ -32,11 +32,11 @@ def unfold(keys: Mapping[str, Any]) -> Settings:
 
 
 def lay_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
-    """`lower` with the values of `upper` in it; groups are merged, all else is replaced."""
+    """`lower` with the values of `upper` in it; groups are merged, empty ones too, all else is replaced."""
     result = dict(lower)
     for key, value in upper.items():
         below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping) and value
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
         result[key] = lay_over(below, value) if both else value  # type: ignore[arg-type]
     return result
 

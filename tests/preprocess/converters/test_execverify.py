@@ -48,7 +48,7 @@ def test_the_ground_truth_is_what_the_reward_reads(tmp_path: Path) -> None:
 
 def test_the_examples_answers_earn_the_best_mark() -> None:
     rows = convert([Source("execverify_rl", CONVERTERS["execverify_rl"].example)], "rl").rows
-    assert len(rows) == 2
+    assert len(rows) == 4
     for row in rows:
         assert isinstance(row, RlRow)
         truth = to_json(row.ground_truth)

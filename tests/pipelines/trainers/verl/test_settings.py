@@ -32,3 +32,7 @@ def test_groups_are_merged_and_all_else_replaced() -> None:
 def test_look_up() -> None:
     assert look_up({"a": {"b": 0}}, "a.b", 5) == 0
     assert look_up({"a": {"b": 0}}, "a.b.c", 5) == 5
+
+
+def test_an_empty_group_laid_over_another_takes_nothing_away() -> None:
+    assert lay_over({"a": {"b": 1}}, {"a": {}, "c": {}}) == {"a": {"b": 1}, "c": {}}

@@ -1,0 +1,168 @@
+"""Any recipe as the same recipe, tiny."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.plan import Machine, make_plan, trainer_of
+from pipelines.recipe.loading import Loaded, load
+from pipelines.recipe.schema import RlStage, SftStage, TinyModel
+from pipelines.smoke import Smoke, shrink
+from pipelines.smoke.telling import render
+
+ROOT = Path(__file__).resolve().parents[3]
+RECIPES = sorted(path.name for path in (ROOT / "recipes").glob("*.yaml"))
+
+MINE = """
+name: mine
+model: Qwen/Qwen3-8B
+hardware: {platform: cuda, gpus_per_node: 4}
+stages:
+  - name: sft
+    kind: sft
+    data: {train: {converter: alpaca, source: rows.jsonl}, validation: {fraction: 0.1}}
+    epochs: 3
+    learning_rate: 1.0e-5
+    llamafactory: {deepspeed: zero2, flash_attn: fa2, lr_scheduler_type: cosine, warmup_ratio: 0.1}
+  - name: rl
+    kind: rl
+    algorithm: grpo
+    data: {train: {converter: mbpp, source: owner/mbpp@train}, validation: {converter: mbpp, source: owner/mbpp@test}}
+    reward: [{name: code_tests, weight: 2.0, data_source: "mbpp*"}, exact_mine]
+    epochs: 1
+    learning_rate: 1.0e-6
+    batch: {prompts: 64, mini: 64, micro_per_gpu: 4}
+    rollout: {samples: 8, max_prompt_tokens: 700, max_response_tokens: 2000, tensor_parallel: 2}
+    kl: {}
+    save_every: 100
+    verl:
+      actor_rollout_ref.actor.entropy_coeff: 0.01
+      actor_rollout_ref.actor.ulysses_sequence_parallel_size: 2
+      actor_rollout_ref.model.override_config.attn_implementation: flash_attention_2
+      trainer.logger: [console, wandb]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Callable[..., Loaded]:
+    def read(*sets: str, text: str = MINE) -> Loaded:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text.replace('[{name: code_tests, weight: 2.0, data_source: "mbpp*"}, exact_mine]', "code_tests"))
+        return load(path, sets)
+
+    return read
+
+
+def stage(smoke: Smoke, name: str) -> SftStage | RlStage:
+    return next(each for each in smoke.loaded.recipe.stages if each.name == name)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_shipped_recipe_becomes_small_and_stays_itself(name: str) -> None:
+    before = load(ROOT / "recipes" / name)
+    after = shrink(before).loaded.recipe
+    assert after.hardware.platform == "cpu"
+    assert isinstance(after.model, TinyModel)
+    assert [(each.name, each.kind, trainer_of(each)) for each in after.stages] == [
+        (each.name, each.kind, trainer_of(each)) for each in before.recipe.stages
+    ]
+    for small, large in zip(after.stages, before.recipe.stages, strict=True):
+        assert small.learning_rate == large.learning_rate
+        assert (small.steps or 0) <= (4 if isinstance(large, SftStage) else 2) or large.steps == small.steps
+        if isinstance(small, RlStage) and isinstance(large, RlStage):
+            assert (small.algorithm, small.kl, small.tool) == (large.algorithm, large.kl, large.tool)
+            assert [each.name for each in small.rewards] == [*(each.name for each in large.rewards), "tie_break"]
+            assert small.batch.prompts <= 4 and small.rollout.samples <= 2
+    machine = Machine(
+        "cpu",
+        Path("/python"),
+        dict.fromkeys(("verl", "llamafactory"), Path("/p")),
+        {"verl": Path("/s"), "llamafactory": Path("/s")},
+    )
+    assert make_plan(after, machine, Path("/runs")).steps
+
+
+def test_what_is_told_of_execverify(golden: Callable[[str, str], None]) -> None:
+    smoke = shrink(load(ROOT / "recipes" / "execverify.yaml"))
+    golden("smoke/execverify.txt", "".join(f"{line}\n" for line in render(smoke.changes, 200)))
+
+
+def test_what_a_tiny_model_is_like(mine: Callable[..., Loaded]) -> None:
+    model = shrink(mine()).loaded.recipe.model
+    assert isinstance(model, TinyModel)
+    assert (model.make, model.like, model.max_tokens) == ("qwen3", "Qwen/Qwen3-8B", 2700)
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("meta-llama/Llama-3.1-8B", "llama"),
+        ("Qwen/Qwen2.5-Coder-7B", "qwen2"),
+        ("deepseek-ai/deepseek-coder-1.3b", "llama"),
+        ("/models/Qwen3-4B", "qwen3"),
+        ("owner/unheard-of", "qwen2"),
+    ],
+)
+def test_families_by_name(mine: Callable[..., Loaded], name: str, family: str) -> None:
+    model = shrink(mine(f"model={name}")).loaded.recipe.model
+    assert isinstance(model, TinyModel)
+    assert (model.make, model.like) == (family, name)
+
+
+def test_what_the_command_line_says_is_shrunk_with_the_recipe_and_what_is_small_stays(mine: Callable[..., Loaded]) -> None:
+    small = shrink(mine("stages.rl.batch.prompts=32", "stages.rl.batch.mini=32", "stages.rl.rollout.max_response_tokens=9"))
+    rl = stage(small, "rl")
+    assert isinstance(rl, RlStage)
+    assert (rl.batch.prompts, rl.rollout.max_response_tokens) == (4, 9)
+
+
+def test_keys_of_gpus_and_of_size_go_and_are_told_and_others_stay(mine: Callable[..., Loaded]) -> None:
+    smoke = shrink(mine())
+    sft, rl = stage(smoke, "sft"), stage(smoke, "rl")
+    assert isinstance(sft, SftStage) and isinstance(rl, RlStage)
+    assert sft.llamafactory == {"lr_scheduler_type": "cosine", "warmup_ratio": 0.1}
+    assert rl.verl["actor_rollout_ref"]["actor"] == {"entropy_coeff": 0.01}
+    told = {each.key for each in smoke.changes}
+    assert {
+        "stages.sft.llamafactory.deepspeed",
+        "stages.sft.llamafactory.flash_attn",
+        "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size",
+        "stages.rl.verl.actor_rollout_ref.model.override_config.attn_implementation",
+        "stages.rl.verl.trainer.logger",
+    } <= told
+
+
+def test_one_update_per_step_stays_one_and_several_stay_several(mine: Callable[..., Loaded]) -> None:
+    one, several = stage(shrink(mine()), "rl"), stage(shrink(mine(text=MINE.replace("mini: 64", "mini: 16"))), "rl")
+    assert isinstance(one, RlStage) and isinstance(several, RlStage)
+    assert (one.batch.prompts, one.batch.mini) == (4, 4)
+    assert (several.batch.prompts, several.batch.mini) == (4, 2)
+
+
+def test_a_stage_that_starts_from_another_model_starts_from_the_stage_before(mine: Callable[..., Loaded]) -> None:
+    smoke = shrink(mine(text=MINE.replace("algorithm: grpo", "algorithm: grpo\n    init_from: owner/other")))
+    assert stage(smoke, "rl").init_from is None
+    assert "stages.rl.init_from" in {each.key for each in smoke.changes}
+
+
+def test_what_does_not_run_on_a_cpu_is_said(mine: Callable[..., Loaded]) -> None:
+    text = MINE.replace("    verl:\n", "    verl:\n      model_engine: megatron\n").replace("fsdp_config", "megatron")
+    with pytest.raises(InputError, match="model_engine megatron does not run on a CPU"):
+        shrink(mine(text=text.replace("      actor_rollout_ref.actor.ulysses_sequence_parallel_size: 2\n", "")))
+
+
+def test_the_same_on_a_gpu_where_that_is_asked_for(mine: Callable[..., Loaded]) -> None:
+    smoke = shrink(mine("hardware.platform=cuda"))
+    rl = stage(smoke, "rl")
+    assert smoke.loaded.recipe.hardware.platform == "cuda"
+    assert isinstance(rl, RlStage)
+    assert rl.verl["actor_rollout_ref"]["model"] == {"override_config": {"attn_implementation": "flash_attention_2"}}
