@@ -1,6 +1,7 @@
 """The tiny model: its configuration here, its making in a trainer's environment."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_the_tokenizer_sees_prompts_answers_and_ground_truths(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"make": "llama"}, "only 'qwen2' can be made"),
+        ({"make": "gpt2"}, "make is 'gpt2', expected qwen2, qwen3, llama"),
         ({"width": 3}, "unknown key 'width'"),
     ],
 )
@@ -96,7 +97,13 @@ def test_the_same_configuration_gives_the_same_model(tmp_path: Path, trainer_pyt
         subprocess.run([python, "-m", "pipelines.tiny_model", str(config)], cwd=ROOT, check=True)
         made.append({path.name: path.read_bytes() for path in output.iterdir()})
     assert made[0] == made[1]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model", "rl.parquet", "sft.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "config.json",
+        "model",
+        "notes.json",
+        "rl.parquet",
+        "sft.parquet",
+    ]
 
     done = subprocess.run([python, "-c", CHECK, str(output)], check=True, capture_output=True, text=True)
     seen = json.loads(done.stdout)
@@ -109,3 +116,60 @@ def test_the_same_configuration_gives_the_same_model(tmp_path: Path, trainer_pyt
     )
     assert '<tool_call>\n{"name": "run", "arguments": {"a": 1}}\n</tool_call><|im_end|>\n' in seen["tools"]
     assert "<|im_start|>user\n<tool_response>\n2\n</tool_response><|im_end|>\n" in seen["tools"]
+
+
+LIKENESS = """
+import json, sys
+from pathlib import Path
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from pipelines.tiny_model import main, read_config
+given, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
+seen = []
+for name, change in json.loads(sys.argv[3]).items():
+    config = folder / f"{name}.json"
+    config.write_text(json.dumps({**given, **change, "output": str(folder / name)}))
+    assert main([str(config)]) == 0
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder / name), AutoTokenizer.from_pretrained(folder / name)
+    shape = model.config
+    sizes = [shape.vocab_size, shape.hidden_size, shape.num_hidden_layers, shape.num_attention_heads]
+    ends = model.generation_config.eos_token_id
+    notes = json.loads(config.with_name("notes.json").read_text())
+    seen.append([type(model).__name__, sizes, len(tokenizer), tokenizer.chat_template == "own", ends, notes])
+    if name == "large":
+        # what a person's own model may have: another template, and ends of its own
+        tokenizer.chat_template = "own"
+        tokenizer.save_pretrained(folder / name)
+        model.generation_config.eos_token_id = [0, 2, 5]
+        model.save_pretrained(folder / name)
+print("SEEN" + json.dumps(seen))
+"""
+
+
+@pytest.mark.smoke
+def test_a_model_is_like_another_where_that_can_be_had(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+    changes = {
+        "large": {"make": "qwen3", "layers": 3, "heads": 1, "vocabulary": 500},
+        "like": {"make": "llama", "like": str(tmp_path / "large")},
+        "llama": {"make": "llama", "like": "owner/no-such-model"},
+        "lost": {"make": "qwen2", "like": str(tmp_path / "nowhere")},
+    }
+    given = {**GIVEN, "rows": _write_rows(tmp_path)}
+    done = subprocess.run(
+        [trainer_python("llamafactory"), "-W", "ignore", "-c", LIKENESS, json.dumps(given), str(tmp_path), json.dumps(changes)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "empty")},
+    )
+    large, like, llama, lost = json.loads(done.stdout.partition("SEEN")[2])
+    words = large[2]
+    assert large[:4] == ["Qwen3ForCausalLM", [words, 64, 3, 1], words, False]
+    # the family, the tokenizer, the template and the ends are the other model's, the sizes its own
+    assert like[:5] == ["Qwen3ForCausalLM", [words, 64, 2, 2], words, True, [0, 2, 5]]
+    assert like[5] == [f"architecture (qwen3), tokenizer and chat template are those of {tmp_path / 'large'}"]
+    assert llama[0] == "LlamaForCausalLM"
+    assert llama[5][0].startswith(
+        "owner/no-such-model is not in the hub's cache, and the hub does not answer: the tiny model is a llama"
+    )
+    assert lost[0] == "Qwen2ForCausalLM" and f"{tmp_path / 'nowhere'} cannot be read" in lost[5][0]
