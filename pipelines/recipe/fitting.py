@@ -108,7 +108,7 @@ def check_rl(stage: RlStage, hardware: Hardware, model: Description) -> Found:
         return
     for worker in sizes.values():
         yield from _check_worker(worker, stage, hardware, model)
-    if not actor.dynamic:
+    if not actor.dynamic and gpus % actor.sequence_parallel == 0:
         yield from _check_scoring(stage, gpus // actor.sequence_parallel)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipelines.recipe.loading import Loaded, examine
 from pipelines.recipe.nodes import Loc
@@ -110,9 +109,8 @@ def _shrink_sft(changes: Changes, stage: SftStage, place: Loc, on_cpu: bool) -> 
     changes.at_most((*place, "batch", "per_device"), stage.batch.per_device, 2)
     changes.at_most((*place, "batch", "accumulate"), stage.batch.accumulate, 2)
     changes.at_most((*place, "max_tokens"), stage.max_tokens, _SFT_TOKENS)
-    if on_cpu:
-        for path, why in llamafactory_keys_left_out(stage.llamafactory):
-            changes.put((*place, "llamafactory", *path), REMOVED, why)
+    for path, why in llamafactory_keys_left_out(stage.llamafactory, on_cpu):
+        changes.put((*place, "llamafactory", *path), REMOVED, why)
 
 
 def _shrink_rl(changes: Changes, stage: RlStage, recipe: Recipe, place: Loc, on_cpu: bool) -> None:
@@ -134,14 +132,6 @@ def _shrink_rl(changes: Changes, stage: RlStage, recipe: Recipe, place: Loc, on_
     names = " and ".join(each["name"] for each in rewards)
     why = "a model that knows nothing scores alike with every answer"
     changes.put((*place, "reward"), [*rewards, _TIE_BREAK], why, (names, f"{names} and tie_break"))
-    if on_cpu:
-        keys = _nested(changes, place)
-        for path, why in verl_keys_left_out(keys, cpu_settings(stage, recipe)):
-            changes.put((*place, "verl", *path), REMOVED, why)
-
-
-def _nested(changes: Changes, place: Loc) -> dict[str, Any]:
-    """A stage's keys of verl as they stand in the tree: loading has nested them."""
-    node = changes.root.nearest((*place, "verl"))
-    keys = node.plain()
-    return keys if isinstance(keys, dict) and "kind" not in keys else {}
+    # Loading has nested the keys.
+    for path, why in verl_keys_left_out(stage.verl, cpu_settings(stage, recipe), on_cpu):
+        changes.put((*place, "verl", *path), REMOVED, why)

@@ -10,12 +10,28 @@ from pipelines.errors import InputError
 from pipelines.recipe.schema import Hardware, Recipe, RlStage
 
 _GPUS = "for GPUs"
-_SIZE = "longer than a smoke"
+_SEVERAL = "for several GPUs"
+_SIZE = "for larger batches, or a longer training"
+_ONE = "one is enough"
+_NOBODY = "nobody is told of a smoke"
 
 _VERL = {
+    "*.ulysses_sequence_parallel_size": _SEVERAL,
+    "*.fsdp_size": _SEVERAL,
+    "*.data_parallel_size": _SEVERAL,
+    "*.expert_parallel_size": _SEVERAL,
+    "*.pipeline_model_parallel_size": _SEVERAL,
+    "*_micro_batch_size_per_gpu": _SIZE,
+    "*.lr_warmup_steps": _SIZE,
+    "*.total_training_steps": _SIZE,
+    "*.num_workers": _ONE,
+    "*profiler.*": _NOBODY,
+    "trainer.logger": _NOBODY,
+}
+"""Pattern of keys -> why they go, wherever the smoke runs."""
+
+_VERL_ON_GPUS = {
     "*.override_config.attn_implementation": _GPUS,
-    "*.ulysses_sequence_parallel_size": _GPUS,
-    "*.fsdp_size": _GPUS,
     "*.param_offload": _GPUS,
     "*.optimizer_offload": _GPUS,
     "*.offload_policy": _GPUS,
@@ -23,19 +39,20 @@ _VERL = {
     "*.use_liger": _GPUS,
     "*.use_fused_kernels": _GPUS,
     "*.engine_kwargs.*": _GPUS,
-    "*.data_parallel_size": _GPUS,
-    "*.expert_parallel_size": _GPUS,
-    "*.pipeline_model_parallel_size": _GPUS,
     "*.quantization*": _GPUS,
-    "*.rollout.name": "only vLLM runs on a CPU",
-    "*.num_workers": "one is enough",
-    "*profiler.*": _GPUS,
-    "*.lr_warmup_steps": _SIZE,
-    "*.total_training_steps": _SIZE,
     "*.max_num_batched_tokens": _GPUS,
-    "trainer.logger": "nobody is told of a smoke",
+    "*.rollout.name": "only vLLM runs on a CPU",
 }
+"""Those that go where it runs on a CPU."""
+
 _LLAMAFACTORY = {
+    "warmup_steps": _SIZE,
+    "logging_steps": _SIZE,
+    "preprocessing_num_workers": _ONE,
+    "dataloader_num_workers": _ONE,
+    "report_to": _NOBODY,
+}
+_LLAMAFACTORY_ON_GPUS = {
     "deepspeed": _GPUS,
     "fsdp*": _GPUS,
     "bf16": _GPUS,
@@ -48,16 +65,14 @@ _LLAMAFACTORY = {
     "quantization_*": _GPUS,
     "optim": _GPUS,
     "ray_*": _GPUS,
-    "preprocessing_num_workers": "one is enough",
-    "dataloader_num_workers": "one is enough",
-    "warmup_steps": _SIZE,
-    "logging_steps": _SIZE,
-    "report_to": "nobody is told of a smoke",
 }
 
+LeftOut = Iterator[tuple[tuple[str, ...], str]]
+"""The place of a key below its section, and why it goes."""
 
-def verl_keys_left_out(keys: Mapping[str, Any], decided: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Which of a stage's keys go: the place of each below `verl:`, and why.
+
+def verl_keys_left_out(keys: Mapping[str, Any], decided: Mapping[str, Any], on_cpu: bool) -> LeftOut:
+    """Which of a stage's keys go.
 
     Args:
         keys: nested.
@@ -67,24 +82,29 @@ def verl_keys_left_out(keys: Mapping[str, Any], decided: Mapping[str, Any]) -> I
         InputError: they ask for an engine that a CPU has not.
     """
     engine = keys.get("model_engine", "dp")
-    if engine != "dp":
+    if engine != "dp" and on_cpu:
         raise InputError(f"model_engine {engine} does not run on a CPU, so it cannot be tried; take it out for the smoke")
-    own = {".".join(path) for path in _leaves(decided)}
+    own = {".".join(path) for path in _leaves(decided)} if on_cpu else set()
+    patterns = {**_VERL, **(_VERL_ON_GPUS if on_cpu else {})}
     for path in _leaves(keys):
         name = ".".join(path)
-        why = next((why for pattern, why in _VERL.items() if fnmatchcase(name, pattern)), None)
+        why = _find(patterns, name)
         if why is None and any(name == each or name.startswith(f"{each}.") for each in own):
             why = "what a CPU needs is set instead"
         if why is not None:
             yield path, why
 
 
-def llamafactory_keys_left_out(keys: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Which of a stage's keys go, and why."""
+def llamafactory_keys_left_out(keys: Mapping[str, Any], on_cpu: bool) -> LeftOut:
+    """Which of a stage's keys go."""
+    patterns = {**_LLAMAFACTORY, **(_LLAMAFACTORY_ON_GPUS if on_cpu else {})}
     for name in keys:
-        why = next((why for pattern, why in _LLAMAFACTORY.items() if fnmatchcase(name, pattern)), None)
-        if why is not None:
+        if (why := _find(patterns, name)) is not None:
             yield (name,), why
+
+
+def _find(patterns: Mapping[str, str], name: str) -> str | None:
+    return next((why for pattern, why in patterns.items() if fnmatchcase(name, pattern)), None)
 
 
 def cpu_settings(stage: RlStage, recipe: Recipe) -> Mapping[str, Any]:
