@@ -47,11 +47,14 @@ def shrink_data(data: Data, where: str) -> Iterator[Changed]:
     yield "train", *_replace(train, where)
     if isinstance(held_out, list | Source):
         held_out = _as_list(held_out)
-        if any(each in absent for each in held_out):
-            # Training and validation from one example would have the same problems, and lose them.
-            yield "validation", _EXAMPLES_SPLIT, _OWN_IS_ABSENT, (_name(held_out), "a quarter of the problems")
+        # From one example, training and validation would have the same problems, which would be left out of training.
+        taken = {each.converter for each in train if each in absent}
+        apart = [each for each in held_out if each not in absent or each.converter not in taken]
+        if apart:
+            value, why, (_, shown) = _replace(apart, where)
+            yield "validation", value, why if apart == held_out else _OWN_IS_ABSENT, (_name(held_out), shown)
         else:
-            yield "validation", *_replace(held_out, where)
+            yield "validation", _EXAMPLES_SPLIT, _OWN_IS_ABSENT, (_name(held_out), "a quarter of the problems")
     elif held_out == "own" and any(each in absent for each in train):
         yield "validation", _EXAMPLES_SPLIT, _OWN_IS_ABSENT, ("own", "a quarter of the problems")
     if data.decontaminate is not None:

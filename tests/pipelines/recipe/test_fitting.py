@@ -114,6 +114,13 @@ def test_what_fits_is_not_told(write: Write, sets: list[str]) -> None:
     load(Path("small.yaml"), sets)
 
 
+def test_a_sequence_over_more_gpus_than_there_are(write: Write) -> None:
+    key = "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size"
+    scoring = "stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=3"
+    (line,) = problems("small.yaml", f"{key}=2", scoring)
+    assert line.startswith(f"--set {key}: 2 GPUs per sequence do not divide")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model of 14 attention heads, 2 of keys and values, and 512 positions, whose tokenizer has no chat template."""

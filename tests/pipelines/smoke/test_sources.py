@@ -47,7 +47,7 @@ def test_for_one_that_is_not_the_example_stands_in_with_the_same_options(absent:
     assert found["train"] == [source(MBPP, options={"max_tests": 2})] * 8
 
 
-@pytest.mark.parametrize("validation", ["own", source("/nowhere/test.jsonl"), [source(MBPP), source("/nowhere/test.jsonl")]])
+@pytest.mark.parametrize("validation", ["own", source("/nowhere/test.jsonl")])
 def test_training_and_validation_share_an_example_by_problems(validation: Any) -> None:
     found = shrunk(train=source("/nowhere/train.jsonl"), validation=validation)
     assert found["validation"] == {"fraction": 0.25}
@@ -56,6 +56,13 @@ def test_training_and_validation_share_an_example_by_problems(validation: Any) -
 def test_validation_rows_that_are_here_stay_apart() -> None:
     found = shrunk(train=source("/nowhere/train.jsonl"), validation=source(MBPP))
     assert found["validation"] == [source(MBPP, limit=ROWS)]
+
+
+def test_validation_rows_of_another_kind_are_examples_of_that_kind() -> None:
+    gsm8k = CONVERTERS["gsm8k"].example
+    held_out = [source("/nowhere/test.jsonl"), source("/nowhere/gsm8k.jsonl", "gsm8k")]
+    found = shrunk(train=source("/nowhere/train.jsonl"), validation=held_out)
+    assert found["validation"] == [source(gsm8k, "gsm8k")] * 8
 
 
 def test_a_data_set_that_was_fetched_before_is_here(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""`pipeline run RECIPE --smoke`: the recipes of the five systems through the real trainers, with what is otherwise said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import process
+from pipelines.plan import stage_paths
+
+pytestmark = pytest.mark.smoke
+
+# InternBootcamp is no package of the registry: a stand-in with its interface judges every puzzle of the example wrong.
+BOOTCAMP = """
+class _Bootcamp:
+    @classmethod
+    def verify_score(cls, model_output, identity, **options):
+        return 0.0
+
+def __getattr__(name):
+    if name.endswith("bootcamp"):
+        return type(name, (_Bootcamp,), {})
+    raise AttributeError(name)
+"""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the smoke of a recipe must have done."""
+
+    name: str
+    """The run's."""
+    sft: tuple[str, ...] = ()
+    rl: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    """What each step of reinforcement learning has among its metrics."""
+    told: tuple[str, ...] = field(default_factory=tuple)
+    """What stands in its output."""
+
+
+RECIPES = {
+    "execverify.yaml": Expected(
+        "execverify-7b-smoke",
+        sft=("sft",),
+        rl=("stage-one", "stage-two"),
+        metrics=("actor/entropy", "val-core/execverify/reward/mean@1"),
+        told=("stage-one.rollout.samples\t8\t2", "is not in the hub's cache"),
+    ),
+}
+
+
+def run(recipe: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "packages" / "internbootcamp").mkdir(parents=True)
+    (folder / "packages" / "internbootcamp" / "__init__.py").write_text(BOOTCAMP)
+    # Without a hub, so that it is the same everywhere.
+    apart = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "PYTHONPATH": str(folder / "packages")}
+    pipeline = Path(sys.executable).with_name("pipeline")
+    argv = [pipeline, "run", recipe, "--smoke", "--runs", folder]
+    return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **apart}, cwd=folder)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_runs_tiny(recipe: str, tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+    expected = RECIPES[recipe]
+    for trainer in ("llamafactory", "verl"):
+        trainer_python(trainer)
+    done = run(recipe, tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    directory = tmp_path / expected.name
+    assert f"ran, from rows to model: {directory}" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"next: pipeline check {recipe}"
+    assert [text for text in expected.told if text not in done.stdout] == []
+    for stage in (*expected.sft, *expected.rl):
+        assert (stage_paths(directory, stage).model / "model.safetensors").is_file()
+    for stage in expected.rl:
+        rows = [row for row in read_metrics(stage_paths(directory, stage).metrics) if "training/global_step" in row]
+        assert [row["step"] for row in rows] == [1, 2]
+        for row in rows:
+            assert [name for name in expected.metrics if name not in row and "val" not in name] == []
+            # 32 bits on both sides: the weights really reached vLLM
+            assert row["training/rollout_actor_probs_pearson_corr"] > 0.999
+            # told apart, so that something is learned
+            assert row["critic/score/max"] > row["critic/score/min"]
+        failures = stage_paths(directory, stage).step("train") / "rewards" / "failures.jsonl"
+        assert not failures.exists() or not failures.read_text(), "no reward failed"
+    assert process.find_processes(directory) == {}
