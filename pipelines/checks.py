@@ -19,7 +19,7 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
     return [
         *_missing_models(loaded),
         *find_data_problems(loaded),
-        *_unfit_rewards(loaded, environments),
+        *find_reward_problems(loaded, environments),
         *_unfit_environments(environments),
         *_unfit_hardware(loaded, machine),
     ]
@@ -89,8 +89,8 @@ def _unknown_names(loaded: Loaded) -> list[str]:
     return problems
 
 
-def _unfit_rewards(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
-    """Rewards that do not exist or do not load, and options that they do not have."""
+def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
+    """Rewards that do not exist or do not load, options that they do not have, and packages that they lack."""
     from rewards.combination import read_entry
     from rewards.errors import MissingModuleError, RewardError
 
@@ -105,12 +105,14 @@ def _unfit_rewards(loaded: Loaded, environments: dict[str, Environment]) -> list
                 place, key = (*place, number), f"{key}.{reward.name}"
             where = f"{loaded.where(*place)}: {key}"
             try:
-                read_entry(reward.model_dump())
+                ready = read_entry(reward.model_dump()).reward.ready
+                if ready is not None and loaded.recipe.sandbox.url is None:
+                    ready()
             except MissingModuleError as error:
                 # The orchestrator's Python has no trainer's packages; the trainer's own has the last word.
-                told = ask_for_reward(reward, environments["verl"])
+                told = ask_for_reward(reward, loaded.recipe.sandbox, environments["verl"])
                 if told is None:
-                    print(f"note: {where}: {error}; checked when the training begins", file=sys.stderr)
+                    print(f"note: {where}: {error}; checked when the environment is built", file=sys.stderr)
                 elif told:
                     problems.append(f"{where}: {told}")
             except RewardError as error:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from pipelines import printing
-from pipelines.checks import find_problems
+from pipelines.checks import find_problems, find_reward_problems
 from pipelines.display import make_display
 from pipelines.environments import Environment, sync
 from pipelines.errors import InputError
@@ -27,7 +27,8 @@ def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path, *,
         raise InputError("\n".join(problems))
     steps = select(plan, selection)
     with signals_as_stopped(), hold(plan.directory):
-        _build(environments)
+        if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
+            raise InputError("\n".join(unfit))
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         display = make_display(len(steps))
         try:
@@ -65,14 +66,18 @@ def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded,
     return loaded, plan, environments, find_problems(loaded, machine, environments)
 
 
-def _build(environments: dict[str, Environment]) -> None:
-    """Builds the pinned environments that are missing or out of date; asks the others whether they will do."""
+def _build(environments: dict[str, Environment]) -> bool:
+    """Builds the pinned environments that are missing or out of date, and says whether there were any; asks the others
+    whether they will do."""
+    built = False
     for environment in environments.values():
         if environment.pinned and not environment.is_ready():
             sync(environment.pin.trainer, environment.platform)
+            built = True
         elif not environment.pinned and (there := environment.check()) != environment.pin.version:
             pin = environment.pin
             print(f"note: {environment.python} has {pin.name} {there}; this project is made for {pin.version}", file=sys.stderr)
+    return built
 
 
 def _print_end(plan: Plan, selection: Selection) -> None:

@@ -22,7 +22,9 @@ import json, sys
 from rewards.combination import read_entry
 from rewards.errors import RewardError
 try:
-    read_entry(json.loads(sys.argv[1]))
+    ready = read_entry(json.loads(sys.argv[1])).reward.ready
+    if ready is not None and sys.argv[2] == "here":
+        ready()
 except RewardError as error:
     problem = str(error)
 else:
@@ -32,11 +34,14 @@ print(json.dumps(problem))
 """
 
 
-def ask_for_reward(reward: Reward, environment: Environment) -> str | None:
-    """What the environment's Python finds wrong with a reward, in one line: empty for nothing; None when it is not built."""
+def ask_for_reward(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:
+    """What the environment's Python finds wrong with a reward, in one line: empty for nothing; None when it is not built.
+
+    Packages with which a SandboxFusion service scores are the service's own affair.
+    """
     if not environment.is_ready():
         return None
-    argv = [str(environment.python), "-c", _ASK, reward.model_dump_json()]
+    argv = [str(environment.python), "-c", _ASK, reward.model_dump_json(), "here" if sandbox.url is None else "there"]
     variables = {**os.environ, **environment.variables}
     try:
         answer = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=_SECONDS, env=variables)

@@ -24,8 +24,24 @@ from rewards.sandbox import Limits, Program, get
 from rewards.sandbox.local import LocalSandbox
 
 PACKAGE = "internbootcamp"
-_INSTALL = 'pip install "git+https://github.com/InternLM/InternBootcamp"'
+# The commit whose rows the tests have; later ones are laid out in another way. Editable, because its setup.py leaves its own
+# subpackages out of an installation; by uv, because a pinned environment has no pip.
+_INSTALL = (
+    "git clone https://github.com/InternLM/InternBootcamp && git -C InternBootcamp checkout 18a55259 && "
+    "uv pip install --python {} -e ./InternBootcamp"
+)
 _PREFIX, _SUFFIX = "bootcamp/", "bootcamp"
+
+
+def check_package() -> None:
+    """Raises:
+    MissingModuleError: this Python does not have the package; says how to install it.
+    """
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise MissingModuleError(
+            f"reward bootcamp: the package {PACKAGE} is not installed; install it for the Python that scores, "
+            f"in training that of verl's environment: {_INSTALL.format(sys.executable)}"
+        )
 
 
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
@@ -38,7 +54,7 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     }
 
 
-@register("bootcamp", cheats=make_cheats)
+@register("bootcamp", cheats=make_cheats, ready=check_package)
 async def bootcamp(
     data_source: str,
     solution_str: str,
@@ -106,17 +122,6 @@ def find_class(data_source: str) -> str:
     return f"{name[0].upper()}{name[1:]}{_SUFFIX}"
 
 
-def check_package() -> None:
-    """Raises:
-    MissingModuleError: this Python does not have the package; says how to install it.
-    """
-    if importlib.util.find_spec(PACKAGE) is None:
-        raise MissingModuleError(
-            f"reward bootcamp: the package {PACKAGE} is not installed; install it with the Python that scores, "
-            f"in training that of verl's environment: {sys.executable} -m {_INSTALL}"
-        )
-
-
 def _read_identity(ground_truth: str) -> Any:
     try:
         return json.loads(ground_truth)
@@ -133,7 +138,8 @@ def _read_score(output: str, token: str, name: str) -> float | None:
     """
     for report in read_reports(output, token):
         if "no_package" in report:
-            raise RewardError(f"reward bootcamp: {PACKAGE} does not import: {report['no_package']}; install it: {_INSTALL}")
+            how = _INSTALL.format("PYTHON")
+            raise RewardError(f"reward bootcamp: {PACKAGE} does not import: {report['no_package']}; install it: {how}")
         if "no_class" in report:
             raise GroundTruthError(_describe_missing(name, [str(each) for each in report["no_class"]]))
         if "error" in report:

@@ -33,6 +33,9 @@ Reference = Callable[[str, Mapping[str, Any]], "str | None"]
 Cheats = Callable[[str, Mapping[str, Any]], Mapping[str, str]]
 """`(ground_truth, extra_info)` -> what a cheat is called -> a response that must get the worst mark."""
 
+Ready = Callable[[], None]
+"""Raises MissingModuleError where this Python lacks a package with which the local sandbox scores."""
+
 BUILT_IN = "built-in"
 """The source of the rewards that come with this project."""
 
@@ -60,6 +63,8 @@ class Reward:
     cheats: Cheats | None = None
     source: str = BUILT_IN
     """Where it comes from: `built-in`, `package NAME VERSION`, or `file PATH`."""
+    ready: Ready | None = None
+    """Asked before a training begins."""
 
     @property
     def help(self) -> str:
@@ -114,11 +119,11 @@ class Reward:
 
 
 def register(
-    name: str, *, reference: Reference | None = None, cheats: Cheats | None = None
+    name: str, *, reference: Reference | None = None, cheats: Cheats | None = None, ready: Ready | None = None
 ) -> Callable[[RewardFunction], RewardFunction]:
     """Decorator that makes a function the reward called `name`. Options are its keyword-only parameters.
 
-    `reference` and `cheats` are what `pipeline rewards check` scores.
+    `reference` and `cheats` are what `pipeline rewards check` scores; `ready` is asked before a training begins.
 
     Raises:
         RewardError: another function has this name already, or the function does not take what verl gives.
@@ -135,7 +140,7 @@ def register(
             built_in = function.__module__ in _BUILT_IN
             collected = _collecting[-1] if _collecting and not built_in else None
             source, own = collected or (BUILT_IN if built_in else f"module {function.__module__}", _registered)
-            reward = Reward(name, function, reference, cheats, source)
+            reward = Reward(name, function, reference, cheats, source, ready)
             held = own.get(name) or _registered.get(name)
             if held is not None and held.place != reward.place:
                 raise RewardError(f"two rewards are called {name!r}: {held.place} and {reward.place}")

@@ -117,7 +117,7 @@ async def verl(
     if missing and isinstance(sandbox, LocalSandbox):
         raise MissingModuleError(
             f"reward verl: verl's grader for {data_source} needs {missing[0]}, which is not installed: "
-            f"{sys.executable} -m pip install {missing[0]}"
+            f"uv pip install --python {sys.executable} {missing[0]}"
         )
     token = secrets.token_hex(16)
     task = {

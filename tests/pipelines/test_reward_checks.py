@@ -145,7 +145,7 @@ def test_a_file_that_needs_a_trainers_package_is_tried_in_the_trainers_python(
     ]
     assert capsys.readouterr().err == ""
     assert found(reward, Verl(built=False)) == []
-    assert capsys.readouterr().err == f"note: {place}{missing}; checked when the training begins\n"
+    assert capsys.readouterr().err == f"note: {place}{missing}; checked when the environment is built\n"
 
 
 @pytest.mark.parametrize(
@@ -169,3 +169,20 @@ def test_what_the_schema_refuses(found: Found, reward: str, problem: str) -> Non
     with pytest.raises(RecipeError) as caught:
         found(reward)
     assert str(caught.value) == problem
+
+
+def test_a_package_that_a_reward_needs_is_asked_for_before_anything_is_trained(
+    found: Found, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    [problem] = found("reward: bootcamp\n")
+    assert problem.startswith(
+        "x.yaml:12: stages.rl.reward: reward bootcamp: the package internbootcamp is not installed; install it"
+    )
+    assert problem.endswith(f"uv pip install --python {sys.executable} -e ./InternBootcamp")
+    assert found("reward: bootcamp\n", Verl(built=False)) == []
+    assert capsys.readouterr().err.endswith("; checked when the environment is built\n")
+    (tmp_path / "packages" / "internbootcamp").mkdir(parents=True)
+    (tmp_path / "packages" / "internbootcamp" / "__init__.py").touch()
+    assert found("reward: bootcamp\n", Verl(variables={"PYTHONPATH": str(tmp_path / "packages")})) == []
+    monkeypatch.setitem(globals(), "HEAD", 'sandbox: {url: "http://localhost:8080"}\n' + HEAD)
+    assert found("reward: bootcamp\n") == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,7 +127,9 @@ def test_a_ground_truth_that_is_not_json(package: None) -> None:
 
 def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rewards.bootcamp.PACKAGE", "internbootcamp_that_is_not_there")
-    with pytest.raises(RewardError, match=r"-m pip install \"git\+https://github.com/InternLM/InternBootcamp\"") as error:
+    with pytest.raises(
+        RewardError, match=rf"uv pip install --python {re.escape(sys.executable)} -e ./InternBootcamp$"
+    ) as error:
         _score("")
     assert "verl's environment" in str(error.value) and "\n" not in str(error.value)
 

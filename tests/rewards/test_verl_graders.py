@@ -125,7 +125,7 @@ def test_an_unknown_data_source_names_the_nearest(package: None) -> None:
 
 
 def test_a_missing_package_is_named(package: None) -> None:
-    with pytest.raises(RewardError, match=r"needs a_package_nobody_has, which is not installed: .* -m pip install"):
+    with pytest.raises(RewardError, match=r"needs a_package_nobody_has, which is not installed: uv pip install --python "):
         _score("needs_much", "", "")
 
 
