@@ -1,6 +1,8 @@
 """interpreter: another reward for the answer, and a little for well-formed calls of the tool on the way to it.
 
-Only the model's last turn is taken for an answer, so that nothing that the tool wrote is one.
+Only the model's last turn is taken for an answer, so that nothing that the tool wrote is one. In training, verl's tool loop
+says what that is and which calls there were, in whatever format the model writes them; elsewhere both are read from the text,
+in the hermes format.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Any, Optional
 from rewards.calling import call_in_loop
 from rewards.combination import read_part
 from rewards.errors import RewardError
-from rewards.interpreter_tool import ARGUMENT, NAME
+from rewards.interpreter_tool import ACCOUNT, ARGUMENT, NAME
 from rewards.reasons import explain
 from rewards.registry import find, register
 from rewards.turns import count_calls, take_last_turn, take_turns
@@ -69,9 +71,9 @@ async def interpreter(
         task_options: its options.
         tool: the name of the tool that counts.
         argument: its argument: a text that must not be empty.
-        call_bonus: for each turn with a well-formed call.
+        call_bonus: for each well-formed call that was answered; of several in a turn, verl answers the first.
         most_bonus: for all calls together.
-        malformed_penalty: for each call that is not JSON, of another tool, or without the argument; at most `most_bonus`.
+        malformed_penalty: for each call that cannot be read, of another tool, or without the argument; at most `most_bonus`.
         when_wrong_only: whether bonus and penalty are only for answers that are not fully right.
         seconds: time of the task's reward.
 
@@ -83,7 +85,7 @@ async def interpreter(
         raise RewardError("reward interpreter: option task names itself; expected the reward of the answer")
     reward = find(task)
     reward.check_options(task_options or {})
-    answer = take_last_turn(solution_str)
+    answer, good, malformed = _read(solution_str, extra_info, tool, argument)
     arguments = {
         "data_source": data_source,
         "solution_str": answer,
@@ -92,16 +94,12 @@ async def interpreter(
         **(task_options or {}),
     }
     part = read_part(await call_in_loop(reward, arguments, seconds))
-    calls = [count_calls(turn, tool, argument) for turn in take_turns(solution_str)]
-    # A reply could hold what looks like further turns: there were no more of them than verl counted.
-    good = min(sum(each.good > 0 for each in calls), _count_replies(extra_info))
-    malformed = sum(each.malformed for each in calls)
     accuracy = part.score if part.accuracy is None else part.accuracy
     shaping = min(most_bonus, call_bonus * good) - min(most_bonus, malformed_penalty * malformed)
     if when_wrong_only and accuracy >= 1.0:
         shaping = 0.0
     if shaping:
-        explain("{} turns with a well-formed call, {} malformed calls: {}", good, malformed, f"{shaping:+.3g}")
+        explain("{} well-formed calls, {} malformed calls: {}", good, malformed, f"{shaping:+.3g}")
     return {
         "score": part.score + shaping,
         "accuracy": accuracy,
@@ -109,6 +107,17 @@ async def interpreter(
         "tool_calls": float(good),
         "malformed_calls": float(malformed),
     }
+
+
+def _read(text: str, extra_info: Mapping[str, Any], tool: str, argument: str) -> tuple[str, float, float]:
+    """The last turn, and how many calls were well formed and how many not."""
+    account = extra_info.get(ACCOUNT)
+    if isinstance(account, Mapping) and (tool, argument) == (NAME, ARGUMENT):
+        return account["last_turn"], account["calls"] - account["malformed"], account["malformed"]
+    calls = [count_calls(turn, tool, argument) for turn in take_turns(text)]
+    # A reply could hold what looks like further turns: there were no more of them than verl counted.
+    good = min(sum(each.good > 0 for each in calls), _count_replies(extra_info))
+    return take_last_turn(text), good, sum(each.malformed for each in calls)
 
 
 def _count_replies(extra_info: Mapping[str, Any]) -> float:

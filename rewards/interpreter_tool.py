@@ -12,6 +12,9 @@ from rewards.sandbox import Execution
 
 NAME = "python_interpreter"
 ARGUMENT = "code"
+ACCOUNT = "interpreter"
+"""Key of a row's extra information in training: `calls` (answered), `malformed` and further counts, and `last_turn`, the text
+after the tool's last reply. verl's tool loop knows them in every format of calls."""
 DESCRIPTION = "Run Python code and get back what it prints."
 
 # In the order in which verl's own schema writes its fields: a chat template shows them as they come.
@@ -30,8 +33,8 @@ SCHEMA: dict[str, Any] = {
 """The function, in OpenAI's form."""
 
 SYSTEM = (
-    f"You solve programming problems. You can run Python code with the function {NAME} before you answer, to compute "
-    "something or to try your program. You see what the code prints. Only your last message counts as the answer."
+    f"You can run Python code with the function {NAME} before you answer, to compute something or to try your program. "
+    "You see what the code prints. Only your last message counts as the answer."
 )
 """The system message of rows whose model has the tool."""
 

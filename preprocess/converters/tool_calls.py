@@ -1,17 +1,18 @@
-"""A solution tried in the interpreter, as a model is to learn it: the call, and what the tool really replied."""
+"""Code tried in the interpreter, as a model is to learn it: each call, and what the tool really replied."""
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from preprocess.errors import LeftOutError
 from rewards.interpreter_tool import ARGUMENT, NAME, make_reply
 from rewards.literals import NotLiteralError, read_literal
-from rewards.sandbox import Limits, Program, get
+from rewards.sandbox import Execution, Limits, Program, get
 from rewards.truth import read_text
 
 _MOST_CALLS = 2
@@ -33,14 +34,43 @@ def call_interpreter(solution: str, truth: dict[str, Any]) -> tuple[str, str]:
             all; what it prints is long, or differs from run to run.
         SandboxError: programs cannot be run.
     """
-    code = _write(solution, truth)
-    execution = get().run_blocking(Program(code), _LIMITS)
+    ((call, reply),) = call_in_turn([_write(solution, truth)], stateful=False)
+    return call, reply
+
+
+def call_in_turn(codes: Sequence[str], stateful: bool) -> list[tuple[str, str]]:
+    """Calls one after the other, as LLaMA-Factory takes them, each with its reply.
+
+    Args:
+        codes: what is run.
+        stateful: whether the variables live from call to call.
+
+    Raises:
+        LeftOutError: one fails, prints much, or prints what differs from run to run.
+        SandboxError: programs cannot be run.
+    """
+    if stateful:
+        executions = asyncio.run(_run_session(codes))
+    else:
+        executions = [get().run_blocking(Program(code), _LIMITS) for code in codes]
+    return [_show(code, execution) for code, execution in zip(codes, executions, strict=True)]
+
+
+async def _run_session(codes: Sequence[str]) -> list[Execution]:
+    session = await get().open_session()
+    try:
+        return [await session.run(code, _LIMITS) for code in codes]
+    finally:
+        await session.close()
+
+
+def _show(code: str, execution: Execution) -> tuple[str, str]:
     if execution.verdict != "ok":
         why = execution.error.strip().rpartition("\n")[2] or execution.verdict
-        raise LeftOutError(f"the solution fails in the interpreter: {why[:200]}")
+        raise LeftOutError(f"the code fails in the interpreter: {why[:200]}")
     reply = make_reply(execution)
     if len(reply) > _LONGEST_REPLY or _ADDRESS.search(reply):
-        raise LeftOutError("what the solution prints in the interpreter is too long, or holds addresses")
+        raise LeftOutError("what the code prints in the interpreter is too long, or holds addresses")
     return json.dumps({"name": NAME, "arguments": {ARGUMENT: code}}, ensure_ascii=False), reply
 
 

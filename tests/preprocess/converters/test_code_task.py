@@ -148,7 +148,7 @@ def test_a_solution_that_fails_in_the_tool_is_left_out(tmp_path: Path) -> None:
     record = {**APPS, "solutions": json.dumps(["print(2 * number)"])}
     kind, reason = take_reject(convert_record("apps", "sft", tmp_path, record, tool="python_interpreter"))
     assert kind == "left_out"
-    assert reason == "the solution fails in the interpreter: NameError: name 'number' is not defined"
+    assert reason == "the code fails in the interpreter: NameError: name 'number' is not defined"
 
 
 def test_long_problems_are_left_out(tmp_path: Path) -> None:

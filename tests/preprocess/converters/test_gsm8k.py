@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from preprocess.errors import SourceError
 from preprocess.rows import to_json
+from rewards import interpreter_tool
 from rewards.verl_graders import make_reference, read_truth
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_rl, take_sft
 
@@ -55,3 +58,66 @@ def test_what_is_rejected(tmp_path: Path, shape: str, question: str, answer: str
     kind, found = take_reject(convert_record("gsm8k", shape, tmp_path, {"question": question, "answer": answer}))
     assert kind == "rejected"
     assert reason in found
+
+
+BAKER = {
+    "question": "Q",
+    "answer": "The baker makes 3 * 12 = <<3*12=36>>36 rolls.\nThen 36 - 20 = <<36-20=16>>16 are left.\n#### 16",
+}
+TOOL = interpreter_tool.NAME
+
+
+@pytest.mark.parametrize(
+    ("stateful", "codes"),
+    [(False, ["print(3 * 12)", "print(36 - 20)"]), (True, ["a = 3 * 12\nprint(a)", "b = a - 20\nprint(b)"])],
+)
+def test_with_the_tool_each_calculation_is_a_call(tmp_path: Path, stateful: bool, codes: list[str]) -> None:
+    row = take_sft(convert_record("gsm8k", "sft", tmp_path, BAKER, tool=TOOL, stateful=stateful))
+    speakers = ["human", "function_call", "observation", "function_call", "observation", "gpt"]
+    assert [turn.speaker for turn in row.conversations] == speakers
+    _, first, reply, second, last, answer = (turn.value for turn in row.conversations)
+    assert [json.loads(call) for call in (first, second)] == [{"name": TOOL, "arguments": {"code": code}} for code in codes]
+    assert (reply, last) == ("36", "16")
+    assert answer == "The baker makes 3 * 12 = 36 rolls.\nThen 36 - 20 = 16 are left.\n#### 16"
+    assert row.system == interpreter_tool.SYSTEM
+    assert json.loads(row.tools or "") == [interpreter_tool.SCHEMA]
+
+
+def test_with_the_tool_a_prompt_names_it(tmp_path: Path) -> None:
+    row = take_rl(convert_record("gsm8k", "rl", tmp_path, BAKER, tool=TOOL))
+    assert row.tools == (TOOL,)
+    assert [each.role for each in row.prompt] == ["system", "user"]
+    assert row.prompt[0].content == interpreter_tool.SYSTEM
+    assert row.ground_truth == take_rl(convert_record("gsm8k", "rl", tmp_path, BAKER)).ground_truth
+
+
+@pytest.mark.parametrize(
+    ("calculations", "reason"),
+    [
+        ("", "the answer marks no calculation, such as <<3*12=36>>"),
+        ("<<50%*20=10>>", "a calculation is no arithmetic: 50%*20=10"),
+        ("<<7%4=3>>", "a calculation is no arithmetic: 7%4=3"),
+        ("<<x*2=4>>", "a calculation is no arithmetic: x*2=4"),
+        ("<<'a'=1>>", "a calculation is no arithmetic: 'a'=1"),
+        ("<<2*2=four>>", "a calculation is no arithmetic: 2*2=four"),
+        ("<<2+2>>", "a calculation is no arithmetic: 2+2"),
+        ("<<1/3=.33>>", "a calculation gives 0.3333333333333333, the answer says 0.33"),
+        ("<<1/0=1>>", "the code fails in the interpreter: ZeroDivisionError: division by zero"),
+        ("<<1+1=2>>" * 27, "the answer has more calculations than there are names for their results"),
+    ],
+)
+def test_answers_that_the_tool_cannot_show_are_left_out(tmp_path: Path, calculations: str, reason: str) -> None:
+    record = {"question": "Q", "answer": f"{calculations}\n#### 3"}
+    assert take_reject(convert_record("gsm8k", "sft", tmp_path, record, tool=TOOL, stateful=True)) == ("left_out", reason)
+
+
+def test_a_value_that_two_results_have_is_the_later_one(tmp_path: Path) -> None:
+    record = {"question": "Q", "answer": "<<1+1=2>><<4/2=2>><<2*-3=-6>>\n#### -6"}
+    row = take_sft(convert_record("gsm8k", "sft", tmp_path, record, tool=TOOL, stateful=True))
+    assert json.loads(row.conversations[5].value)["arguments"]["code"] == "c = b * -3\nprint(c)"
+    assert row.conversations[4].value == "2.0"
+
+
+def test_stateful_is_for_rows_with_the_tool(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"converter gsm8k: .*stateful is for rows with a tool"):
+        convert_record("gsm8k", "sft", tmp_path, BAKER, stateful=True)

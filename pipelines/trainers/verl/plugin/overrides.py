@@ -55,7 +55,8 @@ def log_tool_calls() -> None:
     """
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
-    from pipelines.trainers.verl.plugin.tool_usage import FIELD, summarise
+    from pipelines.trainers.verl.plugin.tool_usage import summarise
+    from rewards.interpreter_tool import ACCOUNT
 
     compute = upstream.PPOTrainer._compute_metrics
 
@@ -64,7 +65,7 @@ def log_tool_calls() -> None:
             data = upstream.tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
             rows = zip(data.pop("extra_fields").tolist(), batch.tags, strict=True)
             real = [each for each, tag in rows if not tag.get("is_padding", False)]
-            metrics.update(summarise([each[FIELD] for each in real if FIELD in each]))
+            metrics.update(summarise([each[ACCOUNT] for each in real if ACCOUNT in each]))
         return compute(self, batch, metrics, *args, **kwargs)
 
     upstream.PPOTrainer._compute_metrics = compute_metrics

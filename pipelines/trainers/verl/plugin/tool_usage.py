@@ -1,4 +1,4 @@
-"""What a response made of the tool: counted call by call, reported step by step."""
+"""What a response made of the tool: counted call by call, reported step by step and to the reward."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FIELD = "interpreter"
-"""Where a response's counts lie among verl's extra fields."""
+OPENINGS = {
+    "hermes": "<tool_call>",
+    "qwen3_coder": "<tool_call>",
+    "gpt-oss": " to=functions.",
+    "glm": "<tool_call>",
+    "seed": "<seed:tool_call>",
+    "minimax": "<minimax:tool_call>",
+    "kimi": "<|tool_call_begin|>",
+    "deepseek_v4": "<\uff5cDSML\uff5cinvoke",
+}
+"""What a call begins with, by the name of verl's parser (experimental/agent_loop/tool_parser.py)."""
 
 
 @dataclass
@@ -15,9 +24,11 @@ class Usage:
     """The calls of one response."""
 
     calls: int = 0
-    """All of them, those included that were no good."""
+    """All that verl came to, those included that were no good."""
     malformed: int = 0
-    """Calls of another tool, or without code."""
+    """Calls of another tool, without code, or that could not be read, which ends the response."""
+    cut: int = 0
+    """Calls that were not run, because the response ended with them: it was too long, or had no turn left."""
     errors: int = 0
     """Code that ended with an error, or at a limit other than its time."""
     timeouts: int = 0
@@ -40,6 +51,13 @@ class Usage:
             self.timeouts += 1
         elif verdict != "ok":
             self.errors += 1
+
+    def miss(self, came_to_it: bool) -> None:
+        """Counts a turn with a call that verl did not answer: it could not read it, or did not come to it."""
+        if came_to_it:
+            self.add({})
+        else:
+            self.cut += 1
 
 
 def summarise(usages: Sequence[Mapping[str, float]]) -> dict[str, float]:

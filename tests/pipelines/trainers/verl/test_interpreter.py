@@ -24,7 +24,8 @@ from tests.pipelines.trainers.verl.stages import context, rl_stage
 PROBE = Path(__file__).with_name("tool_probe.py")
 
 # Quotes, brackets, what XML would escape, half of a tag, and letters that are not ASCII.
-CODE = "for a in [1, 2]:\n    if a < 2 and '</' != \"{}\":\n        print(f'{a}: é', {'b': '\\n'})"
+CODE = "for a in [1, 2]:\n    if a < 2 and 1 > 0 and '</' != \"{}\":\n        print(f'{a}: é &amp;', {'b': '\\n'})"
+REPLY = "1: é &amp; {'b': '\\n'}"
 
 Outcomes = dict[str, dict[str, Any]]
 
@@ -75,6 +76,9 @@ def test_counting() -> None:
     for said in ({"verdict": "ok", "seconds": 1.0}, {"verdict": "error"}, {"verdict": "memory"}, {"verdict": "timeout"}, {}):
         usage.add(said)
     assert usage == Usage(calls=5, malformed=1, errors=2, timeouts=1, seconds=1.0)
+    usage.miss(came_to_it=True)
+    usage.miss(came_to_it=False)
+    assert (usage.calls, usage.malformed, usage.cut) == (6, 2, 1)
     assert summarise([]) == {}
 
 
@@ -105,7 +109,7 @@ def outcomes(verl_python: Path, verl_environment: dict[str, str], tmp_path_facto
 
 
 def counted(**counts: int) -> dict[str, Any]:
-    zero = {"calls": 0, "malformed": 0, "errors": 0, "timeouts": 0, "failures": 0, "took_time": True}
+    zero = {"calls": 0, "malformed": 0, "cut": 0, "errors": 0, "timeouts": 0, "failures": 0, "took_time": True}
     return zero | counts
 
 
@@ -183,11 +187,11 @@ def test_many_responses_at_once(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.smoke
-def test_each_parser_reads_a_call_as_the_tool_takes_it(outcomes: Outcomes) -> None:
+def test_a_call_in_each_parsers_form_reaches_the_tool(outcomes: Outcomes) -> None:
     read = outcomes["parsers"]["value"]
     offered = set(get_args(Tool.model_fields["format"].annotation))
     assert offered == set(read) - {"gemma4"}
-    assert {name for name, calls in read.items() if calls == [[NAME, {ARGUMENT: CODE}]]} == offered
+    assert {name for name, outcome in read.items() if outcome == [[[NAME, {ARGUMENT: CODE}]], [REPLY], True]} == offered
 
 
 @pytest.mark.smoke

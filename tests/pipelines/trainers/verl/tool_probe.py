@@ -19,8 +19,8 @@ from verl.experimental.agent_loop.tool_parser import FunctionCall, ToolParser
 from verl.tools.tool_registry import load_all_tools
 
 from pipelines.trainers.verl.plugin.tool_agent import SeededToolAgent
-from pipelines.trainers.verl.plugin.tool_usage import FIELD
-from rewards.interpreter_tool import ARGUMENT, NAME
+from pipelines.trainers.verl.plugin.tool_usage import OPENINGS
+from rewards.interpreter_tool import ACCOUNT, ARGUMENT, NAME
 from rewards.sandbox import close_all
 
 FOLDER = Path(sys.argv[1])
@@ -36,6 +36,7 @@ class Scripted(SeededToolAgent):  # type: ignore[misc]
 
     def __init__(self, tools: list[Any], calls: list[Any]) -> None:
         self.rollout_config = SimpleNamespace(seed=17, full_determinism=False)
+        self.tokenizer = Letters()
         self.tools = {tool.name: tool for tool in tools}
         self.tool_schemas: list[Any] = []
         self.max_tool_response_length, self.tool_response_truncate_side = LONGEST, "middle"
@@ -72,7 +73,8 @@ async def talk(tools: list[Any], *calls: Any) -> tuple[list[str], dict[str, Any]
     """The replies, and what was counted."""
     agent = Scripted(tools, [call(each) if isinstance(each, str) else each for each in calls])
     output = await agent.run({}, raw_prompt=[], global_steps=1, index=2, session_id=3)
-    counted = dict(output.extra_fields[FIELD])
+    counted = dict(output.extra_fields[ACCOUNT])
+    del counted["last_turn"]
     counted["took_time"] = counted.pop("seconds") > 0
     assert len(agent.seeds) == 1
     return agent.replies, counted
@@ -168,7 +170,10 @@ class Letters:
 
 
 async def parsers() -> Any:
-    """What each of verl's parsers makes of a call in its own form: the arguments, or None."""
+    """What each of verl's parsers makes of a call in its own form: the calls and the tool's replies to them, or None.
+
+    And whether it begins as we know calls of this form to begin.
+    """
     code = json.loads((FOLDER / "code.json").read_text(encoding="utf-8"))
     quoted = json.dumps({ARGUMENT: code}, ensure_ascii=False)
     tag = "\uff5cDSML\uff5c"
@@ -191,7 +196,8 @@ async def parsers() -> Any:
     for name, text in forms.items():
         parser = ToolParser.get_tool_parser(name, Letters())
         _, calls = await parser.extract_tool_calls([ord(each) for each in text], schemas)
-        found[name] = [[each.name, json.loads(each.arguments)] for each in calls]
+        replies, _ = await talk(load("stateless"), *calls)
+        found[name] = [[[each.name, json.loads(each.arguments)] for each in calls], replies, OPENINGS.get(name, "none") in text]
     return found
 
 
@@ -208,8 +214,8 @@ async def step_metrics() -> Any:
 
     from pipelines.trainers.verl.plugin import overrides
 
-    used = [{"calls": 2, "malformed": 0, "errors": 1, "timeouts": 0, "failures": 0, "seconds": 0.5} for _ in range(3)]
-    fields = [{"extra_fields": {FIELD: each, "turn_scores": []}} for each in used]
+    used = [{"calls": 2, "malformed": 0, "cut": 0, "errors": 1, "timeouts": 0, "failures": 0, "seconds": 0.5} for _ in range(3)]
+    fields = [{"extra_fields": {ACCOUNT: each, "turn_scores": []}} for each in used]
     fields.append({"extra_fields": {"turn_scores": []}})
     transfer_queue.kv_batch_get = lambda **_: list_of_dict_to_tensordict(fields)
     fitted = PPOTrainer._compute_metrics.__module__ == overrides.__name__
