@@ -97,15 +97,17 @@ def check(
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
     ] = 16,
+    runs: Runs = Path("runs"),
 ) -> None:
-    """Find what is wrong with a recipe before it is run; then check its rewards. Trains and writes nothing.
+    """Find what is wrong with a run before anything is trained. Trains and writes nothing.
 
-    Each stage's rewards score the right solutions of some rows, which must get the best mark, and known cheats, which must
-    get the worst. Exit status 2: a mistake in the recipe; 1: a reward that is not to be trained on.
+    The pinned trainers are asked whether they take each stage; disk, GPUs, environments, the hub and the first rows are
+    looked at. Each stage's rewards score the right solutions of some rows, which must get the best mark, and known cheats,
+    which must get the worst. Exit status 2: a mistake in the recipe; 1: anything else that is wrong.
     """
     from pipelines.check import check_recipe
 
-    check_recipe(recipe, sets or [], sample)
+    check_recipe(recipe, sets or [], sample, runs)
 
 
 @app.command()

@@ -238,7 +238,7 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
                 "limit": stage.max_tokens if isinstance(stage, SftStage) else stage.rollout.max_prompt_tokens,
                 "max_overlong": stage.data.max_overlong,
                 "output": str(paths.prompts),
-                **_tools(stage),
+                **tools_of(stage),
             }
         )
         inputs |= {f"{split} rows of {stage.name}": path for split, path in files.items()} | {f"tokenizer of {model}": model}
@@ -259,7 +259,7 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
     )
 
 
-def _tools(stage: SftStage | RlStage) -> dict[str, Any]:
+def tools_of(stage: SftStage | RlStage) -> dict[str, Any]:
     """What rows that name the stage's tool are rendered with."""
     has_tool = isinstance(stage, RlStage) and stage.tool is not None
     return {"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if has_tool else {}

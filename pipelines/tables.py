@@ -19,6 +19,7 @@ _WIDE = ("reason", "result", "meaning")
 _FOLDED = ("id", "what", "source", "expected", "file", *_WIDE)
 """Columns whose cells may take several lines."""
 _HARMLESS = ("Zs",)
+_COLOURS = {"WRONG": "[red]", "NOT CHECKED": "[yellow]", "note: ": "[yellow]"}
 
 Step = Callable[..., None]
 """`step()` after each, or `step(done, total)`."""
@@ -77,8 +78,13 @@ def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     for name in header:
         table.add_column(name, overflow="fold", ratio=3 if name in _WIDE else None, no_wrap=name not in _FOLDED)
     for line in lines:
-        table.add_row(*map(escape, line))
+        table.add_row(*(f"{_colour(cell)}{escape(cell)}" for cell in line))
     make_console().print(table)
+
+
+def _colour(cell: str) -> str:
+    """Markup for a verdict that a person must not miss."""
+    return next((colour for word, colour in _COLOURS.items() if cell.startswith(word)), "")
 
 
 def make_console() -> Console:

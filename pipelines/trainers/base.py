@@ -112,11 +112,28 @@ class Result:
     """What a person should know about it, a line each: rows that were left out, for one."""
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What a stage leaves on the disk, in bytes, from its number of parameters: what matters, without what is small."""
+
+    checkpoint: int
+    """One checkpoint to resume from."""
+    export: int
+    """The trained model as a HuggingFace folder, beside the checkpoints."""
+
+
 StageT = TypeVar("StageT", SftStage, RlStage, contravariant=True)
 
 
 class Trainer(Protocol[StageT]):
     """One upstream trainer. A module with these functions is one."""
+
+    ANSWERS: str
+    """The module that the trainer's own Python runs to be asked about stages (`pipelines.trainers.answering`)."""
+
+    def saved(self, stage: StageT, context: Context, parameters: int) -> Saved:
+        """What the stage leaves on the disk. Pure."""
+        ...
 
     def launch(self, stage: StageT, context: Context) -> Launch:
         """The training command. Pure. Run again after a kill, the same command resumes from the last checkpoint."""

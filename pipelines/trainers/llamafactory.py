@@ -10,8 +10,10 @@ from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
-from pipelines.trainers.base import Context, Launch, Progress, Result, StagePaths
+from pipelines.trainers.base import Context, Launch, Progress, Result, Saved, StagePaths
 from pipelines.trainers.yaml_text import to_yaml
+
+ANSWERS = "pipelines.trainers.llamafactory_answers"
 
 # The checkout ships DeepSpeed's files under these names (examples/deepspeed, v0.9.5).
 _DEEPSPEED_FILES = {
@@ -59,6 +61,20 @@ def export(stage: SftStage, context: Context) -> Launch | None:
         environment=_environment(context),
         files={"export.yaml": to_yaml(settings, f"LLaMA-Factory: adapters merged into the model, stage {stage.name}")},
     )
+
+
+def saved(stage: SftStage, context: Context, parameters: int) -> Saved:
+    """Trained weights are 32 bits, and so are both of AdamW's averages; of LoRA only the adapters are saved.
+
+    DeepSpeed trains a 16-bit copy beside its 32-bit weights and saves both, and the model gathered in 16 bits once more
+    (model/adapter.py `init_adapter`; examples/deepspeed `stage3_gather_16bit_weights_on_model_save`).
+    """
+    if stage.lora is not None:
+        # All linear layers of a 7B model have 0.033 % as many parameters as the model for each rank.
+        return Saved(checkpoint=round(12 * parameters * 0.00033 * stage.lora.rank), export=2 * parameters)
+    if context.platform == "cuda" and stage.llamafactory.get("deepspeed"):
+        return Saved(checkpoint=16 * parameters, export=2 * parameters)
+    return Saved(checkpoint=12 * parameters, export=4 * parameters)
 
 
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:

@@ -12,7 +12,9 @@ from textwrap import dedent
 import pytest
 
 from pipelines import cli
-from pipelines.check import check_rewards, take_sample
+from pipelines.checking.findings import Report
+from pipelines.checking.rewards import as_scored, check_rewards
+from pipelines.checking.samples import open_sample
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, Sandbox
 from rewards import sandbox
@@ -31,7 +33,7 @@ stages:
       validation: {{fraction: 0.1}}
     steps: 4
     learning_rate: 1.0e-6
-    batch: {{prompts: 8, mini: 4}}
+    batch: {{prompts: 4, mini: 4}}
     rollout: {{samples: 8, max_prompt_tokens: 256, max_response_tokens: 256}}
 """
 SOLUTION = """
@@ -45,8 +47,12 @@ Check = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Check:
-    """Calls `pipeline check` on a recipe with this reward and the plugin `mine.py`: status, output, error output."""
+    """Calls `pipeline check` on a recipe with this reward and the plugin `mine.py`: status, output, error output.
+
+    As on a machine where nothing is built: what the trainers say is asked in tests/pipelines/checking/test_upstreams.py.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipelines.checking.upstreams.find_ready", lambda _: None)
 
     def run(*arguments: str, reward: str = "code_tests", plugin: str = "", recipe: str = RECIPE) -> tuple[int, str, str]:
         Path("small.yaml").write_text(f"{recipe}    reward: {reward}\n")
@@ -60,15 +66,22 @@ def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     return run
 
 
+def rewards(out: str) -> list[str]:
+    """The output from the table of rewards on."""
+    lines = out.splitlines()
+    return lines[lines.index("stage\treward\tsource\trows\treferences\tcheats\tresult") :]
+
+
 def test_smoke_passes(check: Check, golden: Callable[[str, str], None]) -> None:
     status, out, err = check("smoke.yaml", "--set", "hardware.platform=cpu")
-    assert (status, err) == (0, "nothing is wrong; next: pipeline run smoke.yaml --set hardware.platform=cpu\n")
-    golden("check/smoke.txt", out)
+    said = "nothing is wrong with what could be checked; next: pipeline run smoke.yaml --set hardware.platform=cpu\n"
+    assert (status, err) == (0, said)
+    golden("check/smoke.txt", "".join(line for line in out.splitlines(keepends=True) if not line.startswith("machine\t")))
 
 
 def test_a_sample_is_as_long_as_asked_for(check: Check) -> None:
     _, out, _ = check("small.yaml", "--sample", "2")
-    assert out.splitlines()[1].split("\t")[:5] == ["rl", "code_tests", "programs_code programs.py", "2", "2"]
+    assert rewards(out)[1].split("\t")[:5] == ["rl", "code_tests", "programs_code programs.py", "2", "2"]
 
 
 @pytest.mark.parametrize("known", ["", ", reference=solution", ", cheats=lambda truth, info: {'pass': 'pass'}"])
@@ -93,7 +106,7 @@ def test_wrong_marks_name_their_rows(check: Check) -> None:
     """
     status, out, err = check(reward="{name: mine, file: mine.py}", plugin=plugin)
     assert status == 1
-    rows = [line.split("\t")[:2] for line in out.splitlines()[3:]]
+    rows = [line.split("\t")[:2] for line in rewards(out)[3:]]
     assert len(rows) == 5
     assert all(row.startswith("programs/") and what == "reference" for row, what in rows)
     assert "5 marks that it must not give" in err
@@ -126,7 +139,7 @@ def test_each_of_several_rewards_is_checked_on_the_rows_it_takes(check: Check) -
     reward = '[{name: code_tests}, {name: short, file: mine.py, data_source: "*"}, {name: white_box, data_source: "other/*"}]'
     status, out, err = check(reward=reward, plugin=plugin)
     assert status == 0, err  # one that is right for what was tried may be one of a sum
-    assert [line.split("\t")[1] for line in out.splitlines()[1:]] == ["code_tests", "short"]
+    assert [line.split("\t")[1] for line in rewards(out)[1:]] == ["code_tests", "short"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +163,34 @@ def test_a_source_without_rows_is_found(check: Check, tmp_path: Path) -> None:
     recipe = re.sub(r"programs_code, source: [^,]*", f"cruxeval, source: {tmp_path}/rows.jsonl", RECIPE)
     status, _, err = check(reward="white_box", recipe=recipe)
     assert status == 1
-    assert "no row comes of the 1 records of cruxeval rows.jsonl; first " in err
+    assert "rl: rows of cruxeval rows.jsonl: no row comes of the 1 records, first " in err
+
+
+def test_fewer_rows_than_a_step_takes_are_found(check: Check) -> None:
+    status, _, err = check("small.yaml", "--set", "stages.rl.batch={prompts: 8, mini: 8}")
+    assert status == 1
+    assert "rl: rows: 5 rows in all, fewer than the 8 prompts of one step" in err
+
+
+def test_a_part_of_a_source_is_said_to_be_one(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.check.COUNTED", 3)
+    monkeypatch.setattr("pipelines.check.ROWS", 2)
+    _, out, _ = check("small.yaml", "--sample", "2")
+    assert "rl\trows of programs_code programs.py\t3 rows of the first 3 records" in out
+
+
+def test_rejected_records_are_counted_and_may_be_too_many(check: Check, tmp_path: Path) -> None:
+    good = '{"code": "def f(x):\\n    return x", "input": "1", "output": "1", "id": "x"}\n'
+    (tmp_path / "rows.jsonl").write_text(good * 9 + "{}x\n")
+    recipe = re.sub(r"programs_code, source: [^,]*", f"cruxeval, source: {tmp_path}/rows.jsonl", RECIPE).replace(
+        ", limit: 5", ""
+    )
+    status, out, err = check("small.yaml", "--sample", "1", reward="white_box", recipe=recipe)
+    assert "9 rows of all 10 records; 1 rejected, first " in out
+    assert (status, "more than max_rejects 0.01 allows" in err) == (1, True)
+    recipe = recipe.replace("validation: {", "max_rejects: 0.5\n      validation: {")
+    status, out, err = check("small.yaml", "--sample", "1", reward="white_box", recipe=recipe)
+    assert (status, "note: 9 rows of all 10 records; 1 rejected" in out) == (0, True)
 
 
 def test_a_column_that_is_missing_is_a_mistake(check: Check, tmp_path: Path) -> None:
@@ -191,7 +231,7 @@ def test_a_reward_that_needs_verls_environment_is_checked_there(tmp_path: Path, 
     loaded = load(tmp_path / "small.yaml", [])
     (stage,) = loaded.recipe.stages
     assert isinstance(stage, RlStage)
-    rows = take_sample(loaded, stage, 2).rows
+    rows = as_scored(open_sample(loaded, stage).read(2, Report()))
     verl = Verl(built, {"PYTHONPATH": f"{ROOT}:{tmp_path / 'there'}"})
     try:
         (checked,) = check_rewards(stage, rows, Sandbox(), verl)  # type: ignore[arg-type]

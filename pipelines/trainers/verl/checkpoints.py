@@ -14,10 +14,11 @@ from typing import Any
 
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Context, Launch, Result, StagePaths
+from pipelines.trainers.base import Context, Launch, Result, Saved, StagePaths
 from pipelines.trainers.verl.best import find_best
 from pipelines.trainers.verl.environment import environment, metrics_folder
 from pipelines.trainers.verl.metric_files import read_metrics
+from pipelines.trainers.verl.settings import look_up, unfold
 
 _TRACKER = "latest_checkpointed_iteration.txt"
 
@@ -40,6 +41,24 @@ def export(stage: RlStage, context: Context) -> Launch:
         ),
         environment=environment(context),
     )
+
+
+def saved(stage: RlStage, context: Context, parameters: int) -> Saved:
+    """Every rank saves its shard of the weights, 32 bits unless the recipe says otherwise, and of both of AdamW's averages.
+
+    The critic is as large as the policy and saved beside it (utils/checkpoint/fsdp_checkpoint_manager.py). The merged model
+    has 16 bits (model_merger/fsdp_model_merger.py).
+    """
+    keys = unfold(stage.verl)
+    adapters = look_up(keys, "actor_rollout_ref.model.lora_rank", 0)
+    checkpoint = _weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
+    if stage.method.critic:
+        checkpoint += 3 * _weight_bytes(keys, "critic.fsdp")
+    return Saved(checkpoint=checkpoint * parameters, export=2 * parameters)
+
+
+def _weight_bytes(keys: Mapping[str, Any], engine: str) -> int:
+    return 4 if look_up(keys, f"{engine}.model_dtype", "fp32") in ("fp32", "float32") else 2
 
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:

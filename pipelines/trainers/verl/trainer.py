@@ -8,12 +8,14 @@ from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Progress, Result, StagePaths
 from pipelines.trainers.verl import checkpoints
 from pipelines.trainers.verl import progress as progress_file
-from pipelines.trainers.verl.checkpoints import export
+from pipelines.trainers.verl.checkpoints import export, saved
 from pipelines.trainers.verl.progress import check_best_metric, lost_metrics, metrics
 from pipelines.trainers.verl.reward import begin_attempt, check_rewards, failed_rewards
 from pipelines.trainers.verl.rl import launch
 
-__all__ = ["before_attempt", "export", "launch", "metrics", "progress", "result"]
+__all__ = ["ANSWERS", "before_attempt", "export", "launch", "metrics", "progress", "result", "saved"]
+
+ANSWERS = "pipelines.trainers.verl.answers"
 
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:

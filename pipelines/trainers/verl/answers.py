@@ -1,0 +1,84 @@
+"""verl 0.9.1, asked about stages: `python -m pipelines.trainers.verl.answers REQUEST.json`, in verl's own Python.
+
+As far as verl goes without a GPU: the configuration as its entry points compose it, their own validation, every
+configuration class of the workers, what the configuration names to be imported, and the data set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.trainers.answering import Answer, Question, main
+
+
+def answer(question: Question, found: Answer) -> None:
+    """Raises:
+    Exception: what verl raises.
+    """
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    # As `main_ppo --config-path FOLDER --config-name train` does.
+    with initialize_config_dir(question.folder, version_base=None):
+        config = compose("train")
+    take = {"verl.trainer.main_ppo": _reinforcement_learning, "verl.trainer.sft_trainer": _fine_tuning}[question.module]
+    OmegaConf.to_container(config, resolve=True)  # every reference of one key to another
+    tokens = "" if not question.stands_in else ", by a stand-in's tokens"
+    kept = take(config, question)
+    if kept is not None:
+        found.facts.append(f"{kept:,} of {question.rows:,} rows are left to train on{tokens}")
+
+
+def _reinforcement_learning(config: Any, question: Question) -> int | None:
+    """verl.trainer.main_ppo: `main`, `TaskRunnerV1.run`, and what the trainer and its workers make of the configuration."""
+    from omegaconf import OmegaConf, open_dict
+    from verl.trainer.ppo.checkpoint_callback import build_checkpoint_callback
+    from verl.trainer.ppo.reward import get_custom_reward_fn
+    from verl.trainer.ppo.utils import create_rl_dataset, need_critic, need_reference_policy
+    from verl.utils.config import omega_conf_to_dataclass, validate_config
+    from verl.utils.import_utils import load_extern_type
+
+    reference = need_reference_policy(config)
+    validate_config(config, reference, need_critic(config))
+    OmegaConf.resolve(config)
+    model = omega_conf_to_dataclass(config.actor_rollout_ref.model)
+    omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
+    if reference:
+        group = config.actor_rollout_ref.ref
+        with open_dict(group):  # as workers/engine_workers.py `init_model` does
+            group.ppo_mini_batch_size = config.actor_rollout_ref.actor.ppo_mini_batch_size
+            group.ppo_micro_batch_size = group.pop("log_prob_micro_batch_size", None)
+            group.ppo_micro_batch_size_per_gpu = group.pop("log_prob_micro_batch_size_per_gpu", None)
+            group.use_dynamic_bsz = group.pop("log_prob_use_dynamic_bsz", False)
+            group.ppo_max_token_len_per_gpu = group.pop("log_prob_max_token_len_per_gpu", None)
+        omega_conf_to_dataclass(group)
+    build_checkpoint_callback(config)
+    get_custom_reward_fn(config)
+    sampler = config.trainer.v1.sampler.get("custom_sampler")
+    if sampler and sampler.get("path"):
+        load_extern_type(sampler.path, sampler.name)
+    if not question.rows:
+        return None
+    with open_dict(config.data):
+        config.data.filter_overlong_prompts_workers = None  # a few rows need no process of their own
+    return len(create_rl_dataset(config.data.train_files, config.data, model.tokenizer, model.processor, is_train=True))
+
+
+def _fine_tuning(config: Any, question: Question) -> int | None:
+    """verl.trainer.sft_trainer: `SFTTrainer._build_config` and `_build_dataset`."""
+    from verl.trainer.sft_trainer import create_sft_dataset
+    from verl.utils.config import omega_conf_to_dataclass
+
+    model = omega_conf_to_dataclass(config.model)
+    for group in (config.engine, config.optim, config.checkpoint, config.profiler):
+        omega_conf_to_dataclass(group)
+    if not question.rows:
+        return None
+    dataset = create_sft_dataset(config.data.train_files, config.data, model.tokenizer, model.processor)
+    for place in range(len(dataset)):
+        dataset[place]  # rendered, and refused where it is too long and nothing is to be cut
+    return len(dataset)
+
+
+if __name__ == "__main__":
+    main(answer)
