@@ -49,6 +49,11 @@ def test_a_printed_command_is_one_that_works(
         if "--from" in words:
             begins = words.index("--from")
             del words[begins : begins + 2]
+    elif words[0] == "check":
+        # what the trainers answer is tested where they are really asked
+        monkeypatch.setattr("pipelines.checking.upstreams.find_ready", lambda _: None)
+        if "execverify.yaml" in words:
+            words = [*words, "--help"]  # its rows are not here
     elif words[0] in ("env", "data"):
         words = [*words, "--help"]
     monkeypatch.setattr(sys, "argv", ["pipeline", *words])

@@ -125,8 +125,9 @@ def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: De
     responses = worker.mini * stage.rollout.samples
     if responses % ranks:
         step = ranks // math.gcd(ranks, stage.rollout.samples)
-        nearby = [each for each in _multiples(worker.mini, step) if stage.batch.prompts % each == 0]
-        advice = f"take {any_of(nearby)} prompts" if nearby else f"it has to be a multiple of {step}"
+        whole = stage.batch.prompts
+        fitting = _around(worker.mini, [each for each in range(step, whole + 1, step) if whole % each == 0])
+        advice = f"take {any_of(fitting)} prompts" if fitting else f"it has to be a multiple of {step}"
         yield (
             worker.mini_place,
             f"{_responses(worker.mini, stage)} per update cannot be shared out evenly among {among}; {advice}",
@@ -237,14 +238,11 @@ def _responses(prompts: int, stage: RlStage) -> str:
     return f"{prompts} prompts x {samples} samples = {prompts * samples} responses"
 
 
-def _multiples(number: int, step: int) -> list[int]:
-    """The multiples of a step on both sides of a number."""
-    below = number // step * step
-    return [each for each in (below, below + step) if each]
-
-
 def _divisors(number: int, whole: int) -> list[int]:
     """The divisors of a whole nearest to a number, on both sides."""
-    all_ = [each for each in range(1, whole + 1) if whole % each == 0]
-    below, above = [each for each in all_ if each < number][-1:], [each for each in all_ if each > number][:1]
-    return [*below, *above]
+    return _around(number, [each for each in range(1, whole + 1) if whole % each == 0])
+
+
+def _around(number: int, options: list[int]) -> list[int]:
+    """Of options in their order, the nearest below a number and above it."""
+    return [*[each for each in options if each < number][-1:], *[each for each in options if each > number][:1]]

@@ -19,7 +19,10 @@ import psutil
 import pytest
 
 from pipelines import process
-from pipelines.plan import stage_paths
+from pipelines.checking.parameters import count_parameters
+from pipelines.machine import find_environments, find_machine
+from pipelines.plan import make_plan, stage_paths, trainer_module, trainer_of
+from pipelines.recipe.loading import load
 from pipelines.scratch import scratch_folder
 from pipelines.trainers.base import StagePaths
 
@@ -175,6 +178,27 @@ def test_rewards_are_not_all_alike_and_the_rollout_is_the_policy(chain: Chain, s
     assert any(row["critic/score/max"] > 0 for row in rows)
     # in float32 the sampler and the trainer agree to rounding: the weights really reached vLLM (FSDP2 -> vLLM, verl 0.9.1)
     assert all(row["training/rollout_actor_probs_pearson_corr"] > 0.999 for row in rows)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_as_much_is_saved_as_pipeline_check_says(chain: Chain, stage: str) -> None:
+    recipe = load(chain.directory / "recipe.yaml").recipe
+    environments = find_environments(recipe)
+    plan = make_plan(recipe, find_machine(recipe, environments), chain.directory)
+    parameters = count_parameters(str(chain.directory / "model"))
+    assert parameters is not None
+    (trained,) = (each for each in recipe.stages if each.name == stage)
+    expected = trainer_module(trainer_of(trained)).saved(trained, plan.context(trained), parameters)
+    paths = chain.paths(stage)
+    newest = max(
+        paths.checkpoints.glob("checkpoint-*" if stage == "sft" else "global_step_*"), key=lambda path: path.stat().st_mtime
+    )
+    large = ("model.safetensors", "optimizer.pt", "model_*.pt", "optim_*.pt")
+    saved = sum(file.stat().st_size for pattern in large for file in newest.rglob(pattern))
+    assert saved == pytest.approx(expected.checkpoint, rel=0.1)
+    exported = (paths.checkpoints if stage == "sft" else paths.export) / "model.safetensors"
+    assert exported.stat().st_size == pytest.approx(expected.export, rel=0.1)
+    assert exported.samefile(paths.model / "model.safetensors"), "what is handed on takes no space of its own"
 
 
 def test_a_finished_run_does_nothing(chain: Chain) -> None:

@@ -23,10 +23,9 @@ def answer(question: Question, found: Answer) -> None:
         config = compose("train")
     take = {"verl.trainer.main_ppo": _reinforcement_learning, "verl.trainer.sft_trainer": _fine_tuning}[question.module]
     OmegaConf.to_container(config, resolve=True)  # every reference of one key to another
-    tokens = "" if not question.stands_in else ", by a stand-in's tokens"
     kept = take(config, question)
     if kept is not None:
-        found.facts.append(f"{kept:,} of {question.rows:,} rows are left to train on{tokens}")
+        found.facts.append(f"{kept:,} of {question.rows:,} rows are {'read' if question.stands_in else 'left to train on'}")
 
 
 def _reinforcement_learning(config: Any, question: Question) -> int | None:
@@ -61,6 +60,8 @@ def _reinforcement_learning(config: Any, question: Question) -> int | None:
         return None
     with open_dict(config.data):
         config.data.filter_overlong_prompts_workers = None  # a few rows need no process of their own
+        if question.stands_in:
+            config.data.filter_overlong_prompts = False  # it has other tokens
     return len(create_rl_dataset(config.data.train_files, config.data, model.tokenizer, model.processor, is_train=True))
 
 

@@ -71,7 +71,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
         for name in RECIPES
         for platform in PLATFORMS
         for each in _questions(
-            name, [f"hardware.platform={platform}"], folder / name / platform, f"{name} {platform}", name == "smoke.yaml"
+            name, [f"hardware.platform={platform}"], folder / name / platform, f"{name} {platform}", rows=True
         )
     ]
     for place, (name, (sets, _, _)) in enumerate(REFUSED.items()):
