@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from pipelines.environments import Environment
-from pipelines.plan import Machine, all_sources, filter_files, trainer_of
+from pipelines.plan import Machine, all_sources, filter_files
+from pipelines.recipe import deepspeed
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, TinyModel
+from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.reward_check import ask_for_reward
 from preprocess import hub
 
@@ -19,6 +20,7 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
     return [
         *_missing_models(loaded),
         *find_data_problems(loaded),
+        *_missing_deepspeed(loaded),
         *find_reward_problems(loaded, environments),
         *_unfit_environments(environments),
         *_unfit_hardware(loaded, machine),
@@ -89,6 +91,18 @@ def _unknown_names(loaded: Loaded) -> list[str]:
     return problems
 
 
+def _missing_deepspeed(loaded: Loaded) -> list[str]:
+    """DeepSpeed files of one's own that are not there."""
+    problems = []
+    for stage in loaded.recipe.stages:
+        file = stage.llamafactory.get("deepspeed") if isinstance(stage, SftStage) else None
+        if isinstance(file, str) and deepspeed.is_path(file) and not Path(file).is_file():
+            where = loaded.where("stages", stage.name, "llamafactory", "deepspeed")
+            key = f"stages.{stage.name}.llamafactory.deepspeed"
+            problems.append(f"{where}: {key}: there is no file {file}{nearest_path(Path(file))}")
+    return problems
+
+
 def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
     """Rewards that do not exist or do not load, options that they do not have, and packages that they lack."""
     from rewards.combination import read_entry
@@ -138,7 +152,7 @@ def _unfit_hardware(loaded: Loaded, machine: Machine) -> list[str]:
             where = loaded.where("hardware")
             problems.append(f"{where}: hardware.gpus_per_node is {asked}, this machine has {there}")
     for stage in recipe.stages:
-        if recipe.hardware.nodes > 1 and trainer_of(stage) == "llamafactory":
+        if recipe.hardware.nodes > 1 and isinstance(stage, SftStage):
             where = loaded.where("stages", stage.name)
             problems.append(
                 f"{where}: stages.{stage.name}: hardware.nodes is {recipe.hardware.nodes}; "

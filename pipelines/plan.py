@@ -238,7 +238,7 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
                 "limit": stage.max_tokens if isinstance(stage, SftStage) else stage.rollout.max_prompt_tokens,
                 "max_overlong": stage.data.max_overlong,
                 "output": str(paths.prompts),
-                **tools_of(stage),
+                **counting_of(stage),
             }
         )
         inputs |= {f"{split} rows of {stage.name}": path for split, path in files.items()} | {f"tokenizer of {model}": model}
@@ -259,10 +259,11 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
     )
 
 
-def tools_of(stage: SftStage | RlStage) -> dict[str, Any]:
-    """What rows that name the stage's tool are rendered with."""
-    has_tool = isinstance(stage, RlStage) and stage.tool is not None
-    return {"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if has_tool else {}
+def counting_of(stage: SftStage | RlStage) -> dict[str, Any]:
+    """How the stage's rows are rendered to be counted: with its tool, or turn by turn, as verl trains on conversations."""
+    if isinstance(stage, SftStage):
+        return {"by_turns": True} if stage.trainer == "verl" else {}
+    return {"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if stage.tool is not None else {}
 
 
 def _first_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> tuple[str, bool]:
@@ -277,7 +278,7 @@ def _first_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> 
 
 def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers: Sequence[Path]) -> list[Step]:
     paths, trainer = context.paths, trainer_of(stage)
-    module = trainer_module(trainer)
+    module = trainer_module(stage)
     train = Step(
         name=f"{stage.name}/train",
         title=f"train {stage.name} with {trainer}",
@@ -349,15 +350,19 @@ def _find_readers(recipe: Recipe, machine: Machine, directory: Path, stage: SftS
     return sorted({machine.pythons[trainer_of(each)] for each in after} - {machine.pythons[trainer_of(stage)]})
 
 
-def trainer_module(trainer: str) -> Trainer[Any]:
-    """The module that is the trainer (`pipelines.trainers.base.Trainer`)."""
-    if trainer == "llamafactory":
+def trainer_module(stage: SftStage | RlStage) -> Trainer[Any]:
+    """The module that trains the stage (`pipelines.trainers.base.Trainer`)."""
+    if trainer_of(stage) == "llamafactory":
         from pipelines.trainers import llamafactory
 
         return llamafactory
-    from pipelines.trainers.verl import trainer as verl
+    if isinstance(stage, SftStage):
+        from pipelines.trainers.verl import sft_trainer
 
-    return verl
+        return sft_trainer
+    from pipelines.trainers.verl import trainer
+
+    return trainer
 
 
 def all_sources(data: Data) -> list[Source]:

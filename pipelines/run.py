@@ -183,9 +183,9 @@ class _Watch:
 
     def __init__(self, step: Step, plan: Plan, stage: SftStage | RlStage | None, display: Display) -> None:
         self._step, self._stage, self._display = step, stage, display
-        if stage is None or step.trainer is None:
+        if stage is None:
             return
-        self.trainer = trainer_module(step.trainer)
+        self.trainer = trainer_module(stage)
         self._paths: StagePaths = plan.paths(stage.name)
         begins = self.trainer.before_attempt(stage, self._paths)
         if begins:

@@ -1,11 +1,10 @@
 """Counting the tokens of prompts with the chat template of the model that they are for.
 
-Runs in a trainer's environment: it needs pyarrow and transformers, and nothing else of this project.
+Runs in a trainer's environment: it needs pyarrow and transformers.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from array import array
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from preprocess.conversations import ConversationError, render_pairs, to_messages, to_tools
 from preprocess.lifetime import end_with
 
 SHOWN = 5
@@ -20,7 +20,6 @@ SHOWN = 5
 
 _BATCH = 256
 _ROWS_FOR_PROCESSES = 20_000
-_ROLES = {"human": "user", "gpt": "assistant", "observation": "tool", "function_call": "assistant"}
 
 
 class PromptError(Exception):
@@ -45,6 +44,9 @@ class Stage:
     """Share of a file's prompts that may be longer."""
     tools: Mapping[str, Any] = field(default_factory=dict)
     """Tool -> its schema, as rows name the tools in extra_info.tool_selection."""
+    by_turns: bool = False
+    """Whether conversations are trained on turn by turn, with the tokenizer's own chat template: one that does not render so
+    cannot be trained on."""
     taught: bool = False
     """Whether an sft stage comes before it, whose trainer gives a model without a chat template one."""
 
@@ -87,6 +89,11 @@ class Counter:
         except Exception as error:
             raise PromptError(f"{stage.name}: the tokenizer of {stage.model} does not load: {_one_line(error)}") from error
 
+    @property
+    def needs_template(self) -> bool:
+        """Whether nothing can be trained on without a chat template."""
+        return self.stage.shape == "rl" or self.stage.by_turns
+
     def count(self, path: str, group: int) -> Lengths:
         """The lengths of the rows of one row group.
 
@@ -99,40 +106,46 @@ class Counter:
         with pq.ParquetFile(path) as file:
             first = sum(file.metadata.row_group(number).num_rows for number in range(group))
             for batch in file.iter_batches(_BATCH, row_groups=[group], use_threads=False):
-                names, texts = [], []
-                for place, row in enumerate(batch.to_pylist(), first):
-                    names.append((row.get("extra_info") or {}).get("id") or f"row {place}")
-                    texts.append(self._render(row, names[-1], found))
-                first += len(names)
-                tokens = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)[
-                    "input_ids"
-                ]
-                found.tokens.extend(map(len, tokens))
+                rows = batch.to_pylist()
+                names = [(row.get("extra_info") or {}).get("id") or f"row {place}" for place, row in enumerate(rows, first)]
+                first += len(rows)
+                lengths = self._count_rows(rows, names, found)
+                found.tokens.extend(lengths)
                 if self.stage.limit is not None:
-                    found.over += [name for name, ids in zip(names, tokens, strict=True) if len(ids) > self.stage.limit]
+                    found.over += [name for name, length in zip(names, lengths, strict=True) if length > self.stage.limit]
         return found
+
+    def _count_rows(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str], found: Lengths) -> list[int]:
+        if self.stage.by_turns:
+            return [self._count_turns(row, name) for row, name in zip(rows, names, strict=True)]
+        texts = [self._render(row, name, found) for row, name in zip(rows, names, strict=True)]
+        tokens = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        return [len(ids) for ids in tokens]
+
+    def _count_turns(self, row: Mapping[str, Any], name: str) -> int:
+        try:
+            return sum(len(prompt) + len(answer) for prompt, answer in render_pairs(self.tokenizer, row))
+        except ConversationError as error:
+            raise PromptError(
+                f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` renders by itself"
+            ) from error
 
     def _render(self, row: Mapping[str, Any], name: str, found: Lengths) -> str:
         rl = self.stage.shape == "rl"
-        messages = row["prompt"] if rl else _to_messages(row)
         try:
-            tools = self._select_tools(row) if rl else json.loads(row["tools"]) if row["tools"] else None
+            messages = row["prompt"] if rl else to_messages(row)
+            tools = self._select_tools(row) if rl else to_tools(row)
             text: str = self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=rl)
         except Exception as error:
             if rl:
                 raise PromptError(f"{self.stage.name}: the prompt of {name} does not render: {_one_line(error)}") from error
             found.unrendered.append(f"{name}: {_one_line(error)}")
-            return "\n".join(message["content"] for message in messages)
+            return "\n".join(turn["value"] for turn in row["conversations"])
         return text
 
     def _select_tools(self, row: Mapping[str, Any]) -> list[Any] | None:
         selected = (row.get("extra_info") or {}).get("tool_selection") or []
         return [self.stage.tools[name] for name in selected if name in self.stage.tools] or None
-
-
-def _to_messages(row: Mapping[str, Any]) -> list[dict[str, str]]:
-    system = [{"role": "system", "content": row["system"]}] if row["system"] else []
-    return [*system, *({"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"])]
 
 
 def measure(stage: Stage) -> dict[str, Lengths]:
@@ -144,7 +157,7 @@ def measure(stage: Stage) -> dict[str, Lengths]:
     import pyarrow.parquet as pq
 
     counter = Counter(stage)
-    if counter.tokenizer.chat_template is None and stage.shape == "rl":
+    if counter.tokenizer.chat_template is None and counter.needs_template:
         if stage.taught:
             return {}
         raise PromptError(f"{stage.name}: the tokenizer of {stage.model} has no chat template: no prompt can be built")

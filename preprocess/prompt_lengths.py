@@ -1,11 +1,12 @@
 """How many tokens prompts have: `python -m preprocess.prompt_lengths CONFIG.json`, in a trainer's environment.
 
 Renders every prompt with the chat template of the model that it is for, before anything is trained: verl drops a prompt
-that does not render, or is too long, with no more than a line in its log, and LLaMA-Factory cuts what is too long.
+that does not render, or is too long, with no more than a line in its log, and a conversation that is too long is cut.
 Writes each stage's lengths to a file, and what a person should know to notes.json beside the configuration.
 
-An rl prompt has exactly the tokens that verl gives it. A conversation is counted by the same template, though
-LLaMA-Factory renders it by its own of the name that the stage says: the count may be off by a few tokens a turn.
+An rl prompt has exactly the tokens that verl gives it, and so has a conversation that verl trains on. One that LLaMA-Factory
+trains on is counted by the same template, though it renders by its own of the name that the stage says: the count may be off
+by a few tokens a turn.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from preprocess.prompt_counting import SHOWN, Lengths, PromptError, Stage, measure
 
-_FATE = {"rl": "verl leaves them out", "sft": "LLaMA-Factory cuts them"}
+_FATE = {"rl": "verl leaves them out", "sft": "they are cut"}
 
 
 def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:

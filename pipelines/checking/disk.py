@@ -30,7 +30,7 @@ def check_disk(plan: Plan) -> Finding:
         if parameters is None:
             said = f"{readable(free)} free in {place}; how large the model of {stage.name} is, is not known from its name"
             return Finding("machine", "disk", said, "unchecked")
-        saved = trainer_module(trainer_name(plan, stage)).saved(stage, plan.context(stage), parameters)
+        saved = trainer_module(stage).saved(stage, plan.context(stage), parameters)
         count = count_checkpoints(stage)
         total += count * saved.checkpoint + saved.export
         exported = f" + {readable(saved.export)}" if saved.export else ""
@@ -40,13 +40,6 @@ def check_disk(plan: Plan) -> Finding:
     held = f", of which {readable(there)} are there" if there else ""
     needed = f"{' + '.join(parts)}: {readable(total)}{held}; {readable(free)} free in {place}"
     return Finding("machine", "disk", f"about {needed}", "wrong" if missing > free else "ok")
-
-
-def trainer_name(plan: Plan, stage: SftStage | RlStage) -> str:
-    """Who trains the stage, for `trainer_module`."""
-    from pipelines.plan import trainer_of
-
-    return trainer_of(stage)
 
 
 def count_checkpoints(stage: SftStage | RlStage) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.files import write_atomically
-from pipelines.plan import Plan, tools_of, trainer_module, trainer_of
+from pipelines.plan import Plan, counting_of, trainer_module, trainer_of
 from pipelines.recipe.fitting import find_first_model
 from pipelines.recipe.models import describe, find_folder
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
@@ -36,7 +36,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     folder = None if isinstance(model, TinyModel) else find_folder(model)
     make = None if folder else _describe_made(plan, model, trainer, stage)
     place = str(folder or (make or {})["output"])
-    launch = trainer_module(trainer).launch(stage, replace(plan.context(stage), model=place))
+    launch = trainer_module(stage).launch(stage, replace(plan.context(stage), model=place))
     for name, text in launch.files.items():
         write_atomically(paths.step("train") / name, text)
     rows = _count_rows(paths)
@@ -82,7 +82,7 @@ def _lengths(recipe: Recipe, index: int, model: str, paths: StagePaths) -> dict[
         "output": "",
         "limit": limit_of(stage)[1],
         "taught": any(isinstance(each, SftStage) for each in recipe.stages[:index]),
-        **tools_of(stage),
+        **counting_of(stage),
     }
 
 

@@ -93,7 +93,7 @@ class Asking:
         }
         errors = (self._plan.directory / f"errors-{trainer}.log").open("w+", encoding="utf-8", errors="replace")
         process = subprocess.Popen(
-            [str(found.python), "-m", trainer_module(trainer).ANSWERS, str(request)],
+            [str(found.python), "-m", trainer_module(stages[0]).ANSWERS, str(request)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,

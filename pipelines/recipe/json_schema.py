@@ -36,10 +36,8 @@ def render() -> Schema:
         for name, definition in full.items():
             definitions[f"{prefix}{name}"] = _convert(definition, prefix, required)
         definitions[f"{prefix}Recipe"]["properties"]["stages"]["items"] = _stage(prefix, required)
-        for stage in _KINDS.values():
-            properties = definitions[f"{prefix}{stage}"]["properties"]
-            for section in upstream.KEYS.keys() & properties.keys():
-                properties[section] |= {"$ref": f"#/$defs/{section}"}
+        for (kind, section), keys in upstream.SECTIONS.items():
+            definitions[f"{prefix}{_KINDS[kind]}"]["properties"][section] |= {"$ref": f"#/$defs/{keys}"}
     for name in ("PartialRecipe", "Recipe"):
         definitions[name]["properties"] |= {"extends": _EXTENDS, "defaults": _defaults()}
     definitions["Variable"] = {
@@ -55,7 +53,7 @@ def render() -> Schema:
         "if": {"anyOf": [{"required": ["extends"]}, {"required": ["defaults"]}]},
         "then": {"$ref": "#/$defs/PartialRecipe"},
         "else": {"$ref": "#/$defs/Recipe"},
-        "$defs": definitions | {section: _section(section) for section in upstream.KEYS},
+        "$defs": definitions | {keys: _section(*of, keys) for of, keys in upstream.SECTIONS.items()},
     }
 
 
@@ -124,12 +122,12 @@ def _or_variable(schema: Schema) -> Schema:
     return about | {"anyOf": [schema, _VARIABLE]}
 
 
-def _section(section: str) -> Schema:
-    """The keys of an upstream: nested, and dotted for those that its own configuration lists."""
+def _section(kind: str, section: str, keys: str) -> Schema:
+    """The keys of a list: nested, and dotted for those that the upstream's own configuration lists."""
     tree: Schema = {"type": "object", "properties": {}}
     dotted: Schema = {}
-    for key, entry in upstream.keys(section).items():
-        if key in OWNED[section]:
+    for key, entry in upstream.keys(keys).items():
+        if key in OWNED[keys]:
             continue
         *groups, last = key.split(".")
         place = tree
@@ -138,7 +136,7 @@ def _section(section: str) -> Schema:
         place["properties"][last] = _leaf(entry)
         if groups and "added" not in entry and "dp" in entry.get("engines", ["dp"]):
             dotted[key] = _leaf(entry)
-    model = SftStage if section in SftStage.model_fields else RlStage
+    model = SftStage if kind == "sft" else RlStage
     tree["description"] = model.model_fields[section].description
     tree["properties"] |= dotted
     tree["additionalProperties"] = False

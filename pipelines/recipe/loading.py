@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.recipe import defaults, fitting, paths, settings, upstream, variables
+from pipelines.recipe import deepspeed, defaults, fitting, paths, settings, upstream, variables
 from pipelines.recipe.explaining import explain
 from pipelines.recipe.files import Files, find
 from pipelines.recipe.nearest import suggestion
@@ -73,7 +73,10 @@ def examine(root: Node, path: Path, files: tuple[Path, ...], shared: frozenset[t
     """
     recipe, wrong = _validated(root)
     fits = fitting.check(recipe) if recipe is not None else ()
-    wrong += [(loc, problem_at(root, loc, text)) for loc, text in [*_inits(root), *upstream.check(root), *fits]]
+    wrong += [
+        (loc, problem_at(root, loc, text))
+        for loc, text in [*_inits(root), *upstream.check(root), *deepspeed.check(root), *fits]
+    ]
     if recipe is None or wrong:
         raise RecipeError(_in_order(wrong, root, shared))
     return Loaded(recipe, path, files, root)

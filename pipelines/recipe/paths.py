@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from pipelines.recipe import shape
+from pipelines.recipe import deepspeed, shape
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.schema import PathRule
 
@@ -50,6 +50,9 @@ def resolve(root: Node) -> Node:
         rule = shape.path_rule(found)
         if rule is not None and isinstance(node.value, str) and node.value and _applies(rule, node, names):
             changed[loc] = node.with_value(absolute(node.value, node.origin.folder))
+    for loc, node, text in deepspeed.written(root):
+        if deepspeed.is_path(text):
+            changed[loc] = node.with_value(absolute(text, node.origin.folder))
     return _replaced(root, (), changed) if changed else root
 
 

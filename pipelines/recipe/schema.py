@@ -207,8 +207,8 @@ class Data(Model):
     max_rejects: float = Field(default=0.01, ge=0, le=1)
     """Share of rows that may fail to convert before the step fails. They are kept in rejects.jsonl with reasons."""
     max_overlong: float = Field(default=0.5, ge=0, le=1)
-    """Share of prompts (conversations for sft) that may be longer than the stage's limit before the run stops. verl leaves
-    such rows out, and LLaMA-Factory cuts them."""
+    """Share of prompts (conversations for sft) that may be longer than the stage's limit before the run stops. Such prompts
+    are left out by verl, and such conversations are cut."""
 
 
 class Lora(Model):
@@ -390,18 +390,50 @@ class SftStage(_Stage):
     """Supervised fine-tuning on conversations."""
 
     kind: Literal["sft"]
-    trainer: Literal["llamafactory"] = "llamafactory"
-    """Who trains."""
-    template: str = "qwen"
-    """LLaMA-Factory's chat template. `qwen` keeps the tokenizer's own; `chatml`, `alpaca` and others replace it."""
+    trainer: Literal["llamafactory", "verl"] = "llamafactory"
+    """Who trains: LLaMA-Factory, or verl's own trainer of supervised fine-tuning."""
+    template: str | None = "qwen"
+    """LLaMA-Factory's chat template. `qwen` keeps the tokenizer's own, `chatml`, `alpaca` and others replace it; `null` is what
+    LLaMA-Factory reads out of the tokenizer's own, for rows without tools. verl always takes the tokenizer's own."""
     lora: Lora | None = None
     """Train adapters only; the whole model if not said."""
+    packing: bool = False
+    """Let short rows share a sequence, in which they do not see each other, instead of padding them: by LLaMA-Factory a
+    sequence has max_tokens and counts as one row of the batch; by verl it has up to batch.per_device x max_tokens, on GPUs
+    with flash-attn."""
     batch: SftBatch = SftBatch()
     """Rows per optimizer step."""
     max_tokens: int = Field(default=2048, ge=16)
-    """Longest conversation; longer ones are cut (LLaMA-Factory's cutoff_len)."""
+    """Longest conversation; longer ones are cut."""
     llamafactory: UpstreamKeys = {}
-    """Any key of LLaMA-Factory's training configuration."""
+    """Any key of LLaMA-Factory's training configuration, where it trains."""
+    verl: UpstreamKeys = {}
+    """Any key of verl's SFT trainer configuration, where it trains."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_template_of_verls(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("trainer") == "verl":
+            return {"template": None, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _template_fits(self) -> SftStage:
+        if self.trainer == "verl" and self.template is not None:
+            raise ValueError(
+                f"template {self.template} is LLaMA-Factory's: verl renders with the tokenizer's own chat template; take it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_validation_is_saved(self) -> SftStage:
+        # transformers notes the best of all validations, and hands on the last step where that one was not saved.
+        if self.keep_best and self.trainer == "llamafactory" and self.save_every != self.validate_every:
+            raise ValueError(
+                f"keep_best: LLaMA-Factory compares every validation, so each has to be saved: "
+                f"save_every is {self.save_every}, validate_every {self.validate_every}; make them equal"
+            )
+        return self
 
 
 class RlStage(_Stage):

@@ -1,6 +1,6 @@
 """Keys under `verl:` and `llamafactory:`, checked against the pinned upstream's own.
 
-third_party/*/keys.json holds them (`pipelines.recipe.keys` writes it from the pinned sources), so that checking
+third_party/*/*keys.json hold them (`pipelines.recipe.keys` writes them from the pinned sources), so that checking
 imports no upstream.
 """
 
@@ -18,10 +18,21 @@ from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.owned import DEAD, OWNED
 from pipelines.recipe.problems import Problem, RecipeError
 
-KEYS = {name: Path(__file__).resolve().parents[2] / "third_party" / name / "keys.json" for name in ("verl", "llamafactory")}
-"""The generated key lists."""
+_THIRD_PARTY = Path(__file__).resolve().parents[2] / "third_party"
 
-_SECTION = {"sft": "llamafactory", "rl": "verl"}
+KEYS = {
+    "verl": _THIRD_PARTY / "verl/keys.json",
+    "verl_sft": _THIRD_PARTY / "verl/sft_keys.json",
+    "llamafactory": _THIRD_PARTY / "llamafactory/keys.json",
+}
+"""The generated key lists: verl's of its PPO trainer and of its SFT trainer, and LLaMA-Factory's."""
+
+SECTIONS = {
+    ("rl", "verl"): "verl",
+    ("sft", "llamafactory"): "llamafactory",
+    ("sft", "verl"): "verl_sft",
+}
+"""A stage's kind and its section of upstream keys, which is called after the trainer -> the list; usual trainers first."""
 _NAMES = {
     "integer": "a whole number",
     "number": "a number",
@@ -35,7 +46,7 @@ _NAMES = {
 
 @cache
 def keys(upstream: str) -> Mapping[str, Mapping[str, Any]]:
-    """Every key of an upstream, dotted: its `type` (JSON Schema's words), `enum`, `default`, `help`, `engines`."""
+    """Every key of a list, dotted: its `type` (JSON Schema's words), `enum`, `default`, `help`, `engines`."""
     document = json.loads(KEYS[upstream].read_text(encoding="utf-8"))
     return document["keys"]  # type: ignore[no-any-return]
 
@@ -56,22 +67,32 @@ def expand(root: Node) -> Node:
     changed: dict[str, Node] = {}
     stages, defaults = root.child("stages"), root.child("defaults")
     if stages is not None and isinstance(stages.value, list):
-        changed["stages"] = stages.with_value([_expanded_stage(stage) for stage in stages.items])
+        changed["stages"] = stages.with_value([_expanded_stage(stage, _kind(stage)) for stage in stages.items])
     if defaults is not None and isinstance(defaults.value, dict):
-        kinds = {kind: _expanded_stage(node) for kind, node in defaults.children.items()}
+        kinds = {kind: _expanded_stage(node, kind) for kind, node in defaults.children.items()}
         changed["defaults"] = defaults.with_value(kinds)
     return root.with_value({**root.children, **changed}) if changed else root
 
 
-def _expanded_stage(stage: Node) -> Node:
+def _expanded_stage(stage: Node, kind: str) -> Node:
     if not isinstance(stage.value, dict):
         return stage
     changed = {
-        section: _nested(node, section, "")
-        for section in KEYS
-        if (node := stage.value.get(section)) is not None and isinstance(node.value, dict)
+        section: _nested(node, upstream, "")
+        for section, upstream in _sections(kind)
+        if (node := stage.children.get(section)) is not None and isinstance(node.value, dict)
     }
     return stage.with_value({**stage.value, **changed}) if changed else stage
+
+
+def _kind(stage: Node) -> str:
+    said = stage.children.get("kind")
+    return str(said.value) if said is not None else ""
+
+
+def _sections(kind: str) -> list[tuple[str, str]]:
+    """The sections of upstream keys that a stage of a kind may have, with their lists."""
+    return [(section, upstream) for (of, section), upstream in SECTIONS.items() if of == kind]
 
 
 def _nested(node: Node, upstream: str, prefix: str) -> Node:
@@ -113,16 +134,27 @@ def check(root: Node) -> Iterator[tuple[Loc, str]]:
     """What is wrong with the upstream keys of a recipe: the place and the message."""
     stages = root.child("stages")
     for index, stage in enumerate(stages.items if stages is not None else []):
-        kind = stage.children.get("kind")
-        section = _SECTION.get(str(kind.value)) if kind is not None else None
-        node = stage.children.get(section) if section else None
-        if section and node is not None and isinstance(node.value, dict):
-            for keys_path, message in check_keys(section, node.plain()):
+        for section, upstream in _sections(_kind(stage)):
+            node = stage.children.get(section)
+            if node is None or not isinstance(node.value, dict):
+                continue
+            trainer = _trainer(stage)
+            if trainer not in dict(_sections(_kind(stage))):
+                continue  # the schema refuses it
+            if section != trainer and node.value:
+                yield ("stages", index, section), f"{section} does not train this stage, {trainer} does; write `{trainer}`"
+                continue
+            for keys_path, message in check_keys(upstream, node.plain()):
                 yield ("stages", index, section, *keys_path), message
 
 
+def _trainer(stage: Node) -> str:
+    said = stage.children.get("trainer")
+    return str(said.value) if said is not None else _sections(_kind(stage))[0][0]
+
+
 def check_keys(upstream: str, values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Checks nested keys of one upstream: unknown ones, wrong types, and those that a typed field owns."""
+    """Checks nested keys of one list: unknown ones, wrong types, and those that a typed field owns."""
     engine = str(values.get("model_engine", "dp"))
     yield from _check_group(upstream, values, (), engine)
 

@@ -15,7 +15,7 @@ from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.smoke.changes import REMOVED, Change, Changes
 from pipelines.smoke.sources import shrink_data
-from pipelines.smoke.upstream_keys import cpu_settings, llamafactory_keys_left_out, verl_keys_left_out
+from pipelines.smoke.upstream_keys import cpu_settings, cpu_sft_settings, llamafactory_keys_left_out, verl_keys_left_out
 
 _SFT_STEPS = 4
 _RL_STEPS = 2
@@ -109,6 +109,10 @@ def _shrink_sft(changes: Changes, stage: SftStage, place: Loc, on_cpu: bool) -> 
     changes.at_most((*place, "batch", "per_device"), stage.batch.per_device, 2)
     changes.at_most((*place, "batch", "accumulate"), stage.batch.accumulate, 2)
     changes.at_most((*place, "max_tokens"), stage.max_tokens, _SFT_TOKENS)
+    if stage.packing and stage.trainer == "verl" and on_cpu:
+        changes.put((*place, "packing"), False, "verl packs rows on GPUs")
+    for path, why in verl_keys_left_out(stage.verl, cpu_sft_settings(stage), on_cpu):
+        changes.put((*place, "verl", *path), REMOVED, why)
     for path, why in llamafactory_keys_left_out(stage.llamafactory, on_cpu):
         changes.put((*place, "llamafactory", *path), REMOVED, why)
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import Hardware, Recipe, RlStage
+from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage
 
 _GPUS = "for GPUs"
 _SEVERAL = "for several GPUs"
@@ -112,6 +112,13 @@ def cpu_settings(stage: RlStage, recipe: Recipe) -> Mapping[str, Any]:
     from pipelines.trainers.verl import cpu
 
     return cpu.settings(stage, recipe.model_copy(update={"hardware": Hardware(platform="cpu")}))
+
+
+def cpu_sft_settings(stage: SftStage) -> Mapping[str, Any]:
+    """What a stage that verl fine-tunes is rendered with on a CPU, whatever its keys say."""
+    from pipelines.trainers.verl import cpu
+
+    return cpu.sft_settings(stage.model_copy(update={"packing": False}))
 
 
 def _leaves(keys: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

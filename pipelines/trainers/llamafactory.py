@@ -9,20 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import StepError
+from pipelines.recipe import deepspeed
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, Launch, Progress, Result, Saved, StagePaths
 from pipelines.trainers.yaml_text import to_yaml
 
 ANSWERS = "pipelines.trainers.llamafactory_answers"
-
-# The checkout ships DeepSpeed's files under these names (examples/deepspeed, v0.9.5).
-_DEEPSPEED_FILES = {
-    "zero0": "ds_z0_config.json",
-    "zero2": "ds_z2_config.json",
-    "zero2_offload": "ds_z2_offload_config.json",
-    "zero3": "ds_z3_config.json",
-    "zero3_offload": "ds_z3_offload_config.json",
-}
 
 # With neither a rhythm nor an end in between, a killed run would begin again; this is transformers' own default.
 _DEFAULT_SAVE_EVERY = 500
@@ -143,19 +135,31 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
             f"LLaMA-Factory trained on nothing: its loss is 0 at every step; "
             f"is max_tokens: {stage.max_tokens} shorter than the prompts?"
         )
-    return Result(checkpoint=paths.checkpoints, step=step, notes=_check_rows(stage, paths))
+    return Result(checkpoint=paths.checkpoints, step=step, notes=(*_choice(stage, state), *_check_rows(stage, paths)))
+
+
+def _choice(stage: SftStage, state: dict[str, Any]) -> tuple[str, ...]:
+    """What is said of the best checkpoint, whose weights LLaMA-Factory has loaded at the end."""
+    if not stage.keep_best:
+        return ()
+    losses = {int(row["step"]): float(row["eval_loss"]) for row in state["log_history"] if "eval_loss" in row}
+    best, folder = state.get("best_global_step"), state.get("best_model_checkpoint")
+    if best not in losses or folder is None or not str(folder).endswith(f"checkpoint-{best}"):
+        raise StepError(f"LLaMA-Factory saved no checkpoint of step {best}, whose validation was best: it cannot be handed on")
+    said, last = f"step {best} is handed on: its validation loss, {losses[best]:.4g}, is the least", max(losses)
+    return (said if best == last else f"{said}; the last, step {last}, has {losses[last]:.4g}",)
 
 
 def _check_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
     """Compares the rows that were prepared with those that LLaMA-Factory says it trained on; a note when it cannot."""
-    if stage.llamafactory.get("packing") or stage.llamafactory.get("neat_packing"):
-        return ()  # packed rows are fewer by intent
     summary = _read_json(paths.data / "summary.json")
     log = (paths.step("train") / "log").read_text(encoding="utf-8", errors="replace")
     said = re.findall(r"Running training \*+.*?Num examples = ([\d,]+)", log, re.DOTALL)  # an evaluation says it, too
     if summary is None or not said:
         return ("whether all rows were trained on is not known: the log does not say on how many",)
     given, trained = int(summary["rows"]["train"]), int(said[-1].replace(",", ""))
+    if stage.packing:
+        return (f"{given} rows were packed into {trained} sequences of {stage.max_tokens} tokens",)
     if trained < given:
         raise StepError(
             f"LLaMA-Factory trained on {trained} of {given} rows; it skips rows whose roles or turns it does not take"
@@ -183,6 +187,8 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
         "dataset": "train",
         "template": stage.template,
         "cutoff_len": stage.max_tokens,
+        # Packed alone, rows of one sequence would see each other.
+        **({"packing": True, "neat_packing": True} if stage.packing else {}),
         "overwrite_cache": True,
         "preprocessing_num_workers": 16 if cuda else 1,
         "dataloader_num_workers": 4 if cuda else 0,
@@ -213,6 +219,9 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
             "eval_steps": stage.validate_every,
             "per_device_eval_batch_size": stage.batch.per_device,
         }
+    if stage.keep_best:
+        # transformers keeps the best checkpoint beside the newest, and loads its weights at the end.
+        settings |= {"load_best_model_at_end": True, "metric_for_best_model": "eval_loss", "greater_is_better": False}
     if not cuda:
         settings["use_cpu"] = True  # transformers asks for it before it takes a CPU on purpose
     return settings | upstream
@@ -223,8 +232,8 @@ def _name_deepspeed(upstream: dict[str, Any], context: Context) -> dict[str, Any
     name = upstream.get("deepspeed")
     if context.platform == "cpu":
         upstream.pop("deepspeed", None)
-    elif name in _DEEPSPEED_FILES:
-        upstream["deepspeed"] = str(context.source / "examples" / "deepspeed" / _DEEPSPEED_FILES[name])
+    elif name in deepspeed.FILES:
+        upstream["deepspeed"] = str(context.source / "examples" / "deepspeed" / deepspeed.FILES[name])
     return upstream
 
 

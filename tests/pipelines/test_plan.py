@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines import printing
+from pipelines.environments.pins import pin
 from pipelines.plan import Machine, Plan, initial_model, make_plan
+from pipelines.recipe.deepspeed import FILES
 from pipelines.recipe.loading import load
 from pipelines.trainers.base import Platform
 from rewards.interpreter_tool import NAME, SCHEMA
@@ -80,6 +82,14 @@ def test_deepspeed_by_name_is_the_checkouts_file_and_nothing_on_a_cpu() -> None:
     on_cuda = plan_of("smoke.yaml", "cuda", name).step("sft/train").launch.files["train.yaml"]
     assert "deepspeed: /checkouts/llamafactory/examples/deepspeed/ds_z3_config.json" in on_cuda
     assert "deepspeed" not in plan_of("smoke.yaml", "cpu", name).step("sft/train").launch.files["train.yaml"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_deepspeeds_files_are_in_the_pinned_checkout(name: str) -> None:
+    examples = pin("llamafactory").checkout / "examples/deepspeed"
+    if not examples.is_dir():
+        pytest.skip("LLaMA-Factory's checkout is not here; `pipeline env sync llamafactory` fetches it")
+    assert json.loads((examples / FILES[name]).read_text())["zero_optimization"]["stage"] == int(name[4])
 
 
 def test_a_converter_of_ones_own_is_an_input_of_the_preparation() -> None:

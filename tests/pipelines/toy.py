@@ -126,4 +126,4 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
 
 def use_toy_trainer(patch: pytest.MonkeyPatch) -> None:
     """Makes the chain take the toy for the trainer."""
-    patch.setattr("pipelines.run.trainer_module", ToyTrainer)
+    patch.setattr("pipelines.run.trainer_module", lambda stage: ToyTrainer("toy"))

@@ -41,7 +41,7 @@ def test_what_is_too_long_is_told_and_written(tmp_path: Path, capsys: pytest.Cap
     written = json.loads((tmp_path / "prompts.json").read_text())
     assert written["files"]["train"]["over"] == 2
     (note,) = report(stage(tmp_path, shape="sft"), found)
-    assert "conversations are longer than 50 tokens; LLaMA-Factory cuts them" in note
+    assert "conversations are longer than 50 tokens; they are cut" in note
 
 
 @pytest.mark.parametrize(("over", "share"), [(3, 0.5), (4, 1.0)])

@@ -13,8 +13,12 @@ from pipelines.recipe.keys import llamafactory, verl
 
 def render_verl(source: Path) -> str:
     """The text of third_party/verl/keys.json."""
-    version = (source / "verl/version/version").read_text(encoding="utf-8").strip()
-    return _render({"verl": version}, _digest([source], verl.files(source)), "keys", verl.keys(source))
+    return _render(_verl(source), _digest([source], verl.files(source)), "keys", verl.keys(source))
+
+
+def render_verl_sft(source: Path) -> str:
+    """The text of third_party/verl/sft_keys.json."""
+    return _render(_verl(source), _digest([source], verl.files(source)), "keys", verl.sft_keys(source))
 
 
 def render_llamafactory(source: Path, transformers: Path) -> str:
@@ -33,6 +37,10 @@ def render_templates(source: Path) -> str:
     return _render(
         versions, _digest([source], [llamafactory.template_file(source)]), "templates", llamafactory.templates(source)
     )
+
+
+def _verl(source: Path) -> dict[str, str]:
+    return {"verl": (source / "verl/version/version").read_text(encoding="utf-8").strip()}
 
 
 def _assigned(name: str, file: Path) -> str:

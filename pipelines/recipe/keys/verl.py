@@ -1,4 +1,4 @@
-"""The keys of verl's PPO trainer: its flattened YAML, and what its dataclasses and code take beyond that."""
+"""The keys of verl's PPO and SFT trainers: their YAML, and what its dataclasses and code take beyond that."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _ENGINES = {
     "torchtitan": "_generated_ppo_torchtitan_trainer.yaml",
     "veomni": "_generated_ppo_veomni_trainer.yaml",
 }
+_SFT = "sft_trainer_engine.yaml"
 _REFERENCE = re.compile(r"\$\{(?:oc\.select:)?\s*([\w.]+)")
 
 # Mappings whose keys are not verl's own: they are handed to something else as they are.
@@ -31,6 +32,8 @@ _FREE = {
     "distillation.teacher_models": "one entry per teacher, named by the user",
     "actor_rollout_ref.model.lora": "Megatron's adapters",
     "critic.model.lora": "Megatron's adapters",
+    "model.lora": "Megatron's adapters",
+    "data.apply_chat_template_kwargs": "arguments of the tokenizer's chat template",
     "global_profiler.global_tool_config.nsys.controller_nsight_options": "nsys's flags",
     "global_profiler.global_tool_config.nsys.worker_nsight_options": "nsys's flags",
 }
@@ -68,10 +71,8 @@ _ASKED = [
 def keys(source: Path) -> dict[str, Entry]:
     """Every key below `verl:` with its type and default, from verl's checkout (the folder that holds `verl/`)."""
     package = source / "verl"
-    classes = Classes(
-        file for folder in ("workers/config", "trainer/config", "utils") for file in (package / folder).rglob("*.py")
-    )
-    per_engine = {engine: _engine_keys(package / _CONFIG / file, classes) for engine, file in _ENGINES.items()}
+    classes = _classes(package)
+    per_engine = {engine: _engine_keys(_read(package / _CONFIG / file), classes) for engine, file in _ENGINES.items()}
     result: dict[str, Entry] = {"model_engine": {"type": "string", "enum": list(_ENGINES), "default": "dp"}}
     for found in per_engine.values():
         for key, entry in found.items():
@@ -93,14 +94,45 @@ def keys(source: Path) -> dict[str, Entry]:
     return dict(sorted(result.items()))
 
 
+def sft_keys(source: Path) -> dict[str, Entry]:
+    """Every key below `verl:` of an sft stage, of the FSDP engine alone: another one is another set of Hydra defaults."""
+    package = source / "verl"
+    result = _engine_keys(_composed(package / _CONFIG / _SFT), _classes(package))
+    result["trainer.logger"]["type"] = ["array", "string"]
+    return dict(sorted(result.items()))
+
+
 def files(source: Path) -> list[Path]:
-    """The files that `keys` reads."""
-    return sorted((source / "verl").rglob("*.py")) + [source / "verl" / _CONFIG / file for file in _ENGINES.values()]
+    """The files that `keys` and `sft_keys` read."""
+    config = source / "verl" / _CONFIG
+    composed = [config / _SFT, *sorted(config.glob("[!_]*/*.yaml"))]
+    return sorted((source / "verl").rglob("*.py")) + [config / file for file in _ENGINES.values()] + composed
 
 
-def _engine_keys(file: Path, classes: Classes) -> dict[str, Entry]:
+def _classes(package: Path) -> Classes:
+    folders = ("workers/config", "trainer/config", "utils")
+    return Classes(file for folder in folders for file in (package / folder).rglob("*.py"))
+
+
+def _read(file: Path) -> dict[str, Any]:
     tree = read(file.read_text(encoding="utf-8"), lambda line: Origin(file.parent, f"{file.name}:{line}", (0, line)))
-    result = dict(_walk(tree.plain(), "", None, classes))
+    plain: dict[str, Any] = tree.plain()
+    return plain
+
+
+def _composed(file: Path) -> dict[str, Any]:
+    """A file with its Hydra defaults (`folder@key: name`) laid under it."""
+    values = _read(file)
+    result: dict[str, Any] = {}
+    for entry in values.pop("defaults"):
+        for place, name in entry.items() if isinstance(entry, dict) else ():
+            folder, _, key = place.partition("@")
+            result[key] = _read(file.parent / folder / f"{name}.yaml")
+    return result | values
+
+
+def _engine_keys(values: dict[str, Any], classes: Classes) -> dict[str, Entry]:
+    result = dict(_walk(values, "", None, classes))
     for key, entry in result.items():
         entry.update(_resolved(entry, key, result))
     return result

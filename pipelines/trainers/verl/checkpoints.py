@@ -1,12 +1,12 @@
 """verl's checkpoints: fit to resume from, known to be complete, merged into a HuggingFace folder.
 
 verl 0.9.1 writes `global_step_N/` in this order: actor (every rank's files), critic, data.pt, the tracker file, and then
-calls the checkpoint callback, with which the plugin writes `progress.json`. A checkpoint that has one is whole.
+calls the checkpoint callback, with which the plugin writes `progress.json`. A checkpoint that has one is whole. Its SFT
+trainer has no actor: every rank's files lie in `global_step_N/` itself.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipelines.trainers.base import Context, Launch, Result, Saved, StagePaths
 from pipelines.trainers.verl.best import find_best
 from pipelines.trainers.verl.environment import environment, metrics_folder
 from pipelines.trainers.verl.metric_files import read_metrics
+from pipelines.trainers.verl.rotation import read_mark, step_of
 from pipelines.trainers.verl.settings import look_up, unfold
 
 _TRACKER = "latest_checkpointed_iteration.txt"
@@ -25,7 +26,11 @@ _TRACKER = "latest_checkpointed_iteration.txt"
 
 def export(stage: RlStage, context: Context) -> Launch:
     """verl's own merge of the policy's shards; the critic is not handed on. Pure."""
-    paths = context.paths
+    return merge(context.paths.checkpoint / "actor", context)
+
+
+def merge(shards: Path, context: Context) -> Launch:
+    """verl's own merge of a folder of shards. Pure."""
     return Launch(
         argv=(
             str(context.python),
@@ -35,9 +40,9 @@ def export(stage: RlStage, context: Context) -> Launch:
             "--backend",
             "fsdp",
             "--local_dir",
-            str(paths.checkpoint / "actor"),
+            str(shards),
             "--target_dir",
-            str(paths.export),
+            str(context.paths.export),
         ),
         environment=environment(context),
     )
@@ -51,13 +56,14 @@ def saved(stage: RlStage, context: Context, parameters: int) -> Saved:
     """
     keys = unfold(stage.verl)
     adapters = look_up(keys, "actor_rollout_ref.model.lora_rank", 0)
-    checkpoint = _weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
+    checkpoint = weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
     if stage.method.critic:
-        checkpoint += 3 * _weight_bytes(keys, "critic.fsdp")
+        checkpoint += 3 * weight_bytes(keys, "critic.fsdp")
     return Saved(checkpoint=checkpoint * parameters, export=2 * parameters)
 
 
-def _weight_bytes(keys: Mapping[str, Any], engine: str) -> int:
+def weight_bytes(keys: Mapping[str, Any], engine: str) -> int:
+    """Bytes of a weight in a checkpoint; `engine` is the group of keys that says it."""
     return 4 if look_up(keys, f"{engine}.model_dtype", "fp32") in ("fp32", "float32") else 2
 
 
@@ -69,10 +75,16 @@ def before_attempt(stage: RlStage, paths: StagePaths) -> int:
     Raises:
         InputError: the rows that were prepared do not make a single step.
     """
-    _check_rows(stage, paths)
+    for name, least in (("train", stage.batch.prompts), ("validation", 1)):
+        check_rows(stage.name, paths, name, least)
+    return point_at_newest(paths)
+
+
+def point_at_newest(paths: StagePaths) -> int:
+    """Removes checkpoints that are not whole and points the tracker file at the newest that is; its step, or 0."""
     whole = whole_checkpoints(paths)
     for folder in paths.checkpoints.glob("global_step_*"):
-        if _step(folder) not in whole:
+        if step_of(folder) not in whole:
             shutil.rmtree(folder)
     newest = max(whole, default=0)
     tracker = paths.checkpoints / _TRACKER
@@ -128,7 +140,7 @@ def _left_out(stage: RlStage, paths: StagePaths, progress: Mapping[str, Any]) ->
     """Rows that verl left out because their prompts are too long, which it says only in its log."""
     notes = []
     for name in ("train", "validation"):
-        given, taken = _count_rows(paths, name), progress.get(f"{name}_rows")
+        given, taken = count_rows(paths, name), progress.get(f"{name}_rows")
         if given is not None and taken is not None and taken < given:
             limit = stage.rollout.max_prompt_tokens
             notes.append(f"{given - taken} of {given} {name} rows were left out: their prompts are longer than {limit} tokens")
@@ -136,33 +148,30 @@ def _left_out(stage: RlStage, paths: StagePaths, progress: Mapping[str, Any]) ->
 
 
 def whole_checkpoints(paths: StagePaths) -> dict[int, Mapping[str, Any]]:
-    """Each whole checkpoint's step and what its `progress.json` says (plugin/checkpoint.py)."""
-    found = {}
-    for folder in paths.checkpoints.glob("global_step_*"):
-        try:
-            progress = json.loads((folder / "progress.json").read_bytes())
-        except (FileNotFoundError, json.JSONDecodeError):
-            continue
-        if (folder / "actor").is_dir():
-            found[_step(folder)] = progress
-    return found
+    """Each whole checkpoint's step and what its `progress.json` says (plugin/checkpoint.py, plugin/sft_checkpoint.py)."""
+    marks = {folder: read_mark(folder) for folder in paths.checkpoints.glob("global_step_*")}
+    return {
+        step_of(folder): mark
+        for folder, mark in marks.items()
+        # The tokenizer and configuration, without which nothing can be merged.
+        if mark is not None and ((folder / "actor").is_dir() or (folder / "huggingface").is_dir())
+    }
 
 
-def _check_rows(stage: RlStage, paths: StagePaths) -> None:
-    """verl meets too few rows with a division by zero, half a minute after it was started."""
-    for name, least in (("train", stage.batch.prompts), ("validation", 1)):
-        rows = _count_rows(paths, name)
-        if rows is not None and rows < least:
-            raise InputError(f"stage {stage.name}: {rows} {name} rows in {paths.data}, at least {least} are needed")
+def check_rows(stage: str, paths: StagePaths, name: str, least: int) -> None:
+    """verl meets too few rows with a division by zero, half a minute after it was started.
+
+    Raises:
+        InputError: there are fewer rows than that.
+    """
+    rows = count_rows(paths, name)
+    if rows is not None and rows < least:
+        raise InputError(f"stage {stage}: {rows} {name} rows in {paths.data}, at least {least} are needed")
 
 
-def _count_rows(paths: StagePaths, name: str) -> int | None:
+def count_rows(paths: StagePaths, name: str) -> int | None:
     """How many rows were prepared; None when there is no such file."""
     from pyarrow.parquet import read_metadata
 
     file = paths.data / f"{name}.parquet"
     return int(read_metadata(file).num_rows) if file.exists() else None
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.rpartition("_")[2])

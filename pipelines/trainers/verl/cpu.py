@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import Recipe, RlStage
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trainers.verl.settings import Settings
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
@@ -72,6 +72,25 @@ def settings(stage: RlStage, recipe: Recipe) -> Settings:
                 "object_store_memory": 200_000_000,
             }
         },
+    }
+
+
+def sft_settings(stage: SftStage) -> Settings:
+    """What a CPU needs of supervised fine-tuning.
+
+    Raises:
+        InputError: the stage wants rows packed.
+    """
+    if stage.packing:
+        raise InputError(
+            f"stage {stage.name}: packing: verl packs rows with flash-attn, which a cpu does not have; "
+            "take it out, or take `trainer: llamafactory`"
+        )
+    return {
+        "data": {"num_workers": 0},
+        "model": _model(),
+        "engine": {"strategy": "fsdp2", **_engine()},
+        "trainer": {"device": "cpu"},
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.recipe.schema import Recipe, RlStage
+from pipelines.errors import InputError
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trainers.verl.settings import Settings, look_up, unfold
 
 ENVIRONMENT: dict[str, str] = {}
@@ -27,7 +28,22 @@ def settings(stage: RlStage, recipe: Recipe) -> Settings:
     }
 
 
-def _model(stage: RlStage, path: str) -> Settings:
+def sft_settings(stage: SftStage) -> Settings:
+    """What GPUs need of supervised fine-tuning.
+
+    Raises:
+        InputError: the stage wants rows packed, and not flash-attn.
+    """
+    model = _model(stage, "model")
+    if stage.packing and not model["use_remove_padding"]:
+        raise InputError(
+            f"stage {stage.name}: packing: verl packs rows with flash-attn; say "
+            "`verl: {model.override_config.attn_implementation: flash_attention_2}`, or take `trainer: llamafactory`"
+        )
+    return {"model": model, "engine": {"strategy": "fsdp2"}, "trainer": {"device": "cuda"}}
+
+
+def _model(stage: RlStage | SftStage, path: str) -> Settings:
     """How the model attends; verl's own default is flash_attention_2, which an environment need not have.
 
     Removing the padding between rows takes flash-attn's kernels for rows of different lengths.

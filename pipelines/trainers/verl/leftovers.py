@@ -11,6 +11,9 @@ from pipelines.scratch import SHARED_MEMORY_PREFIX
 METRICS_FOLDER = "PIPELINE_METRICS_FOLDER"
 """The variable with the folder that gets one JSON-lines file of metrics per attempt."""
 
+KEEP_BEST = "PIPELINE_KEEP_BEST"
+"""The variable that is set where the checkpoint with the least validation loss is to be handed on."""
+
 
 def name_metrics_file() -> None:
     """Gives verl's `file` logger a file of this attempt: it truncates what it opens (utils/tracking.py FileLogger)."""

@@ -9,6 +9,9 @@ from pathlib import Path
 TRAINED = "training/global_step"
 """Only a training step has it; a validation before the first step has not."""
 
+FINE_TUNED = "train/loss"
+"""What only a training step of verl's SFT trainer has."""
+
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """Every attempt's lines under verl's own names, one mapping per step, each with `step`."""
@@ -19,7 +22,7 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
             # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. What an
             # earlier attempt did beyond that was lost with it.
             first = attempt[0]
-            kept = first["step"] - 1 if TRAINED in first else first["step"]
+            kept = first["step"] - 1 if first.keys() & {TRAINED, FINE_TUNED} else first["step"]
             steps = {step: row for step, row in steps.items() if step <= kept}
         for row in attempt:
             steps.setdefault(int(row["step"]), {}).update(row)

@@ -7,10 +7,10 @@ from pipelines.recipe.schema import Critic, RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.environment import training_environment
+from pipelines.trainers.verl.hydra import length, render, upstream_keys
 from pipelines.trainers.verl.reward import ARGUMENTS, NOT_ESSENTIAL, reward_function
 from pipelines.trainers.verl.settings import Settings, lay_over, look_up, unfold
 from pipelines.trainers.verl.tool import tool_file, tool_settings
-from pipelines.trainers.yaml_text import to_yaml
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
 
@@ -35,21 +35,13 @@ def launch(stage: RlStage, context: Context) -> Launch:
     settings = lay_over(unfold(stage.method.settings), _stage(stage, context))
     settings = lay_over(settings, platform.settings(stage, context.recipe))
     settings = lay_over(settings, tool_settings(stage, context))
-    settings = lay_over(settings, _upstream_keys(stage))
+    settings = lay_over(settings, upstream_keys(stage))
     settings = lay_over(settings, reward_function(stage, context, settings))
     _choose_buffer(stage, settings)
-    hydra: Settings = {
-        # Left alone, Hydra keeps logs and copies of its own in a folder of its own.
-        "defaults": ["ppo_trainer", "_self_", {"override hydra/job_logging": "stdout"}],
-        "hydra": {
-            "searchpath": ["pkg://verl.trainer.config"],
-            "output_subdir": None,
-            "run": {"dir": "."},
-        },
-    }
+    title = f"verl: {stage.algorithm}, stage {stage.name}"
 
-    def render(shown: Settings) -> str:
-        return to_yaml(hydra | _grouped(shown), f"verl: {stage.algorithm}, stage {stage.name}")
+    def file(shown: Settings) -> str:
+        return render("ppo_trainer", _GROUPS, shown, title)
 
     return Launch(
         argv=(
@@ -63,28 +55,15 @@ def launch(stage: RlStage, context: Context) -> Launch:
         ),
         environment=training_environment(context),
         files={
-            "train.yaml": render(settings),
+            "train.yaml": file(settings),
             "agent_loops.yaml": _agent_loops(stage),
             **tool_file(stage, context, settings),
         },
         essence={
-            "train.yaml": render(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL}))),
+            "train.yaml": file(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL}))),
             **tool_file(stage, None, settings),
         },
     )
-
-
-def _upstream_keys(stage: RlStage) -> Settings:
-    """The stage's `verl:` keys, nested, with the log file among the loggers, from which the chain reads.
-
-    Keys that the chain lives by are not among them: loading a recipe refuses them (pipelines/recipe/owned.py).
-    """
-    keys = unfold(stage.verl)
-    logger = look_up(keys, "trainer.logger")
-    if logger is not None:
-        loggers = [logger] if isinstance(logger, str) else list(logger)
-        keys["trainer"]["logger"] = loggers if "file" in loggers else [*loggers, "file"]
-    return keys
 
 
 def _stage(stage: RlStage, context: Context) -> Settings:
@@ -130,7 +109,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
             },
         },
         "trainer": {
-            **_length(stage),
+            **length(stage),
             "save_freq": stage.save_every or _ONLY_AT_THE_END,
             "test_freq": stage.validate_every or -1,
             "val_before_train": stage.validate_every is not None,
@@ -156,19 +135,6 @@ def _stage(stage: RlStage, context: Context) -> Settings:
         settings["critic"] = _critic(stage, stage.critic, context)
         settings["trainer"]["critic_warmup"] = stage.critic.warmup_steps
     return lay_over(settings, _kl(stage))
-
-
-def _length(stage: RlStage) -> Settings:
-    """How long to train.
-
-    verl ends at whichever comes first of total_epochs and total_training_steps, and an epoch has one step at least.
-    """
-    if stage.steps is not None:
-        return {"total_epochs": stage.steps, "total_training_steps": stage.steps}
-    assert stage.epochs is not None
-    if not stage.epochs.is_integer():
-        raise InputError(f"stage {stage.name}: verl counts whole epochs, not {stage.epochs:g}; say `steps` instead")
-    return {"total_epochs": int(stage.epochs)}
 
 
 def _critic(stage: RlStage, critic: Critic, context: Context) -> Settings:
@@ -240,12 +206,6 @@ def _asks_for_another_buffer(settings: Settings, scored: bool) -> str | None:
         usual["reward.reward_model.enable"] = False
     found = {key: look_up(settings, key, value) for key, value in usual.items()}
     return next((f"{key}: {value}" for key, value in found.items() if value != usual[key]), None)
-
-
-def _grouped(settings: Settings) -> Settings:
-    """The groups that people look for first, first."""
-    first = [group for group in _GROUPS if group in settings]
-    return {group: settings[group] for group in [*first, *settings]}
 
 
 def _agent_loops(stage: RlStage) -> str:

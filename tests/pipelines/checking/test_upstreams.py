@@ -15,10 +15,12 @@ from pipelines.checking.findings import Report
 from pipelines.checking.samples import open_sample
 from pipelines.checking.upstreams import make_question, write_rows
 from pipelines.machine import find_environments, find_machine
-from pipelines.plan import make_plan, trainer_module, trainer_of
+from pipelines.plan import make_plan, trainer_of
 from pipelines.recipe.files import SHIPPED
 from pipelines.recipe.loading import load
+from pipelines.trainers import llamafactory
 from pipelines.trainers.answering import Answer, Question
+from pipelines.trainers.verl import trainer as verl
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(path.name for path in SHIPPED.glob("*.yaml"))
@@ -82,7 +84,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
         python = trainer_python(trainer)
         request = folder / f"{trainer}.json"
         request.write_text(json.dumps([asdict(question) for name, question in questions if name == trainer]))
-        module = trainer_module(trainer).ANSWERS
+        module = {"llamafactory": llamafactory.ANSWERS, "verl": verl.ANSWERS}[trainer]
         environ = {"HF_HUB_OFFLINE": "1", "VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": "", "DISABLE_VERSION_CHECK": "1"}
         environ |= {"HF_DATASETS_CACHE": str(folder / "cache"), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(

@@ -90,6 +90,60 @@ CASES = {
         "mini: 3",
         "x.yaml:12: stages.rl: batch.prompts 8 is not a multiple of batch.mini 3",
     ),
+    "the best of what is not saved": (
+        "llamafactory: {warmup_ratio: 0.1}",
+        "trainer: verl\n    keep_best: true\n    save_every: 300\n    validate_every: 200",
+        "x.yaml:4: stages.sft: keep_best: save_every 300 is not a multiple of validate_every 200, so that checkpoints are "
+        "saved which are not validated; save_every: 400 is the nearest",
+    ),
+    "the best of what is not validated": (
+        "steps: 4",
+        "steps: 4\n    keep_best: true\n    save_every: 2",
+        "x.yaml:12: stages.rl: keep_best takes `save_every` and `validate_every`; say validate_every",
+    ),
+    "the best of what LLaMA-Factory does not save": (
+        "epochs: 2",
+        "epochs: 2\n    keep_best: true\n    save_every: 400\n    validate_every: 200",
+        "x.yaml:4: stages.sft: keep_best: LLaMA-Factory compares every validation, so each has to be saved: save_every is 400, "
+        "validate_every 200; make them equal",
+    ),
+    "keys of LLaMA-Factory where verl trains": (
+        "epochs: 2",
+        "epochs: 2\n    trainer: verl",
+        "x.yaml:12: stages.sft.llamafactory: llamafactory does not train this stage, verl does; write `verl`",
+    ),
+    "keys of verl where LLaMA-Factory trains": (
+        "llamafactory: {warmup_ratio: 0.1}",
+        "verl: {optim.weight_decay: 0.1}",
+        "x.yaml:11: stages.sft.verl: verl does not train this stage, llamafactory does; write `llamafactory`",
+    ),
+    "unknown key of verl's SFT trainer": (
+        "llamafactory: {warmup_ratio: 0.1}",
+        "trainer: verl\n    verl: {optim.weight_decy: 0.1}",
+        "x.yaml:12: stages.sft.verl.optim.weight_decy: unknown key; did you mean weight_decay?",
+    ),
+    "a key of verl's SFT trainer that a typed field owns": (
+        "llamafactory: {warmup_ratio: 0.1}",
+        "trainer: verl\n    verl: {optim.lr: 0.1}",
+        "x.yaml:12: stages.sft.verl.optim.lr: set by the recipe's own `learning_rate`; write that instead",
+    ),
+    "unknown trainer": (
+        "kind: sft",
+        "kind: sft\n    trainer: vrel",
+        "x.yaml:6: stages.sft.trainer: found 'vrel', expected llamafactory or verl; did you mean verl?",
+    ),
+    "a template where verl trains": (
+        "llamafactory: {warmup_ratio: 0.1}",
+        "trainer: verl\n    template: qwen",
+        "x.yaml:4: stages.sft: template qwen is LLaMA-Factory's: verl renders with the tokenizer's own chat template; "
+        "take it out",
+    ),
+    "unknown DeepSpeed name": (
+        "{warmup_ratio: 0.1}",
+        "{deepspeed: zer3}",
+        "x.yaml:11: stages.sft.llamafactory.deepspeed: found 'zer3', expected zero0, zero2, zero2_offload, zero3 or "
+        "zero3_offload, or the path of a .json file; did you mean zero3?",
+    ),
     "bad name": (
         "name: small",
         "name: a/b",
@@ -205,7 +259,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -
           - name: rl
             steps: none
             verl: {data.shufle: true, data.seed: 1}
-          - {name: sft, llamafactory: {packing: 2}}
+          - {name: sft, llamafactory: {do_predict: 2}}
         """,
     )
     assert problems(path, "hardware.node=2", "model=3") == [
@@ -213,7 +267,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -
         "x.yaml:5: stages.rl.steps: found the text 'none', expected a whole number",
         "x.yaml:6: stages.rl.verl.data.shufle: unknown key; did you mean shuffle?",
         "x.yaml:6: stages.rl.verl.data.seed: set by the recipe's own top-level `seed`; write that instead",
-        "x.yaml:7: stages.sft.llamafactory.packing: found 2, expected true or false",
+        "x.yaml:7: stages.sft.llamafactory.do_predict: found 2, expected true or false (the default is false)",
         "base.yaml:9: stages.sft.epochs: found 0, expected more than 0",
         "base.yaml:18: stages.rl.reward: found 3, expected text; put it in quotes",
         "--set hardware.node: unknown key; did you mean nodes?",

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.environments.pins import pin
 from pipelines.recipe.keys.dataclasses import ABSENT, Classes, Field, Type
-from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl
+from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl, render_verl_sft
 from pipelines.recipe.templates import FILE
 from pipelines.recipe.upstream import KEYS
 
@@ -18,7 +18,8 @@ def test_verl_keys_are_those_of_the_pinned_checkout() -> None:
     checkout = pin("verl").checkout
     if not (checkout / "verl").is_dir():
         pytest.skip("verl's checkout is not here; `pipeline env sync verl` fetches it")
-    assert render_verl(checkout) == KEYS["verl"].read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
+    for name, render in (("verl", render_verl), ("verl_sft", render_verl_sft)):
+        assert render(checkout) == KEYS[name].read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
 
 
 def test_llamafactory_keys_are_those_of_the_pinned_checkout_and_its_transformers() -> None:

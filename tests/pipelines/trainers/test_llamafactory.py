@@ -124,4 +124,18 @@ def test_rows_that_were_skipped_in_silence(paths: StagePaths) -> None:
     write(paths.data / "summary.json", {"rows": {"train": 40}})
     with pytest.raises(StepError, match="trained on 12 of 40 rows"):
         llamafactory.result(stage(), paths)
-    assert llamafactory.result(stage(llamafactory={"packing": True}), paths).step == 4, "packed rows are fewer by intent"
+    (note,) = llamafactory.result(stage(packing=True), paths).notes
+    assert note == "40 rows were packed into 12 sequences of 2048 tokens"
+
+
+def test_the_best_checkpoint_is_said_beside_the_last(paths: StagePaths) -> None:
+    best = stage(save_every=2, validate_every=2, keep_best=True)
+    losses = [{"step": 2, "eval_loss": 0.5}, {"step": 4, "eval_loss": 0.75}]
+    state = {"global_step": 4, "max_steps": 4, "log_history": [{"step": 4, "loss": 1.0}, *losses]}
+    chosen = {"best_global_step": 2, "best_model_checkpoint": "/run/checkpoints/checkpoint-2"}
+    write(paths.checkpoints / "trainer_state.json", state | chosen)
+    said = "step 2 is handed on: its validation loss, 0.5, is the least; the last, step 4, has 0.75"
+    assert llamafactory.result(best, paths).notes == (said,)
+    write(paths.checkpoints / "trainer_state.json", state | chosen | {"best_model_checkpoint": None})
+    with pytest.raises(StepError, match="saved no checkpoint of step 2, whose validation was best"):
+        llamafactory.result(best, paths)

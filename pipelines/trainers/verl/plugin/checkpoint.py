@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from pipelines.trainers.verl.best import find_best
 from pipelines.trainers.verl.leftovers import METRICS_FOLDER
 from pipelines.trainers.verl.metric_files import read_metrics
+from pipelines.trainers.verl.rotation import mark_whole, remove_old, step_of
 
 
 class KeepNewest(CheckpointCallback):
@@ -32,18 +31,10 @@ class KeepNewest(CheckpointCallback):
             "train_rows": len(trainer.train_dataset),
             "validation_rows": len(trainer.val_dataset),
         }
-        draft = folder / "progress.json.draft"
-        draft.write_text(json.dumps(progress) + "\n", encoding="utf-8")
-        draft.replace(folder / "progress.json")
-        keep = self.config.pipeline.keep_checkpoints
-        if keep and not async_save:
-            saved = {int(path.name.rpartition("_")[2]): path for path in folder.parent.glob("global_step_*")}
-            older = sorted(saved)[:-keep]
-            best = self._find_best([step for step in saved if step < global_step])
-            for step in older:
-                if step != best:
-                    (saved[step] / "progress.json").unlink(missing_ok=True)  # no longer whole, should a kill come now
-                    shutil.rmtree(saved[step])
+        mark_whole(folder, progress)
+        if not async_save:
+            older = [step for each in folder.parent.glob("global_step_*") if (step := step_of(each)) < global_step]
+            remove_old(folder.parent, self.config.pipeline.keep_checkpoints, self._find_best(older))
 
     def _find_best(self, steps: list[int]) -> int | None:
         """The best of these steps, as all attempts have logged them; None where the last checkpoint is handed on."""

@@ -103,6 +103,39 @@ def answer_greedily_for_remax() -> None:
     upstream.compute_advantage_for_multi_trajectories = compute_advantage
 
 
+def mark_checkpoints_of_fine_tuning() -> None:
+    """Marks each checkpoint that is whole, keeps those that the recipe asks for, and begins an epoch where one ended.
+
+    verl 0.9.1's SFT trainer names a checkpoint in its tracker file when other ranks may still write, and has no callback
+    (utils/checkpoint/checkpoint_handler.py). It forgets the checkpoints of earlier attempts. At an epoch's end the state of
+    the data loader that it saves is that of an epoch with nothing left: resumed, it trains one epoch less, and the last one
+    in another order (verl#5725).
+    """
+    from pathlib import Path
+
+    from verl.utils.checkpoint.checkpoint_handler import CheckpointHandler
+
+    from pipelines.trainers.verl.plugin.sft_checkpoint import mark_and_rotate
+
+    save, load = CheckpointHandler.save_checkpoint, CheckpointHandler._load_dataloader_state
+
+    def save_checkpoint(self: Any, step: int) -> None:
+        keep, self.max_ckpt_to_keep = self.max_ckpt_to_keep, None
+        try:
+            save(self, step)  # returns when every rank has written
+        finally:
+            self.max_ckpt_to_keep = keep
+        if self.rank == 0:
+            mark_and_rotate(Path(self.default_local_dir) / f"global_step_{step}", step, keep)
+
+    def load_dataloader_state(self: Any, checkpoint_path: str) -> None:
+        if self.resume_global_step % len(self.train_dataloader):
+            load(self, checkpoint_path)
+
+    CheckpointHandler.save_checkpoint = save_checkpoint
+    CheckpointHandler._load_dataloader_state = load_dataloader_state
+
+
 def keep_offloaded_weights_unpinned() -> None:
     """Pinned host memory needs an accelerator; verl 0.9.1 asks FSDP2 for it in every forward-only model.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe.schema import Recipe, RlStage
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trainers.base import Context, Platform, StagePaths
 
 
@@ -26,7 +26,25 @@ def rl_stage(**changes: Any) -> RlStage:
     return RlStage.model_validate({key: value for key, value in fields.items() if value is not ...})
 
 
-def context(stage: RlStage, platform: Platform = "cpu", root: Path = Path("/runs/demo/stages/one"), **hardware: int) -> Context:
+def sft_stage(**changes: Any) -> SftStage:
+    """A supervised stage of four steps by verl, changed."""
+    fields: dict[str, Any] = {
+        "name": "one",
+        "kind": "sft",
+        "trainer": "verl",
+        "data": {"train": {"converter": "any", "source": "rows"}, "validation": {"fraction": 0.1}},
+        "steps": 4,
+        "learning_rate": 1e-5,
+        "batch": {"per_device": 2, "accumulate": 3},
+        "max_tokens": 512,
+    }
+    fields |= changes
+    return SftStage.model_validate({key: value for key, value in fields.items() if value is not ...})
+
+
+def context(
+    stage: RlStage | SftStage, platform: Platform = "cpu", root: Path = Path("/runs/demo/stages/one"), **hardware: int
+) -> Context:
     """A context in which nothing exists."""
     recipe = Recipe.model_validate({"name": "demo", "model": "org/model", "seed": 17, "hardware": hardware, "stages": [stage]})
     return Context(
