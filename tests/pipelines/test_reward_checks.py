@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 
+from pipelines import commands
 from pipelines.checks import find_problems
+from pipelines.environments import Environment
+from pipelines.errors import InputError
 from pipelines.plan import Machine, make_plan
 from pipelines.recipe.loading import load
 from pipelines.recipe.problems import RecipeError
 from pipelines.recipe.schema import RlStage
+from pipelines.selection import Selection
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = """\
 name: small
 model: org/model
@@ -186,3 +191,30 @@ def test_a_package_that_a_reward_needs_is_asked_for_before_anything_is_trained(
     assert found("reward: bootcamp\n", Verl(variables={"PYTHONPATH": str(tmp_path / "packages")})) == []
     monkeypatch.setitem(globals(), "HEAD", 'sandbox: {url: "http://localhost:8080"}\n' + HEAD)
     assert found("reward: bootcamp\n") == []
+
+
+def test_a_package_that_a_new_environment_lacks_is_told_as_soon_as_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Building takes minutes: here the build is a script that starts this Python, which has no such package, too."""
+    folder, built = tmp_path / "environments" / "verl" / "cpu" / "bin", []
+
+    def build(trainer: str, platform: str) -> None:
+        folder.mkdir(parents=True)
+        (folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (folder / "python").chmod(0o755)
+        built.append((trainer, platform))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIPELINE_ENVIRONMENTS", str(tmp_path / "environments"))
+    monkeypatch.setattr(commands, "sync", build)
+    monkeypatch.setattr(Environment, "unready", lambda self: None if built else "not built")
+    rows = ROOT / "preprocess/converters/examples/bootcamp"
+    Path("x.yaml").write_text(
+        HEAD.replace("execverify_rl, source: org/rows", f"bootcamp, source: {rows}") + "    reward: bootcamp\n"
+    )
+    with pytest.raises(InputError, match="the package internbootcamp is not installed; install it") as error:
+        commands.run_recipe(Path("x.yaml"), ["hardware.platform=cpu"], Selection(), tmp_path / "runs")
+    assert built == [("verl", "cpu")]
+    assert f"--python {sys.executable} " in str(error.value)
+    assert not (tmp_path / "runs" / "small" / "stages").exists()
