@@ -83,6 +83,24 @@ APPS_PPO = {
     ],
 }
 
+# custom_sft's notes: supervised fine-tuning at 1e-5 with batches of 256 and more, by verl's trainer; its script of GRPO.
+CUSTOM_SFT = {
+    "sft": {
+        "data.train_batch_size": 256,
+        "optim.lr": 1e-5,
+    },
+    "rl": {
+        "algorithm.adv_estimator": "grpo",
+        "data.train_batch_size": 1024,  # its quick start: 128
+        "actor_rollout_ref.actor.ppo_mini_batch_size": 256,  # its quick start: 16
+        "actor_rollout_ref.actor.optim.lr": 1e-6,
+        "actor_rollout_ref.actor.use_kl_loss": True,
+        "actor_rollout_ref.actor.kl_loss_coef": 0.001,  # its quick start: 0.1
+        "algorithm.use_kl_in_reward": None,  # verl's default: false
+        "actor_rollout_ref.rollout.n": 5,  # 5 to 10
+    },
+}
+
 # run_qwen25_coder_python_interpreter.sh and, for what it leaves alone, qwen25_coder_python_interpreter.yaml beside it.
 PYTHON_INTERPRETER = {
     "algorithm.adv_estimator": "grpo",
@@ -150,6 +168,7 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
         "stage-two": BOTH_STAGES | EXECVERIFY["stage-two"],
     },
     "apps_ppo.yaml": {"rl": APPS_PPO},
+    "custom_sft.yaml": CUSTOM_SFT,
     "python_interpreter.yaml": {"rl": PYTHON_INTERPRETER},
     "bootcamp.yaml": {"rl": BOOTCAMP},
 }
@@ -185,3 +204,7 @@ def test_the_tool_is_the_published_one() -> None:
     files = plan_of("python_interpreter.yaml", "cuda").step("rl/train").launch.files
     [tool] = YAML(typ="safe", pure=True).load(files["tool.yaml"])["tools"]
     assert (tool["config"]["seconds"], tool["config"]["concurrency"]) == (30.0, 10)
+
+
+def test_verls_own_trainer_fine_tunes() -> None:
+    assert "verl.trainer.sft_trainer" in plan_of("custom_sft.yaml", "cuda").step("sft/train").launch.argv
