@@ -450,8 +450,8 @@ class RlStage(_Stage):
     ]
     """What a response is worth: a reward's name, its name and options, or several whose weighted scores are added."""
     max_failed_rewards: float = Field(default=0.1, ge=0, le=1)
-    """Share of responses (of at least 32) whose reward may fail before the run stops. They score 0, and are kept in
-    train/rewards/failures.jsonl with their errors."""
+    """Share of responses (of at least 32 on the way, of all at the end) whose reward may fail before the run stops.
+    They score 0, and are kept in train/rewards/failures.jsonl with their errors."""
     max_reward_seconds: float = Field(default=240.0, gt=0)
     """Longest time that a reward of your own may take for a response; then it has failed. Built-in rewards limit the
     programs that they run."""

@@ -44,6 +44,14 @@ def test_too_many_over_all_processes_fail_the_step(tmp_path: Path) -> None:
         failed_rewards(stage, paths)
 
 
+def test_a_short_training_ends_in_failure_as_a_long_one_does(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    count(paths, 7, 1)
+    assert len(failed_rewards(rl_stage(max_failed_rewards=0.2), paths)) == 1
+    with pytest.raises(StepError, match=r"1 of 8 rewards failed"):
+        failed_rewards(rl_stage(), paths)
+
+
 def test_an_attempt_counts_anew_and_keeps_the_failures_before(tmp_path: Path) -> None:
     paths, stage = StagePaths(tmp_path), rl_stage()
     begin_attempt(paths)
