@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.checking.hub import is_cached
 from pipelines.errors import InputError
 from pipelines.plan import all_sources
 from pipelines.recipe.schema import Data, EvaluationSet, Source
@@ -127,6 +127,4 @@ def is_here(source: str) -> bool:
     name = hub.parse(source)
     if Path(source).is_absolute() or name is None:
         return Path(source).exists()
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    folder = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets").expanduser()
-    return (folder / name.name.replace("/", "___").lower()).is_dir() or (folder / name.name.replace("/", "___")).is_dir()
+    return is_cached("datasets", name.name)
