@@ -87,14 +87,17 @@ def read_combination(rewards: Sequence[Mapping[str, Any]]) -> Combination:
     Raises:
         RewardError: a reward or an option does not exist, or a plugin file does not load.
     """
-    entries: list[Entry] = []
-    for given in rewards:
-        entry = read_entry(given)
-        again = sum(each.reward.name == entry.reward.name for each in entries)
-        entries.append(replace(entry, key=f"{entry.reward.name}_{again + 1}_score") if again else entry)
+    entries = [read_entry(given) for given in rewards]
     if not entries:
         raise RewardError("a stage needs a reward")
-    return Combination(tuple(entries))
+    keys = score_keys([entry.reward.name for entry in entries])
+    return Combination(tuple(replace(entry, key=key) for entry, key in zip(entries, keys, strict=True)))
+
+
+def score_keys(names: Sequence[str]) -> list[str]:
+    """Under which each of several rewards' own scores stand in a result; the second of a name is `<name>_2_score`."""
+    again = [names[:place].count(name) + 1 for place, name in enumerate(names)]
+    return [f"{name}_{count}_score" if count > 1 else f"{name}_score" for name, count in zip(names, again, strict=True)]
 
 
 def read_entry(given: Mapping[str, Any]) -> Entry:
@@ -107,7 +110,7 @@ def read_entry(given: Mapping[str, Any]) -> Entry:
         raise RewardError(f"a reward has no key {min(unknown)!r}; there are {', '.join(sorted(_FIELDS))}")
     reward, options = load(given["name"], given.get("file")), dict(given.get("options") or {})
     reward.check_options(options)
-    return Entry(reward, options, float(given.get("weight", 1.0)), given.get("data_source"), f"{reward.name}_score")
+    return Entry(reward, options, float(given.get("weight", 1.0)), given.get("data_source"))
 
 
 def read_part(result: object) -> Part:

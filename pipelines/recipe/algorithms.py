@@ -21,6 +21,7 @@ AlgorithmName = Literal[
     "dppo_tv",
     "dppo_kl",
     "grpo_passk",
+    "gdpo",
     "rloo",
     "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
@@ -68,6 +69,8 @@ class Algorithm:
     """Least `rollout.samples`."""
     micro: int = 1
     """Least `batch.micro_per_gpu`."""
+    rewards: int = 1
+    """Fewest rewards that the stage has to have."""
     greedy: bool = False
     """Whether a greedy response to each prompt is its baseline: generated and scored beside the samples, not trained on."""
     on_policy: bool = False
@@ -85,6 +88,7 @@ class Algorithm:
         """What a stage has to say for it, in words."""
         needed = [f"rollout.samples at least {self.samples}"] if self.samples > 1 else []
         needed += [f"batch.micro_per_gpu at least {self.micro}"] if self.micro > 1 else []
+        needed += [f"at least {self.rewards} rewards"] if self.rewards > 1 else []
         needed += ["batch.mini equal to batch.prompts"] if self.on_policy else []
         needed += ["a critic, which `critic` sets up"] if self.critic else ["no critic"]
         needed += [] if self.kl else ["no kl"]
@@ -207,6 +211,16 @@ ALGORITHMS: Mapping[AlgorithmName, Algorithm] = {
         paper="arXiv 2503.19595",
         upstream="verl/trainer/ppo/core_algos.py, compute_grpo_passk_outcome_advantage",
         estimator="grpo_passk",
+    ),
+    "gdpo": Algorithm(
+        title="Group reward-Decoupled Normalization Policy Optimization",
+        does="GRPO on each of several rewards by itself; their advantages are added by weight, and normalized over the batch",
+        paper="arXiv 2601.05242",
+        upstream="verl/trainer/ppo/core_algos.py, compute_gdpo_outcome_advantage",
+        estimator="gdpo",
+        rewards=2,
+        # The estimator reads the rewards and not what a penalty makes of them.
+        kl=("loss",),
     ),
     "rloo": Algorithm(
         title="REINFORCE Leave-One-Out",

@@ -496,6 +496,11 @@ class RlStage(_Stage):
                 f"{name} compares the samples of one prompt: rollout.samples is {self.rollout.samples}, "
                 f"at least {method.samples} needed"
             )
+        if len(self.rewards) < method.rewards:
+            raise ValueError(
+                f"{name} takes the advantage of each reward by itself: `reward` has {len(self.rewards)}, "
+                f"at least {method.rewards} needed"
+            )
         if self.critic is not None and not method.critic:
             raise ValueError(f"{name} has no critic; `critic` is for ppo")
         if self.critic is None and method.critic:

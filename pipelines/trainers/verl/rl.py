@@ -11,6 +11,7 @@ from pipelines.trainers.verl.hydra import length, render, upstream_keys
 from pipelines.trainers.verl.reward import ARGUMENTS, NOT_ESSENTIAL, reward_function
 from pipelines.trainers.verl.settings import Settings, lay_over, look_up, unfold
 from pipelines.trainers.verl.tool import tool_file, tool_settings
+from rewards.combination import score_keys
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
 
@@ -134,6 +135,9 @@ def _stage(stage: RlStage, context: Context) -> Settings:
     if stage.critic is not None:
         settings["critic"] = _critic(stage, stage.critic, context)
         settings["trainer"]["critic_warmup"] = stage.critic.warmup_steps
+    if stage.method.rewards > 1:
+        keys, weights = score_keys([reward.name for reward in stage.rewards]), [reward.weight for reward in stage.rewards]
+        settings["algorithm"] |= {"gdpo_reward_keys": keys, "gdpo_reward_weights": weights}
     return lay_over(settings, _kl(stage))
 
 

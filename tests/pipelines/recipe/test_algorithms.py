@@ -43,7 +43,9 @@ def fitting(name: str) -> str:
     """The small recipe with another algorithm, changed so far that the algorithm takes it."""
     method = ALGORITHMS[name]  # type: ignore[index]
     critic = "\n    critic: {}" if method.critic else ""
-    return RECIPE.replace("algorithm: grpo", f"algorithm: {name}{critic}").replace(
+    rewards = ", ".join(["{name: white_box}", "{name: code_tests}"][: method.rewards])
+    recipe = RECIPE.replace("reward: white_box", f"reward: [{rewards}]") if method.rewards > 1 else RECIPE
+    return recipe.replace("algorithm: grpo", f"algorithm: {name}{critic}").replace(
         "batch: {prompts: 8, mini: 4}", f"batch: {{prompts: 8, mini: 8, micro_per_gpu: {method.micro}}}"
     )
 
@@ -75,6 +77,12 @@ def test_a_recipe_says_one_word(name: str, write: Write) -> None:
             "micro_per_gpu: 2",
             "micro_per_gpu: 1",
             "clip_cov compares the responses of one forward pass: batch.micro_per_gpu is 1, at least 2 needed",
+        ),
+        (
+            "gdpo",
+            "reward: [{name: white_box}, {name: code_tests}]",
+            "reward: white_box",
+            "gdpo takes the advantage of each reward by itself: `reward` has 1, at least 2 needed",
         ),
         ("opo", "mini: 8", "mini: 4", "opo updates once per step: batch.mini is 4, batch.prompts 8 needed"),
         (

@@ -2,8 +2,8 @@
 
 verl loads an entry point but does not call it (verl/__init__.py), so importing this package is what registers. It is
 imported in every process that imports verl, therefore it imports nothing that the process might not need. On a GPU it
-changes four things: how a critic is loaded, that a step's metrics say what became of the tool's calls, that ReMax's
-baseline is answered, and what becomes of checkpoints of supervised fine-tuning.
+changes five things: how a critic is loaded, that a step's metrics say what became of the tool's calls, that ReMax's
+baseline is answered, that GDPO sees each reward, and what becomes of checkpoints of supervised fine-tuning.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def register() -> None:
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.log_tool_calls)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.answer_greedily_for_remax)
     after_import("verl.utils.checkpoint.checkpoint_handler", overrides.mark_checkpoints_of_fine_tuning)
+    after_import("verl.trainer.ppo.v1.trainer_base", overrides.hand_gdpo_each_reward)
     if os.environ.get("VERL_PLATFORM") == "cpu":
         from pipelines.trainers.verl.plugin import platform
 

@@ -136,6 +136,30 @@ def mark_checkpoints_of_fine_tuning() -> None:
     CheckpointHandler._load_dataloader_state = load_dataloader_state
 
 
+def hand_gdpo_each_reward() -> None:
+    """Hands GDPO's estimator what each reward gave, by the keys of `algorithm.gdpo_reward_keys`.
+
+    The V1 trainer of verl 0.9.1 gives it the sum only (trainer/ppo/v1/trainer_base.py `_compute_advantage`). The estimator puts
+    each score where the response ends, in the legacy trainer's layout of prompts and responses (trainer/ppo/core_algos.py
+    `compute_gdpo_outcome_advantage`), and takes the sum over all places; so any place of the response's will do.
+    """
+    from verl.trainer.ppo.v1 import trainer_base as upstream
+
+    compute = upstream.compute_advantage_for_multi_trajectories
+
+    def compute_advantage(data: Any, batch_keys: list[str], adv_estimator: Any, config: Any = None, **others: Any) -> Any:
+        if adv_estimator == "gdpo":
+            noted = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=["extra_fields"])
+            rewards = [each["reward_extra_info"] for each in noted.pop("extra_fields").tolist()]
+            for key in config.gdpo_reward_keys:
+                data.non_tensor_batch[key] = upstream.np.array([each[key] for each in rewards], dtype=upstream.np.float32)
+            places = upstream.torch.ones_like(data.batch["response_mask"], dtype=upstream.torch.long)
+            data.batch["prompts"], data.batch["attention_mask"] = places[:, :0], places
+        return compute(data, batch_keys=batch_keys, adv_estimator=adv_estimator, config=config, **others)
+
+    upstream.compute_advantage_for_multi_trajectories = compute_advantage
+
+
 def keep_offloaded_weights_unpinned() -> None:
     """Pinned host memory needs an accelerator; verl 0.9.1 asks FSDP2 for it in every forward-only model.
 

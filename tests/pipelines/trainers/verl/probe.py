@@ -196,6 +196,37 @@ def remax_has_baselines() -> Any:
     return [done.batch["advantages"].tolist(), expected.tolist()]
 
 
+def gdpo_has_each_reward() -> Any:
+    """The advantages of two prompts' responses: the trainer's, and those of a sum of both rewards' by hand."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    import torch
+    from omegaconf import OmegaConf
+    from tensordict import TensorDict
+    from verl import DataProto
+    from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
+    from verl.trainer.ppo.v1 import trainer_base
+    from verl.utils.torch_functional import masked_whiten
+
+    mask = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]])
+    index = np.array(["a", "a", "b", "b"], dtype=object)
+    scores = {"right_score": [1.0, 0.0, 0.0, 0.0], "brief_score": [0.1, 0.4, 0.3, 0.2]}
+    extra = np.array([{"reward_extra_info": {key: scores[key][row] for key in scores}} for row in range(4)], dtype=object)
+    trainer_base.tq = SimpleNamespace(kv_batch_get=lambda **_: {"extra_fields": extra})
+    data = DataProto(TensorDict({"token_level_rewards": mask, "response_mask": mask}, batch_size=4), {"uid": index})
+    config = OmegaConf.create({"gdpo_reward_keys": list(scores), "gdpo_reward_weights": [1.0, 0.5]})
+    done = trainer_base.compute_advantage_for_multi_trajectories(
+        data, batch_keys=["a_0_0", "a_1_0", "b_0_0", "b_1_0"], adv_estimator="gdpo", config=config
+    )
+    each = [
+        compute_grpo_outcome_advantage(torch.tensor(values)[:, None] * torch.tensor([[1.0, 0.0]]), mask, index)[0]
+        for values in scores.values()
+    ]
+    expected = masked_whiten(each[0] + 0.5 * each[1], mask) * mask
+    return [done.batch["advantages"].tolist(), expected.tolist()]
+
+
 def metrics_file_is_truncated() -> Any:
     from verl.utils.tracking import FileLogger
 
@@ -305,6 +336,7 @@ TRIES: tuple[Callable[[], Any], ...] = (
     tool_calls_are_logged,
     remax_is_answered_greedily,
     remax_has_baselines,
+    gdpo_has_each_reward,
     epochs_end_is_resumed,
     metrics_file_is_truncated,
 )

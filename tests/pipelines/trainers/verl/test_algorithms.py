@@ -26,6 +26,11 @@ def critic(name: str) -> dict[str, float] | None:
     return {} if ALGORITHMS[name].critic else None  # type: ignore[index]
 
 
+def rewards(name: str) -> Any:
+    several: list[dict[str, Any]] = [{"name": "white_box"}, {"name": "white_box", "weight": 0.5}]
+    return several if ALGORITHMS[name].rewards > 1 else "white_box"  # type: ignore[index]
+
+
 def leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in group.items():
         if isinstance(value, Mapping):
@@ -38,7 +43,7 @@ def test_what_each_algorithm_changes_of_grpo(golden: Callable[[str, str], None])
     plain = dict(leaves(settings(rl_stage(batch=BATCH))))
     lines: list[str] = []
     for name in ALGORITHMS:
-        rendered = dict(leaves(settings(rl_stage(algorithm=name, batch=BATCH, critic=critic(name)))))
+        rendered = dict(leaves(settings(rl_stage(algorithm=name, batch=BATCH, critic=critic(name), reward=rewards(name)))))
         lines.append(name)
         lines += [f"  + {key}: {value}" for key, value in rendered.items() if plain.get(key, ...) != value]
         lines += [f"  - {key}: {value}" for key, value in plain.items() if key not in rendered]

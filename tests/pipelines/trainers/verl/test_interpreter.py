@@ -134,6 +134,11 @@ def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.smoke
+def test_a_baseline_is_greedy_at_every_turn(outcomes: Outcomes) -> None:
+    assert outcomes["greedy"] == {"value": [[0, 0], [0.7, 0.7]]}
+
+
+@pytest.mark.smoke
 def test_code_that_does_not_return(outcomes: Outcomes) -> None:
     replies, usage = outcomes["endless"]["value"]
     late = "[it ran out of time]"

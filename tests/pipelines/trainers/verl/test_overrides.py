@@ -145,6 +145,13 @@ def test_verls_trainer_gives_remax_no_baselines(bare: Outcomes, fitted: Outcomes
     assert given == expected == [[0.75, 0.75, 0.0], [-0.25, -0.25, -0.25], [-0.5, 0.0, 0.0]]
 
 
+def test_verls_trainer_gives_gdpo_no_more_than_the_sum(bare: Outcomes, fitted: Outcomes) -> None:
+    assert "error" in bare["gdpo_has_each_reward"]
+    given, expected = fitted["gdpo_has_each_reward"]["value"]
+    assert given == expected
+    assert len({tuple(row) for row in given}) == 4
+
+
 def test_the_metrics_file_is_truncated_and_so_each_attempt_has_its_own(bare: Outcomes, fitted: Outcomes) -> None:
     assert bare["metrics_file_is_truncated"] == {"value": True}
     assert fitted["metrics_folder"] == {"value": "attempts"}

@@ -42,6 +42,7 @@ class Scripted(SeededToolAgent):  # type: ignore[misc]
         self.max_tool_response_length, self.tool_response_truncate_side = LONGEST, "middle"
         self.response_length = 8
         self.calls, self.replies, self.seeds = list(calls), [], set()
+        self.temperatures: list[Any] = []
 
     async def process_multi_modal_info(self, messages: Any) -> dict[str, Any]:
         return {}
@@ -55,6 +56,7 @@ class Scripted(SeededToolAgent):  # type: ignore[misc]
 
     async def _handle_generating_state(self, agent_data: Any, sampling_params: Any) -> Any:
         self.seeds.add(sampling_params["seed"])
+        self.temperatures.append(sampling_params.get("temperature"))
         return AgentState.PROCESSING_TOOLS if self.calls else AgentState.TERMINATED
 
     async def _handle_processing_tools_state(self, agent_data: Any) -> Any:
@@ -82,6 +84,16 @@ async def talk(tools: list[Any], *calls: Any) -> tuple[list[str], dict[str, Any]
 
 async def stateless() -> Any:
     return await talk(load("stateless"), "x = 20\nprint(x)", "print(x)", "def f():\n    return 1 / 0\nf()")
+
+
+async def greedy() -> Any:
+    """The temperatures of a response's turns: of the greedy one, and of a sample."""
+    found = []
+    for session in (3, 2):
+        agent = Scripted(load("stateless"), [call("print(1)")])
+        await agent.run({"temperature": 0.7}, raw_prompt=[], greedy_session=3, session_id=session)
+        found.append(agent.temperatures)
+    return found
 
 
 async def stateful() -> Any:
@@ -232,6 +244,7 @@ async def step_metrics() -> Any:
 
 TRIES: tuple[Callable[[], Awaitable[Any]], ...] = (
     stateless,
+    greedy,
     stateful,
     endless,
     gigabyte,
