@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pipelines.errors import StepError
 from pipelines.recipe.nearest import suggestion
 from pipelines.recipe.schema import RlStage
@@ -22,8 +24,14 @@ _SHOWN = (
 
 
 def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
-    """The newest training step, with the mean reward first."""
-    trained = [row for row in metrics(stage, paths) if TRAINED in row]
+    """The newest training step, with the mean reward first.
+
+    Raises:
+        StepError: see `check_best_metric`.
+    """
+    rows = metrics(stage, paths)
+    check_best_metric(stage, rows)
+    trained = [row for row in rows if TRAINED in row]
     if not trained:
         return None
     last = trained[-1]
@@ -36,11 +44,11 @@ def metrics(stage: RlStage, paths: StagePaths) -> list[dict[str, float]]:
     return read_metrics(metrics_folder(paths))
 
 
-def check_best_metric(stage: RlStage, paths: StagePaths) -> None:
+def check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> None:
     """Raises:
     StepError: the first validation does not know the metric by which the best checkpoint is to be chosen.
     """
-    validated = next((row for row in metrics(stage, paths) if validation_metrics(row)), None)
+    validated = next((row for row in rows if validation_metrics(row)), None)
     if stage.keep_best and validated is not None and score_of(validated, stage.best_metric) is None:
         known = validation_metrics(validated)
         name = stage.best_metric or "val-core/*/reward/mean@*"

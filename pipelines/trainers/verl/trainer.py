@@ -31,7 +31,6 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
         StepError: its rewards are broken, or nothing says which checkpoint is the best, and it is not to go on.
     """
     check_rewards(paths)
-    check_best_metric(stage, paths)
     return progress_file.progress(stage, paths)
 
 
@@ -41,6 +40,6 @@ def result(stage: RlStage, paths: StagePaths) -> Result:
     Raises:
         StepError: training ended early, or without a checkpoint, or on more failed rewards than the stage allows.
     """
-    check_best_metric(stage, paths)
+    check_best_metric(stage, metrics(stage, paths))
     found = checkpoints.result(stage, paths)
     return replace(found, notes=(*found.notes, *lost_metrics(stage, paths, found.step), *failed_rewards(stage, paths)))
