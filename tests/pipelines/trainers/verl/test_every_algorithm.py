@@ -1,4 +1,4 @@
-"""Every algorithm trains: two real steps of verl on this machine's CPU each. `pytest -m algorithms`, about a minute each."""
+"""Every algorithm trains: two real steps of verl on this machine's CPU each. `pytest -m algorithms`, minutes each."""
 
 from __future__ import annotations
 
