@@ -38,6 +38,6 @@ def check_template(name: str | None, later: str | None, has_own: bool | None) ->
     if templates()[name] and later is not None and has_own is not False:
         return (
             f"{name} would replace the model's own chat template, with which stage {later} builds its prompts; "
-            "take one that keeps it, such as qwen"
+            "take one that keeps it, such as qwen, or null"
         )
     return ""

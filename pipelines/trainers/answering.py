@@ -88,7 +88,9 @@ def answer_all(arguments: Sequence[str], answer: Callable[[Question, Answer], No
 
 
 def describe(error: BaseException) -> str:
-    """An upstream's error on one line; configuration libraries wrap the one that says what is wrong in several of theirs."""
+    """An upstream's error on one line: of what Hydra wraps, the error itself."""
+    while type(error).__module__.startswith("hydra.") and error.__cause__ is not None:
+        error = error.__cause__
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
 

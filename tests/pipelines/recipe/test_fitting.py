@@ -80,7 +80,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     "a template that replaces the model's own": (
         ["stages.sft.template=chatml"],
         "--set stages.sft.template: chatml would replace the model's own chat template, with which stage rl builds its "
-        "prompts; take one that keeps it, such as qwen",
+        "prompts; take one that keeps it, such as qwen, or null",
     ),
 }  # fmt: skip
 
