@@ -83,6 +83,8 @@ def answer_all(arguments: Sequence[str], answer: Callable[[Question, Answer], No
                 found.facts = []
             if question.lengths is not None:
                 _count(question.lengths, found)
+            else:
+                found.uncounted = "the model's tokenizer is not here" if question.stands_in else "there are no rows here"
             print(json.dumps(asdict(found)), file=out, flush=True)
     return 0
 

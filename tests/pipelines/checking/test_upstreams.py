@@ -28,6 +28,9 @@ PLATFORMS = ("cpu", "cuda")
 
 Answers = Mapping[str, Answer]
 
+# smoke.yaml with its first stage trained by verl.
+VERL_SFT = ["stages.sft.trainer=verl", "stages.sft.template=!remove", "stages.sft.llamafactory=!remove"]
+
 # A name, settings over smoke.yaml, the stage, and what of the trainer's own words must be told.
 REFUSED: dict[str, tuple[list[str], str, str]] = {
     "two sizes": (
@@ -76,6 +79,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
             name, [f"hardware.platform={platform}"], folder / name / platform, f"{name} {platform}", rows=True
         )
     ]
+    for platform in PLATFORMS:
+        sets = [*VERL_SFT, f"hardware.platform={platform}"]
+        questions += _questions("smoke.yaml", sets, folder / "verl-sft" / platform, f"verl-sft {platform}", rows=True)
     for place, (name, (sets, _, _)) in enumerate(REFUSED.items()):
         sets = [*sets, "hardware.platform=cpu"]
         questions += _questions("smoke.yaml", sets, folder / f"refused-{place}", name, rows=False)
@@ -116,6 +122,13 @@ def test_a_refusal_is_told_in_the_trainers_own_words(answers: Answers, name: str
     assert problem is not None
     assert said in problem
     assert "\n" not in problem
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_verls_trainer_of_supervised_fine_tuning_is_asked_too(answers: Answers, platform: str) -> None:
+    answer = answers[f"verl-sft {platform} sft"]
+    assert (answer.problem, answer.facts) == (None, ["76 of 76 rows are left to train on"])
 
 
 @pytest.mark.smoke
