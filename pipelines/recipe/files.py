@@ -17,7 +17,8 @@ SHIPPED = Path(__file__).resolve().parents[2] / "recipes"
 
 
 def find(name: str, folder: Path, where: str = "", key: str = "") -> Path:
-    """The file that `name` means: relative to `folder`, or, where it is a bare name, among the shipped recipes.
+    """The file that `name` means: relative to `folder`, or, where there is none, among the shipped recipes, so that a copy of
+    one still finds what it extends.
 
     Raises:
         RecipeError: there is no such file.
@@ -25,9 +26,11 @@ def find(name: str, folder: Path, where: str = "", key: str = "") -> Path:
     path = folder / Path(name).expanduser()
     if path.is_file():
         return path.resolve()
-    shipped = {file.name: file for file in sorted(SHIPPED.glob("*.yaml"))}
-    if Path(name).name == name and name in shipped:
-        return shipped[name]
+    # Neither `./x.yaml` nor `../x.yaml` nor an absolute path: those say where.
+    plain = str(Path(name)) == name and not Path(name).is_absolute() and ".." not in Path(name).parts
+    if plain and (SHIPPED / name).is_file():
+        return SHIPPED / name
+    shipped = [file.name for file in sorted(SHIPPED.glob("*.yaml"))]
     beside = [file.name for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     what = "is a folder, expected a recipe file" if path.is_dir() else "no such recipe file"
     hint = suggestion(Path(name).name, list(dict.fromkeys([*beside, *shipped])))

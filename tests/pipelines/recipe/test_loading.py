@@ -62,6 +62,13 @@ def test_shipped_recipes_name_their_schema_for_editors(path: Path) -> None:
     assert first == "# yaml-language-server: $schema=recipe.schema.json"
 
 
+def test_a_copy_of_a_shipped_recipe_finds_what_it_extends(write: Write) -> None:
+    copy = write("elsewhere/copy.yaml", (SHIPPED / "bootcamp.yaml").read_text(encoding="utf-8"))
+    assert load(copy).files == (SHIPPED / "shared" / "rl.yaml", Path.cwd() / copy)
+    assert "no such recipe file" in problems(write("x.yaml", "extends: ./shared/rl.yaml\n"))[0]
+    assert "no such recipe file" in problems(write("x.yaml", "extends: ../shared/rl.yaml\n"))[0]
+
+
 def test_a_bare_name_that_is_not_here_is_a_shipped_recipe(write: Write) -> None:
     name = SHIPPED_RECIPES[0].name
     assert load(Path(name)).path == SHIPPED_RECIPES[0]
