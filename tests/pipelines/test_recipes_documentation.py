@@ -17,7 +17,7 @@ from .test_plan import RECIPES
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```yaml\n# (\w+\.yaml)\n(.*?)^```$", PAGE, re.M | re.S))
 WITH_IT = {
-    name: [word for word in shlex.split(" ".join(re.findall("`([^`]*)`", sets))) if word != "--set"]
+    name: [word for word in shlex.split(" ".join(re.findall("`(--set [^`]*)`", sets))) if word != "--set"]
     for names, sets in re.findall(r"^\| ((?:`\w+` ?)+)\| (.*?) ?\|$", PAGE, re.M)
     for name in re.findall(r"`(\w+)`", names)
     if name != "algorithm"
