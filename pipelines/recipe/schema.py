@@ -426,6 +426,17 @@ class SftStage(_Stage):
         return self
 
     @model_validator(mode="after")
+    def _packs_fit(self) -> SftStage:
+        # LLaMA-Factory asserts it at the first step (data/collator.py, v0.9.5).
+        flash, rows = self.llamafactory.get("flash_attn") == "fa2", self.batch.per_device
+        if self.packing and flash and rows > 1:
+            raise ValueError(
+                f"packing: with flash_attn: fa2, LLaMA-Factory takes one sequence at a time, and batch.per_device is {rows}; "
+                f"say per_device: 1, accumulate: {rows * self.batch.accumulate}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _every_validation_is_saved(self) -> SftStage:
         # transformers notes the best of all validations, and hands on the last step where that one was not saved.
         if self.keep_best and self.trainer == "llamafactory" and self.save_every != self.validate_every:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from preprocess.conversations import ConversationError, cut, render_pairs, to_messages, to_tools
+from preprocess.dataset_info import make_dataset_info
+from preprocess.rows import SftRow, Turn
+from tests.rows import write_rows
 
+ROOT = Path(__file__).resolve().parents[2]
 CALL = json.dumps({"name": "run", "arguments": {"code": "print(1)"}})
 
 
@@ -101,3 +109,109 @@ def test_what_is_too_long_is_cut_as_by_llamafactory(
     """The numbers are what `infer_seqlen` of LLaMA-Factory 0.9.5 gives; the smoke test compares whole rows with it."""
     pairs = [([1] * prompt, [2] * answer) for prompt, answer in lengths]
     assert [(len(prompt), len(answer)) for prompt, answer in cut(pairs, limit)] == kept
+
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "run", "description": "Runs “code”.", "parameters": {"type": "object", "properties": {}}},
+}
+THOUGHT = "<think>\nlet me see\n</think>\n\n"
+ROWS = [
+    SftRow("a", (Turn("human", "What is f(1)?"), Turn("gpt", "It is 1."))),
+    SftRow(
+        "b", (Turn("human", "f?"), Turn("gpt", "\n\n1"), Turn("human", " and g?\n"), Turn("gpt", "  2 ")), system="Be brief."
+    ),
+    SftRow(
+        "c",
+        (Turn("human", "f?"), Turn("function_call", CALL), Turn("observation", "[1]\n"), Turn("gpt", "It is 1.")),
+        system="Be brief.",
+        tools=json.dumps([TOOL]),
+    ),
+    SftRow(
+        "d",
+        (Turn("human", "f?"), Turn("function_call", f"[{CALL}, {CALL}]"), Turn("observation", "1"), Turn("gpt", "1")),
+        tools=json.dumps([TOOL["function"]]),
+    ),
+    SftRow("e", (Turn("human", "f?"), Turn("function_call", THOUGHT + CALL)), tools=json.dumps([TOOL])),
+    SftRow("f", (Turn("human", "How so? " * 120), Turn("gpt", "So."))),
+    SftRow("g", (Turn("human", "How?"), Turn("gpt", "So and so. " * 120), Turn("human", "Oh?"), Turn("gpt", "Yes."))),
+    SftRow("h", (Turn("human", "How so? " * 120), Turn("gpt", "So and so. " * 120))),
+]
+
+LLAMAFACTORY = """
+import json, sys
+from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+from llamafactory.hparams import get_train_args
+from llamafactory.model import load_tokenizer
+folder, limit = sys.argv[1], int(sys.argv[2])
+model, data, training, _, _ = get_train_args({
+    "model_name_or_path": f"{folder}/model", "stage": "sft", "do_train": True, "template": "qwen", "cutoff_len": limit,
+    "dataset_dir": folder, "dataset": "train", "output_dir": f"{folder}/out", "overwrite_cache": True, "use_cpu": True,
+})
+tokenizer = load_tokenizer(model)
+template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)
+for row in get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]:
+    print("ROW", json.dumps([row["input_ids"], [int(label != -100) for label in row["labels"]]]))
+"""
+
+VERL = """
+import json, sys
+from omegaconf import OmegaConf
+from transformers import AutoTokenizer
+from pipelines.trainers.verl.plugin.sft_rows import SftRows
+folder, limit = sys.argv[1], int(sys.argv[2])
+file = f"{folder}/train.parquet"
+tokenizer = AutoTokenizer.from_pretrained(f"{folder}/model")
+def rows(**changes):
+    given = {"max_length": limit, "val_files": None, "train_batch_size": 5, "custom_cls": {"seed": 17}, **changes}
+    dataset = SftRows(file, tokenizer, OmegaConf.create(given))
+    return [[row[key].tolist() for key in ("input_ids", "loss_mask")] for row in (dataset[n] for n in range(len(dataset)))]
+validation = rows(val_files=file)
+for row in validation:
+    print("ROW", json.dumps(row))
+train, other = rows(), rows(custom_cls={"seed": 18})
+real = sorted(validation[:8])
+print("TRAIN", json.dumps([sorted(train) == real, sorted(other) == real, train != other, train == rows()]))
+"""
+
+
+def run(python: Path, program: str, folder: Path, limit: int) -> list[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "DISABLE_VERSION_CHECK": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_DATASETS_CACHE": str(folder / "cache"),
+        "TMPDIR": str(folder),
+        "VERL_USE_EXTERNAL_PLUGINS": "none",
+    }
+    done = subprocess.run([python, "-c", program, folder, str(limit)], env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()
+
+
+@pytest.mark.smoke
+def test_verl_and_llamafactory_learn_from_the_same_tokens(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+    """With and without tools, whole and cut: the tokens of each row, and which of them are in the loss."""
+    write_rows(tmp_path / "train.parquet", ROWS, "sft")
+    (tmp_path / "dataset_info.json").write_text(json.dumps(make_dataset_info()))
+    settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
+    settings |= {"rows": [str(tmp_path / "train.parquet")], "output": str(tmp_path / "model")}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    made = [trainer_python("verl"), "-m", "pipelines.tiny_model", tmp_path / "model.json"]
+    subprocess.run(made, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    limit = 400
+    theirs, ours = (
+        run(trainer_python(trainer), program, tmp_path, limit)
+        for trainer, program in (("llamafactory", LLAMAFACTORY), ("verl", VERL))
+    )
+    expected, found = ([json.loads(line[4:]) for line in lines if line.startswith("ROW ")] for lines in (theirs, ours))
+    assert len(expected) == len(ROWS)
+    for place, (ids, mask) in enumerate(expected):
+        assert found[place] == [ids, mask], f"row {place}"
+    assert [len(ids) == limit for ids, _ in expected] == [False] * 5 + [True] * 3
+    assert all(0 < sum(mask) < len(ids) for ids, mask in expected)
+    # Two batches of five: the rows that fill the second one up are not in the loss.
+    assert [sum(mask) > 0 for _, mask in found] == [True] * 8 + [False] * 2
+    assert ours[-1] == "TRAIN [true, true, true, true]", "all rows, in an order that the seed decides"

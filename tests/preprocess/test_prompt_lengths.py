@@ -71,7 +71,12 @@ SFT = [
     SftRow("a", (Turn("human", "What is f(1)?"), Turn("gpt", "It is 1."))),
     SftRow(
         "b",
-        (Turn("human", "f(1)?"), Turn("function_call", "call"), Turn("observation", "1"), Turn("gpt", "It is 1.")),
+        (
+            Turn("human", "f(1)?"),
+            Turn("function_call", '{"name": "python", "arguments": {}}'),
+            Turn("observation", "1"),
+            Turn("gpt", "It is 1."),
+        ),
         system="Be brief.",
         tools=json.dumps([TOOL]),
     ),
@@ -147,6 +152,9 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     case("rl", file="many", tools={"python": TOOL}, limit=200)
     case("rl", limit=10)
     case("rl", model=str(folder / "nowhere"))
+    case("sft", by_turns=True, limit=400)
+    case("sft", by_turns=True, model=str(folder / "strict"))
+    case("sft", by_turns=True, model=str(folder / "bare"))
     (folder / "cases.json").write_text(json.dumps(cases))
     done = subprocess.run([trainer_python(trainer), "-c", CASES, folder], env=environment(), text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -154,7 +162,7 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     errors = [text.strip().splitlines()[-1] if text.strip() else "" for text in done.stderr.split("CASE\n")]
     train = [written["files"].get("train") if written else None for _, _, written in found]
 
-    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1]
+    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1]
     assert train[0]["rows"] == 4
     assert found[0][1] == ["one train: 1 of 4 prompts are longer than 200 tokens; verl leaves them out: long"]
     assert train[0]["mean"] > train[1]["mean"], "the tool's schema is part of the prompt"
@@ -170,3 +178,6 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     assert train[7]["mean"] == train[0]["mean"], "in several processes as in one"
     assert "4 of 4 prompts are longer than 10 tokens" in errors[8]
     assert "the tokenizer of" in errors[9] and "does not load" in errors[9]
+    assert (train[10]["rows"], train[10]["longest"]) == (2, train[5]["longest"])
+    assert "row 0 cannot be trained on by verl: the chat template writes what is before turn 2 in another way" in errors[11]
+    assert "has no chat template: no prompt can be built" in errors[12]

@@ -28,6 +28,8 @@ from pipelines.trainers.base import StagePaths
 
 pytestmark = pytest.mark.smoke
 
+ROOT = Path(__file__).resolve().parents[2]
+
 STAGES = ("sft", "stage-one", "stage-two")
 
 
@@ -79,11 +81,16 @@ def wait_for(condition: Callable[[], bool], started: subprocess.Popen[str], seco
 
 
 def wait_until_nothing_runs(chain: Chain) -> None:
+    wait_until_ended(chain.directory)
+
+
+def wait_until_ended(directory: Path) -> None:
+    """Waits until no process of a run is left, nor what it put into temporary places."""
     deadline = time.monotonic() + 20
-    while left := process.find_processes(chain.directory):
+    while left := process.find_processes(directory):
         assert time.monotonic() < deadline, f"left running: {left.values()}"
         time.sleep(0.2)
-    assert not scratch_folder(chain.directory).exists()
+    assert not scratch_folder(directory).exists()
 
 
 def test_kill_9_in_sft(chain: Chain) -> None:

@@ -58,6 +58,16 @@ def test_recipes_load(name: str, folder: Path) -> None:
     load(folder / name)
 
 
+@pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
+def test_the_stage_of_the_page_on_fine_tuning_is_either_trainers(trainer: str, tmp_path: Path) -> None:
+    (block,) = re.findall(
+        r"^```yaml\n(.*?)^```$", PAGE.with_name("sft.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "two-ways.yaml").write_text(block, encoding="utf-8")
+    (stage,) = load(tmp_path / "two-ways.yaml", [f"stages.sft.trainer={trainer}"]).recipe.stages
+    assert stage.model_dump()["trainer"] == trainer
+
+
 def test_what_the_page_says_about_the_recipes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     longer = load(Path("longer.yaml")).recipe
     assert [stage.name for stage in longer.stages] == ["sft", "questions", "tests"]

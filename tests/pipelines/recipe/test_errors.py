@@ -107,6 +107,12 @@ CASES = {
         "x.yaml:4: stages.sft: keep_best: LLaMA-Factory compares every validation, so each has to be saved: save_every is 400, "
         "validate_every 200; make them equal",
     ),
+    "packs that LLaMA-Factory does not take": (
+        "llamafactory: {warmup_ratio: 0.1}",
+        "packing: true\n    batch: {per_device: 4, accumulate: 2}\n    llamafactory: {flash_attn: fa2}",
+        "x.yaml:4: stages.sft: packing: with flash_attn: fa2, LLaMA-Factory takes one sequence at a time, and batch.per_device "
+        "is 4; say per_device: 1, accumulate: 8",
+    ),
     "keys of LLaMA-Factory where verl trains": (
         "epochs: 2",
         "epochs: 2\n    trainer: verl",

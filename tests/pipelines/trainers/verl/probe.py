@@ -288,6 +288,36 @@ def epochs_end_is_resumed() -> Any:
     return steps(resumed, 3) == second != first
 
 
+def fine_tuning_after_an_epochs_end() -> Any:
+    """Steps that are left of the second epoch, resumed where the first one ended, and in the middle of it: 3 and 1 of 3."""
+    import torch
+    from torch.utils.data import DistributedSampler
+    from torchdata.stateful_dataloader import StatefulDataLoader
+    from verl.utils.checkpoint import CheckpointHandler
+
+    def loader() -> Any:
+        rows = list(range(6))
+        sampler = DistributedSampler(rows, num_replicas=1, rank=0, shuffle=True, drop_last=True)
+        return StatefulDataLoader(rows, batch_size=2, sampler=sampler, drop_last=True)
+
+    left = []
+    for step in (3, 5):
+        trained = loader()
+        for epoch in range(-(-step // 3)):
+            trained.sampler.set_epoch(epoch)
+            iterator = iter(trained)
+            for _ in range(min(3, step - 3 * epoch)):
+                next(iterator)
+        torch.save(trained.state_dict(), FOLDER / "data_0.pt")
+        handler = CheckpointHandler.__new__(CheckpointHandler)
+        handler.rank = handler.dp_rank = 0
+        handler.resume_global_step, handler.train_dataloader = step, loader()
+        handler._load_dataloader_state(str(FOLDER))
+        handler.train_dataloader.sampler.set_epoch(1)
+        left.append(len(list(handler.train_dataloader)))
+    return left
+
+
 def rendered_file_is_accepted() -> Any:
     """Composes train.yaml as `main_ppo --config-path FOLDER --config-name train` does, and has verl validate it."""
     from hydra import compose, initialize_config_dir
@@ -338,6 +368,7 @@ TRIES: tuple[Callable[[], Any], ...] = (
     remax_has_baselines,
     gdpo_has_each_reward,
     epochs_end_is_resumed,
+    fine_tuning_after_an_epochs_end,
     metrics_file_is_truncated,
 )
 

@@ -157,6 +157,11 @@ def test_the_metrics_file_is_truncated_and_so_each_attempt_has_its_own(bare: Out
     assert fitted["metrics_folder"] == {"value": "attempts"}
 
 
+def test_fine_tuning_resumed_at_an_epochs_end_skips_an_epoch(bare: Outcomes, fitted: Outcomes) -> None:
+    assert bare["fine_tuning_after_an_epochs_end"] == {"value": [0, 1]}
+    assert fitted["fine_tuning_after_an_epochs_end"] == {"value": [3, 1]}
+
+
 def test_resuming_at_an_epochs_end_goes_on_with_the_next(bare: Outcomes) -> None:
     # Not an override: the legacy trainer ends here without training, which is why `trainer.use_v1` cannot be changed.
     assert bare["epochs_end_is_resumed"] == {"value": True}
