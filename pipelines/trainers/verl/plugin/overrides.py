@@ -104,20 +104,22 @@ def answer_greedily_for_remax() -> None:
 
 
 def mark_checkpoints_of_fine_tuning() -> None:
-    """Marks each checkpoint that is whole, keeps those that the recipe asks for, and begins an epoch where one ended.
+    """Marks each checkpoint that is whole, keeps those that the recipe asks for, and resumes where a training ended.
 
     verl 0.9.1's SFT trainer names a checkpoint in its tracker file when other ranks may still write, and has no callback
     (utils/checkpoint/checkpoint_handler.py). It forgets the checkpoints of earlier attempts. At an epoch's end the state of
     the data loader that it saves is that of an epoch with nothing left: resumed, it trains one epoch less, and the last one
-    in another order (verl#5725).
+    in another order (verl#5725). Resumed at its last step, it trains one more.
     """
     from pathlib import Path
 
     from verl.utils.checkpoint.checkpoint_handler import CheckpointHandler
+    from verl.utils.distributed import destroy_global_process_group
 
     from pipelines.trainers.verl.plugin.sft_checkpoint import mark_and_rotate
 
-    save, load = CheckpointHandler.save_checkpoint, CheckpointHandler._load_dataloader_state
+    save, load_all = CheckpointHandler.save_checkpoint, CheckpointHandler.load_checkpoint
+    load = CheckpointHandler._load_dataloader_state
 
     def save_checkpoint(self: Any, step: int) -> None:
         keep, self.max_ckpt_to_keep = self.max_ckpt_to_keep, None
@@ -128,11 +130,20 @@ def mark_checkpoints_of_fine_tuning() -> None:
         if self.rank == 0:
             mark_and_rotate(Path(self.default_local_dir) / f"global_step_{step}", step, keep)
 
+    def load_checkpoint(self: Any) -> int:
+        step: int = load_all(self)
+        if 0 < self.engine.optimizer_config.total_training_steps <= step:
+            print(f"nothing is left to train: the checkpoint is that of the last step, {step}")
+            destroy_global_process_group()
+            raise SystemExit(0)
+        return step
+
     def load_dataloader_state(self: Any, checkpoint_path: str) -> None:
         if self.resume_global_step % len(self.train_dataloader):
             load(self, checkpoint_path)
 
     CheckpointHandler.save_checkpoint = save_checkpoint
+    CheckpointHandler.load_checkpoint = load_checkpoint
     CheckpointHandler._load_dataloader_state = load_dataloader_state
 
 

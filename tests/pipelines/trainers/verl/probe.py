@@ -318,6 +318,24 @@ def fine_tuning_after_an_epochs_end() -> Any:
     return left
 
 
+def fine_tuning_after_its_last_step() -> Any:
+    """The step from which it would go on, of 3."""
+    from types import SimpleNamespace
+
+    from verl.utils.checkpoint import CheckpointHandler
+
+    handler = CheckpointHandler.__new__(CheckpointHandler)
+    handler.rank = handler.dp_rank = 0
+    handler._determine_resume_path = lambda: str(FOLDER / "global_step_3")
+    settings = SimpleNamespace(total_training_steps=3)
+    handler.engine = SimpleNamespace(load_checkpoint=lambda path: None, optimizer_config=settings)
+    handler.train_dataloader = [1, 2, 3]
+    try:
+        return handler.load_checkpoint()
+    except SystemExit as end:
+        return f"ends with status {end.code}"
+
+
 def rendered_file_is_accepted() -> Any:
     """Composes train.yaml as `main_ppo --config-path FOLDER --config-name train` does, and has verl validate it."""
     from hydra import compose, initialize_config_dir
@@ -369,6 +387,7 @@ TRIES: tuple[Callable[[], Any], ...] = (
     gdpo_has_each_reward,
     epochs_end_is_resumed,
     fine_tuning_after_an_epochs_end,
+    fine_tuning_after_its_last_step,
     metrics_file_is_truncated,
 )
 

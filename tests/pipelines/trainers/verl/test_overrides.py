@@ -162,6 +162,11 @@ def test_fine_tuning_resumed_at_an_epochs_end_skips_an_epoch(bare: Outcomes, fit
     assert fitted["fine_tuning_after_an_epochs_end"] == {"value": [3, 1]}
 
 
+def test_fine_tuning_resumed_at_its_last_step_trains_one_more(bare: Outcomes, fitted: Outcomes) -> None:
+    assert bare["fine_tuning_after_its_last_step"] == {"value": 3}
+    assert fitted["fine_tuning_after_its_last_step"] == {"value": "ends with status 0"}
+
+
 def test_resuming_at_an_epochs_end_goes_on_with_the_next(bare: Outcomes) -> None:
     # Not an override: the legacy trainer ends here without training, which is why `trainer.use_v1` cannot be changed.
     assert bare["epochs_end_is_resumed"] == {"value": True}
