@@ -116,20 +116,21 @@ class Asking:
             try:
                 out, _ = asked.process.communicate(timeout=max(1.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
-                report.add(
-                    [Finding(each.name, _NAMES[asked.trainer], "no answer in time", "unchecked") for each in asked.stages]
-                )
+                said = f"no answer after {_SECONDS:.0f} s"
+                report.add([Finding(each.name, _NAMES[asked.trainer], said, "unchecked") for each in asked.stages])
                 continue
-            answers = {each["stage"]: Answer(**each) for each in map(json.loads, out.splitlines())}
+            lines = (json.loads(line) for line in out.splitlines() if line.startswith('{"stage"'))
+            answers = {each["stage"]: Answer(**each) for each in lines}
             for stage in asked.stages:
                 self._judge(stage, answers.get(stage.name), asked, report)
 
     def close(self) -> None:
         """Ends what still runs."""
         for asked in self._asked:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(asked.process.pid, signal.SIGKILL)
-            asked.process.wait()
+            if asked.process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(asked.process.pid, signal.SIGKILL)
+                asked.process.wait()
             asked.errors.close()
 
     def _judge(self, stage: SftStage | RlStage, answer: Answer | None, asked: _Asked, report: Report) -> None:
@@ -144,9 +145,8 @@ class Asking:
             where = self._loaded.where("stages", stage.name)
             report.refuse(f"{where}: stages.{stage.name}: {name} refuses it: {answer.problem}")
             return
-        said = "; ".join(
-            ["accepts it" + (", with a small model in the place of its own" if answer.stands_in else ""), *answer.facts]
-        )
+        taken = "accepts it, with a small model in the place of its own" if answer.stands_in else "accepts it"
+        said = "; ".join([taken, *answer.facts])
         if answer.untried:
             said += f"; not tried without a GPU: {', '.join(answer.untried)}"
         report.add([Finding(stage.name, name, said), *(Finding(stage.name, name, note, "note") for note in answer.notes)])
@@ -169,9 +169,7 @@ def find_ready(wanted: Environment) -> Environment | None:
 def _judge_lengths(stage: SftStage | RlStage, answer: Answer) -> Iterator[Finding]:
     what, limit = limit_of(stage)
     if answer.lengths is None:
-        yield Finding(
-            stage.name, what, f"not counted: {answer.uncounted or 'its tokenizer or its rows are not here'}", "unchecked"
-        )
+        yield Finding(stage.name, what, f"not counted: {answer.uncounted}", "unchecked")
         return
     found, over = answer.lengths, answer.lengths["over"]
     said = f"{found['rows']:,} counted: median {found['median']:,}, longest {found['longest']:,} of {limit:,} tokens"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pipelines.checking import upstreams
 from pipelines.checking.findings import Report
+from pipelines.checking.questions import make_question, write_rows
 from pipelines.checking.samples import open_sample
-from pipelines.checking.upstreams import make_question, write_rows
 from pipelines.machine import find_environments, find_machine
 from pipelines.plan import make_plan, trainer_of
 from pipelines.recipe.files import SHIPPED
@@ -22,7 +26,6 @@ from pipelines.trainers import llamafactory
 from pipelines.trainers.answering import Answer, Question
 from pipelines.trainers.verl import trainer as verl
 
-ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(path.name for path in SHIPPED.glob("*.yaml"))
 PLATFORMS = ("cpu", "cuda")
 
@@ -138,3 +141,67 @@ def test_rows_are_followed_through_the_trainers_own_data_code(answers: Answers, 
     assert sft.facts == ["76 of 76 rows are taken, 0 without a label, 0 cut at 512 tokens"]
     assert (one.facts, two.facts) == (["40 of 40 rows are left to train on"], ["36 of 36 rows are left to train on"])
     assert [each.lengths and each.lengths["rows"] for each in (sft, one, two)] == [76, 40, 36]
+
+
+@pytest.mark.smoke
+def test_the_command_asks_all_trainers_and_tells_what_one_refuses(
+    trainer_python: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for trainer in ("llamafactory", "verl"):
+        trainer_python(trainer)
+    sets, stage, said = REFUSED["two sizes"]
+    words = [word for each in ("hardware.platform=cpu", *sets) for word in ("--set", each)]
+    command = [str(Path(sys.executable).with_name("pipeline")), "check", "smoke.yaml", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert done.returncode == 2
+    told = {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") == 2}
+    assert told["sft", "LLaMA-Factory 0.9.5"].startswith("accepts it; 130 of 130 rows are taken, 0 without a label")
+    assert told["stage-two", "verl 0.9.1"] == "accepts it; 36 of 36 rows are left to train on"
+    assert told[stage, "verl 0.9.1"].startswith("WRONG: refuses it: [actor] You have set both")
+    assert " of 512 tokens" in told["sft", "conversations"]
+    assert " of 320 tokens" in told["stage-two", "prompts"]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert f"smoke.yaml:25: stages.{stage}: verl 0.9.1 refuses it: {said}" in line
+    assert list(tmp_path.iterdir()) == [], "something was left behind"
+
+
+@dataclass(frozen=True)
+class Toy:
+    """An environment whose Python is a script."""
+
+    python: Path
+    pin: Any = field(default_factory=lambda: SimpleNamespace(version="0"))
+    variables: Mapping[str, str] = field(default_factory=dict)
+    platform: str = "cpu"
+
+
+@pytest.mark.parametrize(
+    ("script", "verdict", "said"),
+    [
+        ("echo 'ImportError: no verl' >&2; exit 3", "wrong", "it does not answer: ImportError: no verl"),
+        ("exit 3", "wrong", "it does not answer: exit status 3"),
+        ("echo rubbish", "wrong", "it does not answer: exit status 0"),
+        ("sleep 600", "unchecked", "no answer after 1 s"),
+    ],
+)
+def test_a_trainer_that_does_not_answer_is_told_and_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, verdict: str, said: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(upstreams, "find_ready", lambda _: Toy(python))
+    monkeypatch.setattr(upstreams, "_SECONDS", 1.0)
+    loaded = load(Path("smoke.yaml"), ["hardware.platform=cpu"])
+    environments = find_environments(loaded.recipe)
+    plan = make_plan(loaded.recipe, find_machine(loaded.recipe, environments), tmp_path / "run")
+    report = Report()
+    asking = upstreams.Asking(loaded, plan, {}, environments)
+    try:
+        asking.findings(report)
+    finally:
+        asking.close()
+    assert {(each.verdict, each.said) for each in report.findings} == {(verdict, said)}
+    assert [each.about for each in report.findings] == ["sft", "stage-one", "stage-two"]
+    assert report.problems == []
