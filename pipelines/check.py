@@ -24,6 +24,7 @@ from pipelines.recipe.schema import RlStage
 from rewards import sandbox
 from rewards.stage_check import Checked
 
+# A converter may run programs for every row.
 _COUNT_SECONDS = 10.0
 
 
@@ -47,7 +48,7 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
     samples = [open_sample(loaded, stage) for stage in recipe.stages]
     try:
         with tempfile.TemporaryDirectory(prefix="pipeline-check-") as folder:
-            rows = {sample.stage.name: sample.read(ROWS, report) for sample in samples}
+            rows = {sample.stage.name: sample.read(ROWS, report, _COUNT_SECONDS) for sample in samples}
             asking = Asking(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments)
             try:
                 checked = _look_meanwhile(loaded, samples, count, environments.get("verl"), report)
