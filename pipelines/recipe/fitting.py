@@ -144,7 +144,7 @@ def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: De
 def _check_scoring(stage: RlStage, ranks: int) -> Found:
     """Probabilities under the old and the reference policy, whose forward passes may be of another size."""
     each = stage.batch.prompts * stage.rollout.samples // ranks
-    for group in ("rollout", "ref"):
+    for group in ("rollout", "ref") if stage.kl is not None else ("rollout",):
         key = f"actor_rollout_ref.{group}.log_prob_micro_batch_size_per_gpu"
         micro = _said(stage, key, None)
         if isinstance(micro, int) and each % micro:

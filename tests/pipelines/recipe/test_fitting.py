@@ -50,7 +50,7 @@ CASES: dict[str, tuple[list[str], str]] = {
         "GPU per update (4 prompts x 8 samples = 32 responses, among 1 GPU); take 2 or 4",
     ),
     "responses per scoring pass": (
-        ["stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
+        ["stages.rl.kl.coefficient=0.1", "stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
         "--set stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu: 5 responses per forward pass do not "
         "divide the 64 of each GPU per step; take 4 or 8",
     ),
@@ -101,6 +101,8 @@ def test_one_line_with_the_numbers(write: Write, case: str) -> None:
         # One sequence on all GPUs leaves one group that needs no share.
         [GPUS, "stages.rl.batch={prompts: 3, mini: 3}", "stages.rl.rollout.samples=8",
          "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=8"],
+        # Without a penalty no reference model scores anything.
+        ["stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
         # Filled by tokens, forward passes take what comes.
         ["stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.use_dynamic_bsz=true"],
         # Another engine shares the GPUs out in its own way.
