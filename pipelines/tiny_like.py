@@ -90,8 +90,8 @@ def shrink_config(config: Any, sizes: Mapping[str, Any]) -> Any:
     """
     given = config.to_dict()
     small = {key: value for key, value in {**_SIZES, **sizes}.items() if key in given}
-    if isinstance(given.get("layer_types"), list):
-        small["layer_types"] = given["layer_types"][: sizes["num_hidden_layers"]]
+    if kinds := given.get("layer_types"):
+        small["layer_types"] = [kinds[layer % len(kinds)] for layer in range(sizes["num_hidden_layers"])]
     if given.get("head_dim") is not None:
         small["head_dim"] = sizes["hidden_size"] // sizes["num_attention_heads"]
     # What a large model's files were packed or compressed by is not so for new ones.

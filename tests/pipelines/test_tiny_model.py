@@ -148,7 +148,7 @@ print("SEEN" + json.dumps(seen))
 @pytest.mark.smoke
 def test_a_model_is_like_another_where_that_can_be_had(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     changes = {
-        "large": {"make": "qwen3", "layers": 3, "heads": 1, "vocabulary": 500},
+        "large": {"make": "qwen3", "layers": 1, "heads": 1, "vocabulary": 500},
         "like": {"make": "llama", "like": str(tmp_path / "large")},
         "llama": {"make": "llama", "like": "owner/no-such-model"},
         "lost": {"make": "qwen2", "like": str(tmp_path / "nowhere")},
@@ -164,7 +164,7 @@ def test_a_model_is_like_another_where_that_can_be_had(tmp_path: Path, trainer_p
     )
     large, like, llama, lost = json.loads(done.stdout.partition("SEEN")[2])
     words = large[2]
-    assert large[:4] == ["Qwen3ForCausalLM", [words, 64, 3, 1], words, False]
+    assert large[:4] == ["Qwen3ForCausalLM", [words, 64, 1, 1], words, False]
     # the family, the tokenizer, the template and the ends are the other model's, the sizes its own
     assert like[:5] == ["Qwen3ForCausalLM", [words, 64, 2, 2], words, True, [0, 2, 5]]
     assert like[5] == [f"architecture (qwen3), tokenizer and chat template are those of {tmp_path / 'large'}"]
