@@ -57,6 +57,7 @@ RECIPES = {
     "apps_ppo.yaml": Expected(
         "apps-ppo-3b-smoke", rl=("rl",), metrics=("critic/vf_loss",), told=("the best: validation score",)
     ),
+    "custom_sft.yaml": Expected("custom-sft-7b-smoke", sft=("sft",), rl=("rl",), metrics=("actor/kl_loss",)),
     "python_interpreter.yaml": Expected(
         "python-interpreter-1.5b-smoke", rl=("rl",), metrics=("actor/kl_loss", "tool/calls/mean")
     ),
