@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from array import array
+from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -60,6 +61,8 @@ class Lengths:
     """The rows that are longer than the limit."""
     unrendered: list[str] = field(default_factory=list)
     """Conversations that the chat template refuses, and why; counted without it."""
+    named: Tally[str] = field(default_factory=Tally)
+    """Tool -> how many prompts name it."""
 
     def summarise(self) -> dict[str, Any]:
         """What the stage's file says of it."""
@@ -134,7 +137,7 @@ class Counter:
         rl = self.stage.shape == "rl"
         try:
             messages = row["prompt"] if rl else to_messages(row)
-            tools = self._select_tools(row) if rl else to_tools(row)
+            tools = self._select_tools(row, found) if rl else to_tools(row)
             text: str = self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=rl)
         except Exception as error:
             if rl:
@@ -143,8 +146,9 @@ class Counter:
             return "\n".join(turn["value"] for turn in row["conversations"])
         return text
 
-    def _select_tools(self, row: Mapping[str, Any]) -> list[Any] | None:
+    def _select_tools(self, row: Mapping[str, Any], found: Lengths) -> list[Any] | None:
         selected = (row.get("extra_info") or {}).get("tool_selection") or []
+        found.named.update(selected)
         return [self.stage.tools[name] for name in selected if name in self.stage.tools] or None
 
 
@@ -171,6 +175,7 @@ def measure(stage: Stage) -> dict[str, Lengths]:
         found[split].tokens.extend(part.tokens)
         found[split].over += part.over
         found[split].unrendered += part.unrendered
+        found[split].named.update(part.named)
     return found
 
 

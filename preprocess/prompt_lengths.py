@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,9 +58,22 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
                 f"{stage.name} {split}: {len(unrendered):,} {things} do not render with the model's own chat template, "
                 f"and are counted without it; first {unrendered[0]}"
             )
+    notes += _compare_tools(stage, found)
     for note in notes:
         print(note)
     return notes
+
+
+def _compare_tools(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
+    """Where the rows' tools are not the stage's."""
+    named = sum((lengths.named for lengths in found.values()), Tally[str]())
+    lacking = [
+        f"{stage.name}: {count:,} prompts name the tool {name}, which the stage does not say: no model is shown it"
+        for name, count in named.items()
+        if name not in stage.tools
+    ]
+    unused = [name for name in stage.tools if found and name not in named]
+    return lacking + [f"{stage.name}: no prompt names the tool {name}: no model is shown it" for name in unused]
 
 
 def _write(path: Path, value: Any) -> None:

@@ -155,6 +155,7 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     case("sft", by_turns=True, limit=400)
     case("sft", by_turns=True, model=str(folder / "strict"))
     case("sft", by_turns=True, model=str(folder / "bare"))
+    case("rl", tools={"python": TOOL, "other": TOOL})
     (folder / "cases.json").write_text(json.dumps(cases))
     done = subprocess.run([trainer_python(trainer), "-c", CASES, folder], env=environment(), text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -162,10 +163,13 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     errors = [text.strip().splitlines()[-1] if text.strip() else "" for text in done.stderr.split("CASE\n")]
     train = [written["files"].get("train") if written else None for _, _, written in found]
 
-    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1]
+    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0]
     assert train[0]["rows"] == 4
     assert found[0][1] == ["one train: 1 of 4 prompts are longer than 200 tokens; verl leaves them out: long"]
     assert train[0]["mean"] > train[1]["mean"], "the tool's schema is part of the prompt"
+    assert found[1][1][1:] == ["one: 1 prompts name the tool python, which the stage does not say: no model is shown it"]
+    assert found[4][1][1:] == []
+    assert found[5][1] == []
     assert errors[2] == "error: one: the prompt of with a system message does not render: no system messages here"
     assert "has no chat template: no prompt can be built" in errors[3]
     assert "its prompts were not counted" in found[4][1][0]
@@ -176,6 +180,7 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     )
     assert (train[7]["rows"], train[7]["over"]) == (400, 100)
     assert train[7]["mean"] == train[0]["mean"], "in several processes as in one"
+    assert found[13][1] == ["one: no prompt names the tool other: no model is shown it"]
     assert "4 of 4 prompts are longer than 10 tokens" in errors[8]
     assert "the tokenizer of" in errors[9] and "does not load" in errors[9]
     assert (train[10]["rows"], train[10]["longest"]) == (2, train[5]["longest"])
