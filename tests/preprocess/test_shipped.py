@@ -9,8 +9,10 @@ from preprocess.convert import convert
 from preprocess.job import Source
 from preprocess.rows import RlRow, SftRow
 from rewards.entry import compute_score_blocking
+from rewards.interpreter_tool import NAME
 
-PROGRAMS = Path(__file__).resolve().parents[2] / "recipes" / "data" / "programs.py"
+DATA = Path(__file__).resolve().parents[2] / "recipes" / "data"
+PROGRAMS = DATA / "programs.py"
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,16 @@ def test_the_answer_that_is_taught_earns_the_best_mark(converter: str, reward: s
         truth, info = json.dumps(rl.ground_truth), {"id": rl.id}
         result = compute_score_blocking(rl.data_source, answer, truth, info, rewards=[{"name": reward}])
         assert (rl.id, result) == (rl.id, {"score": best, "accuracy": 1.0, "format": 1.0, "failed": 0.0})
+
+
+def test_every_product_is_computed_in_two_calls() -> None:
+    taught = convert([Source("gsm8k", DATA / "products.jsonl", options={"tool": NAME, "stateful": True})], "sft")
+    assert not taught.rejects
+    assert len(taught.rows) == 300
+    for row in taught.rows:
+        assert isinstance(row, SftRow)
+        first, second = (json.loads(each.value)["arguments"]["code"] for each in row.conversations if "call" in each.speaker)
+        product = first.partition(" = ")[2].partition("\n")[0]
+        assert row.conversations[0].value.startswith(f"What is twice {product}?")
+        assert second == "b = a + a\nprint(b)"
+        assert row.conversations[-1].value == f"#### {row.conversations[-2].value}"

@@ -25,7 +25,7 @@ from tests.rows import write_rows
 pytestmark = pytest.mark.smoke
 
 PROBE = Path(__file__).with_name("tokens_probe.py")
-SUMS = ROOT / "recipes" / "data" / "sums.jsonl"
+PRODUCTS = ROOT / "recipes" / "data" / "products.jsonl"
 SIZES = {"vocabulary": 600, "hidden_size": 64, "layers": 2, "heads": 2, "max_tokens": 4096, "seed": 17}
 LENGTHS = Rollout(samples=4, max_prompt_tokens=2000, max_response_tokens=2000)
 
@@ -90,7 +90,7 @@ def take_rows() -> list[tuple[str, SftRow]]:
     ]
     found += [("stateless", row) for row in convert_example("gsm8k", "sft", tool=NAME).rows]
     options = {"tool": NAME, "stateful": True}
-    found += [("stateful", row) for row in convert([Source("gsm8k", SUMS, limit=5, options=options)], "sft").rows]
+    found += [("stateful", row) for row in convert([Source("gsm8k", PRODUCTS, limit=5, options=options)], "sft").rows]
     return [(way, row) for way, row in found if isinstance(row, SftRow)]
 
 
@@ -154,6 +154,13 @@ def test_the_loop_says_what_was_taught_token_for_token(lesson: Lesson, outcomes:
         ends = {place for place in range(len(tokens)) if own[place] and not (own[place + 1 : place + 2] or [False])[0]}
         learned = [int(mine and place not in ends) for place, mine in enumerate(own)]
         assert outcome["mask"] + [0] == learned[len(asked) :]
+
+
+def test_the_page_shows_such_a_response(lesson: Lesson, outcomes: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "interpreter.md").read_text(encoding="utf-8")
+    first = [each.way for each in lesson.taught].index("stateful")
+    assert f"```text\n{outcomes['taught'][first]['text']}\n```" in page
+    assert lesson.taught[first].row.problem in page
 
 
 def test_rewards_and_metrics_are_told_what_became_of_it(lesson: Lesson, outcomes: dict[str, Any]) -> None:

@@ -61,6 +61,7 @@ async def talk(config: Any, tokenizer: Any, conversation: Mapping[str, Any]) -> 
         "prompt": output.prompt_ids,
         "response": output.response_ids,
         "mask": output.response_mask,
+        "text": tokenizer.decode(output.response_ids, skip_special_tokens=True),
         "account": output.extra_fields[ACCOUNT],
         "turns": output.num_turns,
     }
