@@ -119,7 +119,10 @@ def test_the_rollout_is_the_policy_on_what_the_model_wrote(chain: Chain) -> None
 def test_a_service_that_does_not_answer_is_counted_and_the_training_goes_on(chain: Chain, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN_REWARD)
     reward = f"stages.rl.reward={{name: last_number, file: {tmp_path}/own.py}}"
-    chain.run("--set", "sandbox.url=http://127.0.0.1:9", "--set", reward, "--set", "stages.rl.steps=1")
+    # Each call is tried for seconds, and few at a time: eight responses.
+    batch = "stages.rl.batch={prompts: 4, mini: 4, micro_per_gpu: 4}"
+    sets = ("sandbox.url=http://127.0.0.1:9", reward, "stages.rl.steps=1", batch, "stages.rl.rollout.samples=2")
+    chain.run(*(each for told in sets for each in ("--set", told)))
     (step,) = chain.steps
     assert step["tool/failures/max"] >= 1
     assert step["tool/failures/mean"] + step["tool/malformed/mean"] == pytest.approx(step["tool/calls/mean"])
