@@ -21,7 +21,7 @@ import pytest
 from pipelines import process
 from pipelines.checking.parameters import count_parameters
 from pipelines.machine import find_environments, find_machine
-from pipelines.plan import make_plan, stage_paths, trainer_module, trainer_of
+from pipelines.plan import make_plan, stage_paths, trainer_module
 from pipelines.recipe.loading import load
 from pipelines.scratch import scratch_folder
 from pipelines.trainers.base import StagePaths
@@ -195,7 +195,7 @@ def test_as_much_is_saved_as_pipeline_check_says(chain: Chain, stage: str) -> No
     parameters = count_parameters(str(chain.directory / "model"))
     assert parameters is not None
     (trained,) = (each for each in recipe.stages if each.name == stage)
-    expected = trainer_module(trainer_of(trained)).saved(trained, plan.context(trained), parameters)
+    expected = trainer_module(trained).saved(trained, plan.context(trained), parameters)
     paths = chain.paths(stage)
     newest = max(
         paths.checkpoints.glob("checkpoint-*" if stage == "sft" else "global_step_*"), key=lambda path: path.stat().st_mtime
