@@ -46,7 +46,8 @@ def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> li
         arguments: the template's own.
 
     Raises:
-        ConversationError: the template refuses the row, or writes earlier turns anew when later ones come.
+        ConversationError: the template refuses the row, leaves an answer out, or writes earlier turns anew when later ones
+            come.
     """
     messages, tools = to_messages(row), to_tools(row)
 
@@ -64,8 +65,10 @@ def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> li
     for place, message in enumerate(messages):
         if message["role"] == "assistant":
             asked, answered = render(place, ask=True), render(place + 1, ask=False)
+            turn = place + 1 - (messages[0]["role"] == "system")
+            if answered == asked:
+                raise ConversationError(f"the chat template shows nothing of turn {turn}")
             if not asked.startswith(text) or not answered.startswith(asked):
-                turn = place + 1 - (messages[0]["role"] == "system")
                 raise ConversationError(f"the chat template writes what is before turn {turn} in another way once it is there")
             pairs.append((_encode(tokenizer, asked[len(text) :]), _encode(tokenizer, answered[len(asked) :])))
             text = answered

@@ -28,10 +28,12 @@ def row(*turns: tuple[str, str], system: str | None = None, tools: list[Any] | N
 class Tokenizer:
     """Renders `role:content` lines, a token per character."""
 
-    def __init__(self, *, forgetful: bool = False) -> None:
-        self.forgetful = forgetful
+    def __init__(self, *, forgetful: bool = False, deaf: bool = False) -> None:
+        self.forgetful, self.deaf = forgetful, deaf
 
     def apply_chat_template(self, messages: list[Any], *, add_generation_prompt: bool, **_: Any) -> str:
+        if self.deaf:
+            return str(messages[0]["content"])
         if any(message["content"] == "refuse" for message in messages):
             raise ValueError("no such word\nand more")
         lines = [
@@ -77,6 +79,7 @@ def test_each_answer_follows_the_prompt_that_generation_gives() -> None:
     ("tokenizer", "words", "said"),
     [
         (Tokenizer(), ("refuse", "b", "c", "d"), "the chat template does not render it: no such word"),
+        (Tokenizer(deaf=True), ("a", "b", "c", "d"), "the chat template shows nothing of turn 2"),
         (
             Tokenizer(forgetful=True),
             ("a", "b", "c", "d"),
@@ -133,9 +136,9 @@ ROWS = [
         tools=json.dumps([TOOL["function"]]),
     ),
     SftRow("e", (Turn("human", "f?"), Turn("function_call", THOUGHT + CALL)), tools=json.dumps([TOOL])),
-    SftRow("f", (Turn("human", "How so? " * 120), Turn("gpt", "So."))),
-    SftRow("g", (Turn("human", "How?"), Turn("gpt", "So and so. " * 120), Turn("human", "Oh?"), Turn("gpt", "Yes."))),
-    SftRow("h", (Turn("human", "How so? " * 120), Turn("gpt", "So and so. " * 120))),
+    SftRow("f", (Turn("human", "How so? " * 200), Turn("gpt", "So."))),
+    SftRow("g", (Turn("human", "How?"), Turn("gpt", "So and so. " * 200), Turn("human", "Oh?"), Turn("gpt", "Yes."))),
+    SftRow("h", (Turn("human", "How so? " * 200), Turn("gpt", "So and so. " * 200))),
 ]
 
 LLAMAFACTORY = """

@@ -184,5 +184,5 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     assert "4 of 4 prompts are longer than 10 tokens" in errors[8]
     assert "the tokenizer of" in errors[9] and "does not load" in errors[9]
     assert (train[10]["rows"], train[10]["longest"]) == (2, train[5]["longest"])
-    assert "row 0 cannot be trained on by verl: the chat template writes what is before turn 2 in another way" in errors[11]
+    assert "row 0 cannot be trained on by verl: the chat template shows nothing of turn 2" in errors[11]
     assert "has no chat template: no prompt can be built" in errors[12]

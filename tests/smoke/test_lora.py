@@ -32,11 +32,23 @@ stages:
     learning_rate: 0.01
     batch: {{per_device: 4}}
     max_tokens: 512
+  - name: by-verl
+    kind: sft
+    trainer: verl
+    data:
+      train: {{converter: programs_code, source: {ROOT}/recipes/data/programs.py}}
+      validation: {{fraction: 0.1}}
+    lora: {{rank: 4, alpha: 8}}
+    steps: 2
+    learning_rate: 0.01
+    batch: {{per_device: 4}}
+    max_tokens: 512
 """
 
 
 def test_lora_is_merged_before_it_is_handed_on(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
-    trainer_python("llamafactory")
+    for trainer in ("llamafactory", "verl"):
+        trainer_python(trainer)
     recipe = tmp_path / "lora.yaml"
     recipe.write_text(RECIPE)
     pipeline = Path(sys.executable).with_name("pipeline")
@@ -49,3 +61,7 @@ def test_lora_is_merged_before_it_is_handed_on(tmp_path: Path, trainer_python: C
     # adapters on the seven linear layers of each of the two blocks, and nothing else
     assert facts["tensors_changed"] == 14
     assert "eval_loss" in paths.metrics.read_text()
+    after = stage_paths(tmp_path / "lora", "by-verl")
+    assert not (after.export / "lora_adapter").exists(), "verl leaves the adapters beside the model that they were trained on"
+    facts = json.loads((after.step("handover") / "log").read_text().splitlines()[-1])
+    assert facts["tensors_changed"] == 14

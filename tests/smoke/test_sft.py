@@ -1,0 +1,138 @@
+"""Supervised fine-tuning on two processes by either trainer, killed with signal 9 and resumed: as if nothing had happened.
+
+One run of four stages, each from the same model, is used by all tests here, in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines import process
+from pipelines.plan import stage_paths
+from pipelines.trainers.base import StagePaths
+from tests.smoke.test_chain import ROOT, wait_for, wait_until_ended
+
+pytestmark = pytest.mark.smoke
+
+MODEL = {"make": "qwen2", "vocabulary": 512, "hidden_size": 64, "layers": 1, "heads": 1, "max_tokens": 512, "seed": 1}
+
+# 32 training rows in steps of 12: verl's epoch has two, at whose end it is saved, and killed. Its validation rows are fewer
+# than a step's.
+RECIPE = f"""
+name: sft
+model: ./model
+hardware: {{platform: cpu, gpus_per_node: 2}}
+defaults:
+  sft:
+    data:
+      train: {{converter: programs_code, source: {ROOT}/recipes/data/programs.py}}
+      validation: {{fraction: 0.1}}
+    init_from: ./model
+    learning_rate: 0.01
+    batch: {{per_device: 3, accumulate: 2}}
+    max_tokens: 512
+    keep_best: true
+    keep_checkpoints: 1
+stages:
+  - {{name: verl-killed, kind: sft, trainer: verl, epochs: 5, save_every: 2, validate_every: 2}}
+  - {{name: verl-unbroken, kind: sft, trainer: verl, epochs: 5, save_every: 2, validate_every: 2}}
+  - {{name: llamafactory-killed, kind: sft, packing: true, steps: 30, save_every: 10, validate_every: 10}}
+  - {{name: llamafactory-unbroken, kind: sft, packing: true, steps: 30, save_every: 10, validate_every: 10}}
+"""
+
+
+class Runs:
+    """`pipeline run` on one run directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.directory = folder, folder / "sft"
+
+    def start(self) -> subprocess.Popen[str]:
+        pipeline = Path(sys.executable).with_name("pipeline")
+        argv = [str(pipeline), "run", str(self.folder / "sft.yaml"), "--runs", str(self.folder)]
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def paths(self, stage: str) -> StagePaths:
+        return stage_paths(self.directory, stage)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Iterator[Runs]:
+    trainer_python("llamafactory")
+    folder = tmp_path_factory.mktemp("sft")
+    (folder / "model.json").write_text(json.dumps({**MODEL, "rows": [], "output": str(folder / "model")}))
+    make = [trainer_python("verl"), "-m", "pipelines.tiny_model", folder / "model.json"]
+    subprocess.run(make, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    (folder / "sft.yaml").write_text(RECIPE)
+    made = Runs(folder)
+    yield made
+    process.end_leftovers(made.directory)
+
+
+def test_kill_9_of_torchrun_leaves_none_of_verls_workers(runs: Runs) -> None:
+    started = runs.start()
+    wait_for(lambda: any(runs.paths("verl-killed").checkpoints.glob("*/progress.json")), started)
+    (supervisor,) = psutil.Process(started.pid).children()
+    (torchrun,) = supervisor.children()
+    workers = torchrun.children()
+    assert len(workers) >= 2 and all(os.getsid(worker.pid) != os.getsid(torchrun.pid) for worker in workers)
+    torchrun.kill()
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "verl-killed/train was killed by signal 9" in err
+    wait_until_ended(runs.directory)
+
+
+def test_kill_9_of_the_run_leaves_none_of_llamafactorys_workers(runs: Runs) -> None:
+    started = runs.start()
+    checkpoints = runs.paths("llamafactory-killed").checkpoints
+    wait_for(lambda: any(checkpoints.glob("checkpoint-*/trainer_state.json")), started)
+    started.kill()
+    started.communicate()
+    wait_until_ended(runs.directory)
+
+
+def test_the_same_command_goes_on_to_the_end(runs: Runs) -> None:
+    started = runs.start()
+    out, err = started.communicate()
+    assert started.returncode == 0, out + err
+    assert "goes on from the checkpoint at step " in out
+
+
+@pytest.mark.parametrize("trainer", ["verl", "llamafactory"])
+def test_the_end_is_as_if_nothing_had_happened(runs: Runs, trainer: str) -> None:
+    killed, unbroken = (runs.paths(f"{trainer}-{name}") for name in ("killed", "unbroken"))
+    weights = [paths.model / "model.safetensors" for paths in (killed, unbroken)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    resumed = (killed.step("train") / "log").read_text()
+    assert ("Found latest checkpoint" if trainer == "verl" else "Resuming training from") in resumed
+    template = "chat_template.jinja"
+    assert (killed.model / template).read_bytes() == (runs.folder / "model" / template).read_bytes()
+    rows = [[json.loads(line) for line in paths.metrics.read_text().splitlines()] for paths in (killed, unbroken)]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == list(range(1, len(rows[0]) + 1))
+    losses = [[row.get("val/loss", row.get("eval_loss")) for row in attempt] for attempt in rows]
+    assert losses[0] == losses[1]
+    assert sum(loss is not None for loss in losses[0]) == (5 if trainer == "verl" else 3)
+
+
+@pytest.mark.parametrize("trainer", ["verl", "llamafactory"])
+def test_the_best_checkpoint_is_handed_on_and_said(runs: Runs, trainer: str) -> None:
+    paths = runs.paths(f"{trainer}-unbroken")
+    rows = [json.loads(line) for line in paths.metrics.read_text().splitlines()]
+    losses = {row["step"]: row.get("val/loss", row.get("eval_loss")) for row in rows}
+    best = min((step for step, loss in losses.items() if loss is not None), key=lambda step: (losses[step], step))
+    notes = json.loads((paths.step("train") / "record.json").read_text())["notes"]
+    assert notes[0].startswith(f"step {best} is handed on: its validation loss, {losses[best]:.4g}, is the least")
+    kept = {path.name.rpartition("_" if trainer == "verl" else "-")[2] for path in paths.checkpoints.glob("*[_-][0-9]*")}
+    assert kept >= {str(best), str(max(losses))}
+    assert len(kept) <= 2
+    said = "an epoch has 2 steps of 12 rows: 8 of 32 rows, " if trainer == "verl" else "32 rows were packed into "
+    assert notes[1].startswith(said)
