@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+LOSS = "validation_loss"
+"""Where the mark of a checkpoint of fine-tuning says its validation loss (`rotation.mark_whole`)."""
 
 _SCORE = re.compile(r"val-(?:core|aux)/(.+)/reward/mean@(\d+)")
 
@@ -48,3 +52,13 @@ def find_best(rows: Sequence[Mapping[str, float]], steps: Collection[int], metri
     """The best of these steps, the earliest of equals; None where none was validated."""
     scored = [Scored(int(row["step"]), score) for row in rows if (score := score_of(row, metric)) is not None]
     return max((each for each in scored if each.step in steps), key=lambda each: (each.score, -each.step), default=None)
+
+
+def find_least_loss(marks: Mapping[int, Mapping[str, Any]]) -> int | None:
+    """The step of fine-tuning with the least validation loss, the earliest of equals; None where none has one.
+
+    Args:
+        marks: of each checkpoint, by its step.
+    """
+    losses = {step: float(mark[LOSS]) for step, mark in marks.items() if LOSS in mark}
+    return min(losses, key=lambda step: (losses[step], step), default=None)

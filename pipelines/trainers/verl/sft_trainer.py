@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, Launch, Progress, Result, Saved, StagePaths
+from pipelines.trainers.verl.best import LOSS, find_least_loss
 from pipelines.trainers.verl.checkpoints import (
     check_rows,
     count_rows,
@@ -18,7 +19,6 @@ from pipelines.trainers.verl.checkpoints import (
 )
 from pipelines.trainers.verl.environment import metrics_folder
 from pipelines.trainers.verl.metric_files import read_metrics
-from pipelines.trainers.verl.plugin.sft_checkpoint import LOSS, find_best
 from pipelines.trainers.verl.settings import look_up, unfold
 from pipelines.trainers.verl.sft import launch
 
@@ -94,7 +94,7 @@ def _choose(stage: SftStage, whole: Mapping[int, Mapping[str, Any]]) -> tuple[in
     last = max(whole)
     if not stage.keep_best:
         return last, ()
-    best = find_best(whole)
+    best = find_least_loss(whole)
     if best is None or LOSS not in whole[last]:
         raise StepError(f"step {last} was saved without a validation loss: the best cannot be chosen")
     said = f"step {best} is handed on: its validation loss, {whole[best][LOSS]:.4g}, is the least"

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.trainers.verl.best import LOSS, find_least_loss
 from pipelines.trainers.verl.leftovers import KEEP_BEST
 from pipelines.trainers.verl.rotation import mark_whole, read_mark, remove_old, step_of
-
-LOSS = "validation_loss"
-"""Where a checkpoint's mark says it."""
 
 
 def mark_and_rotate(folder: Path, step: int, keep: int | None) -> None:
@@ -28,13 +25,7 @@ def mark_and_rotate(folder: Path, step: int, keep: int | None) -> None:
     progress: dict[str, Any] = {"step": step}
     mark_whole(folder, progress if found is None else progress | {LOSS: found})
     marks = {step_of(each): read_mark(each) or {} for each in folder.parent.glob("global_step_*")}
-    remove_old(folder.parent, keep, find_best(marks) if os.environ.get(KEEP_BEST) else None)
-
-
-def find_best(marks: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """The step with the least validation loss, the earliest of equals; None where none has one."""
-    losses = {step: float(mark[LOSS]) for step, mark in marks.items() if LOSS in mark}
-    return min(losses, key=lambda step: (losses[step], step), default=None)
+    remove_old(folder.parent, keep, find_least_loss(marks) if os.environ.get(KEEP_BEST) else None)
 
 
 def validation_loss(log: Path, step: int) -> float | None:
