@@ -36,7 +36,7 @@ def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path, *,
         finally:
             display.close()
     if smoke:
-        print_passed(path, sets, plan)
+        print_passed(path, sets, plan, steps)
     else:
         _print_end(plan, selection)
 

@@ -25,8 +25,7 @@ _TIMES = 8
 """How often an example is taken: the smallest have two rows."""
 
 _EXAMPLES_SPLIT = {"fraction": 0.25}
-
-
+_WITHOUT_RATES = ", whatever their pass rates"
 _OWN_IS_ABSENT = "its own rows are not here"
 
 Changed = tuple[str, Any, str, "tuple[str, str] | None"]
@@ -91,10 +90,11 @@ def _replace(sources: Sequence[Source], where: str) -> tuple[Any, str, tuple[str
         if is_here(source.source):
             taken = _limit(source)
             written.append(taken)
-            shown.append(f"its first {taken['limit']} records")
+            dropped = source.pass_rates is not None and "pass_rates" not in taken
+            shown.append(f"its first {taken['limit']} records{_WITHOUT_RATES if dropped else ''}")
         else:
             written += [_take_example(source, where)] * _TIMES
-            shown.append(f"example of {source.converter}")
+            shown.append(f"example of {source.converter}{_WITHOUT_RATES if source.pass_rates else ''}")
     absent = [each for each in sources if not is_here(each.source)]
     why = f"{'it is' if len(absent) == 1 else 'they are'} not here" if absent else ""
     return written, why, (_name(sources), ", ".join(dict.fromkeys(shown)))

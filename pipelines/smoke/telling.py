@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 
 from pipelines import tables
-from pipelines.plan import Plan
+from pipelines.plan import Plan, Step
 from pipelines.recipe.loading import Loaded
 from pipelines.smoke.changes import Change
 from pipelines.smoke.shrinking import shrink
@@ -66,9 +66,13 @@ def _split(change: Change) -> tuple[str, str]:
     return f"{stage}.", key
 
 
-def print_passed(path: Path, sets: list[str], plan: Plan) -> None:
-    """Prints that every stage ran, and what comes next."""
-    count = len(plan.recipe.stages)
+def print_passed(path: Path, sets: list[str], plan: Plan, steps: Sequence[Step]) -> None:
+    """Prints which stages ran, and what comes next.
+
+    Args:
+        steps: those that were asked for.
+    """
+    count = sum(f"{stage.name}/train" in {step.name for step in steps} for stage in plan.recipe.stages)
     settings = [word for each in sets for word in ("--set", each)]
     print(f"smoke: {count} {'stages' if count > 1 else 'stage'} ran, from rows to model: {plan.directory}")
     print(f"next: {shlex.join(['pipeline', 'check', str(path), *settings])}")

@@ -31,6 +31,10 @@ def source(path: object, converter: str = "mbpp", **more: Any) -> dict[str, Any]
     return {"converter": converter, "source": str(path), **more}
 
 
+def rated(path: object, rates: dict[str, str]) -> Data:
+    return Data.model_validate({"train": source(path, pass_rates=rates), "validation": {"fraction": 0.1}})
+
+
 def test_a_source_that_is_here_gives_its_first_rows() -> None:
     found = shrunk(train=source(MBPP, options={"max_tests": 2}), validation={"fraction": 0.1})
     assert found["train"] == [source(MBPP, options={"max_tests": 2}, limit=ROWS)]
@@ -90,6 +94,10 @@ def test_evaluation_sets_and_pass_rates_that_are_not_here_are_left_out(tmp_path:
     found = shrunk(train=source(MBPP, pass_rates=rates), validation={"fraction": 0.1}, decontaminate={"against": against})
     assert found["decontaminate.against"] == against[:1]
     assert "pass_rates" not in found["train"][0]
+    told = {key: shown for key, _, _, shown in shrink_data(rated(MBPP, rates), "")}
+    assert told["train"] == ("mbpp", "its first 2000 records, whatever their pass rates")
+    told = {key: shown for key, _, _, shown in shrink_data(rated("/nowhere/rows.jsonl", rates), "")}
+    assert told["train"] == ("rows.jsonl", "example of mbpp, whatever their pass rates")
     found = shrunk(train=source(MBPP), validation={"fraction": 0.1}, decontaminate={"against": against[1:]})
     assert found["decontaminate"] is REMOVED
 

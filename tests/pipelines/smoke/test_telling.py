@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipelines import cli
+from pipelines.plan import Machine, make_plan
+from pipelines.recipe.loading import load
+from pipelines.selection import Selection, select
 from pipelines.smoke.changes import Change
-from pipelines.smoke.telling import render
+from pipelines.smoke.telling import print_passed, render
 
 CHANGES = [
     Change("name", "mine", "mine-smoke"),
@@ -49,3 +52,13 @@ def test_plan_tells_them_and_names_the_folder(
     assert "stage-one.rollout.samples\t8\t2\t\n" in out
     assert f"run       {tmp_path}/runs/execverify-7b-smoke" in out
     assert "would refuse" not in out
+
+
+def test_the_end_counts_the_stages_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    places = dict.fromkeys(("llamafactory", "verl"), Path("/somewhere"))
+    plan = make_plan(load(Path("smoke.yaml")).recipe, Machine("cpu", Path("/python"), places, places), Path("/runs/smoke"))
+    print_passed(Path("smoke.yaml"), ["seed=3"], plan, select(plan, Selection(last="stage-one")))
+    assert capsys.readouterr().out.splitlines() == [
+        "smoke: 2 stages ran, from rows to model: /runs/smoke",
+        "next: pipeline check smoke.yaml --set seed=3",
+    ]
