@@ -1,4 +1,4 @@
-"""`pipeline run RECIPE --smoke`: the recipes of the five systems through the real trainers, with what is otherwise said."""
+"""`pipeline run RECIPE --smoke` through the real trainers, and what it must have done."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pipelines import process
 from pipelines.plan import stage_paths
-
-pytestmark = pytest.mark.smoke
 
 # InternBootcamp is no package of the registry: a stand-in with its interface judges every puzzle of the example wrong.
 BOOTCAMP = """
@@ -46,30 +41,6 @@ class Expected:
     """What stands in its output."""
 
 
-RECIPES = {
-    "execverify.yaml": Expected(
-        "execverify-7b-smoke",
-        sft=("sft",),
-        rl=("stage-one", "stage-two"),
-        metrics=("actor/entropy",),
-        told=("stage-one.rollout.samples\t8\t2", "is not in the hub's cache, and the hub does not answer"),
-    ),
-    "apps_ppo.yaml": Expected(
-        "apps-ppo-3b-smoke", rl=("rl",), metrics=("critic/vf_loss",), told=("the best: validation score",)
-    ),
-    "custom_sft.yaml": Expected("custom-sft-7b-smoke", sft=("sft",), rl=("rl",), metrics=("actor/kl_loss",)),
-    "python_interpreter.yaml": Expected(
-        "python-interpreter-1.5b-smoke", rl=("rl",), metrics=("actor/kl_loss", "tool/calls/mean")
-    ),
-    "bootcamp.yaml": Expected(
-        "bootcamp-7b-smoke",
-        rl=("rl",),
-        metrics=("actor/kl_loss",),
-        told=("reward\tbootcamp and verl\tbootcamp and verl and tie_break",),
-    ),
-}
-
-
 def run(recipe: str, folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "packages" / "internbootcamp").mkdir(parents=True)
     (folder / "packages" / "internbootcamp" / "__init__.py").write_text(BOOTCAMP)
@@ -84,14 +55,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_runs_tiny(recipe: str, tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
-    expected = RECIPES[recipe]
-    for trainer in ("llamafactory", "verl"):
-        trainer_python(trainer)
-    done = run(recipe, tmp_path)
+def check(recipe: str, expected: Expected, folder: Path) -> None:
+    """Runs a recipe's smoke; every stage has handed a model on, and learned by numbers that the rollout agrees with."""
+    done = run(recipe, folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    directory = tmp_path / expected.name
+    directory = folder / expected.name
     assert f"ran, from rows to model: {directory}" in done.stdout
     assert done.stdout.splitlines()[-1] == f"next: pipeline check {recipe}"
     assert [text for text in expected.told if text not in done.stdout] == []
