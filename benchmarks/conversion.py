@@ -32,8 +32,8 @@ SIZES = {"bootcamp": 500_000, "execverify_rl": 100_000}
 OURS = """
 import json, sys
 from pathlib import Path
-from preprocess.prepare import prepare
-from preprocess.prepare_config import read_config
+from preprocess.jobs.prepare import prepare
+from preprocess.jobs.prepare_config import read_config
 if __name__ == "__main__":
     source = {"converter": sys.argv[1], "source": sys.argv[2]}
     config = {"shape": "rl", "train": [source], "validation": {"fraction": 0.01}, "output": sys.argv[3]}

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipelines.trainers.verl.plugin.interpreter import Interpreter, Trajectory
 from rewards import sandbox
-from rewards.interpreter_tool import ARGUMENT
+from rewards.builtin.interpreter_tool import ARGUMENT
 from rewards.sandbox import Limits, Program
 
 AT_ONCE, CALLS = 64, 10

@@ -35,13 +35,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipelines.environments import environment  # noqa: E402
-from pipelines.environments.machine import detected_platform  # noqa: E402
+from pipelines.environments.platform import detected_platform  # noqa: E402
 from preprocess.converters.base import Options  # noqa: E402
 from preprocess.converters.programs import read_programs  # noqa: E402
-from preprocess.converters.tests import read_test, to_truth  # noqa: E402
-from rewards.code_tests import code_tests  # noqa: E402
+from preprocess.converters.shared.tests import read_test, to_truth  # noqa: E402
+from rewards.builtin.code_tests import code_tests  # noqa: E402
 from rewards.sandbox import Program, Settings, close_all, configure  # noqa: E402
-from rewards.sandbox.local import LocalSandbox  # noqa: E402
+from rewards.sandbox.local.sandbox import LocalSandbox  # noqa: E402
 
 KINDS = ("right", "wrong")
 
@@ -217,7 +217,7 @@ class Helper:
 BARE = """
 import gc, importlib, json, os, sys
 sys.path.insert(0, os.getcwd())
-from rewards.sandbox.inside.template import COMMON
+from rewards.sandbox.local.inside.template import COMMON
 for name in COMMON:
     importlib.import_module(name)
 gc.collect()

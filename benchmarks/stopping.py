@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines import process
-from pipelines.plan import stage_paths
+from pipelines.run import process
+from pipelines.run.plan import stage_paths
 
 # What the trainer's log says, or what is there, at each moment.
 MOMENTS = {"Ray is starting": "Started a local Ray instance", "vLLM is up": "AgentLoopWorkerTQ", "a step is done": None}

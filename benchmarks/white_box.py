@@ -22,13 +22,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from preprocess.convert import convert
-from preprocess.job import Source
-from rewards import white_box as reward
-from rewards.answers import make_response, take_answer
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
+from rewards.builtin import white_box as reward
+from rewards.builtin.white_box_cheats import make_reference
 from rewards.entry import compute_score
+from rewards.parsing.answers import make_response, take_answer
 from rewards.sandbox import close_all
-from rewards.white_box_checks import make_reference
 
 QUESTIONS = 10
 PUBLISHED_ROWS = 150

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from signal import SIGKILL, Signals
 
-from rewards.sandbox.inside.kernel import die_with_parent
+from rewards.sandbox.local.inside.kernel import die_with_parent
 
 
 def end_with(parent: int, signal: Signals = SIGKILL) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from preprocess.decoding import describe
 from preprocess.errors import SourceError
+from preprocess.sources.decoding import describe
 
 SettingsT = TypeVar("SettingsT", bound=msgspec.Struct)
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewards import calling, sandbox
-from rewards.combination import Combination, Entry, Part, read_combination, read_part
+from rewards import sandbox
 from rewards.errors import RewardError
-from rewards.failures import Counts, Failures, one_line
+from rewards.scoring import calling
+from rewards.scoring.combination import Combination, Entry, Part, read_combination, read_part
+from rewards.scoring.failures import Counts, Failures, one_line
 
 SECONDS = 240.0
 """Time for one row's reward by a plugin. Under the 300 s after which verl's rate_limited manager gives up without our keys."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewards import option_types
 from rewards.errors import RewardError
-from rewards.signatures import FROM_VERL, caller_of, check_signature, place_of
+from rewards.plugins import options
+from rewards.plugins.signatures import FROM_VERL, caller_of, check_signature, place_of
 
 __all__ = ["Reward", "RewardError", "broken_packages", "find", "list_rewards", "load", "register"]
 
@@ -40,11 +40,11 @@ BUILT_IN = "built-in"
 """The source of the rewards that come with this project."""
 
 _BUILT_IN = (
-    "rewards.white_box",
-    "rewards.code_tests",
-    "rewards.bootcamp",
-    "rewards.interpreter",
-    "rewards.verl_graders",
+    "rewards.builtin.white_box",
+    "rewards.builtin.code_tests",
+    "rewards.builtin.bootcamp",
+    "rewards.builtin.interpreter",
+    "rewards.builtin.verl_graders",
 )
 _NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 
@@ -108,10 +108,10 @@ class Reward:
         for name, value in given.items():
             if name not in known:
                 raise RewardError(f"reward {self.name} has no option {name!r}{nearest(name, known)}")
-            kind, default = option_types.kind_of(self.function, known[name]), known[name].default
-            if not option_types.fits(value, kind):
+            kind, default = options.kind_of(self.function, known[name]), known[name].default
+            if not options.fits(value, kind):
                 example = "" if default in (inspect.Parameter.empty, None) else f" such as {default!r}"
-                wanted = option_types.describe(value, kind, example)
+                wanted = options.describe(value, kind, example)
                 raise RewardError(f"reward {self.name}: option {name} is {value!r}, expected {wanted}")
         missing = [name for name, each in known.items() if each.default is each.empty and name not in given]
         if missing:
@@ -157,7 +157,7 @@ def load(name: str, file: str | Path | None = None) -> Reward:
         RewardError: there is none (names the nearest), or the file or package that has it does not load.
     """
     if file is not None:
-        from rewards.plugins import load_file
+        from rewards.plugins.loading import load_file
 
         found = load_file(Path(file))
         if name not in found:
@@ -186,7 +186,7 @@ def list_rewards(file: str | Path | None = None) -> list[Reward]:
     Raises:
         RewardError: the file does not load.
     """
-    from rewards.plugins import load_file, load_packages
+    from rewards.plugins.loading import load_file, load_packages
 
     _list_built_in()
     load_packages()
@@ -197,7 +197,7 @@ def list_rewards(file: str | Path | None = None) -> list[Reward]:
 
 def broken_packages() -> tuple[str, ...]:
     """One line for each entry point of an installed package that does not load, naming package and cause."""
-    from rewards.plugins import load_packages
+    from rewards.plugins.loading import load_packages
 
     return load_packages()
 

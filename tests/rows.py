@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preprocess.columns import pack
+from preprocess.engine.writing import RowsFile
 from preprocess.rows import Row, Shape
-from preprocess.writing import RowsFile
 
 
 def write_rows(path: Path, rows: Sequence[Row], shape: Shape) -> None:

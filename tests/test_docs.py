@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import cli
+from pipelines.cli import main as cli
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -51,7 +51,7 @@ def test_a_printed_command_is_one_that_works(
             del words[begins : begins + 2]
     elif words[0] == "check":
         # what the trainers answer is tested where they are really asked
-        monkeypatch.setattr("pipelines.checking.upstreams.find_ready", lambda _: None)
+        monkeypatch.setattr("pipelines.checks.upstreams.find_ready", lambda _: None)
         if "execverify.yaml" in words:
             words = [*words, "--help"]  # its rows are not here
     elif words[0] in ("env", "data"):

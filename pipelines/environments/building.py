@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.environments import client, command
+from pipelines.environments import build_command, uv
 from pipelines.environments.pins import Pin, locked_versions
 from pipelines.environments.progress import Downloads, Progress
 from pipelines.errors import StepError
@@ -57,10 +57,10 @@ class Building:
                 self.progress.detail(told)
 
         failures = []
-        for choice in client.index_choices(self.settings, self.variables):
+        for choice in uv.index_choices(self.settings, self.variables):
             try:
-                return command.run(
-                    [client.uv(), *arguments],
+                return build_command.run(
+                    [uv.uv(), *arguments],
                     log=self.log,
                     variables={**self.variables, **choice},
                     what=f"{self.pin.trainer} {self.platform}: {what}",
@@ -101,7 +101,7 @@ def build(building: Building, base: str) -> None:
     # Some packages ship files for newer Pythons, which do not compile here and are never imported: not a failure.
     with suppress(StepError):
         argv = [str(building.python), "-m", "compileall", "-q", "-j", "0", *places]
-        command.run(argv, log=building.log, variables=building.variables, what="compiling", held=[building.held])
+        build_command.run(argv, log=building.log, variables=building.variables, what="compiling", held=[building.held])
 
 
 def base_interpreter(variables: Mapping[str, str]) -> str:
@@ -116,7 +116,7 @@ def base_interpreter(variables: Mapping[str, str]) -> str:
 
     for version in reversed(PYTHONS):
         wanted = ".".join(map(str, version))
-        argv = [client.uv(), "python", "find", wanted]
+        argv = [uv.uv(), "python", "find", wanted]
         found = subprocess.run(argv, capture_output=True, text=True, env=dict(variables), check=False)
         if found.returncode == 0 and found.stdout.strip():
             return found.stdout.strip()
@@ -144,7 +144,7 @@ def _install_cpu_torch(building: Building, lock: Path, options: Sequence[str]) -
     name = site_packages(building.directory).parent.name.removeprefix("python")
     major, minor = (int(part) for part in name.split("."))
     building.progress.phase(f"{building.pin.trainer} {building.platform}: installing torch {version}")
-    local = client.has_file(building.settings, building.variables, "torch", version, (major, minor))
+    local = uv.has_file(building.settings, building.variables, "torch", version, (major, minor))
     where = [] if local else ["--torch-backend", "cpu"]
     what = f"cannot install torch {version} for Python {name}"
     if not local:

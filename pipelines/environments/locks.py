@@ -9,11 +9,11 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.environments import client, command
+from pipelines.digests import write_atomically
+from pipelines.environments import build_command, uv
 from pipelines.environments.building import requirement_of
 from pipelines.environments.pins import Pin
 from pipelines.errors import InputError, StepError
-from pipelines.files import write_atomically
 
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
@@ -53,8 +53,8 @@ def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:
     wanted, overrides, result = (pin.folder / f"{platform}{end}" for end in (".in", "-overrides.txt", ".txt"))
     if not wanted.is_file():
         raise InputError(f"{wanted}: no such file; it would list what {pin.trainer} needs on {platform}")
-    settings = client.pip_settings()
-    variables = {**os.environ, **client.uv_variables(settings, os.environ)}
+    settings = uv.pip_settings()
+    variables = {**os.environ, **uv.uv_variables(settings, os.environ)}
     old = result.read_text("utf-8") if result.is_file() else ""
     log = pin.folder / "environments" / f"{platform}-lock.log"
     log.parent.mkdir(exist_ok=True)
@@ -63,11 +63,11 @@ def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:
         # uv reads the old versions from where it writes to.
         draft = Path(scratch, result.name)
         draft.write_text(old, "utf-8")
-        argv = [client.uv(), "pip", "compile", wanted.name, *_OPTIONS, "--project", str(pin.folder.parent)]
+        argv = [uv.uv(), "pip", "compile", wanted.name, *_OPTIONS, "--project", str(pin.folder.parent)]
         argv += ["--no-emit-package", pin.name, "-o", str(draft)]
         argv += ["--overrides", overrides.name] if overrides.is_file() else []
         argv += ["--upgrade"] if upgrade else []
-        command.run(argv, log=log, variables=variables, what=f"{wanted} cannot be resolved", cwd=pin.folder)
+        build_command.run(argv, log=log, variables=variables, what=f"{wanted} cannot be resolved", cwd=pin.folder)
         text = tidy(draft.read_text("utf-8"), _environments(pin.folder.parent))
     text = with_cpu_torch(text) if platform == "cpu" else text
     if "://" in text:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.digests import write_atomically
 from pipelines.environments.pins import Pin
-from pipelines.files import write_atomically
 
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform

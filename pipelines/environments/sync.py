@@ -55,12 +55,12 @@ def sync(
 
 
 def _sync(built: Environment, source: Source | None, progress: Progress) -> Environment:
-    from pipelines.environments import building, client
-    from pipelines.environments import source as source_of
+    from pipelines.environments import building, uv
+    from pipelines.environments import fetch as source_of
 
     pinned, platform, directory = built.pin, built.platform, built.directory
-    settings = client.pip_settings()
-    variables = {**os.environ, **client.uv_variables(settings, os.environ)}
+    settings = uv.pip_settings()
+    variables = {**os.environ, **uv.uv_variables(settings, os.environ)}
     # A virtual environment that is active here is no business of the one that is built.
     for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
         variables.pop(name, None)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.recipe.nearest import any_of, nearest
 from pipelines.recipe.nodes import Loc, Node
+from rewards.suggestions import any_of, nearest
 
 # The checkout ships them under these names (examples/deepspeed, v0.9.5).
 FILES = {

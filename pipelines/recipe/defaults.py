@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from pipelines.recipe.explaining import found
+from pipelines.recipe.error_messages import found
 from pipelines.recipe.merging import merge
-from pipelines.recipe.nearest import any_of, nearest
 from pipelines.recipe.nodes import Node
 from pipelines.recipe.problems import Problem, RecipeError
 from pipelines.recipe.schema import RlStage, SftStage
+from rewards.suggestions import any_of, nearest
 
 KEY = "defaults"
 KINDS: Mapping[str, type[BaseModel]] = {"sft": SftStage, "rl": RlStage}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipelines.recipe import upstream
-from pipelines.recipe.owned import OWNED
+from pipelines.recipe import upstream_keys
+from pipelines.recipe.reserved_keys import OWNED
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 
 Schema = dict[str, Any]
@@ -36,7 +36,7 @@ def render() -> Schema:
         for name, definition in full.items():
             definitions[f"{prefix}{name}"] = _convert(definition, prefix, required)
         definitions[f"{prefix}Recipe"]["properties"]["stages"]["items"] = _stage(prefix, required)
-        for (kind, section), keys in upstream.SECTIONS.items():
+        for (kind, section), keys in upstream_keys.SECTIONS.items():
             definitions[f"{prefix}{_KINDS[kind]}"]["properties"][section] |= {"$ref": f"#/$defs/{keys}"}
     for name in ("PartialRecipe", "Recipe"):
         definitions[name]["properties"] |= {"extends": _EXTENDS, "defaults": _defaults()}
@@ -53,7 +53,7 @@ def render() -> Schema:
         "if": {"anyOf": [{"required": ["extends"]}, {"required": ["defaults"]}]},
         "then": {"$ref": "#/$defs/PartialRecipe"},
         "else": {"$ref": "#/$defs/Recipe"},
-        "$defs": definitions | {keys: _section(*of, keys) for of, keys in upstream.SECTIONS.items()},
+        "$defs": definitions | {keys: _section(*of, keys) for of, keys in upstream_keys.SECTIONS.items()},
     }
 
 
@@ -126,7 +126,7 @@ def _section(kind: str, section: str, keys: str) -> Schema:
     """The keys of a list: nested, and dotted for those that the upstream's own configuration lists."""
     tree: Schema = {"type": "object", "properties": {}}
     dotted: Schema = {}
-    for key, entry in upstream.keys(keys).items():
+    for key, entry in upstream_keys.keys(keys).items():
         if key in OWNED[keys]:
             continue
         *groups, last = key.split(".")

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.recipe import deepspeed, defaults, fitting, paths, settings, upstream, variables
-from pipelines.recipe.explaining import explain
-from pipelines.recipe.files import Files, find
-from pipelines.recipe.nearest import suggestion
+from pipelines.recipe import consistency, deepspeed, defaults, paths, set_option, upstream_keys, variables
+from pipelines.recipe.error_messages import explain
+from pipelines.recipe.finding import Files, find
 from pipelines.recipe.nodes import Loc, Node, Step, name_of
 from pipelines.recipe.problems import Problem, RecipeError, problem_at
 from pipelines.recipe.schema import Recipe
+from rewards.suggestions import suggestion
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def load(path: Path, sets: Sequence[str] = ()) -> Loaded:
     """
     found = find(str(path), Path.cwd())
     files = Files()
-    written = variables.substitute(upstream.expand(settings.apply_all(files.read(found), sets, Path.cwd())), os.environ)
+    written = variables.substitute(upstream_keys.expand(set_option.apply_all(files.read(found), sets, Path.cwd())), os.environ)
     root = paths.resolve(defaults.lay_under(written))
     return examine(root, found, tuple(files.order), defaults.places(written))
 
@@ -72,10 +72,10 @@ def examine(root: Node, path: Path, files: tuple[Path, ...], shared: frozenset[t
         RecipeError: everything that is wrong with it, one line each.
     """
     recipe, wrong = _validated(root)
-    fits = fitting.check(recipe) if recipe is not None else ()
+    fits = consistency.check(recipe) if recipe is not None else ()
     wrong += [
         (loc, problem_at(root, loc, text))
-        for loc, text in [*_inits(root), *upstream.check(root), *deepspeed.check(root), *fits]
+        for loc, text in [*_inits(root), *upstream_keys.check(root), *deepspeed.check(root), *fits]
     ]
     if recipe is None or wrong:
         raise RecipeError(_in_order(wrong, root, shared))

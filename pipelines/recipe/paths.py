@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from pipelines.recipe import deepspeed, shape
+from pipelines.recipe import deepspeed, schema_lookup
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.schema import PathRule
 
@@ -43,11 +43,11 @@ def resolve(root: Node) -> Node:
     """Makes the paths of a recipe absolute, each relative to where it was written, and gives text fields their text."""
     names = {name for stage in _stages(root) if (name := _text(stage, "name"))}
     changed: dict[Loc, Node] = {}
-    for loc, node, found in shape.leaves(root):
-        if node.raw is not None and not isinstance(node.value, str | None) and shape.takes_text_only(found):
+    for loc, node, found in schema_lookup.leaves(root):
+        if node.raw is not None and not isinstance(node.value, str | None) and schema_lookup.takes_text_only(found):
             # RUN=7 in the environment or on the command line is the text "7" where text is asked for.
             node = changed[loc] = node.with_value(node.raw)
-        rule = shape.path_rule(found)
+        rule = schema_lookup.path_rule(found)
         if rule is not None and isinstance(node.value, str) and node.value and _applies(rule, node, names):
             changed[loc] = node.with_value(absolute(node.value, node.origin.folder))
     for loc, node, text in deepspeed.written(root):

@@ -14,8 +14,8 @@ from pipelines.recipe.loading import Loaded, examine
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.smoke.changes import REMOVED, Change, Changes
-from pipelines.smoke.sources import shrink_data
-from pipelines.smoke.upstream_keys import cpu_settings, cpu_sft_settings, llamafactory_keys_left_out, verl_keys_left_out
+from pipelines.smoke.dropped_keys import cpu_settings, cpu_sft_settings, llamafactory_keys_left_out, verl_keys_left_out
+from pipelines.smoke.example_rows import shrink_data
 
 _SFT_STEPS = 4
 _RL_STEPS = 2

@@ -29,13 +29,13 @@ class Question:
     model: str
     """The folder of the model that the stage begins with, or of what stands in for it."""
     make: Mapping[str, Any] | None = None
-    """How that folder is made where it is not there: a `pipelines.tiny_model` configuration."""
+    """How that folder is made where it is not there: a `pipelines.models.tiny` configuration."""
     stands_in: bool = False
     """Whether it is another model than the stage's own."""
     rows: int = 0
     """Rows of the stage, of which the configuration's data files hold as many; none: nothing is said of rows."""
     lengths: Mapping[str, Any] | None = None
-    """What `preprocess.prompt_counting` is to count."""
+    """What `preprocess.prompts.counting` is to count."""
     for_gpu: bool = False
     """Whether the settings are for a GPU. They are tried without one, so as to disturb nothing that runs there."""
 
@@ -103,13 +103,13 @@ _LONGEST = 300
 def _make_model(question: Question) -> None:
     if question.make is None or Path(question.model, "config.json").is_file():
         return
-    from pipelines.tiny_model import make, read_config
+    from pipelines.models.tiny import make, read_config
 
     make(read_config(question.make))
 
 
 def _count(about: Mapping[str, Any], found: Answer) -> None:
-    from preprocess.prompt_counting import PromptError, Stage, measure
+    from preprocess.prompts.counting import PromptError, Stage, measure
 
     try:
         lengths = measure(Stage(**about))

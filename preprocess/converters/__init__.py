@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.converters.base import Converter
-from preprocess.decoding import nearest
 from preprocess.errors import SourceError
+from preprocess.sources.decoding import nearest
 
 # Name -> module and the converter in it.
 _PLACES = {
@@ -56,7 +56,7 @@ def find(name: str, file: Path | None = None) -> Converter[Any, Any]:
         SourceError: there is none (names the nearest), or the file does not load.
     """
     if file is not None:
-        from preprocess.plugins import load_file
+        from preprocess.converters.plugins import load_file
 
         own = load_file(file)
         if name not in own:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from preprocess.converters.base import Converter, Options
-from preprocess.converters.mapping import rename
+from preprocess.converters.shared.mapping import rename
 from preprocess.errors import RowError
 from preprocess.rows import SftRow, Turn
 

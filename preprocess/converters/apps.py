@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.heads import show_name
-from preprocess.converters.tests import read_pairs
-from preprocess.decoding import describe
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.signatures import show_name
+from preprocess.converters.shared.tests import read_pairs
 from preprocess.errors import LeftOutError, RowError
+from preprocess.sources.decoding import describe
 
 Difficulty = Literal["introductory", "interview", "competition"]
 

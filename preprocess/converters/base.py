@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from preprocess.errors import SourceError
-from preprocess.reading import Record
 from preprocess.rows import RlRow, SftRow, Shape
 from preprocess.settings import read_settings
+from preprocess.sources.reading import Record
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from preprocess.converters.base import Converter
-from preprocess.converters.execution import ExecutionOptions, Exercise, make_exercises
+from preprocess.converters.shared.execution import ExecutionOptions, Exercise, make_exercises
 from preprocess.rows import RlRow, SftRow
 
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess import prompts
 from preprocess.converters.base import Converter
-from preprocess.converters.code_task import CodeOptions, add_system, check_truth, name_problem, name_tools
-from preprocess.converters.heads import show_name
-from preprocess.converters.tests import read_pairs
+from preprocess.converters.shared import wording
+from preprocess.converters.shared.code_task import CodeOptions, add_system, check_truth, name_problem, name_tools
+from preprocess.converters.shared.signatures import show_name
+from preprocess.converters.shared.tests import read_pairs
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow
 
@@ -83,7 +83,7 @@ def _ask(record: Eurus, truth: dict[str, Any], options: EurusOptions) -> tuple[M
         return tuple(Message(each.role, each.content) for each in record.prompt)
     statement = record.prompt[-1].content.partition(_TASK)[0]
     name = truth.get("fn_name")
-    return (Message("user", prompts.ask_code(statement, show_name(name)) if name else prompts.ask_program(statement)),)
+    return (Message("user", wording.ask_code(statement, show_name(name)) if name else wording.ask_program(statement)),)
 
 
 EURUS = Converter(

@@ -10,11 +10,11 @@ from typing import Literal
 import msgspec
 
 from preprocess.converters.base import Converter, Options
-from preprocess.converters.calculations import MARK, write_calls
-from preprocess.converters.tool_calls import call_in_turn
+from preprocess.converters.shared.calculations import MARK, write_calls
+from preprocess.converters.shared.tool_calls import call_in_turn
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, Shape, Turn
-from rewards import interpreter_tool
+from rewards.builtin import interpreter_tool
 
 # verl's own words (examples/data_preprocess/gsm8k.py): its grader takes the number after the marks.
 _INSTRUCTION = 'Let\'s think step by step and output the final answer after "####".'

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.tests import parse, take_check
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.tests import parse, take_check
 from preprocess.errors import RowError
 
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.heads import Definition, find_definitions, show_heads
-from preprocess.converters.tests import parse, take_pairs
-from preprocess.decoding import describe
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.signatures import Definition, find_definitions, show_heads
+from preprocess.converters.shared.tests import parse, take_pairs
 from preprocess.errors import LeftOutError, RowError
+from preprocess.sources.decoding import describe
 
 _PACKAGES = frozenset({*sys.stdlib_module_names, "sortedcontainers", "pytest", "solution"})
 """What programs and tests can import in the local sandbox."""

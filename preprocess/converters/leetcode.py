@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.tests import parse, read_test, take_check, to_truth
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.tests import parse, read_test, take_check, to_truth
 from preprocess.errors import LeftOutError, RowError
 
 Difficulty = Literal["Easy", "Medium", "Hard"]

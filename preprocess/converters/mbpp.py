@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter, name_problem
-from preprocess.converters.heads import find_definitions, show_heads
-from preprocess.converters.tests import parse
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter, name_problem
+from preprocess.converters.shared.signatures import find_definitions, show_heads
+from preprocess.converters.shared.tests import parse
 from preprocess.errors import LeftOutError, RowError
 
 

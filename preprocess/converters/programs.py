@@ -10,13 +10,13 @@ from typing import Any
 import msgspec
 
 from preprocess.converters.base import Converter, Options
-from preprocess.converters.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.execution import Exercise, FileOptions, make_exercises
-from preprocess.converters.tests import read_test, to_truth
-from preprocess.decoding import as_text
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.execution import Exercise, FileOptions, make_exercises
+from preprocess.converters.shared.tests import read_test, to_truth
 from preprocess.errors import LeftOutError, RowError
-from preprocess.reading import Record, list_files, name_file, read_text
 from preprocess.rows import RlRow, SftRow
+from preprocess.sources.decoding import as_text
+from preprocess.sources.reading import Record, list_files, name_file, read_text
 from preprocess.tracing.calls import Unusable
 from preprocess.tracing.programs import Function, read_program
 

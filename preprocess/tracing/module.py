@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from preprocess.tracing.source import FILE, find_bound, find_receivers, parse
-from rewards.exact import NotValueError, read_node, read_source
+from rewards.parsing.source_values import NotValueError, read_node, read_source
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

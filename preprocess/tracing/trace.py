@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from preprocess.tracing.source import Source, read_source
-from rewards.reports import read_reports
 from rewards.sandbox import Limits, Program, get
+from rewards.sandbox.reports import read_reports
 
 MOST_STEPS = 300
 """Lines that a call may begin."""

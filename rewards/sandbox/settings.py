@@ -75,9 +75,9 @@ def _with(settings: Settings, imports: tuple[str, ...]) -> Settings:
 
 def _make(settings: Settings) -> Sandbox:
     if settings.url is not None:
-        from rewards.sandbox.fusion import FusionSandbox
+        from rewards.sandbox.fusion.sandbox import FusionSandbox
 
         return FusionSandbox(settings.url, concurrency=settings.workers or 32)
-    from rewards.sandbox.local import LocalSandbox
+    from rewards.sandbox.local.sandbox import LocalSandbox
 
     return LocalSandbox(workers=settings.workers, isolation=settings.isolation, imports=settings.imports)

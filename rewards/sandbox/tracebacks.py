@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rewards.sandbox.inside.child import NAME
+from rewards.sandbox.local.inside.child import NAME
 
 _FRAME = re.compile(rf'^( *)File "{re.escape(NAME)}", line (\d+), in .*\n', re.MULTILINE)
 

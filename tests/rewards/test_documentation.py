@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from pipelines import cli
+from pipelines.cli import main as cli
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
-from rewards.answers import make_response
-from rewards.bootcamp import find_class
-from rewards.combination import read_combination
-from rewards.comparison import is_accepted_text
+from rewards.builtin.bootcamp import find_class
 from rewards.entry import compute_score_blocking
+from rewards.parsing.answers import make_response
+from rewards.programs.comparison import is_accepted_text
+from rewards.programs.ground_truth import CallTests, read_tests
 from rewards.registry import BUILT_IN, list_rewards
-from rewards.truth import CallTests, read_tests
+from rewards.scoring.combination import read_combination
+from tests import ROOT
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGE, REWARDS, TRYING = (
     (DOCS / name).read_text(encoding="utf-8") for name in ("own-rewards.md", "rewards.md", "trying-rewards.md")
 )

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from rewards import entry, sandbox
-from rewards.combination import read_combination
 from rewards.entry import compute_score, compute_score_blocking
-from rewards.failures import read_counts, read_stop
 from rewards.registry import RewardError
+from rewards.scoring.combination import read_combination
+from rewards.scoring.failures import read_counts, read_stop
 from tests.rewards.conftest import Plugin
 
 FAILED = {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0}

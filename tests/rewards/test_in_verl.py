@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.trainers.base import Context
-from pipelines.trainers.verl.reward import reward_function
+from pipelines.trainers.verl.rl.reward import reward_function
+from tests import ROOT
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 from tests.rewards.conftest import Plugin
 
@@ -89,7 +90,7 @@ def test_verls_reward_managers_score_rows(
     stage = rl_stage(reward=rewards, max_failed_rewards=0.9)
     there: Context = context(stage, root=tmp_path)
     settings = reward_function(stage, there, {"reward": {"reward_manager": {"name": manager}, "num_workers": 2}})
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     done = subprocess.run(
         [trainer_python("verl"), "-c", SCRIPT, json.dumps(settings), manager],
         capture_output=True,

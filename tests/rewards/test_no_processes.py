@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from rewards import sandbox
-from rewards.code_tests import code_tests
+from rewards.builtin.code_tests import code_tests
 from rewards.sandbox import SandboxError, settings
-from rewards.sandbox.local import LocalSandbox
+from rewards.sandbox.local.sandbox import LocalSandbox
 
 
 @pytest.fixture

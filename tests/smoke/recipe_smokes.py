@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import process
-from pipelines.plan import stage_paths
+from pipelines.run import process
+from pipelines.run.plan import stage_paths
 
 # InternBootcamp is no package of the registry: a stand-in with its interface judges every puzzle of the example wrong.
 BOOTCAMP = """

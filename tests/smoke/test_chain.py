@@ -18,17 +18,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines import process
-from pipelines.checking.parameters import count_parameters
-from pipelines.machine import find_environments, find_machine
-from pipelines.plan import make_plan, stage_paths, trainer_module
+from pipelines.models.parameters import count_parameters
 from pipelines.recipe.loading import load
-from pipelines.scratch import scratch_folder
+from pipelines.run import process
+from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.plan import make_plan, stage_paths, trainer_module
+from pipelines.run.scratch import scratch_folder
 from pipelines.trainers.base import StagePaths
 
 pytestmark = pytest.mark.smoke
 
-ROOT = Path(__file__).resolve().parents[2]
 
 STAGES = ("sft", "stage-one", "stage-two")
 

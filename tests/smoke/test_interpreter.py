@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import process
-from pipelines.plan import stage_paths
+from pipelines.run import process
+from pipelines.run.plan import stage_paths
 from pipelines.trainers.base import StagePaths
 
 pytestmark = pytest.mark.smoke

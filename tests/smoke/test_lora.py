@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.plan import stage_paths
+from pipelines.run.plan import stage_paths
+from tests import ROOT
 
 pytestmark = pytest.mark.smoke
 
-ROOT = Path(__file__).resolve().parents[2]
 
 RECIPE = f"""
 name: lora

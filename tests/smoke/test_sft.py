@@ -15,10 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines import process
-from pipelines.plan import stage_paths
+from pipelines.run import process
+from pipelines.run.plan import stage_paths
 from pipelines.trainers.base import StagePaths
-from tests.smoke.test_chain import ROOT, wait_for, wait_until_ended
+from tests import ROOT
+from tests.smoke.test_chain import wait_for, wait_until_ended
 
 pytestmark = pytest.mark.smoke
 
@@ -69,7 +70,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str
     trainer_python("llamafactory")
     folder = tmp_path_factory.mktemp("sft")
     (folder / "model.json").write_text(json.dumps({**MODEL, "rows": [], "output": str(folder / "model")}))
-    make = [trainer_python("verl"), "-m", "pipelines.tiny_model", folder / "model.json"]
+    make = [trainer_python("verl"), "-m", "pipelines.models.tiny", folder / "model.json"]
     subprocess.run(make, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
     (folder / "sft.yaml").write_text(RECIPE)
     made = Runs(folder)

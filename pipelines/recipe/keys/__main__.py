@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from pipelines.recipe.chat_templates import FILE
 from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl, render_verl_sft
-from pipelines.recipe.templates import FILE
-from pipelines.recipe.upstream import KEYS
+from pipelines.recipe.upstream_keys import KEYS
 
 
 def main(verl: str, llamafactory: str, transformers: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
-from pipelines.trainers.verl.settings import Settings
+from pipelines.trainers.verl.nested import Settings
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
-from pipelines.trainers.verl.settings import Settings, look_up, unfold
+from pipelines.trainers.verl.nested import Settings, look_up, unfold
 
 ENVIRONMENT: dict[str, str] = {}
 

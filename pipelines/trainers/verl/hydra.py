@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.trainers.verl.settings import Settings, look_up, unfold
+from pipelines.trainers.verl.nested import Settings, look_up, unfold
 from pipelines.trainers.yaml_text import to_yaml
 
 
@@ -35,7 +35,7 @@ def render(below: str, groups: Sequence[str], settings: Settings, title: str) ->
 def upstream_keys(stage: SftStage | RlStage) -> Settings:
     """The stage's `verl:` keys, nested, with the log file among the loggers, from which the chain reads.
 
-    Keys that the chain lives by are not among them: loading a recipe refuses them (pipelines/recipe/owned.py).
+    Keys that the chain lives by are not among them: loading a recipe refuses them (pipelines/recipe/reserved_keys.py).
     """
     keys = unfold(stage.verl)
     logger = look_up(keys, "trainer.logger")

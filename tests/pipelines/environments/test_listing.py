@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pipelines.cli.env import app
 from pipelines.environments import stamp
-from pipelines.environments.commands import app
 from pipelines.environments.listing import installed_versions, listing, size_on_disk
-from pipelines.environments.machine import detected_platform
 from pipelines.environments.pins import pin
+from pipelines.environments.platform import detected_platform
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_the_folder_stays_locked_while_a_command_of_a_killed_sync_still_runs(tmp
     code = (
         "import os, sys; from pathlib import Path\n"
         "from pipelines.environments.sync import _locked\n"
-        "from pipelines.environments.command import run\n"
+        "from pipelines.environments.build_command import run\n"
         "from pipelines.environments.progress import PlainProgress\n"
         "with _locked(Path(sys.argv[1]), 'verl', PlainProgress()) as held:\n"
         "    argv = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(60)']\n"

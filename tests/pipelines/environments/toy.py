@@ -12,7 +12,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tests import ROOT
+
+REPOSITORY = ROOT
 TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 # A build backend without dependencies, so that an editable installation needs no network.
@@ -43,9 +45,9 @@ backend-path = ["."]
 DRIVER = """
 import json, os, sys
 from pathlib import Path
-from pipelines.environments import client, sync
+from pipelines.environments import sync, uv
 if os.environ["TOY_SETTINGS"]:
-    client.pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
+    uv.pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
 from pipelines.errors import PipelineError
 try:
     print(sync("verl", "cpu", source=os.environ.get("TOY_SOURCE"), root=Path(sys.argv[1])).python)

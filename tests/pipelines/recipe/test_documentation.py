@@ -10,8 +10,9 @@ import pytest
 
 from pipelines.recipe.loading import load
 from pipelines.recipe.problems import RecipeError
+from tests import ROOT
 
-PAGE = Path(__file__).resolve().parents[3] / "docs/recipe.md"
+PAGE = ROOT / "docs/recipe.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 FILES = {match[1]: text for kind, text in BLOCKS if kind == "yaml" and (match := re.match(r"# (\w+\.yaml)\n", text))}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.recipe.algorithms import ALGORITHMS
-from pipelines.recipe.nearest import any_of
+from rewards.suggestions import any_of
 
 from .conftest import RECIPE, Write, problems
 

@@ -9,13 +9,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipelines.recipe.files import SHIPPED
+from pipelines.recipe.finding import SHIPPED
 from pipelines.recipe.json_schema import render, text
 from pipelines.recipe.nodes import Origin
 from pipelines.recipe.reading import read
+from tests.pipelines.recipe.test_errors import CASES
 
 from .conftest import RECIPE
-from .test_errors import CASES
 
 SCHEMA = render()
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)

@@ -8,10 +8,10 @@ from textwrap import dedent
 import pytest
 
 from pipelines.environments.pins import pin
+from pipelines.recipe.chat_templates import FILE
 from pipelines.recipe.keys.dataclasses import ABSENT, Classes, Field, Type
 from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl, render_verl_sft
-from pipelines.recipe.templates import FILE
-from pipelines.recipe.upstream import KEYS
+from pipelines.recipe.upstream_keys import KEYS
 
 
 def test_verl_keys_are_those_of_the_pinned_checkout() -> None:

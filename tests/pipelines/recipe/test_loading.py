@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.recipe.files import SHIPPED
+from pipelines.recipe.finding import SHIPPED
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, SftStage
 

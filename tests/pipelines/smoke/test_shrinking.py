@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.plan import Machine, make_plan, trainer_of
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
+from pipelines.run.plan import Machine, make_plan, trainer_of
 from pipelines.smoke import Smoke, shrink
-from pipelines.smoke.telling import render
+from pipelines.smoke.summary import render
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(path.name for path in (ROOT / "recipes").glob("*.yaml"))
 
 MINE = """

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from preprocess.convert import Converted, convert
 from preprocess.converters import CONVERTERS
-from preprocess.job import Source
+from preprocess.engine.convert import Converted, convert
+from preprocess.engine.job import Source
 from preprocess.rows import RlRow, SftRow, Shape, to_json
-from rewards import answers
 from rewards.entry import compute_score_blocking
+from rewards.parsing import answers
 
 SHAPES: tuple[Shape, Shape] = ("sft", "rl")
 

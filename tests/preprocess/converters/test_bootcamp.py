@@ -9,16 +9,17 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess import parallel
-from preprocess.convert import convert
+from preprocess.engine import parallel
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
 from preprocess.errors import SourceError
-from preprocess.job import Source
-from preprocess.prepare import main
+from preprocess.jobs.prepare import main
 from preprocess.rows import RlRow, to_json
-from rewards.bootcamp import find_class
+from rewards.builtin.bootcamp import find_class
+from tests import ROOT
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_rl
 
-REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "internbootcamp"
+REAL = ROOT.parent / "shared" / "data" / "internbootcamp"
 PUZZLE: dict[str, Any] = {"data_source": "Game24", "prompt": "Make 24.", "ground_truth": {"puzzle": "1 2 3 4", "target": 24}}
 
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.convert import convert
 from preprocess.converters import CONVERTERS
-from preprocess.job import Source
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
 from preprocess.rows import RlRow
 from tests.preprocess.converters.code_rows import convert_example, convert_record, judge, take_reject, take_rl
 

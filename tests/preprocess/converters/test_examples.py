@@ -13,13 +13,14 @@ import pytest
 import yaml
 
 from preprocess.converters import CONVERTERS
-from preprocess.job import Job, Source
-from preprocess.parallel import convert_all
+from preprocess.engine.job import Job, Source
+from preprocess.engine.parallel import convert_all
+from preprocess.engine.splits import Whole
+from preprocess.engine.writing import RowsFile
 from preprocess.rows import Shape
-from preprocess.splits import Whole
-from preprocess.writing import RowsFile
+from tests import ROOT
 
-PAGES = Path(__file__).resolve().parents[3] / "docs" / "converters"
+PAGES = ROOT / "docs" / "converters"
 MADE = [(name, shape) for name, converter in sorted(CONVERTERS.items()) for shape in converter.shapes]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import convert
 from preprocess.converters import CONVERTERS
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
 from preprocess.errors import SourceError
-from preprocess.job import Source
 from preprocess.rows import RlRow, to_json
+from rewards.builtin.white_box_cheats import make_reference
 from rewards.entry import compute_score_blocking
-from rewards.white_box_checks import make_reference
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_rl, take_sft
 
 QUESTION: dict[str, Any] = {

@@ -9,8 +9,8 @@ import pytest
 
 from preprocess.errors import SourceError
 from preprocess.rows import to_json
-from rewards import interpreter_tool
-from rewards.verl_graders import make_reference, read_truth
+from rewards.builtin import interpreter_tool
+from rewards.builtin.verl_graders import make_reference, read_truth
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_rl, take_sft
 
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import convert
-from preprocess.job import Source
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
 from preprocess.rows import RlRow
+from tests import ROOT
 from tests.preprocess.converters.code_rows import convert_record, judge, take_reject, take_rl, take_sft
 
-REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "HumanEval.jsonl.gz"
+REAL = ROOT.parent / "shared" / "data" / "HumanEval.jsonl.gz"
 RECORD: dict[str, Any] = {
     "task_id": "HumanEval/3",
     "prompt": 'from typing import List\n\n\ndef double(n):\n    """Twice."""\n    return 2 * n\n\n\n'

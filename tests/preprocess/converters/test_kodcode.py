@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from preprocess.converters.kodcode import _NOT_IN_TESTS
-from rewards.inside.assertions.stand_in.collection import _MISSING_MODULES
+from rewards.programs.inside.isolated_tests.pytest_shim.collection import _MISSING_MODULES
 from tests.preprocess.converters.code_rows import SHAPES, convert_record, judge, take_reject, take_rl
 
 TEST = "from solution import double\n\ndef test_one():\n    assert double(1) == 2\n\ndef test_two():\n    assert double(2) == 4"

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from preprocess.convert import convert
-from preprocess.job import Source
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
 from preprocess.rows import RlRow
+from tests import ROOT
 from tests.preprocess.converters.code_rows import convert_record, judge, take_reject, take_rl, take_sft
 
-REAL = Path(__file__).resolve().parents[4] / "shared" / "data"
+REAL = ROOT.parent / "shared" / "data"
 STARTER = "class Solution:\n    def add(self, a: List[int]) -> int:\n"
 QUERY = f"Add.\n \nPlease complete the following python code precisely:\n```python\n{STARTER}```"
 SHARED: dict[str, Any] = {

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.convert import convert
 from preprocess.converters import CONVERTERS
+from preprocess.engine.convert import convert
+from preprocess.engine.job import Source
 from preprocess.errors import SourceError
-from preprocess.job import Source
 from preprocess.rows import SftRow
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_sft
 

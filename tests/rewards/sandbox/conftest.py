@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rewards.sandbox import Sandbox
-from rewards.sandbox.fusion import FusionSandbox
-from rewards.sandbox.local import LocalSandbox
+from rewards.sandbox.fusion.sandbox import FusionSandbox
+from rewards.sandbox.local.sandbox import LocalSandbox
 from tests.rewards.sandbox.fusion_server import FusionServer
 
 KINDS = ["local", "landlock", "fusion"]

@@ -14,12 +14,12 @@ import sys
 
 def register() -> None:
     """Fits this process to the variables that the launch set."""
-    from pipelines.trainers.verl import leftovers
+    from pipelines.trainers.verl import attempt_files
     from pipelines.trainers.verl.plugin import overrides
     from pipelines.trainers.verl.plugin.after_import import after_import
 
-    leftovers.name_metrics_file()
-    leftovers.name_shared_memory()
+    attempt_files.name_metrics_file()
+    attempt_files.name_shared_memory()
     after_import("verl.utils.model", overrides.load_critic_with_chosen_attention)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.log_tool_calls)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.answer_greedily_for_remax)

@@ -8,10 +8,10 @@ from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
-from pipelines.trainers.verl.best import find_best
-from pipelines.trainers.verl.leftovers import METRICS_FOLDER
-from pipelines.trainers.verl.metric_files import read_metrics
-from pipelines.trainers.verl.rotation import mark_whole, remove_old, step_of
+from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
+from pipelines.trainers.verl.checkpoints.best import find_best
+from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
+from pipelines.trainers.verl.checkpoints.rotation import mark_whole, remove_old, step_of
 
 
 class KeepNewest(CheckpointCallback):

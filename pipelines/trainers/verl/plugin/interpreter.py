@@ -1,6 +1,6 @@
 """The interpreter tool as verl serves it: `multi_turn.tool_config_path` names a file that names this class.
 
-What it replies to code is what `rewards.interpreter_tool` says, so that it agrees with the rows that teach the tool.
+What it replies to code is what `rewards.builtin.interpreter_tool` says, so that it agrees with the rows that teach the tool.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 
 from rewards import sandbox
-from rewards.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply, shorten
+from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply, shorten
 from rewards.sandbox import Execution, Limits, Program, SandboxError, Session
 
 _OUTPUT_BYTES = 100_000
@@ -64,7 +64,7 @@ class Interpreter(BaseTool):
     Args:
         config: `stateful`, `seconds` of CPU time for a call, `max_output_chars` of a reply, `concurrency` (calls that run at
             once in this process), the recipe's `sandbox`, and how many `processes` of this machine serve the tool.
-        tool_schema: the tool's own, which `rewards.interpreter_tool` says, if None.
+        tool_schema: the tool's own, which `rewards.builtin.interpreter_tool` says, if None.
     """
 
     def __init__(self, config: dict[str, Any], tool_schema: Any = None) -> None:

@@ -1,6 +1,6 @@
 """Every place where verl's or vLLM's own code is overridden: one function each, with the reason and the version.
 
-tests/pipelines/trainers/verl/test_overrides.py shows for each what happens without it, and fails when nothing does.
+tests/pipelines/trainers/verl/plugin/test_overrides.py shows for each what happens without it, and fails when nothing does.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def log_tool_calls() -> None:
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
     from pipelines.trainers.verl.plugin.tool_usage import summarise
-    from rewards.interpreter_tool import ACCOUNT
+    from rewards.builtin.interpreter_tool import ACCOUNT
 
     compute = upstream.PPOTrainer._compute_metrics
 

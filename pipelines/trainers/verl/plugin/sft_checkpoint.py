@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pipelines.trainers.verl.best import LOSS, find_least_loss
-from pipelines.trainers.verl.leftovers import KEEP_BEST
-from pipelines.trainers.verl.rotation import mark_whole, read_mark, remove_old, step_of
+from pipelines.trainers.verl.attempt_files import KEEP_BEST
+from pipelines.trainers.verl.checkpoints.best import LOSS, find_least_loss
+from pipelines.trainers.verl.checkpoints.rotation import mark_whole, read_mark, remove_old, step_of
 
 
 def mark_and_rotate(folder: Path, step: int, keep: int | None) -> None:

@@ -10,7 +10,7 @@ from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 from pipelines.trainers.verl.plugin.interpreter import Trajectory
 from pipelines.trainers.verl.plugin.sampling import sampling_of
 from pipelines.trainers.verl.plugin.tool_usage import OPENINGS, Usage
-from rewards.interpreter_tool import ACCOUNT
+from rewards.builtin.interpreter_tool import ACCOUNT
 
 
 class SeededToolAgent(ToolAgentLoop):

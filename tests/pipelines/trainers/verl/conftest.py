@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import pipelines
 from pipelines.recipe.schema import RlStage
+from tests import ROOT
 from tests.pipelines.trainers.verl.training import Python, Training, make_training, run_python
-
-ROOT = Path(pipelines.__file__).parents[1]
 
 
 @pytest.fixture(scope="session")

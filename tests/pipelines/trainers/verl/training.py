@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines import process
 from pipelines.recipe.schema import RlStage
+from pipelines.run import process
 from pipelines.trainers.base import Context, Launch
 from preprocess.rows import Message, RlRow
 from tests.pipelines.trainers.verl.stages import context
@@ -22,7 +22,7 @@ Python = Callable[..., str]
 _MODEL = """
 import sys
 from pathlib import Path
-from pipelines.tiny_model import Config, make
+from pipelines.models.tiny import Config, make
 make(Config(vocabulary=512, hidden_size=64, layers=2, heads=2, max_tokens=512, seed=0, rows=(), output=Path(sys.argv[1])))
 """
 

@@ -1,0 +1,57 @@
+"""What `pipeline algorithms` shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipelines.console import tables
+from pipelines.errors import InputError
+from pipelines.recipe.algorithms import ALGORITHMS, Algorithm
+from rewards.suggestions import suggestion
+
+
+def print_algorithms() -> None:
+    """Prints every algorithm: a line each."""
+    lines = [
+        (name, "yes" if each.critic else "no", str(each.samples), " or ".join(each.kl) or "none", each.does)
+        for name, each in ALGORITHMS.items()
+    ]
+    tables.print_rows(("algorithm", "critic", "samples", "kl", "meaning"), lines)
+
+
+def print_algorithm(name: str) -> None:
+    """Prints one algorithm: what it does, where it comes from, what it needs, and its settings of verl.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    found = next((each for known, each in ALGORITHMS.items() if known == name), None)
+    if found is None:
+        hint = suggestion(name, ALGORITHMS) or "`pipeline algorithms` lists them"
+        raise InputError(f"no algorithm is called {name!r}; {hint}")
+    tables.print_rows(("what", "meaning"), _lines(found))
+
+
+def _lines(algorithm: Algorithm) -> list[tuple[str, str]]:
+    settings = {"algorithm.adv_estimator": algorithm.estimator, **algorithm.settings}
+    return [
+        ("title", algorithm.title),
+        ("does", algorithm.does),
+        ("paper", algorithm.paper),
+        ("verl", algorithm.upstream),
+        ("needs", algorithm.needs),
+        ("kl", _show_kl(algorithm)),
+        *((key, _show(value)) for key, value in settings.items()),
+    ]
+
+
+def _show_kl(algorithm: Algorithm) -> str:
+    if not algorithm.kl:
+        return "none"
+    usual, *others = algorithm.kl
+    return f"none unless the stage says `kl`; then in the {usual}" + "".join(f", or the {other}" for other in others)
+
+
+def _show(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,62 @@
+"""How many tokens the prompts of rows have, counted by a trainer's Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.checks.preflight import nearest_path
+from pipelines.environments import Environment
+from pipelines.environments.ready import find_ready
+from pipelines.errors import InputError, StepError
+from pipelines.shipped import CODE
+from preprocess.rows import Shape
+from preprocess.sources import hub
+
+
+def find_counter(tokenizer: str) -> Environment:
+    """The environment whose Python can count with the tokenizer.
+
+    Raises:
+        InputError: none is built, or there is no such tokenizer.
+    """
+    if not Path(tokenizer).exists() and hub.read_hub_name(Path(tokenizer)) is None:
+        raise InputError(f"--tokenizer: there is no folder {tokenizer}{nearest_path(Path(tokenizer))}")
+    environment = find_ready()
+    if environment is None:
+        raise InputError(
+            "--tokenizer takes `transformers`, which the trainers' environments have; "
+            "build one with `pipeline env sync llamafactory`"
+        )
+    return environment
+
+
+def count_tokens(files: Sequence[Path], shape: Shape, tokenizer: str, environment: Environment) -> dict[Path, dict[str, Any]]:
+    """The lengths of the rows of each file, as `preprocess.prompts.lengths` sums them up.
+
+    Raises:
+        StepError: a prompt does not render, or the tokenizer does not load.
+    """
+    model = str(Path(tokenizer).absolute()) if Path(tokenizer).exists() else tokenizer
+    with tempfile.TemporaryDirectory() as folder:
+        config, output = Path(folder, "prompts.json"), Path(folder, "lengths.json")
+        named = {str(path): str(path.absolute()) for path in files}
+        stage = {"name": "rows", "shape": shape, "model": model, "files": named, "output": str(output)}
+        config.write_text(json.dumps({"stages": [stage]}), encoding="utf-8")
+        argv = [str(environment.python), "-m", "preprocess.prompts.lengths", str(config)]
+        path = os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")]))
+        variables = {**os.environ, "PYTHONPATH": path, "HF_HUB_DISABLE_TELEMETRY": "1", **environment.variables}
+        try:
+            child = subprocess.run(argv, check=False, capture_output=True, text=True, env=variables)
+        except OSError as error:
+            raise StepError(f"tokens were not counted: {environment.python}: {error.strerror}") from None
+        if child.returncode:
+            last = (child.stderr.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
+            raise StepError(f"the rows are written, but their tokens were not counted: {last.removeprefix('error: ')}")
+        found: dict[str, dict[str, Any]] = json.loads(output.read_text(encoding="utf-8"))["files"]
+    return {path: found[str(path)] for path in files}

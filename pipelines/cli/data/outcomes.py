@@ -1,0 +1,89 @@
+"""How the commands of `pipeline data` show what came of records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipelines.console import tables
+from preprocess.engine.job import KINDS
+from preprocess.engine.progress import Progress
+from preprocess.jobs.single import Conversion, Result
+from preprocess.rows import Shape
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Progress]:
+    """A bar on a terminal's standard error; nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, records: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn(what),
+        BarColumn(bar_width=30),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[records]:,} records"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=None, records=0)
+        yield lambda done, total, records: bars.update(task, completed=done, total=total, records=records)
+
+
+def print_result(conversion: Conversion, result: Result) -> None:
+    """Prints what a conversion made, what it did not and why, and where both lie."""
+    tally, files = result.tally, result.files
+    place = str(conversion.output) if not conversion.per_file else f"{_count(len(files), 'file')} in {conversion.output}"
+    tables.say(f"{_count(tally.records, 'record')} -> {_count(result.rows, f'{conversion.shape} row')} in {place}")
+    if conversion.per_file:
+        tables.print_rows(("rows", "file"), [(f"{rows:,}", str(path)) for path, rows in files.items()])
+    print_reasons({"": tally.summarise()})
+    if any(tally.count(kind) for kind in KINDS):
+        tables.say(f"each with its line and reason: {conversion.rejects}")
+
+
+def print_lengths(summaries: Mapping[Path, Mapping[str, Any]], shape: Shape) -> None:
+    """Prints how many tokens the prompts of each file have, or its conversations: file -> what was counted."""
+    things = "prompts" if shape == "rl" else "conversations"
+    columns = {"mean": "mean tokens", "median": "median", "percentile_95": "95% up to", "longest": "longest"}
+    lines = [(str(path), *(f"{summary[name]:,}" for name in columns)) for path, summary in summaries.items()]
+    tables.print_rows(("file", *columns.values()), lines)
+    if unrendered := sum(summary["unrendered"] for summary in summaries.values()):
+        tables.say(f"{unrendered:,} {things} do not render with the chat template, and are counted without it")
+
+
+def print_preparations(summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints what came of each stage's sources: stage -> its summary.json. A terminal gets the outcomes that there were."""
+    kinds = [kind for kind in KINDS if not sys.stdout.isatty() or any(summary[kind] for summary in summaries.values())]
+    lines = []
+    for stage, summary in summaries.items():
+        counts = [summary["records"], *summary["rows"].values(), *(sum(summary[kind].values()) for kind in kinds)]
+        lines.append((stage, *(f"{count:,}" for count in counts)))
+    tables.print_rows(("stage", "records", "training", "validation", *(kind.replace("_", " ") for kind in kinds)), lines)
+    if kinds and sys.stdout.isatty():
+        print()
+    print_reasons(summaries)
+
+
+def print_reasons(summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints why records gave no rows: name -> what `Tally.summarise` said of it. Without names where there is one alone."""
+    lines = [
+        (name, kind.replace("_", " "), f"{count:,}", reason)
+        for name, summary in summaries.items()
+        for kind in KINDS
+        for reason, count in summary[kind].items()
+    ]
+    drop = 0 if any(summaries) else 1
+    tables.print_rows(("stage", "outcome", "count", "reason")[drop:], [line[drop:] for line in lines])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,94 @@
+"""What `pipeline data prepare` does, from its arguments to its exit."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines.checks.preflight import find_data_problems
+from pipelines.cli.data import outcomes
+from pipelines.console import tables
+from pipelines.digests import write_atomically
+from pipelines.environments import Environment
+from pipelines.environments.ready import find_with_ray
+from pipelines.errors import InputError
+from pipelines.recipe.loading import load
+from pipelines.run import row_counts
+from pipelines.run.display import make_display
+from pipelines.run.execute import do, hold
+from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.plan import Plan, Step, make_plan
+from pipelines.run.process import signals_as_stopped
+from preprocess.sources.decoding import nearest
+
+
+def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None = None) -> None:
+    """Does the preparations of a recipe that are not done yet, as a run would, and prints what came of them.
+
+    Args:
+        ray: the address of a Ray cluster to convert on.
+
+    Raises:
+        InputError: mistakes in the recipe, all of them; there is no such stage.
+        StepError: a preparation failed; those before it are done and stay so.
+    """
+    loaded = load(path, sets)
+    if problems := find_data_problems(loaded):
+        raise InputError("\n".join(problems))
+    environments = find_environments(loaded.recipe)
+    machine = find_machine(loaded.recipe, environments)
+    plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
+    steps = _choose(plan, stage)
+    if ray is not None:
+        steps = [_move(step, ray) for step in steps]
+    _check_fetching(steps, environments)
+    with signals_as_stopped(), hold(plan.directory):
+        write_atomically(plan.directory / "recipe.yaml", loaded.text())
+        display = make_display(len(steps), sys.stderr)
+        try:
+            do(plan, steps, display)
+        finally:
+            display.close()
+    outcomes.print_preparations({str(step.stage): row_counts.read_summary(step) for step in steps})
+    for step in steps:
+        tables.say(f"{step.stage}: {_near(step.outputs[0])}")
+    words = ["pipeline", "run", str(path), *(word for each in sets for word in ("--set", each))]
+    words += ["--runs", str(runs)] if runs != Path("runs") else []
+    tables.say(f"next: {shlex.join(words)}")
+
+
+def _choose(plan: Plan, stage: str | None) -> list[Step]:
+    steps = [step for step in plan.steps if row_counts.is_preparation(step)]
+    names = [str(step.stage) for step in steps]
+    if stage is not None and stage not in names:
+        raise InputError(f"there is no stage {stage!r}{nearest(stage, names)}")
+    return [step for step in steps if stage in (None, step.stage)]
+
+
+def _move(step: Step, address: str) -> Step:
+    """The step, done on a cluster. What it makes is the same, so its record is that of the step as it was."""
+    config = json.loads(step.launch.files["prepare.json"])
+    config["ray"] = {"address": address, "python": str(find_with_ray().python)}
+    files = {**step.launch.files, "prepare.json": json.dumps(config, indent=1) + "\n"}
+    return replace(step, launch=replace(step.launch, files=files))
+
+
+def _check_fetching(steps: list[Step], environments: dict[str, Environment]) -> None:
+    """Raises:
+    InputError: a source has to be fetched by a trainer's Python that is not there.
+    """
+    for step in steps:
+        if hub := json.loads(step.launch.files["prepare.json"]).get("hub"):
+            environment = next(each for each in environments.values() if str(each.python) == hub["python"])
+            if reason := environment.unready():
+                raise InputError(
+                    f"{step.name} fetches from the hub with {environment.python}: {reason}; `{environment.remedy}`"
+                )
+
+
+def _near(path: Path) -> Path:
+    """The path as it is called from here, if it lies here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,160 @@
+"""What `pipeline data show` does: rows found in a file, and printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipelines.checks.preflight import nearest_path
+from pipelines.cli.data.convert import one_line_errors
+from pipelines.console import tables
+from pipelines.console.record_text import Line, render
+from pipelines.errors import InputError
+from preprocess.columns import schema
+from preprocess.rows import Shape
+from preprocess.sources.decoding import nearest
+from preprocess.sources.reading import Record, list_files, read_chunks
+
+_BATCH_ROWS = 64
+_INDENT = 2
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row, or a record of a source."""
+
+    name: str
+    """What a person calls it: `row 3`, `line 12`."""
+    fields: Any
+    """Its columns; the text itself where it is no JSON."""
+
+
+def show(file: Path, count: int, row: int | None, id_: str | None, *, full: bool) -> None:
+    """Prints `count` rows from the first, or the one that was asked for.
+
+    Raises:
+        InputError: there is no such file or row, or it is no file of rows.
+    """
+    if row is not None and id_ is not None:
+        raise InputError("--row and --id: say one of the two")
+    if not file.exists():
+        raise InputError(f"there is no file {file}{nearest_path(file)}")
+    with one_line_errors():
+        shape = _find_shape(file)
+        if id_ is not None:
+            row = _find_id(file, shape, id_)
+        found = _read_rows(file, row or 0) if shape else _read_records(file, row)
+        shown = list(islice(found, count if row is None else 1))
+    if not shown:
+        raise InputError(f"{file} has no {'rows' if row is None else f'row {row}' if shape else f'line {row} with a record'}")
+    for number, each in enumerate(shown):
+        if number:
+            print()
+        _print(each, full)
+    if row is None and sys.stdout.isatty():
+        print(f"\nmore: -n {2 * count}, --row N" + (", --id ID" if shape == "rl" else "") + (", --full" if not full else ""))
+
+
+def _find_shape(file: Path) -> Shape | None:
+    """The shape of the file's rows; None for anything else than rows that were made."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if file.is_dir() or file.suffix != ".parquet":
+        return None
+    try:
+        found = pq.read_schema(file).remove_metadata()
+    except pa.ArrowException as error:
+        raise InputError(f"{file} is no parquet file: {error}") from None
+    shapes: tuple[Shape, ...] = ("sft", "rl")
+    return next((shape for shape in shapes if found == schema(shape)), None)
+
+
+def _find_id(file: Path, shape: Shape | None, id_: str) -> int:
+    """The place of the row with an id.
+
+    Raises:
+        InputError: there is none; names the nearest.
+    """
+    import pyarrow.parquet as pq
+
+    if shape != "rl":
+        raise InputError(f"the rows of {file} have no ids; say --row N")
+    place, near = 0, list[str]()
+    with pq.ParquetFile(file) as rows:
+        for batch in rows.iter_batches(columns=["extra_info"]):
+            ids = batch["extra_info"].field("id").to_pylist()
+            if id_ in ids:
+                return place + int(ids.index(id_))
+            near = [*near, *ids][:10_000]
+            place += len(ids)
+    said = nearest(id_, near) if len(near) < 10_000 else ""
+    raise InputError(
+        f"{file} has no row with the id {id_!r}{said if 'did you mean' in said else f'; the first is {near[0]!r}'}"
+    )
+
+
+def _read_rows(file: Path, first: int) -> Iterator[Shown]:
+    """The rows of a parquet file from that index on; the row groups before it are not read."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as rows:
+        groups = list[int]()
+        place = 0
+        for group in range(rows.num_row_groups):
+            size = rows.metadata.row_group(group).num_rows
+            if groups or place + size > first:
+                groups.append(group)
+            else:
+                place += size
+        for batch in rows.iter_batches(_BATCH_ROWS, row_groups=groups):
+            for fields in batch.slice(max(0, first - place)).to_pylist():
+                yield Shown(f"row {max(place, first)}", fields)
+                first = max(place, first) + 1
+            place += batch.num_rows
+
+
+def _read_records(file: Path, line: int | None) -> Iterator[Shown]:
+    """The records of a source from the first, or that of one line."""
+    files = list_files(file)
+    for chunk in read_chunks(file, files):
+        for record in chunk.read():
+            if line is None or record.line == line:
+                place = f"line {record.line}" if len(files) == 1 else f"{chunk.path}, line {record.line}"
+                yield Shown(place, _decode(record))
+
+
+def _decode(record: Record) -> Any:
+    try:
+        return json.loads(record.text)
+    except ValueError:
+        return record.text.decode("utf-8", "backslashreplace")
+
+
+def _print(shown: Shown, full: bool) -> None:
+    title = shown.name
+    info = shown.fields.get("extra_info") if isinstance(shown.fields, dict) else None
+    if isinstance(info, dict) and info.get("id"):
+        title += f"  {info['id']}"
+    lines = [Line(title, 0, "title"), *render(shown.fields, full=full)]
+    if not sys.stdout.isatty():
+        for line in lines:
+            print((" " * _INDENT * line.depth + tables.escape_controls(line.text, keep="\t")).rstrip())
+        return
+    _print_on_terminal(lines)
+
+
+def _print_on_terminal(lines: Sequence[Line]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    styles = {"title": "bold", "name": "cyan", "left out": "dim", "text": ""}
+    terminal = tables.make_console()
+    for line in lines:
+        text = Text(tables.escape_controls(line.text.expandtabs(4)), style=styles[line.kind])
+        terminal.print(Padding(text, (0, 0, 0, _INDENT * line.depth), expand=False))

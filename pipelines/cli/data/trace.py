@@ -1,0 +1,72 @@
+"""What `pipeline data trace` does, from its arguments to its exit."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Literal
+
+from pipelines.checks.preflight import nearest_path
+from pipelines.cli.data import outcomes
+from pipelines.cli.data.convert import in_sandbox, one_line_errors
+from pipelines.cli.options import read_options
+from pipelines.console import tables
+from pipelines.errors import InputError, StepError
+from pipelines.run.process import signals_as_stopped
+from preprocess.converters.shared.execution import FileOptions
+from preprocess.engine.convert import Part
+from preprocess.engine.job import Reject
+from preprocess.engine.tally import Tally, to_line
+from preprocess.engine.writing import open_text, sweep
+from preprocess.jobs.trace_files import trace_files
+from preprocess.settings import read_settings
+
+
+def trace(source: Path, output: Path, options: list[str], isolation: Literal["strong", "weak"], url: str | None) -> None:
+    """Traces the calls of a Python file or folder, and prints what came of them.
+
+    Raises:
+        InputError: a mistake in the arguments or the source.
+        StepError: no call gave a row, programs cannot be run, a full disk; what was there before is untouched.
+    """
+    if not source.exists():
+        raise InputError(f"there is no source {source}{nearest_path(source)}")
+    if output.suffix != ".jsonl" or output.is_dir():
+        raise InputError(f"{output}: expected the name of a .jsonl file")
+    asked = _read_options(options)
+    rejects = output.with_suffix(".rejects.jsonl")
+    with one_line_errors(), in_sandbox(isolation, url), signals_as_stopped():
+        tally = _write(source, asked, output, rejects)
+    rows = tally.records - sum(map(tally.count, tally.reasons))
+    tables.say(f"{rows:,} rows in {output}, in the form that ExecVerify publishes")
+    outcomes.print_reasons({"": tally.summarise()})
+    if tally.reasons:
+        tables.say(f"each with its line and reason: {rejects}")
+    rows_file = output.with_suffix(".parquet")
+    tables.say(f"next: {shlex.join(['pipeline', 'data', 'convert', 'execverify_rl', str(output), '-o', str(rows_file)])}")
+
+
+def _read_options(texts: list[str]) -> FileOptions:
+    with one_line_errors():
+        return read_settings(read_options(texts), FileOptions, "options")
+
+
+def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> Tally:
+    tally = Tally()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    sweep(output.parent)
+    with tables.progress("tracing", None) as step, open_text(output) as file:
+        with open_text(rejects) as beside:
+            for made in trace_files(source, options):
+                step()
+                lost = [made] if isinstance(made, Reject) else []
+                tally.add(Part(source, 0, 1, rejects=lost))
+                beside.writelines(map(to_line, lost))
+                if not isinstance(made, Reject):
+                    file.write(json.dumps(made, ensure_ascii=False) + "\n")
+        if not file.tell():
+            raise StepError(
+                f"no row came of {source}: its functions need calls, as examples (>>>) or at its top level; see {rejects}"
+            )
+    return tally

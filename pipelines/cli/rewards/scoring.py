@@ -1,0 +1,137 @@
+"""What `pipeline rewards` does, each command from its arguments to its exit."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.cli.options import read_options
+from pipelines.console import reward_tables as tables
+from pipelines.console.tables import progress
+from pipelines.digests import write_atomically
+from pipelines.errors import InputError, StepError
+from rewards import sandbox
+from rewards.errors import GroundTruthError, RewardError
+from rewards.registry import Reward, broken_packages, list_rewards, load
+from rewards.sandbox import SandboxError
+from rewards.trial.checking import EMPTY, check_rows_blocking, pick
+from rewards.trial.offline import OfflineError, Row, Scored, read_responses, read_rows, score_blocking
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The reward that a person chose, and where its programs run."""
+
+    name: str
+    options: list[str]
+    """`key=value`."""
+    file: Path | None = None
+    isolation: Literal["strong", "weak"] = "strong"
+    url: str | None = None
+
+    def load(self) -> tuple[Reward, dict[str, Any]]:
+        """Raises:
+        RewardError: there is no such reward or option.
+        """
+        reward = load(self.name, self.file)
+        options = read_options(self.options)
+        reward.check_options(options)
+        return reward, options
+
+
+def print_rewards(file: Path | None) -> None:
+    """Prints the rewards that there are."""
+    with _one_line_errors():
+        rewards = list_rewards(file)
+    shown = [(each, {name: _show(value) for name, value in each.options.items()}) for each in rewards]
+    tables.print_list([(each.name, each.source, options, each.help) for each, options in shown])
+    for line in broken_packages():
+        print(f"note: {line}", file=sys.stderr)
+
+
+def try_reward(chosen: Chosen, rows_file: Path, responses_file: Path, output: Path | None) -> None:
+    """Scores responses and prints what each is worth, and why."""
+    with _one_line_errors(), _sandbox(chosen):
+        if output is not None and output.is_dir():
+            raise InputError(f"-o {output} is a folder; expected a file to write")
+        reward, options = chosen.load()
+        items = read_responses(responses_file, read_rows(rows_file))
+        with progress("scoring", len(items)) as step:
+            marks = score_blocking(reward, options, items, step)
+    scored = [(row, mark) for (row, _), mark in zip(items, marks, strict=True)]
+    if output is not None:
+        records = [json.dumps(_to_record(row, mark), ensure_ascii=False) for row, mark in scored]
+        write_atomically(output, "".join(f"{record}\n" for record in records))
+    tables.print_scores(scored, output)
+
+
+def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
+    """Checks the marks of reference solutions and cheats.
+
+    Raises:
+        StepError: a mark is not what it must be.
+    """
+    with _one_line_errors(), _sandbox(chosen):
+        reward, options = chosen.load()
+        if reward.reference is None and reward.cheats is None:
+            raise InputError(
+                f"reward {reward.name} has nothing to check: give @register a `reference` or `cheats` (see docs/own-rewards.md)"
+            )
+        rows = read_rows(rows_file)
+        picked = pick(rows, sample)
+        with progress("checking", None) as step:
+            report = check_rows_blocking(reward, options, picked, step)
+    tables.print_report(report, len(rows))
+    if report.findings:
+        first = report.findings[0]
+        if all(each.what == EMPTY for each in report.findings):
+            raise StepError(
+                f"reward {reward.name} cannot score {len(report.findings):,} of {report.rows:,} rows, first {first.row.id}: "
+                f"{first.reason}; are these the rows for it? See `pipeline rewards list`"
+            )
+        count = f"{len(report.findings):,} {'mark' if len(report.findings) == 1 else 'marks'}"
+        raise StepError(
+            f"reward {reward.name} gives {count} that it must not give, first on row {first.row.id}; "
+            "mend the reward, or leave out the rows, before you train"
+        )
+
+
+def _to_record(row: Row, mark: Scored) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "index": row.index,
+        "score": mark.score,
+        "accuracy": mark.accuracy,
+        "format": mark.format,
+        "failed": mark.failed,
+        "reasons": list(mark.reasons),
+    }
+
+
+def _show(default: Any) -> str:
+    return "(needed)" if default is inspect.Parameter.empty else json.dumps(default)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OfflineError, RewardError, GroundTruthError) as error:
+        raise InputError(str(error)) from error
+    except SandboxError as error:
+        raise StepError(f"{error}; see `pipeline doctor`") from error
+
+
+@contextmanager
+def _sandbox(chosen: Chosen) -> Iterator[None]:
+    sandbox.configure(sandbox.Settings(url=chosen.url, isolation=chosen.isolation))
+    try:
+        yield
+    finally:
+        sandbox.close_all()

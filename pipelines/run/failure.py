@@ -1,0 +1,52 @@
+"""Why a step failed, as a person wants to read it: one line, then the last lines of the log."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+from pipelines.errors import StepError
+from pipelines.run.process import Outcome
+
+_LOG_LINES = 12
+_LONGEST = 300
+_ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
+
+
+# What this project raises itself, to end a run on purpose, is the cause of whatever else the log says by then.
+_OURS = re.compile(r"(?:^|[\s.])(?:RewardError|NothingToLearnError): (\S.*)")
+
+
+def failure(reason: str, log: Path) -> StepError:
+    """The reason in one line, then the last lines of the log."""
+    tail = "".join(f"  | {line[:300]}\n" for line in _last_attempt(log)[-_LOG_LINES:])
+    return StepError(f"{reason}\n{tail}  whole log: {log}")
+
+
+def describe_end(outcome: Outcome, log: Path) -> str:
+    """How the command ended, and why: the error by which this project ended it, else the one its log names last."""
+    if outcome.status is None:
+        ended = "had to be killed"
+    elif outcome.status < 0:
+        ended = f"was killed by signal {-outcome.status}"
+        ended += " (the kernel does so when memory runs out)" if outcome.status == -signal.SIGKILL else ""
+    else:
+        ended = f"ended with status {outcome.status}"
+    lines = _last_attempt(log)
+    if ours := next((found for line in reversed(lines) if (found := _OURS.search(line))), None):
+        return f"{ended}: {ours[1].strip()}"
+    cause = next((line for line in reversed(lines[-400:]) if _ERROR.search(line)), None)
+    return f"{ended}: {_strip_prefix(cause)[:_LONGEST]}" if cause else ended
+
+
+def _last_attempt(log: Path) -> list[str]:
+    """The log's lines since the last attempt began, without empty ones and without Ray's colours."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+    begins = max((number for number, line in enumerate(lines) if line.startswith("--- attempt")), default=-1)
+    return [line for line in lines[begins + 1 :] if line.strip()]
+
+
+def _strip_prefix(line: str) -> str:
+    """Without Ray's `(TaskRunner pid=1) ` in front."""
+    return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()

@@ -1,0 +1,198 @@
+"""Checks a trained model, then hands it over: `python -m pipelines.run.handover handover.json`, in a trainer's environment.
+
+What is checked, on the very files that the next stage will read: the model loads with `transformers`, so does its
+tokenizer, with a chat template that renders; the next stage's environment reads the same tokens; every weight is finite;
+some weight differs from what the stage began with.
+Only then does the stage's `model/` folder appear. It takes no space of its own: its files are hard links where possible.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.models import token_probe
+
+# What makes a HuggingFace model folder, and nothing of a trainer's own (optimizer states, logs, training arguments).
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "model-*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+class Refused(Exception):  # noqa: N818 (the word for it: the hand-over is refused)
+    """The model is not fit to be handed over; the message is the reason."""
+
+
+def main(arguments: list[str]) -> int:
+    """Returns 0 when the model was handed over, 1 with a one-line reason when it was refused."""
+    settings = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    exported, model = Path(settings["exported"]), Path(settings["model"])
+    staging = model.with_name(f".{model.name}.checking")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        link_model(exported, staging)
+        facts = check(staging, settings["before"], settings["readers"])
+    except Refused as refusal:
+        shutil.rmtree(staging, ignore_errors=True)
+        print(f"handover: {refusal}", file=sys.stderr)
+        return 1
+    print(json.dumps(facts))
+    replace_folder(model, staging)
+    return 0
+
+
+def link_model(exported: Path, target: Path) -> None:
+    """Gathers the model's files, and only those, in a new folder."""
+    files = sorted({file for pattern in MODEL_FILES for file in exported.glob(pattern)})
+    if not any(file.suffix == ".safetensors" for file in files):
+        raise Refused(f"{exported} has no *.safetensors file: the trainer exported no weights")
+    target.mkdir(parents=True)
+    for file in files:
+        try:
+            os.link(file.resolve(), target / file.name)
+        except OSError:  # another disk, or one without hard links
+            shutil.copy2(file, target / file.name)
+
+
+def replace_folder(model: Path, staging: Path) -> None:
+    """Puts the new folder where the old one was; a kill in between leaves the new one, or none and a step to repeat."""
+    if model.exists():
+        with tempfile.TemporaryDirectory(dir=model.parent, prefix=".replaced-") as bin_:
+            model.rename(Path(bin_) / model.name)
+    staging.rename(model)
+
+
+def check(folder: Path, before: str, readers: Sequence[str]) -> dict[str, Any]:
+    """The checks, cheap ones first; what was found, for the log.
+
+    Args:
+        folder: the model.
+        before: what the stage began with, a folder or a hub name.
+        readers: Pythons of other environments that will read the model.
+
+    Raises:
+        Refused: at the first that fails.
+    """
+    _check_tokenizer(folder)
+    for python in readers:
+        _check_reader(folder, python)
+    return _check_weights(folder, before)
+
+
+def _check_tokenizer(folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:
+        raise Refused(f"its tokenizer does not load: {_one_line(error)}") from error
+    if not tokenizer.chat_template:
+        raise Refused("its tokenizer has no chat template: the next stage could not build a prompt")
+    messages = [{"role": "user", "content": "f(1)"}]
+    try:
+        bare = tokenizer.apply_chat_template(messages, tokenize=False)
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except Exception as error:
+        raise Refused(f"its chat template does not render: {_one_line(error)}") from error
+    if bare == prompt:
+        raise Refused("its chat template ignores add_generation_prompt: the next stage's prompts would not ask for an answer")
+
+
+def _check_reader(folder: Path, python: str) -> None:
+    """Whether another environment splits text into the same tokens."""
+    argv = [python, "-m", "pipelines.models.token_probe", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    said = [line for line in done.stdout.splitlines() if line.startswith("TOKENS ")]
+    if not said:
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise Refused(f"its tokenizer does not load in the next stage's environment: {last}")
+    here, there = token_probe.probe(str(folder)), json.loads(said[-1].removeprefix("TOKENS "))
+    for text, mine, theirs in zip(token_probe.PROBES, here, there, strict=True):
+        if mine != theirs:
+            raise Refused(
+                f"its tokenizer is another in the next stage's environment: {text[:24]!r} is {len(mine)} tokens here "
+                f"({mine[:8]} …) and {len(theirs)} there ({theirs[:8]} …)"
+            )
+
+
+def _check_weights(folder: Path, before: str) -> dict[str, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", output_loading_info=True)
+    except Exception as error:
+        raise Refused(f"it does not load: {_one_line(error)}") from error
+    # A tied output layer is not in the file and not missing either.
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    if missing := sorted(set(info["missing_keys"]) - tied):
+        raise Refused(f"{len(missing)} of its weights are not in its files: {missing[0]} is the first")
+    weights = dict(model.named_parameters())
+    for name, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise Refused(f"{name} has values that are not finite")
+    return {
+        "parameters": sum(weight.numel() for weight in weights.values()),
+        "tensors": len(weights),
+        "tensors_changed": _count_changed(weights, before),
+    }
+
+
+def _count_changed(weights: dict[str, Any], before: str) -> int:
+    """How many tensors differ from the model that the stage began with.
+
+    Compared in the coarser of the two types: a bfloat16 copy of a float32 model is not a trained one.
+    """
+    from safetensors import safe_open
+
+    folder = _local_folder(before)
+    changed = compared = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
+                if name not in weights:
+                    continue
+                old, new = tensors.get_tensor(name), weights[name].data
+                coarser = old.dtype if old.element_size() <= new.element_size() else new.dtype
+                compared += 1
+                changed += not (old.shape == new.shape and bool((old.to(coarser) == new.to(coarser)).all()))
+    if not compared:
+        raise Refused(f"none of its weights is found in {before}, from which it was trained")
+    if not changed:
+        raise Refused(f"its weights are those of {before}, from which it was trained: training changed nothing")
+    return changed
+
+
+def _local_folder(name: str) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(name, allow_patterns=["*.safetensors"]))
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

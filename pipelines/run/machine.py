@@ -1,0 +1,39 @@
+"""What the plan takes from this machine: its platform, and where the trainers' Pythons and checkouts lie."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.environments import TRAINERS, Environment, environment
+from pipelines.environments.platform import detected_platform
+from pipelines.recipe.schema import Recipe
+from pipelines.run.plan import Machine, trainer_of
+from pipelines.trainers.base import Platform
+
+
+def find_platform(recipe: Recipe) -> Platform:
+    """The platform that the recipe says, or the one that this machine has."""
+    if recipe.hardware.platform != "auto":
+        return recipe.hardware.platform
+    return detected_platform()
+
+
+def find_environments(recipe: Recipe) -> dict[str, Environment]:
+    """The environment of each trainer that the recipe uses, built or not."""
+    platform = find_platform(recipe)
+    given = {"llamafactory": recipe.environments.llamafactory, "verl": recipe.environments.verl}
+    trainers = {trainer_of(stage) for stage in recipe.stages}
+    return {name: environment(name, platform, given[name]) for name in TRAINERS if name in trainers}
+
+
+def find_machine(recipe: Recipe, environments: Mapping[str, Environment]) -> Machine:
+    """Where everything lies, whether it is built yet or not."""
+    return Machine(
+        platform=find_platform(recipe),
+        orchestrator=Path(sys.executable),
+        pythons={name: each.python for name, each in environments.items()},
+        sources={name: each.source for name, each in environments.items()},
+        variables={name: each.variables for name, each in environments.items()},
+    )

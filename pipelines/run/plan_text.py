@@ -1,0 +1,55 @@
+"""A plan as text: what would be done, why, and with what configuration."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from pipelines.digests import Digests
+from pipelines.run import record
+from pipelines.run.plan import Plan, Step
+
+
+def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, str | None]:
+    """Step -> why it would be done now; None: it would be skipped.
+
+    A step whose inputs are about to be made anew may turn out unchanged; it is said to wait for them.
+    """
+    reasons: dict[str, str | None] = {}
+    making: dict[Path, str] = {}
+    for step in steps:
+        reason = record.why_run(step, plan, digests)
+        waits = [name for name in step.follows if reasons.get(name)]
+        waits += [making[made] for path in step.inputs.values() for made in making if Path(path).is_relative_to(made)]
+        if reason is None and waits:
+            reason = f"if {waits[0]} makes something new"
+        reasons[step.name] = reason
+        if reason is not None:
+            making |= dict.fromkeys(step.outputs, step.name)
+    return reasons
+
+
+def render_plan(plan: Plan, steps: list[Step], reasons: dict[str, str | None], problems: list[str]) -> str:
+    """The plan, first as a list of steps, then each step's command and configuration."""
+    width = max(len(step.name) for step in steps)
+    lines = [f"recipe    {plan.recipe.name}", f"platform  {_hardware(plan)}", f"run       {plan.directory}", ""]
+    for number, step in enumerate(steps, 1):
+        reason = reasons[step.name]
+        lines.append(f"{number:>3}  {step.name:<{width}}  {'skip: done before' if reason is None else 'run: ' + reason}")
+    for step in steps:
+        lines += ["", f"--- {step.name}: {step.title}", f"cd {shlex.quote(str(step.directory))}"]
+        lines += [f"{name}={shlex.quote(value)} \\" for name, value in sorted(step.launch.environment.items())]
+        lines.append(shlex.join(step.launch.argv))
+        for name, text in step.launch.files.items():
+            lines += ["", f"# {name}", text.rstrip("\n")]
+    if problems:
+        lines += ["", "`pipeline run` would refuse this:", *(f"  {problem}" for problem in problems)]
+    return "\n".join(lines)
+
+
+def _hardware(plan: Plan) -> str:
+    """`cuda, 8 GPUs`: what the recipe asks for."""
+    nodes, each = plan.recipe.hardware.nodes, plan.recipe.hardware.gpus_per_node
+    worker = "GPU" if plan.machine.platform == "cuda" else "process"
+    workers = f"{each} {worker}{'' if each == 1 else 'es' if worker == 'process' else 's'}"
+    return f"{plan.machine.platform}, {f'{nodes} machines with {workers} each' if nodes > 1 else workers}"

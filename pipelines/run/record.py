@@ -1,0 +1,147 @@
+"""The run directory: what is on disk of each step, written atomically, and whether a step has to be done again."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import shlex
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pipelines.digests import Digests, digest_text, write_atomically
+from pipelines.run.plan import Plan, Step
+
+Outcome = Literal["started", "failed", "complete"]
+
+
+@dataclass
+class Record:
+    """What is known of a step: what it was given, and how it ended."""
+
+    command: str
+    """Digest of the command line, its variables and its configuration files."""
+    inputs: dict[str, str]
+    """Digest of each file and folder it read; of a step it follows, that step's `made`."""
+    outcome: Outcome
+    reason: str = ""
+    """Why it failed."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """Digest of each file and folder it made."""
+    made: str = ""
+    """Changes whenever the step is done anew: what the steps after it take for their input."""
+    attempts: int = 1
+    started: str = ""
+    """UTC, ISO 8601."""
+    seconds: float = 0.0
+    """Wall time of all attempts."""
+    notes: list[str] = field(default_factory=list)
+    """What a person was told about it: rows that were left out, metrics that were lost."""
+
+
+def read(step: Step) -> Record | None:
+    """The step's record; None when there is none."""
+    try:
+        return Record(**json.loads((step.directory / "record.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, TypeError):
+        return None  # written by another version of this project: the step is done again
+
+
+def write(step: Step, record: Record) -> None:
+    """Writes the record, whole or not at all."""
+    write_atomically(step.directory / "record.json", json.dumps(asdict(record), indent=1) + "\n")
+
+
+def digest_command(step: Step, plan: Plan) -> str:
+    """A digest of all that matters of the command, blind to where the run directory and the environments lie.
+
+    So a run directory that was moved, or an environment that was rebuilt, does not train everything again.
+    """
+    files = {**step.launch.files, **step.launch.essence}
+    text = json.dumps([step.launch.argv[1:], dict(step.launch.environment), files], sort_keys=True)
+    for name, path in sorted(plan.places.items(), key=lambda item: -len(str(item[1]))):
+        text = text.replace(str(path), f"<{name}>")
+    return digest_text(text)
+
+
+def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
+    """Digests of what the step reads, as it is now. A hub name stands for itself."""
+    found = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
+    for earlier in step.follows:
+        record = read(plan.step(earlier))
+        found[f"step {earlier}"] = record.made if record and record.outcome == "complete" else "not done"
+    return found
+
+
+def digest_outputs(step: Step, digests: Digests) -> dict[str, str]:
+    """Digests of what the step made, as it is now."""
+    return {name: digests.of(path) or "missing" for name, path in _name_outputs(step).items()}
+
+
+def _name_outputs(step: Step) -> dict[str, Path]:
+    """The outputs by name, and by their folder's where several have one name."""
+    names = [path.name for path in step.outputs]
+    return {path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}": path for path in step.outputs}
+
+
+def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
+    """Why the step has to be done, in a person's words; None when what it would make is there.
+
+    Asked in this order: was it done at all, then the command, then the inputs, then the outputs (as DVC's stages do).
+    """
+    record = read(step)
+    if record is None:
+        return "not done yet"
+    if changed := why_changed(step, plan, digests, record):
+        return changed
+    if record.outcome == "failed":
+        return f"failed before: {record.reason}"
+    if record.outcome == "started":
+        return "was interrupted"
+    for name, path in _name_outputs(step).items():
+        digest = digests.of(path)
+        if digest is None:
+            return f"{name} is gone"
+        if digest != record.outputs.get(name):
+            return f"{name} was changed after it was made"
+    return None
+
+
+def why_changed(step: Step, plan: Plan, digests: Digests, record: Record) -> str | None:
+    """What is different from when the record was written, in a person's words; None if nothing is."""
+    if digest_command(step, plan) != record.command:
+        return _changed_line(step) or "its command changed"
+    now = digest_inputs(step, plan, digests)
+    for name in now.keys() | record.inputs.keys():
+        if now.get(name) != record.inputs.get(name):
+            return f"{name} was done again" if name.startswith("step ") else f"{name} changed"
+    return None
+
+
+def _changed_line(step: Step) -> str | None:
+    """The first line in which a configuration file differs from the one of the last time."""
+    for name, text in step.launch.files.items():
+        try:
+            before = (step.directory / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        removed = added = None
+        for line in difflib.unified_diff(before.splitlines(), text.splitlines(), lineterm="", n=0):
+            if line.startswith("-") and not line.startswith("---"):
+                removed = removed or line[1:].strip()
+            elif line.startswith("+") and not line.startswith("+++"):
+                added = added or line[1:].strip()
+        if removed or added:
+            return f"{name} changed: {removed or 'nothing'} -> {added or 'nothing'}"
+    return None
+
+
+def command_script(step: Step) -> str:
+    """`command.sh`: the step's command as a person can run it, without this project's orchestration."""
+    lines = ["#!/usr/bin/env bash", f"# {step.title}", "set -euo pipefail", 'cd "$(dirname "$0")"']
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(step.launch.environment.items())]
+    lines += [f"export PATH={shlex.quote(str(Path(step.launch.argv[0]).parent))}:$PATH"]
+    lines += ["exec " + shlex.join(step.launch.argv)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,177 @@
+"""Keeps watch over one command, so that nothing of it outlives the run that started it.
+
+`pipeline run` starts every command through this program: `python -m pipelines.run.supervisor LOG SCRATCH GRACE -- COMMAND …`.
+It runs the command in a session of its own and ends the command's whole family, grandchildren that went their own way
+included, when the command ends, when it is told to (SIGTERM), and when its standard input closes, which happens when
+`pipeline run` dies, however it dies. Then it removes what the run put in temporary places, and writes one JSON line that
+says how the command ended.
+
+Ray's agents (`ray::DashboardAgent`, `ray::RuntimeEnvAgent`) outlive a killed driver in sessions of their own; they are
+found because the kernel hands orphans to the nearest ancestor that asked for them (PR_SET_CHILD_SUBREAPER).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from pipelines.run.scratch import remove_scratch
+
+_SWEEP_SECONDS = 1.0
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command; returns 0 once everything has ended, however the command ended."""
+    log, scratch, grace, separator, *argv = arguments
+    if separator != "--" or not argv:
+        raise SystemExit("usage: python -m pipelines.run.supervisor LOG SCRATCH GRACE -- COMMAND ...")
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    wake = _signals_as_bytes()
+    Path(scratch).mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with Path(log).open("ab") as sink:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+                preexec_fn=_die_with_us,  # noqa: PLW1509 (this process has one thread)
+            )
+    except OSError as error:
+        remove_scratch(Path(scratch))
+        return _report(status=None, stopped=False, leftovers=[], error=f"{argv[0]}: {error.strerror}")
+    status, stopped = _watch(child, wake, float(grace))
+    leftovers = [] if stopped else _names(_descendants())
+    end_family(_SWEEP_SECONDS)
+    remove_scratch(Path(scratch))
+    return _report(status=status, stopped=stopped, leftovers=leftovers)
+
+
+def _watch(child: subprocess.Popen[bytes], wake: int, grace: float) -> tuple[int | None, bool]:
+    """Waits for the command's end; its status and whether it was stopped by us."""
+    deadline: float | None = None
+    while True:
+        status = _reap(child.pid)
+        if status is not None:
+            return status, deadline is not None
+        if deadline is not None and time.monotonic() > deadline:
+            return None, True
+        readable, _, _ = select.select([wake] if deadline else [wake, sys.stdin], [], [], 0.1 if deadline else None)
+        signals = os.read(wake, 4096) if wake in readable else b""
+        if deadline is None and (sys.stdin in readable or signal.SIGTERM in signals):
+            _signal_group(child.pid, signal.SIGTERM)
+            deadline = time.monotonic() + grace
+
+
+def _reap(pid: int) -> int | None:
+    """Collects every child that has ended, adopted ones too; the exit status of `pid` if it is among them."""
+    found = None
+    while True:
+        try:
+            ended, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if ended == 0:
+            return found
+        if ended == pid:
+            found = os.waitstatus_to_exitcode(status)
+
+
+def end_family(grace: float) -> None:
+    """Ends every descendant of this process: asked first, then killed, until none is left."""
+    deadline = time.monotonic() + grace
+    for process in _descendants():
+        _signal(process, signal.SIGTERM)
+    while alive := _descendants():
+        if time.monotonic() > deadline:
+            for process in alive:
+                _signal(process, signal.SIGKILL)
+        time.sleep(0.02)
+        _reap(-1)
+
+
+def _descendants() -> list[psutil.Process]:
+    _reap(-1)
+    return [p for p in psutil.Process().children(recursive=True) if _lives(p)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _names(processes: list[psutil.Process]) -> list[str]:
+    names = []
+    for process in processes:
+        try:
+            names.append(process.name())
+        except psutil.NoSuchProcess:
+            continue
+    return names
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+def _signals_as_bytes() -> int:
+    """Signals arrive as bytes on a pipe, so that one select waits for them and for the life line alike."""
+    wake, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the terminal talks to `pipeline run`, which talks to us
+    return wake
+
+
+def _die_with_us() -> None:
+    """In the command's process, before it starts: it ends when the supervisor is killed before it could end it."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _prctl(option: int, value: int) -> None:
+    """One flag of this process (Linux; elsewhere there is no such thing, and nothing is set)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _report(*, status: int | None, stopped: bool, leftovers: list[str], error: str = "") -> int:
+    try:
+        print(json.dumps({"status": status, "stopped": stopped, "leftovers": leftovers, "error": error}), flush=True)
+    except BrokenPipeError:
+        os.close(sys.stdout.fileno())  # nobody is left to read it
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

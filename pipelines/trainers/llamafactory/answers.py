@@ -1,0 +1,62 @@
+"""LLaMA-Factory 0.9.5, asked about stages: `python -m pipelines.trainers.llamafactory.answers REQUEST.json`, in its own Python.
+
+Its own argument parser, its tokenizer with the template, and its data set of the rows, from which it drops in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.trainers.answering import Answer, Question, main
+
+# What it, or transformers, takes where there is a GPU, DeepSpeed under torchrun only (hparams/parser.py; training_args.py).
+_NEEDS_GPU = ("deepspeed", "fp16", "fp8", "pure_bf16", "tf32")
+
+
+def answer(question: Question, found: Answer) -> None:
+    """Raises:
+    Exception: what LLaMA-Factory raises.
+    """
+    import yaml
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+
+    settings = yaml.safe_load(Path(question.folder, "train.yaml").read_text(encoding="utf-8"))
+    if isinstance(settings.get("deepspeed"), str):
+        json.loads(Path(settings["deepspeed"]).read_text(encoding="utf-8"))
+    if question.for_gpu:
+        found.untried = [key for key in _NEEDS_GPU if settings.pop(key, None)]
+        settings["use_cpu"] = True
+    settings["preprocessing_num_workers"] = None  # a few rows need no process of their own
+    model, data, training, _, _ = get_train_args(settings)
+    tokenizer = load_tokenizer(model)
+    before = tokenizer["tokenizer"].chat_template
+    template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)
+    if before and tokenizer["tokenizer"].chat_template != before:
+        found.notes.append(f"template {data.template} replaces the model's own chat template in what is trained")
+    if question.rows:
+        rows = get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]
+        _describe_rows(rows, data, question, found)
+
+
+def _describe_rows(rows: Any, data: Any, question: Question, found: Answer) -> None:
+    if data.packing:
+        found.facts.append(f"{question.rows:,} rows packed into {len(rows):,}")
+        return
+    labels = [sum(label != -100 for label in labels) for labels in rows["labels"]]
+    unlabelled, cut = labels.count(0), sum(len(ids) >= data.cutoff_len for ids in rows["input_ids"])
+    # The tokens of another model say little of these.
+    counted = "" if question.stands_in else f", {unlabelled:,} without a label, {cut:,} cut at {data.cutoff_len:,} tokens"
+    found.facts.append(f"{len(rows):,} of {question.rows:,} rows are taken{counted}")
+    if len(rows) < question.rows:
+        found.problem = f"it drops {question.rows - len(rows):,} of {question.rows:,} rows; their roles or turns do not suit it"
+    elif unlabelled and not question.stands_in:
+        said = f"{unlabelled:,} of {question.rows:,} rows are trained on nothing"
+        found.notes.append(f"{said}: their prompts alone are {data.cutoff_len:,} tokens")
+
+
+if __name__ == "__main__":
+    main(answer)

@@ -1,0 +1,218 @@
+"""A reinforcement-learning stage as one Hydra file for verl's own `main_ppo`."""
+
+from __future__ import annotations
+
+from pipelines.errors import InputError
+from pipelines.recipe.schema import Critic, RlStage
+from pipelines.trainers.base import Context, Launch
+from pipelines.trainers.verl import cpu, cuda
+from pipelines.trainers.verl.hydra import length, render, upstream_keys
+from pipelines.trainers.verl.nested import Settings, lay_over, look_up, unfold
+from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_ESSENTIAL, reward_function
+from pipelines.trainers.verl.rl.tool import tool_file, tool_settings
+from pipelines.trainers.verl.variables import training_environment
+from rewards.scoring.combination import score_keys
+
+_PLUGIN = "pipelines.trainers.verl.plugin"
+
+# verl saves and validates at its last step whenever it does so at all, so "only then" is a period never reached.
+_ONLY_AT_THE_END = 1_000_000_000
+
+_GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "trainer")
+
+
+def launch(stage: RlStage, context: Context) -> Launch:
+    """`verl.trainer.main_ppo` on one YAML file, laid over verl's own defaults; `stage.verl` has the last word.
+
+    The settings of the stage's algorithm lie below its typed fields.
+
+    The same command resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
+
+    Raises:
+        InputError: the stage asks for what verl cannot do.
+    """
+    folder = context.paths.step("train")
+    platform = cpu if context.platform == "cpu" else cuda
+    settings = lay_over(unfold(stage.method.settings), _stage(stage, context))
+    settings = lay_over(settings, platform.settings(stage, context.recipe))
+    settings = lay_over(settings, tool_settings(stage, context))
+    settings = lay_over(settings, upstream_keys(stage))
+    settings = lay_over(settings, reward_function(stage, context, settings))
+    _choose_buffer(stage, settings)
+    title = f"verl: {stage.algorithm}, stage {stage.name}"
+
+    def file(shown: Settings) -> str:
+        return render("ppo_trainer", _GROUPS, shown, title)
+
+    return Launch(
+        argv=(
+            str(context.python),
+            "-m",
+            "verl.trainer.main_ppo",
+            "--config-path",
+            str(folder),
+            "--config-name",
+            "train",
+        ),
+        environment=training_environment(context),
+        files={
+            "train.yaml": file(settings),
+            "agent_loops.yaml": _agent_loops(stage),
+            **tool_file(stage, context, settings),
+        },
+        essence={
+            "train.yaml": file(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL}))),
+            **tool_file(stage, None, settings),
+        },
+    )
+
+
+def _stage(stage: RlStage, context: Context) -> Settings:
+    """What the stage's typed fields are called in verl."""
+    hardware, seed = context.recipe.hardware, context.recipe.seed
+    rollout = stage.rollout
+    settings: Settings = {
+        "algorithm": {"adv_estimator": stage.method.estimator},
+        "data": {
+            "train_files": str(context.paths.data / "train.parquet"),
+            "val_files": str(context.paths.data / "validation.parquet"),
+            "train_batch_size": stage.batch.prompts,
+            "max_prompt_length": rollout.max_prompt_tokens,
+            "max_response_length": rollout.max_response_tokens,
+            # Left in, the first overlong prompt ends the run; verl prints how many rows remain.
+            "filter_overlong_prompts": True,
+            "shuffle": True,
+            "seed": seed,
+        },
+        "actor_rollout_ref": {
+            "model": {"path": context.model},
+            "actor": {
+                "optim": {"lr": stage.learning_rate},
+                "ppo_mini_batch_size": stage.batch.mini,
+                "ppo_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+                "data_loader_seed": seed,
+                "fsdp_config": {"seed": seed},
+            },
+            "ref": {"log_prob_micro_batch_size_per_gpu": stage.batch.micro_per_gpu, "fsdp_config": {"seed": seed}},
+            "rollout": {
+                "name": "vllm",
+                "n": rollout.samples,
+                "temperature": rollout.temperature,
+                "top_p": rollout.top_p,
+                "seed": seed,
+                "tensor_model_parallel_size": rollout.tensor_parallel,
+                "gpu_memory_utilization": rollout.gpu_memory,
+                "log_prob_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+                "agent": {
+                    "agent_loop_config_path": str(context.paths.step("train") / "agent_loops.yaml"),
+                    "default_agent_loop": "single_turn_agent",
+                },
+            },
+        },
+        "trainer": {
+            **length(stage),
+            "save_freq": stage.save_every or _ONLY_AT_THE_END,
+            "test_freq": stage.validate_every or -1,
+            "val_before_train": stage.validate_every is not None,
+            "resume_mode": "auto",
+            "default_local_dir": str(context.paths.checkpoints),
+            "checkpoint_callback_class": f"{_PLUGIN}.checkpoint.KeepNewest",
+            "nnodes": hardware.nodes,
+            "n_gpus_per_node": hardware.gpus_per_node,
+            "logger": ["console", "file"],
+            "project_name": context.recipe.name,
+            "experiment_name": stage.name,
+        },
+        "pipeline": {"keep_checkpoints": stage.keep_checkpoints},
+    }
+    if stage.keep_best:
+        settings["pipeline"] |= {"keep_best": True, "best_metric": stage.best_metric}
+    elif stage.keep_checkpoints is not None:
+        # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after. verl knows
+        # of no best one, and would delete it.
+        at_least = max(2, stage.keep_checkpoints)
+        settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
+    if stage.critic is not None:
+        settings["critic"] = _critic(stage, stage.critic, context)
+        settings["trainer"]["critic_warmup"] = stage.critic.warmup_steps
+    if stage.method.rewards > 1:
+        keys, weights = score_keys([reward.name for reward in stage.rewards]), [reward.weight for reward in stage.rewards]
+        settings["algorithm"] |= {"gdpo_reward_keys": keys, "gdpo_reward_weights": weights}
+    return lay_over(settings, _kl(stage))
+
+
+def _critic(stage: RlStage, critic: Critic, context: Context) -> Settings:
+    """The value model beside the policy."""
+    return {
+        "model": {"path": context.model},
+        "optim": {"lr": critic.learning_rate},
+        "ppo_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+        "data_loader_seed": context.recipe.seed,
+        "fsdp": {"seed": context.recipe.seed},
+    }
+
+
+def _kl(stage: RlStage) -> Settings:
+    """The penalty for leaving the first model; verl loads a reference model when either is on."""
+    if stage.kl is None:
+        return {}
+    place = stage.kl.place or stage.method.kl[0]
+    if place == "loss":
+        estimator = stage.kl.estimator or "low_var_kl"
+        actor = {"use_kl_loss": True, "kl_loss_coef": stage.kl.coefficient, "kl_loss_type": estimator}
+        return {"actor_rollout_ref": {"actor": actor}}
+    return {
+        "algorithm": {
+            "use_kl_in_reward": True,
+            "kl_penalty": stage.kl.estimator or "kl",
+            "kl_ctrl": {"kl_coef": stage.kl.coefficient},
+        }
+    }
+
+
+def _choose_buffer(stage: RlStage, settings: Settings) -> None:
+    """Puts in the replay buffer that keeps the rows' order, that ends a step in vain, and that knows ReMax's baselines.
+
+    Raises:
+        InputError: the algorithm cannot do without it, and the recipe asks for what goes with another buffer only.
+    """
+    filters = "algorithm.filter_groups"
+    filtered = look_up(settings, f"{filters}.enable", False)
+    in_the_way = _asks_for_another_buffer(settings, scored=filtered or stage.method.greedy)
+    if in_the_way is None:
+        kind = "BaselineReplayBuffer" if stage.method.greedy else "OrderedReplayBuffer"
+        sampler: Settings = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": kind}}
+        if filtered:
+            # verl hands its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
+            keys = ("metric", "max_num_gen_batches", "max_inflight_gen_batches")
+            told = {"train_batch_size": "${data.train_batch_size}", **{key: f"${{{filters}.{key}}}" for key in keys}}
+            sampler["sampler_kwargs"] = {"filter_groups": told}
+        settings["trainer"] = lay_over(settings["trainer"], {"v1": {"sampler": sampler}})
+    elif stage.method.greedy:
+        raise InputError(
+            f"stage {stage.name}: {in_the_way} does not go with {stage.algorithm}, whose baselines verl does not know"
+        )
+
+
+def _asks_for_another_buffer(settings: Settings, scored: bool) -> str | None:
+    """The key that does, with its value.
+
+    Args:
+        settings: all of verl's.
+        scored: whether the buffer needs the responses' scores, which a reward model on the same GPUs gives only later.
+    """
+    usual: Settings = {
+        "trainer.v1.trainer_mode": "sync",
+        "trainer.v1.sampler.sync_refill_failed_groups": False,
+        "trainer.v1.sampler.custom_sampler": None,
+    }
+    if scored and not look_up(settings, "reward.reward_model.enable_resource_pool", False):
+        usual["reward.reward_model.enable"] = False
+    found = {key: look_up(settings, key, value) for key, value in usual.items()}
+    return next((f"{key}: {value}" for key, value in found.items() if value != usual[key]), None)
+
+
+def _agent_loops(stage: RlStage) -> str:
+    """verl reads a list from this file: names of agent loops, as rows say them, and what makes them."""
+    plain = f"- name: single_turn_agent\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"
+    return plain + (f"- name: tool_agent\n  _target_: {_PLUGIN}.tool_agent.SeededToolAgent\n" if stage.tool else "")

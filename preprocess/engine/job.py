@@ -1,0 +1,148 @@
+"""What is to be converted and how; sent to the processes that do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
+
+from preprocess import converters
+from preprocess.converters.base import Converter, Options
+from preprocess.engine.splits import Split, find_files
+from preprocess.errors import SourceError
+from preprocess.rows import Row, Shape
+from preprocess.sources.reading import Chunk, Records, pack_records, read_chunks
+
+if TYPE_CHECKING:
+    from preprocess.engine.shuffling import Shuffle
+    from preprocess.engine.splits import SplitRule
+
+Kind = Literal["rejected", "left_out", "contaminated", "held_out"]
+KINDS: tuple[Kind, ...] = ("rejected", "left_out", "contaminated", "held_out")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Records and the converter that reads them."""
+
+    converter: str
+    source: Path
+    limit: int | None = None
+    """Take this many records from the beginning."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    """The Python file that has the converter, if it is one of the user's own."""
+    split: Split | None = None
+    """Take only the files whose names say that they are for this side; all must say one."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A record, or one row of it, that is not among the rows, and why."""
+
+    source: str
+    line: int
+    reason: str
+    kind: Kind = "rejected"
+    """rejected: it could not be converted, and counts towards max_rejects; left_out: an option asked for it; contaminated: it
+    overlaps an evaluation set; held_out: its problem is among the validation rows."""
+    row: str = ""
+    """The row, where the record gave others, too."""
+
+
+class Filter(Protocol):
+    """Keeps rows out."""
+
+    def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
+        """Why the row called `name` is to be left out; None if it is not."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """How the records of one source become rows. Sent to the processes that convert them."""
+
+    source: Source
+    shape: Shape
+    rule: SplitRule
+    filters: tuple[Filter, ...] = ()
+    shuffle: Shuffle | None = None
+    """How the rows are mixed; in their order if not said."""
+
+    @cached_property
+    def converter(self) -> Converter[Any, Any]:
+        """The source's converter."""
+        return converters.find(self.source.converter, self.source.file)
+
+    @cached_property
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """JSON text -> the converter's record; raises msgspec's errors."""
+        return msgspec.json.Decoder(self.converter.find_record(self.options))
+
+    @cached_property
+    def make(self) -> Callable[[Any], list[Row]]:
+        """A record -> its rows, checked; raises RowError."""
+        make, options = self.converter.make(self.shape), self.options
+
+        def make_rows(record: Any) -> list[Row]:
+            rows = list(make(record, options))
+            for row in rows:
+                row.check()
+            return rows
+
+        return make_rows
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the converter reads; empty: all."""
+        kind = self.converter.find_record(self.options)
+        return tuple(each.encode_name for each in msgspec.structs.fields(kind)) if issubclass(kind, msgspec.Struct) else ()
+
+    @cached_property
+    def options(self) -> Options:
+        """The converter's options."""
+        options: Options = self.converter.read_options(self.source.options)
+        return options
+
+    @cached_property
+    def runs_programs(self) -> bool:
+        """Whether making the rows waits for programs that run in the sandbox."""
+        return self.converter.runs_programs or self.options.runs_programs(self.shape)
+
+    def read(self) -> Iterator[Chunk]:
+        """The source's chunks.
+
+        Raises:
+            SourceError: it is not there, or cannot be read; a converter, shape or option does not exist.
+        """
+        self.converter.make(self.shape)
+        path, options, read = self.source.source, self.options, self.converter.read
+        if read is not None:
+            if self.source.split is not None:
+                raise SourceError(f"converter {self.converter.name}: its sources do not say what is for validation")
+            chunks = pack_records(read(path, options), path)
+        else:
+            chunks = read_chunks(path, find_files(path, self.source.split), self.columns)
+        return chunks if self.source.limit is None else _limit(chunks, self.source.limit)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What was looked up is looked up anew in another process."""
+        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle")}
+
+
+def _limit(chunks: Iterable[Chunk], count: int) -> Iterator[Chunk]:
+    for chunk in chunks:
+        records = []
+        for record in chunk.read():
+            records.append(record)
+            if len(records) == count:
+                break
+        if records:
+            yield Records(chunk.path, chunk.name, chunk.size, records[0].line, tuple(records))
+        count -= len(records)
+        if not count:
+            return

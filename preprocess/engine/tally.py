@@ -1,0 +1,57 @@
+"""Counting what became of records."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from preprocess.engine.convert import Part
+from preprocess.engine.job import KINDS, Kind, Reject
+from preprocess.errors import PrepareError
+
+_MOST_REASONS = 200
+_OTHERS = "for other reasons"
+
+
+@dataclass
+class Tally:
+    """What came of all parts so far."""
+
+    records: int = 0
+    reasons: dict[Kind, Counter[str]] = field(default_factory=dict)
+    """How often each reason was given: a bounded number of them, for some name what they found."""
+    first_rejected: Reject | None = None
+
+    def add(self, part: Part) -> None:
+        """Counts a chunk."""
+        self.records += part.records
+        for reject in part.rejects:
+            counts = self.reasons.setdefault(reject.kind, Counter())
+            counts[reject.reason if reject.reason in counts or len(counts) < _MOST_REASONS else _OTHERS] += 1
+            if reject.kind == "rejected" and self.first_rejected is None:
+                self.first_rejected = reject
+
+    def count(self, kind: Kind) -> int:
+        """Rejects of a kind."""
+        return sum(self.reasons.get(kind, Counter()).values())
+
+    def summarise(self) -> dict[str, dict[str, int]]:
+        """Kind -> reason -> how often, the most frequent first."""
+        return {kind: dict(self.reasons.get(kind, Counter()).most_common()) for kind in KINDS}
+
+    def find_problem(self, max_rejects: float, file: Path) -> PrepareError | None:
+        """What is wrong with the records, if more than this share of them was rejected; the rejects file has them all."""
+        count, first = self.count("rejected"), self.first_rejected
+        if first is None or count <= max_rejects * self.records:
+            return None
+        return PrepareError(
+            f"{count:,} of {self.records:,} records were rejected, more than max_rejects {max_rejects:g} allows; "
+            f"all are in {file}, the first: {first.source}:{first.line}: {first.reason}"
+        )
+
+
+def to_line(reject: Reject) -> str:
+    """The reject as a line of a rejects file."""
+    return json.dumps(vars(reject), ensure_ascii=True) + "\n"

@@ -1,0 +1,196 @@
+"""Keeps rows out of training that overlap an evaluation set: by words in a row, or by a function's body.
+
+A row overlaps an evaluation set when one of these is true:
+
+- Runs of `ngram` words that are in a text of the set, too, without case and punctuation, cover at least `share` of that
+  text. 13 words are what GPT-3 took (Brown et al. 2020, appendix C), Qwen2.5-Coder 10 (Hui et al. 2024); half of the text
+  is Tulu 3's rule (Lambert et al. 2024). Without a share, what any two problems of one website say alike is an overlap: of
+  LeetCodeDataset's 1,890 training problems 128 had 13 words in a row of one of its test problems, and 7 had half of one.
+- One of its lines, or of its texts, is a text of the set that has fewer words than that; or it has the whole of a longer
+  one in which no words in a row are evidence.
+- One of its functions has the body of one of the set's (`function_bodies`).
+
+The texts of a row are its prompt, its answers and its solution. Words in a row are evidence only if half as many different
+ones say something about the problem: no numbers, single letters or Python keywords, and nothing of the set's wording. That
+is every phrase of four words, all numbers taken for one, that stands in more than a tenth of the set's rows: what all of
+its prompts say, and what a converter adds to them.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from preprocess.engine.job import Kind
+from preprocess.errors import SourceError
+from preprocess.filters.contents import Contents, take_apart
+from preprocess.filters.function_bodies import digest_bodies
+from preprocess.rows import Row
+
+USUAL_NGRAM = 13
+USUAL_SHARE = 0.5
+FEWEST_NGRAM = 8
+"""Fewer words are in a row by chance (GPT-3's lower limit, too)."""
+
+_FEWEST_WORDS = 5
+"""A text of fewer different words that tell something is no evidence, even whole."""
+_MOST_TEXTS = 20
+"""Words in a row are remembered for so many texts: a set may have one problem in many forms."""
+_PHRASE = 4
+_WORDING_SHARE = 0.1
+
+_KEYWORDS = frozenset(word.lower().encode() for word in keyword.kwlist)
+# Letters, digits and all beyond ASCII make words, in lower case; lines stay apart.
+_LETTERS = bytes(byte if byte > 127 or chr(byte).isalnum() or chr(byte) in "_\n" else 32 for byte in bytes(range(256)).lower())
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text of an evaluation set."""
+
+    row: str
+    """The row and its set."""
+    enough: int
+    """How many of its words make an overlap."""
+
+
+class Decontamination:
+    """Judges rows by the evaluation sets that it was given (a `preprocess.engine.convert.Filter`)."""
+
+    def __init__(self, ngram: int = USUAL_NGRAM, share: float = USUAL_SHARE) -> None:
+        if ngram < FEWEST_NGRAM:
+            raise SourceError(f"decontaminate: ngram is {ngram}, expected at least {FEWEST_NGRAM}")
+        self.ngram, self.share = ngram, share
+        self.sets: dict[str, int] = {}
+        """Evaluation set -> its rows."""
+        # Of runs of this many words, every `ngram` words in a row hold one that begins at a multiple of their number. A
+        # row has few of those, and looking them up finds all.
+        self._run = (ngram + 1) // 2
+        self._runs = set[int]()
+        self._texts: list[_Text] = []
+        self._ngrams: dict[bytes, tuple[int, ...]] = {}
+        self._short: dict[bytes, str] = {}
+        self._bodies: dict[bytes, str] = {}
+
+    def add(self, name: str, rows: Iterable[tuple[str, Contents]]) -> None:
+        """Adds an evaluation set: its rows, each with its name.
+
+        Raises:
+            SourceError: there are none.
+        """
+        found = [(row, [_normalise(text).split() for text in contents.texts], contents.code) for row, contents in rows]
+        if not found:
+            raise SourceError(f"decontaminate: {name} has no rows")
+        wording = _find_wording([texts for _, texts, _ in found])
+        for row, texts, code in found:
+            for words in texts:
+                self._add_text(f"{row} of {name}", words, wording)
+            for each in code:
+                for digest in digest_bodies(each):
+                    self._bodies.setdefault(digest, f"{row} of {name}")
+        self.sets[name] = len(found)
+
+    def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
+        """Why the row overlaps an evaluation set; None if it does not."""
+        contents = take_apart(row)
+        for text in contents.texts:
+            if (overlap := self._compare(_normalise(text))) is not None:
+                return "contaminated", overlap
+        for code in contents.code if self._bodies else ():
+            for digest in digest_bodies(code):
+                if digest in self._bodies:
+                    return "contaminated", f"a function's body is that of {self._bodies[digest]}"
+        return None
+
+    def _add_text(self, row: str, words: list[bytes], wording: set[tuple[bytes, ...]]) -> None:
+        length, run, number = self.ngram, self._run, len(self._texts)
+        own = _find_own(words, wording)
+        telling = len({word for word in words if _tells(word)}) if any(own) else 0
+        if len(words) < length:
+            if telling >= _FEWEST_WORDS:
+                self._short.setdefault(b" ".join(words), row)
+            return
+        places = range(len(words) - length + 1)
+        starts = [start for start in places if self._is_evidence(words, own, start)]
+        enough = math.ceil(self.share * sum(own))
+        if not starts and telling >= _FEWEST_WORDS:
+            starts = [start for start in places if any(own[start : start + length])]
+            enough = len({place for start in starts for place in range(start, start + length)})
+        self._texts.append(_Text(row, enough))
+        for start in starts:
+            window = words[start : start + length]
+            texts = self._ngrams.setdefault(_digest(window), (number,))
+            if number not in texts and len(texts) < _MOST_TEXTS:
+                self._ngrams[_digest(window)] = (*texts, number)
+            self._runs.update(_hash(window[place : place + run]) for place in range(length - run + 1))
+
+    def _is_evidence(self, words: list[bytes], own: list[bool], start: int) -> bool:
+        places = range(start, start + self.ngram)
+        return len({words[place] for place in places if own[place] and _tells(words[place])}) >= self.ngram // 2
+
+    def _compare(self, text: bytes) -> str | None:
+        words = text.split()
+        run, runs = self._run, self._runs
+        for start in range(0, len(words) - run + 1, run):
+            if _hash(words[start : start + run]) in runs:
+                if (row := self._find_covered(words)) is not None:
+                    return f"words in a row are those of {row}"
+                break
+        if self._short:
+            for line in (*text.split(b"\n"), text):
+                if (row := self._short.get(b" ".join(line.split()))) is not None:
+                    return f"a line is that of {row}"
+        return None
+
+    def _find_covered(self, words: list[bytes]) -> str | None:
+        """The evaluation row of a text that these words cover enough of."""
+        covered: dict[int, set[int]] = {}
+        for start in range(len(words) - self.ngram + 1):
+            for number in self._ngrams.get(_digest(words[start : start + self.ngram]), ()):
+                covered.setdefault(number, set()).update(range(start, start + self.ngram))
+        enough = (number for number, places in covered.items() if len(places) >= self._texts[number].enough)
+        return next((self._texts[number].row for number in enough), None)
+
+
+def _normalise(text: str) -> bytes:
+    return text.encode("utf-8", "replace").translate(_LETTERS)
+
+
+def _find_wording(rows: Sequence[Sequence[Sequence[bytes]]]) -> set[tuple[bytes, ...]]:
+    """The phrases that are in many rows."""
+    counts = Counter[tuple[bytes, ...]]()
+    for texts in rows:
+        counts.update({phrase for words in texts for phrase in _find_phrases(words)})
+    most = max(1.0, _WORDING_SHARE * len(rows))
+    return {phrase for phrase, count in counts.items() if count > most}
+
+
+def _find_phrases(words: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    same = [b"0" if word.isdigit() else word for word in words]
+    return [tuple(same[place : place + _PHRASE]) for place in range(len(same) - _PHRASE + 1)]
+
+
+def _find_own(words: Sequence[bytes], wording: set[tuple[bytes, ...]]) -> list[bool]:
+    """Which of the words are the text's own, not the set's wording."""
+    own = [True] * len(words)
+    for place, phrase in enumerate(_find_phrases(words)):
+        if phrase in wording:
+            own[place : place + _PHRASE] = [False] * _PHRASE
+    return own
+
+
+def _tells(word: bytes) -> bool:
+    return len(word) > 1 and not word.isdigit() and word not in _KEYWORDS
+
+
+def _hash(words: list[bytes]) -> int:
+    return zlib.crc32(b" ".join(words))
+
+
+def _digest(words: list[bytes]) -> bytes:
+    return blake2b(b" ".join(words), digest_size=8).digest()

@@ -1,0 +1,203 @@
+"""Counting the tokens of prompts with the chat template of the model that they are for.
+
+Runs in a trainer's environment: it needs pyarrow and transformers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from array import array
+from collections import Counter as Tally
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from preprocess.lifetime import end_with
+from preprocess.prompts.conversations import ConversationError, render_pairs, to_messages, to_tools
+
+SHOWN = 5
+"""Rows that are named where many are meant."""
+
+_BATCH = 256
+_ROWS_FOR_PROCESSES = 20_000
+
+
+class PromptError(Exception):
+    """The prompts are not fit to be trained on; the message is the one line that a person reads."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Files of rows, and the model that they are for."""
+
+    name: str
+    shape: Literal["sft", "rl"]
+    model: str
+    """A folder or hub name with the tokenizer and its chat template."""
+    files: Mapping[str, str]
+    """train and validation -> parquet file."""
+    output: str
+    """The file to write."""
+    limit: int | None = None
+    """Most tokens of a prompt (rl) or a conversation (sft)."""
+    max_overlong: float = 1.0
+    """Share of a file's prompts that may be longer."""
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    """Tool -> its schema, as rows name the tools in extra_info.tool_selection."""
+    by_turns: bool = False
+    """Whether conversations are trained on turn by turn, with the tokenizer's own chat template: one that does not render so
+    cannot be trained on."""
+    taught: bool = False
+    """Whether an sft stage comes before it, whose trainer gives a model without a chat template one."""
+
+
+@dataclass
+class Lengths:
+    """What was counted in one file."""
+
+    tokens: array[int] = field(default_factory=lambda: array("L"))
+    over: list[str] = field(default_factory=list)
+    """The rows that are longer than the limit."""
+    unrendered: list[str] = field(default_factory=list)
+    """Conversations that the chat template refuses, and why; counted without it."""
+    named: Tally[str] = field(default_factory=Tally)
+    """Tool -> how many prompts name it."""
+
+    def summarise(self) -> dict[str, Any]:
+        """What the stage's file says of it."""
+        ordered = sorted(self.tokens)
+        count = len(ordered)
+        return {
+            "rows": count,
+            "mean": round(sum(ordered) / count, 1) if count else 0,
+            "median": ordered[count // 2] if count else 0,
+            "percentile_95": ordered[min(count - 1, count * 95 // 100)] if count else 0,
+            "longest": ordered[-1] if count else 0,
+            "over": len(self.over),
+            "first_over": self.over[:SHOWN],
+            "unrendered": len(self.unrendered),
+        }
+
+
+class Counter:
+    """Counts the tokens of a stage's rows."""
+
+    def __init__(self, stage: Stage) -> None:
+        from transformers import AutoTokenizer
+
+        self.stage = stage
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(stage.model)
+        except Exception as error:
+            raise PromptError(f"{stage.name}: the tokenizer of {stage.model} does not load: {_one_line(error)}") from error
+
+    @property
+    def needs_template(self) -> bool:
+        """Whether nothing can be trained on without a chat template."""
+        return self.stage.shape == "rl" or self.stage.by_turns
+
+    def count(self, path: str, group: int) -> Lengths:
+        """The lengths of the rows of one row group.
+
+        Raises:
+            PromptError: a prompt does not render.
+        """
+        import pyarrow.parquet as pq
+
+        found = Lengths()
+        with pq.ParquetFile(path) as file:
+            first = sum(file.metadata.row_group(number).num_rows for number in range(group))
+            for batch in file.iter_batches(_BATCH, row_groups=[group], use_threads=False):
+                rows = batch.to_pylist()
+                names = [(row.get("extra_info") or {}).get("id") or f"row {place}" for place, row in enumerate(rows, first)]
+                first += len(rows)
+                lengths = self._count_rows(rows, names, found)
+                found.tokens.extend(lengths)
+                if self.stage.limit is not None:
+                    found.over += [name for name, length in zip(names, lengths, strict=True) if length > self.stage.limit]
+        return found
+
+    def _count_rows(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str], found: Lengths) -> list[int]:
+        if self.stage.by_turns:
+            return [self._count_turns(row, name) for row, name in zip(rows, names, strict=True)]
+        texts = [self._render(row, name, found) for row, name in zip(rows, names, strict=True)]
+        tokens = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        return [len(ids) for ids in tokens]
+
+    def _count_turns(self, row: Mapping[str, Any], name: str) -> int:
+        try:
+            return sum(len(prompt) + len(answer) for prompt, answer in render_pairs(self.tokenizer, row))
+        except ConversationError as error:
+            raise PromptError(
+                f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` renders by itself"
+            ) from error
+
+    def _render(self, row: Mapping[str, Any], name: str, found: Lengths) -> str:
+        rl = self.stage.shape == "rl"
+        try:
+            messages = row["prompt"] if rl else to_messages(row)
+            tools = self._select_tools(row, found) if rl else to_tools(row)
+            text: str = self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=rl)
+        except Exception as error:
+            if rl:
+                raise PromptError(f"{self.stage.name}: the prompt of {name} does not render: {_one_line(error)}") from error
+            found.unrendered.append(f"{name}: {_one_line(error)}")
+            return "\n".join(turn["value"] for turn in row["conversations"])
+        return text
+
+    def _select_tools(self, row: Mapping[str, Any], found: Lengths) -> list[Any] | None:
+        selected = (row.get("extra_info") or {}).get("tool_selection") or []
+        found.named.update(selected)
+        return [self.stage.tools[name] for name in selected if name in self.stage.tools] or None
+
+
+def measure(stage: Stage) -> dict[str, Lengths]:
+    """The lengths of all rows of a stage, by file; large files by all cores.
+
+    Raises:
+        PromptError: the tokenizer does not load, or a prompt does not render.
+    """
+    import pyarrow.parquet as pq
+
+    counter = Counter(stage)
+    if counter.tokenizer.chat_template is None and counter.needs_template:
+        if stage.taught:
+            return {}
+        raise PromptError(f"{stage.name}: the tokenizer of {stage.model} has no chat template: no prompt can be built")
+    tasks, rows = [], 0
+    for split, path in stage.files.items():
+        metadata = pq.read_metadata(path)
+        rows += metadata.num_rows
+        tasks += [(split, path, group) for group in range(metadata.num_row_groups)]
+    found = {split: Lengths() for split in stage.files}
+    for (split, _, _), part in zip(tasks, _count_all(counter, tasks, rows), strict=True):
+        found[split].tokens.extend(part.tokens)
+        found[split].over += part.over
+        found[split].unrendered += part.unrendered
+        found[split].named.update(part.named)
+    return found
+
+
+def _count_all(counter: Counter, tasks: Sequence[tuple[str, str, int]], rows: int) -> Iterator[Lengths]:
+    global _counter  # noqa: PLW0603 (what forked processes begin with)
+    places = [(path, group) for _, path, group in tasks]
+    processes = min(len(os.sched_getaffinity(0)), len(places))
+    if rows < _ROWS_FOR_PROCESSES or processes < 2:
+        yield from (counter.count(*place) for place in places)
+        return
+    _counter = counter
+    # fork: each process has the tokenizer, and none imports transformers anew.
+    with multiprocessing.get_context("fork").Pool(processes, end_with, (os.getpid(),)) as pool:
+        yield from pool.imap(_count, places)
+
+
+_counter: Counter
+
+
+def _count(place: tuple[str, int]) -> Lengths:
+    return _counter.count(*place)
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

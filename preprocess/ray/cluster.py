@@ -1,0 +1,82 @@
+"""A Ray cluster that converts for this process: jobs go to a child with verl's Python, which has Ray; parts come back."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from preprocess.engine.convert import Part
+from preprocess.engine.job import Job
+from preprocess.errors import PrepareError
+from rewards.sandbox import Settings
+
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where conversion happens. The sources, and a converter's file, lie at the same paths on all machines."""
+
+    address: str
+    """host:port, `auto` for the cluster this machine belongs to, or `local` to start one here that ends with the conversion."""
+    python: Path
+    """The Python of verl's environment."""
+    settings: Settings = field(default_factory=Settings)
+    """How programs run there."""
+
+    def convert(self, jobs: Sequence[Job]) -> Iterator[Part]:
+        """As `preprocess.engine.parallel.convert_all`, in the same order.
+
+        Raises:
+            SourceError, SandboxError, PrepareError: as there; or there is no such cluster, or it failed.
+        """
+        argv = [str(self.python), "-m", "preprocess.ray.convert_on_cluster", self.address, str(os.getpid())]
+        project = str(Path(__file__).resolve().parents[2])
+        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH")]))}
+        with tempfile.TemporaryFile() as said:
+            try:
+                child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=variables)
+            except OSError as error:
+                raise PrepareError(f"{self.python}: {error.strerror}") from None
+            assert child.stdin is not None and child.stdout is not None
+            try:
+                with child.stdin:
+                    pickle.dump((tuple(jobs), self.settings), child.stdin)
+                yield from _receive(child.stdout)
+                _wait(child)  # it takes its cluster down
+            except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+                _wait(child)
+                raise PrepareError(f"Ray: {_find_last_line(said)}") from None
+            finally:
+                child.stdout.close()
+                child.terminate()
+                if not _wait(child):
+                    child.kill()
+                    child.wait()
+
+
+def _receive(stream: IO[bytes]) -> Iterator[Part]:
+    """The parts until the child says that there are no more."""
+    while (made := pickle.load(stream)) is not None:
+        if isinstance(made, Exception):
+            raise made
+        yield made
+
+
+def _wait(child: subprocess.Popen[bytes]) -> bool:
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_SECONDS)
+    return child.returncode is not None
+
+
+def _find_last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it ended without a word"

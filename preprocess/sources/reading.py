@@ -1,0 +1,280 @@
+"""Reading a source in chunks: a few MB of records that are converted together, by any process, in any order.
+
+A chunk of a plain file says where its records lie, and whoever converts it reads them; so the files' bytes pass through
+one process only. Compressed files and JSON lists can only be read from their beginning: their chunks carry the text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from preprocess.errors import SourceError
+from preprocess.sources.decoding import as_text
+from preprocess.sources.json_lists import split_list
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KINDS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+
+CHUNK_BYTES = 2_000_000
+LONGEST_LINE = 64_000_000
+_BUFFER_BYTES = 1_000_000
+_MOST_ROWS = 4096
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record of a source, as JSON text."""
+
+    line: int
+    """Counted from 1; for JSON lists and parquet the place of the record."""
+    text: bytes
+    broken: str = ""
+    """Why there is no text."""
+    path: str = ""
+    """The file, where a converter reads its source itself."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Records that follow each other in one file."""
+
+    path: Path
+    name: str
+    """The file's path in its source, without endings: the beginning of its rows' names."""
+    size: int
+    """Bytes of the file that it stands for."""
+    first: int
+    """Line of its first record, counted from 1."""
+
+    def read(self) -> Iterator[Record]:
+        """Its records.
+
+        Raises:
+            OSError, SourceError: the file cannot be read.
+        """
+        raise NotImplementedError
+
+    def read_lines(self) -> bytes | None:
+        """Its text where that is lines, one record on each; None where it is anything else."""
+        return None
+
+
+@dataclass(frozen=True)
+class Lines(Chunk):
+    """Lines that were read already."""
+
+    data: bytes
+
+    def read(self) -> Iterator[Record]:
+        """The lines that are not blank."""
+        return _number(self.data, self.first)
+
+    def read_lines(self) -> bytes:
+        """All lines."""
+        return self.data
+
+
+@dataclass(frozen=True)
+class FileLines(Chunk):
+    """Lines of a plain file."""
+
+    offset: int
+
+    def read(self) -> Iterator[Record]:
+        """The lines that are not blank."""
+        return _number(self.read_lines(), self.first)
+
+    def read_lines(self) -> bytes:
+        """All lines."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+@dataclass(frozen=True)
+class Batch(Chunk):
+    """Rows of a parquet file: decoded once, for a row group can be the whole file."""
+
+    batch: pa.RecordBatch
+
+    def read(self) -> Iterator[Record]:
+        """The rows."""
+        for line, fields in enumerate(self.batch.to_pylist(), self.first):
+            yield Record(line, as_text(fields))
+
+
+@dataclass(frozen=True)
+class Records(Chunk):
+    """Records that a converter read itself."""
+
+    records: tuple[Record, ...]
+
+    def read(self) -> Iterator[Record]:
+        """The records."""
+        return iter(self.records)
+
+
+def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = (), size: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """The chunks of a source's JSON, JSON-lines (either gzipped too) or parquet files.
+
+    Args:
+        columns: those that are needed; others of a parquet file are left unread. Empty: all.
+
+    Raises:
+        SourceError: a file is unreadable as a whole.
+    """
+    for path in files:
+        name = name_file(path, source)
+        try:
+            if path.name.endswith(".parquet"):
+                yield from _read_parquet(path, name, columns, size)
+            elif _is_list(path):
+                yield from _read_list(path, name, size)
+            else:
+                yield from _read_lines(path, name, size)
+        except (OSError, EOFError) as error:
+            raise SourceError(f"{path}: {error}") from error
+
+
+def pack_records(records: Iterable[Record], source: Path, count: int = 64) -> Iterator[Chunk]:
+    """Records that a converter reads itself, in chunks."""
+    waiting: list[Record] = []
+    for record in records:
+        if waiting and (len(waiting) >= count or record.path != waiting[0].path):
+            yield _pack(waiting, source)
+            waiting = []
+        waiting.append(record)
+    if waiting:
+        yield _pack(waiting, source)
+
+
+def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
+    """The source itself, or the files in it, by name; hidden ones are not looked at.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not source.exists():
+        raise SourceError(f"source {source} is not there")
+    files = [source]
+    if source.is_dir():
+        found = (path for path in source.rglob("*") if path.name.endswith(kinds) and path.is_file())
+        files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(source).parts))
+    if not files or not files[0].name.endswith(kinds):
+        raise SourceError(f"source {source}: expected {', '.join(kinds)}, or a folder with such files")
+    return files
+
+
+def name_file(path: Path, source: Path) -> str:
+    """The file's path in its source, without endings."""
+    relative = path.relative_to(source) if path != source else Path(path.name)
+    return str(relative.with_name(relative.name.partition(".")[0]))
+
+
+def measure(source: Path) -> int:
+    """Bytes of all files of the source."""
+    files = source.rglob("*") if source.is_dir() else [source]
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def read_text(path: Path) -> str:
+    """A whole text file, gunzipped where its name says so.
+
+    Raises:
+        SourceError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.name.endswith(".gz") else data).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+
+
+def _pack(records: list[Record], source: Path) -> Records:
+    path = Path(records[0].path)
+    size = sum(len(record.text) for record in records)
+    return Records(path, name_file(path, source), size, records[0].line, tuple(records))
+
+
+def _number(data: bytes, first: int) -> Iterator[Record]:
+    # Split at \n alone: other separators may stand in JSON strings.
+    for line, text in enumerate(data.split(b"\n"), first):
+        if text and not text.isspace():
+            yield Record(line, text)
+
+
+def _read_lines(path: Path, name: str, size: int) -> Iterator[Chunk]:
+    packed = path.name.endswith(".gz")
+    raw: IO[bytes] = path.open("rb")
+    with raw, _unpack(raw, path) as file:
+        first, offset, before = 1, 0, 0
+        while data := _read_whole_lines(file, size, f"{path}:{first}"):
+            if packed:
+                yield Lines(path, name, raw.tell() - before, first, data)
+                before = raw.tell()
+            else:
+                yield FileLines(path, name, len(data), first, offset)
+                offset += len(data)
+            first += data.count(b"\n")
+
+
+def _unpack(raw: IO[bytes], path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(raw)) if path.name.endswith(".gz") else raw
+
+
+def _read_whole_lines(file: Any, size: int, place: str) -> bytes:
+    data: bytes = file.read(size)
+    if data and not data.endswith(b"\n"):
+        rest: bytes = file.readline(LONGEST_LINE)
+        if len(rest) == LONGEST_LINE:
+            raise SourceError(f"{place}: soon after comes a line of more than {LONGEST_LINE:,} bytes")
+        data += rest
+    return data
+
+
+def _is_list(path: Path) -> bool:
+    """Whether the file is a JSON list: its ending does not tell, for many a list is called .jsonl and the other way round."""
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+        return bytes(file.read(65536)).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+
+
+def _read_list(path: Path, name: str, size: int) -> Iterator[Chunk]:
+    raw: IO[bytes] = path.open("rb")
+    with raw, _unpack(raw, path) as file:
+        first, before, waiting, length = 1, 0, list[bytes](), 0
+        for text in split_list(file, path):
+            waiting.append(text)
+            length += len(text)
+            if length >= size:
+                yield Lines(path, name, raw.tell() - before, first, b"\n".join(waiting))
+                first, before, waiting, length = first + len(waiting), raw.tell(), [], 0
+        if waiting:
+            yield Lines(path, name, raw.tell() - before, first, b"\n".join(waiting))
+
+
+def _read_parquet(path: Path, name: str, columns: Collection[str], size: int) -> Iterator[Chunk]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Without buffers for whole columns, which can be the whole file.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+            rows, length = file.metadata.num_rows, path.stat().st_size
+            # Where one is missing, whoever says so says which there are.
+            kept = list(columns) if columns and set(columns) <= set(file.schema_arrow.names) else None
+            unpacked = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
+            count = min(_MOST_ROWS, max(1, size * rows // max(1, unpacked)))
+            first = 1
+            for batch in file.iter_batches(count, columns=kept):
+                yield Batch(path, name, length * batch.num_rows // rows, first, batch)
+                first += batch.num_rows
+    except pa.ArrowException as error:
+        raise SourceError(f"{path}: {error}") from error

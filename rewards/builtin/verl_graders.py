@@ -1,0 +1,256 @@
+"""verl: verl's own graders for the data sources that verl knows.
+
+Their sources are read from the installed verl and run in the sandbox: some evaluate what a response holds, and importing
+verl itself would bring torch and Ray into every worker. For competitive programming verl's grader hangs and leaves
+processes behind; those data sources go to code_tests.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib.util
+import json
+import math
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import GroundTruthError, MissingModuleError, RewardError
+from rewards.reasons import explain
+from rewards.registry import find, register
+from rewards.sandbox import Limits, Program, get
+from rewards.sandbox.local.sandbox import LocalSandbox
+from rewards.sandbox.reports import read_reports
+
+CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
+"""Data sources that go to code_tests."""
+_PACKAGE = "verl.utils.reward_score"
+
+
+@dataclass(frozen=True)
+class Graders:
+    """verl's graders as they are installed."""
+
+    modules: Mapping[str, str]
+    """Data source -> the module that grades it."""
+    prefixes: Mapping[str, str]
+    """How a data source's name begins -> likewise."""
+    folder: Path
+
+    def find(self, data_source: str) -> str:
+        """The module that grades a data source.
+
+        Raises:
+            GroundTruthError: verl has none; names the nearest data sources.
+        """
+        if data_source in self.modules:
+            return self.modules[data_source]
+        for prefix, module in self.prefixes.items():
+            if data_source.startswith(prefix):
+                return module
+        known = sorted({*self.modules, *CODE_SOURCES})
+        near = difflib.get_close_matches(data_source, known, 3, 0.4)
+        raise GroundTruthError(
+            f"verl has no grader for the data source {data_source!r}; "
+            + (f"the nearest are {', '.join(near)}" if near else f"it knows {', '.join(known)}")
+        )
+
+
+def make_reference(ground_truth: Any, extra_info: Mapping[str, Any]) -> str | None:
+    """The known answer in each form that one of the graders reads; for tests, what code_tests has."""
+    truth = read_truth(ground_truth)
+    if isinstance(truth, dict):
+        if "target" not in truth:
+            make = find("code_tests").reference
+            return make(ground_truth, extra_info) if make is not None else None
+        targets = truth["target"]
+        truth = targets if isinstance(targets, str) else targets[0]
+    return f"<think>\n…\n</think>\nAnswer: {truth}\n<answer>{truth}</answer>\n#### {truth}\n\\boxed{{{truth}}}"
+
+
+def make_cheats(ground_truth: Any, extra_info: Mapping[str, Any]) -> dict[str, str]:
+    """Answers without an answer; for tests, what code_tests has."""
+    truth = read_truth(ground_truth)
+    if isinstance(truth, dict) and "target" not in truth:
+        make = find("code_tests").cheats
+        return dict(make(ground_truth, extra_info)) if make is not None else {}
+    return {
+        "nothing in a box": "<think>\n…\n</think>\nAnswer: \n<answer></answer>\n#### \n\\boxed{}",
+        "equal to all": "\\boxed{type('E', (), {'__eq__': lambda *_: True})()}",
+        "exit": "\\boxed{exit()} \\boxed{__import__('os')._exit(0)}",
+    }
+
+
+@register("verl", reference=make_reference, cheats=make_cheats)
+async def verl(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: Mapping[str, Any],
+    *,
+    seconds: float = 10.0,
+    memory_mb: int = 1024,
+) -> dict[str, float]:
+    """verl's own grader for a data source that verl knows: gsm8k, MATH, DAPO, Numina, searchR1 …
+
+    Args:
+        seconds: CPU time of one verdict; one that takes longer is worth nothing.
+        memory_mb: memory of one verdict in MiB.
+
+    Raises:
+        GroundTruthError: verl has no grader for the data source.
+        RewardError: this Python does not have verl, or a package that the grader needs.
+    """
+    if data_source in CODE_SOURCES:
+        return dict(await find("code_tests").function(data_source, solution_str, ground_truth, extra_info))
+    graders = read_graders()
+    module = graders.find(data_source)
+    modules = find_modules(module, graders.folder)
+    sandbox = get(imports=modules)
+    packages = dict.fromkeys(name.partition(".")[0] for name in modules)
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing and isinstance(sandbox, LocalSandbox):
+        raise MissingModuleError(
+            f"reward verl: verl's grader for {data_source} needs {missing[0]}, which is not installed: "
+            f"uv pip install --python {sys.executable} {missing[0]}"
+        )
+    token = secrets.token_hex(16)
+    task = {
+        "token": token,
+        "sources": read_sources(module, graders.folder),
+        "data_source": data_source,
+        "response": solution_str,
+        "truth": read_truth(ground_truth),
+    }
+    limits = Limits(cpu_seconds=seconds, wall_seconds=max(20.0, 3 * seconds), memory_mb=memory_mb)
+    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.verl_graders"), limits)
+    values = _read_result(run.output, token)
+    if values is None:
+        explain("the verdict ended with {}", run.verdict)
+        values = {}
+    score = values.get("score", 0.0)
+    return {"score": score, "accuracy": min(1.0, max(0.0, values.get("acc", score))), "format": 0.0}
+
+
+@functools.cache
+def read_graders() -> Graders:
+    """Which data sources verl's `default_compute_score` knows, and by which module, read from its source.
+
+    Raises:
+        RewardError: this Python does not have verl, or one whose graders are found in another way.
+    """
+    spec = importlib.util.find_spec("verl")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingModuleError(
+            "reward verl: verl is not installed in this Python; score with that of verl's environment (`pipeline env`)"
+        )
+    folder = Path(next(iter(spec.submodule_search_locations))) / "utils" / "reward_score"
+    try:
+        tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError) as error:
+        raise RewardError(f"reward verl: verl's graders are not at {folder}: {error}") from error
+    modules: dict[str, str] = {}
+    prefixes: dict[str, str] = {}
+    for branch in ast.walk(tree):
+        graders = [each for each in branch.body if isinstance(each, ast.ImportFrom)] if isinstance(branch, ast.If) else []
+        if not graders or not isinstance(branch, ast.If):
+            continue
+        module = graders[0].names[0].name
+        for node in ast.walk(branch.test):
+            if isinstance(node, ast.Call):
+                prefixes |= dict.fromkeys([text for each in node.args for text in _texts(each)], module)
+            elif isinstance(node, ast.Compare):
+                modules |= dict.fromkeys([text for each in node.comparators for text in _texts(each)], module)
+    if not modules:
+        raise RewardError(
+            f"reward verl: no data source is found in {folder / '__init__.py'}; this project is made for verl 0.9"
+        )
+    return Graders(modules, prefixes, folder)
+
+
+def _texts(node: ast.AST) -> list[str]:
+    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+
+@functools.cache
+def read_sources(module: str, folder: Path) -> Mapping[str, str]:
+    """Dotted name -> source of the package of graders and of one of its modules."""
+    files = {_PACKAGE: folder / "__init__.py"}
+    if (folder / module).is_dir():
+        files |= {f"{_PACKAGE}.{module}.{path.stem}": path for path in sorted((folder / module).glob("*.py"))}
+        files[f"{_PACKAGE}.{module}"] = files.pop(f"{_PACKAGE}.{module}.__init__")
+    else:
+        files[f"{_PACKAGE}.{module}"] = folder / f"{module}.py"
+    return {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+
+
+@functools.cache
+def find_modules(module: str, folder: Path) -> tuple[str, ...]:
+    """What a module of graders imports from packages beside the standard library and verl, for the sandbox to have ready."""
+    found: set[str] = set()
+    for source in read_sources(module, folder).values():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                found |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                inner = [f"{node.module}.{each.name}" for each in node.names]
+                found |= {node.module, *filter(_is_module, inner)}
+    known = sys.stdlib_module_names | {"verl"}
+    found = {name for name in found if name.partition(".")[0] not in known}
+    return tuple(sorted(found | {late for name, late in _IMPORTED_LATE.items() if name in found and _is_module(late)}))
+
+
+# Imported by a function at its first call, which would be every call in a fresh process; they take a quarter of a second.
+_IMPORTED_LATE = {"sympy.parsing.latex": "sympy.parsing.latex._parse_latex_antlr"}
+
+
+def _is_module(name: str) -> bool:
+    """Whether there is such a module, without importing the package that it is in."""
+    top, *inner = name.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    path = Path(next(iter(spec.submodule_search_locations)), *inner)
+    return path.with_name(f"{path.name}.py").is_file() or (path / "__init__.py").is_file()
+
+
+def read_truth(ground_truth: Any) -> Any:
+    """What the graders take: a text, or for searchR1 an object with `target`.
+
+    The JSON text of an object `{"answer": …}`, as this project's converters write it, is its answer.
+    """
+    if not isinstance(ground_truth, str):
+        return json.loads(json.dumps(ground_truth, default=_to_list)) if isinstance(ground_truth, dict) else str(ground_truth)
+    try:
+        read = json.loads(ground_truth)
+    except ValueError:
+        return ground_truth
+    if not isinstance(read, dict):
+        return ground_truth
+    return str(read["answer"]) if set(read) == {"answer"} else read
+
+
+def _to_list(value: Any) -> Any:
+    return value.tolist()  # what parquet gives for a list, in verl's process
+
+
+def _read_result(output: str, token: str) -> dict[str, float] | None:
+    """The grader's verdict; None where there is none.
+
+    Raises:
+        RewardError: a package is missing where the program ran.
+    """
+    for report in read_reports(output, token):
+        if "error" in report:
+            if str(report["error"]).startswith("ModuleNotFoundError"):
+                raise RewardError(f"reward verl: a package is missing in the sandbox: {report['error']}")
+            explain("the grader raised {}", report["error"])
+            return None
+        values = {str(name): float(value) for name, value in report["result"].items()}
+        return values if "score" in values and all(map(math.isfinite, values.values())) else None
+    return None

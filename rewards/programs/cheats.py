@@ -1,0 +1,257 @@
+"""Programs that try to pass tests without solving them. Each must be worth nothing."""
+
+from __future__ import annotations
+
+import ast
+
+from rewards.programs.ground_truth import CallTests, SourceTests, Tests, TextTests
+
+_FORGE = """
+import json, os, sys
+lines = "".join(json.dumps(each) + "\\n" for n in range(20) for each in (
+    {"i": n, "v": "-- a cheat --", "ok": True, "token": ""}, {"i": n, "ok": True}, {"total": 0}, {"passed": True}))
+for number in [1, 2, *range(3, 64)]:
+    try:
+        os.write(number, lines.encode())
+    except OSError:
+        pass
+print(lines)
+"""
+_PATCH = """
+import builtins, sys
+class Quiet(Exception):
+    pass
+builtins.all = builtins.any = builtins.isinstance = builtins.issubclass = lambda *a: True
+builtins.len = lambda *a: 0
+builtins.AssertionError = Quiet
+builtins.compile = lambda *a, **k: (lambda: None).__code__
+builtins.exec = lambda *a, **k: None
+builtins.type = lambda *a: object
+builtins.__build_class__ = lambda *a, **k: object
+"""
+_MODULES = """
+import sys
+class Anything:
+    def __getattr__(self, name): return lambda *a, **k: True
+    def __call__(self, *a, **k): return True
+for name in list(sys.modules):
+    if name in ("json", "ast", "operator", "math", "pytest", "solution", "test_solution", "collections", "builtins"):
+        sys.modules[name] = Anything()
+"""
+_WRITERS = """
+import json, os
+json.dumps = lambda *a, **k: '{"i": 0, "v": "-- a cheat --", "ok": true, "total": 0}'
+json.loads = lambda *a, **k: {"q": "names", "x": [], "n": []}
+_write = os.write
+os.write = lambda number, data: _write(number, b'{"i": 0, "v": "-- a cheat --", "ok": true}\\n') and len(data)
+"""
+_HUNT = """
+import gc, sys
+found = []
+frame = sys._getframe()
+while frame is not None:
+    found += [frame.f_locals, frame.f_globals]
+    frame = frame.f_back
+for each in gc.get_objects():
+    if type(each) is dict and ("token" in each or "outputs" in each or "sources" in each or "expected" in each):
+        found.append(each)
+hunted = {}
+for each in found:
+    for name in ("wanted", "expected", "outputs", "tests", "checks", "token", "stdin", "sources", "request"):
+        try:
+            # A number would be a descriptor's, and right by chance.
+            if name in each and type(each[name]) is not int: hunted[name] = each[name]
+        except Exception:
+            pass
+def cheat(*args, **kwargs):
+    for value in hunted.values():
+        return value[0] if isinstance(value, (list, tuple)) and value else value
+    return "-- a cheat --"
+print(hunted.get("outputs", hunted.get("expected", "")))
+"""
+_FILES = """
+import os
+texts = []
+for folder in ("/proc/self/fd", "/proc/self", "/proc/1", ".", "/tmp", "/work", "/root", "/home", "/var/tmp", "/dev/shm"):
+    try:
+        names = os.listdir(folder)[:50]
+    except OSError:
+        continue
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            if os.path.isfile(path) and not os.path.islink(path):
+                texts.append(open(path, errors="replace").read(10000))
+        except Exception:
+            pass
+try:
+    texts.append(os.read(0, 0).decode())
+except Exception:
+    pass
+def cheat(*args, **kwargs):
+    return "read: " + max(texts, key=len, default="no file")
+"""
+_THREADS = """
+import os, threading, time
+def work():
+    for _ in range(5):
+        time.sleep(0.01)
+        for number in range(1, 16):
+            try:
+                os.write(number, b'{"i": 0, "v": "-- a cheat --", "ok": true, "total": 0}\\n')
+            except OSError:
+                pass
+threading.Thread(target=work, daemon=True).start()
+"""
+_TRACE = """
+import sys
+def trace(frame, event, argument):
+    for name in ("number", "total", "value", "held"):
+        if name in frame.f_locals: frame.f_locals[name] = 1
+    return trace
+sys.settrace(trace)
+sys.setprofile(lambda *a: None)
+"""
+_ATEXIT = """
+import atexit, os, sys
+def leave():
+    os.write(1, b'{"i": 0, "v": "-- a cheat --", "ok": true}\\n')
+    os._exit(0)
+atexit.register(leave)
+sys.excepthook = lambda *a: os._exit(0)
+"""
+_PARENT = """
+import os, signal
+for number in (os.getppid(), 1):
+    try:
+        if number > 0: os.kill(number, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+_EQUAL = """
+class Equal{base}:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __lt__(self, other): return True
+    __le__ = __gt__ = __ge__ = __lt__
+    def __hash__(self): return 0
+    def __contains__(self, other): return True
+    def __sub__(self, other): return 0.0
+    def __rsub__(self, other): return 0.0
+    def __abs__(self): return 0.0
+    def __getattr__(self, name): return Equal()
+def cheat(*args, **kwargs):
+    return Equal({value})
+"""
+_WRONG = "def cheat(*args, **kwargs):\n    return '-- a cheat --'\n"
+_NOTHING = "def cheat(*args, **kwargs):\n    return None\n"
+_UNLIKELY = "-7.130519e+300"
+
+_ALONE = {
+    "an empty program": "# nothing",
+    "pass": "pass",
+    "sys.exit": "import sys\nsys.exit(0)",
+    "os._exit": "import os\nos._exit(0)",
+    "SystemExit while it is read": "raise SystemExit(0)",
+}
+_WITH_WRONG = {
+    "forged reports": _FORGE,
+    "patched built-ins": _PATCH,
+    "replaced modules": _MODULES,
+    "patched writers": _WRITERS,
+    "a thread that writes later": _THREADS,
+    "a trace function": _TRACE,
+    "a handler at exit": _ATEXIT,
+    "killing its parent": _PARENT,
+}
+_WITH_CHEAT = {"hunting in frames and objects": _HUNT, "reading files": _FILES}
+_IN_CALL = {
+    "SystemExit in the call": "def cheat(*args, **kwargs):\n    raise SystemExit(0)\n",
+    "os._exit in the call": "import os\ndef cheat(*args, **kwargs):\n    os._exit(0)\n",
+}
+_OBJECTS = {
+    "an object equal to everything": _EQUAL.format(base="", value=""),
+    "a string equal to everything": _EQUAL.format(base="(str)", value="'-- a cheat --'"),
+    "a number equal to everything": _EQUAL.format(base="(int)", value="-713051929"),
+    "a float equal to everything": _EQUAL.format(base="(float)", value=_UNLIKELY),
+    "a list equal to everything": _EQUAL.format(base="(list)", value="['-- a cheat --']"),
+    "a dict equal to everything": _EQUAL.format(base="(dict)", value="[('-- a cheat --', 1)]"),
+}
+
+
+def write(tests: Tests) -> dict[str, str]:
+    """What a cheat is called -> its program, for a row's tests.
+
+    Left out is what a test would rightly take: returning None where a test accepts it (for tests that are source: where the
+    source has None, something empty, `not`, `!=` or an exception), and odd values where a test only asks for truth.
+    """
+    if isinstance(tests, TextTests):
+        if not all(each.strip() for each in tests.outputs):
+            return {}
+        return {**_ALONE, **_WITH_WRONG, "hunting in frames and objects": _HUNT, "reading files": _FILES + "print(cheat())\n"}
+    names = _find_names(tests)
+    lenient = _is_lenient(tests)
+    cheats = dict(_ALONE)
+    if "nothing" not in lenient:
+        cheats["returning None"] = _define(_NOTHING, names)
+    if "exit" not in lenient:
+        cheats |= {name: _define(text, names) for name, text in _IN_CALL.items()}
+    if "truth" not in lenient:
+        cheats |= {name: _define(_WRONG + text, names) for name, text in {**_WITH_WRONG, **_WITH_CHEAT, **_OBJECTS}.items()}
+    return cheats
+
+
+def _define(text: str, names: list[str]) -> str:
+    lines = [text]
+    for name in names:
+        owner, dot, method = name.rpartition(".")
+        if dot:
+            owner = owner.removesuffix("()")
+            # Defined before the cheat turns on what it is defined with.
+            lines.insert(0, f"class {owner}:\n    def {method}(self, *args, **kwargs):\n        return cheat(*args, **kwargs)")
+        else:
+            lines.append(f"{name} = cheat")
+    return "\n".join(lines)
+
+
+def _find_names(tests: CallTests | SourceTests) -> list[str]:
+    if tests.function:
+        return [tests.function]
+    assert isinstance(tests, SourceTests)
+    found: list[str] = []
+    for node in ast.walk(ast.parse("\n".join(tests.source.sources))):
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            found += [each.name for each in node.names if each.name != "*"]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
+            found.append(node.attr)
+    return list(dict.fromkeys(found))
+
+
+def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
+    """Which simple answers some test would take."""
+    if isinstance(tests, CallTests):
+        checks = [check for test in tests.tests for _, check in test]
+        lenient = {"nothing"} if any(check.accepts(None) for check in checks) else set()
+        return lenient | ({"truth"} if any(check.accepts("-- a cheat --") for check in checks) else set())
+    lenient = set()
+    for node in ast.walk(ast.parse("\n".join((*tests.source.sources, tests.source.helpers)))):
+        if _is_empty(node):
+            lenient.add("nothing")
+        elif isinstance(node, ast.Name) and node.id == tests.function:
+            lenient |= {"nothing", "truth"}  # the program is compared with itself
+        elif isinstance(node, ast.Not | ast.NotEq | ast.NotIn | ast.IsNot | ast.Is | ast.ExceptHandler):
+            lenient |= {"nothing", "truth"}
+        elif isinstance(node, ast.Attribute) and node.attr == "raises":
+            lenient |= {"nothing", "truth", "exit"}
+        elif isinstance(node, ast.Assert) and not _is_equality(node.test):
+            lenient |= {"truth"} if tests.source.kind == "pytest" else set()
+    return lenient
+
+
+def _is_empty(node: ast.AST) -> bool:
+    elements = node.keys if isinstance(node, ast.Dict) else node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    return not elements or (isinstance(node, ast.Constant) and node.value in (None, "", b""))
+
+
+def _is_equality(test: ast.expr) -> bool:
+    return isinstance(test, ast.Compare) and all(isinstance(each, ast.Eq) for each in test.ops)

@@ -1,0 +1,260 @@
+"""The ground truth of a row of tests, read once: GRPO sends the same row for every one of its samples."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rewards.errors import GroundTruthError
+from rewards.programs.candidate import Call, TestSource
+from rewards.programs.expected_calls import Check, read_check
+
+Choose = Literal["first", "longest"]
+
+
+@dataclass(frozen=True)
+class TextTests:
+    """Texts for standard input, and what must come out."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    any_order: bool
+
+
+@dataclass(frozen=True)
+class CallTests:
+    """Calls, and what each must return. A test is one check or several, all of which must hold."""
+
+    function: str
+    prelude: str | None
+    """None: the imports that graders give, as in `Candidate`."""
+    calls: tuple[str, ...]
+    """As `Call.to_json`."""
+    tests: tuple[tuple[tuple[int, Check], ...], ...]
+    """Per test: number of a call and its check."""
+
+
+@dataclass(frozen=True)
+class SourceTests:
+    """Tests that only run beside the program."""
+
+    function: str
+    prelude: str
+    source: TestSource
+
+
+Tests = TextTests | CallTests | SourceTests
+
+_NUMBER_KEY = re.compile(r"-?\d{1,18}", re.ASCII)
+_MOST_CACHED = 64 << 20
+_lock = threading.Lock()
+_cache: OrderedDict[tuple[str, int, str], Tests] = OrderedDict()
+_cached = 0
+
+
+def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> Tests:
+    """The chosen tests of a row; kept for the next response to it.
+
+    Raises:
+        GroundTruthError: the row is broken.
+    """
+    global _cached  # noqa: PLW0603 (one cache for the process, bounded by the length of its texts)
+    key = (ground_truth, max_tests, choose)
+    try:
+        with _lock:
+            _cache.move_to_end(key)
+            return _cache[key]
+    except (KeyError, TypeError):
+        tests = parse_tests(ground_truth, max_tests, choose)
+    with _lock:
+        if key not in _cache:
+            _cache[key] = tests
+            _cached += len(ground_truth)
+        while _cached > _MOST_CACHED and len(_cache) > 1:
+            _cached -= len(_cache.popitem(last=False)[0][0])
+    return tests
+
+
+def parse_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> Tests:
+    """`read_tests` for those who read a row once: nothing is kept.
+
+    Raises:
+        GroundTruthError: the row is broken.
+    """
+    try:
+        truth = json.loads(ground_truth)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
+    if not isinstance(truth, dict):
+        raise GroundTruthError(f"the ground truth is a {type(truth).__name__}, expected an object")
+    prelude = truth.get("prelude") or ""
+    _parse(prelude, "prelude")
+    if "functional" in truth:
+        return _read_functional(truth["functional"], prelude, max_tests, choose)
+    if "pytest" in truth:
+        return _read_pytest(truth["pytest"], prelude, max_tests)
+    if "inputs" not in truth:
+        found = ", ".join(map(str, truth)) or "nothing"
+        raise GroundTruthError(f"the ground truth has {found[:80]}; expected inputs and outputs, functional, or pytest")
+    return _read_pairs(truth, prelude, max_tests, choose)
+
+
+def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Choose) -> Tests:
+    inputs, outputs = truth["inputs"], truth.get("outputs")
+    if not isinstance(inputs, list) or not isinstance(outputs, list):
+        raise GroundTruthError("inputs and outputs must be two lists")
+    if len(inputs) != len(outputs) or not inputs:
+        raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs: expected as many of both, and one at least")
+    pairs = _choose(list(zip(inputs, outputs, strict=True)), max_tests, choose, lambda pair: len(str(pair[0])))
+    any_order = truth.get("any_order") is True
+    name = truth.get("fn_name")
+    if not name:
+        texts = [(read_text(given), read_text(wanted)) for given, wanted in pairs]
+        return TextTests(tuple(given for given, _ in texts), tuple(wanted for _, wanted in texts), any_order)
+    if not isinstance(name, str):
+        raise GroundTruthError(f"fn_name is {name!r}, expected a name")
+    kind: Literal["any order", "accepted"] = "any order" if any_order else "accepted"
+    calls = tuple(_read_call(given).to_json() for given, _ in pairs)
+    checks = [_make_check(kind, _read_output(wanted, given)) for given, wanted in pairs]
+    return CallTests(name, prelude or None, calls, tuple(((number, each),) for number, each in enumerate(checks)))
+
+
+def read_text(value: Any) -> str:
+    """A text for standard input, or one that is expected of standard output."""
+    # Some rows of APPS hold lists of lines.
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _read_call(given: object) -> Call:
+    if isinstance(given, str):  # one JSON value per line, as in LiveCodeBench and in rows that verl's grader takes
+        try:
+            given = [json.loads(line) for line in given.split("\n")]
+        except ValueError as error:
+            found = given[:60]
+            raise GroundTruthError(f"an input is {found!r}, expected a list of arguments, or JSON per line") from error
+    if isinstance(given, dict):
+        return Call(kwargs=tuple(given.items()))
+    if isinstance(given, list):
+        return Call(args=tuple(map(_undo_keys, given)))
+    raise GroundTruthError(f"an input is {str(given)[:60]!r}, expected a list of arguments or an object of named ones")
+
+
+def _read_output(wanted: Any, given: Any) -> Any:
+    if isinstance(given, str) and isinstance(wanted, str):
+        try:
+            return json.loads(wanted)
+        except ValueError as error:
+            raise GroundTruthError(f"an output is {wanted[:60]!r}, expected JSON as its input is") from error
+    return wanted
+
+
+def _make_check(kind: Literal["any order", "accepted"], wanted: Any) -> Check:
+    # APPS and Eurus wrap most, not all, expected values in a list of one; their graders take both.
+    ways = [wanted, wanted[0]] if isinstance(wanted, list) and len(wanted) == 1 else [wanted]
+    ways += [undone for each in ways if (undone := _undo_keys(each)) is not each]
+    return Check(kind, wanted, others=tuple(ways[1:]))
+
+
+def _undo_keys(value: Any) -> Any:
+    """With numbers for keys, of which JSON has made strings (PRIME's grader undoes it likewise); the same if none are."""
+    if isinstance(value, dict) and value and all(_NUMBER_KEY.fullmatch(key) for key in value):
+        return {int(key): item for key, item in value.items()}
+    return value
+
+
+def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) -> Tests:
+    tree = _parse(source, "functional")
+    last = tree.body[-1] if tree.body else None
+    call = last.value if isinstance(last, ast.Expr) else None
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and len(call.args) == 1):
+        raise GroundTruthError("the tests do not end with `check(function)`")
+    function = ast.unparse(call.args[0])
+    if not all(part.isidentifier() for part in function.replace("().", ".").split(".")) or function.count(".") > 1:
+        raise GroundTruthError(f"the function under test is {function[:60]!r}, expected a name or Class().method")
+    checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == call.func.id]
+    if len(checks) != 1 or len(checks[0].args.args) != 1:
+        raise GroundTruthError(f"the tests define no function {call.func.id} of one argument")
+    candidate = checks[0].args.args[0].arg
+    lines = [line for line in checks[0].body if not _says_nothing(line)]
+    if not lines:
+        raise GroundTruthError("the tests assert nothing")
+    helpers = ast.unparse(ast.Module(tree.body[:-1], []))
+    if not all(isinstance(line, ast.Assert) for line in lines):
+        return SourceTests(function, prelude, TestSource("check", (f"{call.func.id}(candidate)",), helpers))
+    lines = _choose(lines, max_tests, choose, lambda line: (line.end_col_offset or 0) - line.col_offset)
+    plain = [read_check(line, candidate) for line in lines]
+    if all(plain):
+        return _gather(function, prelude, [[each] for each in plain if each])
+    name = f"{candidate} = candidate\n" if candidate != "candidate" else ""
+    return SourceTests(function, prelude, TestSource("asserts", tuple(map(ast.unparse, lines)), name + helpers))
+
+
+def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
+    tree = _parse(source, "pytest")
+    plain = _read_plain_pytest(tree)
+    if plain is not None:
+        function, tests = plain
+        return _gather(function, prelude, tests[:max_tests])
+    functions = [each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+    if not any(name.startswith("test") for name in functions):
+        raise GroundTruthError("the tests define no function whose name begins with test")
+    return SourceTests("", prelude, TestSource("pytest", (source,)))
+
+
+def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Call, Check]]]] | None:
+    """Where a module is nothing but functions of plain assertions on one function of `solution`."""
+    names: list[ast.alias] = []
+    tests: list[ast.FunctionDef] = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "solution" and node.level == 0:
+            names += node.names
+        elif isinstance(node, ast.FunctionDef) and node.name.startswith("test") and not node.decorator_list:
+            tests.append(node)
+        elif not (isinstance(node, ast.Import | ast.ImportFrom) or _says_nothing(node)):
+            return None
+    if len(names) != 1 or names[0].name == "*" or not tests:
+        return None
+    if len({test.name for test in tests}) != len(tests) or any(ast.unparse(test.args) for test in tests):
+        return None
+    bodies = [[line for line in test.body if not _says_nothing(line)] for test in tests]
+    read = [[read_check(line, names[0].asname or names[0].name) for line in body] for body in bodies]
+    if not all(body and all(body) for body in read):
+        return None
+    return names[0].name, [[each for each in body if each] for body in read]
+
+
+def _gather(function: str, prelude: str, tests: list[list[tuple[Call, Check]]]) -> CallTests:
+    calls: list[str] = []
+    gathered = []
+    for test in tests:
+        gathered.append(tuple((len(calls) + number, check) for number, (_, check) in enumerate(test)))
+        calls += [call.to_json() for call, _ in test]
+    return CallTests(function, prelude, tuple(calls), tuple(gathered))
+
+
+def _says_nothing(line: ast.stmt) -> bool:
+    """`assert True` in a test of HumanEval is no test, and a docstring none either."""
+    if isinstance(line, ast.Assert):
+        return isinstance(line.test, ast.Constant) and bool(line.test.value)
+    return isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant | ast.Name))
+
+
+def _choose(items: list[Any], count: int, choose: Choose, length: Any) -> list[Any]:
+    if choose == "longest":
+        kept = sorted(sorted(range(len(items)), key=lambda number: -length(items[number]))[:count])
+        return [items[number] for number in kept]
+    return items[:count]
+
+
+def _parse(source: Any, what: str) -> ast.Module:
+    if not isinstance(source, str):
+        raise GroundTruthError(f"{what} is a {type(source).__name__}, expected Python source")
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise GroundTruthError(f"{what} is not Python: {error}") from error

@@ -1,0 +1,156 @@
+"""One end of the pipes between the two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
+from rewards.programs.inside.isolated_tests.decoder import Decoder
+from rewards.programs.inside.isolated_tests.encoder import Encoder
+from rewards.programs.inside.isolated_tests.errors import Gone, Unsupported
+from rewards.programs.inside.isolated_tests.kinds import MUTABLE, find_attributes
+
+keep_built_ins(globals())
+
+_LONGEST = 32 << 20
+
+
+class Peer:
+    """One end of the pipes: asks, and answers what it is asked meanwhile."""
+
+    def __init__(self, reader: int, writer: int, classes: dict[type, str]) -> None:
+        self._reader, self._writer = reader, writer
+        self.classes = classes
+        self.gone = False
+        self.asked = 0
+
+    def find_class(self, name: str) -> type:
+        return {name: kind for kind, name in self.classes.items()}[name]
+
+    def set_attributes(self, value: Any, contents: dict[str, Any]) -> None:
+        for name in find_attributes(value).keys() - contents.keys():
+            object.__delattr__(value, name)
+        for name, content in contents.items():
+            object.__setattr__(value, name, content)
+
+    def export(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def resolve(self, data: list[Any], decoder: Decoder) -> Any:
+        raise NotImplementedError
+
+    def answer(self, question: str, args: list[Any]) -> Any:
+        raise NotImplementedError
+
+    def describe(self, error: BaseException, encoder: Encoder) -> Any:
+        raise NotImplementedError
+
+    def make_error(self, data: Any, decoder: Decoder) -> BaseException:
+        raise NotImplementedError
+
+    def take_printed(self) -> str:
+        return ""
+
+    def ask(self, question: str, *args: Any) -> Any:
+        """Asks the other side and waits."""
+        if self.gone:
+            raise Gone
+        self.asked += 1
+        encoder = Encoder(self)
+        items = [encoder.item(each) for each in args]
+        self._send({"q": question, "x": items, "n": encoder.finish()})
+        while True:
+            message = self._receive()
+            if "q" in message:
+                self._reply(message)
+                continue
+            try:
+                decoder = Decoder(self, message["n"], encoder.objects)
+                for number, node in message.get("u", ()):
+                    decoder.fill(message["n"][node], encoder.objects[number])
+                printed = message.get("p")
+                error = self.make_error(message["e"], decoder) if "e" in message else None
+                value = decoder.item(message.get("a"))
+            except Exception as fault:
+                raise self._lose() from fault
+            if printed:
+                sys.stdout.write(str(printed))
+            if error is not None:
+                raise error
+            return value
+
+    def serve(self) -> None:
+        """Answers for as long as the other side is there."""
+        while True:
+            self._reply(self._receive())
+
+    def _reply(self, message: dict[str, Any]) -> None:
+        decoder = Decoder(self, message["n"])
+        args = [decoder.item(each) for each in message["x"]]
+        encoder = Encoder(self, decoder.objects)
+        reply: dict[str, Any] = {}
+        try:
+            reply["a"] = encoder.item(self.answer(message["q"], args))
+            changed = self._find_changes(message["n"], decoder.objects, encoder)
+        except (Gone, Unsupported):
+            raise
+        except BaseException as error:
+            encoder = Encoder(self, decoder.objects)
+            reply = {"e": self.describe(error, encoder)}
+            changed = self._find_changes(message["n"], decoder.objects, encoder)
+        reply["n"] = encoder.finish()
+        if changed:
+            reply["u"] = changed
+        printed = self.take_printed()
+        if printed:
+            reply["p"] = printed
+        self._send(reply)
+
+    def _find_changes(self, nodes: list[Any], objects: list[Any], encoder: Encoder) -> list[list[int]]:
+        changed = []
+        for number, (node, value) in enumerate(zip(nodes, objects, strict=True)):
+            if node[0] not in MUTABLE:
+                continue
+            now = encoder.node(value)
+            then = [["g", each[1]] if type(each) is list and each[0] == "r" else each for each in node]
+            if now != then or list(map(type, now)) != list(map(type, then)):
+                changed.append([number, encoder.add(now)])
+        return changed
+
+    def _send(self, message: dict[str, Any]) -> None:
+        text = json.dumps(message).encode()
+        data = b"%16d" % len(text) + text
+        try:
+            while data:
+                data = data[os.write(self._writer, data) :]
+        except OSError as error:
+            raise self._lose() from error
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            length = int(self._read(16))
+            if not 0 <= length <= _LONGEST:
+                raise ValueError(length)
+            message = json.loads(self._read(length))
+            if type(message) is not dict:
+                raise ValueError(message)
+        except (OSError, EOFError, ValueError, RecursionError, MemoryError) as error:
+            raise self._lose() from error
+        return message
+
+    def _read(self, length: int) -> bytes:
+        parts = []
+        while length:
+            part = os.read(self._reader, min(length, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    def _lose(self) -> Gone:
+        self.gone = True
+        return Gone("the program is gone")

@@ -1,0 +1,95 @@
+"""The two processes: the candidate's is forked before the tests are read."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import signal
+import sys
+from typing import Any
+
+from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
+from rewards.programs.inside.isolated_tests.candidate_process import Servant
+from rewards.programs.inside.isolated_tests.errors import Unsupported
+from rewards.programs.inside.isolated_tests.modules import make_module
+from rewards.programs.inside.isolated_tests.tests_process import Judge
+from rewards.programs.inside.isolated_tests.verdicts import Reports, run_pytest, run_statements
+
+keep_built_ins(globals())
+
+_SET_DUMPABLE = 4
+
+
+def main(text: str) -> None:
+    """Runs one task."""
+    task = json.loads(text)
+    # What the program writes into its folder must not be imported by the tests.
+    here = pathlib.Path.cwd().resolve()
+    sys.path[:] = [each for each in sys.path if each and not pathlib.Path(each).resolve().is_relative_to(here)]
+    _hide()
+    fault = ""
+    scope = make_module("prelude")
+    try:
+        exec(compile(task["prelude"], "<prelude>", "exec", dont_inherit=True), scope)
+    except BaseException as error:
+        fault = f"the prelude fails: {type(error).__name__}: {error}"
+    down, up = os.pipe(), os.pipe()
+    try:
+        candidate = os.fork()
+    except OSError as error:
+        Reports(1, json.loads(sys.stdin.read())["token"]).write(no_process=str(error))
+        return
+    if not candidate:
+        try:
+            _be_candidate(down[0], up[1], scope, task)
+        finally:
+            os._exit(1)
+    os.close(down[0])
+    os.close(up[1])
+    channel = os.dup(1)
+    sys.stdout = io.StringIO()
+    try:
+        tests = json.loads(sys.stdin.read())
+        reports = Reports(channel, tests["token"])
+        judge = Judge(up[0], down[1], scope)
+        try:
+            if fault:
+                raise Unsupported(fault)
+            if tests["kind"] == "pytest":
+                run_pytest(judge, reports, tests, scope)
+            else:
+                run_statements(judge, reports, tests, scope)
+        except Unsupported as error:
+            reports.write(unsupported=str(error))
+        except BaseException:
+            # The program's doing: it did not load, lacks a name or ended. What was not reported has failed.
+            return
+    finally:
+        try:
+            os.kill(candidate, signal.SIGKILL)
+            os.waitpid(candidate, 0)
+        except OSError:
+            pass
+
+
+def _hide() -> None:
+    """Keeps processes of the same user from reading this one's memory."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass
+
+
+def _be_candidate(reader: int, writer: int, scope: dict[str, Any], task: dict[str, Any]) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nothing, number)
+    low, high = sorted((reader, writer))
+    os.closerange(3, low)
+    os.closerange(low + 1, high)
+    os.closerange(high + 1, 1 << 16)
+    Servant(reader, writer, scope, task).serve()

@@ -1,0 +1,48 @@
+"""`pytest.mark` and `pytest.param`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from rewards.programs.inside.isolated_tests.errors import Unsupported
+
+_NO_EFFECT = {"timeout", "slow", "order", "unit", "integration", "filterwarnings", "usefixtures", "dependency", "run"}
+
+
+class Mark:
+    """One mark, with what it was given."""
+
+    def __init__(self, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> None:
+        self.name, self.args, self.kwargs = name, args, kwargs or {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs and (inspect.isfunction(args[0]) or isinstance(args[0], type)):
+            marked: Any = args[0]
+            marked._marks = [*marked.__dict__.get("_marks", ()), self]
+            return marked
+        return Mark(self.name, args, kwargs)
+
+
+class Marks:
+    """Makes marks by their names."""
+
+    def __getattr__(self, name: str) -> Mark:
+        if name not in {"parametrize", "skip", "skipif", "xfail", *_NO_EFFECT}:
+            raise Unsupported(f"pytest.mark.{name}")
+        return Mark(name)
+
+
+mark = Marks()
+
+
+class Parameters:
+    """A set of parameters with marks of its own."""
+
+    def __init__(self, values: tuple[Any, ...], marks: Any) -> None:
+        self.values, self.marks = values, [marks] if isinstance(marks, Mark) else list(marks)
+
+
+def param(*values: Any, id: Any = None, marks: Any = ()) -> Parameters:  # noqa: A002
+    """One set of parameters."""
+    return Parameters(values, marks)

@@ -1,0 +1,98 @@
+"""The holder: the process in which a session's variables live. It has no rights, and code that nobody trusts has run in it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import linecache
+import os
+import socket
+import sys
+import time
+import traceback
+from types import ModuleType
+from typing import Any, NoReturn
+
+from rewards.sandbox.local.inside import child, messages
+from rewards.sandbox.local.inside.limits import put_in_force_softly
+
+
+def hold(*, forks: bool) -> NoReturn:
+    """Runs the calls that come on descriptor 3, and never returns.
+
+    Args:
+        forks: each call runs in a child, which is the holder from then on if the worker takes it; this process ends when the
+            worker has. Otherwise calls run here.
+    """
+    module = ModuleType("__main__")
+    module.__dict__.update(__builtins__=__builtins__)
+    sys.modules["__main__"] = module
+    sys.argv = [child.NAME]
+    channel, number = socket.socket(fileno=3), 0
+    with contextlib.suppress(BaseException):
+        while (received := _receive_call(channel)) is not None:
+            task, descriptors = received
+            number += 1
+            if forks and os.fork() != 0:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                continue
+            for stream in range(3):
+                os.dup2(descriptors[stream], stream)
+            if forks:
+                os.dup2(descriptors[3], channel.fileno())
+                os.closerange(4, 1 << 16)
+            put_in_force_softly(task["limits"])
+            report = messages.pack_json(_run(module, task, f"call {number}"))
+            if forks:
+                channel.sendall(report)
+                continue
+            for stream in range(3):
+                os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+            socket.socket(fileno=descriptors[3]).sendall(report)
+            os.closerange(4, 1 << 16)
+    os._exit(0)
+
+
+def _receive_call(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
+    if len(descriptors) < 4:
+        return None
+    task = messages.receive_json(channel)
+    return None if task is None else (task, descriptors)
+
+
+def _run(module: ModuleType, task: dict[str, Any], name: str) -> dict[str, Any]:
+    """Runs the code of a call, and says how it ended."""
+    code, value, status, verdict = task["code"], None, 0, "ok"
+    begun = time.process_time()
+    # What an earlier call defined may raise in a later one: each keeps its source under a name of its own.
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    try:
+        body = ast.parse(code, name)
+        last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
+        exec(compile(body, name, "exec", dont_inherit=True), module.__dict__)
+        if isinstance(last, ast.Expr):
+            result = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), module.__dict__)
+            if result is not None:
+                module.__dict__["_"] = result
+                value = repr(result)[: task["longest"]]
+    except SystemExit as stop:
+        status = child.read_status(stop.code)
+        verdict = "ok" if status == 0 else "error"
+    except BaseException as error:
+        status, verdict = 1, "memory" if isinstance(error, MemoryError) else "error"
+        _report_exception(error)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+    return {"verdict": verdict, "status": status, "value": value, "cpu_seconds": time.process_time() - begun}
+
+
+def _report_exception(error: BaseException) -> None:
+    lines = traceback.format_exception(type(error), error, child.skip_our_frames(error.__traceback__))
+    with contextlib.suppress(BaseException):
+        sys.stderr.flush()
+    data = memoryview("".join(lines).encode("utf-8", errors="backslashreplace"))
+    while data:
+        data = data[os.write(2, data) :]

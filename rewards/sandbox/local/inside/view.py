@@ -1,0 +1,67 @@
+"""The file system that a program sees: a read-only Python, a few devices, and a temporary folder of its own."""
+
+from __future__ import annotations
+
+import os
+
+from rewards.sandbox.local.inside import kernel
+
+_BASE = "/tmp"
+"""A folder that every machine has; something is mounted on it for a moment, where nobody else sees it."""
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+
+
+def enter(readable: list[str], work: str, file_mb: int) -> int:
+    """Leaves the host's files for a view of `readable` and an empty folder `work`, which is not above any of these.
+
+    This process has a mount namespace of its own. Returns a descriptor of a /proc that only whoever holds it can look into;
+    -1 where the kernel refuses one.
+    """
+    kernel.mount("none", "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
+    # Two moves, as bubblewrap makes them: into a new root that shows the old one, then into the view made there.
+    kernel.mount("tmpfs", _BASE, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, "mode=755,size=1m")
+    for name in ("old", "new"):
+        os.mkdir(f"{_BASE}/{name}")
+    os.chdir(_BASE)
+    kernel.swap_root(_BASE, f"{_BASE}/old")
+    os.chdir("/")
+    kernel.mount("tmpfs", "/new", "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, "mode=755,size=1m")
+    for path in (*_DEVICES, *readable):
+        _show(path)
+    os.makedirs("/new/dev", exist_ok=True)
+    # Where shared memory and named semaphores are looked for.
+    os.symlink(work, "/new/dev/shm")
+    os.mkdir(f"/new{work}")
+    os.mkdir("/new/proc")
+    proc = _open_proc("/new/proc")
+    os.rmdir("/new/proc")
+    kernel.change_root("/new")
+    kernel.make_read_only("/", recursive=False)
+    options = f"mode=1777,size={file_mb}m,nr_inodes=16k"
+    kernel.mount("tmpfs", work, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, options)
+    return proc
+
+
+def _show(path: str) -> None:
+    source, target = f"/old{path}", f"/new{path}"
+    if os.path.islink(source):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.symlink(os.readlink(source), target)
+    elif os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+        kernel.mount(source, target, flags=kernel.BIND | kernel.RECURSIVE)
+        kernel.make_read_only(target)
+    elif os.path.exists(source):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
+        kernel.mount(source, target, flags=kernel.BIND)
+
+
+def _open_proc(where: str) -> int:
+    try:
+        kernel.mount("proc", where, "proc", kernel.READ_ONLY | kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_EXECUTE)
+    except OSError:  # a container that hides a part of its own /proc allows no new one
+        return -1
+    descriptor = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    kernel.unmount(where)
+    return descriptor

@@ -1,0 +1,43 @@
+"""GPUs as nvidia-smi tells of them, which is a script here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.checks.hardware import check_gpus
+from pipelines.recipe.schema import Hardware
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "nvidia-smi"
+    script.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559 MiB'\necho 'NVIDIA H100, 81559 MiB'\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+@pytest.mark.usefixtures("two_gpus")
+@pytest.mark.parametrize(
+    ("hardware", "said", "verdict"),
+    [
+        (Hardware(gpus_per_node=2), "2 x NVIDIA H100 of 81559 MiB; the recipe asks for 2", "ok"),
+        (Hardware(gpus_per_node=8), "2 x NVIDIA H100 of 81559 MiB; the recipe asks for 8", "wrong"),
+        # The other machines' are not seen from here.
+        (Hardware(nodes=2, gpus_per_node=8), "2 x NVIDIA H100 of 81559 MiB; the recipe asks for 2 x 8", "ok"),
+    ],
+)
+def test_gpus_are_held_against_what_is_asked_for(hardware: Hardware, said: str, verdict: str) -> None:
+    found = check_gpus(hardware, "cuda")
+    assert (found.said, found.verdict) == (said, verdict)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_on_cpu_gpus_are_not_used() -> None:
+    assert check_gpus(Hardware(), "cpu").said == "not used: the platform is cpu"
+
+
+def test_no_nvidia_smi_is_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert check_gpus(Hardware(), "cpu").said == "none: trained on the CPU"

@@ -1,0 +1,99 @@
+"""`pipeline algorithms` and its page."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import main as cli
+from pipelines.recipe.algorithms import ALGORITHMS
+from pipelines.recipe.loading import load
+from tests import ROOT
+
+PAGE = (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Calls `pipeline algorithms …`: exit status, output, errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pipeline", "algorithms", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(exited.value.code or 0), out, err
+
+    return run
+
+
+def test_another_program_reads_a_line_each(call: Call) -> None:
+    status, out, _ = call()
+    header, *lines = [line.split("\t") for line in out.splitlines()]
+    assert status == 0
+    assert header == ["algorithm", "critic", "samples", "kl", "meaning"]
+    assert [line[0] for line in lines] == list(ALGORITHMS)
+    assert ["ppo", "yes", "1", "reward or loss"] in [line[:4] for line in lines]
+    assert ["dapo", "no", "2", "none"] in [line[:4] for line in lines]
+
+
+def test_one_is_shown_with_its_source_needs_and_settings(call: Call) -> None:
+    status, out, _ = call("dapo")
+    shown = dict(line.split("\t") for line in out.splitlines())
+    assert status == 0
+    assert shown["paper"].startswith("arXiv 2503.14476")
+    assert shown["needs"] == "rollout.samples at least 2, no critic, no kl"
+    assert shown["algorithm.adv_estimator"] == "grpo"
+    assert shown["algorithm.filter_groups.enable"] == "true"
+    assert shown["actor_rollout_ref.actor.clip_ratio_high"] == "0.28"
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_each_can_be_shown_on_a_terminal(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "400")
+    status, out, _ = call(name)
+    assert status == 0
+    assert ALGORITHMS[name].does in out  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("dr-grpo", "error: no algorithm is called 'dr-grpo'; did you mean dr_grpo?\n"),
+        ("xyzzy", "error: no algorithm is called 'xyzzy'; `pipeline algorithms` lists them\n"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(name: str, line: str, call: Call) -> None:
+    assert call(name) == (2, "", line)
+
+
+def test_the_page_has_the_table() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\| `\w+` \|.*$", PAGE, re.MULTILINE)
+    ]
+    table = [
+        [f"`{name}`", each.does, str(each.samples), " or ".join(each.kl) or "none", each.paper]
+        for name, each in ALGORITHMS.items()
+    ]
+    assert rows == table
+
+
+def test_the_pages_recipe_loads(tmp_path: Path) -> None:
+    recipe, overlong = re.findall(r"^ *```yaml\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "dapo.yaml"
+    path.write_text(recipe, encoding="utf-8")
+    stage = load(path).recipe.stages[-1].model_dump()
+    assert (stage["name"], stage["algorithm"]) == ("stage-two", "dapo")
+    # The penalty's keys, in place of the one that is overridden.
+    keys = textwrap.indent(textwrap.dedent(overlong), "    ")
+    path.write_text(recipe.partition("    verl:")[0] + keys, encoding="utf-8")
+    buffer = load(path).recipe.stages[-1].model_dump()["verl"]["reward"]["reward_kwargs"]["overlong_buffer_cfg"]
+    assert buffer == {"enable": True, "len": 4096, "penalty_factor": 1.0, "log": False}

@@ -1,0 +1,207 @@
+"""Numbers that do not fit each other, the hardware or the model: one line with the numbers, when the recipe is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.models.folder import describe, find_folder
+from pipelines.recipe.chat_templates import check_template, templates
+from pipelines.recipe.loading import load
+
+from .conftest import Write, problems
+
+GPUS = "hardware={nodes: 1, gpus_per_node: 8}"
+PPO = ["stages.rl.algorithm=ppo", "stages.rl.critic.learning_rate=1e-5"]
+
+# Settings over the small recipe (8 prompts in mini batches of 4, 8 samples, micro batches of 1), and the line about them.
+CASES: dict[str, tuple[list[str], str]] = {
+    "responses per step": (
+        [GPUS, "stages.rl.batch={prompts: 9, mini: 3}", "stages.rl.rollout.samples=4"],
+        "--set stages.rl.batch: stages.rl.batch.prompts: 9 prompts x 4 samples = 36 responses per step cannot be shared out "
+        "evenly among 8 GPUs; batch.prompts and batch.mini have to be multiples of 2",
+    ),
+    "responses per update": (
+        ["hardware={nodes: 2, gpus_per_node: 8}", "stages.rl.batch={prompts: 8, mini: 2}", "stages.rl.rollout.samples=4"],
+        "--set stages.rl.batch: stages.rl.batch.mini: 2 prompts x 4 samples = 8 responses per update cannot be shared out "
+        "evenly among 2 x 8 GPUs; take 4 prompts",
+    ),
+    "responses per forward pass": (
+        [GPUS, "stages.rl.batch={prompts: 128, mini: 64, micro_per_gpu: 3}"],
+        "--set stages.rl.batch: stages.rl.batch.micro_per_gpu: 3 responses per forward pass do not divide the 64 of each GPU "
+        "per update (64 prompts x 8 samples = 512 responses, among 8 GPUs); take 2 or 4",
+    ),
+    "the critic's responses per update": (
+        [
+            "hardware.gpus_per_node=4",
+            *PPO,
+            "stages.rl.rollout.samples=1",
+            "stages.rl.verl.critic.ppo_mini_batch_size=2",
+        ],
+        "--set stages.rl.verl.critic.ppo_mini_batch_size: 2 prompts x 1 samples = 2 responses per update cannot be shared out "
+        "evenly among 4 GPUs; take 4 prompts",
+    ),
+    "the critic's responses per forward pass": (
+        [*PPO, "stages.rl.verl.critic.ppo_micro_batch_size_per_gpu=3"],
+        "--set stages.rl.verl.critic.ppo_micro_batch_size_per_gpu: 3 responses per forward pass do not divide the 32 of each "
+        "GPU per update (4 prompts x 8 samples = 32 responses, among 1 GPU); take 2 or 4",
+    ),
+    "responses per scoring pass": (
+        ["stages.rl.kl.coefficient=0.1", "stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
+        "--set stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu: 5 responses per forward pass do not "
+        "divide the 64 of each GPU per step; take 4 or 8",
+    ),
+    "GPUs per sequence": (
+        [GPUS, "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=3"],
+        "--set stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size: 3 GPUs per sequence do not divide 8 "
+        "GPUs; take 2 or 4",
+    ),
+    "tensor parallelism": (
+        [GPUS, "stages.rl.rollout.tensor_parallel=3"],
+        "--set stages.rl.rollout.tensor_parallel: 3 GPUs per copy of the model do not fit 8 GPUs; take 2 or 4",
+    ),
+    "tensor parallelism beyond the machine": (
+        ["stages.rl.rollout.tensor_parallel=4"],
+        "--set stages.rl.rollout.tensor_parallel: 4 GPUs per copy of the model do not fit 1 GPU; take 1",
+    ),
+    "tensor parallelism across two machines": (
+        ["hardware={nodes: 2, gpus_per_node: 6}", "stages.rl.rollout={samples: 12, tensor_parallel: 4, max_prompt_tokens: 9, "
+         "max_response_tokens: 9}"],
+        "--set stages.rl.rollout: stages.rl.rollout.tensor_parallel: 4 GPUs per copy of the model do not fit 2 x 6 GPUs; "
+        "take 3 or 6",
+    ),
+    "a template that does not exist": (
+        ["stages.sft.template=qwn"],
+        "--set stages.sft.template: LLaMA-Factory has no template 'qwn'; did you mean qwen?",
+    ),
+    "a template that replaces the model's own": (
+        ["stages.sft.template=chatml"],
+        "--set stages.sft.template: chatml would replace the model's own chat template, with which stage rl builds its "
+        "prompts; take one that keeps it, such as qwen, or null",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_with_the_numbers(write: Write, case: str) -> None:
+    sets, line = CASES[case]
+    assert problems("small.yaml", *sets) == [line]
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        [GPUS],
+        [GPUS, "stages.rl.batch={prompts: 128, mini: 64, micro_per_gpu: 2}", "stages.rl.rollout.tensor_parallel=4"],
+        [GPUS, "stages.rl.batch={prompts: 9, mini: 3}"],
+        ["hardware={nodes: 2, gpus_per_node: 4}", "stages.rl.rollout.tensor_parallel=8"],
+        # One sequence on all GPUs leaves one group that needs no share.
+        [GPUS, "stages.rl.batch={prompts: 3, mini: 3}", "stages.rl.rollout.samples=8",
+         "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=8"],
+        # Without a penalty no reference model scores anything.
+        ["stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
+        # Filled by tokens, forward passes take what comes.
+        ["stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.use_dynamic_bsz=true"],
+        # Another engine shares the GPUs out in its own way.
+        [GPUS, "stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.strategy=megatron",
+         "stages.rl.verl.model_engine=megatron"],
+        # The next stage does not begin with what this template is saved in.
+        ["stages.sft.template=chatml", "stages.rl.init_from=owner/name"],
+    ],
+)  # fmt: skip
+def test_what_fits_is_not_told(write: Write, sets: list[str]) -> None:
+    load(Path("small.yaml"), sets)
+
+
+def test_a_sequence_over_more_gpus_than_there_are(write: Write) -> None:
+    key = "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size"
+    scoring = "stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=3"
+    (line,) = problems("small.yaml", f"{key}=2", scoring)
+    assert line.startswith(f"--set {key}: 2 GPUs per sequence do not divide")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model of 14 attention heads, 2 of keys and values, and 512 positions, whose tokenizer has no chat template."""
+    path = tmp_path / "model"
+    path.mkdir()
+    config = {"num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 512}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "tokenizer_config.json").write_text("{}")
+    return path
+
+
+def test_a_model_that_is_here_has_a_say(write: Write, folder: Path) -> None:
+    model = [f"model={folder}", "hardware.gpus_per_node=4"]
+    assert problems("small.yaml", *model, "stages.rl.rollout.tensor_parallel=4") == [
+        "--set stages.rl.rollout.tensor_parallel: 4 GPUs cannot share the model's 14 attention heads evenly; take 2"
+    ]
+    assert problems("small.yaml", *model, "stages.rl.rollout.max_response_tokens=300") == [
+        "--set stages.rl.rollout.max_response_tokens: max_prompt_tokens 256 + max_response_tokens 300 = 556, "
+        "and the model has 512 positions (max_position_embeddings)"
+    ]
+    load(Path("small.yaml"), [*model, "stages.sft.template=chatml"])  # there is none to replace
+
+
+def test_a_made_model_has_a_say(write: Write) -> None:
+    assert problems("small.yaml", "model={make: qwen2, max_tokens: 300}") == [
+        "small.yaml:22: stages.rl.rollout.max_response_tokens: max_prompt_tokens 256 + max_response_tokens 256 = 512, "
+        "and the model has 300 positions (max_position_embeddings)"
+    ]
+
+
+def test_a_critic_like_the_actor_is_not_told_of_twice(write: Write) -> None:
+    assert (
+        len(
+            problems(
+                "small.yaml",
+                GPUS,
+                "stages.rl.algorithm=ppo",
+                "stages.rl.critic.learning_rate=1e-5",
+                "stages.rl.batch.micro_per_gpu=3",
+            )
+        )
+        == 1
+    )
+
+
+def test_all_mistakes_are_told_at_once(write: Write) -> None:
+    sets = [GPUS, "stages.sft.template=qwn", "stages.rl.rollout.tensor_parallel=3", "stages.rl.batch.micro_per_gpu=5"]
+    assert len(problems("small.yaml", *sets)) == 3
+
+
+def test_a_hub_name_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert find_folder("owner/name") is None
+    cached = tmp_path / "hub" / "models--owner--name"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("abc")
+    assert find_folder("owner/name") is None
+    (cached / "snapshots").mkdir()
+    (cached / "snapshots" / "abc").symlink_to(folder)
+    found = find_folder("owner/name")
+    assert found is not None
+    assert describe(found).heads == 14
+
+
+@pytest.mark.parametrize(
+    ("config", "positions"),
+    [
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, None),
+        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}, 512),
+        ({"text_config": {"max_position_embeddings": 64}}, 64),
+        ({"max_position_embeddings": None}, None),
+    ],
+)
+def test_positions_that_are_stretched_are_not_known(folder: Path, config: dict[str, Any], positions: int | None) -> None:
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 512} | config))
+    assert describe(folder).positions == positions
+
+
+def test_templates_are_known_by_what_they_do() -> None:
+    assert [name for name, replaces in templates().items() if replaces][:3] == ["alpaca", "chatml", "chatml_de"]
+    assert check_template("qwen", "rl", has_own=True) == ""
+    assert check_template("alpaca", None, has_own=True) == ""

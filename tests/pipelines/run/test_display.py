@@ -1,0 +1,96 @@
+"""What a run tells: lines in a file, a bar on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.run.display import PlainDisplay, TimeLeft, format_seconds
+from pipelines.run.plan import Step
+from pipelines.trainers.base import Launch, Progress
+from tests import ROOT
+
+STEP = Step("sft/train", "train sft with llamafactory", "sft", "llamafactory", Path(), Launch(("true",)))
+
+
+def test_format_seconds() -> None:
+    assert [format_seconds(s) for s in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]
+
+
+def test_time_left_follows_the_pace() -> None:
+    clock = iter([0.0, 10.0, 12.0])
+    left = TimeLeft(lambda: next(clock))
+    assert left.estimate(Progress(5, 20, {})) is None, "a resumed run's first step says nothing of its pace"
+    assert left.estimate(Progress(10, 20, {})) == 20.0
+    assert left.estimate(Progress(10, 20, {})) == 18.0, "time goes by between steps"
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    display = PlainDisplay(2)
+    display.started(STEP, "not done yet")
+    display.progressed(STEP, Progress(1, 30, {"loss": 6.98, "lr": 0.003}))
+    display.progressed(STEP, Progress(2, 30, {"loss": 6.1, "lr": 0.003}))
+    display.ended(STEP, 61)
+    display.skipped(STEP)
+    assert capsys.readouterr().out.splitlines() == [
+        "[1/2] sft/train: train sft with llamafactory (not done yet)",
+        "[1/2] sft/train: step 1/30  loss 6.98  lr 0.003",
+        "[1/2] sft/train: done in 1:01",
+        "[2/2] sft/train: done before",
+    ]
+
+
+def test_what_is_no_training_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    display = PlainDisplay(2, sys.stderr)
+    display.started(STEP, "not done yet")
+    display.progressed(STEP, Progress(450, 1000, {}, "45%, 1,234 records"))
+    said = capsys.readouterr()
+    assert (said.out, said.err.splitlines()[1]) == ("", "[1/2] sft/train: 45%, 1,234 records")
+
+
+SCRIPT = """
+import time
+from tests.pipelines.run.test_display import STEP
+from pipelines.run.display import make_display
+from pipelines.trainers.base import Progress
+display = make_display(12)
+display.started(STEP, "train.yaml changed: learning_rate: 1.0e-06 -> learning_rate: 2.0e-06")
+for step in (1, 2, 3):
+    display.progressed(STEP, Progress(step, 30, {"loss": 6.98, "lr": 0.003, "eval_loss": 1.0}))
+    time.sleep(0.15)
+display.ended(STEP, 61)
+display.close()
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_terminal_gets_a_bar_that_fits(columns: int) -> None:
+    lines = run_on_terminal(SCRIPT, columns).splitlines()
+    assert any("3/30" in line and "loss 6.98" in line for line in lines)
+    assert ("lr 0.003" in "\n".join(lines)) == (columns == 200), "a narrow terminal shows the first metric alone"
+    bars = [line for line in lines if "/30" in line]
+    assert all(len(line.rstrip()) <= columns for line in bars)
+
+
+def run_on_terminal(code: str, columns: int) -> str:
+    """What a program writes to a terminal of so many columns, without its colours."""
+    import re
+
+    master, slave = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "LINES": "24", "TERM": "xterm-256color"}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=slave, stdin=slave, env=environment, cwd=ROOT) as child:
+        os.close(slave)
+        said = b""
+        while True:
+            try:
+                said += os.read(master, 65536)
+            except OSError:  # the other end was closed
+                break
+        assert child.wait() == 0
+    os.close(master)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode()).replace("\r", "\n")

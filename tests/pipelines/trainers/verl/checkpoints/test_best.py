@@ -1,0 +1,153 @@
+"""Which checkpoint is the best."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import StepError
+from pipelines.recipe.loading import load
+from pipelines.recipe.schema import RlStage
+from pipelines.trainers.base import StagePaths
+from pipelines.trainers.verl.checkpoints.best import Scored, find_best, score_of
+from pipelines.trainers.verl.rl import trainer
+from pipelines.trainers.verl.variables import metrics_folder
+from tests.pipelines.trainers.verl.checkpoints.test_resume import save
+from tests.pipelines.trainers.verl.conftest import ROOT
+from tests.pipelines.trainers.verl.stages import rl_stage
+
+SCORE = "val-core/apps/reward/mean@1"
+
+
+def best_stage(**changes: Any) -> RlStage:
+    return rl_stage(keep_best=True, save_every=1, validate_every=1, **changes)
+
+
+def log(paths: StagePaths, attempt: int, *steps: tuple[int, dict[str, float]], trained: bool = True) -> None:
+    """An attempt's metrics as verl logs them, unless trained with a first line of a validation only."""
+    metrics_folder(paths).mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number, (step, data) in enumerate(steps):
+        marked = data | {"training/global_step": step} if trained or number else data
+        lines.append(json.dumps({"step": step, "data": marked}) + "\n")
+    (metrics_folder(paths) / f"{attempt}-1.jsonl").write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("row", "metric", "score"),
+    [
+        ({SCORE: 0.25, "critic/score/mean": 1.0}, None, 0.25),
+        ({SCORE: 0.25, "val-core/bootcamp/Game24/reward/mean@1": 0.75}, None, 0.5),
+        # A grader of verl's own says `acc`, which verl then takes for the core of its metrics.
+        ({"val-core/gsm8k/acc/mean@1": 1.0, "val-aux/gsm8k/reward/mean@1": 0.5}, None, 0.5),
+        # Of four answers one failed in some rows.
+        (
+            {"val-core/apps/reward/mean@4": 0.25, "val-aux/apps/reward/mean@3": 1.0, "val-core/apps/reward/best@4/mean": 2.0},
+            None,
+            0.25,
+        ),
+        ({SCORE: 0.25, "val-aux/apps/accuracy/mean@1": 0.75}, "val-aux/apps/accuracy/mean@1", 0.75),
+        ({"val-aux/a/accuracy/mean@1": 0.5, "val-aux/b/accuracy/mean@1": 1.0, SCORE: 0.0}, "val-*/accuracy/mean@1", 0.75),
+        ({SCORE: 0.25}, "val-core/apps/reward/mean@2", None),
+        ({"val-core/app+/reward/mean@1": 1.0}, "val-core/app+/reward/mean@1", 1.0),
+        ({"critic/score/mean": 1.0}, None, None),
+    ],
+)
+def test_what_a_validation_is_worth(row: dict[str, float], metric: str | None, score: float | None) -> None:
+    assert score_of(row, metric) == score
+
+
+def test_the_earliest_of_equals_is_the_best() -> None:
+    rows = [{"step": step, SCORE: score} for step, score in enumerate((0.9, 0.2, 0.5, 0.5, 0.4))]
+    assert find_best(rows, {1, 2, 3, 4}, None) == Scored(2, 0.5)
+    # What was validated before training has no checkpoint, and some have been deleted.
+    assert find_best(rows, {3, 4}, None) == Scored(3, 0.5)
+    assert find_best(rows, {7}, None) is None
+    assert find_best([], {1}, None) is None
+
+
+def test_the_best_checkpoint_is_handed_on(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    log(paths, 1, *enumerate({SCORE: score} for score in (0.9, 0.2, 0.5, 0.3, 0.4)), trained=False)
+    for step in (2, 4):
+        save(paths, step)
+    found = trainer.result(best_stage(), paths)
+    assert (found.checkpoint.name, found.step) == ("global_step_2", 4)
+    assert found.notes == ("step 2 is handed on as the best: validation score 0.5; at the last step, 4, 0.4",)
+    plain = trainer.result(rl_stage(), paths)
+    assert (plain.checkpoint.name, plain.notes) == ("global_step_4", ())
+
+
+def test_the_last_may_be_the_best(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    log(paths, 1, *((step, {SCORE: step / 10}) for step in range(1, 5)))
+    save(paths, 4)
+    found = trainer.result(best_stage(), paths)
+    assert found.checkpoint.name == "global_step_4"
+    assert found.notes == ("the last checkpoint, of step 4, is the best: validation score 0.4",)
+
+
+def test_what_earlier_attempts_found_is_known_and_what_was_lost_is_not(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    # The first attempt was killed before the third step was saved; the second begins with a validation of step 2.
+    log(paths, 1, (1, {SCORE: 0.8}), (2, {SCORE: 0.1}), (3, {SCORE: 0.9}))
+    log(paths, 2, (2, {SCORE: 0.1}), (3, {SCORE: 0.3}), (4, {SCORE: 0.2}), trained=False)
+    for step in (1, 3, 4):
+        save(paths, step)
+    assert trainer.result(best_stage(), paths).checkpoint.name == "global_step_1"
+
+
+def test_training_that_ended_early_has_no_best(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    log(paths, 1, (1, {SCORE: 0.8}))
+    save(paths, 1)
+    with pytest.raises(StepError, match="verl ended at step 1 of 4"):
+        trainer.result(best_stage(), paths)
+
+
+def test_without_validations_there_is_no_best(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    log(paths, 1, *((step, {"critic/score/mean": 0.5}) for step in range(1, 5)))
+    save(paths, 4)
+    with pytest.raises(StepError, match=r"no checkpoint in .* was validated by validation score"):
+        trainer.result(best_stage(), paths)
+
+
+def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    stage = best_stage(best_metric="val-core/apps/reward/mean@2")
+    assert trainer.progress(stage, paths) is None
+    log(paths, 1, (0, {SCORE: 0.9, "val-aux/num_turns/mean": 2.0}), trained=False)
+    with pytest.raises(StepError) as caught:
+        trainer.progress(stage, paths)
+    assert str(caught.value) == (
+        "best_metric val-core/apps/reward/mean@2 is none of verl's validation metrics, which are "
+        "val-core/apps/reward/mean@1, val-aux/num_turns/mean; did you mean val-core/apps/reward/mean@1?"
+    )
+    assert trainer.progress(best_stage(best_metric="val-core/*/reward/mean@1"), paths) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"best_metric": SCORE}, "best_metric is what keep_best chooses by, and keep_best is false"),
+        (
+            {"best_metric": "critic/score/mean", "keep_best": True, "save_every": 2, "validate_every": 1},
+            "best_metric is 'critic/score/mean', expected verl's name of a validation metric",
+        ),
+    ],
+)
+def test_what_chooses_the_best_is_checked(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        rl_stage(**changes)
+
+
+def test_the_pages_recipe_loads(tmp_path: Path) -> None:
+    page = (ROOT / "docs/running.md").read_text(encoding="utf-8")
+    block = page.partition("```yaml\n# best.yaml\n")[2].partition("```")[0]
+    (tmp_path / "best.yaml").write_text(block, encoding="utf-8")
+    stage = load(tmp_path / "best.yaml").recipe.stages[-1]
+    assert stage.keep_best

@@ -1,0 +1,214 @@
+"""The interpreter tool: what is rendered for it, and what it replies in verl's own tool loop, in verl's environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipelines.recipe.schema import RlStage, Sandbox, Tool
+from pipelines.trainers.base import Launch
+from pipelines.trainers.verl.plugin.tool_usage import Usage, summarise
+from pipelines.trainers.verl.rl.config import launch
+from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply
+from rewards.sandbox import Program, get
+from tests.pipelines.trainers.verl.conftest import ROOT
+from tests.pipelines.trainers.verl.stages import context, rl_stage
+
+PROBE = Path(__file__).with_name("tool_probe.py")
+
+# Quotes, brackets, what XML would escape, half of a tag, and letters that are not ASCII.
+CODE = "for a in [1, 2]:\n    if a < 2 and 1 > 0 and '</' != \"{}\":\n        print(f'{a}: é &amp;', {'b': '\\n'})"
+REPLY = "1: é &amp; {'b': '\\n'}"
+
+Outcomes = dict[str, dict[str, Any]]
+
+
+def tool_stage(**tool: Any) -> RlStage:
+    return rl_stage(tool={"name": NAME, **tool})
+
+
+def render(stage: RlStage, url: str | None = None) -> Launch:
+    there = context(stage)
+    sandbox = Sandbox(url=url, workers=2)
+    return launch(stage, replace(there, recipe=there.recipe.model_copy(update={"sandbox": sandbox})))
+
+
+def test_what_verl_is_told_of_the_tool(golden: Callable[[str, str], None]) -> None:
+    rendered = launch(stage := tool_stage(stateful=True, max_turns=6, format="qwen3_coder"), context(stage, "cuda"))
+    turns = YAML(typ="safe").load(rendered.files["train.yaml"])["actor_rollout_ref"]["rollout"]["multi_turn"]
+    shown = [json.dumps(turns, indent=1), rendered.files["agent_loops.yaml"], rendered.files["tool.yaml"]]
+    golden("verl/tool_cuda.txt", "\n".join(shown))
+
+
+def test_a_stage_without_the_tool_hears_nothing_of_it() -> None:
+    rendered = launch(stage := rl_stage(), context(stage))
+    assert "multi_turn" not in rendered.files["train.yaml"]
+    assert "tool" not in rendered.files["agent_loops.yaml"]
+    assert list(rendered.files) == ["train.yaml", "agent_loops.yaml"]
+
+
+def test_where_code_runs_is_not_what_is_trained() -> None:
+    before, after = render(tool_stage()), render(tool_stage(concurrency=4), url="http://localhost:1")
+    assert before.files["tool.yaml"] != after.files["tool.yaml"]
+    assert before.essence == after.essence
+    assert before.essence != render(tool_stage(seconds=3.0)).essence
+
+
+def test_the_pages_recipe_has_a_stage_with_the_tool() -> None:
+    page = (ROOT / "docs/interpreter.md").read_text(encoding="utf-8")
+    block = page.partition("```yaml\n")[2].partition("```")[0]
+    (stage,) = YAML(typ="safe").load(block)["stages"]
+    assert RlStage.model_validate(stage).tool == Tool(name="python_interpreter", stateful=True)
+    defaults = {name: field.default for name, field in Tool.model_fields.items() if name not in ("name", "stateful")}
+    for name, default in defaults.items():
+        assert f"| `{name}` | {f'`{default}`' if isinstance(default, str) else f'{default:g}'} |" in page
+
+
+def test_counting() -> None:
+    usage = Usage()
+    for said in ({"verdict": "ok", "seconds": 1.0}, {"verdict": "error"}, {"verdict": "memory"}, {"verdict": "timeout"}, {}):
+        usage.add(said)
+    assert usage == Usage(calls=5, malformed=1, errors=2, timeouts=1, seconds=1.0)
+    usage.miss(came_to_it=True)
+    usage.miss(came_to_it=False)
+    assert (usage.calls, usage.malformed, usage.cut) == (6, 2, 1)
+    assert summarise([]) == {}
+
+
+@pytest.fixture(scope="module")
+def outcomes(verl_python: Path, verl_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """What came of each try of tool_probe.py."""
+    folder = tmp_path_factory.mktemp("tool")
+    files = {
+        "stateless": render(tool_stage(max_output_chars=500)),
+        "stateful": render(tool_stage(max_output_chars=500, stateful=True, seconds=1.0)),
+        "unreachable": render(tool_stage(), url="http://127.0.0.1:9"),
+    }
+    for name, rendered in files.items():
+        (folder / name).mkdir()
+        (folder / name / "tool.yaml").write_text(rendered.files["tool.yaml"], encoding="utf-8")
+    (folder / "code.json").write_text(json.dumps(CODE), encoding="utf-8")
+    done = subprocess.run(
+        [verl_python, "-W", "ignore", PROBE, folder],
+        env=verl_environment | {"VERL_PLATFORM": "cpu"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"name"')]
+    return {line.pop("name"): line for line in lines}
+
+
+def counted(**counts: int) -> dict[str, Any]:
+    zero = {"calls": 0, "malformed": 0, "cut": 0, "errors": 0, "timeouts": 0, "failures": 0, "took_time": True}
+    return zero | counts
+
+
+@pytest.mark.smoke
+def test_stateless_calls_are_fresh_programs(outcomes: Outcomes) -> None:
+    replies, usage = outcomes["stateless"]["value"]
+    codes = ["x = 20\nprint(x)", "print(x)", "def f():\n    return 1 / 0\nf()"]
+    assert replies == [make_reply(get().run_blocking(Program(code))) for code in codes], "what rows of sft say"
+    assert replies[0] == "20"
+    assert replies[1].endswith("NameError: name 'x' is not defined")
+    assert "return 1 / 0" in replies[2]
+    assert usage == counted(calls=3, errors=2)
+
+
+@pytest.mark.smoke
+def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
+    replies, usage = outcomes["stateful"]["value"]
+    assert replies[0] == "[nothing was printed]"
+    assert replies[1].endswith("KeyError: 'k'")
+    assert replies[2:] == ["21", "[nothing was printed]", "22"], "calls of one turn run one after the other"
+    assert usage == counted(calls=5, errors=1)
+
+
+@pytest.mark.smoke
+def test_a_baseline_is_greedy_at_every_turn(outcomes: Outcomes) -> None:
+    assert outcomes["greedy"] == {"value": [[0, 0], [0.7, 0.7]]}
+
+
+@pytest.mark.smoke
+def test_code_that_does_not_return(outcomes: Outcomes) -> None:
+    replies, usage = outcomes["endless"]["value"]
+    late = "[it ran out of time]"
+    assert replies == ["[nothing was printed]", late, late, "1"]
+    assert usage == counted(calls=4, timeouts=2)
+
+
+@pytest.mark.smoke
+def test_a_gigabyte_of_output_and_a_little_too_much(outcomes: Outcomes) -> None:
+    (much, little), usage = outcomes["gigabyte"]["value"]
+    assert len(much) == len(little) == 500
+    assert much.startswith("aaa")
+    assert much.endswith("[it printed too much]")
+    assert "[… 3,007 characters in all, the middle is left out …]" in little
+    assert little.endswith("bbb" + "the end")
+    assert usage == counted(calls=2, errors=1)
+
+
+@pytest.mark.smoke
+def test_calls_that_are_no_good(outcomes: Outcomes) -> None:
+    replies, usage = outcomes["bad_arguments"]["value"]
+    expected = f"[the code was not run: {NAME} takes one argument, {ARGUMENT}, a text; "
+    assert replies[0].startswith(f"Invalid JSON in arguments for '{NAME}'")
+    assert replies[1:6] == [
+        f"{expected}the arguments were no mapping]",
+        f"{expected}found nothing]",
+        f"{expected}found source]",
+        f"{expected}it was of type int]",
+        f"{expected}it was empty]",
+    ]
+    assert replies[6] == f"Unknown function 'python'. Available tools: ['{NAME}']"
+    assert usage == counted(calls=7, malformed=7, took_time=False)
+
+
+@pytest.mark.smoke
+def test_a_service_that_does_not_answer(outcomes: Outcomes) -> None:
+    replies, usage = outcomes["unreachable"]["value"]
+    assert replies == ["[the code was not run: the interpreter does not answer]"]
+    assert usage == counted(calls=1, failures=1)
+
+
+@pytest.mark.smoke
+def test_a_session_ends_with_its_response_or_when_that_is_dropped(outcomes: Outcomes) -> None:
+    # whether it had processes, whether it was cancelled, and how many processes are left
+    assert outcomes["sessions_end"] == {"value": {"finished": [True, False, 0], "dropped": [True, True, 0]}}
+
+
+@pytest.mark.smoke
+def test_many_responses_at_once(outcomes: Outcomes) -> None:
+    assert outcomes["many"] == {"value": True}
+
+
+@pytest.mark.smoke
+def test_a_call_in_each_parsers_form_reaches_the_tool(outcomes: Outcomes) -> None:
+    read = outcomes["parsers"]["value"]
+    offered = set(get_args(Tool.model_fields["format"].annotation))
+    assert offered == set(read) - {"gemma4"}
+    assert {name for name, outcome in read.items() if outcome == [[[NAME, {ARGUMENT: CODE}]], [REPLY], True]} == offered
+
+
+@pytest.mark.smoke
+def test_verl_shows_the_schema_that_prompts_are_counted_with(outcomes: Outcomes) -> None:
+    (shown,) = outcomes["schema"]["value"]
+    assert json.dumps(shown) == json.dumps(SCHEMA), "the keys' order, too: a chat template shows it"
+
+
+@pytest.mark.smoke
+def test_a_steps_metrics_say_what_became_of_the_calls(outcomes: Outcomes) -> None:
+    found = outcomes["step_metrics"]["value"]
+    assert found["fitted"]
+    metrics = found["metrics"]
+    assert (metrics["tool/calls/mean"], metrics["tool/errors/max"], metrics["tool/seconds/mean"]) == (2.0, 1.0, 0.5)
+    assert metrics["epoch"] == 7

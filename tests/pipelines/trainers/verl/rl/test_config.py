@@ -1,0 +1,200 @@
+"""What verl is told about a stage."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipelines.errors import InputError
+from pipelines.recipe.schema import Sandbox
+from pipelines.trainers.base import Launch
+from pipelines.trainers.verl.rl.config import launch
+from rewards import entry
+from tests.pipelines.trainers.verl.stages import context, rl_stage
+
+Golden = Callable[[str, str], None]
+
+
+def settings(rendered: Launch) -> Any:
+    return YAML(typ="safe").load(rendered.files["train.yaml"])
+
+
+def shown(rendered: Launch) -> str:
+    """A launch as one text."""
+    variables = [f"{name}={value}" for name, value in sorted(rendered.environment.items())]
+    files = [f"--- {name}\n{text}" for name, text in rendered.files.items()]
+    return "\n".join([*rendered.argv, "", *variables, "", *files])
+
+
+def test_grpo_on_a_cpu(golden: Golden) -> None:
+    stage = rl_stage(save_every=2, validate_every=2)
+    golden("verl/grpo_cpu.txt", shown(launch(stage, context(stage))))
+
+
+def test_ppo_with_a_critic_and_kl_on_two_cpu_workers(golden: Golden) -> None:
+    stage = rl_stage(
+        algorithm="ppo",
+        critic={"learning_rate": 1e-5, "warmup_steps": 1},
+        kl={"place": "reward", "coefficient": 0.01, "estimator": "kl"},
+        reward=[
+            {"name": "code_tests", "options": {"max_tests": 10}, "data_source": "apps/*"},
+            {"name": "mine", "file": "/plugins/mine.py", "weight": 0.5},
+        ],
+    )
+    golden("verl/ppo_cpu.txt", shown(launch(stage, context(stage, gpus_per_node=2))))
+
+
+def test_the_published_settings_of_execverify(golden: Golden) -> None:
+    stage = rl_stage(
+        steps=...,
+        epochs=4.0,
+        batch={"prompts": 128, "mini": 64, "micro_per_gpu": 1},
+        rollout={
+            "samples": 8,
+            "max_prompt_tokens": 2048,
+            "max_response_tokens": 4096,
+            "tensor_parallel": 4,
+            "gpu_memory": 0.9,
+        },
+        save_every=500,
+        verl={
+            "actor_rollout_ref.actor.fsdp_config": {"param_offload": True, "optimizer_offload": True},
+            "actor_rollout_ref.model.enable_gradient_checkpointing": True,
+            "actor_rollout_ref.actor.entropy_coeff": 0,
+        },
+    )
+    golden("verl/execverify_cuda.txt", shown(launch(stage, context(stage, "cuda", gpus_per_node=8))))
+
+
+@pytest.mark.parametrize(
+    ("verl", "nodes", "name", "workers"),
+    [
+        ({}, 1, "compute_score", 8),
+        ({"reward.num_workers": 6}, 4, "compute_score", 2),
+        ({"reward": {"reward_manager": {"name": "dapo"}, "num_workers": 4}}, 1, "compute_score", 4),
+        ({"reward.reward_manager.name": "remote", "reward.num_workers": 3}, 1, "compute_score_blocking", 9),
+    ],
+)
+def test_the_reward_function_fits_the_reward_manager(verl: dict[str, Any], nodes: int, name: str, workers: int) -> None:
+    stage = rl_stage(verl=verl, max_failed_rewards=0.25, max_reward_seconds=9.0)
+    rendered = settings(launch(stage, context(stage, "cuda", nodes=nodes)))["reward"]["custom_reward_function"]
+    assert (rendered["path"], rendered["name"]) == ("pkg://rewards.entry", name)
+    assert rendered["reward_kwargs"] == {
+        "rewards": [{"name": "white_box"}],
+        "max_failed": 0.25,
+        "seconds": 9.0,
+        "failures": "/runs/demo/stages/one/train/rewards/failures.jsonl",
+        "workers": workers,
+        "sandbox": {},
+    }
+    assert callable(getattr(entry, name))
+    assert inspect.iscoroutinefunction(getattr(entry, name)) is (name == "compute_score"), "verl asks so whether to await"
+
+
+def test_the_recipes_sandbox_is_the_rewards() -> None:
+    stage = rl_stage()
+    there = context(stage)
+    recipe = there.recipe.model_copy(update={"sandbox": Sandbox(url="http://localhost:8080", workers=3)})
+    rendered = settings(launch(stage, replace(there, recipe=recipe)))["reward"]["custom_reward_function"]["reward_kwargs"]
+    assert rendered["sandbox"] == {"url": "http://localhost:8080", "workers": 3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "again"),
+    [
+        ({"max_failed_rewards": 0.5, "max_reward_seconds": 9.0}, False),
+        ({"reward": {"name": "white_box", "weight": 2.0}}, True),
+        ({"reward": "code_tests"}, True),
+        ({"learning_rate": 0.5}, True),
+    ],
+)
+def test_when_to_give_up_is_not_what_is_trained(changes: dict[str, Any], again: bool) -> None:
+    before, after = (launch(stage, context(stage)) for stage in (rl_stage(), rl_stage(**changes)))
+    assert before.files != after.files
+    assert (before.essence != after.essence) is again
+
+
+def test_kl_in_the_loss_brings_the_reference_model() -> None:
+    stage = rl_stage(kl={"place": "loss", "coefficient": 0.001})
+    actor = settings(launch(stage, context(stage)))["actor_rollout_ref"]["actor"]
+    assert (actor["use_kl_loss"], actor["kl_loss_coef"], actor["kl_loss_type"]) == (True, 0.001, "low_var_kl")
+
+
+def test_the_recipes_verl_keys_win_nested_or_dotted() -> None:
+    stage = rl_stage(
+        verl={
+            "actor_rollout_ref.rollout.max_num_seqs": 7,
+            "actor_rollout_ref": {"actor": {"optim": {"lr": 0.5}}},
+            "trainer.v1.sampler.sampler_kwargs.poll_interval": 3.0,
+        }
+    )
+    rendered = settings(launch(stage, context(stage)))
+    assert rendered["actor_rollout_ref"]["rollout"]["max_num_seqs"] == 7
+    assert rendered["actor_rollout_ref"]["rollout"]["name"] == "vllm"
+    assert rendered["actor_rollout_ref"]["actor"]["optim"]["lr"] == 0.5
+    assert rendered["trainer"]["v1"]["sampler"]["sampler_kwargs"]["poll_interval"] == 3.0
+
+
+def test_flash_attention_removes_the_padding() -> None:
+    key = "actor_rollout_ref.model.override_config.attn_implementation"
+    stage = rl_stage(verl={key: "flash_attention_2"})
+    assert settings(launch(stage, context(stage, "cuda")))["actor_rollout_ref"]["model"]["use_remove_padding"] is True
+
+
+def test_without_save_every_the_last_step_is_saved_all_the_same() -> None:
+    # verl saves at its last step only when save_freq is positive.
+    stage = rl_stage()
+    assert settings(launch(stage, context(stage)))["trainer"]["save_freq"] > 10**6
+
+
+def test_one_kept_checkpoint_is_two_for_verl() -> None:
+    stage = rl_stage(keep_checkpoints=1)
+    rendered = settings(launch(stage, context(stage)))
+    assert rendered["trainer"]["max_actor_ckpt_to_keep"] == 2
+    assert rendered["pipeline"]["keep_checkpoints"] == 1
+
+
+def test_verl_is_not_to_delete_the_best() -> None:
+    stage = rl_stage(keep_best=True, save_every=2, validate_every=1, best_metric="val-core/*/reward/mean@1")
+    rendered = settings(launch(stage, context(stage)))
+    assert "max_actor_ckpt_to_keep" not in rendered["trainer"]
+    assert rendered["pipeline"] == {"keep_checkpoints": 2, "keep_best": True, "best_metric": "val-core/*/reward/mean@1"}
+    assert settings(launch(plain := rl_stage(), context(plain)))["pipeline"] == {"keep_checkpoints": 2}
+
+
+def test_a_logger_of_ones_own_does_not_replace_the_metrics_file() -> None:
+    stage = rl_stage(verl={"trainer.logger": ["console", "wandb"]})
+    assert settings(launch(stage, context(stage)))["trainer"]["logger"] == ["console", "wandb", "file"]
+
+
+def test_a_hub_model_may_be_looked_up_and_a_folder_is_not() -> None:
+    stage = rl_stage()
+    folder = context(stage)
+    hub = type(folder)(**{**vars(folder), "model": "org/model"})
+    assert launch(stage, folder).environment["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in launch(stage, hub).environment
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": ..., "epochs": 1.5}, "stage one: verl counts whole epochs, not 1.5; say `steps` instead"),
+        ({"verl": {"data": 3, "data.seed": 4}}, "data is given a value and keys below it"),
+    ],
+)
+def test_what_verl_cannot_do_is_said(changes: dict[str, Any], message: str) -> None:
+    stage = rl_stage(**changes)
+    with pytest.raises(InputError) as caught:
+        launch(stage, context(stage))
+    assert message in str(caught.value)
+
+
+def test_a_cpu_run_stays_on_one_machine() -> None:
+    stage = rl_stage()
+    with pytest.raises(InputError, match=r"hardware\.nodes is 2"):
+        launch(stage, context(stage, nodes=2))

@@ -1,0 +1,70 @@
+"""What verl's SFT trainer is told about a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipelines.errors import InputError
+from pipelines.recipe.schema import SftStage
+from pipelines.trainers.base import Launch, Platform
+from pipelines.trainers.verl.sft.config import launch
+from tests.pipelines.trainers.verl.rl.test_config import shown
+from tests.pipelines.trainers.verl.stages import context, sft_stage
+
+Golden = Callable[[str, str], None]
+
+FLASH = {"model.override_config.attn_implementation": "flash_attention_2"}
+
+
+def settings(stage: SftStage, platform: Platform = "cpu", **hardware: int) -> Any:
+    rendered: Launch = launch(stage, context(stage, platform, **hardware))
+    return YAML(typ="safe").load(rendered.files["train.yaml"])
+
+
+def test_two_processes_on_a_cpu(golden: Golden) -> None:
+    stage = sft_stage(save_every=4, validate_every=2, keep_best=True, lora={"rank": 4, "alpha": 8, "target": "q_proj, v_proj"})
+    golden("verl/sft_cpu.txt", shown(launch(stage, context(stage, gpus_per_node=2))))
+
+
+def test_packed_rows_on_eight_gpus(golden: Golden) -> None:
+    stage = sft_stage(
+        steps=..., epochs=3.0, packing=True, save_every=100, verl={**FLASH, "optim": {"lr_scheduler_type": "cosine"}}
+    )
+    golden("verl/sft_cuda.txt", shown(launch(stage, context(stage, "cuda", gpus_per_node=8))))
+
+
+def test_rows_of_a_step_are_those_of_all_devices() -> None:
+    data = settings(sft_stage(), "cuda", gpus_per_node=4)["data"]
+    assert (data["train_batch_size"], data["micro_batch_size_per_gpu"]) == (2 * 3 * 4, 2)
+
+
+def test_without_validation_verl_is_given_no_rows_for_it() -> None:
+    """It would validate at the last step, and fail there without rows."""
+    assert settings(sft_stage())["data"]["val_files"] is None
+    assert settings(sft_stage(validate_every=2))["data"]["val_files"] == "/runs/demo/stages/one/data/validation.parquet"
+
+
+def test_the_log_file_stays_whatever_the_loggers_are() -> None:
+    assert settings(sft_stage(verl={"trainer.logger": "wandb"}))["trainer"]["logger"] == ["wandb", "file"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "platform", "said"),
+    [
+        (
+            {"packing": True},
+            "cpu",
+            "stage one: packing: verl packs rows with flash-attn, which a cpu does not have; take it out",
+        ),
+        ({"packing": True}, "cuda", "stage one: packing: verl packs rows with flash-attn; say `verl: {model.override_config"),
+        ({"steps": ..., "epochs": 1.5}, "cpu", "stage one: verl counts whole epochs, not 1.5; say `steps` instead"),
+    ],
+)
+def test_what_verl_cannot_do_is_refused(changes: dict[str, Any], platform: Platform, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        settings(sft_stage(**changes), platform)
+    assert str(caught.value).startswith(said)

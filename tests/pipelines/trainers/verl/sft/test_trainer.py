@@ -1,0 +1,147 @@
+"""What verl's SFT trainer left behind, read honestly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import InputError, StepError
+from pipelines.trainers.base import StagePaths
+from pipelines.trainers.verl.plugin.sft_checkpoint import mark_and_rotate
+from pipelines.trainers.verl.sft import trainer
+from pipelines.trainers.verl.variables import metrics_folder
+from tests.pipelines.trainers.verl.stages import context, sft_stage
+
+BEST = sft_stage(save_every=2, validate_every=2, keep_best=True)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StagePaths:
+    """13 training rows and one to validate, for a stage of 6 rows a step."""
+    made = StagePaths(tmp_path)
+    for folder in (made.data, made.step("train"), metrics_folder(made)):
+        folder.mkdir(parents=True)
+    for name, rows in (("train", 13), ("validation", 1)):
+        pq.write_table(pa.table({"row": list(range(rows))}), made.data / f"{name}.parquet")
+    (made.step("train") / "train.yaml").write_text("data: {train_batch_size: 6}\n")
+    return made
+
+
+def save(paths: StagePaths, step: int, **mark: Any) -> Path:
+    """A checkpoint as verl leaves it; whole, unless told otherwise."""
+    folder = paths.checkpoints / f"global_step_{step}"
+    (folder / "huggingface").mkdir(parents=True)
+    if mark.pop("whole", True):
+        (folder / "progress.json").write_text(json.dumps({"step": step} | mark))
+    return folder
+
+
+def log(paths: StagePaths, attempt: int, *rows: dict[str, Any]) -> Path:
+    file = metrics_folder(paths) / f"{attempt}-1.jsonl"
+    lines = [json.dumps({"step": row.pop("step"), "data": row}) + "\n" for row in map(dict, rows)]
+    file.write_text("".join(lines))
+    return file
+
+
+def test_rows_that_make_no_step_are_said_before_verl_is_started(paths: StagePaths) -> None:
+    assert trainer.before_attempt(sft_stage(), paths) == 0
+    (paths.step("train") / "train.yaml").write_text("data: {train_batch_size: 14}\n")
+    with pytest.raises(InputError, match=r"stage one: 13 train rows in .*, at least 14 are needed"):
+        trainer.before_attempt(sft_stage(), paths)
+
+
+def test_nothing_to_validate_is_said_before_verl_is_started(paths: StagePaths) -> None:
+    pq.write_table(pa.table({"row": pa.array([], pa.int64())}), paths.data / "validation.parquet")
+    assert trainer.before_attempt(sft_stage(), paths) == 0
+    with pytest.raises(InputError, match=r"stage one: 0 validation rows in .*, at least 1 are needed"):
+        trainer.before_attempt(sft_stage(validate_every=2), paths)
+
+
+def test_a_checkpoint_that_a_rank_may_not_have_written_goes(paths: StagePaths) -> None:
+    save(paths, 2)
+    half = save(paths, 4, whole=False)
+    tracker = paths.checkpoints / "latest_checkpointed_iteration.txt"
+    tracker.write_text("4")  # rank 0 was faster than the others
+    assert trainer.before_attempt(sft_stage(), paths) == 2
+    assert not half.exists()
+    assert tracker.read_text() == "2"
+
+
+def test_the_result_is_the_last_checkpoint_and_says_what_verl_left_out(paths: StagePaths) -> None:
+    save(paths, 2)
+    last = save(paths, 4)
+    found = trainer.result(sft_stage(), paths)
+    assert (found.checkpoint, found.step) == (last, 4)
+    assert found.notes == ("an epoch has 2 steps of 6 rows: 1 of 13 rows, others each time, are left out of it",)
+
+
+def test_the_best_is_handed_on_and_compared_with_the_last(paths: StagePaths) -> None:
+    best = save(paths, 2, validation_loss=0.25)
+    save(paths, 4, validation_loss=0.5)
+    found = trainer.result(BEST, paths)
+    assert (found.checkpoint, found.step) == (best, 4)
+    assert found.notes[0] == "step 2 is handed on: its validation loss, 0.25, is the least; the last, step 4, has 0.5"
+
+
+def test_a_loss_that_is_not_known_is_no_best(paths: StagePaths) -> None:
+    save(paths, 2, validation_loss=0.25)
+    save(paths, 4)
+    with pytest.raises(StepError, match="step 4 was saved without a validation loss"):
+        trainer.result(BEST, paths)
+
+
+@pytest.mark.parametrize(("length", "expected"), [({}, 4), ({"steps": ..., "epochs": 3.0}, 6)])
+def test_ending_early_is_a_failure(paths: StagePaths, length: dict[str, Any], expected: int) -> None:
+    with pytest.raises(StepError, match="without a whole checkpoint"):
+        trainer.result(sft_stage(**length), paths)
+    save(paths, 3)
+    with pytest.raises(StepError, match=f"verl ended at step 3 of {expected}"):
+        trainer.result(sft_stage(**length), paths)
+    save(paths, expected)
+    assert trainer.result(sft_stage(**length), paths).step == expected
+
+
+def test_progress_is_the_newest_step_and_attempts_are_one(paths: StagePaths) -> None:
+    assert trainer.progress(sft_stage(), paths) is None
+    log(paths, 1, {"step": 1, "train/loss": 3.0}, {"step": 2, "train/loss": 2.0}, {"step": 3, "train/loss": 9.0})
+    log(paths, 2, {"step": 3, "train/loss": 1.0, "train/lr": 0.1}, {"step": 3, "val/loss": 1.5})
+    found = trainer.progress(sft_stage(steps=..., epochs=3.0), paths)
+    assert found is not None
+    assert (found.step, found.total, found.metrics) == (3, 6, {"loss": 1.0, "eval_loss": 1.5, "lr": 0.1})
+    assert [row["train/loss"] for row in trainer.metrics(sft_stage(), paths)] == [3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(("best", "kept"), [(True, ["global_step_2", "global_step_8"]), (False, ["global_step_8"])])
+def test_the_best_outlives_the_rotation(
+    paths: StagePaths, monkeypatch: pytest.MonkeyPatch, best: bool, kept: list[str]
+) -> None:
+    if best:
+        monkeypatch.setenv("PIPELINE_KEEP_BEST", "1")
+    losses = {2: 0.25, 4: 0.5, 8: 0.75}
+    file = log(paths, 1, *({"step": step, "val/loss": loss} for step, loss in losses.items()))
+    monkeypatch.setenv("VERL_FILE_LOGGER_PATH", str(file))
+    for step in losses:
+        mark_and_rotate(save(paths, step, whole=False), step, keep=1)
+    assert sorted(folder.name for folder in paths.checkpoints.iterdir()) == kept
+    mark = json.loads((paths.checkpoints / "global_step_8/progress.json").read_text())
+    assert mark == {"step": 8, "validation_loss": 0.75}
+
+
+def test_adapters_are_merged_after_the_shards() -> None:
+    whole, adapters = sft_stage(), sft_stage(lora={})
+    first, second = (trainer.export(stage, context(stage)).argv for stage in (whole, adapters))
+    assert first[1:4] == ("-m", "verl.model_merger", "merge")
+    assert second[1:4] == ("-m", "pipelines.trainers.verl.checkpoints.merge_adapters", "merge")
+    assert (
+        first[4:]
+        == second[4:]
+        == (
+            *("--backend", "fsdp", "--local_dir", "/runs/demo/stages/one/checkpoint"),
+            *("--target_dir", "/runs/demo/stages/one/export"),
+        )
+    )

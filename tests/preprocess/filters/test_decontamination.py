@@ -1,0 +1,211 @@
+"""What counts as an overlap with an evaluation set, and what does not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess.converters.shared import wording
+from preprocess.errors import SourceError
+from preprocess.filters.contents import Contents, find_contents
+from preprocess.filters.decontamination import Decontamination
+from preprocess.filters.evaluation_sets import EvaluationSet, make_decontamination
+from preprocess.jobs.prepare import main
+from preprocess.rows import Message, RlRow, SftRow, Turn
+
+STATEMENT = (
+    "A merchant sells apples from several baskets. Given the weight of every basket and the number of customers, "
+    "find the smallest capacity with which all customers can be served before the market closes in the evening."
+)
+SHORT = "Reverse every second word, keeping punctuation."
+SOLUTION = """def capacity(weights, customers):
+    low, high = max(weights), sum(weights)
+    while low < high:
+        middle = (low + high) // 2
+        if count(weights, middle) <= customers:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+"""
+EVALUATION = [
+    ("eval/0", find_contents([STATEMENT, SOLUTION])),
+    ("eval/1", find_contents([SHORT])),
+]
+
+
+def rl(prompt: str, solution: str = "", truth: Any = None) -> RlRow:
+    detail = {"solution": solution} if solution else {}
+    return RlRow(problem="p", data_source="d", prompt=(Message("user", prompt),), ground_truth=truth or {}, detail=detail)
+
+
+def sft(question: str, answer: str) -> SftRow:
+    return SftRow("p", (Turn("human", question), Turn("gpt", answer)))
+
+
+@pytest.fixture(scope="module")
+def judge() -> Decontamination:
+    made = Decontamination()
+    made.add("market.jsonl", EVALUATION)
+    restored: Decontamination = pickle.loads(pickle.dumps(made))  # as a process of the pool has it
+    return restored
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        rl(STATEMENT),
+        rl(f"Solve it.\n\n{STATEMENT.upper().replace(',', ' ,')}\nThink first."),
+        rl(STATEMENT.replace("find the smallest", "compute the least")),
+        sft("Write a program.", f"You were asked: {STATEMENT}"),
+        rl("Something else", SOLUTION),
+    ],
+    ids=["as it is", "in other words around it", "with words exchanged", "in an answer", "its solution"],
+)
+def test_words_in_a_row(row: RlRow | SftRow, judge: Decontamination) -> None:
+    assert judge.judge(row, "x") == ("contaminated", "words in a row are those of eval/0 of market.jsonl")
+
+
+def test_other_words_are_no_overlap(judge: Decontamination) -> None:
+    words = STATEMENT.split()
+    assert judge.judge(rl(" ".join(reversed(words))), "x") is None
+    assert judge.judge(rl(" ".join(words[:14])), "x") is None, "one sentence of several is what problems share"
+    assert judge.judge(sft("", ""), "x") is None
+
+
+def test_a_short_text_is_compared_whole(judge: Decontamination) -> None:
+    found = ("contaminated", "a line is that of eval/1 of market.jsonl")
+    assert judge.judge(rl(f"Your task:\n{SHORT.lower()}\nGo."), "x") == found
+    assert judge.judge(rl(f"{SHORT} Then sort the words."), "x") is None
+
+
+RENAMED = '''class Solution:
+    def solve(self, piles: list[int], h: int) -> int:
+        """Binary search on the answer."""
+        a: int
+        a, b = max(piles), sum(piles)
+        while a < b:
+            c: int = (a + b) // 2  # the middle
+            if count(piles, c) <= h:
+                b = c
+            else:
+                a = c + 1
+        return a
+'''
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        rl("Something else", RENAMED),
+        rl(f"What does it return?\n```python\n{RENAMED}```\nAnswer."),
+        sft("Write it.", f"Here:\n```py\n{RENAMED}```"),
+        rl("What does it return?", truth={"func_str": RENAMED}),
+    ],
+    ids=["solution", "block in a prompt", "block in an answer", "white box"],
+)
+def test_a_body_under_other_names(row: RlRow | SftRow, judge: Decontamination) -> None:
+    assert judge.judge(row, "x") == ("contaminated", "a function's body is that of eval/0 of market.jsonl")
+
+
+def test_another_body_is_no_overlap(judge: Decontamination) -> None:
+    for change in [("c + 1", "c + 2"), ("max(", "min("), ("<= h", "<= c")]:
+        assert judge.judge(rl("Something else", RENAMED.replace(*change)), "x") is None
+
+
+SIGNATURE = "def {0}(numbers: list[int], limit: int) -> int:"
+TASKS = ["sum the {0} numbers", "count {0} below the limit", "find the largest {0}", "merge two lists of {0}"]
+
+
+def test_the_wording_of_prompts_is_no_overlap() -> None:
+    """Rows made by one converter ask in the same words; the problems differ."""
+    made = Decontamination()
+    rows = [wording.ask_code(task.format(f"e{n}"), SIGNATURE.format(f"e{n}")) for n in range(8) for task in TASKS]
+    made.add("eval", [(str(place), find_contents([prompt])) for place, prompt in enumerate(rows)])
+    for n in range(8):
+        row = rl(wording.ask_code(f"multiply all {n} things by one another", SIGNATURE.format(f"t{n}")))
+        assert made.judge(row, "x") is None
+    assert made.judge(rl(rows[3]), "x") is not None
+
+
+def test_numbers_and_idioms_are_no_overlap() -> None:
+    numbers = ", ".join(map(str, range(30)))
+    loops = "for i in range(len(s)): for j in range(i + 1, len(s)): if s[i] == s[j]: return i, j"
+    made = Decontamination()
+    made.add("eval", [("0", Contents((f"f([{numbers}])", loops), ()))])
+    assert made.judge(rl(f"What is sum([{numbers}])?"), "x") is None
+    assert made.judge(rl(f"Explain: {loops}"), "x") is None
+
+
+def test_what_every_row_of_a_set_says_is_no_overlap() -> None:
+    made = Decontamination()
+    said = "Answer with one short Python function only"
+    made.add("eval", [(str(n), Contents((said, f"{STATEMENT} Do it {n} times."), ())) for n in range(5)])
+    assert made.judge(rl(said), "x") is None
+
+
+def test_fewer_words_in_a_row_find_more() -> None:
+    pieces = STATEMENT.split()
+    cut = " ".join(word for place in range(0, len(pieces), 10) for word in [*pieces[place : place + 10], "etc"])
+    for ngram, expected in [(13, False), (10, True)]:
+        made = Decontamination(ngram)
+        made.add("eval", EVALUATION)
+        assert (made.judge(rl(cut), "x") is not None) == expected
+    with pytest.raises(SourceError, match="ngram is 7, expected at least 8"):
+        Decontamination(7)
+
+
+def write_lines(path: Path, *records: Any) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_an_evaluation_set_is_read_by_a_converter_or_as_it_is(tmp_path: Path) -> None:
+    record = {"code": SOLUTION.replace("capacity", "f"), "input": "[1], 2", "output": "1", "id": "sample_7"}
+    raw = make_decontamination([EvaluationSet(write_lines(tmp_path / "raw.jsonl", record))], 13, 0.5)
+    assert raw.sets == {"raw.jsonl": 1}
+    assert raw.judge(rl("", RENAMED), "x") == ("contaminated", "a function's body is that of sample_7 of raw.jsonl")
+    conversations = [{"from": "human", "value": STATEMENT}, {"from": "gpt", "value": "no"}]
+    path = write_lines(tmp_path / "sft.jsonl", {"conversations": conversations})
+    converted = make_decontamination([EvaluationSet(path, "execverify_sft")], 13, 0.5)
+    assert converted.judge(rl(STATEMENT), "x") is not None
+
+
+def test_what_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "eval.jsonl", {"conversations": [{"from": "human", "value": STATEMENT}]})
+    with pytest.raises(SourceError, match=r"eval\.jsonl:1: 1 turns.*; without a converter its texts are compared"):
+        make_decontamination([EvaluationSet(path, "execverify_sft")], 13, 0.5)
+    with pytest.raises(SourceError, match=r"none\.jsonl is not there"):
+        make_decontamination([EvaluationSet(tmp_path / "none.jsonl")], 13, 0.5)
+    path.write_text("\n")
+    with pytest.raises(SourceError, match=r"eval\.jsonl has no rows"):
+        make_decontamination([EvaluationSet(path)], 13, 0.5)
+
+
+def test_prepare_counts_and_lists_what_overlaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def turns(question: str) -> dict[str, Any]:
+        return {"conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": "So."}]}
+
+    train = write_lines(tmp_path / "train.jsonl", *(turns(f"question {n}") for n in range(4)), turns(STATEMENT))
+    held_out = write_lines(tmp_path / "held-out.jsonl", turns(f"Held out: {STATEMENT}"))
+    config = {
+        "shape": "sft",
+        "train": [{"converter": "execverify_sft", "source": str(train)}],
+        "validation": [{"converter": "execverify_sft", "source": str(held_out)}],
+        "decontaminate": {
+            "against": [{"source": str(write_lines(tmp_path / "eval.jsonl", {"task_id": "e/1", "text": STATEMENT}))}]
+        },
+        "output": str(tmp_path / "out"),
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main([str(tmp_path / "config.json")]) == 0
+    assert "compared with 1 rows of eval.jsonl" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["rows"] == {"train": 4, "validation": 1}, "validation rows of their own are not trained on"
+    assert summary["contaminated"] == {"words in a row are those of e/1 of eval.jsonl": 1}
+    (reject,) = map(json.loads, (tmp_path / "out" / "rejects.jsonl").read_text().splitlines())
+    assert (reject["kind"], reject["line"], reject["row"]) == ("contaminated", 5, "train:5")

@@ -1,0 +1,85 @@
+"""Choosing rows by how often a model passes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess.errors import SourceError
+from preprocess.filters.pass_rates import PassRates, read_pass_rates
+from preprocess.jobs.prepare import main
+from preprocess.rows import SftRow
+
+
+def write_lines(path: Path, *lines: Any) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def test_samples_are_counted_by_row(tmp_path: Path) -> None:
+    lines = [
+        {"id": "a", "index": 0, "score": 2.0, "accuracy": 1.0, "format": 1.0, "failed": None, "reasons": []},
+        {"id": "a", "index": 0, "score": 1.5, "accuracy": 0.75, "format": 1.0, "failed": None, "reasons": []},
+        {"id": "a", "index": 0, "score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": "ValueError: x", "reasons": []},
+        "",
+        {"id": 7, "score": 1, "accuracy": None},
+        {"id": "c", "failed": "broken", "score": 0.0},
+    ]
+    path = write_lines(tmp_path / "scores.jsonl", *lines)
+    assert read_pass_rates(path, 1.0) == {"a": 0.5, "7": 1.0}
+    assert read_pass_rates(path, 0.5) == {"a": 1.0, "7": 1.0}
+
+
+def test_rates_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "rates.jsonl", {"id": "a", "pass_rate": 0.25}, {"id": "b", "pass_rate": 1})
+    assert read_pass_rates(path, 1.0) == {"a": 0.25, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["{"], r"rates.jsonl:1: "),
+        ([{"score": 1}], r"rates.jsonl:1: .*id"),
+        ([{"id": "a", "score": "1"}], r"rates.jsonl:1: score is text, expected a number"),
+        ([{"id": "a"}], "rates.jsonl:1: none of pass_rate, accuracy and score"),
+        ([{"id": "a", "pass_rate": 30}], "rates.jsonl:1: pass_rate is 30, expected 0 to 1"),
+        ([{"id": "a", "pass_rate": 0}] * 2, "rates.jsonl:2: a second pass_rate for a"),
+        ([{"id": "a", "pass_rate": 0}, {"id": "a", "score": 1}], "a has a pass_rate and samples, too"),
+        ([], "has no pass rates"),
+    ],
+)
+def test_a_file_of_something_else_is_one_line(tmp_path: Path, lines: list[Any], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        read_pass_rates(write_lines(tmp_path / "rates.jsonl", *lines), 1.0)
+
+
+def test_three_of_ten_are_not_over_a_limit_of_a_third(tmp_path: Path) -> None:
+    samples = [{"id": f"row/{passes}", "score": float(n < passes)} for passes in range(11) for n in range(10)]
+    rates = read_pass_rates(write_lines(tmp_path / "scores.jsonl", *samples), 1.0)
+    chosen = PassRates(rates, 0.1, 0.3, keep_unknown=False)
+    row = SftRow("p", ())
+    kept = [passes for passes in range(11) if chosen.judge(row, f"row/{passes}") is None]
+    assert kept == [1, 2, 3]
+    assert chosen.judge(row, "row/0") == ("left_out", "its pass rate is under 0.1")
+    assert chosen.judge(row, "row/4") == ("left_out", "its pass rate is over 0.3")
+    assert chosen.judge(row, "other") == ("left_out", "it has no pass rate")
+    assert PassRates(rates, 0.1, 0.3, keep_unknown=True).judge(row, "other") is None
+
+
+def test_prepare_leaves_rows_out_of_the_source_that_has_rates(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}]
+    sources = []
+    for name in ("measured", "other"):
+        lines = ({"conversations": [{**turns[0], "value": f"{name} {n}"}, turns[1]]} for n in range(6))
+        sources.append({"converter": "execverify_sft", "source": str(write_lines(tmp_path / f"{name}.jsonl", *lines))})
+    rates = write_lines(tmp_path / "rates.jsonl", *({"id": f"measured:{n}", "pass_rate": n / 5} for n in range(1, 6)))
+    sources[0]["pass_rates"] = {"file": str(rates), "max": 0.5}  # type: ignore[assignment]
+    config = {"shape": "sft", "train": sources, "validation": {"fraction": 0.3}, "output": str(tmp_path / "out")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main([str(tmp_path / "config.json")]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert sum(summary["rows"].values()) == 2 + 6
+    assert summary["left_out"] == {"its pass rate is over 0.5": 3, "it has no pass rate": 1}

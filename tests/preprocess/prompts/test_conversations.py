@@ -1,0 +1,220 @@
+"""Conversations as messages, and as the tokens that are learned from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess.jobs.dataset_info import make_dataset_info
+from preprocess.prompts.conversations import ConversationError, cut, render_pairs, to_messages, to_tools
+from preprocess.rows import SftRow, Turn
+from tests import ROOT
+from tests.rows import write_rows
+
+CALL = json.dumps({"name": "run", "arguments": {"code": "print(1)"}})
+
+
+def row(*turns: tuple[str, str], system: str | None = None, tools: list[Any] | None = None) -> dict[str, Any]:
+    conversations = [{"from": speaker, "value": value} for speaker, value in turns]
+    return {"conversations": conversations, "system": system, "tools": json.dumps(tools) if tools else None}
+
+
+class Tokenizer:
+    """Renders `role:content` lines, a token per character."""
+
+    def __init__(self, *, forgetful: bool = False, deaf: bool = False) -> None:
+        self.forgetful, self.deaf = forgetful, deaf
+
+    def apply_chat_template(self, messages: list[Any], *, add_generation_prompt: bool, **_: Any) -> str:
+        if self.deaf:
+            return str(messages[0]["content"])
+        if any(message["content"] == "refuse" for message in messages):
+            raise ValueError("no such word\nand more")
+        lines = [
+            # As templates of reasoning models do: what was thought is left out once the user says more.
+            f"{message['role']}:{'' if self.forgetful and place < len(messages) - 1 else message['content']}\n"
+            for place, message in enumerate(messages)
+        ]
+        return "".join(lines) + ("assistant:" if add_generation_prompt else "")
+
+    def encode(self, text: str, **_: Any) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+def test_roles_and_calls_are_those_of_a_chat() -> None:
+    thought = "<think>\nhm\n</think>\n\n"
+    made = to_messages(
+        row(("human", "f?"), ("function_call", thought + CALL), ("observation", "1"), ("gpt", "1"), system="Be.")
+    )
+    assert [message["role"] for message in made] == ["system", "user", "assistant", "tool", "assistant"]
+    assert made[2]["content"] == thought.removesuffix("\n")
+    assert made[2]["tool_calls"] == [{"type": "function", "function": {"name": "run", "arguments": {"code": "print(1)"}}}]
+    two = to_messages(row(("human", "f?"), ("function_call", f"[{CALL}, {CALL}]")))
+    assert len(two[1]["tool_calls"]) == 2
+
+
+def test_a_schema_alone_is_a_functions() -> None:
+    wrapped = {"type": "function", "function": {"name": "run"}}
+    assert to_tools(row(("human", "a"), ("gpt", "b"), tools=[{"name": "run"}, wrapped])) == [wrapped, wrapped]
+    assert to_tools(row(("human", "a"), ("gpt", "b"))) is None
+
+
+def test_each_answer_follows_the_prompt_that_generation_gives() -> None:
+    pairs = render_pairs(Tokenizer(), row(("human", "a"), ("gpt", "b"), ("human", "c"), ("gpt", "d")))
+    assert ["".join(map(chr, ids)) for pair in pairs for ids in pair] == [
+        "user:a\nassistant:",
+        "b\n",
+        "user:c\nassistant:",
+        "d\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "words", "said"),
+    [
+        (Tokenizer(), ("refuse", "b", "c", "d"), "the chat template does not render it: no such word"),
+        (Tokenizer(deaf=True), ("a", "b", "c", "d"), "the chat template shows nothing of turn 2"),
+        (
+            Tokenizer(forgetful=True),
+            ("a", "b", "c", "d"),
+            "the chat template writes what is before turn 2 in another way once it is there",
+        ),
+    ],
+)
+def test_a_row_that_does_not_render_turn_by_turn_is_refused(tokenizer: Tokenizer, words: tuple[str, ...], said: str) -> None:
+    turns = zip(("human", "gpt", "human", "gpt"), words, strict=True)
+    with pytest.raises(ConversationError) as caught:
+        render_pairs(tokenizer, row(*turns))
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("lengths", "limit", "kept"),
+    [
+        ([(10, 4)], 14, [(10, 4)]),
+        ([(10, 4)], 12, [(8, 4)]),  # the prompt's end goes
+        ([(4, 10)], 12, [(4, 8)]),  # the answer's end goes
+        ([(10, 10)], 10, [(5, 5)]),
+        ([(100, 3)], 10, [(7, 3)]),
+        ([(6, 4), (6, 4)], 14, [(6, 4), (3, 1)]),
+        ([(6, 4), (6, 4)], 10, [(6, 4)]),  # nothing is left for the second
+    ],
+)
+def test_what_is_too_long_is_cut_as_by_llamafactory(
+    lengths: list[tuple[int, int]], limit: int, kept: list[tuple[int, int]]
+) -> None:
+    """The numbers are what `infer_seqlen` of LLaMA-Factory 0.9.5 gives; the smoke test compares whole rows with it."""
+    pairs = [([1] * prompt, [2] * answer) for prompt, answer in lengths]
+    assert [(len(prompt), len(answer)) for prompt, answer in cut(pairs, limit)] == kept
+
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "run", "description": "Runs “code”.", "parameters": {"type": "object", "properties": {}}},
+}
+THOUGHT = "<think>\nlet me see\n</think>\n\n"
+ROWS = [
+    SftRow("a", (Turn("human", "What is f(1)?"), Turn("gpt", "It is 1."))),
+    SftRow(
+        "b", (Turn("human", "f?"), Turn("gpt", "\n\n1"), Turn("human", " and g?\n"), Turn("gpt", "  2 ")), system="Be brief."
+    ),
+    SftRow(
+        "c",
+        (Turn("human", "f?"), Turn("function_call", CALL), Turn("observation", "[1]\n"), Turn("gpt", "It is 1.")),
+        system="Be brief.",
+        tools=json.dumps([TOOL]),
+    ),
+    SftRow(
+        "d",
+        (Turn("human", "f?"), Turn("function_call", f"[{CALL}, {CALL}]"), Turn("observation", "1"), Turn("gpt", "1")),
+        tools=json.dumps([TOOL["function"]]),
+    ),
+    SftRow("e", (Turn("human", "f?"), Turn("function_call", THOUGHT + CALL)), tools=json.dumps([TOOL])),
+    SftRow("f", (Turn("human", "How so? " * 200), Turn("gpt", "So."))),
+    SftRow("g", (Turn("human", "How?"), Turn("gpt", "So and so. " * 200), Turn("human", "Oh?"), Turn("gpt", "Yes."))),
+    SftRow("h", (Turn("human", "How so? " * 200), Turn("gpt", "So and so. " * 200))),
+]
+
+LLAMAFACTORY = """
+import json, sys
+from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+from llamafactory.hparams import get_train_args
+from llamafactory.model import load_tokenizer
+folder, limit = sys.argv[1], int(sys.argv[2])
+model, data, training, _, _ = get_train_args({
+    "model_name_or_path": f"{folder}/model", "stage": "sft", "do_train": True, "template": "qwen", "cutoff_len": limit,
+    "dataset_dir": folder, "dataset": "train", "output_dir": f"{folder}/out", "overwrite_cache": True, "use_cpu": True,
+})
+tokenizer = load_tokenizer(model)
+template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)
+for row in get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]:
+    print("ROW", json.dumps([row["input_ids"], [int(label != -100) for label in row["labels"]]]))
+"""
+
+VERL = """
+import json, sys
+from omegaconf import OmegaConf
+from transformers import AutoTokenizer
+from pipelines.trainers.verl.plugin.sft_rows import SftRows
+folder, limit = sys.argv[1], int(sys.argv[2])
+file = f"{folder}/train.parquet"
+tokenizer = AutoTokenizer.from_pretrained(f"{folder}/model")
+def rows(**changes):
+    given = {"max_length": limit, "val_files": None, "train_batch_size": 5, "custom_cls": {"seed": 17}, **changes}
+    dataset = SftRows(file, tokenizer, OmegaConf.create(given))
+    return [[row[key].tolist() for key in ("input_ids", "loss_mask")] for row in (dataset[n] for n in range(len(dataset)))]
+validation = rows(val_files=file)
+for row in validation:
+    print("ROW", json.dumps(row))
+train, other = rows(), rows(custom_cls={"seed": 18})
+real = sorted(validation[:8])
+print("TRAIN", json.dumps([sorted(train) == real, sorted(other) == real, train != other, train == rows()]))
+"""
+
+
+def run(python: Path, program: str, folder: Path, limit: int) -> list[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "HF_HUB_OFFLINE": "1",
+        "DISABLE_VERSION_CHECK": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_DATASETS_CACHE": str(folder / "cache"),
+        "TMPDIR": str(folder),
+        "VERL_USE_EXTERNAL_PLUGINS": "none",
+    }
+    done = subprocess.run([python, "-c", program, folder, str(limit)], env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.splitlines()
+
+
+@pytest.mark.smoke
+def test_verl_and_llamafactory_learn_from_the_same_tokens(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+    """With and without tools, whole and cut: the tokens of each row, and which of them are in the loss."""
+    write_rows(tmp_path / "train.parquet", ROWS, "sft")
+    (tmp_path / "dataset_info.json").write_text(json.dumps(make_dataset_info()))
+    settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
+    settings |= {"rows": [str(tmp_path / "train.parquet")], "output": str(tmp_path / "model")}
+    (tmp_path / "model.json").write_text(json.dumps(settings))
+    made = [trainer_python("verl"), "-m", "pipelines.models.tiny", tmp_path / "model.json"]
+    subprocess.run(made, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    limit = 400
+    theirs, ours = (
+        run(trainer_python(trainer), program, tmp_path, limit)
+        for trainer, program in (("llamafactory", LLAMAFACTORY), ("verl", VERL))
+    )
+    expected, found = ([json.loads(line[4:]) for line in lines if line.startswith("ROW ")] for lines in (theirs, ours))
+    assert len(expected) == len(ROWS)
+    for place, (ids, mask) in enumerate(expected):
+        assert found[place] == [ids, mask], f"row {place}"
+    assert [len(ids) == limit for ids, _ in expected] == [False] * 5 + [True] * 3
+    assert all(0 < sum(mask) < len(ids) for ids, mask in expected)
+    # Two batches of five: the rows that fill the second one up are not in the loss.
+    assert [sum(mask) > 0 for _, mask in found] == [True] * 8 + [False] * 2
+    assert ours[-1] == "TRAIN [true, true, true, true]", "all rows, in an order that the seed decides"

@@ -1,0 +1,187 @@
+"""What is said of prompts' lengths; and how they are counted, in the trainers' environments."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from preprocess.prompts.counting import Lengths, PromptError, Stage
+from preprocess.prompts.lengths import report
+from preprocess.rows import Message, RlRow, Row, SftRow, Turn
+from tests import ROOT
+from tests.rows import write_rows
+
+
+def stage(tmp_path: Path, **changes: Any) -> Stage:
+    given = {"name": "one", "shape": "rl", "model": "m", "files": {}, "output": str(tmp_path / "prompts.json"), "limit": 50}
+    return Stage(**{**given, **changes})
+
+
+def test_lengths_are_summarised() -> None:
+    summary = Lengths(array("L", range(100, 0, -1)), ["a"]).summarise()
+    assert (summary["rows"], summary["mean"], summary["median"], summary["percentile_95"]) == (100, 50.5, 51, 96)
+    assert (summary["longest"], summary["over"], summary["first_over"]) == (100, 1, ["a"])
+    assert Lengths().summarise()["longest"] == 0
+
+
+def test_what_is_too_long_is_told_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {"train": Lengths(array("L", [10, 60, 60, 20]), ["x/1", "x/2"]), "validation": Lengths(array("L", [5]))}
+    (note,) = report(stage(tmp_path, max_overlong=0.5), found)
+    assert note == "one train: 2 of 4 prompts are longer than 50 tokens; verl leaves them out: x/1, x/2"
+    assert "one train: 4 prompts of 37.5 tokens on average; median 60" in capsys.readouterr().out
+    written = json.loads((tmp_path / "prompts.json").read_text())
+    assert written["files"]["train"]["over"] == 2
+    (note,) = report(stage(tmp_path, shape="sft"), found)
+    assert "conversations are longer than 50 tokens; they are cut" in note
+
+
+@pytest.mark.parametrize(("over", "share"), [(3, 0.5), (4, 1.0)])
+def test_too_many_that_are_too_long_end_it(tmp_path: Path, over: int, share: float) -> None:
+    found = {"train": Lengths(array("L", [60] * 4), [f"x/{n}" for n in range(over)])}
+    with pytest.raises(
+        PromptError, match=rf"^one train: {over} of 4 prompts are longer .*; more than max_overlong {share:g} allows$"
+    ):
+        report(stage(tmp_path, max_overlong=share), found)
+
+
+TOOL = {"type": "function", "function": {"name": "python", "description": "Runs code.", "parameters": {"type": "object"}}}
+
+
+def rl(name: str, *messages: tuple[str, str], tools: tuple[str, ...] = ()) -> RlRow:
+    prompt = tuple(Message(role, content) for role, content in messages)  # type: ignore[arg-type]
+    return RlRow(problem=name, id=name, data_source="d", prompt=prompt, ground_truth={}, tools=tools)
+
+
+RL = [
+    rl("plain", ("user", "What is f(1)?")),
+    rl("with a system message", ("system", "Be brief."), ("user", "What is f(1)?")),
+    rl("with a tool", ("user", "What is f(1)?"), tools=("python",)),
+    rl("long", ("user", "What is f(1)? " * 40)),
+]
+SFT = [
+    SftRow("a", (Turn("human", "What is f(1)?"), Turn("gpt", "It is 1."))),
+    SftRow(
+        "b",
+        (
+            Turn("human", "f(1)?"),
+            Turn("function_call", '{"name": "python", "arguments": {}}'),
+            Turn("observation", "1"),
+            Turn("gpt", "It is 1."),
+        ),
+        system="Be brief.",
+        tools=json.dumps([TOOL]),
+    ),
+]
+
+# One process for all cases: importing transformers takes seconds.
+CASES = """
+import json, shutil, sys
+from pathlib import Path
+from preprocess.prompts import counting, lengths
+folder = Path(sys.argv[1])
+model = folder / "model"
+if not (folder / "strict").exists():
+    for name in ("strict", "bare"):
+        shutil.copytree(model, folder / name)
+    refuse = "{% if messages[0].role == 'system' %}{{ raise_exception('no system messages here') }}{% endif %}"
+    (folder / "strict" / "chat_template.jinja").write_text(refuse + "{{ messages[0].content }}")
+    (folder / "bare" / "chat_template.jinja").unlink()
+counting._ROWS_FOR_PROCESSES = 100
+for case in json.loads((folder / "cases.json").read_text()):
+    config = folder / "config.json"
+    config.write_text(json.dumps({"stages": [case]}))
+    (folder / "notes.json").unlink(missing_ok=True)
+    status = lengths.main([str(config)])
+    notes = json.loads((folder / "notes.json").read_text()) if status == 0 else []
+    written = json.loads(Path(case["output"]).read_text()) if Path(case["output"]).exists() else None
+    print("CASE", json.dumps([status, notes, written]), flush=True)
+    print("CASE", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Path:
+    """Files of rows, and a tiny model whose tokenizer has learnt from them."""
+    made = tmp_path_factory.mktemp("prompts")
+    files: dict[str, list[Row]] = {"rl": [*RL], "sft": [*SFT]}
+    for shape, rows in files.items():
+        write_rows(made / f"{shape}.parquet", rows, shape)  # type: ignore[arg-type]
+    write_rows(made / "many.parquet", [*RL] * 100, "rl")
+    pq.write_table(pq.read_table(made / "many.parquet"), made / "many.parquet", row_group_size=150)
+    settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
+    settings |= {"rows": [str(made / "rl.parquet")], "output": str(made / "model")}
+    (made / "model.json").write_text(json.dumps(settings))
+    argv = [trainer_python("llamafactory"), "-m", "pipelines.models.tiny", made / "model.json"]
+    subprocess.run(argv, check=True, env=environment(), capture_output=True)
+    return made
+
+
+def environment() -> dict[str, str]:
+    return {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
+def test_prompts_are_counted_as_the_trainer_will_see_them(
+    trainer: str, folder: Path, trainer_python: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def case(shape: str, **changes: Any) -> dict[str, Any]:
+        number = len(cases)
+        files = {"train": str(folder / f"{changes.pop('file', shape)}.parquet")}
+        made = {"name": "one", "shape": shape, "model": str(folder / "model"), "files": files, **changes}
+        cases.append({"output": str(tmp_path / f"{number}.json"), **made})
+        return cases[-1]
+
+    cases: list[dict[str, Any]] = []
+    case("rl", limit=200, tools={"python": TOOL})
+    case("rl", limit=200)
+    case("rl", model=str(folder / "strict"))
+    case("rl", model=str(folder / "bare"))
+    case("rl", model=str(folder / "bare"), taught=True)
+    case("sft", limit=400)
+    case("sft", model=str(folder / "strict"))
+    case("rl", file="many", tools={"python": TOOL}, limit=200)
+    case("rl", limit=10)
+    case("rl", model=str(folder / "nowhere"))
+    case("sft", by_turns=True, limit=400)
+    case("sft", by_turns=True, model=str(folder / "strict"))
+    case("sft", by_turns=True, model=str(folder / "bare"))
+    case("rl", tools={"python": TOOL, "other": TOOL})
+    (folder / "cases.json").write_text(json.dumps(cases))
+    done = subprocess.run([trainer_python(trainer), "-c", CASES, folder], env=environment(), text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("CASE ")]
+    errors = [text.strip().splitlines()[-1] if text.strip() else "" for text in done.stderr.split("CASE\n")]
+    train = [written["files"].get("train") if written else None for _, _, written in found]
+
+    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0]
+    assert train[0]["rows"] == 4
+    assert found[0][1] == ["one train: 1 of 4 prompts are longer than 200 tokens; verl leaves them out: long"]
+    assert train[0]["mean"] > train[1]["mean"], "the tool's schema is part of the prompt"
+    assert found[1][1][1:] == ["one: 1 prompts name the tool python, which the stage does not say: no model is shown it"]
+    assert found[4][1][1:] == []
+    assert found[5][1] == []
+    assert errors[2] == "error: one: the prompt of with a system message does not render: no system messages here"
+    assert "has no chat template: no prompt can be built" in errors[3]
+    assert "its prompts were not counted" in found[4][1][0]
+    assert (train[5]["rows"], train[5]["over"], found[5][1]) == (2, 0, [])
+    assert (
+        "1 conversations do not render with the model's own chat template, and are counted without it; first row 1"
+        in found[6][1][0]
+    )
+    assert (train[7]["rows"], train[7]["over"]) == (400, 100)
+    assert train[7]["mean"] == train[0]["mean"], "in several processes as in one"
+    assert found[13][1] == ["one: no prompt names the tool other: no model is shown it"]
+    assert "4 of 4 prompts are longer than 10 tokens" in errors[8]
+    assert "the tokenizer of" in errors[9] and "does not load" in errors[9]
+    assert (train[10]["rows"], train[10]["longest"]) == (2, train[5]["longest"])
+    assert "row 0 cannot be trained on by verl: the chat template shows nothing of turn 2" in errors[11]
+    assert "has no chat template: no prompt can be built" in errors[12]

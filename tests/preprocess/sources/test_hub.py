@@ -1,0 +1,115 @@
+"""Sources on the hub: which text is a name, and fetching one from what `datasets` has in its cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import main as cli
+from preprocess.errors import PrepareError, SourceError
+from preprocess.jobs.prepare import main
+from preprocess.sources.hub import Fetcher, HubName, parse, read_hub_name
+
+CACHE = """
+import sys, pathlib, datasets
+for split in ("train", "test"):
+    pathlib.Path("owner/name").mkdir(parents=True, exist_ok=True)
+    rows = datasets.Dataset.from_list([{"instruction": f"{split} {n}", "output": str(n)} for n in range(3)])
+    rows.to_json(f"owner/name/{split}.jsonl")
+datasets.load_dataset("owner/name")
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> tuple[Path, Path]:
+    """A Python with `datasets`, and its cache, in which the data set owner/name lies as if it had been fetched."""
+    folder, python = tmp_path_factory.mktemp("hub"), trainer_python("llamafactory")
+    environment = {**os.environ, "HF_HOME": str(folder / "hf")}
+    subprocess.run([python, "-c", CACHE], cwd=folder, check=True, capture_output=True, env=environment)
+    (folder / "hf" / "datasets" / "name").rename(folder / "hf" / "datasets" / "owner___name")
+    return python, folder / "hf"
+
+
+@pytest.fixture
+def fetcher(cache: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
+    """With that cache and no network, in an empty folder."""
+    python, home = cache
+    (tmp_path / "away").mkdir()
+    monkeypatch.chdir(tmp_path / "away")
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return Fetcher(python, tmp_path / "fetched")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("PRIME-RL/Eurus-2-RL-Data", HubName("PRIME-RL/Eurus-2-RL-Data")),
+        ("openai/gsm8k:main@train[:100]", HubName("openai/gsm8k", "main", "train[:100]")),
+        ("owner/name@test", HubName("owner/name", None, "test")),
+        ("rows.jsonl", None),
+        ("a/b/c", None),
+        ("/a/b", None),
+        ("../a", None),
+    ],
+)
+def test_what_is_a_name(text: str, name: HubName | None) -> None:
+    assert parse(text) == name
+    assert name is None or str(name) == text
+
+
+def test_what_is_on_disk_or_misspelt_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    assert read_hub_name(Path("data/rows")) is None
+    assert read_hub_name(Path("nowhere/rows.jsonl.gz")) is None
+    assert read_hub_name(Path("owner/name")) == HubName("owner/name")
+
+
+@pytest.mark.smoke
+def test_a_split_is_fetched(fetcher: Fetcher) -> None:
+    assert [path.name for path in fetcher.fetch(HubName("owner/name", "default", "train")).iterdir()] == ["train.parquet"]
+    every = fetcher.fetch(HubName("owner/name"), every_split=True)
+    assert sorted(path.name for path in every.iterdir()) == ["test.parquet", "train.parquet"]
+
+
+@pytest.mark.smoke
+def test_what_cannot_be_fetched_is_one_line(fetcher: Fetcher, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"^owner/name: it has the splits train, test; say which: owner/name@train$"):
+        fetcher.fetch(HubName("owner/name"))
+    with pytest.raises(SourceError, match=r"^owner/name@tran: Unknown split \"tran\"\. Should be one of .*$"):
+        fetcher.fetch(HubName("owner/name", None, "tran"))
+    with pytest.raises(PrepareError, match=r"^owner/other: HF_HUB_OFFLINE is set, and it was not fetched before$"):
+        fetcher.fetch(HubName("owner/other"))
+    with pytest.raises(PrepareError, match=r"^owner/name: .*none does not run: No such file or directory$"):
+        Fetcher(tmp_path / "none", tmp_path).fetch(HubName("owner/name"))
+    with pytest.raises(PrepareError, match=r"^owner/name: .*No module named 'datasets'"):
+        Fetcher(Path(sys.executable), tmp_path / "fetched").fetch(HubName("owner/name"))
+
+
+@pytest.mark.smoke
+def test_rows_are_prepared_of_names(fetcher: Fetcher, tmp_path: Path) -> None:
+    sources = [{"converter": "alpaca", "source": "owner/name"}]
+    hub = {"python": str(fetcher.python), "folder": "cache"}
+    config = {"shape": "sft", "train": sources, "validation": "own", "output": str(tmp_path / "out"), "hub": hub}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main([str(tmp_path / "config.json")]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == {"train": 3, "validation": 3}
+
+
+@pytest.mark.smoke
+def test_convert_fetches(
+    fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPELINE_LLAMAFACTORY_PYTHON", str(fetcher.python))
+    monkeypatch.setattr(sys, "argv", ["pipeline", "data", "convert", "alpaca", "owner/name@test", "-o", "rows.parquet"])
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    assert (exited.value.code or 0, capfd.readouterr().err.splitlines()[-2]) == (0, "3 records -> 3 sft rows in rows.parquet")
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "rows.rejects.jsonl"]

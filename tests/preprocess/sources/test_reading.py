@@ -1,0 +1,115 @@
+"""Every form of a source gives the same records, each with its place, however it is cut into chunks."""
+
+import gzip
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from preprocess.errors import SourceError
+from preprocess.sources.reading import Chunk, Record, list_files, name_file, pack_records, read_chunks
+
+ROWS: list[dict[str, Any]] = [{"n": n, "text": "ü\u2028" * n} for n in range(40)]
+LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
+
+
+def _write(folder: Path, name: str) -> Path:
+    path = folder / name
+    text = LINES if "jsonl" in name or name == "lines.json" else json.dumps(ROWS, indent=1)
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=16)
+    elif name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _read(source: Path, size: int) -> tuple[list[Chunk], list[tuple[int, Any]]]:
+    # As another process would get them.
+    chunks = [pickle.loads(pickle.dumps(chunk)) for chunk in read_chunks(source, list_files(source), size=size)]
+    return chunks, [(record.line, json.loads(record.text)) for chunk in chunks for record in chunk.read()]
+
+
+@pytest.mark.parametrize("size", [1, 200, 1_000_000])
+@pytest.mark.parametrize(
+    "name",
+    ["a.jsonl", "a.jsonl.gz", "a.json", "a.json.gz", "a.parquet", "list.jsonl", "lines.json"],
+)
+def test_all_forms_give_the_same_records(tmp_path: Path, name: str, size: int) -> None:
+    path = _write(tmp_path, name)
+    if name == "list.jsonl":  # its ending lies, as many do
+        path.write_text(json.dumps(ROWS))
+    chunks, records = _read(path, size)
+    assert records == list(enumerate(ROWS, 1))
+    assert len(chunks) > 1 or size > 1000
+    assert 0 < sum(chunk.size for chunk in chunks) <= path.stat().st_size
+    assert {chunk.name for chunk in chunks} == {name.partition(".")[0]}
+
+
+def test_blank_lines_and_a_missing_end_keep_the_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('\n{"n": 1}\n  \n\n{"n": 2}')
+    for size in (1, 100):
+        assert _read(path, size)[1] == [(2, {"n": 1}), (5, {"n": 2})]
+
+
+def test_a_folder_is_read_file_by_file_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    for name in ("b/one.jsonl", "a.jsonl", ".cache/two.jsonl", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('{"n": 1}\n')
+    chunks, _ = _read(tmp_path, 100)
+    assert [chunk.name for chunk in chunks] == ["a", "b/one"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl.gz", b"no gzip", "Not a gzipped file"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 9, mtime=0)[:-9], "end-of-stream"),
+        ("a.parquet", b"no parquet", "a.parquet"),
+        ("a.json", b'[{"a": 1}', "a.json:1: cut short"),
+        ("a.csv", b"a,b", "expected .jsonl, .jsonl.gz"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        _read(path, 100)
+    assert message in str(caught.value)
+
+
+def test_records_of_a_converter_stay_with_their_file() -> None:
+    records = [Record(n, b"{}", path=f"/s/{'a' if n < 70 else 'b'}.py") for n in range(75)]
+    chunks = list(pack_records(records, Path("/s")))
+    assert [(chunk.name, chunk.first, len(list(chunk.read()))) for chunk in chunks] == [
+        ("a", 0, 64),
+        ("a", 64, 6),
+        ("b", 70, 5),
+    ]
+
+
+def test_files_are_named_by_their_place_in_the_source() -> None:
+    assert name_file(Path("/s/train/game24.jsonl.gz"), Path("/s")) == "train/game24"
+    assert name_file(Path("/s/game24.jsonl"), Path("/s/game24.jsonl")) == "game24"
+
+
+def test_of_parquet_only_the_needed_columns_are_read(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.parquet")
+    for columns, read in ((["n"], {"n"}), (["n", "absent"], {"n", "text"}), ([], {"n", "text"})):
+        (chunk, *_) = read_chunks(path, [path], columns)
+        assert {key for record in chunk.read() for key in json.loads(record.text)} == read
+
+
+def test_a_row_group_of_a_whole_file_is_read_piece_by_piece(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([{"text": f"{n} " * 2000} for n in range(500)]), path)
+    assert pq.read_metadata(path).num_row_groups == 1
+    chunks = list(read_chunks(path, [path], size=100_000))
+    assert len(chunks) > 10
+    assert sum(len(list(chunk.read())) for chunk in chunks) == 500

@@ -1,0 +1,140 @@
+"""bootcamp: the package's own verdict, taken where neither the package nor a response can hurt anybody."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rewards import sandbox
+from rewards.builtin.bootcamp import bootcamp, find_class, make_cheats
+from rewards.errors import GroundTruthError, RewardError
+from rewards.reasons import listen
+
+# The interface of InternBootcamp's classes, and like some of them it evaluates what the response holds.
+PACKAGE = r"""
+import re
+
+class Basebootcamp:
+    @classmethod
+    def verify_score(cls, model_output, identity, format_score=0, short_penalty=True, short_threshold=100, format_penalty=True):
+        score = 0.0
+        if format_penalty and "</think>" not in model_output:
+            return 0.0
+        if short_penalty and len(model_output) < short_threshold:
+            return 0.0
+        found = re.findall(r"\\boxed\{(.*?)\}", model_output)
+        try:
+            if found:
+                score = format_score
+                judge = eval(found[-1]) == identity["target"]
+                score = 1.0 if judge else format_score
+        except Exception:
+            pass
+        return score
+
+class Game24bootcamp(Basebootcamp):
+    pass
+
+class Gradedbootcamp(Basebootcamp):
+    @classmethod
+    def verify_score(cls, model_output, identity, **options):
+        return {"half": 0.5, "nan": float("nan"), "text": "much", "long": 1}[identity["give"]]
+
+class Brokenbootcamp(Basebootcamp):
+    @classmethod
+    def verify_score(cls, model_output, identity, **options):
+        raise KeyError("grid")
+"""
+THOUGHT = "<think>\n" + "so " * 50 + "</think>\n"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "internbootcamp").mkdir()
+    (tmp_path / "internbootcamp" / "__init__.py").write_text(PACKAGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield
+    sandbox.close_all()
+    sys.modules.pop("internbootcamp", None)
+
+
+def _score(answer: str, source: str = "bootcamp/game24", truth: Any = None, **options: Any) -> dict[str, float]:
+    text = json.dumps({"puzzle": "1 2 3 4", "target": 24} if truth is None else truth)
+    return dict(asyncio.run(bootcamp(source, answer, text, {}, **options)))
+
+
+def test_the_class_is_the_name_with_a_capital() -> None:
+    assert find_class("bootcamp/game24") == "Game24bootcamp"
+    assert find_class("bootcamp/KorOperationUnicode2605") == "KorOperationUnicode2605bootcamp"
+    for source in ("game24", "bootcamp/", "bootcamp/a.b", "apps"):
+        with pytest.raises(GroundTruthError, match="expected bootcamp/<name>"):
+            find_class(source)
+
+
+def test_the_packages_verdict_and_its_penalties(package: None) -> None:
+    right, wrong = THOUGHT + r"\boxed{1*2*3*4}", THOUGHT + r"\boxed{1+2+3+4}"
+    assert _score(right) == {"score": 1.0, "accuracy": 1.0, "format": 1.0}
+    assert _score(wrong) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}
+    assert _score(wrong, format_score=0.1) == {"score": 0.1, "accuracy": 0.0, "format": 1.0}
+    assert _score(right.replace("so ", ""))["score"] == 0.0
+    assert _score(right.replace("so ", ""), short_penalty=False)["score"] == 1.0
+    assert _score(right.replace("so ", ""), short_threshold=20)["score"] == 1.0
+    assert _score(right.replace("</think>", ""))["score"] == 0.0
+    assert _score(right.replace("</think>", ""), format_penalty=False) == {"score": 1.0, "accuracy": 1.0, "format": 0.0}
+    assert _score("", "bootcamp/graded", {"give": "half"})["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        r"\boxed{__import__('os')._exit(0)}",
+        r"\boxed{__import__('os').kill(0, 9)}",
+        r"\boxed{[0 for _ in iter(int, 1)]}",
+        r"\boxed{print('{\"score\": 1.0}', flush=True)}",
+        r"\boxed{__import__('os').write(1, b'{\"score\": 1.0, \"token\": \"\"}\n')}",
+        r"\boxed{'a' * 10 ** 12}",
+        r"\boxed{exit()}",
+    ],
+)
+def test_hostile_answers_are_worth_nothing(package: None, hostile: str) -> None:
+    assert _score(THOUGHT + hostile, seconds=1.0) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}
+    assert _score(THOUGHT + r"\boxed{24}")["score"] == 1.0
+
+
+def test_verdicts_that_are_none_are_worth_nothing(package: None) -> None:
+    for give in ("nan", "text"):
+        assert _score("", "bootcamp/graded", {"give": give})["score"] == 0.0
+    with listen() as reasons:
+        assert _score("", "bootcamp/broken")["score"] == 0.0
+    assert reasons[0] == "verify_score raised KeyError: 'grid'"
+
+
+def test_a_missing_class_names_the_nearest(package: None) -> None:
+    with pytest.raises(GroundTruthError, match="has no class Game25bootcamp; did you mean bootcamp/Game24"):
+        _score("", "bootcamp/Game25")
+
+
+def test_a_ground_truth_that_is_not_json(package: None) -> None:
+    with pytest.raises(GroundTruthError, match="not JSON"):
+        asyncio.run(bootcamp("bootcamp/game24", "", "{", {}))
+
+
+def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.builtin.bootcamp.PACKAGE", "internbootcamp_that_is_not_there")
+    with pytest.raises(
+        RewardError, match=rf"uv pip install --python {re.escape(sys.executable)} -e ./InternBootcamp$"
+    ) as error:
+        _score("")
+    assert "verl's environment" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_cheats(package: None) -> None:
+    truth = json.dumps({"puzzle": "1 2 3 4", "target": 24})
+    for name, cheat in make_cheats(truth, {}).items():
+        assert _score(cheat) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}, name

@@ -1,0 +1,299 @@
+"""code_tests: right and wrong programs in every form of test, and programs that cheat or never end."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import pytest
+
+from rewards.builtin.code_tests import code_tests
+from rewards.errors import GroundTruthError
+from rewards.parsing.answers import make_response
+from rewards.programs import cheats
+from rewards.programs.ground_truth import CallTests, SourceTests, TextTests, read_tests
+from rewards.registry import find
+
+CALLS = {"fn_name": "swap", "inputs": [[[1, 2]], [["a", "b"]]], "outputs": [[[2, 1]], [["b", "a"]]]}
+ASSERTS = {
+    "functional": "def check(candidate):\n    assert candidate((1, 2)) == (2, 1)\n    assert candidate(p=(3, 4)) == (4, 3)\n"
+    "\ncheck(swap)"
+}
+METHOD = {"functional": ASSERTS["functional"].replace("check(swap)", "check(Solution().swap)")}
+HELPED = {
+    "prelude": "class Pair:\n    def __init__(self, a, b):\n        self.a, self.b = a, b\n"
+    "def pair(a, b):\n    return Pair(a, b)",
+    "functional": "def check(candidate):\n    assert is_same(candidate(pair(1, 2)), 2, 1)\n"
+    "    assert is_same(candidate(pair(3, 4)), 4, 3)\n"
+    "def is_same(p, a, b):\n    return p.a == a and p.b == b\ncheck(swap)",
+}
+WHOLE = {"functional": "def check(candidate):\n    for n in (1, 7):\n        assert candidate((n, 2)) == (2, n)\ncheck(swap)"}
+PLAIN_MODULE = {
+    "pytest": "from solution import swap\n\ndef test_numbers():\n    assert swap((1, 2)) == (2, 1)\n"
+    "    assert swap((3, 4)) == (4, 3)\n\ndef test_text():\n    assert swap(('a', 'b')) == ('b', 'a')\n"
+}
+MODULE = {
+    "pytest": "import pytest\nfrom solution import swap\n\n@pytest.mark.parametrize('a', [1, 'x'])\ndef test_a(a):\n"
+    "    pair = (a, 5)\n    assert swap(pair) == (5, a)\n"
+}
+TEXTS = {"inputs": ["1 2\n", "5 5"], "outputs": ["3\n", "10.0"]}
+SWAP = "def swap(p):\n    a, b = p\n    return b, a"
+SWAP_METHOD = "class Solution:\n    def swap(self, p):\n        return p[::-1]"
+SWAP_PAIR = "def swap(p):\n    return Pair(p.b, p.a)"
+ADD = "print(sum(map(int, input().split())))"
+FORMS = {
+    "calls": (CALLS, SWAP),
+    "asserts": (ASSERTS, SWAP),
+    "method": (METHOD, SWAP_METHOD),
+    "helped": (HELPED, SWAP_PAIR),
+    "whole": (WHOLE, SWAP),
+    "plain module": (PLAIN_MODULE, SWAP),
+    "module": (MODULE, SWAP),
+    "texts": (TEXTS, ADD),
+}
+
+
+def _score(code: str, truth: Any, **options: Any) -> dict[str, float]:
+    return _score_response(make_response(f"```python\n{code}\n```"), truth, **options)
+
+
+def _score_response(response: str, truth: Any, **options: Any) -> dict[str, float]:
+    return asyncio.run(code_tests("d", response, json.dumps(truth), {"id": "row"}, **options))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_right_program_passes_every_form_of_test(form: str) -> None:
+    truth, code = FORMS[form]
+    assert _score(code, truth) == {"score": 1.0, "accuracy": 1.0, "format": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("code", "truth", "share"),
+    [
+        ("def swap(p):\n    return 2, 1", CALLS, 0.5),
+        ("def swap(p):\n    return 2, 1", ASSERTS, 0.5),
+        ("def swap(p):\n    return 2, 1", WHOLE, 0.0),
+        ("def swap(p):\n    return 2, 1", PLAIN_MODULE, 0.0),
+        ("def swap(p):\n    return 5, 1", MODULE, 0.5),
+        ("def swap(p):\n    return [*p][::-1]", CALLS, 1.0),
+        ("def swap(p):\n    return [*p][::-1]", ASSERTS, 0.0),
+        ("def swap(p):\n    return Pair(2, 1)", HELPED, 0.5),
+        ("print(3)", TEXTS, 0.5),
+        (SWAP_METHOD, CALLS, 1.0),
+        ("print('noise')\n" + SWAP, CALLS, 1.0),
+        ("print('noise')\n" + SWAP, MODULE, 1.0),
+        ("def swap(p: List[int]) -> Optional[Tuple]:\n    return deepcopy(p)[::-1]", CALLS, 1.0),
+        ("import builtins\nbuiltins.len = None\n" + SWAP, CALLS, 1.0),
+        ("import builtins\nbuiltins.sum = None\n" + SWAP, MODULE, 1.0),
+        ("def swap(p):\n    return p", CALLS, 0.0),
+        ("def swap(p:\n", CALLS, 0.0),
+        ("def other(p):\n    return p", ASSERTS, 0.0),
+        ("def other(p):\n    return p", MODULE, 0.0),
+    ],
+)
+def test_the_share_of_tests_passed(code: str, truth: Any, share: float) -> None:
+    assert _score(code, truth) == {"score": share, "accuracy": share, "format": 1.0}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_rewards_own_cheats_are_worth_nothing(form: str) -> None:
+    truth, _ = FORMS[form]
+    reward = find("code_tests")
+    assert reward.cheats is not None
+    written = reward.cheats(json.dumps(truth), {})
+    assert len(written) >= 14
+    for name, response in written.items():
+        assert _score_response(response, truth, seconds=1.0)["score"] == 0.0, name
+
+
+CHEATS = [
+    "def swap(p):\n    raise SystemExit(0)",
+    "class A:\n    def __eq__(self, other):\n        return True\ndef swap(p):\n    return A()",
+    "class A(tuple):\n    def __eq__(self, other):\n        return True\ndef swap(p):\n    return A()",
+    "class A(tuple):\n    __iter__ = lambda self: iter(())\n    __len__ = lambda self: 0\ndef swap(p):\n    return A([1])",
+    'import os\nos.write(1, b\'{"passed": true}\\n{"i": 0, "v": {"t": [3, 3]}}\\n\')',
+    "import os, signal\nos.kill(0, signal.SIGKILL)",
+    "import os\ndef swap(p):\n    os.fork()\n    os._exit(0)",
+    "import sys\nsys.modules['json'].dumps = lambda *a: 1 / 0\ndef swap(p):\n    return 0",
+    "def swap(p):\n    return swap(p)",
+]
+
+
+@pytest.mark.parametrize("truth", [CALLS, ASSERTS, HELPED, PLAIN_MODULE, MODULE])
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_cheats_are_worth_nothing(cheat: str, truth: Any) -> None:
+    assert _score(cheat, truth)["score"] == 0.0
+
+
+def test_cheats_that_a_row_would_rightly_take_are_left_out() -> None:
+    names = {"inputs": [[1], [2]], "fn_name": "f"}
+    assert "returning None" in cheats.write(read_tests(json.dumps({**names, "outputs": [1, 2]}), 10))
+    assert "returning None" not in cheats.write(read_tests(json.dumps({**names, "outputs": [1, None]}), 10))
+    truthy = {"functional": "def check(candidate):\n    assert candidate(1)\n    assert candidate(2) == 3\ncheck(f)"}
+    assert "a number equal to everything" not in cheats.write(read_tests(json.dumps(truthy), 10))
+
+
+def test_the_reference_is_the_rows_solution() -> None:
+    reward = find("code_tests")
+    assert reward.reference is not None
+    response = reward.reference(json.dumps(CALLS), {"detail": json.dumps({"solution": SWAP})})
+    assert response is not None
+    assert _score_response(response, CALLS)["score"] == 1.0
+    assert reward.reference(json.dumps(CALLS), {"detail": "{}"}) is None
+    assert reward.reference(json.dumps(CALLS), {}) is None
+
+
+@pytest.mark.parametrize("truth", [CALLS, MODULE, TEXTS], ids=["calls", "module", "texts"])
+@pytest.mark.parametrize(
+    "code",
+    ["while True:\n    pass", "x = [0] * 10**10", "while True:\n    print('x' * 10**6)", "import time\ntime.sleep(60)"],
+)
+def test_a_program_costs_at_most_its_limits(code: str, truth: Any) -> None:
+    begun = time.monotonic()
+    assert _score(code, truth, seconds=0.3, max_tests=1)["score"] == 0.0
+    assert time.monotonic() - begun < 20
+
+
+def test_a_child_that_stays_behind_dies_with_its_program() -> None:
+    code = f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n{SWAP}"
+    begun = time.monotonic()
+    assert _score(code, CALLS, seconds=5.0)["score"] == 1.0
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("truth", [CALLS, {**MODULE, "pytest": MODULE["pytest"].replace("[1, 'x']", "[1, 'a']")}])
+def test_what_a_call_returned_before_the_end_counts(truth: Any) -> None:
+    code = f"{SWAP.replace('swap', 'right')}\ndef swap(p):\n    if p[0] == 'a':\n        while True: pass\n    return right(p)"
+    assert _score(code, truth, seconds=0.5)["score"] == 0.5
+
+
+def test_a_prelude_is_out_of_the_candidates_reach() -> None:
+    truth = {
+        "prelude": "def same(a, b):\n    return a == b",
+        "functional": "def check(candidate):\n    assert same(candidate(1), 2)\n\ncheck(f)",
+    }
+    assert _score("def f(a):\n    return a + 1", truth)["score"] == 1.0
+    assert _score("def same(a, b):\n    return True\ndef f(a):\n    return 0", truth)["score"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        {"fn_name": "factorial", "inputs": [[3]], "outputs": [6]},
+        {"fn_name": "factorial", "inputs": [[3]], "outputs": [6], "prelude": "from math import *"},
+        {
+            "functional": "def check(candidate):\n    x = candidate(3)\n    assert x == 6\n\ncheck(factorial)",
+            "prelude": "from math import *",
+        },
+        {
+            "pytest": "from solution import factorial\ndef test_a():\n    x = 3\n    assert factorial(x) == 6",
+            "prelude": "from math import *",
+        },
+    ],
+    ids=["common imports", "calls", "functional", "pytest"],
+)
+def test_what_the_prelude_brings_is_no_answer(truth: Any) -> None:
+    assert _score("pass", truth)["score"] == 0.0
+    assert _score("def factorial(n):\n    return n * factorial(n - 1) if n else 1", truth)["score"] == 1.0
+    assert _score("from math import factorial", truth)["score"] == 1.0
+
+
+def test_options() -> None:
+    half = "def swap(p):\n    return 2, 1"
+    assert _score(half, CALLS, all_or_nothing=True)["score"] == 0.0
+    assert _score(SWAP, CALLS, all_or_nothing=True)["score"] == 1.0
+    assert _score(half, CALLS, max_tests=1)["score"] == 1.0
+    assert _score(half, CALLS, format_bonus=0.1)["score"] == pytest.approx(0.6)
+    assert _score(half, CALLS, format_bonus=0.1)["accuracy"] == 0.5
+    longest = {"inputs": ["1\n", "22 22\n", "3\n"], "outputs": ["1", "44", "4"]}
+    assert _score(ADD, longest)["score"] == pytest.approx(2 / 3)
+    assert _score(ADD, longest, max_tests=2, choose="longest")["score"] == 1.0
+    assert _score(ADD, longest, all_or_nothing=True)["score"] == 0.0
+
+
+def test_any_order_only_where_the_row_says_so() -> None:
+    truth = {"fn_name": "f", "inputs": [[3]], "outputs": [[1, 2, 3]]}
+    code = "def f(n):\n    return list(range(n, 0, -1))"
+    assert _score(code, truth)["score"] == 0.0
+    assert _score(code, {**truth, "any_order": True})["score"] == 1.0
+    assert _score("def f(n):\n    return [1, 2, 2]", {**truth, "any_order": True})["score"] == 0.0
+    lines = {"inputs": [""], "outputs": ["a\nb\n"]}
+    assert _score("print('b\\na')", lines)["score"] == 0.0
+    assert _score("print('b\\na')", {**lines, "any_order": True})["score"] == 1.0
+
+
+def test_inputs_as_verls_grader_and_livecodebench_write_them() -> None:
+    truth = {"fn_name": "f", "inputs": ['[1, 2]\n"x"'], "outputs": ['{"3": "x"}']}
+    assert _score("class Solution:\n    def f(self, a, b):\n        return {sum(a): b}", truth)["score"] == 1.0
+    keys = {"fn_name": "f", "inputs": [[{"1": 2}]], "outputs": [[3]]}
+    assert _score("def f(d):\n    return d[1] + 1", keys)["score"] == 1.0
+    assert _score(ADD.replace("input()", "sys.stdin.read()"), {"inputs": [["1", "2"]], "outputs": [["3"]]})["score"] == 1.0
+
+
+def test_plain_tests_are_only_calls() -> None:
+    kinds = {form: type(read_tests(json.dumps(truth), 10)) for form, (truth, _) in FORMS.items()}
+    assert [form for form, kind in kinds.items() if kind is SourceTests] == ["helped", "whole", "module"]
+    assert kinds["texts"] is TextTests
+    assert isinstance(tests := read_tests(json.dumps(PLAIN_MODULE), 1), CallTests) and len(tests.tests) == 1
+
+
+def test_a_row_is_read_once() -> None:
+    assert read_tests(json.dumps(CALLS), 10) is read_tests(json.dumps(CALLS), 10)
+    assert read_tests(json.dumps(CALLS), 10) is not read_tests(json.dumps(CALLS), 1)
+
+
+@pytest.mark.parametrize(
+    ("truth", "message"),
+    [
+        ({}, "the ground truth has nothing; expected inputs and outputs, functional, or pytest"),
+        ([], "the ground truth is a list, expected an object"),
+        ({"inputs": [1], "outputs": []}, "1 inputs and 0 outputs"),
+        ({"inputs": [], "outputs": []}, "0 inputs and 0 outputs"),
+        ({"inputs": [1]}, "two lists"),
+        ({"inputs": [3], "outputs": [3], "fn_name": "swap"}, "an input is '3', expected a list"),
+        ({"inputs": ["no JSON"], "outputs": ["3"], "fn_name": "swap"}, "an input is 'no JSON'"),
+        ({"functional": "def check("}, "functional is not Python"),
+        ({"functional": "x = 1"}, "do not end with"),
+        ({"functional": "def check(candidate):\n    assert True\ncheck(swap)"}, "assert nothing"),
+        ({"functional": "def check(candidate):\n    assert candidate(1)\ncheck(print(1))"}, "'print\\(1\\)', expected a name"),
+        ({"functional": 3}, "functional is a int"),
+        ({"functional": ASSERTS["functional"], "prelude": "def"}, "prelude is not Python"),
+        ({"pytest": "def f(): pass"}, "no function whose name begins with test"),
+        (
+            {"pytest": "import numpy\nfrom solution import swap\ndef test_a():\n    assert swap(1) == numpy.array(1)"},
+            "import numpy",
+        ),
+        ({"functional": "def check(candidate):\n    for n in [1]:\n        assert True\ncheck(swap)"}, "no test turns to"),
+    ],
+)
+def test_a_broken_row_is_named_in_one_line(truth: Any, message: str) -> None:
+    with pytest.raises(GroundTruthError, match=message) as caught:
+        _score(SWAP, truth)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_program_in_the_response_is_a_wrong_answer() -> None:
+    assert _score_response("no idea", CALLS) == {"score": 0.0, "accuracy": 0.0, "format": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("code", "share"),
+    [
+        ("from __future__ import annotations\nprint(sqrt(gcd(16, 32)) - len(deque()))", 1.0),
+        ("import sys\nif __name__ == '__main__':\n    print(4)\n    sys.exit()", 1.0),
+        ("print(4)\nexit(0)", 1.0),
+        ("print(4)\nraise SystemExit(3)", 0.0),
+        ("print(4)\n1 / 0", 0.0),
+        ("import sys\nsys.stdout.write('4')\nsys.stdout.flush()\nimport os\nos._exit(0)", 1.0),
+        ("import atexit\natexit.register(print, 4)", 1.0),
+        ("import threading\nthreading.Timer(0.05, print, [4]).start()", 1.0),
+        ("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: 'int'\nprint(A(4).x)", 1.0),
+    ],
+)
+def test_programs_run_as_graders_run_them(code: str, share: float) -> None:
+    assert _score(code, {"inputs": [""], "outputs": ["4"]})["score"] == share
+
+
+def test_a_program_reads_its_input_by_any_name() -> None:
+    code = "import sys\nprint(input(), stdin.readline().strip(), sys.stdin.readline().strip(), open(0).read().strip())"
+    assert _score(code, {"inputs": ["1\n2\n3\n"], "outputs": ["1 2 3"]})["score"] == 1.0

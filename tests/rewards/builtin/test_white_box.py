@@ -1,0 +1,277 @@
+"""white_box: the published formula, and the ways in which the published reward could be cheated."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from rewards.builtin.white_box import white_box
+from rewards.builtin.white_box_cheats import make_cheats, make_reference
+from rewards.errors import GroundTruthError
+from rewards.parsing.answers import make_response
+from rewards.reasons import listen
+
+MIXED: dict[str, Any] = {
+    "type": "io_mixed",
+    "func_str": "def f(a, b='y', *, c=(1, 2)):\n    c = a\n    return c",
+    "func_name": "f",
+    "func_args": "1, 'x;y'",
+    "result": "1",
+    "question_answers": {
+        "path_answers": [["return c", "return  c"]],
+        "state_as": [[["int", "1"]], [["str", "'x;y'"]], [["Nil", "Nil"]]],
+    },
+}
+REVERSE = {**MIXED, "type": "oi", "question_answers": {}}
+RIGHT = "assert f(1, 'x;y') == 1\nreturn c\n1; int\n'x;y'; str\nNil"
+
+
+def _score(answer: str, truth: Any = MIXED, **options: Any) -> dict[str, float]:
+    text = truth if isinstance(truth, str | None) else json.dumps(truth)
+    return dict(asyncio.run(white_box("d", make_response(answer), text, {"id": "row"}, **options)))  # type: ignore[arg-type]
+
+
+def _with(changes: Mapping[str, Any] | None = None, **questions: Any) -> dict[str, Any]:
+    return {**MIXED, "question_answers": {"path_answers": [], "state_as": [], **questions}, **(changes or {})}
+
+
+@pytest.mark.parametrize(
+    ("answer", "share"),
+    [
+        (RIGHT, 1.0),
+        (RIGHT.replace("'x;y'; str", "x;y; str"), 1.0),
+        (RIGHT.replace("return c", "-1"), 0.875),
+        (RIGHT.replace("1; int", "True; int"), 0.875),
+        (RIGHT.replace("1; int", "1; float"), 0.875),
+        (RIGHT.replace("1; int", "1.0; int"), 0.875),
+        (RIGHT.replace("1; int", "int"), 0.875),
+        (RIGHT.replace("Nil", "None; NoneType"), 0.875),
+        (RIGHT.replace("return c", "return C").replace("Nil", "0; int"), 0.75),
+        ("assert f(1, 'x;y') == 1", 0.5),
+        (RIGHT + "\nmore", 0.5),
+        (RIGHT.replace("== 1", "== 2"), 0.0),
+        (RIGHT.replace("== 1", "== True"), 0.0),
+        (RIGHT.replace("== 1", "== 1.0"), 0.0),
+        (RIGHT.replace("f(1,", "f(2,"), 0.0),
+        (RIGHT.replace("f(1,", "f(True,"), 0.0),
+        (RIGHT.replace("f(1,", "g(1,"), 0.0),
+    ],
+)
+def test_half_for_the_assertion_and_half_for_the_questions(answer: str, share: float) -> None:
+    assert _score(answer) == {"score": 2 * share, "accuracy": share, "format": 1.0}
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        "assert f(1,'x;y')==1",
+        'assert f(1, "x;y") == 1',
+        "assert (f(1, 'x;y') == 1)",
+        "assert f(a=1, b='x;y') == 1",
+        "assert f(1, b='x;y') == 1",
+        "assert f(1, 'x;y', c=(1, 2)) == 1",
+        "assert 1 == f(1, 'x;y')",
+        "assert f(1, 'x;y') == 1  # counted",
+        "assert f(0x1, 'x' ';y') == 1",
+    ],
+)
+def test_the_rows_call_in_another_spelling(assertion: str) -> None:
+    assert _score(assertion)["accuracy"] == 0.5
+    assert _score(assertion, _with())["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("result", "given", "right"),
+    [
+        ("-1", "-1", True),
+        ("{1, 2}", "{2, 1}", True),
+        ("{'a': [1, (2,)], 'b': None}", "{'b': None, 'a': [1, (2,)]}", True),
+        ("{'a': [1, (2,)]}", "{'a': [1, [2]]}", False),
+        ("{1: 'x'}", "{True: 'x'}", False),
+        ("[1, 2]", "(1, 2)", False),
+        ("set()", "set()", True),
+        ("set()", "{}", False),
+        ("frozenset({1})", "frozenset([1])", True),
+        ("frozenset({1})", "{1}", False),
+        ("float('inf')", "float('inf')", True),
+        ("1e999", "float('Infinity')", True),
+        ("(1+2j)", "1+2j", True),
+        ("b'a'", "'a'", False),
+        ("None", "None", True),
+        ("3", "1 + 2", False),
+        ("3", "int('3')", False),
+        ("[1, 1]", "[1] * 2", False),
+        ("(1, 'm')", "1, 'm'", False),
+        ("...", "None", False),
+    ],
+)
+def test_the_value_is_a_literal_of_the_same_value_and_type(result: str, given: str, right: bool) -> None:
+    truth = _with({"result": result})
+    if result == "...":
+        with pytest.raises(GroundTruthError, match="`result` is"):
+            _score(f"assert f(1, 'x;y') == {given}", truth)
+    else:
+        assert _score(f"assert f(1, 'x;y') == {given}", truth)["accuracy"] == float(right)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "given", "right"),
+    [
+        ("str", "'a'", "'a'; str", True),
+        ("str", "'a'", '"a"; str', True),
+        ("str", "'a'", "a; str", True),
+        ("str", "'a'", "b; str", False),
+        ("str", "'1'", "'1'; str", True),
+        ("str", "'1'", "1; str", False),
+        ("str", "'None'", "None; str", False),
+        ("str", "'a'", "'a'; int", False),
+        ("str", "''", "''; str", True),
+        ("str", "'a; b; int'", "a; b; int; str", True),
+        ("str", "plain text", "plain text; str", True),
+        ("str", "plain text", "'plain text'; str", True),
+        ("str", "1", "1; str", True),
+        ("NoneType", "None", "None; NoneType", True),
+        ("bool", "True", "True; bool", True),
+        ("bool", "True", "1; bool", False),
+        ("float", "1.0", "1.; float", True),
+        ("float", "1.0", "1; float", False),
+        ("float", "nan", "nan; float", True),
+        ("list", "[1, 'a;b']", "[1,'a;b'];list", True),
+        ("set", "{1, 2}", "{2, 1}; set", True),
+        ("tuple", "(1,)", "(1); tuple", False),
+        ("deque", "deque([1, 2])", "deque([1,2]); deque", True),
+        ("deque", "deque([1, 2])", "[1, 2]; deque", False),
+        ("A", "<__main__.A object>", "<__main__.A object>; A", True),
+        ("A", "<__main__.A object>", "<__main__.B object>; A", False),
+        ("int", "1", "Nil", False),
+        ("Nil", "Nil", "Nil", True),
+        ("Nil", "Nil", "'Nil'; str", False),
+        ("str", "'Nil'", "Nil", False),
+        ("str", "Nil", "Nil; str", True),
+        ("str", "Nil", "Nil", False),
+        ("NoneType", "Nil", "Nil", True),
+    ],
+)
+def test_a_state_is_value_and_type(kind: str, value: str, given: str, right: bool) -> None:
+    truth = _with(state_as=[[[kind, value]]])
+    assert _score(f"assert f(1, 'x;y') == 1\n{given}", truth)["accuracy"] == (1.0 if right else 0.5)
+
+
+@pytest.mark.parametrize("truth", [MIXED, REVERSE, _with()], ids=["io_mixed", "oi", "no questions"])
+def test_the_reference_is_right_and_no_known_cheat_is(truth: dict[str, Any]) -> None:
+    text = json.dumps(truth)
+    assert asyncio.run(white_box("d", make_reference(text, {}), text, {}))["accuracy"] == 1.0
+    paid = {
+        name: mark["accuracy"]
+        for name, cheat in make_cheats(text, {}).items()
+        if (mark := asyncio.run(white_box("d", cheat, text, {})))["accuracy"] > 0
+    }
+    assert paid == {}
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["(" * 5000, "[" * 150 + "]" * 150, "-" * 20_000 + "1", "1" * 10_000, "1+" * 20_000 + "1", "[" + "[]," * 400_000, "f'{1}'"],
+)
+@pytest.mark.parametrize("truth", [MIXED, REVERSE], ids=["io_mixed", "oi"])
+def test_monsters_are_worth_nothing(end: str, truth: dict[str, Any]) -> None:
+    assert _score("assert f(1, 'x;y') == " + end, truth)["score"] == 0.0
+    assert _score(f"assert f({end}) == 1", truth)["score"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("assert f(1, 2) == 1", 2.0),
+        ("assert f(b=[], a=1) == 1", 2.0),
+        ("assert f(a=1, b='x;y') == 1", 2.0),
+        ("assert f(2, 2) == 1", 0.0),
+        ("assert f(1, 2) == 2", 0.0),
+        ("assert g(1, 2) == 1", 0.0),
+        ("assert f(*[1, 2]) == 1", 0.0),
+        ("assert f(1, **{}) == 1", 0.0),
+        ("assert f(1, a=1) == 1", 0.0),
+        ("assert f(1, b=1, b=2) == 1", 0.0),
+        ("def f(*a): return 1\nassert f(5, 5) == 1", 0.0),
+        ("assert f(int('1'), 2) == 1", 0.0),
+        ("assert f(__import__('os'), 2) == 1", 0.0),
+        ("assert f(True, 2) == 1", 0.0),
+    ],
+)
+def test_a_found_input_is_run_on_the_rows_own_function(answer: str, score: float) -> None:
+    assert _score(answer, REVERSE)["score"] == score
+
+
+@pytest.mark.parametrize(
+    "value", ["float('inf')", "-1e400", "set()", "{1, (2, 3)}", "b'x'", "1j", "{1: {2: [None]}}", "10 ** 2"]
+)
+def test_any_plain_value_can_be_a_found_input(value: str) -> None:
+    truth = {**REVERSE, "func_str": "def f(a):\n    return a != 0", "func_args": "1", "result": "True"}
+    assert _score(f"assert f({value}) == True", truth)["accuracy"] == float("**" not in value)
+
+
+@pytest.mark.parametrize(
+    ("value", "right"), [("2.0", True), ("True", False), ("[2]", False), ("object()", False), ("1 / 0", False)]
+)
+def test_what_comes_out_is_compared_as_python_does_but_a_bool(value: str, right: bool) -> None:
+    truth = {**REVERSE, "func_str": f"def f(a):\n    return {value} if a else 2", "func_args": "0", "result": "2"}
+    assert _score("assert f(7) == 2", truth)["accuracy"] == float(right)
+
+
+def test_an_endless_found_input_is_worth_nothing() -> None:
+    truth = {**REVERSE, "func_str": "def f(a, b):\n    while a: pass\n    return 1", "func_args": "0, 0"}
+    assert _score("assert f(1, 0) == 1", truth, seconds=0.5)["score"] == 0.0
+    assert _score("assert f(0, 1) == 1", truth, seconds=0.5)["score"] == 2.0
+
+
+def test_the_form_earns_its_bonus_alone() -> None:
+    assert _score("pass", format_bonus=0.1)["score"] == pytest.approx(0.1)
+    bare = asyncio.run(white_box("d", RIGHT, json.dumps(MIXED), {}, format_bonus=0.1))
+    assert (bare["score"], bare["format"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("truth", "message"),
+    [
+        ("{", "not JSON"),
+        (None, "a NoneType, expected JSON text"),
+        ([], "a list, expected an object"),
+        ({}, "no `type`"),
+        ({**MIXED, "type": "io"}, "`type` is 'io', expected io_mixed or oi"),
+        ({**MIXED, "result": "<object>"}, "`result` is '<object>'"),
+        ({**MIXED, "question_answers": None}, "not of the form"),
+        (_with(state_as=[[["int"]]]), "not of the form"),
+        (_with(path_answers=[[]]), "without an accepted answer"),
+    ],
+)
+def test_a_broken_row_is_told_in_one_line(truth: Any, message: str) -> None:
+    with pytest.raises(GroundTruthError, match=message) as error:
+        _score(RIGHT, truth)
+    assert "\n" not in str(error.value)
+
+
+def test_it_says_why() -> None:
+    with listen() as reasons:
+        _score(RIGHT.replace("1; int", "2; int"))
+        _score("assert f(1) == f(1)")
+        _score("assert f(2) == 1", {**REVERSE, "func_str": "def f(a):\n    return a"})
+    assert reasons[0] == "question 2: 2; int; expected 1; int"
+    assert reasons[1].startswith("assert f(1) == f(1): it does not compare a call with a value; expected assert f(1,")
+    assert reasons[2].startswith("assert f(2) == 1: the call returns 2; one that is right: assert f(1,")
+
+
+def test_hostile_answers_hold_nobody_up() -> None:
+    truth = json.dumps(_with(state_as=[[["int", "1"]]] * 5, path_answers=[["a"]] * 5))
+    line = "f'" + "{1}" * 16_000 + "'"
+    answers = [
+        "\n".join(["assert f(1, 'x;y') == 1", *[f"{line}; int"] * 10]),
+        f"assert f(1, 'x;y') == {line}",
+        "\n" * 1_000_000,
+        ";" * 1_000_000,
+    ]
+    began = time.perf_counter()
+    assert [_score(answer, truth)["accuracy"] for answer in answers] == [0.5, 0.0, 0.0, 0.0]
+    assert time.perf_counter() - began < 1.0

@@ -1,0 +1,399 @@
+"""What a program cannot see, reach or leave behind in the local sandbox, in each kind of isolation that this machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rewards.sandbox import Limits, Program, SandboxError
+from rewards.sandbox.local.isolation import Isolation, Kind, candidates
+from rewards.sandbox.local.sandbox import LocalSandbox
+from tests import ROOT
+
+LIMITS = Limits(cpu_seconds=1, wall_seconds=5, memory_mb=256, output_bytes=10_000)
+
+
+def _open(kind: Kind) -> LocalSandbox:
+    sandbox = LocalSandbox(workers=2, kind=kind)
+    try:
+        sandbox.run_blocking(Program(""))
+    except SandboxError as error:
+        sandbox.close()
+        pytest.skip(f"this machine has no {kind}: {error}")
+    return sandbox
+
+
+@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
+    opened = _open(request.param)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> Iterator[LocalSandbox]:
+    opened = _open("namespaces")
+    yield opened
+    opened.close()
+
+
+def _run(sandbox: LocalSandbox, code: str, limits: Limits = LIMITS) -> str:
+    execution = sandbox.run_blocking(Program(textwrap.dedent(code)), limits)
+    assert execution.verdict == "ok", execution
+    return execution.output
+
+
+REFUSED = """
+try:
+    {}
+except (OSError, ValueError):
+    print("refused")
+else:
+    print("ALLOWED")
+"""
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import socket; socket.socket()",
+        "import socket; socket.socket(socket.AF_UNIX)",
+        "import socket; socket.create_connection(('127.0.0.1', 22), 1)",
+        "open('/etc/passwd')",
+        "open('/proc/self/environ')",
+        "open('/proc/1/environ')",
+        "import os; os.listdir('/home')",
+        "import os; os.listdir('/proc')",
+        f"open({str(ROOT / 'README.md')!r})",
+        f"open({str(Path(sysconfig.get_path('stdlib')) / 'os.py')!r}, 'a')",
+        f"open({str(Path(sysconfig.get_path('stdlib')) / 'new.py')!r}, 'w')",
+        "open('/new', 'w')",
+        "import os; os.mkdir('/usr/lib/new')",
+        "import os; os.setuid(0) if os.getuid() else os.setuid(1)",
+        "import os; os.kill(os.getppid(), 0)" if os.getuid() else "import os; os.kill(1, 9); os.kill(os.getppid(), 9)",
+        "import os; os.chroot('/tmp')",
+        "import os; os.memfd_create('x')",
+        "import os; os.setxattr('.', 'user.x', b'1')",
+        "import os; os.setpriority(os.PRIO_PROCESS, 0, -5)",
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
+        "import ctypes; raise OSError if ctypes.CDLL(None).ptrace(16, 1, 0, 0) < 0 else SystemExit",
+        "import ctypes; raise OSError if ctypes.CDLL(None).unshare(0x10000000) < 0 else SystemExit",
+        "import ctypes; raise OSError if ctypes.CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, 0) < 0 else SystemExit",
+        "import ctypes; raise OSError if ctypes.CDLL(None).shmget(1, 4096, 0o1666) < 0 else SystemExit",
+    ],
+)
+def test_refused(sandbox: LocalSandbox, attempt: str) -> None:
+    assert _run(sandbox, REFUSED.format(attempt)) == "refused\n"
+
+
+def test_the_attempts_are_allowed_elsewhere(tmp_path: Path) -> None:
+    """The test above can fail: outside, most of the same attempts succeed."""
+    allowed = [
+        "import socket; socket.socket()",
+        "open('/proc/self/environ')",
+        f"open({str(ROOT / 'README.md')!r})",
+        "import os; os.memfd_create('x')",
+    ]
+    for attempt in allowed:
+        done = subprocess.run(
+            [sys.executable, "-c", REFUSED.format(attempt)], capture_output=True, text=True, cwd=tmp_path, check=True
+        )
+        assert done.stdout == "ALLOWED\n", attempt
+
+
+def test_it_sees_a_python_and_an_empty_folder(namespaces: LocalSandbox) -> None:
+    seen = _run(namespaces, "import os\nprint(sorted(os.listdir('/')), os.listdir('.'), os.getcwd())")
+    config = Isolation("namespaces").configure(ROOT, ())
+    roots = {path.split("/")[1] for path in (*config["readable"], config["own_work"], "/dev")}
+    assert seen == f"{sorted(roots)} [] {config['own_work']}\n"
+
+
+def test_no_environment_variable_of_ours(sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    with_secret = LocalSandbox(workers=1)
+    try:
+        assert "secret" not in _run(with_secret, "import os; print(dict(os.environ))")
+        search = """
+            import ctypes
+            found = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+            index = 0
+            while found[index]:
+                print(found[index])
+                index += 1
+        """
+        assert "secret" not in _run(with_secret, search)
+    finally:
+        with_secret.close()
+
+
+def test_no_descriptor_but_the_three(sandbox: LocalSandbox) -> None:
+    code = """
+        import os
+        def is_open(number):
+            try:
+                os.fstat(number)
+            except OSError:
+                return False
+            return True
+        print([number for number in range(300) if is_open(number)])
+    """
+    assert _run(sandbox, code) == "[0, 1, 2]\n"
+
+
+def test_nothing_is_left_for_the_next(sandbox: LocalSandbox) -> None:
+    leave = """
+        import os
+        os.makedirs("a/b/c")
+        for n in range(50):
+            open(f"a/b/{n}", "w").write("x" * 1000)
+        os.symlink("/etc", "link")
+        os.chmod("a/b", 0)
+        os.chmod("a", 0)
+        os.chmod(".", 0o711) if os.stat(".").st_uid == os.getuid() else None
+    """
+    look = "import os\nprint(os.listdir('.'), oct(os.stat('.').st_mode))"
+    one = LocalSandbox(workers=1)
+    try:
+        fresh = _run(one, look)
+        for _ in range(3):
+            _run(one, leave)
+            assert _run(one, look) == fresh
+    finally:
+        one.close()
+
+
+@pytest.mark.parametrize("kind", ["landlock", "weak"])
+def test_cleaning_up_changes_nothing_that_a_link_leads_to(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o755)
+    (tmp_path / "kept" / "file").write_text("kept")
+    leave = f"""
+        import os
+        os.makedirs("a/b")
+        os.symlink({str(tmp_path / "kept")!r}, "a/b/link")
+        os.symlink({str(tmp_path / "kept" / "file")!r}, "a/b/other")
+        os.symlink({str(tmp_path / "kept")!r}, "link")
+        os.chmod("a/b", 0o500)
+        os.chmod("a", 0o500)
+    """
+    one = LocalSandbox(workers=1, kind=kind, isolation="weak")
+    try:
+        one.run_blocking(Program(""))
+    except SandboxError as error:
+        pytest.skip(str(error))
+    try:
+        before = (tmp_path / "kept").stat().st_mode, (tmp_path / "kept" / "file").stat().st_mode
+        _run(one, leave)
+        assert _run(one, "import os; print(os.listdir('.'))") == "[]\n"
+        assert ((tmp_path / "kept").stat().st_mode, (tmp_path / "kept" / "file").stat().st_mode) == before
+    finally:
+        one.close()
+
+
+def test_a_program_does_not_see_another_that_runs_beside_it(namespaces: LocalSandbox) -> None:
+    import asyncio
+
+    code = """
+        import os, time
+        open(str(os.getpid()), "w")
+        time.sleep(0.3)
+        pids = []
+        for pid in range(1, 1000):
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                continue
+            except PermissionError:
+                pass
+            pids.append(pid)
+        print(len(os.listdir(".")), [pid for pid in pids if pid not in (1, os.getpid())])
+    """
+    programs = [Program(textwrap.dedent(code))] * 2
+    executions = asyncio.run(namespaces.run_many(programs, LIMITS))
+    assert [each.output for each in executions] == ["1 []\n"] * 2
+
+
+def test_a_signal_to_all_reaches_no_other_program(namespaces: LocalSandbox) -> None:
+    """A process group reaches across namespaces: a worker must have one of its own."""
+    import asyncio
+
+    killer = "import os\nfor each in (0, -1):\n    try:\n        os.kill(each, 9)\n    except OSError:\n        pass"
+    bystander = "import time\ntime.sleep(0.2)\nprint('alive')"
+    programs = [Program(code) for _ in range(10) for code in (killer, bystander)]
+    executions = asyncio.run(namespaces.run_many(programs, LIMITS))
+    assert [each.output for each in executions[1::2]] == ["alive\n"] * 10
+    assert {each.verdict for each in executions[::2]} == {"killed"}
+
+
+def test_processes_are_limited_and_ended(namespaces: LocalSandbox) -> None:
+    bomb = """
+        import os, time
+        count = 0
+        try:
+            while True:
+                if os.fork() == 0:
+                    os.setsid()
+                    time.sleep(1000)
+                count += 1
+        except OSError:
+            print(count)
+    """
+    begun = time.monotonic()
+    assert int(_run(namespaces, bomb, Limits(cpu_seconds=2, wall_seconds=30, processes=8))) == 7
+    # Had they not been ended, their folder's worker would not be free again.
+    assert _run(namespaces, "import os\ntry:\n    os.kill(-1, 0)\nexcept ProcessLookupError:\n    print('alone')") == "alone\n"
+    assert time.monotonic() - begun < 25
+
+
+def test_processes_share_the_limits(namespaces: LocalSandbox) -> None:
+    spin = "import os\nfor _ in range(4):\n    os.fork()\nwhile True: pass"
+    execution = namespaces.run_blocking(Program(spin), Limits(cpu_seconds=1, wall_seconds=60))
+    assert execution.verdict == "timeout"
+    assert execution.seconds < 30
+    hoard = "import os, time\nfor _ in range(3):\n    os.fork()\nx = bytearray(100_000_000)\ntime.sleep(30)"
+    execution = namespaces.run_blocking(Program(hoard), Limits(cpu_seconds=10, wall_seconds=25, memory_mb=256))
+    assert execution.verdict == "memory"
+
+
+def test_the_folder_has_an_end(namespaces: LocalSandbox) -> None:
+    code = """
+        written = 0
+        try:
+            for n in range(100):
+                written += open(str(n), "wb").write(bytes(10_000_000))
+        except OSError:
+            print(written < 100_000_000)
+    """
+    assert _run(namespaces, code, Limits(cpu_seconds=5, wall_seconds=30)) == "True\n"
+
+
+def test_what_is_in_force_is_named(sandbox: LocalSandbox) -> None:
+    said = dict(sandbox.describe())
+    assert said["isolation"] in ("namespaces", "Landlock and seccomp")
+    assert said["system calls"] == "seccomp filter"
+
+
+def test_a_machine_without_isolation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rewards.sandbox.local import isolation
+
+    for kind in candidates("strong"):
+        assert kind.kind != "weak"
+
+    def refuse(**_: object) -> bytes:
+        raise isolation.NoFilterError("libseccomp.so.2 was not found")
+
+    monkeypatch.setattr(isolation, "compile_filter", refuse)
+    strong = LocalSandbox(workers=1)
+    with pytest.raises(SandboxError, match=r"no sound isolation .*libseccomp.*`sandbox: \{isolation: weak\}`"):
+        strong.run_blocking(Program("print(1)"))
+    strong.close()
+
+
+def test_weak_isolation_is_had_by_asking_for_it_alone() -> None:
+    weak = LocalSandbox(workers=1, kind="weak", isolation="weak")
+    try:
+        assert _run(weak, "print(1)") == "1\n"
+        assert dict(weak.describe())["isolation"].startswith("WEAK")
+        left = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(50)"
+        begun = time.monotonic()
+        assert _run(weak, left) == ""
+        assert time.monotonic() - begun < 10
+    finally:
+        weak.close()
+
+
+NO_NAMESPACES = """
+import errno, sys
+sys.path.insert(0, sys.argv[1])
+import pyseccomp
+rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+for name in ("unshare", "mount", "pivot_root", "setns"):
+    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+rules.load()
+from rewards.sandbox import Program
+from rewards.sandbox.local.sandbox import LocalSandbox
+sandbox = LocalSandbox(workers=1)
+print(sandbox.run_blocking(Program("print(1)")).output, dict(sandbox.describe()))
+sandbox.close()
+"""
+
+
+def test_a_container_that_allows_no_namespaces() -> None:
+    _open("landlock").close()
+    done = subprocess.run([sys.executable, "-c", NO_NAMESPACES, str(ROOT)], capture_output=True, text=True, check=False)
+    assert "Landlock and seccomp" in done.stdout, done.stderr
+    assert "'not had': 'namespaces: unshare: Operation not permitted'" in done.stdout
+
+
+AS_USER = """
+import os, sys
+os.setgroups([]); os.setresgid(4321, 4321, 4321); os.setresuid(4321, 4321, 4321)
+sys.path.insert(0, sys.argv[1])
+from rewards.sandbox import Limits, Program
+from rewards.sandbox.local.sandbox import LocalSandbox
+sandbox = LocalSandbox(workers=1)
+print(sandbox.run_blocking(Program("import os; print(os.getuid())")).output)
+bomb = "import os, time\\nfor n in range(100):\\n    try: os.fork() or time.sleep(9)\\n    except OSError: break\\nprint(n)"
+print(sandbox.run_blocking(Program(bomb), Limits(processes=5, wall_seconds=20)).output)
+print(dict(sandbox.describe())["isolation"])
+sandbox.close()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user; the other tests ran as an ordinary one")
+def test_as_an_ordinary_user(public_folder: Path) -> None:
+    _open("namespaces").close()
+    environment = {"PYTHONPATH": str(public_folder), "PATH": "/usr/bin:/bin"}
+    command = [_find_public_python(), "-c", AS_USER, str(public_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
+    assert done.stdout.split() == ["1000", "4", "namespaces"], done.stderr
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """This project's code and pyseccomp where another user can read them."""
+    import pyseccomp
+
+    with tempfile.TemporaryDirectory(prefix="public-") as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "rewards", folder / "rewards", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(pyseccomp.__file__, folder / "pyseccomp.py")
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        yield folder
+
+
+def _find_public_python() -> str:
+    """A Python that another user can run."""
+    for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
+        if not Path(python).is_file() or not all(parent.stat().st_mode & 1 for parent in Path(python).parents):
+            continue
+        asked = subprocess.run([python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True)
+        if asked.stdout == "True\n":
+            return python
+    pytest.skip("no Python of 3.11 or newer lies where another user can read it")
+
+
+def test_a_python_below_the_programs_own_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a virtual environment lies in /tmp, programs have their empty folder elsewhere."""
+    _open("namespaces").close()
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        (Path(name) / "mine.py").write_text("VALUE = 7\n")
+        monkeypatch.syspath_prepend(name)
+        sandbox = LocalSandbox(workers=1, imports=("mine",), kind="namespaces")
+        try:
+            assert _run(sandbox, "import mine, os; print(mine.VALUE, os.getcwd() != '/tmp', os.listdir('.'))") == "7 True []\n"
+            assert _run(sandbox, "import os, tempfile; print(tempfile.mkdtemp().startswith(os.getcwd()))") == "True\n"
+        finally:
+            sandbox.close()

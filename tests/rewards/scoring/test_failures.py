@@ -1,0 +1,83 @@
+"""What is written down of failed rewards, and read again by the run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from rewards.errors import RewardError
+from rewards.registry import load
+from rewards.scoring.failures import FILE, Counts, Failures, one_line, put_aside, read_counts, read_stop
+
+ROW = {"row": "r", "data_source": "d"}
+
+
+def fail(failures: Failures, times: int = 1, error: BaseException | None = None) -> None:
+    for _ in range(times):
+        failures.failed(load("white_box"), error or ValueError("broken"), ROW)
+
+
+def test_nothing_is_written_without_a_path_but_counted() -> None:
+    failures = Failures(None, 1.0)
+    fail(failures, 3)
+    failures.passed()
+    assert failures.counts == Counts(rows=4, failed=3)
+
+
+def test_a_forked_process_counts_for_itself(tmp_path: Path) -> None:
+    failures = Failures(tmp_path / FILE, 1.0)
+    failures.passed()
+    child = multiprocessing.get_context("fork").Process(target=fail, args=(failures, 2))
+    child.start()
+    child.join()
+    failures.passed()
+    assert read_counts(tmp_path) == Counts(rows=4, failed=2)
+    assert len(list(tmp_path.glob("*.count"))) == 2
+
+
+def test_an_allowance_of_nothing_ends_at_the_first_failure_of_enough_rows(tmp_path: Path) -> None:
+    failures = Failures(tmp_path / FILE, 0.0)
+    for _ in range(31):
+        failures.passed()
+    with pytest.raises(RewardError, match=r"failed on 1 of 32 responses \(3%; max_failed_rewards is 0\); first on row r of d"):
+        fail(failures)
+
+
+def test_a_stop_is_told_once_and_half_written_not_at_all(tmp_path: Path) -> None:
+    assert read_stop(tmp_path) is None
+    for name in ("one", "two"):
+        with pytest.raises(RewardError, match=name):
+            fail(Failures(tmp_path / FILE, 1.0), error=RewardError(f"{name} is missing"))
+    assert read_stop(tmp_path) == f"one is missing; first on row r of d; all failures: {tmp_path / FILE}"
+    (tmp_path / "stopped").write_text("half of a li")
+    assert read_stop(tmp_path) is None
+
+
+def test_what_another_program_left_half_written_is_not_counted(tmp_path: Path) -> None:
+    (tmp_path / "host-1-2.count").write_bytes(b"          12            3\n")
+    (tmp_path / "host-3-4.count").write_bytes(b"")
+    assert read_counts(tmp_path) == Counts(rows=12, failed=3)
+    assert read_counts(tmp_path / "nowhere") == Counts()
+
+
+def test_putting_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "rewards"
+    put_aside(folder)
+    failures = Failures(folder / FILE, 1.0)
+    failures.passed()
+    put_aside(folder)
+    assert not folder.exists(), "counts without a failure are of no use"
+    failures = Failures(folder / FILE, 1.0)
+    fail(failures)
+    put_aside(folder)
+    assert not folder.exists()
+    assert json.loads((tmp_path / "rewards-1" / FILE).read_text())["error"] == "ValueError: broken"
+
+
+def test_an_error_is_one_line_of_a_readable_length() -> None:
+    assert one_line(ValueError("a\n\tb\x1b[31m")) == "ValueError: a b\N{REPLACEMENT CHARACTER}[31m"
+    assert one_line(KeyError()) == "KeyError"
+    assert len(one_line(ValueError("x" * 100_000))) == 2000
