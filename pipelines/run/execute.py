@@ -111,7 +111,7 @@ def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fres
         raise
     else:
         now.outcome, now.outputs = "complete", record.digest_outputs(step, digests)
-        now.made = f"{now.started} {os.getpid()}"
+        now.execution_id = f"{now.started} {os.getpid()}"
     finally:
         now.seconds = round(now.seconds + time.monotonic() - began, 3)
         record.write(step, now)

@@ -173,7 +173,7 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
         launch=Launch(
             argv=(str(machine.orchestrator), "-m", "preprocess.jobs.prepare", "prepare.json"),
             files={"prepare.json": _json(settings | aside)},
-            essence={"prepare.json": _json(settings)},
+            cache_key_files={"prepare.json": _json(settings)},
         ),
         inputs={f"source {source.source}": source.source for source in all_sources(stage.data)}
         | _converter_files(stage)

@@ -14,6 +14,17 @@ from pipelines.run.plan import Plan, Step
 
 Outcome = Literal["started", "failed", "complete"]
 
+# Commands are digested with the module names of version 0.1, and its field names are read, so that a stage which it
+# finished stays finished.
+_MODULES_IN_RECORDS = {
+    "preprocess.jobs.prepare": "preprocess.prepare",
+    "preprocess.prompts.lengths": "preprocess.prompt_lengths",
+    "pipelines.models.tiny": "pipelines.tiny_model",
+    "pipelines.run.handover": "pipelines.handover",
+    "pipelines.trainers.verl.checkpoints.merge_adapters": "pipelines.trainers.verl.merge_adapters",
+}
+_FIELDS_BEFORE = {"made": "execution_id"}
+
 
 @dataclass
 class Record:
@@ -22,14 +33,14 @@ class Record:
     command: str
     """Digest of the command line, its variables and its configuration files."""
     inputs: dict[str, str]
-    """Digest of each file and folder it read; of a step it follows, that step's `made`."""
+    """Digest of each file and folder it read; of a step it follows, that step's `execution_id`."""
     outcome: Outcome
     reason: str = ""
     """Why it failed."""
     outputs: dict[str, str] = field(default_factory=dict)
     """Digest of each file and folder it made."""
-    made: str = ""
-    """Changes whenever the step is done anew: what the steps after it take for their input."""
+    execution_id: str = ""
+    """Changes whenever the step is re-run: what the steps after it take as their input."""
     attempts: int = 1
     started: str = ""
     """UTC, ISO 8601."""
@@ -42,10 +53,11 @@ class Record:
 def read(step: Step) -> Record | None:
     """The step's record; None when there is none."""
     try:
-        return Record(**json.loads((step.directory / "record.json").read_text(encoding="utf-8")))
+        fields = json.loads((step.directory / "record.json").read_text(encoding="utf-8"))
+        return Record(**{_FIELDS_BEFORE.get(name, name): value for name, value in fields.items()})
     except FileNotFoundError:
         return None
-    except (json.JSONDecodeError, TypeError):
+    except (AttributeError, json.JSONDecodeError, TypeError):
         return None  # written by another version of this project: the step is done again
 
 
@@ -59,8 +71,9 @@ def digest_command(step: Step, plan: Plan) -> str:
 
     So a run directory that was moved, or an environment that was rebuilt, does not train everything again.
     """
-    files = {**step.launch.files, **step.launch.essence}
-    text = json.dumps([step.launch.argv[1:], dict(step.launch.environment), files], sort_keys=True)
+    files = {**step.launch.files, **step.launch.cache_key_files}
+    argv = [_MODULES_IN_RECORDS.get(word, word) for word in step.launch.argv[1:]]
+    text = json.dumps([argv, dict(step.launch.environment), files], sort_keys=True)
     for name, path in sorted(plan.places.items(), key=lambda item: -len(str(item[1]))):
         text = text.replace(str(path), f"<{name}>")
     return digest_text(text)
@@ -71,7 +84,7 @@ def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
     found = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
     for earlier in step.follows:
         record = read(plan.step(earlier))
-        found[f"step {earlier}"] = record.made if record and record.outcome == "complete" else "not done"
+        found[f"step {earlier}"] = record.execution_id if record and record.outcome == "complete" else "not done"
     return found
 
 

@@ -82,7 +82,7 @@ class Launch:
     """Variables on top of the caller's."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Configuration files to write into the step's folder before the start: name -> text."""
-    essence: Mapping[str, str] = field(default_factory=dict)
+    cache_key_files: Mapping[str, str] = field(default_factory=dict)
     """Of files that also say what does not matter to what is made, such as when to give up: name -> the text without it.
 
     Changed, that does not begin a training anew, which goes on from its last checkpoint."""

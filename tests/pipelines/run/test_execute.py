@@ -277,7 +277,7 @@ def test_what_does_not_matter_to_the_outcome_redoes_nothing(tmp_path: Path) -> N
         train = made.step("one/train")
         text = train.launch.files["train.json"]
         files = {"train.json": f'{{"patience": {patience}, ' + text.lstrip("{ ")}
-        patient = replace(train, launch=replace(train.launch, files=files, essence={"train.json": text}))
+        patient = replace(train, launch=replace(train.launch, files=files, cache_key_files={"train.json": text}))
         return replace(made, steps=tuple(patient if step is train else step for step in made.steps))
 
     assert len(do(plan(1))) == 4

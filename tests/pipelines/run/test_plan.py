@@ -103,7 +103,7 @@ def test_where_programs_run_is_told_to_prepare_and_does_not_prepare_anew() -> No
     here = plan_of("smoke.yaml", "cpu").step("stage-one/prepare").launch
     there = plan_of("smoke.yaml", "cpu", "sandbox.isolation=weak", "sandbox.workers=2").step("stage-one/prepare").launch
     assert json.loads(there.files["prepare.json"])["sandbox"] == {"isolation": "weak", "workers": 2}
-    assert {**there.files, **there.essence} == {**here.files, **here.essence}
+    assert {**there.files, **there.cache_key_files} == {**here.files, **here.cache_key_files}
 
 
 def test_prompts_are_counted_before_anything_is_trained_and_with_the_first_models_tokenizer() -> None:

@@ -60,7 +60,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
             "agent_loops.yaml": _agent_loops(stage),
             **tool_file(stage, context, settings),
         },
-        essence={
+        cache_key_files={
             "train.yaml": file(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL}))),
             **tool_file(stage, None, settings),
         },

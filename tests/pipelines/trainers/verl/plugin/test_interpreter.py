@@ -57,8 +57,8 @@ def test_a_stage_without_the_tool_hears_nothing_of_it() -> None:
 def test_where_code_runs_is_not_what_is_trained() -> None:
     before, after = render(tool_stage()), render(tool_stage(concurrency=4), url="http://localhost:1")
     assert before.files["tool.yaml"] != after.files["tool.yaml"]
-    assert before.essence == after.essence
-    assert before.essence != render(tool_stage(seconds=3.0)).essence
+    assert before.cache_key_files == after.cache_key_files
+    assert before.cache_key_files != render(tool_stage(seconds=3.0)).cache_key_files
 
 
 def test_the_pages_recipe_has_a_stage_with_the_tool() -> None:
