@@ -15,8 +15,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pipelines.errors import StepError
-from pipelines.run.scratch import SHARED_MEMORY_PREFIX, scratch_folder
+from pipelines.run.scratch import scratch_folder
 from pipelines.shipped import CODE
+from pipelines.trainers.verl.attempt_files import SHARED_MEMORY_PREFIX
 
 if TYPE_CHECKING:
     import psutil

@@ -8,9 +8,6 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-SHARED_MEMORY_PREFIX = "PIPELINE_SHM_PREFIX"
-"""The variable with the beginning of the names of the run's shared-memory segments."""
-
 _SHARED_MEMORY = Path("/dev/shm")
 
 

@@ -1,4 +1,4 @@
-"""Names that one attempt gives to what it leaves on disk, so that attempts do not overwrite and leftovers have an owner."""
+"""Per-attempt names for files and shared memory: attempts do not overwrite each other, and orphans can be found."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 import time
 from pathlib import Path
 
-from pipelines.run.scratch import SHARED_MEMORY_PREFIX
-
 METRICS_FOLDER = "PIPELINE_METRICS_FOLDER"
-"""The variable with the folder that gets one JSON-lines file of metrics per attempt."""
+"""Variable: the folder that gets one JSON-lines file of metrics per attempt."""
 
 KEEP_BEST = "PIPELINE_KEEP_BEST"
-"""The variable that is set where the checkpoint with the least validation loss is to be handed on."""
+"""Variable: set if the checkpoint with the lowest validation loss is the stage's result."""
+
+SHARED_MEMORY_PREFIX = "PIPELINE_SHM_PREFIX"
+"""Variable: the prefix of the names of the run's shared-memory segments."""
 
 
 def name_metrics_file() -> None:
-    """Gives verl's `file` logger a file of this attempt: it truncates what it opens (utils/tracking.py FileLogger)."""
+    """Give verl's `file` logger a new file for this attempt: it truncates what it opens (utils/tracking.py FileLogger)."""
     folder = os.environ.get(METRICS_FOLDER)
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -24,11 +25,11 @@ def name_metrics_file() -> None:
 
 
 def name_shared_memory() -> None:
-    """Puts the run's prefix before the names that Python makes up in /dev/shm.
+    """Prefix the names that Python generates in /dev/shm with the run's prefix.
 
-    vLLM's message queues and locks (distributed/device_communicators/shm_broadcast.py, 0.27) stay there when their
-    processes are killed, which verl does at every end; under the usual `psm_` and `sem.mp-` nobody can tell whose they
-    are. vLLM's engine process knows nothing of verl: it is reached through vLLM's own `vllm.general_plugins` entry point.
+    vLLM's message queues and locks (distributed/device_communicators/shm_broadcast.py, 0.27) stay in /dev/shm when their
+    processes are killed, which verl does at every exit. Under the usual names `psm_` and `sem.mp-` their owner is unknown.
+    vLLM's engine process does not import verl, so vLLM's own `vllm.general_plugins` entry point calls this.
     """
     prefix = os.environ.get(SHARED_MEMORY_PREFIX)
     if prefix:
