@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from pipelines.errors import StepError
+from preprocess import atomic
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -17,17 +17,10 @@ def write_atomically(path: Path, text: str) -> None:
     Raises:
         StepError: it could not be written (a full disk, no permission); the old file, if any, is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as sink:
-            sink.write(text)
-            sink.flush()
-            os.fsync(sink.fileno())
-        temporary.replace(path)
+        atomic.write_text(path, text)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StepError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from None
 
 

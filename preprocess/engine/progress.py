@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from preprocess.engine.writing import hidden
+from preprocess import atomic
 
 Progress = Callable[[int, int, int], None]
 """Told the bytes read, the bytes to read, and the records converted, as it goes."""
@@ -40,9 +40,7 @@ def progress_file(path: Path) -> Iterator[Progress]:
             return
         shown = now
         with suppress(OSError):  # what is prepared does not depend on it
-            temporary = hidden(path)
-            temporary.write_text(json.dumps(asdict(Reached(done, total, records))), encoding="utf-8")
-            temporary.replace(path)
+            atomic.write_text(path, json.dumps(asdict(Reached(done, total, records))), fsync=False)
 
     try:
         yield tell

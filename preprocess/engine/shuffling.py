@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from preprocess.engine.writing import RowsFile, hidden
+from preprocess import atomic
+from preprocess.engine.writing import RowsFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +56,7 @@ class ShuffledRows:
     def __init__(self, file: RowsFile, shuffle: Shuffle) -> None:
         self.file = file
         self._random = random.Random(f"{shuffle.seed}:{file.split}")
-        self._folder = hidden(file.path.with_name(f"{file.path.name}.shuffle"))
+        self._folder = atomic.temporary_path(file.path.with_name(f"{file.path.name}.shuffle"))
         self._folder.mkdir()
         self._writers: list[pa.ipc.RecordBatchStreamWriter | None] = [None] * shuffle.buckets
         self.rows = 0

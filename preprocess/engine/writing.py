@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from preprocess import atomic
 from preprocess.columns import complete, schema
 from preprocess.errors import PrepareError
 from preprocess.rows import Shape
@@ -32,7 +31,7 @@ class RowsFile:
     def __init__(self, path: Path, shape: Shape, split: str) -> None:
         self.path, self.shape, self.split = path, shape, split
         self.rows = 0
-        self._temporary = hidden(path)
+        self._temporary = atomic.temporary_path(path)
         self._writer: pa.parquet.ParquetWriter | None = None
         self._waiting: list[pa.RecordBatch] = []
 
@@ -58,7 +57,7 @@ class RowsFile:
         there = pq.read_metadata(self._temporary)
         if there.num_rows != self.rows or there.schema.to_arrow_schema() != schema(self.shape):
             raise PrepareError(f"{self.path}: {there.num_rows} rows were read back of {self.rows}, or with other columns")
-        _put(self._temporary, self.path)
+        atomic.publish(self._temporary, self.path)
 
     def discard(self) -> None:
         """Removes what was not kept."""
@@ -77,40 +76,3 @@ class RowsFile:
             table = pa.Table.from_batches(self._waiting)
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))
             self._waiting = []
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file."""
-    with open_text(path) as file:
-        file.write(text)
-
-
-@contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears when the block has ended without an error."""
-    temporary = hidden(path)
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            yield file
-        _put(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sweep(folder: Path) -> None:
-    """Removes what killed processes left half-written in a folder."""
-    for path in folder.glob(".*.tmp"):
-        process = path.name.split(".")[-2]
-        if process.isdigit() and not Path("/proc", process).exists():
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def hidden(path: Path) -> Path:
-    """Where a file lies while it is written; `sweep` finds it when its process was killed."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def _put(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import msgspec
 
+from preprocess import atomic
 from preprocess.engine.convert import Part
 from preprocess.engine.job import KINDS, Filter, Job
 from preprocess.engine.parallel import Convert, convert_all
@@ -22,7 +23,7 @@ from preprocess.engine.progress import Progress, progress_file
 from preprocess.engine.shuffling import Shuffle, ShuffledRows
 from preprocess.engine.splits import SPLITS, Share, Split, SplitRule, Whole
 from preprocess.engine.tally import Tally, to_line
-from preprocess.engine.writing import RowsFile, open_text, sweep, write_text
+from preprocess.engine.writing import RowsFile
 from preprocess.errors import PrepareError, SourceError
 from preprocess.filters.decontamination import Decontamination
 from preprocess.jobs.dataset_info import make_dataset_info
@@ -131,13 +132,13 @@ class _Outcome:
         """Writes all parts; the files are kept only if both sides have rows. The rejects are kept in any case."""
         output = self.config.output
         output.mkdir(parents=True, exist_ok=True)
-        sweep(output)
+        atomic.sweep(output)
         total = _measure(self.config)
         with ExitStack() as stack:
             files = {split: self._open(split) for split in SPLITS}
             for file in files.values():
                 stack.callback(file.discard)
-            with open_text(output / "rejects.jsonl") as rejects:
+            with atomic.open_text(output / "rejects.jsonl") as rejects:
                 done = 0
                 for part in parts:
                     self._take(part, files, rejects)
@@ -165,8 +166,8 @@ class _Outcome:
         if evaluation_sets is not None:
             summary["evaluation_sets"] = evaluation_sets
         if config.shape == "sft":
-            write_text(config.output / "dataset_info.json", json.dumps(make_dataset_info(), indent=2) + "\n")
-        write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+            atomic.write_text(config.output / "dataset_info.json", json.dumps(make_dataset_info(), indent=2) + "\n")
+        atomic.write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         return summary
 
     def _take(self, part: Part, files: Mapping[Split, RowsFile | ShuffledRows], rejects: IO[str]) -> None:

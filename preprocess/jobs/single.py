@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
+from preprocess import atomic
 from preprocess.engine.convert import Part
 from preprocess.engine.job import Job, Source
 from preprocess.engine.parallel import Convert, convert_all
@@ -16,7 +17,7 @@ from preprocess.engine.progress import Progress
 from preprocess.engine.shuffling import Shuffle, ShuffledRows
 from preprocess.engine.splits import Whole
 from preprocess.engine.tally import Tally, to_line
-from preprocess.engine.writing import RowsFile, open_text, sweep
+from preprocess.engine.writing import RowsFile
 from preprocess.errors import PrepareError, SourceError
 from preprocess.rows import Shape
 from preprocess.sources.reading import KINDS, measure
@@ -96,9 +97,12 @@ def convert_source(conversion: Conversion, progress: Progress | None = None, con
     job = Job(conversion.source, conversion.shape, Whole("train"), shuffle=_find_shuffle(conversion))
     job.read()  # mistakes are found before anything is written
     conversion.rejects.parent.mkdir(parents=True, exist_ok=True)
-    sweep(conversion.rejects.parent)
+    atomic.sweep(conversion.rejects.parent)
     result = Result()
-    with open_text(conversion.rejects) as rejects, closing(_watch(convert([job]), conversion, result, progress)) as parts:
+    with (
+        atomic.open_text(conversion.rejects) as rejects,
+        closing(_watch(convert([job]), conversion, result, progress)) as parts,
+    ):
         problem = _write(parts, conversion, result, rejects)
     if problem is not None:
         raise problem

@@ -12,13 +12,13 @@ by a few tokens a turn.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preprocess import atomic
 from preprocess.prompts.counting import SHOWN, Lengths, PromptError, Stage, measure
 
 _FATE = {"rl": "verl leaves them out", "sft": "they are cut"}
@@ -77,9 +77,7 @@ def _compare_tools(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
 
 
 def _write(path: Path, value: Any) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    atomic.write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,20 +7,20 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
-from pipelines.checks.preflight import nearest_path
 from pipelines.cli.data import outcomes
 from pipelines.cli.data.convert import in_sandbox, one_line_errors
 from pipelines.cli.options import read_options
 from pipelines.console import tables
 from pipelines.errors import InputError, StepError
 from pipelines.run.process import signals_as_stopped
+from preprocess import atomic
 from preprocess.converters.shared.execution import FileOptions
 from preprocess.engine.convert import Part
 from preprocess.engine.job import Reject
 from preprocess.engine.tally import Tally, to_line
-from preprocess.engine.writing import open_text, sweep
 from preprocess.jobs.trace_files import trace_files
 from preprocess.settings import read_settings
+from rewards.suggestions import nearest_path
 
 
 def trace(source: Path, output: Path, options: list[str], isolation: Literal["strong", "weak"], url: str | None) -> None:
@@ -55,9 +55,9 @@ def _read_options(texts: list[str]) -> FileOptions:
 def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> Tally:
     tally = Tally()
     output.parent.mkdir(parents=True, exist_ok=True)
-    sweep(output.parent)
-    with tables.progress("tracing", None) as step, open_text(output) as file:
-        with open_text(rejects) as beside:
+    atomic.sweep(output.parent)
+    with tables.progress("tracing", None) as step, atomic.open_text(output) as file:
+        with atomic.open_text(rejects) as beside:
             for made in trace_files(source, options):
                 step()
                 lost = [made] if isinstance(made, Reject) else []

@@ -20,6 +20,7 @@ from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import read_mark, step_of
 from pipelines.trainers.verl.nested import look_up, unfold
 from pipelines.trainers.verl.variables import environment, metrics_folder
+from preprocess import atomic
 
 _TRACKER = "latest_checkpointed_iteration.txt"
 
@@ -89,9 +90,7 @@ def point_at_newest(paths: StagePaths) -> int:
     newest = max(whole, default=0)
     tracker = paths.checkpoints / _TRACKER
     if newest:
-        draft = tracker.with_suffix(".draft")
-        draft.write_text(str(newest), encoding="ascii")
-        draft.replace(tracker)
+        atomic.write_text(tracker, str(newest))
     else:
         tracker.unlink(missing_ok=True)
     return newest

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from preprocess import atomic
+
 MARK = "progress.json"
 
 
 def mark_whole(folder: Path, progress: Mapping[str, Any]) -> None:
     """Says of a checkpoint that everything of it is written, and what it is worth."""
-    draft = folder / f"{MARK}.draft"
-    draft.write_text(json.dumps(progress) + "\n", encoding="utf-8")
-    draft.replace(folder / MARK)
+    atomic.write_text(folder / MARK, json.dumps(progress) + "\n")
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:
