@@ -1,6 +1,6 @@
-"""Taking the answer and the code out of a response of the form `<reasoning>…</reasoning><answer>…</answer>`.
+"""Extract the answer and the code from a response of the form `<reasoning>…</reasoning><answer>…</answer>`.
 
-Responses are hostile: everything here takes time in proportion to their length.
+Responses are untrusted, so every function runs in linear time.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ import re
 
 _OPEN, _CLOSE = "<answer>", "</answer>"
 _TAGS = ("<reasoning>", "</reasoning>", _OPEN, _CLOSE)
-# Only ever tried where each tag is there once, so that it cannot go back and forth between many.
+# Matched only when each tag occurs exactly once; with many tags it would backtrack quadratically.
 _FORM = re.compile(r"\s*<reasoning>.*?</reasoning>\s*<answer>.*?</answer>\s*", re.DOTALL)
 _FENCE = re.compile(r"```[A-Za-z0-9_+-]*[ \t]*\r?")
 _FENCE_END = re.compile(r"```[ \t]*\r?")
 
 
 def is_well_formed(response: str) -> bool:
-    """Whether the response is one reasoning and one answer, in this order, and nothing else."""
+    """Check that the response is one reasoning block, then one answer block, and nothing else."""
     return all(response.count(tag) == 1 for tag in _TAGS) and _FORM.fullmatch(response) is not None
 
 
 def make_response(answer: str, reasoning: str = "…") -> str:
-    """A response in that form."""
+    """Return a response in that form."""
     return f"<reasoning>\n{reasoning}\n</reasoning>\n{_OPEN}\n{answer}\n{_CLOSE}"
 
 
 def take_answer(response: str) -> str | None:
-    """The text between the last pair of answer tags, without the space around it; None where there is no pair."""
+    """Return the stripped text between the last pair of answer tags, or None without a pair."""
     end = response.rfind(_CLOSE)
     start = response.rfind(_OPEN, 0, max(end, 0))
     return response[start + len(_OPEN) : end].strip() if start >= 0 else None
 
 
 def take_lines(answer: str) -> list[str]:
-    """The lines of an answer that say something: code fences and empty lines left out, space around lines removed."""
+    """Return the stripped lines of an answer, without code fences and empty lines."""
     lines = [line.strip() for line in answer.split("\n")]
     return [line for line in lines if line and not line.startswith("```")]
 
 
 def take_code(response: str) -> str | None:
-    """The program in a response: the last fenced block of the answer, or the whole answer where nothing is fenced.
+    """Return the program in a response: the last fenced block of the answer, or the whole answer without a fence.
 
-    A response without answer tags is searched for a fenced block as a whole. None where there is no program.
+    In a response without answer tags, only a fenced block counts. Returns None without a program.
     """
     answer = take_answer(response)
     block = _take_last_block(response if answer is None else answer)
@@ -49,7 +49,6 @@ def take_code(response: str) -> str | None:
 
 
 def _take_last_block(text: str) -> str | None:
-    """What stands in the last pair of fences."""
     lines = text.split("\n")
     start: int | None = None
     last: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""`assert call == value`, read as syntax: which call it is, with which arguments, and which value."""
+"""Parse `assert call == value` into the call, its arguments and the value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rewards.parsing.source_values import NotValueError, is_identical, parse, pa
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """One comparison of a call with a value."""
+    """A comparison of a call with a value."""
 
     call: ast.Call
     value: Any
@@ -21,21 +21,21 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a call passes: plain values."""
+    """The arguments of a call: plain Python values."""
 
-    args: tuple[Any, ...]
-    kwargs: tuple[tuple[str, Any], ...]
+    args: tuple[Any, ...] = ()
+    kwargs: tuple[tuple[str, Any], ...] = ()
 
 
 class _Unknown:
-    """A default that is no plain value: the same only as itself."""
+    """A default that is not a plain value; equal only to itself."""
 
 
 def read_assertion(line: str) -> Assertion | str:
-    """The assertion that a line is, or why it is none.
+    """Parse a line as an assertion, or return the reason why it is not one.
 
-    It must be one `assert` with one `==` between a call and a value, either way round, and nothing else: no message, no
-    second comparison, no other statement on the line.
+    The line must be a single `assert` with one `==` between a call and a value, on either side. A message, a second
+    comparison or another statement is an error.
     """
     body = parse(line)
     if len(body) != 1 or not isinstance(body[0], ast.Assert):
@@ -56,7 +56,7 @@ def read_assertion(line: str) -> Assertion | str:
 
 
 def read_arguments(call: ast.Call) -> Arguments | None:
-    """The arguments of a call; None where one of them is no plain value, is unpacked, or is named twice."""
+    """Return the arguments of a call, or None if one is not a plain value, is unpacked, or is named twice."""
     names = [each.arg for each in call.keywords]
     if None in names or len(set(names)) < len(names):
         return None
@@ -70,13 +70,13 @@ def read_arguments(call: ast.Call) -> Arguments | None:
 
 
 def read_call(source: str) -> ast.Call | None:
-    """The call that a source is; None where it is none."""
+    """Return the source as a call, or None if it is not one."""
     node = parse_expression(source)
     return node if isinstance(node, ast.Call) else None
 
 
 def calls_function(call: ast.Call, name: str) -> bool:
-    """Whether it calls the function of this name: `f`, or `Solution().f`."""
+    """Check that the call is of this function: `f` or `Solution().f`."""
     if isinstance(call.func, ast.Name):
         return call.func.id == name
     function = parse_expression(name)
@@ -84,10 +84,10 @@ def calls_function(call: ast.Call, name: str) -> bool:
 
 
 def is_same_call(a: ast.Call, b: ast.Call, code: str) -> bool:
-    """Whether two calls of one function pass it the same values, by position, by name or by its defaults.
+    """Check that two calls of a function pass the same values, by position, by name or by default.
 
     Args:
-        code: the source that defines the function, for the names and defaults of its parameters.
+        code: Source that defines the function, for the names and defaults of its parameters.
     """
     if [ast.dump(each) for each in (*a.args, *a.keywords)] == [ast.dump(each) for each in (*b.args, *b.keywords)]:
         return True
@@ -97,26 +97,19 @@ def is_same_call(a: ast.Call, b: ast.Call, code: str) -> bool:
     signature = _read_signature(code, ast.unparse(a.func))
     if signature is None or not (one.kwargs or other.kwargs or len(one.args) != len(other.args)):
         return is_identical(one.args, other.args) and is_identical(dict(one.kwargs), dict(other.kwargs))
-    bound, wanted = _bind(signature, one), _bind(signature, other)
-    return bound is not None and wanted is not None and _is_same_binding(bound, wanted)
-
-
-def _bind(signature: inspect.Signature, arguments: Arguments) -> dict[str, Any] | None:
     try:
-        bound = signature.bind(*arguments.args, **dict(arguments.kwargs))
+        bound, expected = (signature.bind(*each.args, **dict(each.kwargs)) for each in (one, other))
     except TypeError:
-        return None
+        return False
     bound.apply_defaults()
-    return bound.arguments
-
-
-def _is_same_binding(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return all(a[name] is b[name] if isinstance(a[name], _Unknown) else is_identical(a[name], b[name]) for name in a)
+    expected.apply_defaults()
+    pairs = [(bound.arguments[name], value) for name, value in expected.arguments.items()]
+    return all(value is wanted if isinstance(wanted, _Unknown) else is_identical(value, wanted) for value, wanted in pairs)
 
 
 @functools.lru_cache(maxsize=1024)
 def _read_signature(code: str, name: str) -> inspect.Signature | None:
-    """The parameters of a plain function in a source; None where there is no such function."""
+    """Return the parameters of an undecorated function in a source, or None if it is missing."""
     found = [each for each in parse(code) if isinstance(each, ast.FunctionDef) and each.name == name]
     if not found or found[-1].decorator_list:
         return None

@@ -1,4 +1,4 @@
-"""Python literals as text: reading them without running anything, and comparing their values."""
+"""Read Python literals without running them, and compare their values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class NotLiteralError(ValueError):
 
 
 def read_literal(text: str) -> Any:
-    """The value that a literal stands for.
+    """Return the value of a literal.
 
     Raises:
-        NotLiteralError: it is none, or too long or too deep to be read safely.
+        NotLiteralError: The text is not a literal, or is too long or too deeply nested to parse safely.
     """
     if len(text) > _LONGEST:
         raise NotLiteralError("too long")
@@ -27,7 +27,7 @@ def read_literal(text: str) -> Any:
 
 
 def is_same(a: Any, b: Any) -> bool:
-    """Whether two plain values are equal: containers of the same type, numbers by value, a bool only like a bool."""
+    """Compare plain values: numbers by value, containers of the same type only, a bool only with a bool."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, int | float) and isinstance(b, int | float):

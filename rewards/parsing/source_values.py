@@ -1,4 +1,4 @@
-"""Python source of values: read as syntax and never run, and compared by value and by type."""
+"""Read the Python source of plain values without running it, and compare values by value and type."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST = 50_000
-"""Characters of source that are still read: the parser's own limits hold on everything shorter."""
+"""Longest source to parse, in characters. The parser stays within its own limits up to this length."""
 
 _FILE = "<response>"
-# A string such as '\d' makes the parser warn, once per response.
+# A string such as '\d' would make the parser warn once per response.
 warnings.filterwarnings("ignore", module=_FILE)
 _UNREADABLE = (SyntaxError, ValueError, TypeError, MemoryError, RecursionError)
 
 
 class NotValueError(ValueError):
-    """The source is not that of a plain value."""
+    """The source is not a plain value."""
 
 
 def parse(source: str) -> list[ast.stmt]:
-    """The statements of a source; an empty list where it has none, does not parse, or is too long or too deep."""
+    """Return the statements of a source, or an empty list if it does not parse or is too long or too deep."""
     if len(source) > LONGEST:
         return []
     try:
-        # What is `ast.parse`, with a file name that the filter above knows.
+        # Same as `ast.parse`, with the file name of the warning filter.
         tree: Any = compile(source, _FILE, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     except _UNREADABLE:
         return []
@@ -34,16 +34,16 @@ def parse(source: str) -> list[ast.stmt]:
 
 
 def parse_expression(source: str) -> ast.expr | None:
-    """The expression that the source is; None where it is none."""
+    """Return the source as an expression, or None if it is not one."""
     body = parse(source.strip())
     return body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
 
 
 def read_source(source: str) -> Any:
-    """The value that a source stands for: see `read_node`.
+    """Return the value of a source (see `read_node`).
 
     Raises:
-        NotValueError: it stands for none.
+        NotValueError: The source is not a plain value.
     """
     node = parse_expression(source)
     if node is None:
@@ -52,12 +52,12 @@ def read_source(source: str) -> Any:
 
 
 def read_node(node: ast.AST) -> Any:
-    """The value of a literal, with `set()`, `frozenset(…)` and `float('inf')` in any place.
+    """Return the value of a literal; `set()`, `frozenset(…)` and `float('inf')` are allowed anywhere in it.
 
-    Not a number is none: it is equal to nothing.
+    NaN is rejected because it equals nothing.
 
     Raises:
-        NotValueError: the node is no such thing.
+        NotValueError: The node is not a plain value.
     """
     try:
         return _read(node)
@@ -66,9 +66,9 @@ def read_node(node: ast.AST) -> Any:
 
 
 def is_identical(a: Any, b: Any) -> bool:
-    """Whether two plain values are equal and of the same types throughout: 1 is not 1.0, True is not 1.
+    """Check that two plain values and all values in them have equal types: 1 is not 1.0, True is not 1.
 
-    Sets and dictionaries are equal in any order, as Python has it.
+    The order of sets and dictionaries does not matter.
     """
     try:
         return type(a) is type(b) and bool(a == b) and _freeze(a) == _freeze(b)
@@ -96,12 +96,12 @@ def _read(node: ast.AST) -> Any:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         value = _read(node.operand)
         if type(value) not in (int, float, complex):
-            raise NotValueError("the sign of something that is no number")
+            raise NotValueError("a sign before something that is not a number")
         return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
         left, right = _read(node.left), _read(node.right)
         if type(left) not in (int, float) or type(right) is not complex:
-            raise NotValueError("a sum that is no complex number")
+            raise NotValueError("a sum that is not a complex number")
         return left + right if isinstance(node.op, ast.Add) else left - right
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         return _read_call(node.func.id, [_read(each) for each in node.args])
@@ -121,7 +121,7 @@ def _read_call(name: str, args: list[Any]) -> Any:
 
 
 def _freeze(value: Any) -> Any:
-    """Something that compares equal only to what is frozen from an identical value."""
+    """Return a key that is equal only for identical values."""
     kind = type(value)
     if isinstance(value, list | tuple):
         return (kind, tuple([_freeze(each) for each in value]))

@@ -1,9 +1,8 @@
-"""A conversation with a tool, as text: what the model wrote in it, and which calls it made.
+"""Split the text of a conversation with a tool into the model's turns, and count its tool calls.
 
-The text is what verl decodes of a trajectory of its tool agent loop in the hermes format: the model's turns with
-`<tool_call>{"name": …, "arguments": {…}}</tool_call>`, and between them the tool's, `<tool_response>…</tool_response>`.
-Special tokens are left out, so that of a turn's head only its role's name stays, on a line of its own.
-Everything here takes time in proportion to the text's length.
+The text is a trajectory of verl's tool agent loop in the hermes format, decoded without special tokens: the model's turns
+with `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, alternating with the tool's `<tool_response>…</tool_response>`.
+Of each turn's header, only the role remains, on its own line. Every function runs in linear time.
 """
 
 from __future__ import annotations
@@ -18,25 +17,25 @@ _CALL, _CALL_END = "<tool_call>", "</tool_call>"
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """The calls in a turn."""
+    """Number of calls in a turn."""
 
     good: int
-    """Those of the tool, as JSON, with its argument as a text that is not empty."""
+    """JSON calls of the tool whose argument is a non-empty string."""
     malformed: int
-    """All others, those without an end included."""
+    """All others, unterminated ones included."""
 
 
 def take_last_turn(text: str) -> str:
-    """What the model wrote after the tool's last reply: the only place where an answer counts.
+    """Return what the model wrote after the tool's last reply.
 
-    A reply that holds `</tool_response>` itself does not end early: the last end in the text is the real one.
+    The last `</tool_response>` in the text ends the reply, so a reply that contains the tag does not end early.
     """
     _, _, rest = text.rpartition(_REPLY_END)
     return rest.partition(_REPLY)[0].strip().removeprefix("assistant\n").strip()
 
 
 def take_turns(text: str) -> list[str]:
-    """The model's turns that are not empty, without the tool's replies."""
+    """Return the model's non-empty turns, without the tool's replies."""
     turns, place = [], 0
     while place >= 0:
         start = text.find(_REPLY, place)
@@ -48,7 +47,7 @@ def take_turns(text: str) -> list[str]:
 
 
 def count_calls(turn: str, tool: str, argument: str) -> Calls:
-    """How many calls a turn makes, well formed and not."""
+    """Count the well-formed and the malformed calls in a turn."""
     opened, good, place = turn.count(_CALL), 0, 0
     for _ in range(opened):
         start = turn.find(_CALL, place)

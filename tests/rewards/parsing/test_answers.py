@@ -1,4 +1,4 @@
-"""Taking answers and code out of responses."""
+"""Extraction of answers and code from responses."""
 
 import time
 
@@ -22,11 +22,11 @@ GOOD = "<reasoning>\nr\n</reasoning>\n<answer>\na\n</answer>"
         ("", False),
     ],
 )
-def test_the_form(response: str, well_formed: bool) -> None:
+def test_well_formed(response: str, well_formed: bool) -> None:
     assert is_well_formed(response) is well_formed
 
 
-def test_the_last_answer_counts() -> None:
+def test_last_answer_counts() -> None:
     assert take_answer("<answer>1</answer> no: <answer> 2 </answer>") == "2"
     assert take_answer("<answer>1<answer>2</answer>") == "2"
     assert take_answer("<answer>1</answer><answer>2") == "1"
@@ -34,7 +34,7 @@ def test_the_last_answer_counts() -> None:
     assert take_answer("1</answer>") is None
 
 
-def test_lines_without_fences() -> None:
+def test_lines_exclude_fences() -> None:
     assert take_lines("```python\nassert f() == 1\n\n  return a \n```") == ["assert f() == 1", "return a"]
 
 
@@ -52,14 +52,14 @@ def test_lines_without_fences() -> None:
         ("<answer></answer>", None),
     ],
 )
-def test_the_program(response: str, code: str | None) -> None:
+def test_code(response: str, code: str | None) -> None:
     assert take_code(response) == code
 
 
 @pytest.mark.parametrize("piece", ["<answer>", "</reasoning><answer>", "</answer>", "```a\n", "```\n", "<reasoning>"])
-def test_hostile_responses_take_no_time(piece: str) -> None:
-    began = time.perf_counter()
+def test_hostile_responses_take_linear_time(piece: str) -> None:
+    began = time.process_time()
     for response in (piece * 20_000, "<answer>" + piece * 20_000, GOOD + piece * 20_000, "```\n" + piece * 20_000):
         is_well_formed(response)
         take_code(response)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 5.0

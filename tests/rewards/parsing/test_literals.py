@@ -1,4 +1,4 @@
-"""Reading literals and comparing plain values."""
+"""Literals and the comparison of plain values."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from rewards.parsing.literals import NotLiteralError, is_same, read_literal
 
 
-def test_literals_are_read() -> None:
+def test_literal() -> None:
     assert read_literal(" [1, -2.5, ('a', None), {1: {2}}] ") == [1, -2.5, ("a", None), {1: {2}}]
 
 
 @pytest.mark.parametrize("text", ["", "x", "f(1)", "1 +", "__import__('os')", "(" * 10_000, "1" * 200_000, "[1" + ",[1" * 5000])
-def test_what_is_no_literal_is_told(text: str) -> None:
+def test_not_a_literal(text: str) -> None:
     with pytest.raises(NotLiteralError):
         read_literal(text)
 
@@ -33,5 +33,5 @@ def test_what_is_no_literal_is_told(text: str) -> None:
         (None, None, True),
     ],
 )
-def test_same_values(a: Any, b: Any, same: bool) -> None:
+def test_is_same(a: Any, b: Any, same: bool) -> None:
     assert is_same(a, b) is same
