@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pipelines.checks.findings import Finding
 from pipelines.environments.listing import readable, size_on_disk
-from pipelines.models.parameters import count_parameters
+from pipelines.models.parameters import count_parameters, count_tiny_parameters
 from pipelines.recipe.consistency import find_first_model
-from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, trainer_module
 
 
@@ -26,7 +26,7 @@ def check_disk(plan: Plan) -> Finding:
     free = shutil.disk_usage(place).free
     total, parts = 0, []
     for index, stage in enumerate(plan.recipe.stages):
-        parameters = count_parameters(find_first_model(plan.recipe, index))
+        parameters = _count_parameters(find_first_model(plan.recipe, index))
         if parameters is None:
             said = f"{readable(free)} free in {place}; how large the model of {stage.name} is, is not known from its name"
             return Finding("machine", "disk", said, "unchecked")
@@ -51,6 +51,12 @@ def count_checkpoints(stage: SftStage | RlStage) -> int:
     written = math.ceil(stage.steps / every) if stage.steps and every else None
     kept = stage.keep_checkpoints + 1 + stage.keep_best if stage.keep_checkpoints else written or 2
     return min(kept, written) if written else kept
+
+
+def _count_parameters(model: str | TinyModel) -> int | None:
+    if isinstance(model, TinyModel):
+        return count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)
+    return count_parameters(model)
 
 
 def _folders(plan: Plan, stage: SftStage | RlStage) -> tuple[Path, Path]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from pipelines.checks.findings import Finding
-from pipelines.models.folder import find_folder, hub_cache, hub_home, read_json
+from pipelines.models.folder import hub_endpoint, hub_home, is_cached, is_hub_offline
 from pipelines.recipe.schema import Recipe
 from pipelines.run.plan import all_sources
 from preprocess.sources.hub import parse
@@ -28,7 +28,7 @@ class Hub:
         self._answers: dict[tuple[str, str], str] = {}
         self._began = time.monotonic()
         self._threads: list[threading.Thread] = []
-        if is_offline():
+        if is_hub_offline():
             return
         for name in self._names:
             if not is_cached(*name):
@@ -45,12 +45,12 @@ class Hub:
             what = f"{'model' if kind == 'models' else 'data'} {name}"
             if is_cached(kind, name):
                 yield Finding("machine", what, "in the hub's cache")
-            elif is_offline():
+            elif is_hub_offline():
                 yield Finding("machine", what, "not in the hub's cache, and HF_HUB_OFFLINE is set", "wrong")
             else:
                 said = self._answers.get((kind, name), f"no answer after {_SECONDS:.0f} s")
                 good = not said
-                text = "will be fetched from the hub" if good else f"not in the hub's cache, and {endpoint()}: {said}"
+                text = "will be fetched from the hub" if good else f"not in the hub's cache, and {hub_endpoint()}: {said}"
                 yield Finding("machine", what, text, "ok" if good else "wrong")
 
     def _ask(self, kind: str, name: str) -> None:
@@ -61,7 +61,7 @@ class Hub:
         file = "config.json" if kind == "models" else ".gitattributes"
         path = f"{'' if kind == 'models' else 'datasets/'}{quote(name)}/resolve/main/{file}"
         try:
-            with urlopen(Request(f"{endpoint()}/{path}", headers=headers, method="HEAD"), timeout=_SECONDS):
+            with urlopen(Request(f"{hub_endpoint()}/{path}", headers=headers, method="HEAD"), timeout=_SECONDS):
                 said = ""
         except HTTPError as error:
             reasons = {401: "it does not exist, or not without a login (HF_TOKEN)", 403: "access to it has not been granted"}
@@ -69,31 +69,6 @@ class Hub:
         except (OSError, ValueError) as error:
             said = f"it cannot be reached: {getattr(error, 'reason', None) or error}"
         self._answers[kind, name] = said
-
-
-def endpoint() -> str:
-    """The hub's address."""
-    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def is_offline() -> bool:
-    """Whether HuggingFace's libraries are told to stay off the hub (huggingface_hub, constants.py)."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-
-
-def is_cached(kind: str, name: str) -> bool:
-    """Whether all of a model's weights, or something of a data set, is in the hub's cache."""
-    if kind == "models":
-        folder = find_folder(name)
-        return folder is not None and _has_weights(folder)
-    stored = Path(os.environ.get("HF_DATASETS_CACHE") or hub_home() / "datasets") / name.replace("/", "___")
-    return stored.is_dir() or any((hub_cache() / f"datasets--{name.replace('/', '--')}" / "snapshots").glob("*/*"))
-
-
-def _has_weights(folder: Path) -> bool:
-    index = read_json(folder / "model.safetensors.index.json").get("weight_map")
-    names = set(index.values()) if isinstance(index, dict) else {"model.safetensors"}
-    return all((folder / str(name)).is_file() for name in names) or any(folder.glob("pytorch_model*.bin"))
 
 
 def _models(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.digests import write_atomically
-from pipelines.models.folder import describe, find_folder
+from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.consistency import find_first_model
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, counting_of, trainer_module, trainer_of
@@ -33,7 +33,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     paths, trainer = plan.paths(stage.name), trainer_of(stage)
     index = plan.recipe.stages.index(stage)
     model = find_first_model(plan.recipe, index)
-    folder = None if isinstance(model, TinyModel) else find_folder(model)
+    folder = None if isinstance(model, TinyModel) else find_model_folder(model)
     make = None if folder else _describe_made(plan, model, trainer, stage)
     place = str(folder or (make or {})["output"])
     launch = trainer_module(stage).launch(stage, replace(plan.context(stage), model=place))
@@ -41,7 +41,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
         write_atomically(paths.step("train") / name, text)
     rows = _count_rows(paths)
     # A model that gets its chat template in training renders no prompt before.
-    bare = folder is not None and describe(folder).chat_template is False
+    bare = folder is not None and read_model_info(folder).chat_template is False
     stands_in = folder is None and not isinstance(model, TinyModel)
     question = Question(
         stage=stage.name,

@@ -1,4 +1,4 @@
-"""A model as its folder describes it: read from config.json, without any library that could load it."""
+"""Model folders and the Hugging Face cache, read as files: nothing here imports transformers."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Description:
-    """What a recipe has to fit. None: the folder does not say."""
+class ModelInfo:
+    """The properties of a model that a recipe has to match. None: the folder does not specify it."""
 
     heads: int | None = None
     """Attention heads."""
     key_value_heads: int | None = None
-    """Key and value heads, fewer where heads share them."""
+    """Key and value heads; fewer than `heads` with grouped-query attention."""
     positions: int | None = None
     """Longest sequence, in tokens."""
     chat_template: bool | None = None
     """Whether the tokenizer has a chat template."""
 
 
-def find_folder(model: str) -> Path | None:
-    """The folder of a model that is on this machine: the folder itself, or a hub name's in the hub's cache.
+def find_model_folder(model: str) -> Path | None:
+    """Return a model's folder on this machine: the given folder, or the snapshot of a hub name in the hub cache.
 
-    Looks at files only. The cache's layout is huggingface_hub's (`models--owner--name/snapshots/<commit>`).
+    The cache layout is huggingface_hub's (`models--owner--name/snapshots/<commit>`).
     """
     path = Path(model)
     if path.is_absolute():
@@ -41,35 +41,69 @@ def find_folder(model: str) -> Path | None:
     return folder if commit and (folder / "config.json").is_file() else None
 
 
-def hub_cache() -> Path:
-    """Where huggingface_hub keeps what it fetched: HF_HUB_CACHE, else `hub` in HF_HOME, else in ~/.cache/huggingface."""
-    if said := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(said).expanduser()
-    return hub_home() / "hub"
-
-
 def hub_home() -> Path:
-    """The folder of all that HuggingFace's libraries keep."""
+    """Return the folder where the Hugging Face libraries keep their files."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser()
 
 
-def describe(folder: Path) -> Description:
-    """What the folder says of its model; nothing of what it does not say, or says in another way."""
-    config = read_json(folder / "config.json")
-    text = config.get("text_config")
-    config = config | text if isinstance(text, dict) else config
-    heads = _count(config, "num_attention_heads")
-    return Description(
+def hub_cache() -> Path:
+    """Return the download cache of huggingface_hub."""
+    explicit = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return Path(explicit).expanduser() if explicit else hub_home() / "hub"
+
+
+def hub_endpoint() -> str:
+    """Return the address of the hub."""
+    return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def is_hub_offline() -> bool:
+    """Return whether the Hugging Face libraries are set to offline mode (huggingface_hub, constants.py)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def is_cached(kind: str, name: str) -> bool:
+    """Return whether the hub cache holds all weights of a model, or any file of a data set.
+
+    Args:
+        kind: `models` or `datasets`.
+    """
+    if kind == "models":
+        folder = find_model_folder(name)
+        return folder is not None and (
+            all((folder / file).is_file() for file in weight_files(folder)) or any(folder.glob("pytorch_model*.bin"))
+        )
+    converted = Path(os.environ.get("HF_DATASETS_CACHE") or hub_home() / "datasets") / name.replace("/", "___")
+    return converted.is_dir() or any((hub_cache() / f"datasets--{name.replace('/', '--')}" / "snapshots").glob("*/*"))
+
+
+def weight_files(folder: Path) -> set[str]:
+    """Return the names of the safetensors files that the folder should contain."""
+    index = read_json_object(folder / "model.safetensors.index.json").get("weight_map")
+    return set(map(str, index.values())) if isinstance(index, dict) else {"model.safetensors"}
+
+
+def read_model_info(folder: Path) -> ModelInfo:
+    """Read config.json and the tokenizer's files of a model folder."""
+    config = flatten_text_config(read_json_object(folder / "config.json"))
+    heads = _positive_int(config, "num_attention_heads")
+    return ModelInfo(
         heads=heads,
-        key_value_heads=_count(config, "num_key_value_heads") or heads,
-        positions=None if _is_stretched(config) else _count(config, "max_position_embeddings"),
+        key_value_heads=_positive_int(config, "num_key_value_heads") or heads,
+        positions=None if _has_rope_scaling(config) else _positive_int(config, "max_position_embeddings"),
         chat_template=_has_chat_template(folder),
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty when it is not there or is none."""
+def flatten_text_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config.json with the keys of its `text_config` (multimodal models) at the top level."""
+    text = config.get("text_config")
+    return {**config, **text} if isinstance(text, dict) else dict(config)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; return an empty one if the file is missing or does not hold an object."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,13 +111,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _count(config: Mapping[str, Any], key: str) -> int | None:
+def _positive_int(config: Mapping[str, Any], key: str) -> int | None:
     value = config.get(key)
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _is_stretched(config: Mapping[str, Any]) -> bool:
-    """Whether rotary positions are scaled, so that max_position_embeddings may not be the whole truth."""
+def _has_rope_scaling(config: Mapping[str, Any]) -> bool:
+    """Return whether rotary positions are scaled, so that max_position_embeddings may not be the limit."""
     scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
     kind = scaling.get("rope_type", scaling.get("type", "default")) if isinstance(scaling, dict) else ""
     return kind != "default"
@@ -93,4 +127,4 @@ def _has_chat_template(folder: Path) -> bool | None:
     if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return True
     config = folder / "tokenizer_config.json"
-    return bool(read_json(config).get("chat_template")) if config.is_file() else None
+    return bool(read_json_object(config).get("chat_template")) if config.is_file() else None

@@ -1,15 +1,14 @@
-"""`python -m pipelines.models.tiny CONFIG.json`: a small model with random weights and a tokenizer learnt from a run's rows.
+"""`python -m pipelines.models.tiny CONFIG.json`: make a small random model and a tokenizer trained on the rows of a run.
 
-For trying a recipe without a hub. Runs inside a trainer's environment (transformers, tokenizers, torch, pyarrow). The
-same configuration and rows give the same bytes there. Made `like` another model, it has that one's architecture, tokenizer
-and chat template, where they can be had; what a person should know of it is written to notes.json beside the configuration.
+It lets a recipe run without access to the hub. Runs inside a trainer's environment (transformers, tokenizers, torch,
+pyarrow), where the same configuration and rows give the same bytes. With `like`, the architecture, tokenizer and chat
+template are copied from another model if it is available. notes.json, next to the configuration, tells what was made.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -17,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, PipelineError, StepError
-from pipelines.models.likeness import Likeness, read_likeness, shrink_config
+from pipelines.models.reference import ReferenceModel, read_reference, shrink_config
+from preprocess import atomic
 
 MAKES = ("qwen2", "qwen3", "llama")
-"""The architectures that can be made by name."""
+"""The supported architectures."""
 
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
-# The words and whitespace are those of Qwen2.5's own template, so that LLaMA-Factory's `qwen` template, which is a
-# copy in code, renders the same text.
+# Words and whitespace are those of Qwen2.5's template, so that LLaMA-Factory's `qwen` template, a reimplementation in code,
+# renders the same text.
 CHAT_TEMPLATE = """\
 {%- if tools %}
     {{- '<|im_start|>system\\n' }}
@@ -90,10 +90,10 @@ You are provided with function signatures within <tools></tools> XML tags:\\n<to
 
 @dataclass(frozen=True)
 class Config:
-    """What to make."""
+    """The tiny model to make."""
 
     vocabulary: int
-    """Tokens; fewer where the rows do not give so many."""
+    """Tokens in the vocabulary; fewer if the rows do not contain enough text."""
     hidden_size: int
     layers: int
     heads: int
@@ -101,19 +101,18 @@ class Config:
     """Longest sequence."""
     seed: int
     rows: tuple[Path, ...]
-    """Parquet files whose texts the tokenizer learns from."""
+    """Parquet files; the tokenizer is trained on their texts."""
     output: Path
-    """The model's folder; it appears when it is complete."""
+    """The model folder; it appears when it is complete."""
     make: str = "qwen2"
-    """The architecture, one of MAKES; the other model's where `like` can be had."""
+    """The architecture, one of MAKES; overridden by that of `like` if it is available."""
     like: str | None = None
-    """A model whose architecture, tokenizer and chat template are taken: a folder or a hub name."""
+    """A reference model, whose architecture, tokenizer and chat template are copied: a folder or a hub name."""
     tie_word_embeddings: bool = False
-    """Whether the output layer is the embedding."""
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What is small about it, as `transformers` calls it."""
+        """The sizes by transformers' names."""
         return {
             "hidden_size": self.hidden_size,
             "intermediate_size": 3 * self.hidden_size,
@@ -122,20 +121,21 @@ class Config:
             "num_key_value_heads": self.heads,
             "max_position_embeddings": self.max_tokens,
             "max_window_layers": self.layers,
-            # Wider than a large model's 0.02: at this width it learns in half the steps.
+            # Larger than the usual 0.02: a model of this width then learns in half the steps.
             "initializer_range": 0.05,
         }
 
 
 def read_config(given: Mapping[str, Any]) -> Config:
-    """Raises:
-    InputError: a key is unknown, missing, or asks for a model that is not made here.
+    """Convert the configuration file's keys.
+
+    Raises:
+        InputError: a key is unknown or missing, or the architecture is not supported.
     """
-    known = {each.name for each in fields(Config)}
-    needed = {each.name for each in fields(Config) if each.default is MISSING}
-    for name in sorted(set(given) - known):
-        raise InputError(f"tiny model: unknown key {name!r}; there are {', '.join(sorted(known))}")
-    for name in sorted(needed - set(given)):
+    required = {each.name: each.default is MISSING for each in fields(Config)}
+    for name in sorted(given.keys() - required.keys()):
+        raise InputError(f"tiny model: unknown key {name!r}; the keys are {', '.join(sorted(required))}")
+    for name in sorted(name for name, needed in required.items() if needed and name not in given):
         raise InputError(f"tiny model: {name} is missing")
     if given.get("make", "qwen2") not in MAKES:
         raise InputError(f"tiny model: make is {given['make']!r}, expected {', '.join(MAKES)}")
@@ -143,69 +143,58 @@ def read_config(given: Mapping[str, Any]) -> Config:
 
 
 def make(config: Config) -> list[str]:
-    """Makes the model folder; what a person should know of it, a line each.
+    """Make the model folder.
+
+    Returns:
+        Notes for the user, one line each.
 
     Raises:
-        InputError: a file of rows is not there.
+        InputError: a file of rows is missing.
     """
     import torch
-    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-    like, notes = _find_likeness(config)
-    tokenizer = like.tokenizer if like else _make_tokenizer(config)
-    tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    reference, notes = _find_reference(config)
+    if reference:
+        tokenizer, shape = reference.tokenizer, shrink_config(reference.config, config.sizes)
+    else:
+        tokenizer = _train_tokenizer(config)
+        # Qwen3's configuration sets the head size explicitly; the others derive it.
+        head_dim = {"head_dim": config.hidden_size // config.heads} if config.make == "qwen3" else {}
+        tied = config.tie_word_embeddings
+        shape = AutoConfig.for_model(config.make, **config.sizes, **head_dim, tie_word_embeddings=tied, dtype="float32")
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    # A large model's embedding may have more rows than its tokenizer has tokens.
+    shape.vocab_size = len(tokenizer)
+    shape.bos_token_id, shape.eos_token_id, shape.pad_token_id = None, end, pad
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True)
-    shape = shrink_config(like.config, config.sizes) if like else _make_shape(config)
-    # A large model's table has rows to spare, which no token of its tokenizer names.
-    shape.vocab_size = len(tokenizer)
-    for name, value in tokens.items():
-        setattr(shape, name, value)
     model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
-    ends = [token for token in (tokenizer.eos_token_id, tokenizer.pad_token_id) if token is not None]
-    model.generation_config = GenerationConfig(
-        eos_token_id=like.end if like and like.end is not None else ends, pad_token_id=tokenizer.pad_token_id
-    )
-    temporary = config.output.with_name(f".{config.output.name}.{os.getpid()}.tmp")
-    try:
-        tokenizer.save_pretrained(temporary)
-        model.save_pretrained(temporary)
-        shutil.rmtree(config.output, ignore_errors=True)
-        temporary.rename(config.output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    ends = [token for token in (end, pad) if token is not None]
+    if reference and reference.eos_token_id is not None:
+        ends = reference.eos_token_id
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
+    with atomic.replacement(config.output) as folder:
+        tokenizer.save_pretrained(folder)
+        model.save_pretrained(folder)
     return notes
 
 
-def _find_likeness(config: Config) -> tuple[Likeness | None, list[str]]:
+def _find_reference(config: Config) -> tuple[ReferenceModel | None, list[str]]:
     if config.like is None:
         return None, []
-    found = read_likeness(config.like)
+    found = read_reference(config.like)
     if isinstance(found, str):
-        own = f"a {config.make} with a tokenizer learnt from the rows and the chat template of Qwen2.5"
-        return None, [f"{found}: the tiny model is {own}, so its own tokenizer and chat template are not tried"]
+        fallback = f"a {config.make} with a tokenizer trained on the rows and the chat template of Qwen2.5"
+        return None, [f"{found}: the tiny model is {fallback}; the real tokenizer and chat template are not tested"]
     return found, [f"architecture ({found.config.model_type}), tokenizer and chat template are those of {config.like}"]
 
 
-def _make_shape(config: Config) -> Any:
-    """The architecture by its name alone."""
-    from transformers import AutoConfig
+def _train_tokenizer(config: Config) -> Any:
+    """Train a tokenizer of Qwen2's class, with its pre-tokenizer.
 
-    return AutoConfig.for_model(
-        config.make,
-        **config.sizes,
-        # A Qwen3 says how wide its heads are; of others it follows.
-        **({"head_dim": config.hidden_size // config.heads} if config.make == "qwen3" else {}),
-        tie_word_embeddings=config.tie_word_embeddings,
-        dtype="float32",
-    )
-
-
-def _make_tokenizer(config: Config) -> Any:
-    """A tokenizer of Qwen2's own class, with its way of splitting text.
-
-    For a model of type qwen2, transformers 5.9 takes that class whatever the folder says, and 5.5 does not: with any other
-    way of splitting, the two trainers' environments would read the same text as different tokens.
+    For a model of type qwen2, transformers 5.9 uses that class whatever the folder specifies, and 5.5 does not: with another
+    pre-tokenizer, the two trainers' environments would tokenize the same text differently.
     """
     from tokenizers import AddedToken, pre_tokenizers, trainers
     from transformers import Qwen2Tokenizer
@@ -218,10 +207,10 @@ def _make_tokenizer(config: Config) -> Any:
         show_progress=False,
     )
     learner.train_from_iterator([CHAT_TEMPLATE, *read_texts(config.rows)], trainer)
-    learnt = json.loads(learner.to_str())["model"]
+    learned = json.loads(learner.to_str())["model"]
     tokenizer = Qwen2Tokenizer(
-        vocab=learnt["vocab"],
-        merges=[tuple(pair) for pair in learnt["merges"]],
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
         eos_token=STOP,
         pad_token=END,
         model_max_length=config.max_tokens,
@@ -232,16 +221,16 @@ def _make_tokenizer(config: Config) -> Any:
 
 
 def read_texts(rows: Sequence[Path]) -> Iterator[str]:
-    """Every text in the files: prompts, answers, ground truths.
+    """Read every text in the files: prompts, answers, ground truths.
 
     Raises:
-        InputError: a file is not there.
+        InputError: a file is missing.
     """
     import pyarrow.parquet as pq
 
     for path in rows:
         if not path.is_file():
-            raise InputError(f"tiny model: rows {path} are not there")
+            raise InputError(f"tiny model: rows file {path} is missing")
         for record in pq.read_table(path).to_pylist():
             yield from _find_texts(record)
 
@@ -249,30 +238,27 @@ def read_texts(rows: Sequence[Path]) -> Iterator[str]:
 def _find_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _find_texts(each)
-    elif isinstance(value, list):
-        for each in value:
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
             yield from _find_texts(each)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
-    # Threads may merge in another order; one keeps the bytes the same.
+    """Run the command; return its exit status."""
+    # Threads may merge in another order; one thread keeps the bytes the same.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     try:
         if len(arguments) != 1:
             raise InputError("usage: python -m pipelines.models.tiny CONFIG.json")
+        path = Path(arguments[0])
         try:
-            given = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+            config = read_config(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
-            raise InputError(f"{arguments[0]}: {error}") from error
+            raise InputError(f"{path}: {error}") from error
         try:
-            notes = make(read_config(given))
-            for note in notes:
-                print(note)
-            Path(arguments[0]).with_name("notes.json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
+            notes = make(config)
+            print("".join(f"{note}\n" for note in notes), end="")
+            path.with_name("notes.json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
         except OSError as error:
             raise StepError(f"tiny model: {error.filename or ''}: {error.strerror or error}") from error
     except PipelineError as error:

@@ -1,7 +1,7 @@
-"""How a tokenizer splits text here: `python -m pipelines.models.token_probe FOLDER` prints token ids as JSON.
+"""`python -m pipelines.models.token_probe FOLDER`: print the token ids that this environment gives for some texts, as JSON.
 
-Two versions of `transformers` may read one folder as two tokenizers: 5.9 goes by the model's type, 5.5 by the folder's
-own words. A model that was trained on the one's tokens then answers the other's prompts badly, and nothing says why.
+Two versions of `transformers` may load one folder as two tokenizers: 5.9 follows the model's type, 5.5 the folder's own
+configuration. A model trained on the tokens of one then answers the prompts of the other badly, without any error.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
-# Code, indentation, digits, quotes, letters beyond ASCII: what pre-tokenizers are known to differ in.
+# Code, indentation, digits, quotes, letters beyond ASCII: where pre-tokenizers differ.
 PROBES = (
     "def f(xs):\n    return [x * 10 for x in xs if x >= 1234]\n",
     "\tassert f([1, 2]) == {'a': 3.14, \"b\": None}  # it's 100%\r\n\n\n",
@@ -18,7 +18,7 @@ PROBES = (
 
 
 def probe(folder: str) -> list[list[int]]:
-    """The token ids of each probe, by the tokenizer that this environment makes of the folder."""
+    """Return the token ids of each probe text."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.models.folder import Description, describe, find_folder
+from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
 from pipelines.recipe.chat_templates import check_template
 from pipelines.recipe.nodes import Loc, Step
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
@@ -31,12 +31,12 @@ def check(recipe: Recipe) -> Found:
             yield ("stages", index, *place), message
 
 
-def _describe_first_model(recipe: Recipe, index: int) -> Description:
+def _describe_first_model(recipe: Recipe, index: int) -> ModelInfo:
     model = find_first_model(recipe, index)
     if isinstance(model, TinyModel):
-        return Description(model.heads, model.heads, model.max_tokens, chat_template=True)
-    folder = find_folder(model)
-    return describe(folder) if folder is not None else Description()
+        return ModelInfo(model.heads, model.heads, model.max_tokens, chat_template=True)
+    folder = find_model_folder(model)
+    return read_model_info(folder) if folder is not None else ModelInfo()
 
 
 def find_first_model(recipe: Recipe, index: int) -> str | TinyModel:
@@ -49,7 +49,7 @@ def find_first_model(recipe: Recipe, index: int) -> str | TinyModel:
     return recipe.model
 
 
-def _check_sft(recipe: Recipe, index: int, model: Description) -> Found:
+def _check_sft(recipe: Recipe, index: int, model: ModelInfo) -> Found:
     stage = recipe.stages[index]
     assert isinstance(stage, SftStage)
     if stage.trainer == "llamafactory":
@@ -83,7 +83,7 @@ class _Worker:
     """Whether forward passes are filled by tokens, not by a number of responses."""
 
 
-def check_rl(stage: RlStage, hardware: Hardware, model: Description) -> Found:
+def check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Found:
     """What of a stage verl would refuse.
 
     Args:
@@ -112,7 +112,7 @@ def check_rl(stage: RlStage, hardware: Hardware, model: Description) -> Found:
         yield from _check_scoring(stage, gpus // actor.sequence_parallel)
 
 
-def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: Description) -> Found:
+def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: ModelInfo) -> Found:
     gpus, parallel = hardware.nodes * hardware.gpus_per_node, worker.sequence_parallel
     place = ("verl", *worker.place, "ulysses_sequence_parallel_size")
     if gpus % parallel:
@@ -155,7 +155,7 @@ def _check_scoring(stage: RlStage, ranks: int) -> Found:
             )
 
 
-def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: Description) -> Found:
+def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Found:
     tensor, place = stage.rollout.tensor_parallel, ("rollout", "tensor_parallel")
     copies = _said(stage, "actor_rollout_ref.rollout.data_parallel_size", 1)
     gpus, width = hardware.nodes * hardware.gpus_per_node, tensor * copies
@@ -172,7 +172,7 @@ def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: Descriptio
         yield place, f"{tensor} GPUs cannot share the model's {shared_heads} key and value heads evenly"
 
 
-def _check_positions(stage: RlStage, model: Description) -> Found:
+def _check_positions(stage: RlStage, model: ModelInfo) -> Found:
     rollout = stage.rollout
     longest = rollout.max_prompt_tokens + rollout.max_response_tokens
     if model.positions is not None and longest > model.positions:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.checks.hub import is_cached
 from pipelines.errors import InputError
+from pipelines.models.folder import is_cached
 from pipelines.recipe.schema import Data, EvaluationSet, Source
 from pipelines.run.plan import all_sources
 from pipelines.smoke.changes import REMOVED

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.checks import hub
-from pipelines.checks.hub import Hub, is_cached
+from pipelines.checks.hub import Hub
+from pipelines.models.folder import is_cached
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import Recipe
 

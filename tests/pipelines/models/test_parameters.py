@@ -1,4 +1,4 @@
-"""How many parameters a model has: by its weights' headers, its config.json, or its name."""
+"""Parameter counts from weight headers, config.json or the model's name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.models.parameters import count_parameters, estimate, read_name
-from pipelines.recipe.schema import TinyModel
+from pipelines.models.parameters import count_parameters, count_tiny_parameters, estimate_parameters, parse_size
 
-# Qwen2.5-Coder-7B-Instruct's config.json, whose weights have 7,615,616,512 parameters.
+# config.json of Qwen2.5-Coder-7B-Instruct, which has 7,615,616,512 parameters.
 QWEN = {
     "hidden_size": 3584,
     "intermediate_size": 18944,
@@ -35,34 +34,34 @@ QWEN = {
         ("owner/v2.5B1", None),
     ],
 )
-def test_a_name_says_the_size(name: str, count: int | None) -> None:
-    assert read_name(name) == count
+def test_size_from_the_name(name: str, count: int | None) -> None:
+    assert parse_size(name) == count
     assert count_parameters(name) == count
 
 
-def test_a_configuration_gives_the_size_but_for_norms_and_biases() -> None:
-    assert estimate(QWEN) == pytest.approx(7_615_616_512, rel=1e-3)
-    assert estimate(QWEN | {"tie_word_embeddings": True}) == pytest.approx(7_615_616_512 - 152064 * 3584, rel=1e-3)
-    assert estimate({"text_config": QWEN}) == estimate(QWEN)
-    assert estimate({"hidden_size": 3584}) is None
+def test_estimate_from_config() -> None:
+    assert estimate_parameters(QWEN) == pytest.approx(7_615_616_512, rel=1e-3)
+    assert estimate_parameters(QWEN | {"tie_word_embeddings": True}) == pytest.approx(7_615_616_512 - 152064 * 3584, rel=1e-3)
+    assert estimate_parameters({"text_config": QWEN}) == estimate_parameters(QWEN)
+    assert estimate_parameters({"hidden_size": 3584}) is None
 
 
-def test_weights_are_counted_in_their_headers(tmp_path: Path) -> None:
+def test_count_from_weight_headers(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(QWEN))
-    assert count_parameters(str(tmp_path)) == estimate(QWEN)
+    assert count_parameters(str(tmp_path)) == estimate_parameters(QWEN)
     _write(tmp_path / "model.safetensors", {"a": [3, 5], "b": [7]})
     assert count_parameters(str(tmp_path)) == 22
     index = {"weight_map": {"a": "model-1.safetensors", "c": "model-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     _write(tmp_path / "model-1.safetensors", {"a": [3, 5]})
-    assert count_parameters(str(tmp_path)) == estimate(QWEN)  # a file is missing
+    assert count_parameters(str(tmp_path)) == estimate_parameters(QWEN)  # a file is missing
     _write(tmp_path / "model-2.safetensors", {"c": [2, 2]})
     assert count_parameters(str(tmp_path)) == 19
 
 
-def test_a_made_model_has_the_size_it_is_made_with() -> None:
+def test_count_of_a_tiny_model() -> None:
     # 2 x 300 x 64 embeddings, and a layer of 4 x 64 x 64 and 3 x 64 x 192.
-    assert count_parameters(TinyModel(make="qwen2", vocabulary=300, hidden_size=64, layers=1, heads=2)) == 91_648
+    assert count_tiny_parameters(vocabulary=300, hidden_size=64, layers=1, heads=2) == 91_648
 
 
 def _write(path: Path, shapes: dict[str, list[int]]) -> None:

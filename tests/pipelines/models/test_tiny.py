@@ -1,4 +1,6 @@
-"""The tiny model: its configuration here, its making in a trainer's environment."""
+"""The tiny model: its configuration, and the model folder made in a trainer's environment."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -36,7 +38,7 @@ def _write_rows(folder: Path) -> list[str]:
     return [str(folder / "sft.parquet"), str(folder / "rl.parquet")]
 
 
-def test_the_tokenizer_sees_prompts_answers_and_ground_truths(tmp_path: Path) -> None:
+def test_tokenizer_texts(tmp_path: Path) -> None:
     texts = list(read_texts([Path(path) for path in _write_rows(tmp_path)]))
     assert {"def f(a): return a", "assert f(1) == 1", "complete", '{"result": "[1, 2]"}'} <= set(texts)
 
@@ -45,25 +47,25 @@ def test_the_tokenizer_sees_prompts_answers_and_ground_truths(tmp_path: Path) ->
     ("change", "message"),
     [
         ({"make": "gpt2"}, "make is 'gpt2', expected qwen2, qwen3, llama"),
-        ({"width": 3}, "unknown key 'width'"),
+        ({"width": 3}, "unknown key 'width'; the keys are heads, hidden_size"),
     ],
 )
-def test_a_mistake_in_the_configuration(change: dict[str, Any], message: str) -> None:
+def test_wrong_configuration(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_config({**GIVEN, **change})
 
 
-def test_a_missing_key() -> None:
+def test_missing_key() -> None:
     with pytest.raises(InputError, match="seed is missing"):
         read_config({name: value for name, value in GIVEN.items() if name != "seed"})
 
 
-def test_a_missing_file_of_rows() -> None:
-    with pytest.raises(InputError, match=r"rows nowhere\.parquet are not there"):
+def test_missing_rows_file() -> None:
+    with pytest.raises(InputError, match=r"rows file nowhere\.parquet is missing"):
         list(read_texts([Path("nowhere.parquet")]))
 
 
-def test_an_unreadable_configuration_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_configuration_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -87,7 +89,7 @@ print(json.dumps({
 
 
 @pytest.mark.smoke
-def test_the_same_configuration_gives_the_same_model(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+def test_same_configuration_gives_the_same_model(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     python = trainer_python("llamafactory")
     config = tmp_path / "config.json"
     output = tmp_path / "model"
@@ -118,7 +120,7 @@ def test_the_same_configuration_gives_the_same_model(tmp_path: Path, trainer_pyt
     assert "<|im_start|>user\n<tool_response>\n2\n</tool_response><|im_end|>\n" in seen["tools"]
 
 
-LIKENESS = """
+REFERENCE = """
 import json, sys
 from pathlib import Path
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -136,7 +138,7 @@ for name, change in json.loads(sys.argv[3]).items():
     notes = json.loads(config.with_name("notes.json").read_text())
     seen.append([type(model).__name__, sizes, len(tokenizer), tokenizer.chat_template == "own", ends, notes])
     if name == "large":
-        # what a person's own model may have: another template, and ends of its own
+        # another template and other end tokens than the tiny model's
         tokenizer.chat_template = "own"
         tokenizer.save_pretrained(folder / name)
         model.generation_config.eos_token_id = [0, 2, 5]
@@ -146,7 +148,7 @@ print("SEEN" + json.dumps(seen))
 
 
 @pytest.mark.smoke
-def test_a_model_is_like_another_where_that_can_be_had(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+def test_reference_model_is_copied_if_available(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     changes = {
         "large": {"make": "qwen3", "layers": 1, "heads": 1, "vocabulary": 500},
         "like": {"make": "llama", "like": str(tmp_path / "large")},
@@ -155,7 +157,16 @@ def test_a_model_is_like_another_where_that_can_be_had(tmp_path: Path, trainer_p
     }
     given = {**GIVEN, "rows": _write_rows(tmp_path)}
     done = subprocess.run(
-        [trainer_python("llamafactory"), "-W", "ignore", "-c", LIKENESS, json.dumps(given), str(tmp_path), json.dumps(changes)],
+        [
+            trainer_python("llamafactory"),
+            "-W",
+            "ignore",
+            "-c",
+            REFERENCE,
+            json.dumps(given),
+            str(tmp_path),
+            json.dumps(changes),
+        ],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -165,7 +176,7 @@ def test_a_model_is_like_another_where_that_can_be_had(tmp_path: Path, trainer_p
     large, like, llama, lost = json.loads(done.stdout.partition("SEEN")[2])
     words = large[2]
     assert large[:4] == ["Qwen3ForCausalLM", [words, 64, 1, 1], words, False]
-    # the family, the tokenizer, the template and the ends are the other model's, the sizes its own
+    # family, tokenizer, template and end tokens are those of the reference model, the sizes are the tiny ones
     assert like[:5] == ["Qwen3ForCausalLM", [words, 64, 2, 2], words, True, [0, 2, 5]]
     assert like[5] == [f"architecture (qwen3), tokenizer and chat template are those of {tmp_path / 'large'}"]
     assert llama[0] == "LlamaForCausalLM"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.models.folder import describe, find_folder
+from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.chat_templates import check_template, templates
 from pipelines.recipe.loading import load
 
@@ -75,7 +75,7 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "a template that does not exist": (
         ["stages.sft.template=qwn"],
-        "--set stages.sft.template: LLaMA-Factory has no template 'qwn'; did you mean qwen?",
+        "--set stages.sft.template: LLaMA-Factory has no template 'qwn'; did you mean 'qwen'?",
     ),
     "a template that replaces the model's own": (
         ["stages.sft.template=chatml"],
@@ -175,16 +175,16 @@ def test_all_mistakes_are_told_at_once(write: Write) -> None:
 
 def test_a_hub_name_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert find_folder("owner/name") is None
+    assert find_model_folder("owner/name") is None
     cached = tmp_path / "hub" / "models--owner--name"
     (cached / "refs").mkdir(parents=True)
     (cached / "refs" / "main").write_text("abc")
-    assert find_folder("owner/name") is None
+    assert find_model_folder("owner/name") is None
     (cached / "snapshots").mkdir()
     (cached / "snapshots" / "abc").symlink_to(folder)
-    found = find_folder("owner/name")
+    found = find_model_folder("owner/name")
     assert found is not None
-    assert describe(found).heads == 14
+    assert read_model_info(found).heads == 14
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_hub_name_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_positions_that_are_stretched_are_not_known(folder: Path, config: dict[str, Any], positions: int | None) -> None:
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 512} | config))
-    assert describe(folder).positions == positions
+    assert read_model_info(folder).positions == positions
 
 
 def test_templates_are_known_by_what_they_do() -> None:
