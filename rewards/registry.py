@@ -6,7 +6,6 @@ Built-in rewards are always there, installed packages bring rewards through the 
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -21,6 +20,7 @@ from typing import Any
 from rewards.errors import RewardError
 from rewards.plugins import options
 from rewards.plugins.signatures import FROM_VERL, caller_of, check_signature, place_of
+from rewards.suggestions import suggestion
 
 __all__ = ["Reward", "RewardError", "broken_packages", "find", "list_rewards", "load", "register"]
 
@@ -107,7 +107,7 @@ class Reward:
         known = self._parameters
         for name, value in given.items():
             if name not in known:
-                raise RewardError(f"reward {self.name} has no option {name!r}{nearest(name, known)}")
+                raise RewardError(f"reward {self.name} has no option {name!r}{suggestion(name, known)}")
             kind, default = options.kind_of(self.function, known[name]), known[name].default
             if not options.fits(value, kind):
                 example = "" if default in (inspect.Parameter.empty, None) else f" such as {default!r}"
@@ -161,7 +161,7 @@ def load(name: str, file: str | Path | None = None) -> Reward:
 
         found = load_file(Path(file))
         if name not in found:
-            raise RewardError(f"{file} registers no reward called {name!r}{nearest(name, found)}")
+            raise RewardError(f"{file} registers no reward called {name!r}{suggestion(name, found)}")
         return found[name]
     known = {reward.name: reward for reward in _list_built_in()}
     if name in known:
@@ -169,7 +169,7 @@ def load(name: str, file: str | Path | None = None) -> Reward:
     known = {reward.name: reward for reward in list_rewards()}
     if name not in known:
         broken = "".join(f"; {line}" for line in broken_packages())
-        raise RewardError(f"no reward is called {name!r}{nearest(name, known)}{broken}")
+        raise RewardError(f"no reward is called {name!r}{suggestion(name, known)}{broken}")
     return known[name]
 
 
@@ -212,12 +212,6 @@ def collect(source: str, into: dict[str, Reward] | None = None) -> Iterator[None
             yield
         finally:
             _collecting.pop()
-
-
-def nearest(name: str, known: Mapping[str, object]) -> str:
-    """`; did you mean 'x'?`, or what there is."""
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known)) or 'none'}"
 
 
 def _list_built_in() -> list[Reward]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.run.plan import Machine, all_sources, filter_files
 from preprocess.sources import hub
+from rewards.suggestions import nearest_path
 
 
 def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
@@ -159,14 +159,3 @@ def _unfit_hardware(loaded: Loaded, machine: Machine) -> list[str]:
                 "supervised fine-tuning runs on one node"
             )
     return problems
-
-
-def nearest_path(path: Path) -> str:
-    """What of the path does exist, and the nearest name beside what does not."""
-    parent = path.parent
-    if not parent.is_dir():
-        while not parent.is_dir():
-            parent = parent.parent
-        return f"; only {parent} exists of it"
-    close = difflib.get_close_matches(path.name, [each.name for each in parent.iterdir()], n=1)
-    return f"; did you mean {parent / close[0]}?" if close else ""

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.console import tables
 from pipelines.errors import InputError
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm
-from rewards.suggestions import suggestion
+from rewards.suggestions import did_you_mean
 
 
 def print_algorithms() -> None:
@@ -28,8 +28,8 @@ def print_algorithm(name: str) -> None:
     """
     found = next((each for known, each in ALGORITHMS.items() if known == name), None)
     if found is None:
-        hint = suggestion(name, ALGORITHMS) or "`pipeline algorithms` lists them"
-        raise InputError(f"no algorithm is called {name!r}; {hint}")
+        hint = did_you_mean(name, ALGORITHMS) or "; `pipeline algorithms` lists them"
+        raise InputError(f"no algorithm is called {name!r}{hint}")
     tables.print_rows(("what", "meaning"), _lines(found))
 
 

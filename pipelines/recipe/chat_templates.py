@@ -33,8 +33,7 @@ def check_template(name: str | None, later: str | None, has_own: bool | None) ->
     if name is None:
         return ""
     if name not in templates():
-        guess = suggestion(name, templates())
-        return f"LLaMA-Factory has no template {name!r}" + (f"; {guess}" if guess else "")
+        return f"LLaMA-Factory has no template {name!r}{suggestion(name, templates())}"
     if templates()[name] and later is not None and has_own is not False:
         return (
             f"{name} would replace the model's own chat template, with which stage {later} builds its prompts; "

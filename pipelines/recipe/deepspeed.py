@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipelines.recipe.nodes import Loc, Node
-from rewards.suggestions import any_of, nearest
+from rewards.suggestions import any_of, did_you_mean
 
 # The checkout ships them under these names (examples/deepspeed, v0.9.5).
 FILES = {
@@ -36,6 +36,4 @@ def check(root: Node) -> Iterator[tuple[Loc, str]]:
     """Short names that stand for no file: the place and the message."""
     for loc, _, text in written(root):
         if text not in FILES and not is_path(text):
-            guess = nearest(text, FILES)
-            hint = f"; did you mean {guess}?" if guess else ""
-            yield loc, f"found {text!r}, expected {any_of(FILES)}, or the path of a .json file{hint}"
+            yield loc, f"found {text!r}, expected {any_of(FILES)}, or the path of a .json file{did_you_mean(text, FILES)}"

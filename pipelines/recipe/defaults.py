@@ -11,7 +11,7 @@ from pipelines.recipe.merging import merge
 from pipelines.recipe.nodes import Node
 from pipelines.recipe.problems import Problem, RecipeError
 from pipelines.recipe.schema import RlStage, SftStage
-from rewards.suggestions import any_of, nearest
+from rewards.suggestions import any_of, did_you_mean
 
 KEY = "defaults"
 KINDS: Mapping[str, type[BaseModel]] = {"sft": SftStage, "rl": RlStage}
@@ -57,9 +57,8 @@ def _check(said: Node) -> Iterator[Problem]:
         yield Problem(said.origin.text, KEY, f"found {found(said.plain())}, expected a mapping with {any_of(KINDS)}")
     for kind, node in said.children.items():
         if kind not in KINDS:
-            guess = nearest(kind, KINDS)
-            what = f"did you mean {guess}?" if guess else f"expected a kind of stages, {any_of(KINDS)}"
-            yield Problem(node.origin.text, f"{KEY}.{kind}", f"unknown key; {what}")
+            what = did_you_mean(kind, KINDS) or f"; expected a kind of stages, {any_of(KINDS)}"
+            yield Problem(node.origin.text, f"{KEY}.{kind}", f"unknown key{what}")
         elif not isinstance(node.value, dict):
             yield Problem(
                 node.origin.text, f"{KEY}.{kind}", f"found {found(node.plain())}, expected a mapping of a stage's keys"
@@ -74,6 +73,5 @@ def _check_keys(kind: str, node: Node) -> Iterator[Problem]:
         if key in _OWN:
             yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"each stage says its own {key}")
         elif key not in valid:
-            guess = nearest(key, valid)
-            what = f"did you mean {guess}?" if guess else f"the keys are {', '.join(valid)}"
-            yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"unknown key; {what}")
+            what = did_you_mean(key, valid) or f"; expected {any_of(valid)}"
+            yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"unknown key{what}")

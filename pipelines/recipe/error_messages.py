@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pipelines.recipe import schema_lookup
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import Problem, problem_at
-from rewards.suggestions import any_of, nearest, suggestion
+from rewards.suggestions import any_of, did_you_mean, nearest
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -119,8 +119,7 @@ def _found(value: object, expected: str) -> str:
 
 
 def _choice(value: object, values: list[Any]) -> str:
-    guess = nearest(value, values) if isinstance(value, str) else None
-    return f"found {value!r}, expected {any_of(values)}" + (f"; did you mean {guess}?" if guess else "")
+    return f"found {value!r}, expected {any_of(values)}" + (did_you_mean(value, values) if isinstance(value, str) else "")
 
 
 def _missing(key: str, field: FieldInfo | None) -> str:
@@ -133,13 +132,12 @@ def _first_sentence(text: str) -> str:
 
 def _unknown(root: Node, loc: Loc) -> str:
     name, valid = str(loc[-1]), schema_lookup.fields_at(root, loc[:-1])
-    guess = nearest(name, valid)
-    if guess:
-        return f"unknown key; did you mean {guess}?"
+    if near := did_you_mean(name, valid):
+        return f"unknown key{near}"
     deeper = _deeper(name, valid)
     if deeper:
-        return f"unknown key here; did you mean {deeper}?"
-    return f"unknown key; {suggestion(name, valid) or 'the keys are ' + ', '.join(valid)}"
+        return f"unknown key here; did you mean {deeper!r}?"
+    return f"unknown key; expected {any_of(valid)}"
 
 
 def _deeper(name: str, valid: Mapping[str, FieldInfo]) -> str | None:

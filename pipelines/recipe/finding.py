@@ -35,8 +35,8 @@ def find(name: str, folder: Path, where: str = "", key: str = "") -> Path:
     beside = [file.name for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     what = "is a folder, expected a recipe file" if path.is_dir() else "no such recipe file"
     hint = suggestion(Path(name).name, list(dict.fromkeys([*beside, *shipped])))
-    listed = f"; shipped recipes: {', '.join(shipped)}" if shipped and not hint.startswith("expected") else ""
-    message = f"{what}{f'; {hint}' if hint else ''}{listed}"
+    listed = f"; shipped recipes: {', '.join(shipped)}" if shipped and not hint.startswith("; expected") else ""
+    message = f"{what}{hint}{listed}"
     problem = Problem(where, key, f"{name}: {message}") if where else Problem(name, "", message)
     raise RecipeError([problem])
 

@@ -117,15 +117,15 @@ def _inits(root: Node) -> list[tuple[Loc, str]]:
         if value == names[index]:
             problems.append((loc, f"stage {value!r} cannot start from itself"))
         elif value in names:
-            problems.append((loc, f"stage {value!r} comes later; {_earlier(value, before)}"))
+            problems.append((loc, f"stage {value!r} comes later{_earlier(value, before)}"))
         else:
-            problems.append((loc, f"there is no stage {value!r}; {_earlier(value, before)}"))
+            problems.append((loc, f"there is no stage {value!r}{_earlier(value, before)}"))
     return problems
 
 
 def _earlier(value: str, before: list[str]) -> str:
     otherwise = "a model folder (./model) or a hub name (owner/name)"
-    return f"{suggestion(value, before)} or {otherwise}" if before else f"expected {otherwise}"
+    return f"{suggestion(value, before)} or {otherwise}" if before else f"; expected {otherwise}"
 
 
 def dump(value: Any) -> str:

@@ -151,7 +151,7 @@ OWNED: Mapping[str, Mapping[str, str]] = {
 DEAD: Mapping[str, Mapping[str, str]] = {
     "verl": {
         "custom_reward_function": "verl 0.9.1 ignores this in silence; write the stage's `reward`",
-        "reward_model": "verl 0.9.1 has moved this; did you mean reward?",
-        "sandbox_fusion": "verl 0.9.1 has moved this; did you mean reward.sandbox_fusion?",
+        "reward_model": "verl 0.9.1 has moved this; did you mean 'reward'?",
+        "sandbox_fusion": "verl 0.9.1 has moved this; did you mean 'reward.sandbox_fusion'?",
     }
 }

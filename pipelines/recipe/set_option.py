@@ -9,7 +9,7 @@ from pipelines.recipe.merging import settle
 from pipelines.recipe.nodes import Loc, Node, Origin, name_of
 from pipelines.recipe.problems import Problem, RecipeError
 from pipelines.recipe.reading import read_scalar
-from rewards.suggestions import any_of, suggestion
+from rewards.suggestions import any_of, did_you_mean
 
 # After all files.
 _ORDER = 1_000_000
@@ -96,7 +96,7 @@ def _item(node: Node, key: str, origin: Origin, where: str) -> tuple[int, str]:
     if step.isdecimal():
         message = f"{where} has {len(node.items)} items, counted from 0"
     elif names:
-        message = f"{where} has no {step!r}; {suggestion(step, names) or f'expected {any_of(names)}'}"
+        message = f"{where} has no {step!r}{did_you_mean(step, names) or f'; expected {any_of(names)}'}"
     else:
         message = f"{where} is a list: expected an index from 0 to {len(node.items) - 1}, found {step!r}"
     raise RecipeError([Problem(origin.text, "", message)])

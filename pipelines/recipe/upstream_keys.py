@@ -16,7 +16,7 @@ from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import Problem, RecipeError
 from pipelines.recipe.reserved_keys import DEAD, OWNED
 from pipelines.shipped import THIRD_PARTY
-from rewards.suggestions import any_of, nearest, suggestion
+from rewards.suggestions import any_of, did_you_mean, nearest, suggestion
 
 KEYS = {
     "verl": THIRD_PARTY / "verl/keys.json",
@@ -192,8 +192,7 @@ def _check_value(entry: Mapping[str, Any], value: Any, engine: str) -> str | Non
         return f"found {found(value)}, expected {any_of(_NAMES[name] for name in names if name != 'null')}{default}"
     enum = [option for option in entry.get("enum", []) if option is not None]
     if enum and isinstance(value, str) and value not in enum:
-        guess = nearest(value, enum)
-        return f"found {value!r}, expected {any_of(enum)}" + (f"; did you mean {guess}?" if guess else "")
+        return f"found {value!r}, expected {any_of(enum)}{did_you_mean(value, enum)}"
     return None
 
 
@@ -214,17 +213,16 @@ def _unknown(upstream: str, path: tuple[str, ...], value: Any) -> str:
     tails = [other for other in keys(upstream) if other.endswith(f".{key}{below}")]
     if tails:
         whole = min(tails, key=len)
-        return f"unknown key; did you mean {whole.removesuffix(below)}?"
+        return f"unknown key; did you mean {whole.removesuffix(below)!r}?"
     parent = ".".join(path[:-1])
     start = f"{parent}." if parent else ""
     siblings = {other.removeprefix(start).split(".")[0] for other in keys(upstream) if other.startswith(start)}
-    near = nearest(path[-1], sorted(siblings))
-    if near:
-        return f"unknown key; did you mean {near}?"
+    if near := did_you_mean(path[-1], sorted(siblings)):
+        return f"unknown key{near}"
     by_name: dict[str, str] = {}
     for other in sorted(keys(upstream), key=len):
         by_name.setdefault(other.rpartition(".")[2], other)
     elsewhere = nearest(path[-1], by_name)
     if elsewhere:
-        return f"unknown key; did you mean {by_name[elsewhere]}?"
-    return " ".join(f"unknown key; {suggestion(path[-1], sorted(siblings))}".split()).rstrip(";")
+        return f"unknown key; did you mean {by_name[elsewhere]!r}?"
+    return f"unknown key{suggestion(path[-1], siblings)}"

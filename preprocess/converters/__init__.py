@@ -9,7 +9,7 @@ from typing import Any
 
 from preprocess.converters.base import Converter
 from preprocess.errors import SourceError
-from preprocess.sources.decoding import nearest
+from rewards.suggestions import suggestion
 
 # Name -> module and the converter in it.
 _PLACES = {
@@ -60,8 +60,8 @@ def find(name: str, file: Path | None = None) -> Converter[Any, Any]:
 
         own = load_file(file)
         if name not in own:
-            raise SourceError(f"{file} registers no converter called {name!r}{nearest(name, own)}")
+            raise SourceError(f"{file} registers no converter called {name!r}{suggestion(name, own)}")
         return own[name]
     if name not in CONVERTERS:
-        raise SourceError(f"no converter is called {name!r}{nearest(name, CONVERTERS)}")
+        raise SourceError(f"no converter is called {name!r}{suggestion(name, CONVERTERS)}")
     return CONVERTERS[name]

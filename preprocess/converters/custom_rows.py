@@ -10,7 +10,8 @@ import msgspec
 from preprocess.converters.sharegpt import write_tools
 from preprocess.errors import RowError
 from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn, to_json
-from preprocess.sources.decoding import describe, nearest
+from preprocess.sources.decoding import describe
+from rewards.suggestions import suggestion
 
 
 class _Said(msgspec.Struct):
@@ -50,7 +51,7 @@ def read_row(given: Any, shape: Shape, name: str) -> Row:
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:
-        raise RowError(f"converter {name} gave a row with an unknown {unknown!r}{nearest(str(unknown), known)}")
+        raise RowError(f"converter {name} gave a row with an unknown {unknown!r}{suggestion(unknown, known)}")
     try:
         fields = msgspec.convert(given, kind)
     except msgspec.ValidationError as error:

@@ -19,11 +19,11 @@ from preprocess.converters.base import Converter, Options
 from preprocess.converters.custom_rows import read_row
 from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.rows import Row, Shape
-from preprocess.sources.decoding import nearest
 from rewards.plugins.options import kind_of
 from rewards.plugins.python_files import UserFileError, describe, find_line, forget, import_file
 from rewards.plugins.signatures import place_of
 from rewards.registry import collect
+from rewards.suggestions import misspelling
 
 Function = Callable[..., Any]
 """`(record, *, option=default, …)` -> a row, several rows, or None. A row is a mapping, an SftRow or an RlRow."""
@@ -149,4 +149,4 @@ def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, An
 def _explain(error: BaseException, record: Mapping[str, Any]) -> str:
     line = describe(error)
     missing = error.args[0] if isinstance(error, KeyError) and error.args else None
-    return line + nearest(missing, record) if isinstance(missing, str) and missing not in record else line
+    return line + misspelling(missing, record) if isinstance(missing, str) and missing not in record else line

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import types
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from preprocess.errors import RowError
+from rewards.suggestions import misspelling, suggestion
 
 _WRONG_TYPE = re.compile(r"^Expected `(?P<expected>.+?)`, got `(?P<found>.+?)`$")
 _OUT_OF_BOUNDS = re.compile(r"^Expected `(?P<expected>\w+)` (?P<bounds>.+)$")
@@ -55,7 +54,7 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
     columns = msgspec.structs.fields(kind)
     for column in columns:
         if column.required and column.encode_name not in fields:
-            raise MissingColumnError(f"no column {column.encode_name!r}{nearest(column.encode_name, fields)}")
+            raise MissingColumnError(f"no column {column.encode_name!r}{misspelling(column.encode_name, fields)}")
     kept = {column.encode_name: fields[column.encode_name] for column in columns if column.encode_name in fields}
     try:
         return msgspec.json.decode(json.dumps(kept, allow_nan=False), type=kind)
@@ -90,10 +89,10 @@ def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole
     if found := _UNKNOWN_KEY.match(message):
         structs = [each for each in _find_types(kind, path) if _is_struct(each)]
         known = [field.encode_name for each in structs for field in msgspec.structs.fields(each)]
-        return f"{f'{path}: ' if path else ''}unknown {found['name']!r}{nearest(found['name'], known)}"
+        return f"{f'{path}: ' if path else ''}unknown {found['name']!r}{suggestion(found['name'], known)}"
     if found := _MISSING_KEY.match(message):
         there = _look_up(fields, path)
-        return f"{place} has no {found['name']!r}{nearest(found['name'], there) if isinstance(there, dict) else ''}"
+        return f"{place} has no {found['name']!r}{misspelling(found['name'], there) if isinstance(there, dict) else ''}"
     return f"{place}: {message[:1].lower()}{message[1:]}"
 
 
@@ -138,13 +137,6 @@ def _take_apart(kind: Any) -> list[Any]:
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean …?`, or what there is."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(names) or 'none'}"
 
 
 def as_text(fields: Any) -> bytes:

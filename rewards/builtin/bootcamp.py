@@ -7,7 +7,6 @@ puzzle from.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import json
 import math
@@ -22,6 +21,7 @@ from rewards.registry import register
 from rewards.sandbox import Limits, Program, get
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.sandbox.reports import read_reports
+from rewards.suggestions import nearest
 
 PACKAGE = "internbootcamp"
 # The commit whose rows the tests have; later ones are laid out in another way. Editable, because its setup.py leaves its own
@@ -150,7 +150,7 @@ def _read_score(output: str, token: str, name: str) -> float | None:
 
 
 def _describe_missing(name: str, there: list[str]) -> str:
-    stems = {each[: -len(_SUFFIX)].lower(): each[: -len(_SUFFIX)] for each in there}
-    near = difflib.get_close_matches(name[: -len(_SUFFIX)].lower(), stems, 2, 0.5)
-    hint = f"did you mean {' or '.join(_PREFIX + stems[each] for each in near)}?" if near else f"it has {len(there)} others"
+    stems = [each[: -len(_SUFFIX)] for each in there]
+    near = nearest(name[: -len(_SUFFIX)], stems)
+    hint = f"did you mean {_PREFIX + near!r}?" if near else f"it has {len(there)} others"
     return f"{PACKAGE} has no class {name}; {hint}"

@@ -8,7 +8,6 @@ processes behind; those data sources go to code_tests.
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import importlib.util
 import json
@@ -26,6 +25,7 @@ from rewards.registry import find, register
 from rewards.sandbox import Limits, Program, get
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.sandbox.reports import read_reports
+from rewards.suggestions import any_of, did_you_mean
 
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
 """Data sources that go to code_tests."""
@@ -54,11 +54,8 @@ class Graders:
             if data_source.startswith(prefix):
                 return module
         known = sorted({*self.modules, *CODE_SOURCES})
-        near = difflib.get_close_matches(data_source, known, 3, 0.4)
-        raise GroundTruthError(
-            f"verl has no grader for the data source {data_source!r}; "
-            + (f"the nearest are {', '.join(near)}" if near else f"it knows {', '.join(known)}")
-        )
+        hint = did_you_mean(data_source, known) or f"; expected {any_of(known)}"
+        raise GroundTruthError(f"verl has no grader for the data source {data_source!r}{hint}")
 
 
 def make_reference(ground_truth: Any, extra_info: Mapping[str, Any]) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from rewards.suggestions import any_of, did_you_mean
 
 
 def kind_of(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
@@ -51,10 +52,8 @@ def describe(value: Any, kind: Any, example: str) -> str:
     """What was expected in place of a value; of choices the nearest one."""
     choices = _choices(kind)
     if choices:
-        listed = " or ".join(filter(None, [", ".join(map(repr, choices[:-1])), repr(choices[-1])]))
         texts = [each for each in choices if isinstance(each, str)]
-        near = difflib.get_close_matches(value, texts, 1, 0.5) if isinstance(value, str) else []
-        return listed + (f"; did you mean {near[0]!r}?" if near else "")
+        return any_of(map(repr, choices)) + (did_you_mean(value, texts) if isinstance(value, str) else "")
     return (kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")) + example
 
 

@@ -6,7 +6,6 @@ while it is imported: what lies beside it is imported at its top, not inside a f
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -16,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+from rewards.suggestions import nearest_path
 
 _PREFIX = "plugin_file_"
 
@@ -112,7 +113,4 @@ def _explain(path: Path, error: BaseException, own_errors: type[Exception]) -> U
 def _describe_missing(path: Path, thing: str) -> str:
     if path.is_dir():
         return f"{path} is a folder; expected a Python file that registers a {thing}"
-    if not path.parent.is_dir():
-        return f"there is no plugin file {path}; its folder does not exist"
-    close = difflib.get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], 1)
-    return f"there is no plugin file {path}" + (f"; did you mean {path.parent / close[0]}?" if close else "")
+    return f"there is no plugin file {path}{nearest_path(path)}"

@@ -12,11 +12,12 @@ from typing import Any
 
 from rewards.errors import RewardError
 from rewards.reasons import listen
-from rewards.registry import Reward, nearest
+from rewards.registry import Reward
 from rewards.sandbox import SandboxError
 from rewards.scoring import calling
 from rewards.scoring.combination import read_part
 from rewards.scoring.failures import one_line
+from rewards.suggestions import suggestion
 
 SECONDS = 240.0
 """Time for one response, as in training."""
@@ -126,7 +127,7 @@ def _read_line(
     if "id" in given:
         name = str(given["id"])
         if name not in by_id:
-            raise OfflineError(f"{where}: no row has the id {name!r}{nearest(name, by_id) if len(by_id) <= _MANY else ''}")
+            raise OfflineError(f"{where}: no row has the id {name!r}{suggestion(name, by_id)}")
         row = by_id[name]
     elif "index" in given:
         place = given["index"]
@@ -140,9 +141,6 @@ def _read_line(
     else:
         raise OfflineError(f"{where}: neither id nor index says which row this is a response to")
     return [(row, text) for text in texts]
-
-
-_MANY = 2000  # to look for the nearest among more ids takes too long
 
 
 def _key(ground_truth: Any) -> str:

@@ -36,7 +36,7 @@ def test_plain_values_become_settings() -> None:
     ("given", "message"),
     [
         ([], "it is a list, expected an object"),
-        ({}, "it has no 'file'; there are none"),
+        ({}, "it has no 'file'; found none"),
         ({"fil": "a"}, "unknown 'fil'; did you mean 'file'?"),
         ({"file": 3}, "file is a number, expected a path"),
         ({"file": "a", "count": 0}, "count is 0, expected a number >= 1"),

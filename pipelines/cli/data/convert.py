@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.checks.preflight import nearest_path
 from pipelines.cli.data import outcomes
 from pipelines.cli.data.lengths import count_tokens, find_counter
 from pipelines.cli.options import read_options
@@ -28,6 +27,7 @@ from preprocess.rows import Shape
 from preprocess.sources.hub import Fetcher, read_hub_name
 from rewards import sandbox
 from rewards.sandbox import SandboxError
+from rewards.suggestions import nearest_path
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def convert(asked: Asked) -> None:
         convert_there = _find_cluster(asked) if asked.ray else convert_all
         with _find_source(asked) as place:
             conversion = asked.to_conversion(place)
-            with outcomes.bar("converting") as progress:
+            with outcomes.show_progress("converting") as progress:
                 result = convert_source(conversion, progress, convert_there)
     outcomes.print_result(conversion, result)
     if asked.tokenizer and counter:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.checks.preflight import nearest_path
 from pipelines.environments import Environment
 from pipelines.environments.ready import find_ready
 from pipelines.errors import InputError, StepError
 from pipelines.shipped import CODE
 from preprocess.rows import Shape
 from preprocess.sources import hub
+from rewards.suggestions import nearest_path
 
 
 def find_counter(tokenizer: str) -> Environment:

@@ -17,12 +17,12 @@ from pipelines.environments.ready import find_with_ray
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
 from pipelines.run import row_counts
-from pipelines.run.display import make_display
-from pipelines.run.execute import do, hold
+from pipelines.run.display import Display
+from pipelines.run.execute import execute, hold
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Plan, Step, make_plan
 from pipelines.run.process import signals_as_stopped
-from preprocess.sources.decoding import nearest
+from rewards.suggestions import suggestion
 
 
 def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None = None) -> None:
@@ -47,9 +47,9 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
     _check_fetching(steps, environments)
     with signals_as_stopped(), hold(plan.directory):
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
-        display = make_display(len(steps), sys.stderr)
+        display = Display(len(steps), sys.stderr)
         try:
-            do(plan, steps, display)
+            execute(plan, steps, display)
         finally:
             display.close()
     outcomes.print_preparations({str(step.stage): row_counts.read_summary(step) for step in steps})
@@ -61,10 +61,10 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
 
 
 def _choose(plan: Plan, stage: str | None) -> list[Step]:
-    steps = [step for step in plan.steps if row_counts.is_preparation(step)]
+    steps = [step for step in plan.steps if row_counts.prepares(step)]
     names = [str(step.stage) for step in steps]
     if stage is not None and stage not in names:
-        raise InputError(f"there is no stage {stage!r}{nearest(stage, names)}")
+        raise InputError(f"there is no stage {stage!r}{suggestion(stage, names)}")
     return [step for step in steps if stage in (None, step.stage)]
 
 

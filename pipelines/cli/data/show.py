@@ -10,15 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.checks.preflight import nearest_path
 from pipelines.cli.data.convert import one_line_errors
 from pipelines.console import tables
 from pipelines.console.record_text import Line, render
 from pipelines.errors import InputError
 from preprocess.columns import schema
 from preprocess.rows import Shape
-from preprocess.sources.decoding import nearest
 from preprocess.sources.reading import Record, list_files, read_chunks
+from rewards.suggestions import did_you_mean, nearest_path
 
 _BATCH_ROWS = 64
 _INDENT = 2
@@ -93,10 +92,7 @@ def _find_id(file: Path, shape: Shape | None, id_: str) -> int:
                 return place + int(ids.index(id_))
             near = [*near, *ids][:10_000]
             place += len(ids)
-    said = nearest(id_, near) if len(near) < 10_000 else ""
-    raise InputError(
-        f"{file} has no row with the id {id_!r}{said if 'did you mean' in said else f'; the first is {near[0]!r}'}"
-    )
+    raise InputError(f"{file} has no row with the id {id_!r}{did_you_mean(id_, near) or f'; the first is {near[0]!r}'}")
 
 
 def _read_rows(file: Path, first: int) -> Iterator[Shown]:

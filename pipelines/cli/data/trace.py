@@ -11,6 +11,7 @@ from pipelines.cli.data import outcomes
 from pipelines.cli.data.convert import in_sandbox, one_line_errors
 from pipelines.cli.options import read_options
 from pipelines.console import tables
+from pipelines.console.progress import bar
 from pipelines.errors import InputError, StepError
 from pipelines.run.process import signals_as_stopped
 from preprocess import atomic
@@ -56,7 +57,7 @@ def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> T
     tally = Tally()
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic.sweep(output.parent)
-    with tables.progress("tracing", None) as step, atomic.open_text(output) as file:
+    with bar("tracing", None) as step, atomic.open_text(output) as file:
         with atomic.open_text(rejects) as beside:
             for made in trace_files(source, options):
                 step()

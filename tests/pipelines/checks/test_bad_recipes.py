@@ -13,7 +13,10 @@ from pipelines.cli import main as cli
 # Settings over the shipped execverify.yaml (8 GPUs; GRPO, 128 prompts in mini batches of 64, 8 samples; tensor parallel 4), and
 # what has to be in the line.
 MISTAKES: dict[str, tuple[list[str], list[str]]] = {
-    "an algorithm that does not exist": (["stages.stage-one.algorithm=gropo"], ["algorithm", "'gropo'", "did you mean grpo?"]),
+    "an algorithm that does not exist": (
+        ["stages.stage-one.algorithm=gropo"],
+        ["algorithm", "'gropo'", "did you mean 'grpo'?"],
+    ),
     "PPO without its critic's settings": (["stages.stage-one.algorithm=ppo"], ["ppo", "critic"]),
     "one sample with GRPO": (
         ["stages.stage-one.rollout.samples=1"],
@@ -51,7 +54,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["stages.sft.template=chatml"],
         ["sft.template", "chatml would replace the model's own chat template", "stage stage-one", "qwen"],
     ),
-    "a template that does not exist": (["stages.sft.template=quen"], ["no template 'quen'", "did you mean qwen?"]),
+    "a template that does not exist": (["stages.sft.template=quen"], ["no template 'quen'", "did you mean 'qwen'?"]),
 }
 
 

@@ -118,7 +118,7 @@ def test_rewards_that_are_right(found: Found, reward: str) -> None:
                 "x.yaml:15: stages.rl.reward.mien: {folder}/own/mine.py registers no reward called 'mien'; "
                 "did you mean 'mine'?",
                 "x.yaml:16: stages.rl.reward.mine: there is no plugin file {folder}/own/mien.py; "
-                "did you mean {folder}/own/mine.py?",
+                "did you mean '{folder}/own/mine.py'?",
             ],
         ),
     ],
@@ -158,7 +158,7 @@ def test_a_file_that_needs_a_trainers_package_is_tried_in_the_trainers_python(
     [
         ("reward: []", "x.yaml:12: stages.rl.reward: found an empty list, expected at least 1 item"),
         ("reward: [white_box]", "x.yaml:12: stages.rl.reward[0]: found the text 'white_box', expected a mapping"),
-        ("reward: {name: white_box, wieght: 2}", "x.yaml:12: stages.rl.reward.wieght: unknown key; did you mean weight?"),
+        ("reward: {name: white_box, wieght: 2}", "x.yaml:12: stages.rl.reward.wieght: unknown key; did you mean 'weight'?"),
         (
             "reward: [{name: white_box, weight: a}]",
             "x.yaml:12: stages.rl.reward.white_box.weight: found the text 'a', expected a number",

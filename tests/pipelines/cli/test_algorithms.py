@@ -67,7 +67,7 @@ def test_each_can_be_shown_on_a_terminal(name: str, call: Call, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("dr-grpo", "error: no algorithm is called 'dr-grpo'; did you mean dr_grpo?\n"),
+        ("dr-grpo", "error: no algorithm is called 'dr-grpo'; did you mean 'dr_grpo'?\n"),
         ("xyzzy", "error: no algorithm is called 'xyzzy'; `pipeline algorithms` lists them\n"),
     ],
 )

@@ -57,7 +57,7 @@ def test_plan_prints_every_step_and_starts_nothing(call: Call, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("learning_rate: ", "learning_rat: ", "stages.sft.learning_rat: unknown key; did you mean learning_rate?"),
+        ("learning_rate: ", "learning_rat: ", "stages.sft.learning_rat: unknown key; did you mean 'learning_rate'?"),
         ("kind: rl\n", "kind: rl\n    init_from: stft\n", "there is no stage 'stft'; did you mean sft"),
         ("model: {make: qwen2", "model: ./no-model\nx: {make: qwen2", "x: unknown key"),
         ("name: white_box", "name: white_bax", "white_bax"),
@@ -92,7 +92,7 @@ def test_a_missing_source_names_the_nearest_file(call: Call, tmp_path: Path) -> 
     (tmp_path / "programs.py").touch()
     status, _, err = call("run", smoke_with(tmp_path, "source: data/programs.py", "source: ./program.py"))
     assert status == 2
-    assert f"there is no {tmp_path}/program.py; did you mean {tmp_path}/programs.py?" in err
+    assert f"there is no {tmp_path}/program.py; did you mean '{tmp_path}/programs.py'?" in err
 
 
 def test_the_plan_says_what_the_run_would_refuse(call: Call) -> None:

@@ -14,13 +14,13 @@ CASES = {
     "unknown key": (
         "learning_rate: 1e-5",
         "learning_rat: 1e-5",
-        "x.yaml:10: stages.sft.learning_rat: unknown key; did you mean learning_rate?",
+        "x.yaml:10: stages.sft.learning_rat: unknown key; did you mean 'learning_rate'?",
     ),
-    "unknown key at the top": ("name: small", "nam: small", "x.yaml:1: nam: unknown key; did you mean name?"),
+    "unknown key at the top": ("name: small", "nam: small", "x.yaml:1: nam: unknown key; did you mean 'name'?"),
     "unknown key that lives one level down": (
         "reward: white_box",
         "reward: white_box\n    samples: 4",
-        "x.yaml:19: stages.rl.samples: unknown key here; did you mean rollout.samples?",
+        "x.yaml:19: stages.rl.samples: unknown key here; did you mean 'rollout.samples'?",
     ),
     "unknown key like none": (
         "{fraction: 0.02}",
@@ -72,12 +72,12 @@ CASES = {
     "choice": (
         "algorithm: grpo",
         "algorithm: grop",
-        f"x.yaml:14: stages.rl.algorithm: found 'grop', expected {any_of(ALGORITHMS)}; did you mean grpo?",
+        f"x.yaml:14: stages.rl.algorithm: found 'grop', expected {any_of(ALGORITHMS)}; did you mean 'grpo'?",
     ),
     "kind": (
         "kind: sft",
         "kind: sfft",
-        "x.yaml:5: stages.sft.kind: found 'sfft', expected sft or rl; did you mean sft?",
+        "x.yaml:5: stages.sft.kind: found 'sfft', expected sft or rl; did you mean 'sft'?",
     ),
     "no kind": ("    kind: sft\n", "", "x.yaml:4: stages.sft: missing key kind: sft or rl"),
     "rule across keys": (
@@ -126,7 +126,7 @@ CASES = {
     "unknown key of verl's SFT trainer": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    verl: {optim.weight_decy: 0.1}",
-        "x.yaml:12: stages.sft.verl.optim.weight_decy: unknown key; did you mean weight_decay?",
+        "x.yaml:12: stages.sft.verl.optim.weight_decy: unknown key; did you mean 'weight_decay'?",
     ),
     "a key of verl's SFT trainer that a typed field owns": (
         "llamafactory: {warmup_ratio: 0.1}",
@@ -136,7 +136,7 @@ CASES = {
     "unknown trainer": (
         "kind: sft",
         "kind: sft\n    trainer: vrel",
-        "x.yaml:6: stages.sft.trainer: found 'vrel', expected llamafactory or verl; did you mean verl?",
+        "x.yaml:6: stages.sft.trainer: found 'vrel', expected llamafactory or verl; did you mean 'verl'?",
     ),
     "a template where verl trains": (
         "llamafactory: {warmup_ratio: 0.1}",
@@ -148,7 +148,7 @@ CASES = {
         "{warmup_ratio: 0.1}",
         "{deepspeed: zer3}",
         "x.yaml:11: stages.sft.llamafactory.deepspeed: found 'zer3', expected zero0, zero2, zero2_offload, zero3 or "
-        "zero3_offload, or the path of a .json file; did you mean zero3?",
+        "zero3_offload, or the path of a .json file; did you mean 'zero3'?",
     ),
     "bad name": (
         "name: small",
@@ -159,7 +159,7 @@ CASES = {
     "unknown stage to start from": (
         "algorithm: grpo",
         "algorithm: grpo\n    init_from: stf",
-        "x.yaml:15: stages.rl.init_from: there is no stage 'stf'; did you mean sft? "
+        "x.yaml:15: stages.rl.init_from: there is no stage 'stf'; did you mean 'sft'? "
         "or a model folder (./model) or a hub name (owner/name)",
     ),
     "a later stage to start from": (
@@ -198,17 +198,17 @@ CASES = {
     "no such file to extend": (
         "name: small",
         "extends: smll.yaml",
-        "x.yaml:1: extends: smll.yaml: no such recipe file; did you mean small.yaml?",
+        "x.yaml:1: extends: smll.yaml: no such recipe file; did you mean 'small.yaml'?",
     ),
     "unknown verl key": (
         "enforce_eager: true",
         "enforce_eagr: true",
-        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.enforce_eagr: unknown key; did you mean enforce_eager?",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.enforce_eagr: unknown key; did you mean 'enforce_eager'?",
     ),
     "verl key without its group": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{rollout: {enforce_eager: true}}",
-        "x.yaml:23: stages.rl.verl.rollout: unknown key; did you mean actor_rollout_ref.rollout?",
+        "x.yaml:23: stages.rl.verl.rollout: unknown key; did you mean 'actor_rollout_ref.rollout'?",
     ),
     "wrong type of a verl key": (
         "enforce_eager: true",
@@ -234,13 +234,13 @@ CASES = {
     "unknown LLaMA-Factory key": (
         "warmup_ratio",
         "warmup_ration",
-        "x.yaml:11: stages.sft.llamafactory.warmup_ration: unknown key; did you mean warmup_ratio?",
+        "x.yaml:11: stages.sft.llamafactory.warmup_ration: unknown key; did you mean 'warmup_ratio'?",
     ),
     "wrong choice of a LLaMA-Factory key": (
         "warmup_ratio: 0.1",
         "mix_strategy: concatenate",
         "x.yaml:11: stages.sft.llamafactory.mix_strategy: found 'concatenate', expected concat, interleave_under, "
-        "interleave_over or interleave_once; did you mean concat?",
+        "interleave_over or interleave_once; did you mean 'concat'?",
     ),
 }
 
@@ -269,14 +269,14 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -
         """,
     )
     assert problems(path, "hardware.node=2", "model=3") == [
-        "x.yaml:2: sed: unknown key; did you mean seed?",
+        "x.yaml:2: sed: unknown key; did you mean 'seed'?",
         "x.yaml:5: stages.rl.steps: found the text 'none', expected a whole number",
-        "x.yaml:6: stages.rl.verl.data.shufle: unknown key; did you mean shuffle?",
+        "x.yaml:6: stages.rl.verl.data.shufle: unknown key; did you mean 'shuffle'?",
         "x.yaml:6: stages.rl.verl.data.seed: set by the recipe's own top-level `seed`; write that instead",
         "x.yaml:7: stages.sft.llamafactory.do_predict: found 2, expected true or false (the default is false)",
         "base.yaml:9: stages.sft.epochs: found 0, expected more than 0",
         "base.yaml:18: stages.rl.reward: found 3, expected text; put it in quotes",
-        "--set hardware.node: unknown key; did you mean nodes?",
+        "--set hardware.node: unknown key; did you mean 'nodes'?",
     ]
 
 

@@ -80,7 +80,7 @@ def test_a_bare_name_that_is_not_here_is_a_shipped_recipe(write: Write) -> None:
 
 def test_a_missing_file_is_one_line_with_the_nearest(write: Write) -> None:
     [line] = problems("smal.yaml")
-    assert line.startswith("smal.yaml: no such recipe file; did you mean small.yaml?")
+    assert line.startswith("smal.yaml: no such recipe file; did you mean 'small.yaml'?")
     assert "execverify.yaml" in line
     [line] = problems("nowhere/smal.yaml")
     assert line.startswith("nowhere/smal.yaml: no such recipe file")

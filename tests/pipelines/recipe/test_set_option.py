@@ -73,9 +73,9 @@ def test_a_stage_name_may_hold_dots(write: Write) -> None:
     [
         ("bogus", "--set bogus: expected key=value, such as stages.sft.learning_rate=2e-5"),
         ("=3", "--set =3: expected key=value, such as stages.sft.learning_rate=2e-5"),
-        ("stages.sft.learning_rat=1", "--set stages.sft.learning_rat: unknown key; did you mean learning_rate?"),
-        ("sed=1", "--set sed: unknown key; did you mean seed?"),
-        ("stages.sftt.steps=1", "--set stages.sftt.steps: stages has no 'sftt'; did you mean sft?"),
+        ("stages.sft.learning_rat=1", "--set stages.sft.learning_rat: unknown key; did you mean 'learning_rate'?"),
+        ("sed=1", "--set sed: unknown key; did you mean 'seed'?"),
+        ("stages.sftt.steps=1", "--set stages.sftt.steps: stages has no 'sftt'; did you mean 'sft'?"),
         ("stages.7.steps=1", "--set stages.7.steps: stages has 2 items, counted from 0"),
         (
             "model.layers=1",
@@ -90,7 +90,7 @@ def test_a_stage_name_may_hold_dots(write: Write) -> None:
         ("stages.rl.kl=!remove", "--set stages.rl.kl: !remove: nothing to remove, the recipe does not say this"),
         (
             "stages.rl.verl.data.shufle=true",
-            "--set stages.rl.verl.data.shufle: unknown key; did you mean shuffle?",
+            "--set stages.rl.verl.data.shufle: unknown key; did you mean 'shuffle'?",
         ),
     ],
 )

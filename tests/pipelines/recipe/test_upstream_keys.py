@@ -93,9 +93,9 @@ def test_verl_takes(key: str, value: Any) -> None:
         ("actor_rollout_ref.rollout.max_num_seqs", 8.5, "found 8.5, expected a whole number (the default is 256)"),
         ("actor_rollout_ref.rollout.enforce_eager", 1, "found 1, expected true or false (the default is false)"),
         ("actor_rollout_ref.actor.optim._target_", "os.system", "unknown key"),
-        ("algorithm.norm_adv", 1, "unknown key; did you mean norm_adv_by_std_in_grpo?"),
-        ("model_engine", "megatorn", "found 'megatorn', expected dp, megatron, torchtitan or veomni; did you mean megatron?"),
-        ("optim.lr", 1, "unknown key; did you mean critic.optim?"),
+        ("algorithm.norm_adv", 1, "unknown key; did you mean 'norm_adv_by_std_in_grpo'?"),
+        ("model_engine", "megatorn", "found 'megatorn', expected dp, megatron, torchtitan or veomni; did you mean 'megatron'?"),
+        ("optim.lr", 1, "unknown key; did you mean 'critic.optim'?"),
     ],
 )
 def test_verl_does_not_take(key: str, value: Any, expected: str) -> None:

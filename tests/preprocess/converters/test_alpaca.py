@@ -59,7 +59,7 @@ def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -
         ({}, "rows.jsonl:1: no column 'instruction'; did you mean 'instructions'?"),
         (
             {"instruction": "instructions", "system": "sistem"},
-            "rows.jsonl:1: no column 'sistem'; there are instructions, output",
+            "rows.jsonl:1: no column 'sistem'; found instructions, output",
         ),
         ({"instruction": "output"}, "converter alpaca: column 'output' is named twice"),
     ],

@@ -68,7 +68,7 @@ def test_the_examples_answers_earn_the_best_mark() -> None:
         (talk(("human", "Q"), ("human", "A")), "turn 2 is from 'human', expected gpt or function_call"),
         (talk(("human", "Q"), ("gpt", "")), "the last answer is empty"),
         (talk(("human", "Q"), ("gpt", None)), "conversations[1].value is null, expected text"),
-        ({"conversations": [{"value": "Q"}]}, "conversations[0] has no 'from'; there are value"),
+        ({"conversations": [{"value": "Q"}]}, "conversations[0] has no 'from'; found value"),
         ({"conversations": "Q"}, "conversations is text, expected a list"),
     ],
 )
@@ -106,5 +106,5 @@ def test_columns_that_nobody_reads_may_hold_anything(tmp_path: Path) -> None:
 
 
 def test_the_other_file_of_the_two(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"rows\.jsonl:1: no column 'type'; there are conversations"):
+    with pytest.raises(SourceError, match=r"rows\.jsonl:1: no column 'type'; found conversations"):
         convert_record("execverify_rl", "rl", tmp_path, talk(("human", "Q"), ("gpt", "A")))

@@ -113,7 +113,7 @@ def test_what_a_recipe_gets_wrong_is_found_before_anything_starts(tmp_path: Path
         (
             "file: riddles.py",
             "file: riddle.py",
-            f"there is no plugin file {tmp_path}/riddle.py; did you mean {tmp_path}/riddles.py?",
+            f"there is no plugin file {tmp_path}/riddle.py; did you mean '{tmp_path}/riddles.py'?",
         ),
     ]:
         recipe = EXAMPLE["riddles.yaml"]
@@ -135,7 +135,7 @@ def mine(record, *, needed: int, choice: Literal["a", "b"] = "a", copy=1.5, late
     assert [row.problem for row in run(file, [{}], needed=3).rows] == ["3 a 1.5 x"]
     assert [row.problem for row in run(file, [{}], needed=3, choice="b", copy=2, later="y").rows] == ["3 b 2.0 y"]
     for options, message in [
-        ({}, "converter mine: options has no 'needed'; there are none"),
+        ({}, "converter mine: options has no 'needed'; found none"),
         ({"needed": "many"}, "converter mine: needed is text, expected a number"),
         ({"needed": 3, "choice": "c"}, "converter mine: choice is 'c', expected a or b"),
         ({"needed": 3, "chioce": "a"}, "converter mine: unknown 'chioce'; did you mean 'choice'?"),
@@ -188,14 +188,14 @@ ANY_ROW = 'return {"prompt": "Q", "ground_truth": 1}'
     ("body", "reason"),
     [
         ("return record['answr']", "KeyError: 'answr'; did you mean 'answer'? ({file}:5)"),
-        ("return {}['b']", "KeyError: 'b'; there are answer ({file}:5)"),
+        ("return {}['b']", "KeyError: 'b'; found answer ({file}:5)"),
         ("1 / 0", "ZeroDivisionError: division by zero ({file}:5)"),
         ("yield 1 / 0", "ZeroDivisionError: division by zero ({file}:5)"),
         ("return map(int, 'x')", "ValueError: invalid literal for int() with base 10: 'x'"),
         ("raise SystemExit(0)", "SystemExit: 0 ({file}:5)"),
         ("raise ValueError('a\\nb')", "ValueError: a b ({file}:5)"),
         ("raise RowError('no answer')", "no answer"),
-        ("return {'prompt': 'Q'}", "converter mine gave a wrong row: the record has no 'ground_truth'; there are prompt"),
+        ("return {'prompt': 'Q'}", "converter mine gave a wrong row: the record has no 'ground_truth'; found prompt"),
         (
             "return {'prompt': 3, 'ground_truth': 1}",
             "converter mine gave a wrong row: prompt is a number, expected text or a list",

@@ -116,7 +116,7 @@ def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str 
         ({"conversations": say(("human", "Q"), ("function_call", "[]"))}, "turn 2 is no call of a tool"),
         ({"conversations": say(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
         ({"conversations": [*say(("system", "S")), *TALK], "system": "T"}, "there are two system messages"),
-        ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; did you mean 'role'?"),
+        ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; found content, role"),
         ({"conversations": [{"from": "human", "value": 3}]}, "conversations[0].value is a number, expected text or null"),
         ({"conversations": "Q"}, "conversations is text, expected a list"),
         ({"conversations": TALK, "tools": "none"}, "tools is 'none', expected a list of objects or its JSON text"),
@@ -141,7 +141,7 @@ def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -
 @pytest.mark.parametrize(
     ("record", "options", "message"),
     [
-        ({"messages": []}, {}, "rows.jsonl:1: no column 'conversations'; there are messages"),
+        ({"messages": []}, {}, "rows.jsonl:1: no column 'conversations'; found messages"),
         ({"messages": []}, {"conversations": "mesages"}, "rows.jsonl:1: no column 'mesages'; did you mean 'messages'?"),
         ({"conversations": TALK, "sys": "S"}, {"system": "system"}, "rows.jsonl:1: no column 'system'; did you mean 'sys'?"),
         ({}, {"conversation": "x"}, "converter sharegpt: unknown 'conversation'; did you mean 'conversations'?"),

@@ -77,7 +77,7 @@ def test_what_is_not_there_is_found_before_anything_is_done(recipe: Path, before
     [
         ("max: 0.3", "min: 0.5, max: 0.3", "min is 0.5, greater than max 0.3: no row would be left"),
         ("ngram: 10", "ngram: 4", "ngram: found 4, expected at least 8"),
-        ("pass_rates: {file", "pass_rates: {fil", "pass_rates.fil: unknown key; did you mean file?"),
+        ("pass_rates: {file", "pass_rates: {fil", "pass_rates.fil: unknown key; did you mean 'file'?"),
     ],
 )
 def test_a_mistake_names_its_place(recipe: Path, before: str, after: str, problem: str) -> None:

@@ -27,7 +27,7 @@ GOOD = '"prompt": "p", "kind": "a"'
     ("text", "message"),
     [
         ('{"promt": "p", "kind": "a"}', "no column 'prompt'; did you mean 'promt'?"),
-        ("{}", "no column 'prompt'; there are none"),
+        ("{}", "no column 'prompt'; found none"),
         ('{"prompt": 3, "kind": "a"}', "prompt is a number, expected text"),
         ('{"prompt": "p", "kind": "c"}', "kind is 'c', expected a or b"),
         (f'{{{GOOD}, "turns": {{}}}}', "turns is an object, expected a list"),

@@ -116,7 +116,7 @@ def test_verdicts_that_are_none_are_worth_nothing(package: None) -> None:
 
 
 def test_a_missing_class_names_the_nearest(package: None) -> None:
-    with pytest.raises(GroundTruthError, match="has no class Game25bootcamp; did you mean bootcamp/Game24"):
+    with pytest.raises(GroundTruthError, match="has no class Game25bootcamp; did you mean 'bootcamp/Game24'"):
         _score("", "bootcamp/Game25")
 
 

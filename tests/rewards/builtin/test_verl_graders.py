@@ -120,7 +120,7 @@ def test_why_there_is_no_verdict_is_told(package: None) -> None:
 
 
 def test_an_unknown_data_source_names_the_nearest(package: None) -> None:
-    with pytest.raises(GroundTruthError, match="no grader for the data source 'gsm8k'; the nearest are openai/gsm8k"):
+    with pytest.raises(GroundTruthError, match="no grader for the data source 'gsm8k'; did you mean 'openai/gsm8k'"):
         _score("gsm8k", "", "")
 
 

@@ -133,9 +133,9 @@ def test_a_missing_package_is_told_apart(plugin: Plugin) -> None:
 def test_a_file_that_is_not_there(plugin: Plugin, tmp_path: Path) -> None:
     path = plugin(FUNCTION)
     for wrong, message in [
-        (tmp_path / "mien.py", f"there is no plugin file {tmp_path / 'mien.py'}; did you mean {path}?"),
+        (tmp_path / "mien.py", f"there is no plugin file {tmp_path / 'mien.py'}; did you mean '{path}'?"),
         (tmp_path, f"{tmp_path} is a folder; expected a Python file that registers a reward"),
-        (tmp_path / "no" / "mine.py", f"there is no plugin file {tmp_path / 'no' / 'mine.py'}; its folder does not exist"),
+        (tmp_path / "no" / "mine.py", f"there is no plugin file {tmp_path / 'no' / 'mine.py'}; only {tmp_path} exists"),
     ]:
         with pytest.raises(RewardError) as caught:
             load("mine", wrong)

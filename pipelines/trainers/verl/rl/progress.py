@@ -11,7 +11,7 @@ from pipelines.trainers.verl.checkpoints.best import score_of, validation_metric
 from pipelines.trainers.verl.checkpoints.metric_files import TRAINED, read_metrics
 from pipelines.trainers.verl.checkpoints.resume import whole_checkpoints
 from pipelines.trainers.verl.variables import metrics_folder
-from rewards.suggestions import suggestion
+from rewards.suggestions import did_you_mean
 
 # What stands beside the bar, and under which of verl's names.
 _SHOWN = (
@@ -52,9 +52,9 @@ def check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> No
     if stage.keep_best and validated is not None and score_of(validated, stage.best_metric) is None:
         known = validation_metrics(validated)
         name = stage.best_metric or "val-core/*/reward/mean@*"
-        hint = suggestion(name, known)
-        near = f"; {hint}" if hint else ""
-        raise StepError(f"best_metric {name} is none of verl's validation metrics, which are {', '.join(known)}{near}")
+        raise StepError(
+            f"best_metric {name} is none of verl's validation metrics, which are {', '.join(known)}{did_you_mean(name, known)}"
+        )
 
 
 def lost_metrics(stage: RlStage, paths: StagePaths, last: int) -> tuple[str, ...]:

@@ -95,7 +95,7 @@ def test_convert_each_file_of_a_folder(call: Call, tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (("execverify_sf", "said.jsonl"), "no converter is called 'execverify_sf'; did you mean 'execverify_sft'?"),
-        (("execverify_sft", "sad.jsonl"), "there is no source sad.jsonl; did you mean said.jsonl?"),
+        (("execverify_sft", "sad.jsonl"), "there is no source sad.jsonl; did you mean 'said.jsonl'?"),
         (("execverify_sft", "said.jsonl", "--shape", "rl"), "converter execverify_sft makes no rl rows, only sft"),
         (("cruxeval", "said.jsonl"), "converter cruxeval makes sft and rl rows; say which: --shape sft"),
         (("cruxeval", "said.jsonl", "--shape", "rl"), "said.jsonl:1: no column 'code'"),
@@ -151,7 +151,7 @@ def test_show_rows_and_records(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("row.parquet",), "there is no file row.parquet; did you mean rows.parquet?"),
+        (("row.parquet",), "there is no file row.parquet; did you mean 'rows.parquet'?"),
         (("rows.parquet", "--row", "3"), "rows.parquet has no row 3"),
         (("rows.parquet", "--id", "execverify/0"), "rows.parquet has no row with the id 'execverify/0'"),
         (("rows.parquet", "--id", "x", "--row", "1"), "--row and --id: say one of the two"),
@@ -218,7 +218,7 @@ def test_trace_s_mistakes(call: Call, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     assert call("trace", "empti.py", "-o", "a.jsonl")[::2] == (
         2,
-        "error: there is no source empti.py; did you mean empty.py?\n",
+        "error: there is no source empti.py; did you mean 'empty.py'?\n",
     )
     assert call("trace", "empty.py", "-o", "a.json")[::2] == (2, "error: a.json: expected the name of a .jsonl file\n")
     status, _, err = call("trace", "empty.py", "-o", "a.jsonl", "--option", "question=1")
@@ -329,7 +329,7 @@ def test_convert_counts_tokens(
         ["file", "mean tokens", "median", "95% up to", "longest"],
         ["rows.parquet", "8.0", "8", "8", "8"],
     ]
-    assert call(*asked, "modl")[::2] == (2, "error: --tokenizer: there is no folder modl; did you mean model?\n")
+    assert call(*asked, "modl")[::2] == (2, "error: --tokenizer: there is no folder modl; did you mean 'model'?\n")
     (tmp_path / "empty").mkdir()
     status, _, err = call(*asked, "empty")
     assert status == 1 and "error: the rows are written, but their tokens were not counted: rows: the tokenizer of " in err
@@ -356,7 +356,7 @@ def test_a_mistake_that_the_preparation_finds_is_one_line_and_status_2(call: Cal
     assert status == 2
     [line] = [line for line in err.splitlines() if not line.startswith("[")]
     assert line.startswith("error: first/prepare ended with status 2: error: ")
-    assert "asked.json:1: no column 'conversations'; there are " in line
+    assert "asked.json:1: no column 'conversations'; found " in line
 
 
 def test_a_recipe_s_mistakes_in_data_are_found_first(call: Call, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path:
         trainer.progress(stage, paths)
     assert str(caught.value) == (
         "best_metric val-core/apps/reward/mean@2 is none of verl's validation metrics, which are "
-        "val-core/apps/reward/mean@1, val-aux/num_turns/mean; did you mean val-core/apps/reward/mean@1?"
+        "val-core/apps/reward/mean@1, val-aux/num_turns/mean; did you mean 'val-core/apps/reward/mean@1'?"
     )
     assert trainer.progress(best_stage(best_metric="val-core/*/reward/mean@1"), paths) is None
 
