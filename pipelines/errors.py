@@ -1,22 +1,22 @@
-"""What a person reads when something is wrong: one line, and an exit status that says whose turn it is.
+"""The errors that this package raises on purpose: one line for the user, and an exit status.
 
-Everything that this package raises on purpose is a `PipelineError`. Whatever else escapes is a defect.
+Any other exception that reaches the command line is a bug.
 """
 
 
 class PipelineError(Exception):
-    """The base of every error raised on purpose; `str(error)` is what the person at the keyboard reads."""
+    """The base of every error raised on purpose; `str(error)` is printed."""
 
     exit_status = 1
 
 
 class InputError(PipelineError, ValueError):
-    """A mistake in what was given: a recipe, an option, a missing file. Nothing was started."""
+    """A mistake in the input: a recipe, an option, a missing file. Nothing was started."""
 
     exit_status = 2
 
 
 class StepError(PipelineError, RuntimeError):
-    """A failure on the way: a step ended badly, a disk was full, a package could not be had."""
+    """A failure at run time: a failed step, a full disk, a package that cannot be downloaded."""
 
     exit_status = 1

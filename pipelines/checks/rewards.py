@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.checks.reward_packages import check_there
 from pipelines.console import tables
+from pipelines.console.progress import bar
 from pipelines.console.reward_tables import print_findings
 from pipelines.environments import Environment
 from pipelines.recipe.schema import RlStage, Sandbox
@@ -49,7 +50,7 @@ def check_rewards(
     """
     if not rows:
         return []
-    with tables.progress(f"checking {stage.name}", None) as step:
+    with bar(f"checking {stage.name}", None) as step:
         checked = check_stage([reward.model_dump() for reward in stage.rewards], rows, step)
         if environment is not None and any(each.missing for each in checked) and environment.is_ready():
             return check_there(stage.rewards, rows, place, environment)

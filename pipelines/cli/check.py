@@ -15,6 +15,7 @@ from pipelines.checks.rewards import as_scored, check_rewards, is_unchecked, pri
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.upstreams import Asking
 from pipelines.console import tables
+from pipelines.console.progress import bar
 from pipelines.environments import Environment
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.loading import Loaded, load
@@ -53,7 +54,7 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
             try:
                 checked = _look_meanwhile(loaded, samples, count, environments.get("verl"), report)
                 report.add(hub.findings())
-                with tables.progress("asking the trainers", None):
+                with bar("asking the trainers", None):
                     asking.findings(report)
             finally:
                 asking.close()
@@ -70,7 +71,7 @@ def _look_meanwhile(
     """While the trainers are asked: how many rows there are, and each stage's rewards on the first of them."""
     checked = {}
     for sample in samples:
-        with tables.progress(f"counting the rows of {sample.stage.name}", None):
+        with bar(f"counting the rows of {sample.stage.name}", None):
             sample.read(COUNTED, report, _COUNT_SECONDS / len(samples))
         report.add(sample.findings())
         if isinstance(sample.stage, RlStage):

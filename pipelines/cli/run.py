@@ -11,7 +11,7 @@ from pipelines.environments import Environment, sync
 from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded, load
 from pipelines.run import plan_text
-from pipelines.run.display import make_display
+from pipelines.run.display import Display
 from pipelines.run.execute import hold, run
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan
@@ -30,7 +30,7 @@ def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path, *,
         if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
             raise InputError("\n".join(unfit))
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
-        display = make_display(len(steps))
+        display = Display(len(steps))
         try:
             run(plan, selection, display)
         finally:

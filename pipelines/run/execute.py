@@ -1,4 +1,4 @@
-"""Steps -> done: skip what is there, execute what is not, record how it ended."""
+"""Execute the steps of a plan: skip what is complete, run the rest, record the outcome of each."""
 
 from __future__ import annotations
 
@@ -22,29 +22,30 @@ from pipelines.run.record import Record
 from pipelines.run.scratch import remove_scratch, scratch_folder
 from pipelines.run.selection import Selection, select
 from pipelines.trainers.base import StagePaths
+from preprocess import atomic
 from preprocess.errors import SourceError
 
 
 def run(plan: Plan, selection: Selection, display: Display) -> None:
-    """Does those of the selected steps that are not done yet; raises as `do`."""
-    do(plan, select(plan, selection), display, fresh=selection.fresh)
+    """Execute the selected steps that are not complete; raises as `execute`."""
+    execute(plan, select(plan, selection), display, fresh=selection.fresh)
 
 
-def do(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool = False) -> None:
-    """Does those of the steps that are not done yet. The caller holds the run directory.
+def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool = False) -> None:
+    """Execute the steps that are not complete. The caller holds the run directory.
 
     Args:
-        fresh: do them all anew.
+        fresh: execute all of them from the beginning.
 
     Raises:
-        InputError: what was asked for cannot be begun.
-        StepError: a step failed; those before it are done and stay so.
-        process.Stopped: the run was asked to end; it goes on from there the next time.
+        InputError: the input of a step is wrong.
+        StepError: a step failed; the steps before it stay complete.
+        process.Stopped: the run was stopped; the next run resumes from there.
     """
     digests = Digests(plan.directory / "digests.json")
     swept = False
     for step in steps:
-        why = "asked for anew" if fresh else record.why_run(step, plan, digests)
+        why = "--fresh" if fresh else record.why_run(step, plan, digests)
         if why is None:
             display.skipped(step)
             continue
@@ -52,15 +53,14 @@ def do(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool = Fal
             _sweep(plan, display)
             swept = True
         display.started(step, why)
-        seconds = _execute(step, plan, digests, display, fresh=fresh)
-        display.ended(step, seconds)
+        display.ended(step, _execute(step, plan, digests, display, fresh=fresh))
         digests.save()
     digests.save()
 
 
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
-    """Holds the run directory for this process alone.
+    """Hold the run directory for this process.
 
     Raises:
         InputError: another process holds it; the message has its process id.
@@ -87,21 +87,21 @@ def hold(directory: Path) -> Iterator[None]:
 
 
 def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fresh: bool) -> float:
-    """Does one step and records it; its wall time in seconds."""
+    """Execute and record one step; return its wall time in seconds."""
     began = time.monotonic()
     stage = next((each for each in plan.recipe.stages if each.name == step.stage), None)
     training = stage if stage is not None and step.name.endswith("/train") else None
     before = record.read(step)
-    goes_on = before is not None and not fresh and record.why_changed(step, plan, digests, before) is None
-    if training is not None and not goes_on and (kept := _put_aside(plan, training.name)):
-        display.say(f"  what stage {training.name} made before is kept in {kept}")
+    resumes = before is not None and not fresh and record.why_changed(step, plan, digests, before) is None
+    if training is not None and not resumes and (kept := _set_aside(plan, training.name)):
+        display.say(f"  the earlier results of stage {training.name} are kept in {kept}")
     now = Record(
         command=record.digest_command(step, plan),
         inputs=record.digest_inputs(step, plan, digests),
         outcome="started",
-        attempts=before.attempts + 1 if before and goes_on else 1,
+        attempts=before.attempts + 1 if before and resumes else 1,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=before.seconds if before and goes_on else 0.0,
+        seconds=before.seconds if before and resumes else 0.0,
     )
     record.write(step, now)
     try:
@@ -120,7 +120,7 @@ def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fres
 
 
 def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage | None, display: Display) -> None:
-    """One go at a step's command, and the check that it did what it was for."""
+    """Run a step's command once and check its result."""
     for name, text in step.launch.files.items():
         write_atomically(step.directory / name, text)
     write_atomically(step.directory / "command.sh", record.command_script(step))
@@ -136,20 +136,20 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
             environment=step.launch.environment,
             log=log,
             run_directory=plan.directory,
-            poll=watch.look,
+            poll=watch.poll,
         )
-    except TrainingEndedError as error:
-        raise failure(f"{step.name} was ended: {error}", log) from None
+    except TrainingAbortedError as error:
+        raise failure(f"{step.name} was aborted: {error}", log) from None
     finally:
-        with suppress(TrainingEndedError):
-            watch.look()
+        with suppress(TrainingAbortedError):
+            watch.poll()
         watch.write_metrics()
-    if outcome.leftovers:
+    if outcome.orphans:
         with log.open("a", encoding="utf-8") as sink:
-            sink.write(f"--- ended what it left running: {', '.join(outcome.leftovers)}\n")
+            sink.write(f"--- ended orphaned processes: {', '.join(outcome.orphans)}\n")
     if outcome.status != 0:
         reason = f"{step.name} {describe_end(outcome, log)}"
-        if row_counts.is_preparation(step) and outcome.status == SourceError.exit_status:
+        if row_counts.prepares(step) and outcome.status == SourceError.exit_status:
             raise InputError(reason)
         raise failure(reason, log)
     if training is not None:
@@ -159,27 +159,26 @@ def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage |
         except StepError as error:
             raise failure(f"{step.name}: {error}", log) from None
         now.notes = list(result.notes)
-        for note in now.notes:
-            display.say(f"  note: {note}")
         _link(paths.checkpoint, result.checkpoint)
     for path in step.outputs:
         if not path.exists():
-            raise failure(f"{step.name} ended well but left no {path}", log)
-    if said := row_counts.describe(step):
-        now.notes = [said]
-        display.say(f"  {said}")
+            raise failure(f"{step.name} ended with status 0 but left no {path}", log)
+    if counts := row_counts.describe(step):
+        now.notes = [counts]
+        display.say(f"  {counts}")
+        return
     if step.name in (PROMPTS, MODEL):
         now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
-        for note in now.notes:
-            display.say(f"  note: {note}")
+    for note in now.notes:
+        display.say(f"  note: {note}")
 
 
-class TrainingEndedError(StepError):
-    """A training that is of no use to go on."""
+class TrainingAbortedError(StepError):
+    """Training was aborted early."""
 
 
 class _Watch:
-    """Reads what the step tells of itself as it goes: a training by the trainer's own metric files."""
+    """Read a step's progress while it runs: of a training, from the trainer's metric files."""
 
     def __init__(self, step: Step, plan: Plan, stage: SftStage | RlStage | None, display: Display) -> None:
         self._step, self._stage, self._display = step, stage, display
@@ -187,68 +186,64 @@ class _Watch:
             return
         self.trainer = trainer_module(stage)
         self._paths: StagePaths = plan.paths(stage.name)
-        begins = self.trainer.before_attempt(stage, self._paths)
-        if begins:
-            display.say(f"  goes on from the checkpoint at step {begins}")
+        if begins := self.trainer.before_attempt(stage, self._paths):
+            display.say(f"  resumes from the checkpoint at step {begins}")
 
-    def look(self) -> None:
+    def poll(self) -> None:
+        """Report the progress.
+
+        Raises:
+            TrainingAbortedError: the trainer's metrics show that training is useless.
+        """
         if self._stage is None:
-            if progress := row_counts.read_progress(self._step):
-                self._display.progressed(self._step, progress)
-            return
-        try:
-            progress = self.trainer.progress(self._stage, self._paths)
-        except StepError as error:
-            raise TrainingEndedError(str(error)) from None
+            progress = row_counts.read_progress(self._step)
+        else:
+            try:
+                progress = self.trainer.progress(self._stage, self._paths)
+            except StepError as error:
+                raise TrainingAbortedError(str(error)) from None
         if progress is not None:
             self._display.progressed(self._step, progress)
 
     def write_metrics(self) -> None:
-        if self._stage is None:
-            return
-        rows = self.trainer.metrics(self._stage, self._paths)
-        if rows:
+        """Write the metrics of all attempts into one file."""
+        if self._stage is not None and (rows := self.trainer.metrics(self._stage, self._paths)):
             write_atomically(self._paths.metrics, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _sweep(plan: Plan, display: Display) -> None:
-    """Ends and removes what a killed run of this directory left behind."""
-    if names := process.end_leftovers(plan.directory):
-        display.say(f"ended what an earlier run left running: {', '.join(sorted(set(names)))}")
+    """End the orphaned processes and remove the temporary files of a killed run of this directory."""
+    if names := process.end_orphans(plan.directory):
+        display.say(f"ended orphaned processes of an earlier run: {', '.join(sorted(set(names)))}")
     remove_scratch(scratch_folder(plan.directory))
 
 
-def _put_aside(plan: Plan, stage: str) -> Path | None:
-    """Moves what an earlier training of the stage made, except its rows, to `replaced/`; where it went."""
+def _set_aside(plan: Plan, stage: str) -> Path | None:
+    """Move a stage's earlier results, except its rows, to `replaced/`; return the folder."""
     paths = plan.paths(stage)
-    things = [
-        path
-        for path in (
-            paths.step("train"),  # with its record first: a kill in between must not leave a record of what is gone
-            paths.step("export-model"),
-            paths.step("handover"),
-            paths.checkpoints,
-            paths.checkpoint,
-            paths.export,
-            paths.model,
-            paths.metrics,
-        )
-        if path.exists() or path.is_symlink()
-    ]
+    results = (
+        paths.step("train"),  # with its record first: a kill in between must not leave a record without its results
+        paths.step("export-model"),
+        paths.step("handover"),
+        paths.checkpoints,
+        paths.checkpoint,
+        paths.export,
+        paths.model,
+        paths.metrics,
+    )
     if not paths.checkpoints.exists() and not paths.model.exists():
         return None
     number = 1
     while (target := plan.directory / "replaced" / f"{stage}-{number}").exists():
         number += 1
     target.mkdir(parents=True)
-    for path in things:
-        path.rename(target / path.name)
+    for path in results:
+        if path.exists() or path.is_symlink():
+            path.rename(target / path.name)
     return target
 
 
 def _link(link: Path, target: Path) -> None:
-    """Points the link at the target, in one rename."""
-    temporary = link.with_name(f".{link.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
+    """Point the link at the target, in one rename."""
+    with atomic.replacement(link) as temporary:
+        temporary.symlink_to(os.path.relpath(target, link.parent))

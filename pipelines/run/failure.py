@@ -1,4 +1,4 @@
-"""Why a step failed, as a person wants to read it: one line, then the last lines of the log."""
+"""Describe why a step failed: one line, then the last lines of its log."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _LONGEST = 300
 _ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
 
 
-# What this project raises itself, to end a run on purpose, is the cause of whatever else the log says by then.
+# An error that this project raises on purpose is the cause of any other error in the log.
 _OURS = re.compile(r"(?:^|[\s.])(?:RewardError|NothingToLearnError): (\S.*)")
 
 
 def failure(reason: str, log: Path) -> StepError:
-    """The reason in one line, then the last lines of the log."""
+    """Return an error with the reason and the last lines of the log."""
     tail = "".join(f"  | {line[:300]}\n" for line in _last_attempt(log)[-_LOG_LINES:])
     return StepError(f"{reason}\n{tail}  whole log: {log}")
 
 
 def describe_end(outcome: Outcome, log: Path) -> str:
-    """How the command ended, and why: the error by which this project ended it, else the one its log names last."""
+    """Return how the command ended and why: an error of this project, else the last error in its log."""
     if outcome.status is None:
-        ended = "had to be killed"
+        ended = "did not end on SIGTERM and was killed"
     elif outcome.status < 0:
         ended = f"was killed by signal {-outcome.status}"
-        ended += " (the kernel does so when memory runs out)" if outcome.status == -signal.SIGKILL else ""
+        ended += " (the kernel kills processes when memory runs out)" if outcome.status == -signal.SIGKILL else ""
     else:
         ended = f"ended with status {outcome.status}"
     lines = _last_attempt(log)
@@ -41,12 +41,12 @@ def describe_end(outcome: Outcome, log: Path) -> str:
 
 
 def _last_attempt(log: Path) -> list[str]:
-    """The log's lines since the last attempt began, without empty ones and without Ray's colours."""
+    """Return the log's lines since the last attempt began, without empty lines and colours."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace")).splitlines()
     begins = max((number for number, line in enumerate(lines) if line.startswith("--- attempt")), default=-1)
     return [line for line in lines[begins + 1 :] if line.strip()]
 
 
 def _strip_prefix(line: str) -> str:
-    """Without Ray's `(TaskRunner pid=1) ` in front."""
+    """Return the line without Ray's prefix, `(TaskRunner pid=1) `."""
     return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()

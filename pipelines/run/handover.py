@@ -1,9 +1,8 @@
-"""Checks a trained model, then hands it over: `python -m pipelines.run.handover handover.json`, in a trainer's environment.
+"""Check a trained model and hand it over: `python -m pipelines.run.handover handover.json`, in a trainer's environment.
 
-What is checked, on the very files that the next stage will read: the model loads with `transformers`, so does its
-tokenizer, with a chat template that renders; the next stage's environment reads the same tokens; every weight is finite;
-some weight differs from what the stage began with.
-Only then does the stage's `model/` folder appear. It takes no space of its own: its files are hard links where possible.
+Checked on the files that the next stage will read: the model and its tokenizer load with `transformers`; the chat template
+renders; the next stage's environment produces the same tokens; every weight is finite; some weight differs from the initial
+model. Only then does the stage's `model/` folder appear. Its files are hard links where possible.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.models import token_probe
+from preprocess import atomic
 
-# What makes a HuggingFace model folder, and nothing of a trainer's own (optimizer states, logs, training arguments).
+# The files of a HuggingFace model folder, without the trainer's own (optimizer states, logs, training arguments).
 MODEL_FILES = (
     "config.json",
     "generation_config.json",
@@ -38,59 +37,48 @@ MODEL_FILES = (
 )
 
 
-class Refused(Exception):  # noqa: N818 (the word for it: the hand-over is refused)
-    """The model is not fit to be handed over; the message is the reason."""
+class HandoverRefused(Exception):  # noqa: N818 (a result, not a defect)
+    """The model failed a check; the message is the reason."""
 
 
 def main(arguments: list[str]) -> int:
-    """Returns 0 when the model was handed over, 1 with a one-line reason when it was refused."""
+    """Return 0 when the model was handed over, 1 with a one-line reason when a check failed."""
     settings = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     exported, model = Path(settings["exported"]), Path(settings["model"])
-    staging = model.with_name(f".{model.name}.checking")
-    shutil.rmtree(staging, ignore_errors=True)
     try:
-        link_model(exported, staging)
-        facts = check(staging, settings["before"], settings["readers"])
-    except Refused as refusal:
-        shutil.rmtree(staging, ignore_errors=True)
+        atomic.sweep(model.parent)
+        with atomic.replacement(model) as staging:
+            link_model(exported, staging)
+            print(json.dumps(check(staging, settings["before"], settings["readers"])))
+    except HandoverRefused as refusal:
         print(f"handover: {refusal}", file=sys.stderr)
         return 1
-    print(json.dumps(facts))
-    replace_folder(model, staging)
     return 0
 
 
 def link_model(exported: Path, target: Path) -> None:
-    """Gathers the model's files, and only those, in a new folder."""
+    """Link the model's files into a new folder."""
     files = sorted({file for pattern in MODEL_FILES for file in exported.glob(pattern)})
     if not any(file.suffix == ".safetensors" for file in files):
-        raise Refused(f"{exported} has no *.safetensors file: the trainer exported no weights")
+        raise HandoverRefused(f"{exported} has no *.safetensors file: the trainer exported no weights")
     target.mkdir(parents=True)
     for file in files:
         try:
             os.link(file.resolve(), target / file.name)
-        except OSError:  # another disk, or one without hard links
+        except OSError:  # another disk, or no hard links
             shutil.copy2(file, target / file.name)
 
 
-def replace_folder(model: Path, staging: Path) -> None:
-    """Puts the new folder where the old one was; a kill in between leaves the new one, or none and a step to repeat."""
-    if model.exists():
-        with tempfile.TemporaryDirectory(dir=model.parent, prefix=".replaced-") as bin_:
-            model.rename(Path(bin_) / model.name)
-    staging.rename(model)
-
-
 def check(folder: Path, before: str, readers: Sequence[str]) -> dict[str, Any]:
-    """The checks, cheap ones first; what was found, for the log.
+    """Run the checks, cheap ones first; return facts for the log.
 
     Args:
         folder: the model.
-        before: what the stage began with, a folder or a hub name.
+        before: the initial model, a folder or a hub name.
         readers: Pythons of other environments that will read the model.
 
     Raises:
-        Refused: at the first that fails.
+        HandoverRefused: a check failed.
     """
     _check_tokenizer(folder)
     for python in readers:
@@ -104,32 +92,34 @@ def _check_tokenizer(folder: Path) -> None:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except Exception as error:
-        raise Refused(f"its tokenizer does not load: {_one_line(error)}") from error
+        raise HandoverRefused(f"its tokenizer does not load: {_one_line(error)}") from error
     if not tokenizer.chat_template:
-        raise Refused("its tokenizer has no chat template: the next stage could not build a prompt")
+        raise HandoverRefused("its tokenizer has no chat template: the next stage could not build a prompt")
     messages = [{"role": "user", "content": "f(1)"}]
     try:
         bare = tokenizer.apply_chat_template(messages, tokenize=False)
         prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     except Exception as error:
-        raise Refused(f"its chat template does not render: {_one_line(error)}") from error
+        raise HandoverRefused(f"its chat template does not render: {_one_line(error)}") from error
     if bare == prompt:
-        raise Refused("its chat template ignores add_generation_prompt: the next stage's prompts would not ask for an answer")
+        raise HandoverRefused(
+            "its chat template ignores add_generation_prompt: the next stage's prompts would not ask for an answer"
+        )
 
 
 def _check_reader(folder: Path, python: str) -> None:
-    """Whether another environment splits text into the same tokens."""
+    """Check that another environment splits text into the same tokens."""
     argv = [python, "-m", "pipelines.models.token_probe", str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     said = [line for line in done.stdout.splitlines() if line.startswith("TOKENS ")]
     if not said:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise Refused(f"its tokenizer does not load in the next stage's environment: {last}")
+        raise HandoverRefused(f"its tokenizer does not load in the next stage's environment: {last}")
     here, there = token_probe.probe(str(folder)), json.loads(said[-1].removeprefix("TOKENS "))
     for text, mine, theirs in zip(token_probe.PROBES, here, there, strict=True):
         if mine != theirs:
-            raise Refused(
-                f"its tokenizer is another in the next stage's environment: {text[:24]!r} is {len(mine)} tokens here "
+            raise HandoverRefused(
+                f"its tokenizer differs in the next stage's environment: {text[:24]!r} is {len(mine)} tokens here "
                 f"({mine[:8]} …) and {len(theirs)} there ({theirs[:8]} …)"
             )
 
@@ -141,15 +131,15 @@ def _check_weights(folder: Path, before: str) -> dict[str, Any]:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", output_loading_info=True)
     except Exception as error:
-        raise Refused(f"it does not load: {_one_line(error)}") from error
-    # A tied output layer is not in the file and not missing either.
+        raise HandoverRefused(f"it does not load: {_one_line(error)}") from error
+    # A tied output layer is not in the file, but it is not missing.
     tied = set(getattr(model, "all_tied_weights_keys", None) or ())
     if missing := sorted(set(info["missing_keys"]) - tied):
-        raise Refused(f"{len(missing)} of its weights are not in its files: {missing[0]} is the first")
+        raise HandoverRefused(f"{len(missing)} of its weights are not in its files: {missing[0]} is the first")
     weights = dict(model.named_parameters())
     for name, weight in weights.items():
         if not torch.isfinite(weight).all():
-            raise Refused(f"{name} has values that are not finite")
+            raise HandoverRefused(f"{name} has values that are not finite")
     return {
         "parameters": sum(weight.numel() for weight in weights.values()),
         "tensors": len(weights),
@@ -158,9 +148,9 @@ def _check_weights(folder: Path, before: str) -> dict[str, Any]:
 
 
 def _count_changed(weights: dict[str, Any], before: str) -> int:
-    """How many tensors differ from the model that the stage began with.
+    """Count the tensors that differ from the initial model.
 
-    Compared in the coarser of the two types: a bfloat16 copy of a float32 model is not a trained one.
+    Compared in the coarser of the two types, because a bfloat16 copy of a float32 model is not a trained model.
     """
     from safetensors import safe_open
 
@@ -176,9 +166,9 @@ def _count_changed(weights: dict[str, Any], before: str) -> int:
                 compared += 1
                 changed += not (old.shape == new.shape and bool((old.to(coarser) == new.to(coarser)).all()))
     if not compared:
-        raise Refused(f"none of its weights is found in {before}, from which it was trained")
+        raise HandoverRefused(f"none of its weights is in {before}, the initial model")
     if not changed:
-        raise Refused(f"its weights are those of {before}, from which it was trained: training changed nothing")
+        raise HandoverRefused(f"its weights are those of {before}, the initial model: training changed nothing")
     return changed
 
 

@@ -1,4 +1,4 @@
-"""What the plan takes from this machine: its platform, and where the trainers' Pythons and checkouts lie."""
+"""What a plan needs to know of this machine: its platform, and the trainers' Pythons and checkouts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pipelines.trainers.base import Platform
 
 
 def find_platform(recipe: Recipe) -> Platform:
-    """The platform that the recipe says, or the one that this machine has."""
+    """Return the recipe's platform; default: what this machine has."""
     if recipe.hardware.platform != "auto":
         return recipe.hardware.platform
     return detected_platform()
 
 
 def find_environments(recipe: Recipe) -> dict[str, Environment]:
-    """The environment of each trainer that the recipe uses, built or not."""
+    """Return the environment of each trainer in the recipe, built or not."""
     platform = find_platform(recipe)
     given = {"llamafactory": recipe.environments.llamafactory, "verl": recipe.environments.verl}
     trainers = {trainer_of(stage) for stage in recipe.stages}
@@ -29,7 +29,7 @@ def find_environments(recipe: Recipe) -> dict[str, Environment]:
 
 
 def find_machine(recipe: Recipe, environments: Mapping[str, Environment]) -> Machine:
-    """Where everything lies, whether it is built yet or not."""
+    """Return the machine of a plan. The environments need not be built."""
     return Machine(
         platform=find_platform(recipe),
         orchestrator=Path(sys.executable),

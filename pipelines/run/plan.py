@@ -1,4 +1,4 @@
-"""Recipe -> steps. Pure: the same recipe and machine give the same plan, which can be printed, compared and tested."""
+"""Turn a recipe into steps. Pure: the same recipe and machine give the same plan."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from preprocess.sources import hub
 from rewards.builtin import interpreter_tool
 
 MODEL = "model"
-"""The step that makes a tiny model."""
+"""The name of the step that makes a tiny model."""
 
 PROMPTS = "prompts"
-"""The step that counts the prompts of all stages."""
+"""The name of the step that counts the prompts of all stages."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the plan takes from the machine."""
+    """What a plan needs to know of the machine."""
 
     platform: Platform
     orchestrator: Path
@@ -33,7 +33,7 @@ class Machine:
     sources: Mapping[str, Path]
     """Trainer -> its pinned checkout."""
     variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Trainer -> variables that make this project importable in an environment that somebody else built."""
+    """Trainer -> variables that make this project importable in an environment that the user built."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,22 @@ class Step:
     """One command of the run."""
 
     name: str
-    """`<stage>/<step>`, or `model` for a model made on the spot."""
+    """`<stage>/<step>`, or `model` for a tiny model."""
     title: str
-    """What it does, for a person."""
+    """What it does, in words."""
     stage: str | None
     """The stage it belongs to."""
     trainer: str | None
-    """Whose environment it runs in; None for the orchestrator's own."""
+    """The trainer in whose environment it runs; None: the orchestrator's."""
     directory: Path
-    """Its command.sh, configuration, log and record."""
+    """The folder of its command.sh, configuration, log and record."""
     launch: Launch
     inputs: Mapping[str, str] = field(default_factory=dict)
-    """What it reads: a name for a person -> a path or a hub name."""
+    """What it reads: a display name -> a path or a hub name."""
     outputs: tuple[Path, ...] = ()
-    """What it makes and later steps read; each is checked before the step is skipped."""
+    """What it writes for later steps; each is checked before the step is skipped."""
     follows: tuple[str, ...] = ()
-    """Steps whose being done anew means that this one has to be, too."""
+    """Steps after whose re-run this one must run again."""
 
 
 @dataclass(frozen=True)
@@ -69,31 +69,31 @@ class Plan:
     """The run directory."""
     steps: tuple[Step, ...]
     places: Mapping[str, Path]
-    """Folders whose whereabouts do not matter to what is trained: name -> path."""
+    """Folders whose location does not affect training: name -> path."""
 
     def step(self, name: str) -> Step:
-        """The step of that name."""
+        """Return the step of that name."""
         return next(step for step in self.steps if step.name == name)
 
     def paths(self, stage: str) -> StagePaths:
-        """Where a stage's things lie."""
+        """Return the paths of a stage."""
         return stage_paths(self.directory, stage)
 
     def context(self, stage: SftStage | RlStage) -> Context:
-        """What the stage's trainer needs to know."""
+        """Return the context of the stage's trainer."""
         return _context(self.recipe, self.machine, self.directory, stage)
 
 
 def stage_paths(directory: Path, stage: str) -> StagePaths:
-    """Where a stage's things lie."""
+    """Return the paths of a stage."""
     return StagePaths(directory / "stages" / stage)
 
 
 def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
-    """The steps of a recipe.
+    """Return the steps of a recipe.
 
-    The rows of all stages are prepared first: a mistake in stage three's data must not cost the GPU hours of stage one.
-    Then the model is made, if it is a made one, every stage's prompts are rendered and counted, and then each stage is
+    The rows of all stages are prepared first, so that a mistake in the data of stage three does not cost the GPU hours of
+    stage one. Then a tiny model is made if the recipe has one, the prompts of all stages are counted, and each stage is
     trained, exported and handed over.
     """
     steps = [_prepare(recipe, machine, directory, stage) for stage in recipe.stages]
@@ -111,7 +111,7 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
 
 
 def _in_environment(step: Step, machine: Machine) -> Step:
-    """The step with the variables that its trainer's environment needs."""
+    """Return the step with the variables of its trainer's environment."""
     variables = machine.variables.get(step.trainer or "", {})
     if not variables:
         return step
@@ -119,7 +119,7 @@ def _in_environment(step: Step, machine: Machine) -> Step:
 
 
 def initial_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> str:
-    """What a stage starts from: a folder or a hub name."""
+    """Return the initial model of a stage: a folder or a hub name."""
     names = [each.name for each in recipe.stages]
     if stage.init_from is not None:
         return str(stage_paths(directory, stage.init_from).model) if stage.init_from in names else stage.init_from
@@ -130,7 +130,7 @@ def initial_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) ->
 
 
 def trainer_of(stage: SftStage | RlStage) -> str:
-    """Who trains the stage."""
+    """Return the name of the stage's trainer."""
     return stage.trainer if isinstance(stage, SftStage) else "verl"
 
 
@@ -158,12 +158,12 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
         "max_rejects": stage.data.max_rejects,
         "output": str(paths.data),
     }
-    # Where programs run does not change what comes of them, nor does which Python fetches.
+    # Where programs run, and which Python downloads, does not change the rows.
     place = recipe.sandbox.model_dump(exclude_defaults=True)
-    aside: dict[str, object] = {"sandbox": place} if place else {}
+    uncached: dict[str, object] = {"sandbox": place} if place else {}
     if any(map(hub.parse, [source.source for source in all_sources(stage.data)] + _evaluation_sets(stage))):
         python, folder = machine.pythons[trainer_of(stage)], paths.step("prepare") / "cache"
-        aside["hub"] = {"python": str(python), "folder": str(folder)}
+        uncached["hub"] = {"python": str(python), "folder": str(folder)}
     return Step(
         name=f"{stage.name}/prepare",
         title=f"prepare the rows of {stage.name}",
@@ -172,7 +172,7 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
         directory=paths.step("prepare"),
         launch=Launch(
             argv=(str(machine.orchestrator), "-m", "preprocess.jobs.prepare", "prepare.json"),
-            files={"prepare.json": _json(settings | aside)},
+            files={"prepare.json": _json(settings | uncached)},
             cache_key_files={"prepare.json": _json(settings)},
         ),
         inputs={f"source {source.source}": source.source for source in all_sources(stage.data)}
@@ -183,7 +183,7 @@ def _prepare(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage 
 
 
 def filter_files(stage: SftStage | RlStage) -> dict[str, str]:
-    """What decides which rows are left out: pass rates and evaluation sets."""
+    """Return the files that decide which rows are left out: pass rates and evaluation sets."""
     rates = [source.pass_rates.file for source in all_sources(stage.data) if source.pass_rates]
     return {f"pass rates {file}": file for file in rates} | {f"evaluation set {each}": each for each in _evaluation_sets(stage)}
 
@@ -207,13 +207,13 @@ def _make_model(recipe: Recipe, model: TinyModel, machine: Machine, directory: P
             files={"model.json": _json(settings)},
         ),
         inputs={f"rows of {stage.name}": path for stage, path in zip(recipe.stages, rows, strict=True)}
-        | _read_of_likeness(model),
+        | _likeness_files(model),
         outputs=(directory / "model",),
     )
 
 
-def _read_of_likeness(model: TinyModel) -> dict[str, str]:
-    """What a made model takes from another one's folder; its weights, which may be large, are not read."""
+def _likeness_files(model: TinyModel) -> dict[str, str]:
+    """Return the files that a tiny model copies from another model's folder; its weights are not read."""
     if model.like is None or not Path(model.like).is_absolute():
         return {}
     names = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -221,7 +221,7 @@ def _read_of_likeness(model: TinyModel) -> dict[str, str]:
 
 
 def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
-    """One process for all stages: importing transformers takes longer than counting."""
+    """Count in one process for all stages, because importing transformers takes longer than counting."""
     trainer = trainer_of(recipe.stages[0])
     inputs: dict[str, str] = {}
     stages, outputs = [], []
@@ -261,14 +261,14 @@ def _count_prompts(recipe: Recipe, machine: Machine, directory: Path) -> Step:
 
 
 def counting_of(stage: SftStage | RlStage) -> dict[str, Any]:
-    """How the stage's rows are rendered to be counted: with its tool, or turn by turn, as verl trains on conversations."""
+    """Return how the stage's rows are rendered for counting: with its tool, or turn by turn, as verl's SFT trainer does."""
     if isinstance(stage, SftStage):
         return {"by_turns": True} if stage.trainer == "verl" else {}
     return {"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if stage.tool is not None else {}
 
 
 def _first_model(recipe: Recipe, directory: Path, stage: SftStage | RlStage) -> tuple[str, bool]:
-    """The model whose tokenizer a stage has before anything is trained, and whether an sft stage trains it before."""
+    """Return the model whose tokenizer the stage uses, and whether an SFT stage trains it first."""
     names = {str(stage_paths(directory, each.name).model): each for each in recipe.stages}
     model, taught = initial_model(recipe, directory, stage), False
     while model in names:
@@ -334,25 +334,25 @@ def _train_export_hand_over(context: Context, stage: SftStage | RlStage, readers
 
 
 def _converter_files(stage: SftStage | RlStage) -> dict[str, str]:
-    """The files of the stage's own converters: changed, they make other rows."""
+    """Return the files of custom converters: a change makes other rows."""
     return {f"converter file {source.file}": source.file for source in all_sources(stage.data) if source.file}
 
 
 def _reward_files(stage: SftStage | RlStage) -> dict[str, str]:
-    """The plugin files of the stage's rewards: changed, they make another training."""
+    """Return the files of custom rewards: a change means another training."""
     files = [reward.file for reward in stage.rewards if reward.file] if isinstance(stage, RlStage) else []
     return {f"reward file {place}, {Path(file).name}": file for place, file in enumerate(files, 1)}
 
 
 def _find_readers(recipe: Recipe, machine: Machine, directory: Path, stage: SftStage | RlStage) -> list[Path]:
-    """Pythons other than the stage's own that will load its model."""
+    """Return the Pythons, other than the stage's, that will load its model."""
     model = str(stage_paths(directory, stage.name).model)
     after = [each for each in recipe.stages if initial_model(recipe, directory, each) == model]
     return sorted({machine.pythons[trainer_of(each)] for each in after} - {machine.pythons[trainer_of(stage)]})
 
 
 def trainer_module(stage: SftStage | RlStage) -> Trainer[Any]:
-    """The module that trains the stage (`pipelines.trainers.base.Trainer`)."""
+    """Return the module that trains the stage (`pipelines.trainers.base.Trainer`)."""
     if trainer_of(stage) == "llamafactory":
         from pipelines.trainers.llamafactory import trainer as llamafactory
 
@@ -367,7 +367,7 @@ def trainer_module(stage: SftStage | RlStage) -> Trainer[Any]:
 
 
 def all_sources(data: Data) -> list[Source]:
-    """Every source of a stage, training and validation."""
+    """Return every source of a stage, training and validation."""
     held_out = [] if isinstance(data.validation, Split | str) else _sources(data.validation)
     return [*_sources(data.train), *held_out]
 

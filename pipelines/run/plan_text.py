@@ -1,4 +1,4 @@
-"""A plan as text: what would be done, why, and with what configuration."""
+"""Render a plan as text: its steps, the reason for each, the commands and configurations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pipelines.run.plan import Plan, Step
 
 
 def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, str | None]:
-    """Step -> why it would be done now; None: it would be skipped.
+    """Return for each step why it would run now; None if it would be skipped.
 
-    A step whose inputs are about to be made anew may turn out unchanged; it is said to wait for them.
+    A complete step whose inputs will be re-made is reported as conditional: its inputs may turn out unchanged.
     """
     reasons: dict[str, str | None] = {}
     making: dict[Path, str] = {}
@@ -22,7 +22,7 @@ def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, s
         waits = [name for name in step.follows if reasons.get(name)]
         waits += [making[made] for path in step.inputs.values() for made in making if Path(path).is_relative_to(made)]
         if reason is None and waits:
-            reason = f"if {waits[0]} makes something new"
+            reason = f"if {waits[0]} changes its input"
         reasons[step.name] = reason
         if reason is not None:
             making |= dict.fromkeys(step.outputs, step.name)
@@ -30,7 +30,7 @@ def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, s
 
 
 def render_plan(plan: Plan, steps: list[Step], reasons: dict[str, str | None], problems: list[str]) -> str:
-    """The plan, first as a list of steps, then each step's command and configuration."""
+    """Render the list of steps, then each step's command and configuration."""
     width = max(len(step.name) for step in steps)
     lines = [f"recipe    {plan.recipe.name}", f"platform  {_hardware(plan)}", f"run       {plan.directory}", ""]
     for number, step in enumerate(steps, 1):
@@ -43,12 +43,12 @@ def render_plan(plan: Plan, steps: list[Step], reasons: dict[str, str | None], p
         for name, text in step.launch.files.items():
             lines += ["", f"# {name}", text.rstrip("\n")]
     if problems:
-        lines += ["", "`pipeline run` would refuse this:", *(f"  {problem}" for problem in problems)]
+        lines += ["", "`pipeline run` would refuse this recipe:", *(f"  {problem}" for problem in problems)]
     return "\n".join(lines)
 
 
 def _hardware(plan: Plan) -> str:
-    """`cuda, 8 GPUs`: what the recipe asks for."""
+    """Return the hardware of the recipe, such as `cuda, 8 GPUs`."""
     nodes, each = plan.recipe.hardware.nodes, plan.recipe.hardware.gpus_per_node
     worker = "GPU" if plan.machine.platform == "cuda" else "process"
     workers = f"{each} {worker}{'' if each == 1 else 'es' if worker == 'process' else 's'}"

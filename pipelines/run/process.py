@@ -1,4 +1,4 @@
-"""One child process: its start, its log, its end, and what an earlier one may have left behind."""
+"""Run one command under a supervisor, and end orphaned processes of killed runs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     import psutil
 
 MARK = "PIPELINE_RUN"
-"""Every process of a run carries this variable: the run directory. It is how leftovers are told from strangers."""
+"""The variable, set in every process of a run, that holds the run directory. It identifies orphaned processes."""
 
 GRACE_SECONDS = 5.0
-"""How long a command that is asked to end may take before it is made to.
+"""Time between SIGTERM and SIGKILL.
 
-verl takes up to 7 s to wind Ray down, and a person who pressed Ctrl-C is promised an end within ten.
+verl takes up to 7 s to shut Ray down; Ctrl-C is documented to take at most 10 s.
 """
 
 _POLL_SECONDS = 0.5
-_LAST_SECONDS = 4.0  # what the supervisor may take on top of its grace
+_LAST_SECONDS = 4.0  # for the supervisor, on top of the grace
 
 
 class Stopped(BaseException):
-    """A person, or the system, asked the run to end. Not an Exception: nothing on the way may swallow it."""
+    """A signal stopped the run. Not an Exception, so that no handler on the way swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -48,9 +48,9 @@ class Outcome:
     """How a command ended."""
 
     status: int | None
-    """Its exit status, negative for a signal; None if it had to be killed with its whole family."""
-    leftovers: tuple[str, ...] = ()
-    """Names of the processes that it left running, which have been ended."""
+    """Its exit status, negative for a signal; None if it was killed with its descendants after the grace."""
+    orphans: tuple[str, ...] = ()
+    """Names of the processes that it left running; they have been ended."""
 
 
 def run(
@@ -63,20 +63,25 @@ def run(
     poll: Callable[[], None] = lambda: None,
     grace: float = GRACE_SECONDS,
 ) -> Outcome:
-    """Runs one command to its end under a supervisor; `poll` is called twice a second meanwhile.
+    """Run one command under a supervisor.
+
+    Args:
+        environment: variables on top of the caller's.
+        poll: called twice a second while the command runs.
+        grace: seconds between SIGTERM and SIGKILL when the command is stopped.
 
     Raises:
         StepError: the command could not be started, or its supervisor was killed.
-        Stopped: whatever a signal handler or `poll` raises goes through, once the command's whole family has ended.
+        Stopped: a signal stopped it. Whatever a signal handler or `poll` raises is raised once all processes have ended.
     """
     scratch = scratch_folder(run_directory)
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "pipelines.run.supervisor", str(log), str(scratch), str(grace), "--", *argv],
         cwd=cwd,
         env=complete_environment(argv, environment, run_directory),
-        stdin=subprocess.PIPE,  # the life line: it closes when this process dies, however it dies
+        stdin=subprocess.PIPE,  # closes when this process dies, by whatever cause; the supervisor then ends the command
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C reaches this process alone, which ends the rest in order
+        start_new_session=True,  # Ctrl-C reaches only this process, which ends the others in order
     )
     assert supervisor.stdin is not None and supervisor.stdout is not None
     try:
@@ -92,23 +97,23 @@ def run(
             supervisor.wait(grace + _LAST_SECONDS)
         except subprocess.TimeoutExpired:
             supervisor.kill()
-            end_leftovers(run_directory, grace)
-        said = supervisor.stdout.read()
+            end_orphans(run_directory, grace)
+        answer = supervisor.stdout.read()
         supervisor.stdout.close()
-    if not said:
-        end_leftovers(run_directory, grace)
-        raise StepError("the process that watches over the step was killed; the step was ended with it")
-    report = json.loads(said)
+    if not answer:
+        end_orphans(run_directory, grace)
+        raise StepError("the supervisor of the step was killed; the step was ended with it")
+    report = json.loads(answer)
     if report["error"]:
         raise StepError(f"cannot start {report['error']}")
-    return Outcome(report["status"], tuple(report["leftovers"]))
+    return Outcome(report["status"], tuple(report["orphans"]))
 
 
 def complete_environment(argv: Sequence[str], environment: Mapping[str, str], run_directory: Path) -> dict[str, str]:
-    """The caller's variables, the command's, and ours.
+    """Return the caller's variables with the command's and this project's.
 
-    The command's own folder comes first on PATH, since upstreams start their helpers (torchrun, ray) by bare name.
-    Temporary files go to a scratch folder of the run's own, which its supervisor removes; Ray's sockets need its path short.
+    The command's folder comes first on PATH, because upstreams start torchrun and ray by bare name. Temporary files go to
+    the run's scratch folder, which the supervisor removes; its path is short because of Ray's sockets.
     """
     scratch = scratch_folder(run_directory)
     root = str(CODE)
@@ -119,12 +124,12 @@ def complete_environment(argv: Sequence[str], environment: Mapping[str, str], ru
     return merged | ours | {MARK: str(run_directory), "PYTHONUNBUFFERED": "1"}
 
 
-def end_leftovers(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str]:
-    """Ends the processes of this run that an earlier, killed one left behind; their names."""
+def end_orphans(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str]:
+    """End the orphaned processes of a killed run of this directory; return their names."""
     import psutil
 
     names: list[str] = []
-    while found := find_processes(run_directory):  # again, until none is found: a dying family may still have children
+    while found := find_processes(run_directory):  # until none is found: a dying process may still start children
         names += found.values()
         for process in found:
             with suppress(psutil.NoSuchProcess):
@@ -138,7 +143,7 @@ def end_leftovers(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str
 
 
 def find_processes(run_directory: Path) -> dict[psutil.Process, str]:
-    """The processes of a run, this one left out: process -> its name."""
+    """Return the processes of a run except this one: process -> name."""
     import psutil
 
     found = {}
@@ -154,10 +159,10 @@ def find_processes(run_directory: Path) -> dict[psutil.Process, str]:
 
 @contextmanager
 def signals_as_stopped() -> Iterator[None]:
-    """Ctrl-C, a polite kill and a closed terminal all raise `Stopped` in the main thread."""
+    """Raise `Stopped` in the main thread on SIGINT, SIGTERM and SIGHUP."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        # A second Ctrl-C must not interrupt the ending that the first one began.
+        # A second Ctrl-C must not interrupt the shutdown.
         for each in before:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped(number)

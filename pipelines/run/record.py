@@ -1,4 +1,4 @@
-"""The run directory: what is on disk of each step, written atomically, and whether a step has to be done again."""
+"""The record of each step in a run directory, and whether a step must run."""
 
 from __future__ import annotations
 
@@ -28,48 +28,49 @@ _FIELDS_BEFORE = {"made": "execution_id"}
 
 @dataclass
 class Record:
-    """What is known of a step: what it was given, and how it ended."""
+    """A step's inputs and outcome."""
 
     command: str
     """Digest of the command line, its variables and its configuration files."""
     inputs: dict[str, str]
-    """Digest of each file and folder it read; of a step it follows, that step's `execution_id`."""
+    """Digest of each file and folder read; of a preceding step, its `execution_id`."""
     outcome: Outcome
     reason: str = ""
     """Why it failed."""
     outputs: dict[str, str] = field(default_factory=dict)
-    """Digest of each file and folder it made."""
+    """Digest of each file and folder written."""
     execution_id: str = ""
-    """Changes whenever the step is re-run: what the steps after it take as their input."""
+    """Identifies the last execution; the steps that follow this one take it as an input."""
     attempts: int = 1
     started: str = ""
     """UTC, ISO 8601."""
     seconds: float = 0.0
     """Wall time of all attempts."""
     notes: list[str] = field(default_factory=list)
-    """What a person was told about it: rows that were left out, metrics that were lost."""
+    """Lines that were printed about it, such as rows left out or metrics lost."""
 
 
 def read(step: Step) -> Record | None:
-    """The step's record; None when there is none."""
+    """Return the step's record; None if it has none."""
     try:
         fields = json.loads((step.directory / "record.json").read_text(encoding="utf-8"))
         return Record(**{_FIELDS_BEFORE.get(name, name): value for name, value in fields.items()})
     except FileNotFoundError:
         return None
     except (AttributeError, json.JSONDecodeError, TypeError):
-        return None  # written by another version of this project: the step is done again
+        return None  # written by an incompatible version: the step runs again
 
 
 def write(step: Step, record: Record) -> None:
-    """Writes the record, whole or not at all."""
+    """Write the record atomically."""
     write_atomically(step.directory / "record.json", json.dumps(asdict(record), indent=1) + "\n")
 
 
 def digest_command(step: Step, plan: Plan) -> str:
-    """A digest of all that matters of the command, blind to where the run directory and the environments lie.
+    """Return a digest of the command, its variables and its configuration.
 
-    So a run directory that was moved, or an environment that was rebuilt, does not train everything again.
+    The paths of the run directory and the environments are left out, so that moving a run or rebuilding an environment
+    re-trains nothing.
     """
     files = {**step.launch.files, **step.launch.cache_key_files}
     argv = [_MODULES_IN_RECORDS.get(word, word) for word in step.launch.argv[1:]]
@@ -80,7 +81,7 @@ def digest_command(step: Step, plan: Plan) -> str:
 
 
 def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
-    """Digests of what the step reads, as it is now. A hub name stands for itself."""
+    """Return the current digest of each input. A hub name is its own digest."""
     found = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
     for earlier in step.follows:
         record = read(plan.step(earlier))
@@ -89,20 +90,20 @@ def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
 
 
 def digest_outputs(step: Step, digests: Digests) -> dict[str, str]:
-    """Digests of what the step made, as it is now."""
+    """Return the current digest of each output."""
     return {name: digests.of(path) or "missing" for name, path in _name_outputs(step).items()}
 
 
 def _name_outputs(step: Step) -> dict[str, Path]:
-    """The outputs by name, and by their folder's where several have one name."""
+    """Return the outputs by file name, with the folder where several have the same name."""
     names = [path.name for path in step.outputs]
     return {path.name if names.count(path.name) == 1 else f"{path.parent.name}/{path.name}": path for path in step.outputs}
 
 
 def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
-    """Why the step has to be done, in a person's words; None when what it would make is there.
+    """Return why the step must run; None if it is complete.
 
-    Asked in this order: was it done at all, then the command, then the inputs, then the outputs (as DVC's stages do).
+    Checked in the order of DVC's stages: the record, the command, the inputs, the outputs.
     """
     record = read(step)
     if record is None:
@@ -110,31 +111,31 @@ def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
     if changed := why_changed(step, plan, digests, record):
         return changed
     if record.outcome == "failed":
-        return f"failed before: {record.reason}"
+        return f"failed: {record.reason}"
     if record.outcome == "started":
         return "was interrupted"
     for name, path in _name_outputs(step).items():
         digest = digests.of(path)
         if digest is None:
-            return f"{name} is gone"
+            return f"{name} is missing"
         if digest != record.outputs.get(name):
-            return f"{name} was changed after it was made"
+            return f"{name} was changed after the step"
     return None
 
 
 def why_changed(step: Step, plan: Plan, digests: Digests, record: Record) -> str | None:
-    """What is different from when the record was written, in a person's words; None if nothing is."""
+    """Return what changed since the record was written; None if nothing did."""
     if digest_command(step, plan) != record.command:
         return _changed_line(step) or "its command changed"
     now = digest_inputs(step, plan, digests)
     for name in now.keys() | record.inputs.keys():
         if now.get(name) != record.inputs.get(name):
-            return f"{name} was done again" if name.startswith("step ") else f"{name} changed"
+            return f"{name} was re-run" if name.startswith("step ") else f"{name} changed"
     return None
 
 
 def _changed_line(step: Step) -> str | None:
-    """The first line in which a configuration file differs from the one of the last time."""
+    """Return the first line in which a configuration file differs from that of the last execution."""
     for name, text in step.launch.files.items():
         try:
             before = (step.directory / name).read_text(encoding="utf-8")
@@ -152,7 +153,7 @@ def _changed_line(step: Step) -> str | None:
 
 
 def command_script(step: Step) -> str:
-    """`command.sh`: the step's command as a person can run it, without this project's orchestration."""
+    """Return `command.sh`, which runs the step's command without this project."""
     lines = ["#!/usr/bin/env bash", f"# {step.title}", "set -euo pipefail", 'cd "$(dirname "$0")"']
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(step.launch.environment.items())]
     lines += [f"export PATH={shlex.quote(str(Path(step.launch.argv[0]).parent))}:$PATH"]

@@ -1,4 +1,4 @@
-"""What a run leaves outside its run directory while it runs: a scratch folder and shared memory, found by one name."""
+"""The temporary files of a run outside its directory: a scratch folder and shared memory, under one name."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 def scratch_name(run_directory: Path) -> str:
-    """Eight letters and digits, the same each time, so that what a killed run left behind is found again.
+    """Return eight characters derived from the directory, so that the files of a killed run are found again.
 
-    So short because Python gives the name of a shared-memory segment fourteen characters in all, random ones included
-    (multiprocessing/shared_memory.py `_make_filename`), and a Unix socket's path may have 107, of which Ray takes some 70.
+    Short because Python limits the name of a shared-memory segment to 14 characters, random ones included
+    (multiprocessing/shared_memory.py `_make_filename`), and a Unix socket's path to 107, of which Ray uses about 70.
     """
     return "pl" + hashlib.sha256(str(run_directory).encode()).hexdigest()[:6]
 
 
 def scratch_folder(run_directory: Path) -> Path:
-    """The folder for the run's temporary files."""
+    """Return the folder for the run's temporary files."""
     return Path(tempfile.gettempdir()) / scratch_name(run_directory)
 
 
 def remove_scratch(folder: Path) -> None:
-    """Removes the folder and the shared memory of its name; nothing of the run may be alive any more."""
+    """Remove the folder and the shared memory of its name. No process of the run may be alive."""
     shutil.rmtree(folder, ignore_errors=True)
     for pattern in (f"{folder.name}*", f"sem.{folder.name}*"):
         for segment in _SHARED_MEMORY.glob(pattern):

@@ -1,4 +1,4 @@
-"""Which of a plan's steps a person asked for."""
+"""Selecting steps of a plan."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from pipelines.run.plan import PROMPTS, Plan, Step
 
 @dataclass(frozen=True)
 class Selection:
-    """Which of the plan's steps a person asked for."""
+    """The steps selected on the command line."""
 
     first: str | None = None
-    """`--from`: the stage to begin with; the stages before it are taken as they are."""
+    """`--from`: the first stage; earlier stages are used as they are."""
     last: str | None = None
-    """`--until`: the stage to end with."""
+    """`--until`: the last stage."""
     fresh: bool = False
-    """Begin anew, whatever is there; what is there is kept aside."""
+    """`--fresh`: run everything again; earlier results are moved to `replaced/`."""
 
 
 def select(plan: Plan, selection: Selection) -> list[Step]:
-    """The steps that were asked for, in order. Whatever the stages, all rows are prepared and all prompts counted."""
+    """Return the selected steps, in order. All rows are prepared and all prompts counted, whatever the stages.
+
+    Raises:
+        InputError: an unknown stage, or an earlier stage without a model.
+    """
     names = [stage.name for stage in plan.recipe.stages]
     for name in filter(None, (selection.first, selection.last)):
         if name not in names:
-            raise InputError(f"there is no stage {name!r}; the stages are {', '.join(names)}")
+            raise InputError(f"no stage {name!r}; the stages are {', '.join(names)}")
     first = names.index(selection.first) if selection.first else 0
     last = names.index(selection.last) if selection.last else len(names) - 1
     if first > last:
-        raise InputError(f"stage {selection.first} comes after {selection.last}: nothing is between them")
+        raise InputError(f"--from {selection.first} comes after --until {selection.last}: no stage is selected")
     taken = set(names[:first])
     for name in names[:first]:
         if not plan.paths(name).model.is_dir():

@@ -1,13 +1,12 @@
-"""Keeps watch over one command, so that nothing of it outlives the run that started it.
+"""Supervise one command, so that none of its processes outlives the run.
 
-`pipeline run` starts every command through this program: `python -m pipelines.run.supervisor LOG SCRATCH GRACE -- COMMAND …`.
-It runs the command in a session of its own and ends the command's whole family, grandchildren that went their own way
-included, when the command ends, when it is told to (SIGTERM), and when its standard input closes, which happens when
-`pipeline run` dies, however it dies. Then it removes what the run put in temporary places, and writes one JSON line that
-says how the command ended.
+`pipeline run` starts every command as `python -m pipelines.run.supervisor LOG SCRATCH GRACE -- COMMAND …`. The supervisor
+runs the command in a new session and ends all of its descendants when the command ends, on SIGTERM, and when its standard
+input closes, which happens when `pipeline run` dies. Then it removes the run's temporary files and writes the outcome as
+one JSON line.
 
-Ray's agents (`ray::DashboardAgent`, `ray::RuntimeEnvAgent`) outlive a killed driver in sessions of their own; they are
-found because the kernel hands orphans to the nearest ancestor that asked for them (PR_SET_CHILD_SUBREAPER).
+Ray's agents (`ray::DashboardAgent`, `ray::RuntimeEnvAgent`) outlive a killed driver in sessions of their own. The kernel
+re-parents such orphans to the supervisor (PR_SET_CHILD_SUBREAPER).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the command; returns 0 once everything has ended, however the command ended."""
+    """Run the command; return 0 once all processes have ended, whatever the command's status."""
     log, scratch, grace, separator, *argv = arguments
     if separator != "--" or not argv:
         raise SystemExit("usage: python -m pipelines.run.supervisor LOG SCRATCH GRACE -- COMMAND ...")
@@ -48,20 +47,20 @@ def main(arguments: list[str]) -> int:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
-                preexec_fn=_die_with_us,  # noqa: PLW1509 (this process has one thread)
+                preexec_fn=_die_with_supervisor,  # noqa: PLW1509 (this process has one thread)
             )
     except OSError as error:
         remove_scratch(Path(scratch))
-        return _report(status=None, stopped=False, leftovers=[], error=f"{argv[0]}: {error.strerror}")
+        return _report(status=None, stopped=False, orphans=[], error=f"{argv[0]}: {error.strerror}")
     status, stopped = _watch(child, wake, float(grace))
-    leftovers = [] if stopped else _names(_descendants())
-    end_family(_SWEEP_SECONDS)
+    orphans = [] if stopped else _names(_descendants())
+    end_descendants(_SWEEP_SECONDS)
     remove_scratch(Path(scratch))
-    return _report(status=status, stopped=stopped, leftovers=leftovers)
+    return _report(status=status, stopped=stopped, orphans=orphans)
 
 
 def _watch(child: subprocess.Popen[bytes], wake: int, grace: float) -> tuple[int | None, bool]:
-    """Waits for the command's end; its status and whether it was stopped by us."""
+    """Wait for the end of the command; return its status and whether the supervisor stopped it."""
     deadline: float | None = None
     while True:
         status = _reap(child.pid)
@@ -77,7 +76,7 @@ def _watch(child: subprocess.Popen[bytes], wake: int, grace: float) -> tuple[int
 
 
 def _reap(pid: int) -> int | None:
-    """Collects every child that has ended, adopted ones too; the exit status of `pid` if it is among them."""
+    """Reap every child that has ended, adopted ones too; return the exit status of `pid` if it is among them."""
     found = None
     while True:
         try:
@@ -90,8 +89,8 @@ def _reap(pid: int) -> int | None:
             found = os.waitstatus_to_exitcode(status)
 
 
-def end_family(grace: float) -> None:
-    """Ends every descendant of this process: asked first, then killed, until none is left."""
+def end_descendants(grace: float) -> None:
+    """End every descendant of this process: SIGTERM, then SIGKILL until none is left."""
     deadline = time.monotonic() + grace
     for process in _descendants():
         _signal(process, signal.SIGTERM)
@@ -140,19 +139,19 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _signals_as_bytes() -> int:
-    """Signals arrive as bytes on a pipe, so that one select waits for them and for the life line alike."""
-    wake, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    """Deliver signals as bytes on a pipe, so that one select waits for them and for standard input."""
+    wake, sink = os.pipe()
+    os.set_blocking(sink, False)
+    signal.set_wakeup_fd(sink, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # the terminal talks to `pipeline run`, which talks to us
+        signal.signal(number, signal.SIG_IGN)  # `pipeline run` handles the terminal's signals
     return wake
 
 
-def _die_with_us() -> None:
-    """In the command's process, before it starts: it ends when the supervisor is killed before it could end it."""
+def _die_with_supervisor() -> None:
+    """Make the command end when its supervisor is killed. Runs in the command's process before exec."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
@@ -160,16 +159,16 @@ def _die_with_us() -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    """One flag of this process (Linux; elsewhere there is no such thing, and nothing is set)."""
+    """Set a flag of this process; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _report(*, status: int | None, stopped: bool, leftovers: list[str], error: str = "") -> int:
+def _report(*, status: int | None, stopped: bool, orphans: list[str], error: str = "") -> int:
     try:
-        print(json.dumps({"status": status, "stopped": stopped, "leftovers": leftovers, "error": error}), flush=True)
+        print(json.dumps({"status": status, "stopped": stopped, "orphans": orphans, "error": error}), flush=True)
     except BrokenPipeError:
-        os.close(sys.stdout.fileno())  # nobody is left to read it
+        os.close(sys.stdout.fileno())  # the reader has gone
     return 0
 
 

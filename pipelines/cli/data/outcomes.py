@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.console import tables
+from pipelines.console.progress import bar
 from preprocess.engine.job import KINDS
 from preprocess.engine.progress import Progress
 from preprocess.jobs.single import Conversion, Result
@@ -16,26 +17,14 @@ from preprocess.rows import Shape
 
 
 @contextmanager
-def bar(what: str) -> Iterator[Progress]:
-    """A bar on a terminal's standard error; nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield lambda done, total, records: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+def show_progress(title: str) -> Iterator[Progress]:
+    """Show a bar of bytes read and records converted."""
+    with bar(title) as step:
 
-    columns = (
-        TextColumn(what),
-        BarColumn(bar_width=30),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[records]:,} records"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(what, total=None, records=0)
-        yield lambda done, total, records: bars.update(task, completed=done, total=total, records=records)
+        def update(done: int, total: int, records: int) -> None:
+            step(done, total, f"{done / total:.0%} {records:,} records" if total else f"{records:,} records")
+
+        yield update
 
 
 def print_result(conversion: Conversion, result: Result) -> None:

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""`pipeline rewards`: list, try and check rewards. `app` (commands) declares the commands."""

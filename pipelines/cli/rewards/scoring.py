@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pipelines.cli.options import read_options
 from pipelines.console import reward_tables as tables
-from pipelines.console.tables import progress
+from pipelines.console.progress import bar
 from pipelines.digests import write_atomically
 from pipelines.errors import InputError, StepError
 from rewards import sandbox
@@ -62,7 +62,7 @@ def try_reward(chosen: Chosen, rows_file: Path, responses_file: Path, output: Pa
             raise InputError(f"-o {output} is a folder; expected a file to write")
         reward, options = chosen.load()
         items = read_responses(responses_file, read_rows(rows_file))
-        with progress("scoring", len(items)) as step:
+        with bar("scoring", len(items)) as step:
             marks = score_blocking(reward, options, items, step)
     scored = [(row, mark) for (row, _), mark in zip(items, marks, strict=True)]
     if output is not None:
@@ -85,7 +85,7 @@ def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
             )
         rows = read_rows(rows_file)
         picked = pick(rows, sample)
-        with progress("checking", None) as step:
+        with bar("checking", None) as step:
             report = check_rows_blocking(reward, options, picked, step)
     tables.print_report(report, len(rows))
     if report.findings:

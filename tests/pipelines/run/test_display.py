@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.run.display import PlainDisplay, TimeLeft, format_seconds
+from pipelines.console.progress import TimeLeft, format_seconds
+from pipelines.run.display import Display
 from pipelines.run.plan import Step
 from pipelines.trainers.base import Launch, Progress
 from tests import ROOT
@@ -25,13 +26,13 @@ def test_format_seconds() -> None:
 def test_time_left_follows_the_pace() -> None:
     clock = iter([0.0, 10.0, 12.0])
     left = TimeLeft(lambda: next(clock))
-    assert left.estimate(Progress(5, 20, {})) is None, "a resumed run's first step says nothing of its pace"
-    assert left.estimate(Progress(10, 20, {})) == 20.0
-    assert left.estimate(Progress(10, 20, {})) == 18.0, "time goes by between steps"
+    assert left.estimate(5, 20) is None, "a resumed run's first step says nothing of its pace"
+    assert left.estimate(10, 20) == 20.0
+    assert left.estimate(10, 20) == 18.0, "time goes by between steps"
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    display = PlainDisplay(2)
+    display = Display(2)
     display.started(STEP, "not done yet")
     display.progressed(STEP, Progress(1, 30, {"loss": 6.98, "lr": 0.003}))
     display.progressed(STEP, Progress(2, 30, {"loss": 6.1, "lr": 0.003}))
@@ -46,7 +47,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_is_no_training_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    display = PlainDisplay(2, sys.stderr)
+    display = Display(2, sys.stderr)
     display.started(STEP, "not done yet")
     display.progressed(STEP, Progress(450, 1000, {}, "45%, 1,234 records"))
     said = capsys.readouterr()
@@ -56,9 +57,9 @@ def test_what_is_no_training_says_how_far_it_is(capsys: pytest.CaptureFixture[st
 SCRIPT = """
 import time
 from tests.pipelines.run.test_display import STEP
-from pipelines.run.display import make_display
+from pipelines.run.display import Display
 from pipelines.trainers.base import Progress
-display = make_display(12)
+display = Display(12)
 display.started(STEP, "train.yaml changed: learning_rate: 1.0e-06 -> learning_rate: 2.0e-06")
 for step in (1, 2, 3):
     display.progressed(STEP, Progress(step, 30, {"loss": 6.98, "lr": 0.003, "eval_loss": 1.0}))

@@ -16,7 +16,7 @@ from pipelines.digests import Digests
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import SftStage
 from pipelines.run import plan_text, process, record
-from pipelines.run.display import PlainDisplay
+from pipelines.run.display import Display
 from pipelines.run.execute import hold, run
 from pipelines.run.plan import PROMPTS, Plan, Step, stage_paths
 from pipelines.run.selection import Selection, select
@@ -30,7 +30,7 @@ def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
     use_toy_trainer(monkeypatch)
 
 
-class Watched(PlainDisplay):
+class Watched(Display):
     """Remembers what was run, and why."""
 
     def __init__(self) -> None:
@@ -105,14 +105,14 @@ def test_a_lost_model_is_handed_over_again_without_training(tmp_path: Path) -> N
     do(plan)
     (stage_paths(tmp_path, "one").model / "weights").unlink()
     stage_paths(tmp_path, "one").model.rmdir()
-    assert do(plan) == {"one/handover": "model is gone"}
+    assert do(plan) == {"one/handover": "model is missing"}
 
 
 def test_a_tampered_model_is_noticed(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     do(plan)
     (stage_paths(tmp_path, "one").model / "weights").write_text("999")
-    assert do(plan) == {"one/handover": "model was changed after it was made"}
+    assert do(plan) == {"one/handover": "model was changed after the step"}
     assert model(tmp_path, "one") == 3.0
 
 
@@ -125,7 +125,7 @@ def test_a_failure_is_one_line_with_the_log_and_keeps_what_was_done(tmp_path: Pa
     assert "  | ValueError: the loss is not a number" in rest, "the last lines of the log"
     assert rest[-1].startswith("  whole log: ")
     assert (stage_paths(tmp_path, "one").checkpoints / "step-1").exists()
-    assert do_fails(plan) == {"one/train": f"failed before: {first}"}
+    assert do_fails(plan) == {"one/train": f"failed: {first}"}
 
 
 def do_fails(plan: Plan) -> dict[str, str]:
@@ -149,7 +149,7 @@ def test_from_and_until(tmp_path: Path) -> None:
         do(plan, Selection(first="two"))
     assert list(do(plan, Selection(last="one"))) == ["one/train", "one/handover"]
     assert list(do(make_toy_plan(tmp_path, rate=5.0), Selection(first="two"))) == ["two/train", "two/handover"]
-    with pytest.raises(InputError, match="there is no stage 'three'; the stages are one, two"):
+    with pytest.raises(InputError, match="no stage 'three'; the stages are one, two"):
         select(plan, Selection(first="three"))
     with pytest.raises(InputError, match="comes after"):
         select(plan, Selection(first="two", last="one"))
@@ -158,7 +158,7 @@ def test_from_and_until(tmp_path: Path) -> None:
 def test_fresh_begins_anew_and_keeps_the_old(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     do(plan)
-    assert set(do(plan, Selection(fresh=True)).values()) == {"asked for anew"}
+    assert set(do(plan, Selection(fresh=True)).values()) == {"--fresh"}
     assert (tmp_path / "replaced" / "two-1" / "model").exists()
     assert do(plan) == {}
 
@@ -187,14 +187,14 @@ def test_the_plan_says_what_would_be_skipped_and_why(tmp_path: Path) -> None:
     assert set(plan_text.find_reasons(plan, list(plan.steps), digests).values()) == {None}
     reasons = plan_text.find_reasons(changed := make_toy_plan(tmp_path, rate=7.0), list(changed.steps), digests)
     assert reasons["one/train"] == 'train.json changed: "rate": 1.0, -> "rate": 7.0,'
-    assert reasons["two/train"] == "if one/handover makes something new"
+    assert reasons["two/train"] == "if one/handover changes its input"
 
 
 CHILD = """
 import sys
 from pathlib import Path
 import pytest
-from pipelines.run.display import PlainDisplay
+from pipelines.run.display import Display
 from pipelines.run.process import signals_as_stopped, Stopped
 from pipelines.run.execute import run
 from pipelines.run.selection import Selection
@@ -203,7 +203,7 @@ with pytest.MonkeyPatch.context() as patch:
     use_toy_trainer(patch)
     try:
         with signals_as_stopped():
-            run(make_toy_plan(Path(sys.argv[1]), steps=6, pause=0.15), Selection(), PlainDisplay(4))
+            run(make_toy_plan(Path(sys.argv[1]), steps=6, pause=0.15), Selection(), Display(4))
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
 """
@@ -225,7 +225,7 @@ def test_kill_9_at_any_moment_changes_nothing_of_the_end(tmp_path: Path, seconds
     assert (model(tmp_path, "one"), model(tmp_path, "two")) == (6.0, 60.0)
     assert do(plan) == {}
     assert not (tmp_path / "replaced").exists(), "nothing was begun anew"
-    process.end_leftovers(tmp_path)
+    process.end_orphans(tmp_path)
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_training_that_is_of_no_use_is_ended_with_the_trainers_reason(
     with pytest.raises(StepError) as caught:
         do(plan)
     first, *_, last = str(caught.value).splitlines()
-    assert first == "one/train was ended: its rewards are broken"
+    assert first == "one/train was aborted: its rewards are broken"
     assert last.startswith("  whole log: ")
     steps = len(list(stage_paths(tmp_path, "one").checkpoints.glob("step-*/state.json")))
     assert 2 <= steps < 30

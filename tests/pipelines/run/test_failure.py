@@ -27,7 +27,7 @@ rewards.errors.RewardError: {STOP}; all failures: /{"long/" * 80}failures.jsonl
 
 
 def outcome(status: int) -> Outcome:
-    return Outcome(status=status, leftovers=())
+    return Outcome(status=status, orphans=())
 
 
 @pytest.mark.parametrize("text", [RAY, RAY.replace("rewards.errors.RewardError", "Exception")])

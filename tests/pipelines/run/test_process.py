@@ -88,7 +88,7 @@ def test_what_a_command_leaves_running_is_ended_and_named(run_directory: Path) -
         run_directory,
     )
     assert outcome.status == 0
-    assert len(outcome.leftovers) == 1
+    assert len(outcome.orphans) == 1
 
 
 def test_temporary_files_lie_in_the_scratch_folder_which_goes(run_directory: Path) -> None:
@@ -140,7 +140,7 @@ def test_kill_9_of_run_and_supervisor_leaves_what_the_next_run_ends(run_director
     supervisor.kill()
     started.wait()
     assert process.find_processes(run_directory)
-    assert process.end_leftovers(run_directory, GRACE)
+    assert process.end_orphans(run_directory, GRACE)
     assert not process.find_processes(run_directory)
     scratch_folder(run_directory).rmdir()
 
