@@ -10,7 +10,8 @@ from dataclasses import asdict
 
 from pipelines.environments import Environment
 from pipelines.errors import StepError
-from pipelines.recipe.schema import Reward, Sandbox
+from pipelines.recipe.schema import Reward
+from preprocess.config import Sandbox
 from rewards.trial.offline import Row
 from rewards.trial.stage import Checked, read_record
 

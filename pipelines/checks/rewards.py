@@ -10,7 +10,8 @@ from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.console.reward_tables import print_findings
 from pipelines.environments import Environment
-from pipelines.recipe.schema import RlStage, Sandbox
+from pipelines.recipe.schema import RlStage
+from preprocess.config import Sandbox
 from preprocess.rows import RlRow, to_json
 from preprocess.rows import Row as Made
 from rewards.trial.checking import EMPTY

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pipelines.checks.findings import Finding, Report
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, SftStage, Source
+from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.run.plan import all_sources
+from preprocess.config import Source
 from preprocess.engine.convert import Converted, stream
 from preprocess.engine.job import Reject
 from preprocess.engine.job import Source as Rows

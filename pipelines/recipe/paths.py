@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.recipe import deepspeed, schema_lookup
 from pipelines.recipe.nodes import Loc, Node
-from pipelines.recipe.schema import PathRule
+from preprocess.config import PathRule
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+(:[\w.-]+)?(@[\w.\[\]:%+-]+)?)?", re.ASCII)
 # A hub name may have dots (Qwen2.5-Coder), so only what is plainly a file's ending counts.

@@ -6,43 +6,19 @@ against the pinned upstream's own keys (see `upstream.py`). Unknown keys are ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
+from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also a folder's name."""
 
 
-@dataclass(frozen=True)
-class PathRule:
-    """Marks a field whose text is a path, which loading makes absolute.
-
-    `hub`: or a hub name, which it leaves alone; `stage`: or, before anything else, a stage's name.
-    """
-
-    hub: bool
-    stage: bool = False
-
-
-Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]
-"""A path (relative to the recipe file that says it) or a hub name such as `Qwen/Qwen2.5-Coder-7B-Instruct`."""
-
-FilePath = Annotated[str, Field(min_length=1), PathRule(hub=False)]
-"""A path, relative to the recipe file that says it; `~` is the home folder."""
-
 UpstreamKeys = dict[str, Any]
 """Keys of an upstream trainer, nested or dotted, passed on as they are."""
-
-
-class Model(BaseModel):
-    """The base of all that a recipe holds: unknown keys refused, values fixed once read."""
-
-    # Strict: `epochs: "2"` and `steps: true` are mistakes, not numbers.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=())
 
 
 def _shape(value: Any) -> str:
@@ -98,117 +74,6 @@ class Environments(Model):
     """A Python that has LLaMA-Factory; the variable PIPELINE_LLAMAFACTORY_PYTHON says the same."""
     verl: FilePath | None = None
     """A Python that has verl and vLLM; the variable PIPELINE_VERL_PYTHON says the same."""
-
-
-class PassRates(Model):
-    """Which rows of a source are trained on, by how often a model's answers to them pass."""
-
-    file: FilePath
-    """JSON lines: a line per sample as `pipeline rewards try -o` writes them, or `id` and `pass_rate` per row."""
-    min: float = Field(default=0.0, ge=0, le=1)
-    """Least share of samples that pass."""
-    max: float = Field(default=1.0, ge=0, le=1)
-    """Greatest share of samples that pass."""
-    passed: float = 1.0
-    """Accuracy, or score where a reward says no accuracy, from which on a sample passes."""
-    missing: Literal["leave_out", "keep"] = "leave_out"
-    """What becomes of rows that the file does not name."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> PassRates:
-        if self.min > self.max:
-            raise ValueError(f"min is {self.min:g}, greater than max {self.max:g}: no row would be left")
-        return self
-
-
-class Source(Model):
-    """Rows to train on: where they lie and how they are converted."""
-
-    converter: str
-    """The converter's name (`pipeline data converters` lists them)."""
-    source: Location
-    """A file, a folder of files, or a hub name."""
-    limit: int | None = Field(default=None, ge=1)
-    """Take this many rows from the source's beginning."""
-    options: dict[str, Any] = {}
-    """Options of the converter."""
-    file: FilePath | None = None
-    """A Python file that registers the converter, if it is one of your own."""
-    pass_rates: PassRates | None = None
-    """Take only rows of some difficulty."""
-
-
-class EvaluationSet(Model):
-    """An evaluation set that training rows must not overlap."""
-
-    source: Location
-    """A file, a folder of files, or a hub name."""
-    converter: str | None = None
-    """The converter that reads it; if not said, every text of its records is compared."""
-    options: dict[str, Any] = {}
-    """Options of the converter."""
-    file: FilePath | None = None
-    """A Python file that registers the converter, if it is one of your own."""
-
-
-class Decontamination(Model):
-    """Leaves training rows out that overlap an evaluation set: by words in a row, or by a function's body."""
-
-    against: list[EvaluationSet] = Field(min_length=1)
-    """The evaluation sets."""
-    ngram: int = Field(default=13, ge=8)
-    """Words in a row that count."""
-    share: float = Field(default=0.5, gt=0, le=1)
-    """Share of a text of the evaluation set that such words have to cover."""
-
-
-class Split(Model):
-    """Validation rows held out of the training rows, by problem: no problem is in both."""
-
-    fraction: float = Field(gt=0, lt=1)
-    """Share of the problems."""
-
-
-def _source_shape(value: Any) -> str:
-    return "(list)" if isinstance(value, list) else "(source)"
-
-
-def _validation_shape(value: Any) -> str:
-    if isinstance(value, str):
-        return "(own)"
-    if isinstance(value, Split) or (isinstance(value, dict) and not value.keys() & {"converter", "source"}):
-        return "(share)"
-    return _source_shape(value)
-
-
-_SourceList = Annotated[list[Source], Field(min_length=1)]
-Sources = Annotated[Annotated[Source, Tag("(source)")] | Annotated[_SourceList, Tag("(list)")], Discriminator(_source_shape)]
-Validation = Annotated[
-    Annotated[Literal["own"], Tag("(own)")]
-    | Annotated[Split, Tag("(share)")]
-    | Annotated[Source, Tag("(source)")]
-    | Annotated[_SourceList, Tag("(list)")],
-    Discriminator(_validation_shape),
-]
-
-
-class Data(Model):
-    """The rows of a stage."""
-
-    train: Sources
-    """Training rows: one source, or several that are mixed."""
-    validation: Validation
-    """Validation rows: a share of the training problems, sources of their own, or `own`: the training sources' own split,
-    whose files or folders are called train, test or validation."""
-    shuffle: bool = False
-    """Mix the rows of all sources, by the recipe's seed; in the sources' order if not. The trainers shuffle, too."""
-    decontaminate: Decontamination | None = None
-    """Evaluation sets that no training row may overlap."""
-    max_rejects: float = Field(default=0.01, ge=0, le=1)
-    """Share of rows that may fail to convert before the step fails. They are kept in rejects.jsonl with reasons."""
-    max_overlong: float = Field(default=0.5, ge=0, le=1)
-    """Share of prompts (conversations for sft) that may be longer than the stage's limit before the run stops. Such prompts
-    are left out by verl, and such conversations are cut."""
 
 
 class Lora(Model):
@@ -306,7 +171,7 @@ class Reward(Model):
 
     name: str
     """A reward's name (`pipeline rewards list` shows them)."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
     """Options of the reward."""
     file: FilePath | None = None
     """A Python file that registers the reward; it lies at the same path on every machine of the run."""
@@ -315,24 +180,6 @@ class Reward(Model):
     data_source: str | None = Field(default=None, min_length=1)
     """Rows it takes, by a pattern of their data sources (`bootcamp/*`; `*` is every row); if not said, those that no
     other pattern takes."""
-
-
-class Sandbox(Model):
-    """Where rewards run code that nobody trusts."""
-
-    url: str | None = Field(default=None, min_length=1)
-    """A SandboxFusion service, such as http://localhost:8080; the local sandbox if not said."""
-    isolation: Literal["strong", "weak"] = "strong"
-    """`weak` lets the local sandbox run where the kernel offers less than a sound minimum."""
-    workers: int | None = Field(default=None, ge=1)
-    """Programs that run at once in each process that computes rewards or serves the tool; its share of the machine's cores
-    if not said."""
-
-    @model_validator(mode="after")
-    def _url_is_one(self) -> Sandbox:
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url is {self.url!r}, expected http://host:port or https://host")
-        return self
 
 
 def _reward_shape(value: Any) -> str:
@@ -405,9 +252,9 @@ class SftStage(_Stage):
     """Rows per optimizer step."""
     max_tokens: int = Field(default=2048, ge=16)
     """Longest conversation; longer ones are cut."""
-    llamafactory: UpstreamKeys = {}
+    llamafactory: UpstreamKeys = Field(default={})
     """Any key of LLaMA-Factory's training configuration, where it trains."""
-    verl: UpstreamKeys = {}
+    verl: UpstreamKeys = Field(default={})
     """Any key of verl's SFT trainer configuration, where it trains."""
 
     @model_validator(mode="before")
@@ -479,7 +326,7 @@ class RlStage(_Stage):
     best_metric: str | None = None
     """What `keep_best` chooses by, the greatest value winning: a validation metric by verl's name, or several by a pattern
     with `*`, whose mean decides. If not said, the mean score of the validation rows, each data source counting alike."""
-    verl: UpstreamKeys = {}
+    verl: UpstreamKeys = Field(default={})
     """Any key of verl's PPO trainer configuration."""
 
     @model_validator(mode="after")

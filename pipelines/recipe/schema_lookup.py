@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipelines.recipe.nodes import Loc, Node
-from pipelines.recipe.schema import PathRule, Recipe
+from pipelines.recipe.schema import Recipe
+from preprocess.config import PathRule
 
 _Option = tuple[Any, tuple[Any, ...]]
 """A type without Annotated around it, and the metadata that was there."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe.schema import Data, Recipe, RlStage, SftStage, Source, Split, TinyModel, Validation
+from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.shipped import CODE
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
+from preprocess.config import Data, Source, Split, Validation
 from preprocess.sources import hub
 from rewards.builtin import interpreter_tool
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.models.folder import is_cached
-from pipelines.recipe.schema import Data, EvaluationSet, Source
 from pipelines.run.plan import all_sources
 from pipelines.smoke.changes import REMOVED
+from preprocess.config import Data, EvaluationSet, Source
 from preprocess.converters import find as find_converter
 from preprocess.errors import SourceError
 from preprocess.sources import hub

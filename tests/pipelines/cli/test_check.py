@@ -16,7 +16,8 @@ from pipelines.checks.rewards import as_scored, check_rewards
 from pipelines.checks.samples import open_sample
 from pipelines.cli import main as cli
 from pipelines.recipe.loading import load
-from pipelines.recipe.schema import RlStage, Sandbox
+from pipelines.recipe.schema import RlStage
+from preprocess.config import Sandbox
 from rewards import sandbox
 from tests import ROOT
 

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.recipe.loading import load
 from pipelines.recipe.paths import is_path
-from pipelines.recipe.schema import RlStage, SftStage, Source
+from pipelines.recipe.schema import RlStage, SftStage
+from preprocess.config import Source
 
 from .conftest import RECIPE, Write
 

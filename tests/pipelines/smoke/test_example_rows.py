@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import Data
 from pipelines.smoke.changes import REMOVED
 from pipelines.smoke.example_rows import ROWS, is_here, shrink_data
+from preprocess.config import Data
 from preprocess.converters import CONVERTERS
 
 MBPP = CONVERTERS["mbpp"].example

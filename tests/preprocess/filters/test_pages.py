@@ -14,7 +14,7 @@ import pytest
 from pipelines.cli import main as cli
 from pipelines.recipe.nodes import Origin
 from pipelines.recipe.reading import read
-from pipelines.recipe.schema import Data
+from preprocess.config import Data
 from preprocess.filters.pass_rates import read_pass_rates
 from preprocess.jobs.prepare import main
 from tests import ROOT

@@ -12,10 +12,11 @@ from typing import Any, get_args
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.recipe.schema import RlStage, Sandbox, Tool
+from pipelines.recipe.schema import RlStage, Tool
 from pipelines.trainers.base import Launch
 from pipelines.trainers.verl.plugin.tool_usage import Usage, summarise
 from pipelines.trainers.verl.rl.config import launch
+from preprocess.config import Sandbox
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply
 from rewards.sandbox import Program, get
 from tests.pipelines.trainers.verl.conftest import ROOT

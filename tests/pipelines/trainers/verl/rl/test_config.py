@@ -11,9 +11,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import Sandbox
 from pipelines.trainers.base import Launch
 from pipelines.trainers.verl.rl.config import launch
+from preprocess.config import Sandbox
 from rewards import entry
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 

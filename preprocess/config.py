@@ -1,0 +1,173 @@
+"""Configuration that a recipe and a preparation's prepare.json share: the `data:` section and `sandbox:`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+
+@dataclass(frozen=True)
+class PathRule:
+    """Marks a field whose text is a path, which loading a recipe makes absolute."""
+
+    hub: bool
+    """A hub name is also allowed, and stays as it is."""
+    stage: bool = False
+    """A stage's name is also allowed, and takes precedence."""
+
+
+Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]
+"""A path (relative to its recipe file) or a hub name such as `Qwen/Qwen2.5-Coder-7B-Instruct`."""
+
+FilePath = Annotated[str, Field(min_length=1), PathRule(hub=False)]
+"""A path, relative to its recipe file; `~` is the home folder."""
+
+
+class Model(BaseModel):
+    """The base of configuration models: unknown keys are refused, values are constant."""
+
+    # Strict: `epochs: "2"` and `steps: true` are mistakes, not numbers.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class PassRates(Model):
+    """Selects rows of a source by the share of a model's answers that pass."""
+
+    file: FilePath
+    """JSON lines: a line per sample as `pipeline rewards try -o` writes them, or `id` and `pass_rate` per row."""
+    min: float = Field(default=0.0, ge=0, le=1)
+    """Least share of samples that pass."""
+    max: float = Field(default=1.0, ge=0, le=1)
+    """Greatest share of samples that pass."""
+    passed: float = 1.0
+    """A sample passes if its accuracy is at least this; its score if it has no accuracy."""
+    missing: Literal["leave_out", "keep"] = "leave_out"
+    """Handling of rows that are missing from the file."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PassRates:
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min:g}, greater than max {self.max:g}: no row would be left")
+        return self
+
+
+class Source(Model):
+    """Rows to train on: their location and converter."""
+
+    converter: str
+    """The converter's name (`pipeline data converters` lists them)."""
+    source: Location
+    """A file, a folder of files, or a hub name."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use only this many records, from the source's beginning."""
+    options: dict[str, Any] = {}
+    """Options of the converter."""
+    file: FilePath | None = None
+    """A Python file that registers the converter, if it is user-defined."""
+    pass_rates: PassRates | None = None
+    """Use only rows of some difficulty."""
+
+
+class EvaluationSet(Model):
+    """An evaluation set that training rows must not overlap."""
+
+    source: Location
+    """A file, a folder of files, or a hub name."""
+    converter: str | None = None
+    """The converter that reads it; default: every text of its records is compared."""
+    options: dict[str, Any] = {}
+    """Options of the converter."""
+    file: FilePath | None = None
+    """A Python file that registers the converter, if it is user-defined."""
+
+
+class Decontamination(Model):
+    """Leaves out training rows that overlap an evaluation set: by n-grams of words, or by a function's body."""
+
+    against: list[EvaluationSet] = Field(min_length=1)
+    """The evaluation sets."""
+    ngram: int = Field(default=13, ge=8)
+    """Words of an n-gram."""
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Share of an evaluation text that shared n-grams must cover."""
+
+
+class Split(Model):
+    """Holds out validation rows from the training rows, by problem: no problem is in both."""
+
+    fraction: float = Field(gt=0, lt=1)
+    """Share of the problems."""
+
+
+def _source_shape(value: Any) -> str:
+    return "(list)" if isinstance(value, list) else "(source)"
+
+
+def _validation_shape(value: Any) -> str:
+    if isinstance(value, str):
+        return "(own)"
+    if isinstance(value, Split) or (isinstance(value, dict) and not value.keys() & {"converter", "source"}):
+        return "(share)"
+    return _source_shape(value)
+
+
+_SourceList = Annotated[list[Source], Field(min_length=1)]
+Sources = Annotated[Annotated[Source, Tag("(source)")] | Annotated[_SourceList, Tag("(list)")], Discriminator(_source_shape)]
+Validation = Annotated[
+    Annotated[Literal["own"], Tag("(own)")]
+    | Annotated[Split, Tag("(share)")]
+    | Annotated[Source, Tag("(source)")]
+    | Annotated[_SourceList, Tag("(list)")],
+    Discriminator(_validation_shape),
+]
+
+
+class Data(Model):
+    """The rows of a stage."""
+
+    train: Sources
+    """Training rows: one source, or a list of sources that are mixed."""
+    validation: Validation
+    """Validation rows: a share of the training problems, separate sources, or `own`: the training sources' own split,
+    whose files or folders are called train, test or validation."""
+    shuffle: bool = False
+    """Shuffle the rows of all sources by the recipe's seed; default: the sources' order. The trainers shuffle, too."""
+    decontaminate: Decontamination | None = None
+    """Evaluation sets that no training row may overlap."""
+    max_rejects: float = Field(default=0.01, ge=0, le=1)
+    """Share of records that may fail to convert before the step fails. They are kept in rejects.jsonl with reasons."""
+    max_overlong: float = Field(default=0.5, ge=0, le=1)
+    """Share of prompts (conversations for sft) that may be longer than the stage's limit before the run stops. verl leaves
+    such prompts out; such conversations are truncated."""
+
+    @property
+    def train_sources(self) -> list[Source]:
+        """The sources of the training rows."""
+        return self.train if isinstance(self.train, list) else [self.train]
+
+    @property
+    def validation_sources(self) -> list[Source]:
+        """The separate sources of the validation rows; empty if they come from the training sources."""
+        if isinstance(self.validation, Source):
+            return [self.validation]
+        return self.validation if isinstance(self.validation, list) else []
+
+
+class Sandbox(Model):
+    """Where untrusted code runs."""
+
+    url: str | None = Field(default=None, min_length=1)
+    """A SandboxFusion service, such as http://localhost:8080; default: the local sandbox."""
+    isolation: Literal["strong", "weak"] = "strong"
+    """`weak` allows the local sandbox to run where the kernel offers less than the safe minimum."""
+    workers: int | None = Field(default=None, ge=1)
+    """Concurrent programs of each process that computes rewards or serves the tool; default: its share of the machine's
+    cores."""
+
+    @model_validator(mode="after")
+    def _url_is_one(self) -> Sandbox:
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"url is {self.url!r}, expected http://host:port or https://host")
+        return self
