@@ -156,8 +156,8 @@ _UNPACK: dict[str, Any] = {
 
 
 def _describe(candidate: Candidate, tests: str = "") -> str:
-    judged = [candidate.function.partition(".")[0].removesuffix("()"), *_find_imports(tests)]
-    return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, "judged": judged})
+    tested = [candidate.function.partition(".")[0].removesuffix("()"), *_find_imports(tests)]
+    return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, "tested": tested})
 
 
 def _find_imports(tests: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""What runs inside the child process, beside the program nobody trusts. Nothing here is imported by the rest."""
+"""Runners that execute in the sandbox next to an untrusted program, sent there as source. The host imports none of them."""

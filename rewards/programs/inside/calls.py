@@ -1,7 +1,7 @@
 """Calls a candidate's function and reports what it returned, or runs a program. No expected value ever comes here.
 
 `main(task)`: a JSON object with `program` (source, that runs as `__main__` on its standard input and output), or with
-`prelude` and `code` (sources), `function` (`name` or `Class().method`), `judged` (names that only the code may bring) and
+`prelude` and `code` (sources), `function` (`name` or `Class().method`), `tested` (names that only the code may bring) and
 `calls`, each `[args, kwargs]` or, where JSON cannot hold them, the Python literal `(args, kwargs)` as a string. A program,
 and code whose prelude is null, find the names that graders import for them. One JSON line per call goes to standard output:
 `{"i": number of the call, "v": value}`, with values as `rewards.programs.candidate.unpack` reads them, or `{"i": number,
@@ -117,7 +117,7 @@ def _load(task: dict[str, Any]) -> dict[str, Any]:
         exec(compile(task["prelude"], "<prelude>", "exec", dont_inherit=True), scope)
     namespace = _make_module("solution")
     # What is judged is the program's own: `factorial` is no answer because the graders' imports hold all of `math`.
-    given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["judged"]}
+    given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["tested"]}
     namespace.update(given)
     exec(compile(task["code"], "<solution>", "exec", dont_inherit=True), namespace)
     return namespace

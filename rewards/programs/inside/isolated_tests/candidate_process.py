@@ -1,29 +1,29 @@
-"""The candidate's end: holds its objects, and answers for them."""
+"""The end of the pipes in the candidate's process: holds its objects and answers questions about them."""
 
 from __future__ import annotations
 
 import builtins
 import io
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
+from rewards.programs.inside.isolated_tests.codec import Decoder, Encoder
 from rewards.programs.inside.isolated_tests.kinds import BUILT_IN, TYPES, find_classes
-from rewards.programs.inside.isolated_tests.modules import make_module
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.questions import QUESTIONS
-
-if TYPE_CHECKING:
-    from rewards.programs.inside.isolated_tests.decoder import Decoder
-    from rewards.programs.inside.isolated_tests.encoder import Encoder
-
-keep_built_ins(globals())
 
 _MOST_PRINTED = 1_000_000
 
 
-class Servant(Peer):
-    """The candidate's end. Nothing it says is believed beyond its word; nothing it must not know is in its process."""
+def make_module(name: str) -> dict[str, Any]:
+    """Create a module and return its namespace. Dataclasses and others look up the module of a class by name."""
+    module = type(sys)(name)
+    sys.modules[name] = module
+    return module.__dict__
+
+
+class CandidatePeer(Peer):
+    """The end of the pipes in the candidate's process. Its answers are untrusted, and no expected value is in its process."""
 
     def __init__(self, reader: int, writer: int, scope: dict[str, Any], task: dict[str, Any]) -> None:
         super().__init__(reader, writer, find_classes(scope))
@@ -33,19 +33,19 @@ class Servant(Peer):
         self._printed = io.StringIO()
         sys.stdout = self._printed
         self.namespace = make_module("solution")
-        # What is judged is the program's own: `factorial` is no answer because the prelude imports all of `math`.
-        given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["judged"]}
+        # The program must define what is tested: a prelude with `from math import *` must not provide `factorial`.
+        given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["tested"]}
         self.namespace.update(given)
         exec(compile(task["code"], "<solution>", "exec", dont_inherit=True), self.namespace)
-        # A class that the program defines anew is the one that it knows.
+        # The program may redefine a class of the prelude, and then expects instances of its own class.
         for kind, name in list(self.classes.items()):
-            mine = self.namespace.get(name)
-            if isinstance(mine, type) and mine is not kind:
-                self.classes[mine] = name
+            redefined = self.namespace.get(name)
+            if isinstance(redefined, type) and redefined is not kind:
+                self.classes[redefined] = name
 
     def find_class(self, name: str) -> type:
-        mine = self.namespace.get(name)
-        return mine if isinstance(mine, type) and self.classes.get(mine) == name else super().find_class(name)
+        found = self.namespace.get(name)
+        return found if isinstance(found, type) and self.classes.get(found) == name else super().find_class(name)
 
     def hold(self, value: Any) -> int:
         number = self._numbers.get(id(value))
@@ -62,7 +62,7 @@ class Servant(Peer):
                 return ["n", "builtins", value.__name__]
             if issubclass(value, BaseException):
                 return self._export_error_class(value)
-        if isinstance(value, Named):
+        if isinstance(value, Reference):
             return ["o", self.hold(value.value), ""]
         for kind in (*BUILT_IN, type(_ for _ in ())):
             if isinstance(value, kind):
@@ -74,7 +74,7 @@ class Servant(Peer):
             return ["n", kind.__module__, kind.__qualname__]
         return ["x", self.hold(kind), kind.__name__, *map(self._export_error_class, kind.__bases__)]
 
-    def resolve(self, data: list[Any], decoder: Decoder) -> Any:
+    def resolve(self, data: list[Any]) -> Any:
         if data[0] == "o":
             return self._held[data[1]]
         if data[0] == "k":
@@ -111,7 +111,7 @@ class Servant(Peer):
         if question == "name":
             value = self.namespace[args[0]]
             own = callable(value) and not (isinstance(value, type) and issubclass(value, BaseException))
-            return Named(value) if own else value
+            return Reference(value) if own else value
         if question == "rename":
             return self.namespace.__setitem__(args[0], args[1])
         if question == "patch":
@@ -131,15 +131,15 @@ class Servant(Peer):
         return getattr(self.namespace["Solution"](), name)
 
 
-class Named:
-    """A function or class of the program's by its name: asked for every call, also where it is a built-in one."""
+class Reference:
+    """A function or class that is never copied, not even a built-in one, so that every call reaches the candidate."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class Callback:
-    """A function, or an iterator, that a test has given to the candidate."""
+    """A function or iterator that a test passed to the candidate."""
 
     def __init__(self, peer: Peer, number: int) -> None:
         self.peer, self.number = peer, number

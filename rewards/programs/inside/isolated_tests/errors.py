@@ -1,11 +1,9 @@
-"""What ends a test, or all of them, from outside."""
-
-from __future__ import annotations
+"""Errors that end one test, or all of them, and that a test cannot catch as an Exception."""
 
 
 class Gone(BaseException):
-    """The candidate's process ended, or sent what is no message."""
+    """The candidate's process ended or sent an invalid message."""
 
 
 class Unsupported(BaseException):
-    """A test needs what this runner has not."""
+    """A test needs a feature that this runner does not have."""

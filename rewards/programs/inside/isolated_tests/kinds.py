@@ -1,4 +1,4 @@
-"""The kinds of values that cross from process to process by value."""
+"""Types whose values are copied between the processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ import fractions
 import pathlib
 from collections.abc import Callable
 from typing import Any
-
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
-
-keep_built_ins(globals())
 
 ATOMS = {int, str, bool, float, type(None)}
 BUILT_IN = (list, dict, set, frozenset, tuple, str, bytes, bytearray, int, float, complex)
@@ -30,7 +26,7 @@ NODES: dict[Any, str] = {
     collections.defaultdict: "ddict",
 }
 MAKE: dict[str, Any] = {name: kind for kind, name in NODES.items()}
-# Values that are made again from their parts.
+# Types that are rebuilt from their parts.
 VALUES: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     range: lambda x: (x.start, x.stop, x.step),
     slice: lambda x: (x.start, x.stop, x.step),
@@ -48,7 +44,7 @@ TYPES = (*BUILT_IN, bool, type(None), object, type)
 
 
 def find_attributes(value: Any) -> dict[str, Any]:
-    """What an instance holds, in slots and in its dict; its class is not asked."""
+    """Return the attributes of an instance, from its slots and its dict, without running code of its class."""
     found = {}
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
@@ -62,7 +58,7 @@ def find_attributes(value: Any) -> dict[str, Any]:
 
 
 def find_classes(scope: dict[str, Any]) -> dict[type, str]:
-    """The prelude's own classes whose instances are nothing but their attributes."""
+    """Return the prelude's own classes whose instances consist of their attributes only."""
     found = {}
     for name, value in scope.items():
         own = isinstance(value, type) and value.__module__ == "prelude" and type(value).__name__ in ("type", "ABCMeta")

@@ -7,40 +7,21 @@ import os
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
-from rewards.programs.inside.isolated_tests.decoder import Decoder
-from rewards.programs.inside.isolated_tests.encoder import Encoder
+from rewards.programs.inside.isolated_tests.codec import Decoder, Encoder, Endpoint
 from rewards.programs.inside.isolated_tests.errors import Gone, Unsupported
-from rewards.programs.inside.isolated_tests.kinds import MUTABLE, find_attributes
-
-keep_built_ins(globals())
+from rewards.programs.inside.isolated_tests.kinds import MUTABLE
 
 _LONGEST = 32 << 20
 
 
-class Peer:
-    """One end of the pipes: asks, and answers what it is asked meanwhile."""
+class Peer(Endpoint):
+    """One end of the pipes. Sends questions, and answers those that arrive while it waits."""
 
     def __init__(self, reader: int, writer: int, classes: dict[type, str]) -> None:
+        super().__init__(classes)
         self._reader, self._writer = reader, writer
-        self.classes = classes
         self.gone = False
         self.asked = 0
-
-    def find_class(self, name: str) -> type:
-        return {name: kind for kind, name in self.classes.items()}[name]
-
-    def set_attributes(self, value: Any, contents: dict[str, Any]) -> None:
-        for name in find_attributes(value).keys() - contents.keys():
-            object.__delattr__(value, name)
-        for name, content in contents.items():
-            object.__setattr__(value, name, content)
-
-    def export(self, value: Any) -> Any:
-        raise NotImplementedError
-
-    def resolve(self, data: list[Any], decoder: Decoder) -> Any:
-        raise NotImplementedError
 
     def answer(self, question: str, args: list[Any]) -> Any:
         raise NotImplementedError
@@ -55,7 +36,7 @@ class Peer:
         return ""
 
     def ask(self, question: str, *args: Any) -> Any:
-        """Asks the other side and waits."""
+        """Send a question and wait for the answer."""
         if self.gone:
             raise Gone
         self.asked += 1
@@ -83,7 +64,7 @@ class Peer:
             return value
 
     def serve(self) -> None:
-        """Answers for as long as the other side is there."""
+        """Answer questions until the other process ends."""
         while True:
             self._reply(self._receive())
 
@@ -153,4 +134,4 @@ class Peer:
 
     def _lose(self) -> Gone:
         self.gone = True
-        return Gone("the program is gone")
+        return Gone("the program has ended")

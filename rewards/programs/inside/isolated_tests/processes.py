@@ -1,4 +1,4 @@
-"""The two processes: the candidate's is forked before the tests are read."""
+"""Start the two processes. The candidate's is forked before the tests are read."""
 
 from __future__ import annotations
 
@@ -10,25 +10,21 @@ import signal
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
-from rewards.programs.inside.isolated_tests.candidate_process import Servant
+from rewards.programs.inside.isolated_tests.candidate_process import CandidatePeer, make_module
 from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.modules import make_module
-from rewards.programs.inside.isolated_tests.tests_process import Judge
+from rewards.programs.inside.isolated_tests.tests_process import TestsPeer
 from rewards.programs.inside.isolated_tests.verdicts import Reports, run_pytest, run_statements
-
-keep_built_ins(globals())
 
 _SET_DUMPABLE = 4
 
 
 def main(text: str) -> None:
-    """Runs one task."""
+    """Run one task."""
     task = json.loads(text)
-    # What the program writes into its folder must not be imported by the tests.
+    # The tests must not import files that the program writes to the working directory.
     here = pathlib.Path.cwd().resolve()
     sys.path[:] = [each for each in sys.path if each and not pathlib.Path(each).resolve().is_relative_to(here)]
-    _hide()
+    _make_undumpable()
     fault = ""
     scope = make_module("prelude")
     try:
@@ -43,7 +39,7 @@ def main(text: str) -> None:
         return
     if not candidate:
         try:
-            _be_candidate(down[0], up[1], scope, task)
+            _run_candidate(down[0], up[1], scope, task)
         finally:
             os._exit(1)
     os.close(down[0])
@@ -53,18 +49,18 @@ def main(text: str) -> None:
     try:
         tests = json.loads(sys.stdin.read())
         reports = Reports(channel, tests["token"])
-        judge = Judge(up[0], down[1], scope)
+        peer = TestsPeer(up[0], down[1], scope)
         try:
             if fault:
                 raise Unsupported(fault)
             if tests["kind"] == "pytest":
-                run_pytest(judge, reports, tests, scope)
+                run_pytest(peer, reports, tests, scope)
             else:
-                run_statements(judge, reports, tests, scope)
+                run_statements(peer, reports, tests, scope)
         except Unsupported as error:
             reports.write(unsupported=str(error))
         except BaseException:
-            # The program's doing: it did not load, lacks a name or ended. What was not reported has failed.
+            # The program did not load, lacks a name or ended. Tests without a report count as failed.
             return
     finally:
         try:
@@ -74,8 +70,8 @@ def main(text: str) -> None:
             pass
 
 
-def _hide() -> None:
-    """Keeps processes of the same user from reading this one's memory."""
+def _make_undumpable() -> None:
+    """Prevent other processes of this user from reading the memory of this one."""
     try:
         import ctypes
 
@@ -84,7 +80,7 @@ def _hide() -> None:
         pass
 
 
-def _be_candidate(reader: int, writer: int, scope: dict[str, Any], task: dict[str, Any]) -> None:
+def _run_candidate(reader: int, writer: int, scope: dict[str, Any], task: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
@@ -92,4 +88,4 @@ def _be_candidate(reader: int, writer: int, scope: dict[str, Any], task: dict[st
     os.closerange(3, low)
     os.closerange(low + 1, high)
     os.closerange(high + 1, 1 << 16)
-    Servant(reader, writer, scope, task).serve()
+    CandidatePeer(reader, writer, scope, task).serve()

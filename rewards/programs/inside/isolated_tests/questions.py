@@ -1,4 +1,4 @@
-"""What one side can ask the other to do with an object."""
+"""Operations that one process can request on an object of the other."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
-
-keep_built_ins(globals())
-
 ORDER = ("lt", "le", "gt", "ge")
 ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift")
 
 
-def _turn_around(act: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    return lambda a, b: act(b, a)
+def _reflect(operate: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: operate(b, a)
 
 
 QUESTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in (*ORDER, *ARITHMETIC, "eq", "ne", "neg", "pos", "invert", "contains")},
-    **{f"r{name}": _turn_around(getattr(operator, name)) for name in ARITHMETIC},
+    **{f"r{name}": _reflect(getattr(operator, name)) for name in ARITHMETIC},
     "getitem": operator.getitem,
     "setitem": operator.setitem,
     "delitem": operator.delitem,

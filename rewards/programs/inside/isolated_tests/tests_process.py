@@ -1,28 +1,22 @@
-"""The tests' end: knows the candidate's objects by number, and its exceptions by classes made after them."""
+"""The end of the pipes in the tests' process: references the candidate's objects by number and recreates its exceptions."""
 
 from __future__ import annotations
 
 import builtins
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
+from rewards.programs.inside.isolated_tests.codec import Decoder, Encoder
 from rewards.programs.inside.isolated_tests.errors import Unsupported
 from rewards.programs.inside.isolated_tests.kinds import BUILT_IN, TYPES, find_classes
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.remote import Remote
 
-if TYPE_CHECKING:
-    from rewards.programs.inside.isolated_tests.decoder import Decoder
-    from rewards.programs.inside.isolated_tests.encoder import Encoder
-
-keep_built_ins(globals())
-
 _NAMED_MODULES = ("builtins", "operator", "math", "functools", "string", "itertools")
 
 
-class Judge(Peer):
-    """The tests' end."""
+class TestsPeer(Peer):
+    """The end of the pipes in the tests' process."""
 
     def __init__(self, reader: int, writer: int, scope: dict[str, Any]) -> None:
         super().__init__(reader, writer, find_classes(scope))
@@ -31,7 +25,7 @@ class Judge(Peer):
         self._given: list[Any] = []
 
     def set_attributes(self, value: Any, contents: dict[str, Any]) -> None:
-        # A method of the prelude's class must stay what it is, whatever the candidate calls its attributes.
+        # The candidate's attributes must not replace methods of the prelude's class.
         kind = type(value)
         for name in contents:
             held = getattr(kind, name, None)
@@ -53,7 +47,7 @@ class Judge(Peer):
             return ["k", len(self._given) - 1]
         raise Unsupported(f"a {type(value).__name__} as an argument")
 
-    def resolve(self, data: list[Any], decoder: Decoder) -> Any:
+    def resolve(self, data: list[Any]) -> Any:
         tag = data[0]
         if tag == "o":
             number, kind = data[1], data[2]
@@ -71,7 +65,7 @@ class Judge(Peer):
         return self._find_error_class(data)
 
     def _find_error_class(self, data: list[Any]) -> type:
-        """The exception class itself where it is of the standard library; else one of that name on the same bases."""
+        """Return the class if it is in the standard library, else a class with the same name and bases."""
         if data[0] == "n":
             found = getattr(sys.modules.get(data[1]), data[2], Exception)
             if data[1].partition(".")[0] not in sys.stdlib_module_names:
@@ -94,16 +88,14 @@ class Judge(Peer):
         kind = self._find_error_class(data[0])
         args = tuple(decoder.item(each) for each in data[1])
         if not issubclass(kind, BaseException):
-            raise ValueError(data)  # noqa: TRY004 (what is no message)
+            raise ValueError(data)  # noqa: TRY004 (an invalid message)
         try:
             error = kind(*args) if data[0][0] == "n" else kind.__new__(kind, *args)
         except Exception:
             error = Exception(str(data[2]))
         error.args = args
         if data[0][0] == "x":
-            error.__dict__.update(
-                _text=str(data[2]), _remote=self.resolve(["o", data[3], ""], decoder), _solution_number=data[3]
-            )
+            error.__dict__.update(_text=str(data[2]), _remote=self.resolve(["o", data[3], ""]), _solution_number=data[3])
         return error
 
     def describe(self, error: BaseException, encoder: Encoder) -> Any:
@@ -118,7 +110,7 @@ class Judge(Peer):
         raise ValueError(question)
 
     def name(self, name: str) -> Any:
-        """A name of the program's."""
+        """Return the value of a global name in the program."""
         try:
             value = self.ask("name", name)
         except KeyError:
@@ -126,6 +118,27 @@ class Judge(Peer):
         if type(value) is Remote:
             object.__setattr__(value, "_remote_name", name)
         return value
+
+
+class Solution(type(sys)):  # type: ignore[misc]
+    """The module `solution` that tests import."""
+
+    def __init__(self, peer: TestsPeer) -> None:
+        super().__init__("solution")
+        self.__dict__["_peer"] = peer
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return self._peer.ask("names")
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._peer.name(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("__"):  # set by the import system
+            self.__dict__[name] = value
+        else:
+            self._peer.ask("rename", name, value)
 
 
 def _get_error_attribute(error: Any, name: str) -> Any:

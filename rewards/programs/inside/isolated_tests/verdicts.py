@@ -1,4 +1,4 @@
-"""Running tests of each kind, and telling of each whether it held."""
+"""Run the tests of each kind and report whether they pass."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rewards.programs.inside.isolated_tests import pytest_shim
-from rewards.programs.inside.isolated_tests.built_ins import keep_built_ins
 from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.modules import Solution
 from rewards.programs.inside.isolated_tests.pytest_shim.collection import collect
-
-if TYPE_CHECKING:
-    from rewards.programs.inside.isolated_tests.tests_process import Judge
-
-keep_built_ins(globals())
+from rewards.programs.inside.isolated_tests.tests_process import Solution, TestsPeer
 
 
 class Reports:
-    """The way out for verdicts."""
+    """Writes reports with the token of the verdicts."""
 
     def __init__(self, channel: int, token: str) -> None:
         self._channel, self._token = channel, token
@@ -31,47 +25,47 @@ class Reports:
         os.write(self._channel, (json.dumps({**report, "token": self._token}) + "\n").encode())
 
 
-def run_statements(judge: Judge, reports: Reports, task: dict[str, Any], scope: dict[str, Any]) -> None:
-    """Runs assertions, or a check, on `candidate`."""
+def run_statements(peer: TestsPeer, reports: Reports, task: dict[str, Any], scope: dict[str, Any]) -> None:
+    """Run assertions or a check on `candidate`."""
     tests = [compile(source, "<test>", "exec", dont_inherit=True) for source in task["sources"]]
     helpers = compile(task["helpers"], "<tests>", "exec", dont_inherit=True)
     reports.write(total=len(tests))
 
     def candidate(*args: Any, **kwargs: Any) -> Any:
-        return judge.ask("entry", args, kwargs)
+        return peer.ask("entry", args, kwargs)
 
     scope["candidate"] = candidate
-    names = set(judge.ask("names"))
+    names = set(peer.ask("names"))
     for code in (*tests, helpers):
         for name in _find_names(code) & names - scope.keys() - builtins.__dict__.keys():
-            scope[name] = judge.name(name)
+            scope[name] = peer.name(name)
     exec(helpers, scope)
     for number, code in enumerate(tests):
-        _run_one(judge, reports, number, lambda code=code: exec(code, {**scope}))  # type: ignore[misc]
+        _run_one(peer, reports, number, lambda code=code: exec(code, {**scope}))  # type: ignore[misc]
 
 
-def run_pytest(judge: Judge, reports: Reports, task: dict[str, Any], scope: dict[str, Any]) -> None:
-    """Runs a test module."""
-    sys.modules["solution"] = Solution(judge)
+def run_pytest(peer: TestsPeer, reports: Reports, task: dict[str, Any], scope: dict[str, Any]) -> None:
+    """Run a test module."""
+    sys.modules["solution"] = Solution(peer)
     sys.modules["pytest"] = pytest_shim
-    tests = collect(task["sources"][0], scope, judge)[: task["max_tests"]]
+    tests = collect(task["sources"][0], scope, peer)[: task["max_tests"]]
     reports.write(total=len(tests))
     for number, test in enumerate(tests):
-        _run_one(judge, reports, number, test)
+        _run_one(peer, reports, number, test)
 
 
-def _run_one(judge: Judge, reports: Reports, number: int, test: Callable[[], None]) -> None:
-    """Runs a test and reports: it held, it did not, or it never turned to the candidate."""
-    before = judge.asked
+def _run_one(peer: TestsPeer, reports: Reports, number: int, test: Callable[[], None]) -> None:
+    """Run a test and report whether it passed, or null if it never used the candidate."""
+    before = peer.asked
     try:
         test()
-        held = True
+        passed = True
     except Unsupported:
         raise
     except BaseException:
-        held = False
-    idle = held and judge.asked == before
-    reports.write(i=number, ok=None if idle else held and not judge.gone)
+        passed = False
+    unused = passed and peer.asked == before
+    reports.write(i=number, ok=None if unused else passed and not peer.gone)
 
 
 def _find_names(code: Any) -> set[str]:

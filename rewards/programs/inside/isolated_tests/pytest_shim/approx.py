@@ -7,7 +7,7 @@ from typing import Any
 
 
 class approx:  # noqa: N801 (pytest's name)
-    """Numbers that are near, also in lists, tuples and dicts."""
+    """Approximately equal numbers, also in lists, tuples and dicts."""
 
     __array_ufunc__ = None
 
@@ -30,9 +30,9 @@ class approx:  # noqa: N801 (pytest's name)
                 and all(self._is_near(actual[key], expected[key]) for key in expected)
             )
         if isinstance(expected, (list, tuple)):
-            fits = type(actual) in (list, tuple) and len(actual) == len(expected)
-            return fits and all(map(self._is_near, actual, expected))
-        # A class of the program's could answer as it likes: only numbers are computed with.
+            is_sequence = type(actual) in (list, tuple)
+            return is_sequence and len(actual) == len(expected) and all(map(self._is_near, actual, expected))
+        # Compute with plain numbers only: a class of the program could return anything.
         if type(actual).__name__ not in ("int", "float", "bool", "complex", "Decimal", "Fraction"):
             return actual is None and expected is None
         if type(expected) in (str, bool, type(None)) or expected == actual:

@@ -1,4 +1,4 @@
-"""Collecting the tests of a module."""
+"""Collect the tests of a module."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ import ast
 import inspect
 import itertools
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.pytest_shim.fixtures import GIVEN, Fixture
+from rewards.programs.inside.isolated_tests.peer import Peer
+from rewards.programs.inside.isolated_tests.pytest_shim.fixtures import BUILT_IN, Fixture
 from rewards.programs.inside.isolated_tests.pytest_shim.marks import Parameters
 from rewards.programs.inside.isolated_tests.pytest_shim.monkeypatch import MonkeyPatch
 from rewards.programs.inside.isolated_tests.pytest_shim.test_case import Test
 
-if TYPE_CHECKING:
-    from rewards.programs.inside.isolated_tests.tests_process import Judge
-
 _MISSING_MODULES = {"unittest", "asyncio", "subprocess", "multiprocessing", "socket", "threading"}
 
 
-def collect(source: str, scope: dict[str, Any], judge: Judge) -> list[Test]:
-    """Runs a test module and lists its tests, each to be called."""
-    MonkeyPatch.judge = judge
+def collect(source: str, scope: dict[str, Any], peer: Peer) -> list[Test]:
+    """Run a test module and return its tests."""
+    MonkeyPatch.peer = peer
     module = type(sys)("test_solution")
     sys.modules["test_solution"] = module
     module.__dict__.update({name: value for name, value in scope.items() if not name.startswith("__")})
     _check_imports(source)
     exec(compile(source, "<tests>", "exec", dont_inherit=True), module.__dict__)
-    fixtures = {**GIVEN, **_take_fixtures(module)}
+    fixtures = {**BUILT_IN, **_take_fixtures(module)}
     tests: list[Test] = []
     for name, value in list(module.__dict__.items()):
         if name.startswith("test") and inspect.isfunction(value):
             tests += _expand(value, module, None, fixtures, getattr(value, "_marks", ()))
         elif name.startswith("Test") and isinstance(value, type) and value.__module__ == "test_solution":
-            mine = {**fixtures, **_take_fixtures(value)}
+            own = {**fixtures, **_take_fixtures(value)}
             marks = getattr(value, "_marks", ())
-            for method, function in [(each, getattr(value, each)) for each in _list_members(value)]:
+            for method in _list_members(value):
+                function = getattr(value, method)
                 if method.startswith("test") and inspect.isfunction(function):
-                    tests += _expand(function, module, value, mine, (*getattr(function, "_marks", ()), *marks))
+                    tests += _expand(function, module, value, own, (*getattr(function, "_marks", ()), *marks))
     return tests
 
 

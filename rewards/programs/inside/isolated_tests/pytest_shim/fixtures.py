@@ -1,4 +1,4 @@
-"""`pytest.fixture`, and the fixtures that need not be defined."""
+"""`pytest.fixture` and the built-in fixtures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rewards.programs.inside.isolated_tests.pytest_shim.monkeypatch import Monke
 
 
 class Fixture:
-    """A function that makes what tests ask for by its name."""
+    """A fixture function."""
 
     def __init__(self, function: Any, autouse: bool, name: str) -> None:
         self.function, self.autouse, self.name = function, autouse, name
 
 
 def fixture(function: Any = None, *, scope: Any = "function", params: Any = None, autouse: bool = False, **other: Any) -> Any:
-    """A fixture; made anew for every test, whatever its scope."""
+    """Declare a fixture. It is set up for every test, whatever its scope."""
     if params is not None:
         raise Unsupported("a fixture with params")
 
@@ -32,13 +32,13 @@ def fixture(function: Any = None, *, scope: Any = "function", params: Any = None
 
 
 class CapSys:
-    """What was printed, by the tests and by the program."""
+    """The output of the tests and the program."""
 
     def __init__(self) -> None:
         sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
 
     def readouterr(self) -> _Captured:
-        """What was printed since the last time."""
+        """Return and clear the captured output."""
         texts = _Captured(stream.getvalue() for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.StringIO))
         sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
         return texts
@@ -49,24 +49,19 @@ class _Captured(tuple):  # type: ignore[type-arg]
     err = property(lambda self: self[1])
 
 
-def _give_monkeypatch() -> Iterator[MonkeyPatch]:
+def _monkeypatch() -> Iterator[MonkeyPatch]:
     patch = MonkeyPatch()
     yield patch
     patch.undo()
 
 
-def _give_path() -> pathlib.Path:
-    return pathlib.Path(tempfile.mkdtemp())
-
-
-def _add_finalizers() -> Iterator[Any]:
+def _request() -> None:
     raise Unsupported("the fixture request")
-    yield
 
 
-GIVEN = {
-    "monkeypatch": Fixture(_give_monkeypatch, False, "monkeypatch"),
+BUILT_IN = {
+    "monkeypatch": Fixture(_monkeypatch, False, "monkeypatch"),
     "capsys": Fixture(CapSys, False, "capsys"),
-    "tmp_path": Fixture(_give_path, False, "tmp_path"),
-    "request": Fixture(_add_finalizers, False, "request"),
+    "tmp_path": Fixture(lambda: pathlib.Path(tempfile.mkdtemp()), False, "tmp_path"),
+    "request": Fixture(_request, False, "request"),
 }

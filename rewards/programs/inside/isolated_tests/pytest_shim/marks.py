@@ -11,7 +11,7 @@ _NO_EFFECT = {"timeout", "slow", "order", "unit", "integration", "filterwarnings
 
 
 class Mark:
-    """One mark, with what it was given."""
+    """A mark with its arguments."""
 
     def __init__(self, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> None:
         self.name, self.args, self.kwargs = name, args, kwargs or {}
@@ -25,7 +25,7 @@ class Mark:
 
 
 class Marks:
-    """Makes marks by their names."""
+    """Creates marks by name."""
 
     def __getattr__(self, name: str) -> Mark:
         if name not in {"parametrize", "skip", "skipif", "xfail", *_NO_EFFECT}:
@@ -37,12 +37,12 @@ mark = Marks()
 
 
 class Parameters:
-    """A set of parameters with marks of its own."""
+    """A parameter set with marks."""
 
     def __init__(self, values: tuple[Any, ...], marks: Any) -> None:
         self.values, self.marks = values, [marks] if isinstance(marks, Mark) else list(marks)
 
 
 def param(*values: Any, id: Any = None, marks: Any = ()) -> Parameters:  # noqa: A002
-    """One set of parameters."""
+    """Return a parameter set."""
     return Parameters(values, marks)

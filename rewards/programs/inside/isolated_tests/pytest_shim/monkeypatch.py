@@ -11,16 +11,16 @@ from rewards.programs.inside.isolated_tests.errors import Unsupported
 
 
 class MonkeyPatch:
-    """`setattr`, `setitem`, `setenv` and their opposites, undone at the test's end; the program sees them too."""
+    """`setattr` and `setitem`, undone after the test. The program sees the changes too."""
 
-    judge: Any = None
-    """Who tells the program of it; set when tests are collected."""
+    peer: Any = None
+    """The connection to the program, set at collection."""
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], Any]] = []
 
     def setattr(self, target: Any, name: Any, value: Any = None, raising: bool = True) -> None:
-        """Sets an attribute of an object, or what a dotted name says."""
+        """Set an attribute of an object, or the target of a dotted name."""
         if isinstance(target, str):
             value, (target, _, name) = name, target.rpartition(".")
             target = sys.modules.get(target) or __import__(target, fromlist=["_"])
@@ -33,20 +33,20 @@ class MonkeyPatch:
     def _set(self, target: Any, name: str, value: Any) -> None:
         setattr(target, name, value)
         if isinstance(target, type(sys)) and target.__name__ != "solution":
-            self.judge.ask("patch", target.__name__, name, value)
+            self.peer.ask("patch", target.__name__, name, value)
 
     def setitem(self, target: Any, key: Any, value: Any) -> None:
-        """Sets an item."""
+        """Set an item."""
         if target is os.environ:
             raise Unsupported("monkeypatch of the environment")
-        held, before = key in target, target.get(key)
-        self._undo.append(lambda: target.__setitem__(key, before) if held else target.__delitem__(key))
+        existed, before = key in target, target.get(key)
+        self._undo.append(lambda: target.__setitem__(key, before) if existed else target.__delitem__(key))
         target[key] = value
 
     def __getattr__(self, name: str) -> Any:
         raise Unsupported(f"monkeypatch.{name}")
 
     def undo(self) -> None:
-        """Sets everything back."""
+        """Undo all changes."""
         while self._undo:
             self._undo.pop()()

@@ -1,4 +1,4 @@
-"""Ways for a test to end, other than by its last line."""
+"""`pytest.skip` and `pytest.fail`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from typing import Any
 
 
 class Skipped(BaseException):
-    """A test was skipped: it does not hold, for nothing was shown."""
-
-
-Exit = Skipped
+    """The test called `pytest.skip`. It counts as not passed."""
 
 
 def skip(reason: str = "", **_: Any) -> None:
-    """Ends a test as skipped."""
+    """End a test as skipped."""
     raise Skipped(reason)
 
 
 def fail(reason: str = "", **_: Any) -> None:
-    """Ends a test as failed."""
+    """End a test as failed."""
     raise AssertionError(reason)

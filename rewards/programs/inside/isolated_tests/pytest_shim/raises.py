@@ -1,4 +1,4 @@
-"""`pytest.raises` and what it catches."""
+"""`pytest.raises`."""
 
 from __future__ import annotations
 
@@ -9,45 +9,40 @@ from rewards.programs.inside.isolated_tests.errors import Gone
 
 
 def raises(expected: Any, *args: Any, match: Any = None, **kwargs: Any) -> Any:
-    """Asserts that an exception of the class, or one of the classes, is raised."""
+    """Assert that an exception of the given class or classes is raised."""
     for each in expected if isinstance(expected, tuple) else (expected,):
         if not (isinstance(each, type) and issubclass(each, BaseException)):
-            raise TypeError(f"{each!r} is no exception class")
+            raise TypeError(f"{each!r} is not an exception class")
+    context = Raises(expected, match)
     if not args:
-        return Raises(expected, match)
-    held = Raises(expected, match)
-    with held as info:
+        return context
+    with context as info:
         args[0](*args[1:], **kwargs)
     return info
 
 
 class ExceptionInfo:
-    """What `raises` caught."""
+    """The exception that `raises` caught."""
 
     def __init__(self) -> None:
         self.value: Any = None
 
     @property
     def type(self) -> Any:
-        """Its class."""
         return type(self.value)
 
     @property
     def typename(self) -> str:
-        """Its class's name."""
         return type(self.value).__name__
 
     def match(self, pattern: str) -> bool:
-        """Asserts that the message holds the pattern."""
         assert re.search(pattern, str(self.value))
         return True
 
     def exconly(self, tryshort: bool = False) -> str:
-        """Class and message."""
         return f"{type(self.value).__name__}: {self.value}"
 
     def errisinstance(self, kinds: Any) -> bool:
-        """Whether it is of a class."""
         return isinstance(self.value, kinds)
 
 

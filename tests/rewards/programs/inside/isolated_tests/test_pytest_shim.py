@@ -133,9 +133,9 @@ def test_a_built_in_function_may_be_the_right_program() -> None:
 
 
 def test_attributes_of_any_name_and_generators() -> None:
-    code = "class A:\n    def __init__(self): self._name, self._kind, self._judge = 1, 2, 3\ndef g():\n    yield 1\n"
+    code = "class A:\n    def __init__(self): self._name, self._kind, self._peer = 1, 2, 3\ndef g():\n    yield 1\n"
     module = "import types\nfrom solution import A, g\ndef test_a():\n    a = A()\n    a._base = 4\n"
-    module += "    assert (a._name, a._kind, a._judge, a._base) == (1, 2, 3, 4)\ndef test_g():\n    x = g()\n"
+    module += "    assert (a._name, a._kind, a._peer, a._base) == (1, 2, 3, 4)\ndef test_g():\n    x = g()\n"
     assert run_module(code, module + "    assert isinstance(x, types.GeneratorType) and list(x) == [1]\n") == [True, True]
 
 

@@ -1,0 +1,195 @@
+"""Encode values as messages and decode them."""
+
+from __future__ import annotations
+
+import collections
+import math
+from typing import Any
+
+from rewards.programs.inside.isolated_tests.kinds import (
+    ATOMS,
+    KEYED,
+    MAKE,
+    MUTABLE,
+    NODES,
+    TYPES,
+    VALUE_NAMES,
+    VALUES,
+    find_attributes,
+)
+
+
+class Endpoint:
+    """The part of a process's end of the pipes that encoding and decoding need."""
+
+    def __init__(self, classes: dict[type, str]) -> None:
+        self.classes = classes
+
+    def find_class(self, name: str) -> type:
+        return {name: kind for kind, name in self.classes.items()}[name]
+
+    def set_attributes(self, value: Any, contents: dict[str, Any]) -> None:
+        for name in find_attributes(value).keys() - contents.keys():
+            object.__delattr__(value, name)
+        for name, content in contents.items():
+            object.__setattr__(value, name, content)
+
+    def export(self, value: Any) -> Any:
+        """Encode a value that is not copied as a reference."""
+        raise NotImplementedError
+
+    def resolve(self, data: list[Any]) -> Any:
+        """Return the value of a reference."""
+        raise NotImplementedError
+
+
+class Encoder:
+    """Encodes values as JSON: atoms as they are, containers as numbered flat nodes, at any depth, with sharing and cycles."""
+
+    def __init__(self, endpoint: Endpoint, originals: list[Any] | None = None) -> None:
+        self.endpoint = endpoint
+        self.nodes: list[Any] = []
+        self.objects: list[Any] = []
+        self._pending: list[int] = []
+        self._memo = {id(each): ["g", number] for number, each in enumerate(originals or ()) if type(each) not in ATOMS}
+
+    def item(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in ATOMS:
+            if kind is int and not -(1 << 64) < value < 1 << 64:
+                return ["i", hex(value)]
+            if kind is float and not math.isfinite(value):
+                return ["f", repr(value)]
+            return value
+        known = self._memo.get(id(value))
+        if known is not None:
+            return known
+        if kind in NODES or kind in self.endpoint.classes:
+            number = len(self.nodes)
+            self._memo[id(value)] = ["r", number]
+            self.objects.append(value)
+            self.nodes.append(None)
+            self._pending.append(number)
+            return ["r", number]
+        if kind is bytes:
+            return ["b", value.decode("latin-1")]
+        if kind is complex:
+            return ["c", self.item(value.real), self.item(value.imag)]
+        if kind in VALUES and getattr(value, "tzinfo", None) is None:
+            return ["v", kind.__name__, *map(self.item, VALUES[kind](value))]
+        return self.endpoint.export(value)
+
+    def node(self, value: Any) -> list[Any]:
+        """Encode one level of a container."""
+        name = NODES.get(type(value))
+        if name is None:
+            parts = [(attribute, self.item(content)) for attribute, content in find_attributes(value).items()]
+            return ["inst", self.endpoint.classes[type(value)], *(each for part in parts for each in part)]
+        if name in ("list", "tuple", "set", "fset"):
+            return [name, *map(self.item, value)]
+        node: list[Any] = [name]
+        if name == "deque":
+            return [name, value.maxlen, *map(self.item, value)]
+        if name == "ddict":
+            factory = value.default_factory
+            node.append(factory.__name__ if factory in TYPES else None)
+        for key, content in value.items():
+            node += (self.item(key), self.item(content))
+        return node
+
+    def finish(self) -> list[Any]:
+        """Encode the pending containers and return all nodes."""
+        while self._pending:
+            number = self._pending.pop()
+            self.nodes[number] = self.node(self.objects[number])
+        return self.nodes
+
+    def add(self, node: list[Any]) -> int:
+        """Add a node and return its number."""
+        self.nodes.append(node)
+        self.objects.append(None)
+        return len(self.nodes) - 1
+
+
+class Decoder:
+    """Decodes the output of an Encoder."""
+
+    def __init__(self, endpoint: Endpoint, nodes: list[Any], originals: list[Any] | None = None) -> None:
+        self.endpoint = endpoint
+        self.nodes = nodes
+        self.originals = originals or []
+        self.objects: list[Any] = [None] * len(nodes)
+        self._done = [False] * len(nodes)
+        for number, node in enumerate(nodes):
+            if node[0] in MUTABLE:
+                self.objects[number] = self._make(node)
+                self._done[number] = True
+        # Keys must be complete before they are hashed, so fill keyed containers last.
+        for keyed in (False, True):
+            for number, node in enumerate(nodes):
+                if node[0] in MUTABLE and (node[0] in KEYED) is keyed:
+                    self.fill(node, self.objects[number])
+        for number in range(len(nodes)):
+            self._get(number)
+
+    def _make(self, node: list[Any]) -> Any:
+        if node[0] == "inst":
+            return object.__new__(self.endpoint.find_class(node[1]))
+        if node[0] == "deque":
+            return collections.deque(maxlen=node[1])
+        if node[0] == "ddict":
+            factories: dict[str, Any] = {kind.__name__: kind for kind in TYPES}
+            return collections.defaultdict(factories.get(node[1]))
+        return MAKE[node[0]]()
+
+    def fill(self, node: list[Any], value: Any) -> None:
+        """Replace the contents of a value with those of a node of its type."""
+        kind = node[0]
+        if kind == "inst":
+            contents = {node[place]: self.item(node[place + 1]) for place in range(2, len(node), 2)}
+            self.endpoint.set_attributes(value, contents)
+        elif kind == "list":
+            value[:] = [self.item(each) for each in node[1:]]
+        elif kind == "deque":
+            value.clear()
+            value.extend(self.item(each) for each in node[2:])
+        elif kind == "set":
+            value.clear()
+            value.update(self.item(each) for each in node[1:])
+        else:
+            first = 2 if kind == "ddict" else 1
+            dict.clear(value)
+            for place in range(first, len(node), 2):
+                dict.__setitem__(value, self.item(node[place]), self.item(node[place + 1]))
+            if kind == "odict":  # stores its order separately
+                pairs = list(dict.items(value))
+                value.clear()
+                for key, content in pairs:
+                    value[key] = content
+
+    def _get(self, number: int) -> Any:
+        if not self._done[number]:
+            node = self.nodes[number]
+            self.objects[number] = MAKE[node[0]]([self.item(each) for each in node[1:]])
+            self._done[number] = True
+        return self.objects[number]
+
+    def item(self, data: Any) -> Any:
+        if type(data) is not list:
+            return data
+        tag = data[0]
+        if tag == "r":
+            return self._get(data[1])
+        if tag == "g":
+            return self.originals[data[1]]
+        if tag == "i":
+            return int(data[1], 16)
+        if tag == "f":
+            return float(data[1])
+        if tag == "b":
+            return data[1].encode("latin-1")
+        if tag == "c":
+            return complex(self.item(data[1]), self.item(data[2]))
+        if tag == "v":
+            return VALUE_NAMES[data[1]](*map(self.item, data[2:]))
+        return self.endpoint.resolve(data)
