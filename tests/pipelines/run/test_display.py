@@ -1,4 +1,4 @@
-"""What a run tells: lines in a file, a bar on a terminal."""
+"""The display of a run: plain lines in a file, a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_format_seconds() -> None:
 def test_time_left_follows_the_pace() -> None:
     clock = iter([0.0, 10.0, 12.0])
     left = TimeLeft(lambda: next(clock))
-    assert left.estimate(5, 20) is None, "a resumed run's first step says nothing of its pace"
+    assert left.estimate(5, 20) is None, "the first update has no pace"
     assert left.estimate(10, 20) == 20.0
-    assert left.estimate(10, 20) == 18.0, "time goes by between steps"
+    assert left.estimate(10, 20) == 18.0, "time passes between steps"
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,12 +46,12 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_what_is_no_training_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     display = Display(2, sys.stderr)
     display.started(STEP, "not done yet")
     display.progressed(STEP, Progress(450, 1000, {}, "45%, 1,234 records"))
-    said = capsys.readouterr()
-    assert (said.out, said.err.splitlines()[1]) == ("", "[1/2] sft/train: 45%, 1,234 records")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.splitlines()[1]) == ("", "[1/2] sft/train: 45%, 1,234 records")
 
 
 SCRIPT = """
@@ -70,28 +70,28 @@ display.close()
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_a_terminal_gets_a_bar_that_fits(columns: int) -> None:
+def test_bar_fits_the_terminal(columns: int) -> None:
     lines = run_on_terminal(SCRIPT, columns).splitlines()
     assert any("3/30" in line and "loss 6.98" in line for line in lines)
-    assert ("lr 0.003" in "\n".join(lines)) == (columns == 200), "a narrow terminal shows the first metric alone"
+    assert ("lr 0.003" in "\n".join(lines)) == (columns == 200), "a narrow terminal shows only the first metric"
     bars = [line for line in lines if "/30" in line]
     assert all(len(line.rstrip()) <= columns for line in bars)
 
 
 def run_on_terminal(code: str, columns: int) -> str:
-    """What a program writes to a terminal of so many columns, without its colours."""
+    """Return the output of a program on a terminal of this width, without colours."""
     import re
 
     master, slave = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "LINES": "24", "TERM": "xterm-256color"}
     with subprocess.Popen([sys.executable, "-c", code], stdout=slave, stdin=slave, env=environment, cwd=ROOT) as child:
         os.close(slave)
-        said = b""
+        output = b""
         while True:
             try:
-                said += os.read(master, 65536)
-            except OSError:  # the other end was closed
+                output += os.read(master, 65536)
+            except OSError:  # closed by the child
                 break
         assert child.wait() == 0
     os.close(master)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode()).replace("\r", "\n")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode()).replace("\r", "\n")

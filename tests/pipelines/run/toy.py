@@ -1,4 +1,4 @@
-"""A chain of two stages whose trainer counts: real processes, real files, real kills, in tenths of a second."""
+"""A chain of two stages with a toy trainer that counts: real processes, files and kills, in tenths of a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.recipe.schema import Recipe, SftStage
 from pipelines.run.plan import Machine, Plan, Step, stage_paths
 from pipelines.trainers.base import Launch, Progress, Result, StagePaths
 
-# Adds the rate to the sum at each step and saves after each, as a trainer would: a folder, the state written last.
+# Adds the rate to a sum at each step and saves a checkpoint folder, with the state written last.
 TRAINER = """
 import json, pathlib, sys, time
 settings = json.loads(pathlib.Path("train.json").read_text())
@@ -44,7 +44,7 @@ model.mkdir(exist_ok=True)
 
 
 class ToyTrainer(ModuleType):
-    """The trainer's functions, as `pipelines.trainers.base.Trainer` has them."""
+    """A `pipelines.trainers.base.Trainer`."""
 
     @staticmethod
     def before_attempt(stage: SftStage, paths: StagePaths) -> int:
@@ -73,7 +73,7 @@ class ToyTrainer(ModuleType):
 
 
 def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10.0, **settings: Any) -> Plan:
-    """Two stages of `steps` steps; the model of each is the sum of its rates, begun at what the stage before made."""
+    """Make a plan of two stages of `steps` steps; the model of each is the sum of its rates."""
     steps = settings.pop("steps", 3)
     settings = {"pause": 0.0, "steps": steps} | settings
     source = {"converter": "toy", "source": str(directory / "rows")}
@@ -125,5 +125,5 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
 
 
 def use_toy_trainer(patch: pytest.MonkeyPatch) -> None:
-    """Makes the chain take the toy for the trainer."""
+    """Use the toy trainer for every stage."""
     patch.setattr("pipelines.run.execute.trainer_module", lambda stage: ToyTrainer("toy"))
