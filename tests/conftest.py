@@ -1,4 +1,4 @@
-"""What all tests share: golden files, and the trainers' environments where they are built."""
+"""Shared by all tests: golden files, the trainers' environments, and the tiers."""
 
 from __future__ import annotations
 
@@ -7,47 +7,73 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.environments import TRAINERS, TrainerName, environment, sync
 from rewards import sandbox
-
-GOLDEN = Path(__file__).parent / "golden"
+from tests import ROOT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew instead of comparing")
+    parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing")
+    parser.addoption("--shard", metavar="K/N", help="run the K-th of N parts of the selected tests")
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Start the long tests first; keep the tests of one shard."""
+    items.sort(key=lambda item: not _is_long(item))
+    if shard := config.getoption("--shard"):
+        number, count = map(int, shard.split("/"))
+        mine = set(sorted({_group(item) for item in items})[number - 1 :: count])
+        config.hook.pytest_deselected(items=[item for item in items if _group(item) not in mine])
+        items[:] = [item for item in items if _group(item) in mine]
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("real", "nightly"))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the part of a test that is not split over shards: its file, or the test if it is marked independent."""
+    return item.nodeid if item.get_closest_marker("independent") else item.nodeid.partition("::")[0]
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compares a text with a golden file; `pytest --update-golden` writes it instead. Read the diff before committing."""
+    """Compare a text with a golden file; `pytest --update-golden` writes it. Review the diff before committing."""
 
     def compare(name: str, text: str) -> None:
-        path = GOLDEN / name
+        path = ROOT / "tests" / "golden" / name
         if request.config.getoption("--update-golden"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        assert path.exists(), f"no golden file {name}; make it with pytest --update-golden"
+        assert path.exists(), f"no golden file {name}; write it with pytest --update-golden"
         assert text == path.read_text(encoding="utf-8")
 
     return compare
 
 
 @pytest.fixture(autouse=True)
-def _usual_sandbox() -> Iterator[None]:
-    """What a command chose for its process does not reach the next test."""
+def _default_sandbox() -> Iterator[None]:
+    """Undo the sandbox settings of a test."""
     yield
     sandbox.configure(sandbox.Settings())
 
 
 @pytest.fixture(scope="session")
-def trainer_python() -> Callable[[str], Path]:
-    """The Python of a trainer's cpu environment, which is built when it is missing."""
+def trainer_python() -> Callable[[TrainerName], Path]:
+    """Return a function that gives the Python of a trainer's cpu environment, which is built if it is missing."""
 
-    def find(trainer: str) -> Path:
-        from pipelines.environments import environment, sync
-
-        found = environment(trainer, "cpu")  # type: ignore[arg-type]
+    def find(trainer: TrainerName) -> Path:
+        found = environment(trainer, "cpu")
         if found.pinned and not found.is_ready():
-            sync(trainer, "cpu")  # type: ignore[arg-type]
+            sync(trainer, "cpu")
         return found.python
 
     return find
+
+
+@pytest.fixture(scope="session")
+def environments(trainer_python: Callable[[TrainerName], Path]) -> None:
+    """Build the cpu environments of all trainers."""
+    for trainer in TRAINERS:
+        trainer_python(trainer)

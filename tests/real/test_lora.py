@@ -1,11 +1,10 @@
-"""Adapters are merged before a model is handed on: what the next stage gets is a whole model."""
+"""LoRA by both SFT trainers: the adapters are merged before the hand-over."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ import pytest
 from pipelines.run.plan import stage_paths
 from tests import ROOT
 
-pytestmark = pytest.mark.smoke
-
+pytestmark = pytest.mark.real
 
 RECIPE = f"""
 name: lora
@@ -46,9 +44,7 @@ stages:
 """
 
 
-def test_lora_is_merged_before_it_is_handed_on(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
-    for trainer in ("llamafactory", "verl"):
-        trainer_python(trainer)
+def test_adapters_are_merged(tmp_path: Path, environments: None) -> None:
     recipe = tmp_path / "lora.yaml"
     recipe.write_text(RECIPE)
     pipeline = Path(sys.executable).with_name("pipeline")
@@ -56,12 +52,12 @@ def test_lora_is_merged_before_it_is_handed_on(tmp_path: Path, trainer_python: C
     assert done.returncode == 0, done.stdout + done.stderr
     paths = stage_paths(tmp_path / "lora", "sft")
     assert (paths.checkpoint / "adapter_model.safetensors").exists(), "adapters were trained"
-    assert not list(paths.model.glob("adapter*")), "and merged"
+    assert not list(paths.model.glob("adapter*")), "the adapters were merged"
     facts = json.loads((paths.step("handover") / "log").read_text().splitlines()[-1])
-    # adapters on the seven linear layers of each of the two blocks, and nothing else
+    # the seven linear layers of each of the two blocks
     assert facts["tensors_changed"] == 14
     assert "eval_loss" in paths.metrics.read_text()
     after = stage_paths(tmp_path / "lora", "by-verl")
-    assert not (after.export / "lora_adapter").exists(), "verl leaves the adapters beside the model that they were trained on"
+    assert not (after.export / "lora_adapter").exists(), "verl exports the base model and the adapters"
     facts = json.loads((after.step("handover") / "log").read_text().splitlines()[-1])
     assert facts["tensors_changed"] == 14

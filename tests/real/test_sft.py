@@ -1,6 +1,6 @@
-"""Supervised fine-tuning on two processes by either trainer, killed with signal 9 and resumed: as if nothing had happened.
+"""SFT on two processes by either trainer, killed and resumed, equals an unbroken run byte for byte.
 
-One run of four stages, each from the same model, is used by all tests here, in the order in which they stand.
+All tests use one run of four stages, each from the same model, in order.
 """
 
 from __future__ import annotations
@@ -8,25 +8,21 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from pipelines.run import process
-from pipelines.run.plan import stage_paths
-from pipelines.trainers.base import StagePaths
 from tests import ROOT
-from tests.smoke.test_chain import wait_for, wait_until_ended
+from tests.real.chain import Chain, make_chain, wait_for, wait_until_ended
 
-pytestmark = pytest.mark.smoke
+pytestmark = pytest.mark.nightly
 
 MODEL = {"make": "qwen2", "vocabulary": 512, "hidden_size": 64, "layers": 1, "heads": 1, "max_tokens": 512, "seed": 1}
 
-# 32 training rows in steps of 12: verl's epoch has two, at whose end it is saved, and killed. Its validation rows are fewer
-# than a step's.
+# 32 training rows in steps of 12: an epoch of verl has two steps; it is saved and killed at the end of one. There are fewer
+# validation rows than rows of a step.
 RECIPE = f"""
 name: sft
 model: ./model
@@ -50,73 +46,55 @@ stages:
 """
 
 
-class Runs:
-    """`pipeline run` on one run directory."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.directory = folder, folder / "sft"
-
-    def start(self) -> subprocess.Popen[str]:
-        pipeline = Path(sys.executable).with_name("pipeline")
-        argv = [str(pipeline), "run", str(self.folder / "sft.yaml"), "--runs", str(self.folder)]
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def paths(self, stage: str) -> StagePaths:
-        return stage_paths(self.directory, stage)
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Iterator[Runs]:
-    trainer_python("llamafactory")
+def chain(
+    tmp_path_factory: pytest.TempPathFactory, environments: None, trainer_python: Callable[[str], Path]
+) -> Iterator[Chain]:
     folder = tmp_path_factory.mktemp("sft")
     (folder / "model.json").write_text(json.dumps({**MODEL, "rows": [], "output": str(folder / "model")}))
     make = [trainer_python("verl"), "-m", "pipelines.models.tiny", folder / "model.json"]
     subprocess.run(make, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
     (folder / "sft.yaml").write_text(RECIPE)
-    made = Runs(folder)
-    yield made
-    process.end_leftovers(made.directory)
+    with make_chain(str(folder / "sft.yaml"), "sft", folder) as chain:
+        yield chain
 
 
-def test_kill_9_of_torchrun_leaves_none_of_verls_workers(runs: Runs) -> None:
-    started = runs.start()
-    wait_for(lambda: any(runs.paths("verl-killed").checkpoints.glob("*/progress.json")), started)
+def test_kill_9_of_torchrun_ends_verls_workers(chain: Chain) -> None:
+    started = chain.start()
+    wait_for(lambda: any(chain.paths("verl-killed").checkpoints.glob("*/progress.json")), started)
     (supervisor,) = psutil.Process(started.pid).children()
     (torchrun,) = supervisor.children()
     workers = torchrun.children()
     assert len(workers) >= 2 and all(os.getsid(worker.pid) != os.getsid(torchrun.pid) for worker in workers)
     torchrun.kill()
-    _, err = started.communicate(timeout=60)
+    _, err = started.communicate()
     assert started.returncode == 1
     assert "verl-killed/train was killed by signal 9" in err
-    wait_until_ended(runs.directory)
+    wait_until_ended(chain.directory)
 
 
-def test_kill_9_of_the_run_leaves_none_of_llamafactorys_workers(runs: Runs) -> None:
-    started = runs.start()
-    checkpoints = runs.paths("llamafactory-killed").checkpoints
+def test_kill_9_of_the_run_ends_llamafactorys_workers(chain: Chain) -> None:
+    started = chain.start()
+    checkpoints = chain.paths("llamafactory-killed").checkpoints
     wait_for(lambda: any(checkpoints.glob("checkpoint-*/trainer_state.json")), started)
     started.kill()
     started.communicate()
-    wait_until_ended(runs.directory)
+    wait_until_ended(chain.directory)
 
 
-def test_the_same_command_goes_on_to_the_end(runs: Runs) -> None:
-    started = runs.start()
-    out, err = started.communicate()
-    assert started.returncode == 0, out + err
-    assert "goes on from the checkpoint at step " in out
+def test_the_same_command_resumes(chain: Chain) -> None:
+    assert "resumes from the checkpoint at step " in chain.complete()
 
 
 @pytest.mark.parametrize("trainer", ["verl", "llamafactory"])
-def test_the_end_is_as_if_nothing_had_happened(runs: Runs, trainer: str) -> None:
-    killed, unbroken = (runs.paths(f"{trainer}-{name}") for name in ("killed", "unbroken"))
+def test_resumed_equals_unbroken(chain: Chain, trainer: str) -> None:
+    killed, unbroken = (chain.paths(f"{trainer}-{name}") for name in ("killed", "unbroken"))
     weights = [paths.model / "model.safetensors" for paths in (killed, unbroken)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     resumed = (killed.step("train") / "log").read_text()
     assert ("Found latest checkpoint" if trainer == "verl" else "Resuming training from") in resumed
     template = "chat_template.jinja"
-    assert (killed.model / template).read_bytes() == (runs.folder / "model" / template).read_bytes()
+    assert (killed.model / template).read_bytes() == (chain.runs / "model" / template).read_bytes()
     rows = [[json.loads(line) for line in paths.metrics.read_text().splitlines()] for paths in (killed, unbroken)]
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == list(range(1, len(rows[0]) + 1))
     losses = [[row.get("val/loss", row.get("eval_loss")) for row in attempt] for attempt in rows]
@@ -125,15 +103,15 @@ def test_the_end_is_as_if_nothing_had_happened(runs: Runs, trainer: str) -> None
 
 
 @pytest.mark.parametrize("trainer", ["verl", "llamafactory"])
-def test_the_best_checkpoint_is_handed_on_and_said(runs: Runs, trainer: str) -> None:
-    paths = runs.paths(f"{trainer}-unbroken")
+def test_the_best_checkpoint_is_handed_over(chain: Chain, trainer: str) -> None:
+    paths = chain.paths(f"{trainer}-unbroken")
     rows = [json.loads(line) for line in paths.metrics.read_text().splitlines()]
     losses = {row["step"]: row.get("val/loss", row.get("eval_loss")) for row in rows}
     best = min((step for step, loss in losses.items() if loss is not None), key=lambda step: (losses[step], step))
     notes = json.loads((paths.step("train") / "record.json").read_text())["notes"]
-    assert notes[0].startswith(f"step {best} is handed on: its validation loss, {losses[best]:.4g}, is the least")
+    assert notes[0].startswith(f"step {best} is exported: lowest validation loss {losses[best]:.4g}")
     kept = {path.name.rpartition("_" if trainer == "verl" else "-")[2] for path in paths.checkpoints.glob("*[_-][0-9]*")}
     assert kept >= {str(best), str(max(losses))}
     assert len(kept) <= 2
-    said = "an epoch has 2 steps of 12 rows: 8 of 32 rows, " if trainer == "verl" else "32 rows were packed into "
-    assert notes[1].startswith(said)
+    dropped = "an epoch has 2 steps of 12 rows: 8 of 32 rows are dropped" if trainer == "verl" else "32 rows were packed into "
+    assert notes[1].startswith(dropped)
