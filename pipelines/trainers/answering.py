@@ -1,7 +1,7 @@
-"""What the questions to a trainer about stages have in common; imported in the trainer's own Python.
+"""Validate rendered stages with the trainer itself: questions, answers, and the process that answers them.
 
-`python -m pipelines.trainers.verl.answers REQUEST.json` (and `…llamafactory_answers …`) answers a list of questions, a
-JSON line each, as soon as it can. Importing the trainer takes longer than all the questions, so one process answers all.
+`python -m pipelines.trainers.verl.answers REQUEST.json` (or `…llamafactory.answers`) runs in the trainer's environment and
+prints a JSON line per question. One process answers all of them, because importing the trainer takes longest.
 """
 
 from __future__ import annotations
@@ -16,58 +16,62 @@ from typing import Any
 
 from preprocess.lifetime import end_with
 
+_LONGEST_ERROR = 300
+
 
 @dataclass(frozen=True)
 class Question:
-    """Whether the trainer takes a stage as it is rendered."""
+    """Does the trainer accept a rendered stage?"""
 
     stage: str
     module: str
-    """What the stage's training runs: `python -m` this."""
+    """The module that trains the stage: `python -m` this."""
     folder: str
-    """Holds the rendered files."""
+    """The folder of the rendered files."""
     model: str
-    """The folder of the model that the stage begins with, or of what stands in for it."""
+    """The folder of the stage's initial model, or of a stand-in."""
     make: Mapping[str, Any] | None = None
-    """How that folder is made where it is not there: a `pipelines.models.tiny` configuration."""
+    """How to make that folder if it is missing: a `pipelines.models.tiny` configuration."""
     stands_in: bool = False
-    """Whether it is another model than the stage's own."""
+    """Whether `model` is a stand-in."""
     rows: int = 0
-    """Rows of the stage, of which the configuration's data files hold as many; none: nothing is said of rows."""
+    """Number of rows in the stage's data files; 0: do not load them."""
     lengths: Mapping[str, Any] | None = None
-    """What `preprocess.prompts.counting` is to count."""
+    """The prompts to count: a `preprocess.prompts.counting` stage."""
     for_gpu: bool = False
-    """Whether the settings are for a GPU. They are tried without one, so as to disturb nothing that runs there."""
+    """Whether the settings are for a GPU. They are validated without one, so that jobs on it are not disturbed."""
 
 
 @dataclass
 class Answer:
-    """What came of a question."""
+    """The outcome of a question."""
 
     stage: str
     problem: str | None = None
-    """What the trainer refused, in its own words, on one line."""
+    """Why the trainer rejects the stage: its error on one line."""
     facts: list[str] = field(default_factory=list)
-    """What it made of the stage."""
+    """How the trainer interprets the stage."""
     notes: list[str] = field(default_factory=list)
-    """What a person should know: a line each."""
+    """One-line notes for the user."""
     untried: list[str] = field(default_factory=list)
-    """Keys that only a GPU takes."""
+    """Keys that need a GPU and were not validated."""
     stands_in: bool = False
-    """Whether it was answered with another model than the stage's own."""
+    """Whether the question was answered with a stand-in model."""
     lengths: dict[str, Any] | None = None
-    """How many tokens prompts have (`prompt_counting.Lengths.summarise`)."""
+    """Summary of the prompt lengths in tokens."""
     uncounted: str | None = None
     """Why they were not counted."""
 
 
 def answer_all(arguments: Sequence[str], answer: Callable[[Question, Answer], None]) -> int:
-    """Answers the questions in the file that the only argument names; returns the exit status.
-
-    What the trainer prints itself goes to standard error.
+    """Answer the questions in a file; whatever the trainer prints goes to standard error.
 
     Args:
-        answer: fills in what came of a question; whatever it raises is the trainer's refusal.
+        arguments: the path of the file.
+        answer: completes an answer; any exception is the trainer's rejection.
+
+    Returns:
+        The exit status.
     """
     end_with(os.getppid())
     questions = [Question(**each) for each in json.loads(Path(arguments[0]).read_text(encoding="utf-8"))]
@@ -84,20 +88,17 @@ def answer_all(arguments: Sequence[str], answer: Callable[[Question, Answer], No
             if question.lengths is not None:
                 _count(question.lengths, found)
             else:
-                found.uncounted = "the model's tokenizer is not here" if question.stands_in else "there are no rows here"
+                found.uncounted = "the model's tokenizer is not available" if question.stands_in else "no rows are available"
             print(json.dumps(asdict(found)), file=out, flush=True)
     return 0
 
 
 def describe(error: BaseException) -> str:
-    """An upstream's error on one line: of what Hydra wraps, the error itself."""
+    """Return an upstream error on one line; Hydra's wrappers are removed."""
     while type(error).__module__.startswith("hydra.") and error.__cause__ is not None:
         error = error.__cause__
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if len(said) <= _LONGEST else f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
-
-
-_LONGEST = 300
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_ERROR else f"{text[: _LONGEST_ERROR // 2]} … {text[-_LONGEST_ERROR // 2 :]}"
 
 
 def _make_model(question: Question) -> None:
@@ -108,19 +109,19 @@ def _make_model(question: Question) -> None:
     make(read_config(question.make))
 
 
-def _count(about: Mapping[str, Any], found: Answer) -> None:
+def _count(stage: Mapping[str, Any], found: Answer) -> None:
     from preprocess.prompts.counting import PromptError, Stage, measure
 
     try:
-        lengths = measure(Stage(**about))
+        lengths = measure(Stage(**stage))
     except PromptError as error:
         found.uncounted = str(error).removeprefix(f"{found.stage}: ")
     else:
         found.lengths = {split: each.summarise() for split, each in lengths.items()}.get("train")
         if not lengths:
-            found.uncounted = "the model has no chat template before it is trained"
+            found.uncounted = "the model has no chat template before training"
 
 
 def main(answer: Callable[[Question, Answer], None]) -> None:
-    """The command."""
+    """Run the command and exit."""
     sys.exit(answer_all(sys.argv[1:], answer))

@@ -1,8 +1,8 @@
-"""The contract between the chain and a trainer: rendering is pure, reading back is honest."""
+"""The contract between a run and a trainer: render a stage as a command, and read what its training left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -14,7 +14,7 @@ Platform = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True)
 class StagePaths:
-    """Where a stage's things lie: `runs/<name>/stages/<stage>/`."""
+    """The files of a stage: `runs/<name>/stages/<stage>/`."""
 
     root: Path
 
@@ -25,27 +25,27 @@ class StagePaths:
 
     @property
     def prompts(self) -> Path:
-        """prompts.json: how many tokens its prompts have."""
+        """prompts.json: the lengths of the prompts in tokens."""
         return self.root / "prompts.json"
 
     @property
     def checkpoints(self) -> Path:
-        """The trainer's own checkpoints, in its own layout."""
+        """The trainer's checkpoints, in the trainer's layout."""
         return self.root / "checkpoints"
 
     @property
     def checkpoint(self) -> Path:
-        """A link to the checkpoint that `Trainer.result` accepted; set when training is complete."""
+        """A link to the checkpoint that `Trainer.result` returned; set when training is complete."""
         return self.root / "checkpoint"
 
     @property
     def export(self) -> Path:
-        """The trained model as a HuggingFace folder, not yet checked."""
+        """The trained model as a Hugging Face folder, not yet checked."""
         return self.root / "export"
 
     @property
     def model(self) -> Path:
-        """The trained model as a HuggingFace folder, checked: it exists only when the hand-over's checks have passed."""
+        """The trained model as a Hugging Face folder; exists only after the hand-over's checks have passed."""
         return self.root / "model"
 
     @property
@@ -54,13 +54,13 @@ class StagePaths:
         return self.root / "metrics.jsonl"
 
     def step(self, name: str) -> Path:
-        """The folder of one step (prepare, train, export, handover): its command.sh, configuration, log and record."""
+        """Return the folder of a step (prepare, train, export, handover): command.sh, configuration, log and record."""
         return self.root / name
 
 
 @dataclass(frozen=True)
 class Context:
-    """What rendering a stage needs beyond the stage itself. All paths are absolute; nothing here need exist yet."""
+    """What rendering a stage needs besides the stage. All paths are absolute and need not exist yet."""
 
     recipe: Recipe
     platform: Platform
@@ -70,105 +70,123 @@ class Context:
     """The pinned checkout of the trainer."""
     paths: StagePaths
     model: str
-    """What the stage starts from: a folder or a hub name."""
+    """The initial model: a folder or a hub name."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One command, complete: a person can run it without this project."""
+    """One complete command; the user can run it without this project."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables on top of the caller's."""
+    """Variables added to the caller's."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Configuration files to write into the step's folder before the start: name -> text."""
+    """Configuration files to write into the step's folder: name -> text."""
     cache_key_files: Mapping[str, str] = field(default_factory=dict)
-    """Of files that also say what does not matter to what is made, such as when to give up: name -> the text without it.
+    """Replaces `files` of the same name in the cache key: the text without settings that do not affect the result.
 
-    Changed, that does not begin a training anew, which goes on from its last checkpoint."""
+    Changing such a setting resumes a training from its last checkpoint instead of restarting it."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a step is: a training by the trainer's own metric files."""
+    """How far a step is."""
 
     step: int
     total: int | None
     metrics: Mapping[str, float]
-    """What to show beside the bar, the most telling first: loss for SFT; reward for RL."""
+    """Shown next to the progress bar, the most important first: the loss for SFT, the reward for RL."""
     shown: str = ""
-    """How far it is in words, where `step 3/30` is not it."""
+    """Text to show instead of `step 3/30`."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """A training that did what it was meant to."""
+    """A training that reached its last step."""
 
     checkpoint: Path
-    """What the export reads."""
+    """The checkpoint to export."""
     step: int
     """The last step trained."""
     notes: tuple[str, ...] = ()
-    """What a person should know about it, a line each: rows that were left out, for one."""
+    """One-line notes for the user, such as how many rows were dropped."""
 
 
 @dataclass(frozen=True)
-class Saved:
-    """What a stage leaves on the disk, in bytes, from its number of parameters: what matters, without what is small."""
+class DiskUsage:
+    """Bytes that a stage leaves on the disk, without small files."""
 
     checkpoint: int
     """One checkpoint to resume from."""
     export: int
-    """The trained model as a HuggingFace folder, beside the checkpoints."""
+    """The trained model as a Hugging Face folder, next to the checkpoints."""
 
 
 StageT = TypeVar("StageT", SftStage, RlStage, contravariant=True)
 
 
 class Trainer(Protocol[StageT]):
-    """One upstream trainer. A module with these functions is one."""
+    """One upstream trainer, implemented by a module with these functions. Rendering is pure."""
 
     ANSWERS: str
-    """The module that the trainer's own Python runs to be asked about stages (`pipelines.trainers.answering`)."""
+    """The module that validates stages in the trainer's environment (`pipelines.trainers.answering`)."""
 
-    def saved(self, stage: StageT, context: Context, parameters: int) -> Saved:
-        """What the stage leaves on the disk. Pure."""
+    def disk_usage(self, stage: StageT, context: Context, parameters: int) -> DiskUsage:
+        """Estimate the size of the stage's files from the model's number of parameters."""
         ...
 
     def launch(self, stage: StageT, context: Context) -> Launch:
-        """The training command. Pure. Run again after a kill, the same command resumes from the last checkpoint."""
+        """Render the training command. Run again after a kill, it resumes from the last checkpoint."""
         ...
 
     def export(self, stage: StageT, context: Context) -> Launch | None:
-        """The upstream command that turns `paths.checkpoint` into the HuggingFace folder `paths.export`. Pure.
+        """Render the upstream command that converts `paths.checkpoint` into the Hugging Face folder `paths.export`.
 
-        None when the checkpoint is one already.
+        Returns:
+            None if the checkpoint is such a folder already.
         """
         ...
 
     def before_attempt(self, stage: StageT, paths: StagePaths) -> int:
-        """Makes the checkpoints fit to start from: removes what a kill left half-written.
-
-        Returns the step from which training will go on (0: from the beginning).
-        """
+        """Delete incomplete checkpoints before resuming; return the step to resume from (0: start from scratch)."""
         ...
 
     def progress(self, stage: StageT, paths: StagePaths) -> Progress | None:
-        """Where training is; None before the first step.
+        """Return the newest step; None before the first.
 
         Raises:
-            StepError: it is of no use to go on; the run ends it.
+            StepError: training must be aborted.
         """
         ...
 
     def metrics(self, stage: StageT, paths: StagePaths) -> list[dict[str, float]]:
-        """One mapping per step, in order, each with `step`; where attempts overlap the last one counts."""
+        """Return one mapping per step, in order, each with `step`; where attempts overlap, the last one counts."""
         ...
 
     def result(self, stage: StageT, paths: StagePaths) -> Result:
-        """The checkpoint to export.
+        """Return the checkpoint to export.
 
         Raises:
-            StepError: training did not reach the step it was meant to, whatever its exit status said.
+            StepError: training did not reach its last step, whatever its exit status.
         """
         ...
+
+
+def progress_of(row: Mapping[str, float], total: int | None, shown: Iterable[tuple[str, str]]) -> Progress:
+    """Return the progress at a step.
+
+    Args:
+        row: the step's metrics.
+        shown: pairs of a name to show and the metric's name; missing metrics are skipped.
+    """
+    return Progress(int(row["step"]), total, {name: row[key] for name, key in shown if key in row})
+
+
+def best_note(metric: str, best: int, value: float, last: int, last_value: float | None) -> str:
+    """Return the note on the exported checkpoint, compared with the last one.
+
+    Args:
+        metric: what the checkpoint was chosen by, such as "lowest validation loss".
+    """
+    note = f"step {best} is exported: {metric} {value:.4g}"
+    return note if best == last else f"{note}; last step {last}: {'unknown' if last_value is None else f'{last_value:.4g}'}"

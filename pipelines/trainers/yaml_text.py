@@ -1,4 +1,4 @@
-"""Configuration as YAML text: the one way a rendered upstream configuration is written."""
+"""Rendered upstream configuration as YAML text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def to_yaml(values: Mapping[str, Any], comment: str = "") -> str:
-    """YAML text, keys in the order given, under a comment.
+    """Return YAML 1.1 text, keys in the given order, below a comment.
 
-    Written by PyYAML although recipes are read by ruamel.yaml: both upstreams read YAML 1.1 with PyYAML, in which a bare
-    `yes` is a truth value and a bare `1e-06` a string, and only a YAML 1.1 writer quotes and dots them accordingly.
+    PyYAML writes it, although ruamel.yaml reads recipes: both upstreams read YAML 1.1 with PyYAML, in which a bare `yes` is a
+    boolean and a bare `1e-06` a string. Only a YAML 1.1 writer quotes them accordingly.
     """
     import yaml
 

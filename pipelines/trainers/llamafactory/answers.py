@@ -1,6 +1,6 @@
-"""LLaMA-Factory 0.9.5, asked about stages: `python -m pipelines.trainers.llamafactory.answers REQUEST.json`, in its own Python.
+"""Validate stages with LLaMA-Factory 0.9.5: `python -m pipelines.trainers.llamafactory.answers REQUEST.json` in its own Python.
 
-Its own argument parser, its tokenizer with the template, and its data set of the rows, from which it drops in silence.
+It runs LLaMA-Factory's argument parser, its tokenizer with the template, and its data set, which drops rows silently.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
 
-# What it, or transformers, takes where there is a GPU, DeepSpeed under torchrun only (hparams/parser.py; training_args.py).
+# Keys that need a GPU; DeepSpeed also needs torchrun (hparams/parser.py; transformers' training_args.py).
 _NEEDS_GPU = ("deepspeed", "fp16", "fp8", "pure_bf16", "tf32")
 
 
 def answer(question: Question, found: Answer) -> None:
-    """Raises:
-    Exception: what LLaMA-Factory raises.
-    """
+    """Complete the answer, or raise LLaMA-Factory's exception."""
     import yaml
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.hparams import get_train_args
@@ -30,13 +28,13 @@ def answer(question: Question, found: Answer) -> None:
     if question.for_gpu:
         found.untried = [key for key in _NEEDS_GPU if settings.pop(key, None)]
         settings["use_cpu"] = True
-    settings["preprocessing_num_workers"] = None  # a few rows need no process of their own
+    settings["preprocessing_num_workers"] = None  # a few rows need no extra process
     model, data, training, _, _ = get_train_args(settings)
     tokenizer = load_tokenizer(model)
     before = tokenizer["tokenizer"].chat_template
     template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)
     if before and tokenizer["tokenizer"].chat_template != before:
-        found.notes.append(f"template {data.template} replaces the model's own chat template in what is trained")
+        found.notes.append(f"template {data.template} replaces the model's own chat template in training")
     if question.rows:
         rows = get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]
         _describe_rows(rows, data, question, found)
@@ -48,14 +46,15 @@ def _describe_rows(rows: Any, data: Any, question: Question, found: Answer) -> N
         return
     labels = [sum(label != -100 for label in labels) for labels in rows["labels"]]
     unlabelled, cut = labels.count(0), sum(len(ids) >= data.cutoff_len for ids in rows["input_ids"])
-    # The tokens of another model say little of these.
+    # The token counts of a stand-in model do not apply.
     counted = "" if question.stands_in else f", {unlabelled:,} without a label, {cut:,} cut at {data.cutoff_len:,} tokens"
-    found.facts.append(f"{len(rows):,} of {question.rows:,} rows are taken{counted}")
+    found.facts.append(f"{len(rows):,} of {question.rows:,} rows are accepted{counted}")
     if len(rows) < question.rows:
-        found.problem = f"it drops {question.rows - len(rows):,} of {question.rows:,} rows; their roles or turns do not suit it"
+        found.problem = f"it drops {question.rows - len(rows):,} of {question.rows:,} rows: unsupported roles or turns"
     elif unlabelled and not question.stands_in:
-        said = f"{unlabelled:,} of {question.rows:,} rows are trained on nothing"
-        found.notes.append(f"{said}: their prompts alone are {data.cutoff_len:,} tokens")
+        found.notes.append(
+            f"{unlabelled:,} of {question.rows:,} rows have no token to train on: their prompts fill {data.cutoff_len:,} tokens"
+        )
 
 
 if __name__ == "__main__":

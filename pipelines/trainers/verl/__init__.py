@@ -1,1 +1,2 @@
-"""Everything we know about verl 0.9.1. `trainer.py` is what the chain calls; `plugin/` is what runs inside verl."""
+"""verl 0.9.1: `rl.trainer` and `sft.trainer` implement the trainer contract, `checkpoints` reads what verl saved, `plugin`
+runs inside verl, `answers` validates stages in verl's environment."""

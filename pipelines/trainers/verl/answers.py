@@ -1,7 +1,7 @@
-"""verl 0.9.1, asked about stages: `python -m pipelines.trainers.verl.answers REQUEST.json`, in verl's own Python.
+"""Validate stages with verl 0.9.1: `python -m pipelines.trainers.verl.answers REQUEST.json` in verl's environment.
 
-As far as verl goes without a GPU: the configuration as its entry points compose it, their own validation, every
-configuration class of the workers, what the configuration names to be imported, and the data set.
+Everything that verl does without a GPU: the configuration as its entry points compose it, their own validation, the
+configuration classes of the workers, the imports that the configuration names, and the data set.
 """
 
 from __future__ import annotations
@@ -12,24 +12,22 @@ from pipelines.trainers.answering import Answer, Question, main
 
 
 def answer(question: Question, found: Answer) -> None:
-    """Raises:
-    Exception: what verl raises.
-    """
+    """Complete the answer, or raise verl's exception."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     # As `main_ppo --config-path FOLDER --config-name train` does.
     with initialize_config_dir(question.folder, version_base=None):
         config = compose("train")
-    take = {"verl.trainer.main_ppo": _reinforcement_learning, "verl.trainer.sft_trainer": _fine_tuning}[question.module]
-    OmegaConf.to_container(config, resolve=True)  # every reference of one key to another
-    kept = take(config, question)
+    validate = {"verl.trainer.main_ppo": _validate_rl, "verl.trainer.sft_trainer": _validate_sft}[question.module]
+    OmegaConf.to_container(config, resolve=True)  # resolves every reference between keys
+    kept = validate(config, question)
     if kept is not None:
         found.facts.append(f"{kept:,} of {question.rows:,} rows are {'read' if question.stands_in else 'left to train on'}")
 
 
-def _reinforcement_learning(config: Any, question: Question) -> int | None:
-    """verl.trainer.main_ppo: `main`, `TaskRunnerV1.run`, and what the trainer and its workers make of the configuration."""
+def _validate_rl(config: Any, question: Question) -> int | None:
+    """Do what `main`, `TaskRunnerV1.run`, the trainer and its workers do with the configuration (verl.trainer.main_ppo)."""
     from omegaconf import OmegaConf, open_dict
     from verl.trainer.ppo.checkpoint_callback import build_checkpoint_callback
     from verl.trainer.ppo.reward import get_custom_reward_fn
@@ -59,14 +57,14 @@ def _reinforcement_learning(config: Any, question: Question) -> int | None:
     if not question.rows:
         return None
     with open_dict(config.data):
-        config.data.filter_overlong_prompts_workers = None  # a few rows need no process of their own
+        config.data.filter_overlong_prompts_workers = None  # a few rows need no extra process
         if question.stands_in:
-            config.data.filter_overlong_prompts = False  # it has other tokens
+            config.data.filter_overlong_prompts = False  # the stand-in has other tokens
     return len(create_rl_dataset(config.data.train_files, config.data, model.tokenizer, model.processor, is_train=True))
 
 
-def _fine_tuning(config: Any, question: Question) -> int | None:
-    """verl.trainer.sft_trainer: `SFTTrainer._build_config` and `_build_dataset`."""
+def _validate_sft(config: Any, question: Question) -> int | None:
+    """Do what `SFTTrainer._build_config` and `_build_dataset` do (verl.trainer.sft_trainer)."""
     from verl.trainer.sft_trainer import create_sft_dataset
     from verl.utils.config import omega_conf_to_dataclass
 
@@ -76,8 +74,8 @@ def _fine_tuning(config: Any, question: Question) -> int | None:
     if not question.rows:
         return None
     dataset = create_sft_dataset(config.data.train_files, config.data, model.tokenizer, model.processor)
-    for place in range(len(dataset)):
-        dataset[place]  # rendered, and refused where it is too long and nothing is to be cut
+    for index in range(len(dataset)):
+        dataset[index]  # renders the row; raises if it is too long and cutting is off
     return len(dataset)
 
 

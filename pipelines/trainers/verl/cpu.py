@@ -1,4 +1,4 @@
-"""verl on a machine with nothing but a CPU: everything in 32 bits, one small process per role."""
+"""verl's settings on a CPU: 32 bits everywhere, one small process per role."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ ENVIRONMENT = {
     "VERL_PLATFORM": "cpu",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    # On a CPU, vLLM heeds "uni" below only when this is off; its engine keeps a process of its own all the same.
+    # On a CPU, vLLM honours "uni" below only if this is off; its engine has a separate process either way.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    # Some ten processes share the cores; with more threads each they wait for each other, and sums come out otherwise.
+    # About ten processes share the cores; with more threads each they wait for each other, and sums round differently.
     "OMP_NUM_THREADS": "1",
-    # Ray would start a Python for each permit of ray_init.num_cpus ahead of time, none of which verl's actors can use.
+    # Ray would pre-start a Python for each permit of ray_init.num_cpus; verl's actors cannot use them.
     "RAY_prestart_worker_first_driver": "0",
-    # vLLM compiles parts of its sampler even when eager: 15 seconds of C++ compiler in the first step.
+    # vLLM compiles parts of its sampler even in eager mode: 15 seconds of C++ compiler in the first step.
     "TORCHDYNAMO_DISABLE": "1",
 }
 
 
-def settings(stage: RlStage, recipe: Recipe) -> Settings:
-    """What a CPU needs beyond the stage itself.
+def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
+    """Return the settings that a CPU needs besides the stage's.
 
     Raises:
-        InputError: the recipe wants several machines.
+        InputError: the recipe uses several machines.
     """
     if recipe.hardware.nodes > 1:
-        raise InputError(f"hardware.nodes is {recipe.hardware.nodes}: on cpu a run stays on one machine")
+        raise InputError(f"hardware.nodes is {recipe.hardware.nodes}: a run on cpu uses one machine")
     workers = recipe.hardware.gpus_per_node
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
     return {
-        # fsdp2, because FSDP1 refuses parameters on a CPU.
+        # FSDP1 refuses parameters on a CPU.
         "actor_rollout_ref": {
             "model": _model(),
             "actor": {"strategy": "fsdp2", "use_torch_compile": False, "fsdp_config": _engine()},
@@ -42,30 +42,30 @@ def settings(stage: RlStage, recipe: Recipe) -> Settings:
             "rollout": {
                 "dtype": "float32",
                 "enforce_eager": True,
-                # Nothing is freed by sleeping: weights and cache are in the same memory as everything else.
+                # Sleep mode frees nothing: weights and cache share the memory of everything else.
                 "free_cache_engine": False,
                 "enable_sleep_mode": False,
                 "max_model_len": longest,
                 "max_num_seqs": 32,
                 "max_num_batched_tokens": max(longest, 2048),
-                # vLLM 0.27 winds a sample's generator back after a partial prompt, which a CPU's generator cannot do.
+                # vLLM 0.27 rewinds a sample's generator after a partial prompt, which a CPU generator does not support.
                 "enable_chunked_prefill": False,
                 "agent": {"num_workers": 1},
-                # The largest tensor must fit; pages of shared memory that are not written take no room.
+                # The largest tensor must fit; unwritten pages of shared memory take no space.
                 "checkpoint_engine": {"update_weights_bucket_megabytes": 1024},
                 "engine_kwargs": {"vllm": _vllm(stage)},
             },
         },
         **({"critic": {"strategy": "fsdp2", "model": _model(), "fsdp": _engine()}} if stage.method.critic else {}),
         "reward": {"num_workers": 1},
-        # Measuring a few hundred prompts takes less than starting a process for it.
+        # Counting the tokens of a few hundred prompts is faster than starting a process for it.
         "data": {"dataloader_num_workers": 0, "filter_overlong_prompts_workers": None},
         "transfer_queue": {"backend": {"SimpleStorage": {"num_data_storage_units": 1}}},
         "trainer": {"device": "cpu", "v1": {"sampler": {"sampler_kwargs": {"poll_interval": 0.2}}}},
         "ray_kwargs": {
             "ray_init": {
-                "address": "local",  # even where RAY_ADDRESS names a cluster
-                # Not cores but permits: verl's workers ask for three each, and its helpers for one.
+                "address": "local",  # even if RAY_ADDRESS names a cluster
+                # Permits, not cores: verl's workers request three each, its helpers one.
                 "num_cpus": 12 + 4 * workers,
                 "num_gpus": workers,
                 "include_dashboard": False,
@@ -76,15 +76,15 @@ def settings(stage: RlStage, recipe: Recipe) -> Settings:
 
 
 def sft_settings(stage: SftStage) -> Settings:
-    """What a CPU needs of supervised fine-tuning.
+    """Return the settings that a CPU needs besides the stage's.
 
     Raises:
-        InputError: the stage wants rows packed.
+        InputError: the stage packs rows.
     """
     if stage.packing:
         raise InputError(
             f"stage {stage.name}: packing: verl packs rows with flash-attn, which a cpu does not have; "
-            "take it out, or take `trainer: llamafactory`"
+            "remove it, or use `trainer: llamafactory`"
         )
     return {
         "data": {"num_workers": 0},
@@ -96,7 +96,7 @@ def sft_settings(stage: SftStage) -> Settings:
 
 def _vllm(stage: RlStage) -> Settings:
     options = {"worker_extension_cls": f"{_PLUGIN}.vllm_worker.CpuWorkerExtension"}
-    # A single worker shares its engine's process, which saves the start of another.
+    # A single worker runs in its engine's process, which saves starting another.
     return options | ({"distributed_executor_backend": "uni"} if stage.rollout.tensor_parallel == 1 else {})
 
 
@@ -109,7 +109,7 @@ def _model() -> Settings:
 
 
 def _engine() -> Settings:
-    """32 bits throughout; compiling takes longer than a small training."""
+    """32 bits everywhere; compiling takes longer than a small training."""
     return {
         "model_dtype": "fp32",
         "dtype": "float32",

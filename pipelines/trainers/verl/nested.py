@@ -1,4 +1,4 @@
-"""Nested settings: dotted keys unfolded, one mapping laid over another."""
+"""Nested settings: unflatten dotted keys, merge mappings, read a value by its dotted path."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pipelines.errors import InputError
 Settings = dict[str, Any]
 
 
-def unfold(keys: Mapping[str, Any]) -> Settings:
-    """`{"a.b": 1, "a": {"c": 2}}` as `{"a": {"b": 1, "c": 2}}`, at every depth.
+def unflatten(keys: Mapping[str, Any]) -> Settings:
+    """Return `{"a.b": 1, "a": {"c": 2}}` as `{"a": {"b": 1, "c": 2}}`, at every depth.
 
     Raises:
-        InputError: one key is said to be both a value and a group.
+        InputError: a key has both a value and keys below it.
     """
     result: Settings = {}
     for path, value in _leaves(keys):
@@ -23,26 +23,27 @@ def unfold(keys: Mapping[str, Any]) -> Settings:
         for depth, group in enumerate(groups, start=1):
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
-                raise InputError(f"{'.'.join(groups[:depth])} is given a value and keys below it")
+                raise InputError(f"{'.'.join(groups[:depth])} has both a value and keys below it")
         if isinstance(place.get(last), dict) and place[last] and value != {}:
-            raise InputError(f"{'.'.join(path)} is given a value and keys below it")
+            raise InputError(f"{'.'.join(path)} has both a value and keys below it")
         if value != {} or last not in place:
             place[last] = value
     return result
 
 
-def lay_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Settings:
-    """`lower` with the values of `upper` in it; groups are merged, empty ones too, all else is replaced."""
-    result = dict(lower)
-    for key, value in upper.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = lay_over(below, value) if both else value  # type: ignore[arg-type]
+def deep_merge(*layers: Mapping[str, Any]) -> Settings:
+    """Merge mappings; later ones take precedence. Groups are merged, all other values replaced."""
+    result: Settings = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = result.get(key)
+            both = isinstance(below, Mapping) and isinstance(value, Mapping)
+            result[key] = deep_merge(below, value) if both else value  # type: ignore[arg-type]
     return result
 
 
-def look_up(settings: Mapping[str, Any], path: str, default: Any = None) -> Any:
-    """The value at a dotted path."""
+def get_path(settings: Mapping[str, Any], path: str, default: Any = None) -> Any:
+    """Return the value at a dotted path."""
     place: Any = settings
     for key in path.split("."):
         if not isinstance(place, Mapping) or key not in place:

@@ -10,7 +10,7 @@ import pytest
 from pipelines.recipe import upstream_keys
 from pipelines.recipe.algorithms import ALGORITHMS, AlgorithmName
 from pipelines.recipe.loading import load
-from pipelines.trainers.verl.nested import unfold
+from pipelines.trainers.verl.nested import unflatten
 from tests import ROOT
 
 from .conftest import RECIPE, Write, problems
@@ -26,7 +26,7 @@ def test_the_schema_takes_the_names_of_the_table() -> None:
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_setting_is_a_key_that_a_recipe_may_say(name: AlgorithmName) -> None:
     # Keys that a typed field owns, unknown ones and values of a wrong type are all complaints.
-    assert list(upstream_keys.check_keys("verl", unfold(ALGORITHMS[name].settings))) == []
+    assert list(upstream_keys.check_keys("verl", unflatten(ALGORITHMS[name].settings))) == []
 
 
 @pytest.mark.skipif(not CODE.exists(), reason="the pinned verl is not checked out")

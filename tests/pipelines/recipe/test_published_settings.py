@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.trainers.verl.nested import look_up
+from pipelines.trainers.verl.nested import get_path
 from tests.pipelines.run.test_plan import RECIPES, plan_of
 
 # stage -> key of the trainer's configuration -> value. All of it is in the paper's repository: ExecVerify_sft.yaml,
@@ -191,7 +191,7 @@ def configuration(recipe: str, stage: str) -> dict[str, Any]:
     ],
 )
 def test_a_published_setting_is_what_the_trainer_reads(recipe: str, stage: str, key: str, value: Any) -> None:
-    assert look_up(configuration(recipe, stage), key) == value
+    assert get_path(configuration(recipe, stage), key) == value
 
 
 def test_every_recipe_but_the_smokes_has_its_published_settings() -> None:

@@ -1,7 +1,7 @@
-"""Merge a verl checkpoint into a HuggingFace folder, and its LoRA adapters into the model.
+"""Merge a verl checkpoint into a Hugging Face folder, then its LoRA adapters into the model.
 
-verl's model_merger (base_model_merger.py `save_lora_adapter`, v0.9.1) writes the model that the adapters were trained on and,
-in a folder beside it, the adapters. Takes that program's arguments.
+verl's model_merger (base_model_merger.py `save_lora_adapter`, v0.9.1) writes the base model and, in a subfolder, the adapters.
+The arguments are those of verl's program.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def merge(folder: Path) -> None:
-    """Merges `lora_adapter/` into the model of a folder, in 32 bits, and keeps the model's own type."""
+    """Merge `lora_adapter/` into the model of a folder in 32 bits; the model keeps its data type."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -28,12 +28,11 @@ def merge(folder: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     done = subprocess.run([sys.executable, "-m", "verl.model_merger", *arguments], check=False)
-    if done.returncode:
-        return done.returncode
-    merge(Path(arguments[arguments.index("--target_dir") + 1]))
-    return 0
+    if done.returncode == 0:
+        merge(Path(arguments[arguments.index("--target_dir") + 1]))
+    return done.returncode
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The lines of verl's `file` logger, one file per attempt. Read inside verl, too, so it imports nothing but Python's own."""
+"""Read the files of verl's `file` logger, one per attempt."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-TRAINED = "training/global_step"
-"""Only a training step has it; a validation before the first step has not."""
+RL_STEP = "training/global_step"
+"""A metric of RL training steps, missing from the validation before the first step."""
 
-FINE_TUNED = "train/loss"
-"""What only a training step of verl's SFT trainer has."""
+SFT_STEP = "train/loss"
+"""A metric of SFT training steps only."""
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """Every attempt's lines under verl's own names, one mapping per step, each with `step`."""
+    """Merge all attempts under verl's names: one mapping per step, each with `step`."""
     steps: dict[int, dict[str, float]] = {}
-    for file in sorted(folder.glob("*.jsonl"), key=_started):
+    for file in sorted(folder.glob("*.jsonl"), key=_start_time):
         attempt = list(_rows(file))
         if attempt:
-            # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. What an
-            # earlier attempt did beyond that was lost with it.
+            # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. Later
+            # steps of earlier attempts were lost.
             first = attempt[0]
-            kept = first["step"] - 1 if first.keys() & {TRAINED, FINE_TUNED} else first["step"]
+            kept = first["step"] - 1 if first.keys() & {RL_STEP, SFT_STEP} else first["step"]
             steps = {step: row for step, row in steps.items() if step <= kept}
         for row in attempt:
             steps.setdefault(int(row["step"]), {}).update(row)
@@ -34,11 +34,11 @@ def _rows(file: Path) -> Iterator[dict[str, float]]:
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
-            continue  # being written, or cut short by a kill: the step is trained, and logged, again
+            continue  # still being written, or truncated by a kill: the step will be trained and logged again
         numbers = {key: value for key, value in entry["data"].items() if type(value) in (int, float)}
         yield {"step": entry["step"], **numbers}
 
 
-def _started(file: Path) -> int:
-    """When the attempt began; the plugin puts it into the name."""
+def _start_time(file: Path) -> int:
+    """Return when the attempt began; the plugin writes it into the name."""
     return int(file.name.partition("-")[0])

@@ -1,4 +1,4 @@
-"""Which of verl's checkpoints are whole, and which of them go: `global_step_N/`, whole when it has a `progress.json`."""
+"""The marker of complete checkpoints (`global_step_N/progress.json`), and the deletion of old ones."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from preprocess import atomic
-
-MARK = "progress.json"
+MARKER = "progress.json"
 
 
-def mark_whole(folder: Path, progress: Mapping[str, Any]) -> None:
-    """Says of a checkpoint that everything of it is written, and what it is worth."""
-    atomic.write_text(folder / MARK, json.dumps(progress) + "\n")
+def mark_complete(folder: Path, progress: Mapping[str, Any]) -> None:
+    """Mark a checkpoint as completely written, with what is known about it."""
+    draft = folder / f"{MARKER}.draft"
+    draft.write_text(json.dumps(progress) + "\n", encoding="utf-8")
+    draft.replace(folder / MARKER)
 
 
-def read_mark(folder: Path) -> dict[str, Any] | None:
-    """What `mark_whole` said; None of a checkpoint that is not whole."""
+def read_marker(folder: Path) -> dict[str, Any] | None:
+    """Return what `mark_complete` wrote; None for an incomplete checkpoint."""
     try:
-        progress = json.loads((folder / MARK).read_bytes())
+        progress = json.loads((folder / MARKER).read_bytes())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return progress if isinstance(progress, dict) else None
 
 
 def remove_old(checkpoints: Path, keep: int | None, best: int | None = None) -> None:
-    """Removes all but the newest `keep` checkpoints (None: keeps all), and the one of step `best`."""
-    saved = sorted(checkpoints.glob("global_step_*"), key=step_of)
+    """Delete all checkpoints but the newest `keep` (None: keep all) and the one of step `best`."""
+    saved = sorted(checkpoints.glob("global_step_*"), key=step_number)
     for folder in saved[:-keep] if keep else []:
-        if step_of(folder) != best:
-            (folder / MARK).unlink(missing_ok=True)  # no longer whole, should a kill come now
+        if step_number(folder) != best:
+            (folder / MARKER).unlink(missing_ok=True)  # a kill during the deletion leaves an incomplete checkpoint
             shutil.rmtree(folder)
 
 
-def step_of(folder: Path) -> int:
-    """N of `global_step_N`."""
+def step_number(folder: Path) -> int:
+    """Return N of `global_step_N`."""
     return int(folder.name.rpartition("_")[2])

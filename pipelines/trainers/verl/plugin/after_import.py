@@ -1,4 +1,4 @@
-"""Doing something right after verl imports a module, so that nothing is imported before verl wants it, or in vain."""
+"""Run an action right after a module is imported, so that nothing is imported too early or needlessly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import ModuleType
 
 
 def after_import(module: str, action: Callable[[], None]) -> None:
-    """Calls `action` once, as soon as `module` has been imported; at once if it is already."""
+    """Call `action` once after `module` is imported; immediately if it is already."""
     if module in sys.modules:
         action()
     else:
@@ -20,8 +20,7 @@ def after_import(module: str, action: Callable[[], None]) -> None:
 
 class _Finder(MetaPathFinder):
     def __init__(self, module: str, action: Callable[[], None]) -> None:
-        self._module = module
-        self._action = action
+        self._module, self._action = module, action
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != self._module:
@@ -35,8 +34,7 @@ class _Finder(MetaPathFinder):
 
 class _Loader(Loader):
     def __init__(self, loader: Loader, action: Callable[[], None]) -> None:
-        self._loader = loader
-        self._action = action
+        self._loader, self._action = loader, action
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)

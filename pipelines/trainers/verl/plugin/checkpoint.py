@@ -1,4 +1,4 @@
-"""After each checkpoint: what it is worth is written into it, and old ones go. `trainer.checkpoint_callback_class`."""
+"""Mark each RL checkpoint as complete and delete old ones: `trainer.checkpoint_callback_class`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
 from pipelines.trainers.verl.checkpoints.best import find_best
 from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
-from pipelines.trainers.verl.checkpoints.rotation import mark_whole, remove_old, step_of
+from pipelines.trainers.verl.checkpoints.rotation import mark_complete, remove_old, step_number
 
 
 class KeepNewest(CheckpointCallback):
-    """Writes `progress.json` into the checkpoint and keeps the newest `pipeline.keep_checkpoints`, and the best if asked to.
+    """Writes `progress.json` into a checkpoint; keeps the newest `pipeline.keep_checkpoints`, and the best with `keep_best`.
 
-    verl validates a step after it has saved it, so the newest is kept until the next is saved, when its score is known.
-    verl calls it when the checkpoint is whole and the tracker file names it. Its own `max_actor_ckpt_to_keep` forgets the
-    checkpoints of earlier attempts, leaves their folders, and at 1 deletes the old one before the new one is whole.
+    verl calls it after the checkpoint is complete and in the tracker file. verl validates a step after saving it: the newest
+    is kept until the next is saved, when its score is known. verl's own `max_actor_ckpt_to_keep` ignores the checkpoints of
+    earlier attempts, leaves their folders, and at 1 deletes the old checkpoint before the new one is complete.
     """
 
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any) -> None:
@@ -31,13 +31,13 @@ class KeepNewest(CheckpointCallback):
             "train_rows": len(trainer.train_dataset),
             "validation_rows": len(trainer.val_dataset),
         }
-        mark_whole(folder, progress)
+        mark_complete(folder, progress)
         if not async_save:
-            older = [step for each in folder.parent.glob("global_step_*") if (step := step_of(each)) < global_step]
+            older = [step for each in folder.parent.glob("global_step_*") if (step := step_number(each)) < global_step]
             remove_old(folder.parent, self.config.pipeline.keep_checkpoints, self._find_best(older))
 
     def _find_best(self, steps: list[int]) -> int | None:
-        """The best of these steps, as all attempts have logged them; None where the last checkpoint is handed on."""
+        """Return the best of these steps over all attempts; None if the best is not kept."""
         folder = os.environ.get(METRICS_FOLDER)
         if not self.config.pipeline.get("keep_best") or folder is None:
             return None

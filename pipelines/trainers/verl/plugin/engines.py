@@ -1,4 +1,4 @@
-"""verl's FSDP engines for the device `cpu`, through its engine registry; nothing in them is bound to cuda or npu."""
+"""verl's FSDP engines for the device `cpu`, through its engine registry; their code is independent of the device."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _BACKENDS = ["fsdp", "fsdp2"]
 
 
 class CpuEngineWithLanguageModelHead(transformer_impl.FSDPEngineWithLMHead):
-    """The policy's and the reference model's engine."""
+    """The engine of the policy and the reference model."""
 
 
 class CpuEngineWithValueHead(transformer_impl.FSDPEngineWithValueHead):
-    """The critic's engine."""
+    """The engine of the critic."""
 
 
 def register() -> None:
-    """Makes both known to verl."""
+    """Register both."""
     EngineRegistry.register("language_model", _BACKENDS, "cpu")(CpuEngineWithLanguageModelHead)
     EngineRegistry.register("value_model", _BACKENDS, "cpu")(CpuEngineWithValueHead)

@@ -1,6 +1,6 @@
-"""The interpreter tool as verl serves it: `multi_turn.tool_config_path` names a file that names this class.
+"""The interpreter tool for verl: the class that the file of `multi_turn.tool_config_path` names.
 
-What it replies to code is what `rewards.builtin.interpreter_tool` says, so that it agrees with the rows that teach the tool.
+`rewards.builtin.interpreter_tool` formats the replies to code, as in the SFT rows that teach the tool.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from rewards import sandbox
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply, shorten
 from rewards.sandbox import Execution, Limits, Program, SandboxError, Session
 
+# Code that prints more is ended: the reply is far shorter.
 _OUTPUT_BYTES = 100_000
-"""Code that prints more is ended: nobody would see it."""
 
 _log = logging.getLogger(__name__)
 
 
 class Trajectory:
-    """What lives from call to call of one response: a session of the sandbox, opened at the first call."""
+    """The state of one response: a sandbox session, opened at the first call."""
 
     def __init__(self) -> None:
         self._session: Session | None = None
         self._turn = asyncio.Lock()
 
     async def run(self, code: str, limits: Limits) -> Execution:
-        """Runs a call; of several at once, one after the other.
+        """Run a call; concurrent calls run one after the other.
 
         Raises:
-            SandboxError: the sandbox failed; the variables are gone.
+            SandboxError: the sandbox failed; the variables are lost.
         """
         async with self._turn:
             try:
@@ -42,14 +42,11 @@ class Trajectory:
                     self._session = await sandbox.get().open_session()
                 return await self._session.run(code, limits)
             except SandboxError:
-                await self._end_session()
+                await self.close()
                 raise
 
     async def close(self) -> None:
-        """Ends the session, if there is one."""
-        await self._end_session()
-
-    async def _end_session(self) -> None:
+        """End the session, if any."""
         session, self._session = self._session, None
         if session is not None:
             try:
@@ -59,32 +56,33 @@ class Trajectory:
 
 
 class Interpreter(BaseTool):
-    """Runs the code of a call and replies what the model should see; never an exception.
+    """Runs the code of a call and returns the reply for the model; raises no exception.
 
     Args:
-        config: `stateful`, `seconds` of CPU time for a call, `max_output_chars` of a reply, `concurrency` (calls that run at
-            once in this process), the recipe's `sandbox`, and how many `processes` of this machine serve the tool.
-        tool_schema: the tool's own, which `rewards.builtin.interpreter_tool` says, if None.
+        config: `stateful`, `seconds` of CPU time per call, `max_output_chars` of a reply, `concurrency` (simultaneous calls in
+            this process), the recipe's `sandbox`, and the number of `processes` of this machine that serve the tool.
+        tool_schema: unused; the schema is `rewards.builtin.interpreter_tool`'s.
     """
 
     def __init__(self, config: dict[str, Any], tool_schema: Any = None) -> None:
         super().__init__(config, tool_schema)
         self._stateful: bool = config["stateful"]
         self._longest: int = config["max_output_chars"]
-        # A busy machine slows code down and does not turn it into code that takes too long.
+        # More wall-clock time than CPU time: on a busy machine code runs slower but must not time out.
         seconds = float(config["seconds"])
         self._limits = Limits(cpu_seconds=seconds, wall_seconds=2 * seconds, output_bytes=_OUTPUT_BYTES)
         self._permits = asyncio.Semaphore(config["concurrency"])
         self._settings = sandbox.read_settings(config["sandbox"], config["processes"])
 
     def get_openai_tool_schema(self) -> Any:
-        """What the chat template shows of it."""
+        """Return the schema for the chat template."""
         return OpenAIFunctionToolSchema.model_validate(SCHEMA)
 
     async def execute(self, instance_id: str, parameters: Any, **kwargs: Any) -> tuple[Any, float, dict[str, Any]]:
-        """Runs a call of the response whose state `agent_data` holds (SeededToolAgent).
+        """Run a call of the response whose state is in `agent_data` (SeededToolAgent).
 
-        Returns the reply, no reward, and what is counted: `verdict` (an execution's, `malformed` or `failed`) and `seconds`.
+        Returns:
+            The reply, no reward, and what is counted: `verdict` (an execution's, `malformed` or `failed`) and `seconds`.
         """
         code = parameters.get(ARGUMENT) if isinstance(parameters, dict) else None
         if not isinstance(code, str) or not code.strip():
@@ -96,10 +94,10 @@ class Interpreter(BaseTool):
         except SandboxError as error:
             _log.warning("the interpreter failed: %s", error)
             lost = "; all variables are gone" if self._stateful else ""
-            return self._reply(
-                f"[the code was not run: the interpreter does not answer{lost}]", "failed", time.monotonic() - begun
-            )
-        return self._reply(make_reply(execution), execution.verdict, time.monotonic() - begun)
+            text, verdict = f"[the code was not run: the interpreter does not answer{lost}]", "failed"
+        else:
+            text, verdict = make_reply(execution), execution.verdict
+        return self._reply(text, verdict, time.monotonic() - begun)
 
     async def _run(self, code: str, trajectory: Trajectory) -> Execution:
         sandbox.configure(self._settings)
@@ -108,13 +106,13 @@ class Interpreter(BaseTool):
         return await sandbox.get().run(Program(code), self._limits)
 
     def _reply(self, text: str, verdict: str, seconds: float) -> tuple[Any, float, dict[str, Any]]:
-        # A tokenizer takes no half characters.
-        whole = shorten(text, self._longest).encode("utf-8", errors="replace").decode()
-        return ToolResponse(text=whole), 0.0, {"verdict": verdict, "seconds": seconds}
+        # Tokenizers reject lone surrogates.
+        valid = shorten(text, self._longest).encode("utf-8", errors="replace").decode()
+        return ToolResponse(text=valid), 0.0, {"verdict": verdict, "seconds": seconds}
 
 
 def _explain(parameters: Any) -> str:
-    """What is wrong with a call's arguments."""
+    """Return what is wrong with a call's arguments. Models are trained on this text."""
     expected = f"{NAME} takes one argument, {ARGUMENT}, a text"
     if not isinstance(parameters, dict):
         return f"{expected}; the arguments were no mapping"

@@ -1,6 +1,6 @@
-"""Every place where verl's or vLLM's own code is overridden: one function each, with the reason and the version.
+"""All overrides of verl's and vLLM's code: one function each, with the reason and the version.
 
-tests/pipelines/trainers/verl/plugin/test_overrides.py shows for each what happens without it, and fails when nothing does.
+tests/pipelines/trainers/verl/plugin/test_overrides.py checks what happens without each, and fails when one is not needed.
 """
 
 from __future__ import annotations
@@ -8,28 +8,28 @@ from __future__ import annotations
 from typing import Any
 
 
-def accept_gloo_for_both_devices() -> None:
-    """torch 2.13 refuses the backend "cpu:gloo,cpu:gloo" as a duplicate; verl 0.9.1 (utils/distributed.py) asks for it.
+def deduplicate_gloo_backend() -> None:
+    """Replace the backend "cpu:gloo,cpu:gloo", which torch 2.13 rejects as a duplicate, by "cpu:gloo".
 
-    It builds the name as "cpu:gloo,<device>:<backend>", and here the device is the CPU.
+    verl 0.9.1 (utils/distributed.py) requests "cpu:gloo,<device>:<backend>", and here the device is the CPU.
     """
     import torch.distributed
 
     upstream = torch.distributed.init_process_group
-    if getattr(upstream, "accepts_gloo_for_both_devices", False):
+    if getattr(upstream, "deduplicates_gloo", False):
         return
 
     def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
         return upstream("cpu:gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
 
-    init_process_group.accepts_gloo_for_both_devices = True  # type: ignore[attr-defined]
+    init_process_group.deduplicates_gloo = True  # type: ignore[attr-defined]
     torch.distributed.init_process_group = init_process_group
 
 
-def load_critic_with_chosen_attention() -> None:
-    """verl 0.9.1 loads a critic with flash_attention_2, whatever the configuration says (utils/model.py).
+def load_critic_with_configured_attention() -> None:
+    """Load a critic with the attention of its configuration.
 
-    flash-attn exists for CUDA only and is optional there; the attention that was chosen is in the model's configuration.
+    verl 0.9.1 always uses flash_attention_2 (utils/model.py), but flash-attn is for CUDA only, and optional there.
     """
     import verl.utils.model as upstream
 
@@ -48,10 +48,9 @@ def load_critic_with_chosen_attention() -> None:
 
 
 def log_tool_calls() -> None:
-    """Puts what SeededToolAgent counted among a step's metrics.
+    """Add the usage that SeededToolAgent counted to a step's metrics.
 
-    The V1 trainer of verl 0.9.1 logs of its agent loops no more than the number of turns (trainer/ppo/v1/trainer_base.py
-    `_compute_metrics`).
+    The V1 trainer of verl 0.9.1 logs only the number of turns (trainer/ppo/v1/trainer_base.py `_compute_metrics`).
     """
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
@@ -71,12 +70,12 @@ def log_tool_calls() -> None:
     upstream.PPOTrainer._compute_metrics = compute_metrics
 
 
-def answer_greedily_for_remax() -> None:
-    """Has each prompt of a ReMax training answered once more, greedily, and its score read as the baseline.
+def add_remax_baselines() -> None:
+    """Generate a greedy response to each prompt of a ReMax training, and pass its score to the estimator as the baseline.
 
-    Only the legacy trainer of verl 0.9.1 does (trainer/ppo/ray_trainer.py `fit`); the V1 trainer has the estimator, and
-    gives it no baseline (trainer/ppo/v1/trainer_base.py `_submit_batch_to_rollout`, `_compute_advantage`). What lies between
-    is BaselineReplayBuffer's. Validation does not go this way.
+    Only the legacy trainer of verl 0.9.1 does so (trainer/ppo/ray_trainer.py `fit`). The V1 trainer has the estimator, but no
+    baseline for it (trainer/ppo/v1/trainer_base.py `_submit_batch_to_rollout`, `_compute_advantage`). In between,
+    BaselineReplayBuffer stores the scores. Validation is not affected.
     """
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
@@ -95,21 +94,21 @@ def answer_greedily_for_remax() -> None:
 
     def compute_advantage(data: Any, batch_keys: list[str], adv_estimator: Any, **others: Any) -> Any:
         if adv_estimator == "remax":
-            noted = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=[FIELD])
-            data.batch[FIELD] = noted[FIELD]
+            stored = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=[FIELD])
+            data.batch[FIELD] = stored[FIELD]
         return compute(data, batch_keys=batch_keys, adv_estimator=adv_estimator, **others)
 
     upstream.PPOTrainer._submit_batch_to_rollout = submit_batch_to_rollout
     upstream.compute_advantage_for_multi_trajectories = compute_advantage
 
 
-def mark_checkpoints_of_fine_tuning() -> None:
-    """Marks each checkpoint that is whole, keeps those that the recipe asks for, and resumes where a training ended.
+def mark_sft_checkpoints() -> None:
+    """Mark complete SFT checkpoints, delete old ones as the recipe asks, and resume correctly at the end of an epoch.
 
-    verl 0.9.1's SFT trainer names a checkpoint in its tracker file when other ranks may still write, and has no callback
-    (utils/checkpoint/checkpoint_handler.py). It forgets the checkpoints of earlier attempts. At an epoch's end the state of
-    the data loader that it saves is that of an epoch with nothing left: resumed, it trains one epoch less, and the last one
-    in another order (verl#5725). Resumed at its last step, it trains one more.
+    verl 0.9.1's SFT trainer writes a checkpoint into its tracker file while other ranks may still be writing, and has no
+    callback (utils/checkpoint/checkpoint_handler.py). It ignores the checkpoints of earlier attempts. At the end of an epoch it
+    saves the data loader's state with no batch left: resumed, it trains one epoch less, and the last one in another order
+    (verl#5725). Resumed at its last step, it trains one more.
     """
     from pathlib import Path
 
@@ -133,7 +132,7 @@ def mark_checkpoints_of_fine_tuning() -> None:
     def load_checkpoint(self: Any) -> int:
         step: int = load_all(self)
         if 0 < self.engine.optimizer_config.total_training_steps <= step:
-            print(f"nothing is left to train: the checkpoint is that of the last step, {step}")
+            print(f"training is complete: resumed from the checkpoint of the last step, {step}")
             destroy_global_process_group()
             raise SystemExit(0)
         return step
@@ -147,12 +146,12 @@ def mark_checkpoints_of_fine_tuning() -> None:
     CheckpointHandler._load_dataloader_state = load_dataloader_state
 
 
-def hand_gdpo_each_reward() -> None:
-    """Hands GDPO's estimator what each reward gave, by the keys of `algorithm.gdpo_reward_keys`.
+def pass_rewards_to_gdpo() -> None:
+    """Pass the score of each reward to GDPO's estimator, by the keys of `algorithm.gdpo_reward_keys`.
 
-    The V1 trainer of verl 0.9.1 gives it the sum only (trainer/ppo/v1/trainer_base.py `_compute_advantage`). The estimator puts
-    each score where the response ends, in the legacy trainer's layout of prompts and responses (trainer/ppo/core_algos.py
-    `compute_gdpo_outcome_advantage`), and takes the sum over all places; so any place of the response's will do.
+    The V1 trainer of verl 0.9.1 passes only the sum (trainer/ppo/v1/trainer_base.py `_compute_advantage`). The estimator puts
+    each score at the end of the response, in the legacy trainer's layout of prompts and responses (trainer/ppo/core_algos.py
+    `compute_gdpo_outcome_advantage`), and sums over all positions, so any position of the response works.
     """
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
@@ -160,21 +159,21 @@ def hand_gdpo_each_reward() -> None:
 
     def compute_advantage(data: Any, batch_keys: list[str], adv_estimator: Any, config: Any = None, **others: Any) -> Any:
         if adv_estimator == "gdpo":
-            noted = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=["extra_fields"])
-            rewards = [each["reward_extra_info"] for each in noted.pop("extra_fields").tolist()]
+            stored = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=["extra_fields"])
+            rewards = [each["reward_extra_info"] for each in stored.pop("extra_fields").tolist()]
             for key in config.gdpo_reward_keys:
                 data.non_tensor_batch[key] = upstream.np.array([each[key] for each in rewards], dtype=upstream.np.float32)
-            places = upstream.torch.ones_like(data.batch["response_mask"], dtype=upstream.torch.long)
-            data.batch["prompts"], data.batch["attention_mask"] = places[:, :0], places
+            positions = upstream.torch.ones_like(data.batch["response_mask"], dtype=upstream.torch.long)
+            data.batch["prompts"], data.batch["attention_mask"] = positions[:, :0], positions
         return compute(data, batch_keys=batch_keys, adv_estimator=adv_estimator, config=config, **others)
 
     upstream.compute_advantage_for_multi_trajectories = compute_advantage
 
 
-def keep_offloaded_weights_unpinned() -> None:
-    """Pinned host memory needs an accelerator; verl 0.9.1 asks FSDP2 for it in every forward-only model.
+def disable_pinned_memory() -> None:
+    """Offload FSDP2 weights without pinned host memory, which needs an accelerator.
 
-    That is the reference model (workers/engine/fsdp/transformer_impl.py `_build_fsdp_module`).
+    verl 0.9.1 pins those of the reference model (workers/engine/fsdp/transformer_impl.py `_build_fsdp_module`).
     """
     from torch.distributed.fsdp import CPUOffloadPolicy
     from verl.workers.engine.fsdp import transformer_impl as upstream
@@ -182,23 +181,22 @@ def keep_offloaded_weights_unpinned() -> None:
     upstream.CPUOffloadPolicy = lambda pin_memory=True: CPUOffloadPolicy(pin_memory=False)
 
 
-def keep_linear_weights_loadable() -> None:
-    """vLLM 0.27 on a CPU packs linear weights for oneDNN after loading and drops the parameters.
+def disable_onednn() -> None:
+    """Make vLLM 0.27 on a CPU multiply with the parameters of linear layers, so that they can be loaded repeatedly.
 
-    verl then finds nothing to load the next weights into, and the run hangs. Without oneDNN, vLLM multiplies with the
-    live parameter, which can be loaded again and again (vllm/model_executor/layers/utils.py).
+    For oneDNN it packs the weights after loading and drops the parameters (vllm/model_executor/layers/utils.py). verl then has
+    nothing to load the next weights into, and the run hangs.
     """
     import vllm._custom_ops
 
     vllm._custom_ops._supports_onednn = False
 
 
-def keep_weight_sockets_apart() -> None:
-    """verl 0.9.1 sends weights through a socket in /tmp that is named after Ray's job and so alike in all runs.
+def move_weight_sockets() -> None:
+    """Create the sockets for weights in the temporary folder, which TMPDIR makes separate for each run.
 
-    A cluster that verl starts for itself always counts its jobs from 01000000, so of two runs on one machine one would
-    load the other's weights (workers/rollout/vllm_rollout: vllm_rollout.py, utils.py). In the temporary folder, which
-    TMPDIR gives each run of its own, they are apart.
+    verl 0.9.1 creates them in /tmp, named after Ray's job. A cluster that verl starts always numbers its jobs from 01000000, so
+    of two runs on one machine one would load the other's weights (workers/rollout/vllm_rollout: vllm_rollout.py, utils.py).
     """
     from verl.workers.rollout.vllm_rollout import bucketed_weight_transfer as upstream
 

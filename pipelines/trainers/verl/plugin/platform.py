@@ -1,4 +1,4 @@
-"""The CPU as a platform of verl: its platform registry is the extension point, gloo the communication."""
+"""The CPU as a platform of verl, through its platform registry; gloo is the communication backend."""
 
 from __future__ import annotations
 
@@ -12,31 +12,20 @@ from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
 
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
 def _device_module() -> types.ModuleType:
-    """`torch.cpu`, completed by what verl asks of `torch.cuda`: memory that is never counted, one generator for all."""
+    """Return `torch.cpu` with the functions that verl calls on `torch.cuda`; memory is not counted."""
     module = types.ModuleType("verl_cpu_device")
     module.__dict__.update({name: value for name, value in vars(torch.cpu).items() if not name.startswith("_")})
-
-    def nothing(*_: Any, **__: Any) -> None:
-        return None
-
-    def zero(*_: Any, **__: Any) -> int:
-        return 0
-
-    for name in (
-        "empty_cache",
-        "ipc_collect",
-        "reset_peak_memory_stats",
-        "reset_accumulated_memory_stats",
-        "set_per_process_memory_fraction",
-        "set_device",
-        "manual_seed",
-        "manual_seed_all",
-    ):
-        setattr(module, name, nothing)
-    for name in ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"):
-        setattr(module, name, zero)
+    ignored = ["empty_cache", "ipc_collect", "reset_peak_memory_stats", "reset_accumulated_memory_stats"]
+    ignored += ["set_per_process_memory_fraction", "set_device", "manual_seed", "manual_seed_all"]
+    counters = ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved")
     functions: dict[str, Any] = {
+        **dict.fromkeys(ignored, _nothing),
+        **dict.fromkeys(counters, lambda *_, **__: 0),
         "is_available": lambda: False,
         "device_count": lambda: 1,
         "mem_get_info": lambda *_: (1, 1),
@@ -50,7 +39,7 @@ def _device_module() -> types.ModuleType:
 
 
 class PlatformCPU(PlatformBase):
-    """One torch device called `cpu`, of which Ray counts as many as there are data-parallel workers."""
+    """One torch device named `cpu`, declared to Ray once per data-parallel worker."""
 
     device_name = "cpu"
     vendor_name = "cpu"
@@ -60,7 +49,7 @@ class PlatformCPU(PlatformBase):
         return True
 
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        return False  # never found by itself: VERL_PLATFORM=cpu asks for it
+        return False  # never detected; VERL_PLATFORM=cpu selects it
 
     def current_device(self) -> torch.device:
         return torch.device("cpu")
@@ -68,23 +57,11 @@ class PlatformCPU(PlatformBase):
     def device_count(self) -> int:
         return 1
 
-    def set_device(self, device_index: int) -> None:
-        pass
-
-    def synchronize(self, device_index: int | None = None) -> None:
-        pass
-
     def manual_seed(self, seed: int) -> None:
         torch.manual_seed(seed)
 
-    def manual_seed_all(self, seed: int) -> None:
-        torch.manual_seed(seed)
-
-    def set_allocator_settings(self, settings: str) -> None:
-        pass
-
-    def empty_cache(self) -> None:
-        pass
+    manual_seed_all = manual_seed
+    set_device = synchronize = set_allocator_settings = empty_cache = profiler_start = profiler_stop = cudart = _nothing
 
     def get_device_capability(self, device_index: int = 0) -> tuple[int | None, int | None]:
         return None, None
@@ -93,20 +70,14 @@ class PlatformCPU(PlatformBase):
         return "gloo"
 
     def visible_devices_envvar(self) -> str:
-        return "CUDA_VISIBLE_DEVICES"  # Ray numbers the declared GPUs in it, and verl tells its workers apart by it
+        return "CUDA_VISIBLE_DEVICES"  # Ray writes the declared GPUs' numbers into it; verl distinguishes its workers by them
 
     @contextmanager
     def nvtx_range(self, msg: str) -> Iterator[None]:
         yield
 
-    def profiler_start(self) -> None:
-        pass
-
-    def profiler_stop(self) -> None:
-        pass
-
     def ray_resource_name(self) -> str:
-        return "GPU"  # declared in ray_kwargs.ray_init.num_gpus; verl's placement groups know GPU and NPU only
+        return "GPU"  # declared in ray_kwargs.ray_init.num_gpus; verl's placement groups support only GPU and NPU
 
     def ray_noset_envvars(self) -> list[str]:
         return []
@@ -114,11 +85,8 @@ class PlatformCPU(PlatformBase):
     def is_ipc_supported(self) -> bool:
         return False  # weights go to vLLM through POSIX shared memory
 
-    def cudart(self) -> None:
-        return None
-
 
 def register() -> None:
-    """Makes the platform known under the name `cpu`."""
+    """Register the platform as `cpu`."""
     if PlatformRegistry.get("cpu") is None:
         PlatformRegistry.register(platform="cpu")(PlatformCPU)

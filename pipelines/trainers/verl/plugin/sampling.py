@@ -1,4 +1,4 @@
-"""How each sample is drawn: with a seed of its own, or greedily where it is a baseline."""
+"""Sampling parameters per sample: a seed for each, greedy decoding for baselines."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from collections.abc import Mapping
 from typing import Any
 
 GREEDY = "greedy_session"
-"""The field of a prompt that says which of its responses (verl's sessions) is to be greedy; most prompts have none."""
+"""The field of a prompt with the index of its greedy response (verl's session), if any."""
 
 
-def sampling_of(sampling: Mapping[str, Any], seed: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-    """The sampling parameters of one sample, which verl tells an agent loop of by these keys."""
-    step, row, place = (int(sample.get(key, 0)) for key in ("global_steps", "index", "session_id"))
-    own = {**sampling, "seed": sample_seed(seed, step, row, place)}
-    if GREEDY in sample and int(sample[GREEDY]) == place:
-        # As verl has it for all of a prompt's responses (trainer/ppo/v1/agent_loop_tq.py `apply_greedy_sampling_params`).
-        own |= {"temperature": 0, "top_p": 1.0, "top_k": -1}
-    return own
+def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sampling parameters of one sample.
+
+    Args:
+        base: verl's parameters.
+        seed: the recipe's.
+        sample: the keyword arguments that verl passes to an agent loop.
+    """
+    step, row, index = (int(sample.get(key, 0)) for key in ("global_steps", "index", "session_id"))
+    params = {**base, "seed": sample_seed(seed, step, row, index)}
+    if GREEDY in sample and int(sample[GREEDY]) == index:
+        # What verl sets for all responses of a prompt (trainer/ppo/v1/agent_loop_tq.py `apply_greedy_sampling_params`).
+        params |= {"temperature": 0, "top_p": 1.0, "top_k": -1}
+    return params
 
 
 def sample_seed(seed: int, step: int, row: int, sample: int) -> int:
-    """32 bits that are the same whatever else is generated at the time, and however often the run was killed.
+    """Return a 32-bit seed that depends on nothing else, such as concurrent requests or earlier attempts.
 
     Args:
         seed: the recipe's.
-        step: the training step that the sample is for.
+        step: the training step.
         row: the row's index in its file.
-        sample: which of the prompt's samples it is.
+        sample: the index among the prompt's samples.
     """
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}/{row}/{sample}".encode()).digest()[:4], "big")

@@ -1,4 +1,4 @@
-"""What a response made of the tool: counted call by call, reported step by step and to the reward."""
+"""Count the tool calls of a response, for the metrics of a step and for rewards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPENINGS = {
     "kimi": "<|tool_call_begin|>",
     "deepseek_v4": "<\uff5cDSML\uff5cinvoke",
 }
-"""What a call begins with, by the name of verl's parser (experimental/agent_loop/tool_parser.py)."""
+"""The first characters of a call by verl's parser (experimental/agent_loop/tool_parser.py)."""
 
 
 @dataclass
@@ -24,25 +24,29 @@ class Usage:
     """The calls of one response."""
 
     calls: int = 0
-    """All that verl came to, those included that were no good."""
+    """All that verl parsed or failed to parse."""
     malformed: int = 0
-    """Calls of another tool, without code, or that could not be read, which ends the response."""
+    """Calls of an unknown tool, without code, or unreadable; an unreadable call ends the response."""
     cut: int = 0
-    """Calls that were not run, because the response ended with them: it was too long, or had no turn left."""
+    """Calls not run because the response ended with them: it was too long, or had no turn left."""
     errors: int = 0
-    """Code that ended with an error, or at a limit other than its time."""
+    """Code that ended with an error, or exceeded a limit other than time."""
     timeouts: int = 0
-    """Code that ran out of time."""
+    """Code that exceeded its time."""
     failures: int = 0
-    """Code that was not run, because the sandbox failed."""
+    """Code not run because the sandbox failed."""
     seconds: float = 0.0
-    """From call to reply, waiting included."""
+    """From call to reply, including waiting."""
 
-    def add(self, said: Mapping[str, Any]) -> None:
-        """Counts a call by what the tool said of it; nothing, where verl did not ask the tool."""
-        verdict = said.get("verdict", "malformed")
+    def add(self, outcome: Mapping[str, Any]) -> None:
+        """Count a call.
+
+        Args:
+            outcome: what the tool returned about it; empty if verl did not call the tool.
+        """
+        verdict = outcome.get("verdict", "malformed")
         self.calls += 1
-        self.seconds += said.get("seconds", 0.0)
+        self.seconds += outcome.get("seconds", 0.0)
         if verdict == "malformed":
             self.malformed += 1
         elif verdict == "failed":
@@ -52,16 +56,16 @@ class Usage:
         elif verdict != "ok":
             self.errors += 1
 
-    def miss(self, came_to_it: bool) -> None:
-        """Counts a turn with a call that verl did not answer: it could not read it, or did not come to it."""
-        if came_to_it:
+    def add_unanswered(self, parsed: bool) -> None:
+        """Count a turn with a call that got no reply: verl could not parse it, or did not reach it."""
+        if parsed:
             self.add({})
         else:
             self.cut += 1
 
 
 def summarise(usages: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """A step's metrics: mean and greatest value of a response. None where no response could have called the tool."""
+    """Return a step's metrics: mean and maximum per response; empty if no response could call the tool."""
     metrics: dict[str, float] = {}
     for name in asdict(Usage()) if usages else ():
         values = [float(usage[name]) for usage in usages]

@@ -1,4 +1,4 @@
-"""vLLM's worker under verl on a CPU: `rollout.engine_kwargs.vllm.worker_extension_cls` is the extension point."""
+"""vLLM's worker under verl on a CPU: `rollout.engine_kwargs.vllm.worker_extension_cls`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pipelines.trainers.verl.plugin import overrides
 
 
 class CpuWorkerExtension(vLLMColocateWorkerExtension):
-    """verl's own extension, in a vLLM whose weights can be loaded more than once."""
+    """verl's extension, in a vLLM whose weights can be loaded repeatedly."""
 
     def __new__(cls, **kwargs: Any) -> Any:
-        overrides.keep_linear_weights_loadable()  # before the model is built
+        overrides.disable_onednn()  # before the model is built
         return super().__new__(cls, **kwargs)

@@ -1,4 +1,4 @@
-"""A reinforcement-learning stage as one Hydra file for verl's own `main_ppo`."""
+"""A reinforcement-learning stage as a Hydra file for verl's `main_ppo`."""
 
 from __future__ import annotations
 
@@ -6,69 +6,59 @@ from pipelines.errors import InputError
 from pipelines.recipe.schema import Critic, RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
-from pipelines.trainers.verl.hydra import length, render, upstream_keys
-from pipelines.trainers.verl.nested import Settings, lay_over, look_up, unfold
-from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_ESSENTIAL, reward_function
+from pipelines.trainers.verl.hydra import command, render, training_length, upstream_keys
+from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
+from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_IN_CACHE_KEY, reward_function
 from pipelines.trainers.verl.rl.tool import tool_file, tool_settings
 from pipelines.trainers.verl.variables import training_environment
 from rewards.scoring.combination import score_keys
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
 
-# verl saves and validates at its last step whenever it does so at all, so "only then" is a period never reached.
+# verl also saves at its last step if it saves at all: this period is never reached.
 _ONLY_AT_THE_END = 1_000_000_000
 
 _GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "trainer")
 
 
 def launch(stage: RlStage, context: Context) -> Launch:
-    """`verl.trainer.main_ppo` on one YAML file, laid over verl's own defaults; `stage.verl` has the last word.
+    """Render `verl.trainer.main_ppo` with one YAML file that overrides verl's defaults.
 
-    The settings of the stage's algorithm lie below its typed fields.
-
-    The same command resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
+    Precedence, lowest first: the algorithm's settings, the stage's typed fields, the platform, `stage.verl`. The same command
+    resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
 
     Raises:
-        InputError: the stage asks for what verl cannot do.
+        InputError: verl does not support the stage.
     """
-    folder = context.paths.step("train")
     platform = cpu if context.platform == "cpu" else cuda
-    settings = lay_over(unfold(stage.method.settings), _stage(stage, context))
-    settings = lay_over(settings, platform.settings(stage, context.recipe))
-    settings = lay_over(settings, tool_settings(stage, context))
-    settings = lay_over(settings, upstream_keys(stage))
-    settings = lay_over(settings, reward_function(stage, context, settings))
-    _choose_buffer(stage, settings)
+    settings = deep_merge(
+        unflatten(stage.method.settings),
+        _stage(stage, context),
+        platform.rl_settings(stage, context.recipe),
+        tool_settings(stage, context),
+        upstream_keys(stage),
+    )
+    settings = deep_merge(settings, reward_function(stage, context, settings))
+    settings = deep_merge(settings, _replay_buffer(stage, settings))
     title = f"verl: {stage.algorithm}, stage {stage.name}"
-
-    def file(shown: Settings) -> str:
-        return render("ppo_trainer", _GROUPS, shown, title)
-
+    in_cache_key = deep_merge(settings, unflatten({f"{ARGUMENTS}.{key}": None for key in NOT_IN_CACHE_KEY}))
     return Launch(
-        argv=(
-            str(context.python),
-            "-m",
-            "verl.trainer.main_ppo",
-            "--config-path",
-            str(folder),
-            "--config-name",
-            "train",
-        ),
+        argv=command(context, "verl.trainer.main_ppo"),
         environment=training_environment(context),
         files={
-            "train.yaml": file(settings),
+            "train.yaml": render("ppo_trainer", _GROUPS, settings, title),
             "agent_loops.yaml": _agent_loops(stage),
             **tool_file(stage, context, settings),
         },
         cache_key_files={
-            "train.yaml": file(lay_over(settings, unfold({f"{ARGUMENTS}.{key}": None for key in NOT_ESSENTIAL}))),
+            "train.yaml": render("ppo_trainer", _GROUPS, in_cache_key, title),
             **tool_file(stage, None, settings),
         },
     )
 
 
 def _stage(stage: RlStage, context: Context) -> Settings:
-    """What the stage's typed fields are called in verl."""
+    """Translate the stage's typed fields into verl's settings."""
     hardware, seed = context.recipe.hardware, context.recipe.seed
     rollout = stage.rollout
     settings: Settings = {
@@ -79,7 +69,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
             "train_batch_size": stage.batch.prompts,
             "max_prompt_length": rollout.max_prompt_tokens,
             "max_response_length": rollout.max_response_tokens,
-            # Left in, the first overlong prompt ends the run; verl prints how many rows remain.
+            # Otherwise the first overlong prompt ends the run.
             "filter_overlong_prompts": True,
             "shuffle": True,
             "seed": seed,
@@ -110,7 +100,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
             },
         },
         "trainer": {
-            **length(stage),
+            **training_length(stage),
             "save_freq": stage.save_every or _ONLY_AT_THE_END,
             "test_freq": stage.validate_every or -1,
             "val_before_train": stage.validate_every is not None,
@@ -128,8 +118,8 @@ def _stage(stage: RlStage, context: Context) -> Settings:
     if stage.keep_best:
         settings["pipeline"] |= {"keep_best": True, "best_metric": stage.best_metric}
     elif stage.keep_checkpoints is not None:
-        # At 1 verl deletes the old checkpoint before the new one is whole; the callback above deletes it after. verl knows
-        # of no best one, and would delete it.
+        # At 1 verl deletes the old checkpoint before the new one is complete; the callback above deletes it after. Not set
+        # with keep_best: verl would delete the best.
         at_least = max(2, stage.keep_checkpoints)
         settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
     if stage.critic is not None:
@@ -138,11 +128,11 @@ def _stage(stage: RlStage, context: Context) -> Settings:
     if stage.method.rewards > 1:
         keys, weights = score_keys([reward.name for reward in stage.rewards]), [reward.weight for reward in stage.rewards]
         settings["algorithm"] |= {"gdpo_reward_keys": keys, "gdpo_reward_weights": weights}
-    return lay_over(settings, _kl(stage))
+    return deep_merge(settings, _kl(stage))
 
 
 def _critic(stage: RlStage, critic: Critic, context: Context) -> Settings:
-    """The value model beside the policy."""
+    """Return the settings of the value model."""
     return {
         "model": {"path": context.model},
         "optim": {"lr": critic.learning_rate},
@@ -153,7 +143,7 @@ def _critic(stage: RlStage, critic: Critic, context: Context) -> Settings:
 
 
 def _kl(stage: RlStage) -> Settings:
-    """The penalty for leaving the first model; verl loads a reference model when either is on."""
+    """Return the settings of the KL penalty; verl loads a reference model if either kind is on."""
     if stage.kl is None:
         return {}
     place = stage.kl.place or stage.method.kl[0]
@@ -170,49 +160,52 @@ def _kl(stage: RlStage) -> Settings:
     }
 
 
-def _choose_buffer(stage: RlStage, settings: Settings) -> None:
-    """Puts in the replay buffer that keeps the rows' order, that ends a step in vain, and that knows ReMax's baselines.
+def _replay_buffer(stage: RlStage, settings: Settings) -> Settings:
+    """Return the settings of the plugin's replay buffer; empty if the recipe uses another.
+
+    It keeps the rows in order, aborts a step that finds no usable prompt, and handles ReMax's baselines.
 
     Raises:
-        InputError: the algorithm cannot do without it, and the recipe asks for what goes with another buffer only.
+        InputError: the algorithm needs it, but the recipe uses another.
     """
     filters = "algorithm.filter_groups"
-    filtered = look_up(settings, f"{filters}.enable", False)
-    in_the_way = _asks_for_another_buffer(settings, scored=filtered or stage.method.greedy)
-    if in_the_way is None:
+    filtered = get_path(settings, f"{filters}.enable", False)
+    conflict = _other_buffer(settings, scored=filtered or stage.method.greedy)
+    if conflict is None:
         kind = "BaselineReplayBuffer" if stage.method.greedy else "OrderedReplayBuffer"
         sampler: Settings = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": kind}}
         if filtered:
-            # verl hands its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
+            # verl passes its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
             keys = ("metric", "max_num_gen_batches", "max_inflight_gen_batches")
-            told = {"train_batch_size": "${data.train_batch_size}", **{key: f"${{{filters}.{key}}}" for key in keys}}
-            sampler["sampler_kwargs"] = {"filter_groups": told}
-        settings["trainer"] = lay_over(settings["trainer"], {"v1": {"sampler": sampler}})
-    elif stage.method.greedy:
+            references = {"train_batch_size": "${data.train_batch_size}", **{key: f"${{{filters}.{key}}}" for key in keys}}
+            sampler["sampler_kwargs"] = {"filter_groups": references}
+        return {"trainer": {"v1": {"sampler": sampler}}}
+    if stage.method.greedy:
         raise InputError(
-            f"stage {stage.name}: {in_the_way} does not go with {stage.algorithm}, whose baselines verl does not know"
+            f"stage {stage.name}: {conflict} does not work with {stage.algorithm}: verl does not compute its baselines"
         )
+    return {}
 
 
-def _asks_for_another_buffer(settings: Settings, scored: bool) -> str | None:
-    """The key that does, with its value.
+def _other_buffer(settings: Settings, scored: bool) -> str | None:
+    """Return the setting that needs another replay buffer.
 
     Args:
         settings: all of verl's.
-        scored: whether the buffer needs the responses' scores, which a reward model on the same GPUs gives only later.
+        scored: whether the buffer needs the responses' scores, which a reward model on the same GPUs computes only later.
     """
-    usual: Settings = {
+    defaults: Settings = {
         "trainer.v1.trainer_mode": "sync",
         "trainer.v1.sampler.sync_refill_failed_groups": False,
         "trainer.v1.sampler.custom_sampler": None,
     }
-    if scored and not look_up(settings, "reward.reward_model.enable_resource_pool", False):
-        usual["reward.reward_model.enable"] = False
-    found = {key: look_up(settings, key, value) for key, value in usual.items()}
-    return next((f"{key}: {value}" for key, value in found.items() if value != usual[key]), None)
+    if scored and not get_path(settings, "reward.reward_model.enable_resource_pool", False):
+        defaults["reward.reward_model.enable"] = False
+    found = {key: get_path(settings, key, default) for key, default in defaults.items()}
+    return next((f"{key}: {value}" for key, value in found.items() if value != defaults[key]), None)
 
 
 def _agent_loops(stage: RlStage) -> str:
-    """verl reads a list from this file: names of agent loops, as rows say them, and what makes them."""
+    """Return verl's file of agent loops: the names in the rows, and their classes."""
     plain = f"- name: single_turn_agent\n  _target_: {_PLUGIN}.agent_loop.SeededSingleTurn\n"
     return plain + (f"- name: tool_agent\n  _target_: {_PLUGIN}.tool_agent.SeededToolAgent\n" if stage.tool else "")

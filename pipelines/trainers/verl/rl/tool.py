@@ -1,4 +1,4 @@
-"""What verl is told about a stage's interpreter tool."""
+"""verl's settings for a stage's interpreter tool."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import math
 
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context
-from pipelines.trainers.verl.nested import Settings, look_up
+from pipelines.trainers.verl.nested import Settings, get_path
 from pipelines.trainers.yaml_text import to_yaml
 
 FILE = "tool.yaml"
-"""The file that says which tools there are: `multi_turn.tool_config_path`, which the data's length filter reads, too."""
+"""The file that defines the tools: `multi_turn.tool_config_path`. The length filter of the data reads it too."""
 
 _CLASS = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
 
-# verl's default of actor_rollout_ref.rollout.agent.num_workers, where neither platform nor recipe says.
+# verl's default of actor_rollout_ref.rollout.agent.num_workers.
 _WORKERS = 8
 
 
 def tool_settings(stage: RlStage, context: Context) -> Settings:
-    """verl's settings of several turns; none for a stage without the tool."""
+    """Return verl's multi-turn settings; empty for a stage without the tool."""
     if stage.tool is None:
         return {}
     turns: Settings = {
         "enable": True,
         "format": stage.tool.format,
         "max_assistant_turns": stage.tool.max_turns,
-        # The tool's replies are no longer than this; verl's own, about calls that name no tool of ours, it cuts.
+        # The tool's replies are not longer than this; verl cuts its own, to calls of unknown tools.
         "max_tool_response_length": stage.tool.max_output_chars,
         "tool_response_truncate_side": "middle",
         "tool_config_path": str(context.paths.step("train") / FILE),
@@ -35,7 +35,7 @@ def tool_settings(stage: RlStage, context: Context) -> Settings:
 
 
 def tool_file(stage: RlStage, context: Context | None, settings: Settings) -> dict[str, str]:
-    """The file of tools, by its name; without a context only what matters to what is trained. Its schema is the class's own."""
+    """Return the file of tools by its name; without a context, only the settings that affect the trained model."""
     if stage.tool is None:
         return {}
     tool = stage.tool
@@ -46,11 +46,11 @@ def tool_file(stage: RlStage, context: Context | None, settings: Settings) -> di
         "max_output_chars": tool.max_output_chars,
     }
     if context is not None:
-        said = look_up(settings, "actor_rollout_ref.rollout.agent.num_workers")
-        workers = said if isinstance(said, int) else _WORKERS
+        configured = get_path(settings, "actor_rollout_ref.rollout.agent.num_workers")
+        workers = configured if isinstance(configured, int) else _WORKERS
         config |= {
             "concurrency": tool.concurrency,
-            # verl spreads them over the machines in turn.
+            # verl distributes them round-robin over the machines.
             "processes": math.ceil(workers / context.recipe.hardware.nodes),
             "sandbox": context.recipe.sandbox.model_dump(exclude_defaults=True),
         }

@@ -1,45 +1,153 @@
-"""verl as a `pipelines.trainers.base.Trainer` of reinforcement-learning stages."""
+"""verl as the trainer of reinforcement-learning stages (`pipelines.trainers.base.Trainer`)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Progress, Result, StagePaths
-from pipelines.trainers.verl.checkpoints import resume
-from pipelines.trainers.verl.checkpoints.resume import export, saved
-from pipelines.trainers.verl.rl import progress as progress_file
+from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.verl.checkpoints.best import find_best, validation_metrics, validation_score
+from pipelines.trainers.verl.checkpoints.metric_files import RL_STEP
+from pipelines.trainers.verl.checkpoints.resume import (
+    check_finished,
+    complete_checkpoints,
+    count_rows,
+    merge,
+    metrics,
+    prepare_resume,
+    weight_bytes,
+)
+from pipelines.trainers.verl.nested import get_path, unflatten
 from pipelines.trainers.verl.rl.config import launch
-from pipelines.trainers.verl.rl.progress import check_best_metric, lost_metrics, metrics
 from pipelines.trainers.verl.rl.reward import begin_attempt, check_rewards, failed_rewards
+from rewards.suggestions import did_you_mean
 
-__all__ = ["ANSWERS", "before_attempt", "export", "launch", "metrics", "progress", "result", "saved"]
+__all__ = ["ANSWERS", "before_attempt", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 
+# Shown next to the progress bar: name, verl's metric.
+_SHOWN = (
+    ("reward", "critic/score/mean"),
+    ("kl", "actor/kl_loss"),
+    ("kl", "actor/reward_kl_penalty"),
+    ("entropy", "actor/entropy"),
+    ("response tokens", "response_length/mean"),
+)
+
+
+def disk_usage(stage: RlStage, context: Context, parameters: int) -> DiskUsage:
+    """Every rank saves its shard of the weights, 32 bits by default, and of AdamW's two averages.
+
+    The critic has the size of the policy and is saved too (utils/checkpoint/fsdp_checkpoint_manager.py). The merged model has
+    16 bits (model_merger/fsdp_model_merger.py).
+    """
+    keys = unflatten(stage.verl)
+    adapters = get_path(keys, "actor_rollout_ref.model.lora_rank", 0)
+    checkpoint = weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
+    if stage.method.critic:
+        checkpoint += 3 * weight_bytes(keys, "critic.fsdp")
+    return DiskUsage(checkpoint=checkpoint * parameters, export=2 * parameters)
+
+
+def export(stage: RlStage, context: Context) -> Launch:
+    """Render verl's merge of the policy's shards; the critic is not exported."""
+    return merge(context.paths.checkpoint / "actor", context)
+
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:
-    """The step from which training goes on (see `resume.before_attempt`); failed rewards are counted anew."""
+    """Reset the count of failed rewards and delete incomplete checkpoints; return the step to resume from.
+
+    Raises:
+        InputError: the prepared rows do not fill a single step.
+    """
     begin_attempt(paths)
-    return resume.before_attempt(stage, paths)
+    return prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
 
 
 def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
-    """Where training is (see `progress.progress`).
+    """Return the newest training step, the mean reward first.
 
     Raises:
-        StepError: its rewards are broken, or nothing says which checkpoint is the best, and it is not to go on.
+        StepError: too many rewards failed, or `best_metric` does not exist.
     """
     check_rewards(paths)
-    return progress_file.progress(stage, paths)
+    rows = metrics(stage, paths)
+    check_best_metric(stage, rows)
+    trained = [row for row in rows if RL_STEP in row]
+    if not trained:
+        return None
+    # verl computes the steps of epochs; the total is unknown before its first checkpoint.
+    total = stage.steps
+    if total is None and (counted := complete_checkpoints(paths)):
+        total = int(counted[max(counted)]["total_steps"])
+    return progress_of(trained[-1], total, _SHOWN)
 
 
 def result(stage: RlStage, paths: StagePaths) -> Result:
-    """The last checkpoint or the best, and what was lost on the way to it (see `resume.result`).
+    """Return the last checkpoint, or the best with `keep_best`, with notes on lost rows, metrics and rewards.
 
     Raises:
-        StepError: training ended early, or without a checkpoint, or on more failed rewards than the stage allows.
+        StepError: training ended early, too many rewards failed, or no checkpoint was validated.
     """
-    check_best_metric(stage, metrics(stage, paths))
-    found = resume.result(stage, paths)
-    return replace(found, notes=(*found.notes, *lost_metrics(stage, paths, found.step), *failed_rewards(stage, paths)))
+    rows = metrics(stage, paths)
+    check_best_metric(stage, rows)
+    last, complete = check_finished(paths, stage.steps)
+    chosen, notes = last, _dropped_rows(stage, paths, complete[last])
+    if stage.keep_best:
+        chosen, note = _choose_best(stage, paths, rows, complete)
+        notes = (note, *notes)
+    notes += (*lost_metrics(rows, last), *failed_rewards(stage, paths))
+    return Result(paths.checkpoints / f"global_step_{chosen}", last, notes)
+
+
+def check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> None:
+    """Check at the first validation that `best_metric` exists.
+
+    Raises:
+        StepError: it does not.
+    """
+    validated = next((row for row in rows if validation_metrics(row)), None)
+    if stage.keep_best and validated is not None and validation_score(validated, stage.best_metric) is None:
+        known = validation_metrics(validated)
+        name = stage.best_metric or "val-core/*/reward/mean@*"
+        raise StepError(
+            f"best_metric {name} is not one of verl's validation metrics: {', '.join(known)}{did_you_mean(name, known)}"
+        )
+
+
+def lost_metrics(rows: Sequence[Mapping[str, float]], last: int) -> tuple[str, ...]:
+    """Return a note on the steps up to the last one without metrics.
+
+    verl logs a step after its checkpoint (trainer/ppo/v1/trainer_base.py `train`): a kill in between loses the line.
+    """
+    known = {int(row["step"]) for row in rows if RL_STEP in row}
+    if lost := [str(step) for step in range(1, last + 1) if step not in known]:
+        return (f"the metrics of step {', '.join(lost)} were lost: the run was killed between the checkpoint and the log",)
+    return ()
+
+
+def _choose_best(
+    stage: RlStage, paths: StagePaths, rows: Sequence[Mapping[str, float]], steps: Collection[int]
+) -> tuple[int, str]:
+    """Return the step with the best validation, and the note on it."""
+    name = stage.best_metric or "validation score"
+    best = find_best(rows, steps, stage.best_metric)
+    if best is None:
+        raise StepError(f"no checkpoint in {paths.checkpoints} was validated by {name}: the best cannot be chosen")
+    last = max(steps)
+    ended = find_best(rows, {last}, stage.best_metric)
+    return best.step, best_note(f"best {name}", best.step, best.score, last, ended and ended.score)
+
+
+def _dropped_rows(stage: RlStage, paths: StagePaths, marker: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return notes on the rows that verl dropped for their long prompts, which it reports only in its log."""
+    notes = []
+    for split in ("train", "validation"):
+        given, used = count_rows(paths, split), marker.get(f"{split}_rows")
+        if given is not None and used is not None and used < given:
+            limit = stage.rollout.max_prompt_tokens
+            notes.append(f"{given - used} of {given} {split} rows were dropped: their prompts are longer than {limit} tokens")
+    return tuple(notes)

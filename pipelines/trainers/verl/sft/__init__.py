@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Supervised stages by verl's `sft_trainer`. Other rooms use `trainer`."""

@@ -1,4 +1,4 @@
-"""A supervised stage as one Hydra file for verl's own `sft_trainer`."""
+"""A supervised stage as a Hydra file for verl's `sft_trainer`."""
 
 from __future__ import annotations
 
@@ -6,50 +6,35 @@ from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
-from pipelines.trainers.verl.hydra import length, render, upstream_keys
-from pipelines.trainers.verl.nested import Settings, lay_over
+from pipelines.trainers.verl.hydra import command, render, training_length, upstream_keys
+from pipelines.trainers.verl.nested import Settings, deep_merge
 from pipelines.trainers.verl.variables import training_environment
 
 _GROUPS = ("data", "model", "engine", "optim", "checkpoint", "trainer")
 
 
 def launch(stage: SftStage, context: Context) -> Launch:
-    """`verl.trainer.sft_trainer` under torchrun on one YAML file, laid over verl's own defaults.
+    """Render `verl.trainer.sft_trainer` under torchrun with one YAML file that overrides verl's defaults.
 
-    `stage.verl` has the last word.
-
-    The same command resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
+    Precedence, lowest first: the stage's typed fields, the platform, `stage.verl`. The same command resumes from the
+    checkpoint that the tracker file names (trainer.resume_mode auto).
 
     Raises:
-        InputError: the stage asks for what verl cannot do.
+        InputError: verl does not support the stage.
     """
     platform = cpu if context.platform == "cpu" else cuda
-    settings = lay_over(_stage(stage, context), platform.sft_settings(stage))
-    settings = lay_over(settings, upstream_keys(stage))
+    settings = deep_merge(_stage(stage, context), platform.sft_settings(stage), upstream_keys(stage))
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc_per_node", str(context.recipe.hardware.gpus_per_node), "-m")
+    title = f"verl: supervised fine-tuning, stage {stage.name}"
     return Launch(
-        argv=(
-            str(context.python),
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc_per_node",
-            str(context.recipe.hardware.gpus_per_node),
-            "-m",
-            "verl.trainer.sft_trainer",
-            "--config-path",
-            str(context.paths.step("train")),
-            "--config-name",
-            "train",
-        ),
+        argv=command(context, *torchrun, "verl.trainer.sft_trainer"),
         environment=training_environment(context) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
-        files={
-            "train.yaml": render("sft_trainer_engine", _GROUPS, settings, f"verl: supervised fine-tuning, stage {stage.name}")
-        },
+        files={"train.yaml": render("sft_trainer_engine", _GROUPS, settings, title)},
     )
 
 
 def _stage(stage: SftStage, context: Context) -> Settings:
-    """What the stage's typed fields are called in verl."""
+    """Translate the stage's typed fields into verl's settings."""
     hardware, seed, batch = context.recipe.hardware, context.recipe.seed, stage.batch
     validates = stage.validate_every is not None
     model: Settings = {"path": context.model}
@@ -76,7 +61,7 @@ def _stage(stage: SftStage, context: Context) -> Settings:
         "engine": {"seed": seed},
         "optim": {"lr": stage.learning_rate},
         "trainer": {
-            **length(stage),
+            **training_length(stage),
             "save_freq": stage.save_every or -1,
             "test_freq": stage.validate_every or -1,
             "max_ckpt_to_keep": stage.keep_checkpoints,

@@ -1,119 +1,88 @@
-"""verl as a `pipelines.trainers.base.Trainer` of supervised stages."""
+"""verl as the trainer of supervised stages (`pipelines.trainers.base.Trainer`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
-from pipelines.trainers.base import Context, Launch, Progress, Result, Saved, StagePaths
-from pipelines.trainers.verl.checkpoints.best import LOSS, find_least_loss
-from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
+from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
 from pipelines.trainers.verl.checkpoints.resume import (
-    check_rows,
+    check_finished,
     count_rows,
     merge,
-    point_at_newest,
+    metrics,
+    prepare_resume,
     weight_bytes,
-    whole_checkpoints,
 )
-from pipelines.trainers.verl.nested import look_up, unfold
+from pipelines.trainers.verl.nested import get_path, unflatten
 from pipelines.trainers.verl.sft.config import launch
-from pipelines.trainers.verl.variables import metrics_folder
 
-__all__ = ["ANSWERS", "before_attempt", "export", "launch", "metrics", "progress", "result", "saved"]
+__all__ = ["ANSWERS", "before_attempt", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 
 _SHOWN = (("loss", "train/loss"), ("eval_loss", "val/loss"), ("lr", "train/lr"))
 
 
-def saved(stage: SftStage, context: Context, parameters: int) -> Saved:
-    """Every rank saves its shard of the weights, 32 bits unless the recipe says otherwise, and of both of AdamW's averages.
+def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
+    """Every rank saves its shard of the weights, 32 bits by default, and of AdamW's two averages.
 
-    Of adapters it saves the whole model's weights too, and averages of the adapters alone. The merged model has 16 bits.
+    With adapters it saves the whole model's weights too, but only the adapters' averages. The merged model has 16 bits.
     """
-    weights = weight_bytes(unfold(stage.verl), "engine")
-    return Saved(checkpoint=weights * (1 if stage.lora else 3) * parameters, export=2 * parameters)
+    weights = weight_bytes(unflatten(stage.verl), "engine")
+    return DiskUsage(checkpoint=weights * (1 if stage.lora else 3) * parameters, export=2 * parameters)
 
 
 def export(stage: SftStage, context: Context) -> Launch:
-    """verl's own merge of the shards; adapters are then merged into the model, which verl leaves beside each other. Pure."""
-    rendered = merge(context.paths.checkpoint, context)
-    if stage.lora is None:
-        return rendered
-    python, _, _, *arguments = rendered.argv
-    return Launch(
-        argv=(python, "-m", "pipelines.trainers.verl.checkpoints.merge_adapters", *arguments), environment=rendered.environment
-    )
+    """Render verl's merge of the shards; adapters, which verl leaves separate, are then merged into the model."""
+    module = "pipelines.trainers.verl.checkpoints.merge_adapters" if stage.lora else "verl.model_merger"
+    return merge(context.paths.checkpoint, context, module)
 
 
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
-    """Removes what a kill left half-written; the step from which training goes on.
+    """Delete incomplete checkpoints; return the step to resume from.
 
     Raises:
-        InputError: the rows that were prepared do not make a single step, or none is there to validate.
+        InputError: the prepared rows do not fill a single step, or the validation rows are missing.
     """
-    check_rows(stage.name, paths, "train", _rows_per_step(paths))
-    if stage.validate_every is not None:
-        check_rows(stage.name, paths, "validation", 1)
-    return point_at_newest(paths)
+    validation = {} if stage.validate_every is None else {"validation": 1}
+    return prepare_resume(stage.name, paths, {"train": _rows_per_step(paths), **validation})
 
 
 def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
-    """The newest training step, with the loss first."""
+    """Return the newest training step, the loss first."""
     rows = metrics(stage, paths)
-    if not rows:
-        return None
-    shown = {name: rows[-1][key] for name, key in _SHOWN if key in rows[-1]}
-    return Progress(int(rows[-1]["step"]), _total(stage, paths), shown)
-
-
-def metrics(stage: SftStage, paths: StagePaths) -> list[dict[str, float]]:
-    """Every attempt's lines under verl's own names, one mapping per step."""
-    return read_metrics(metrics_folder(paths))
+    return progress_of(rows[-1], _total_steps(stage, paths), _SHOWN) if rows else None
 
 
 def result(stage: SftStage, paths: StagePaths) -> Result:
-    """The last checkpoint, or the best, when training reached the step that it was to end with.
+    """Return the last checkpoint, or the best with `keep_best`.
 
     Raises:
-        StepError: training ended early, or without a checkpoint.
+        StepError: training ended early or without a checkpoint, or the last checkpoint has no validation loss.
     """
-    whole = whole_checkpoints(paths)
-    if not whole:
-        raise StepError(f"verl ended without a whole checkpoint in {paths.checkpoints}")
-    last, expected = max(whole), _total(stage, paths)
-    if expected is not None and last < expected:
-        raise StepError(f"verl ended at step {last} of {expected}")
-    chosen, notes = _choose(stage, whole)
-    return Result(paths.checkpoints / f"global_step_{chosen}", last, (*notes, *_untrained_rows(stage, paths)))
+    last, complete = check_finished(paths, _total_steps(stage, paths))
+    chosen, notes = last, _dropped_rows(paths)
+    if stage.keep_best:
+        best = find_lowest_loss(complete)
+        if best is None or LOSS not in complete[last]:
+            raise StepError(f"step {last} was saved without a validation loss: the best checkpoint cannot be chosen")
+        note = best_note("lowest validation loss", best, complete[best][LOSS], last, complete[last][LOSS])
+        chosen, notes = best, (note, *notes)
+    return Result(paths.checkpoints / f"global_step_{chosen}", last, notes)
 
 
-def _choose(stage: SftStage, whole: Mapping[int, Mapping[str, Any]]) -> tuple[int, tuple[str, ...]]:
-    """The step to hand on, and what a person should know of the choice."""
-    last = max(whole)
-    if not stage.keep_best:
-        return last, ()
-    best = find_least_loss(whole)
-    if best is None or LOSS not in whole[last]:
-        raise StepError(f"step {last} was saved without a validation loss: the best cannot be chosen")
-    said = f"step {best} is handed on: its validation loss, {whole[best][LOSS]:.4g}, is the least"
-    return best, (said if best == last else f"{said}; the last, step {last}, has {whole[last][LOSS]:.4g}",)
-
-
-def _untrained_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
-    """Rows of an incomplete last batch, which verl's data loader drops (trainer/sft_trainer.py, v0.9.1)."""
+def _dropped_rows(paths: StagePaths) -> tuple[str, ...]:
+    """Return a note on the incomplete last batch, which verl's data loader drops (trainer/sft_trainer.py, v0.9.1)."""
     rows, batch = count_rows(paths, "train"), _rows_per_step(paths)
     if not rows or not rows % batch:
         return ()
     steps, dropped = divmod(rows, batch)
-    return (f"an epoch has {steps} steps of {batch} rows: {dropped} of {rows} rows, others each time, are left out of it",)
+    return (f"an epoch has {steps} steps of {batch} rows: {dropped} of {rows} rows are dropped, different ones each epoch",)
 
 
-def _total(stage: SftStage, paths: StagePaths) -> int | None:
-    """Steps in all, as verl counts them; None when the rows are not there."""
+def _total_steps(stage: SftStage, paths: StagePaths) -> int | None:
+    """Return the number of steps as verl counts them; None if the rows are missing."""
     if stage.steps is not None:
         return stage.steps
     rows = count_rows(paths, "train")
@@ -122,8 +91,8 @@ def _total(stage: SftStage, paths: StagePaths) -> int | None:
 
 
 def _rows_per_step(paths: StagePaths) -> int:
-    """What the configuration says, which counts the machine's devices in."""
+    """Return the rendered batch size, over all devices."""
     from ruamel.yaml import YAML
 
     settings = YAML(typ="safe", pure=True).load(paths.step("train") / "train.yaml")
-    return int(look_up(settings, "data.train_batch_size"))
+    return int(get_path(settings, "data.train_batch_size"))

@@ -109,7 +109,7 @@ def test_an_end_before_the_last_step(paths: StagePaths) -> None:
 def test_labels_that_were_all_cut_off(paths: StagePaths) -> None:
     history = [{"step": step, "loss": 0.0} for step in (1, 2, 3, 4)]
     write(paths.checkpoints / "trainer_state.json", {"global_step": 4, "max_steps": 4, "log_history": history})
-    with pytest.raises(StepError, match=r"trained on nothing.*is max_tokens: 2048 shorter than the prompts"):
+    with pytest.raises(StepError, match=r"trained on no tokens.*is max_tokens: 2048 shorter than the prompts"):
         trainer.result(stage(), paths)
 
 
@@ -134,8 +134,8 @@ def test_the_best_checkpoint_is_said_beside_the_last(paths: StagePaths) -> None:
     state = {"global_step": 4, "max_steps": 4, "log_history": [{"step": 4, "loss": 1.0}, *losses]}
     chosen = {"best_global_step": 2, "best_model_checkpoint": "/run/checkpoints/checkpoint-2"}
     write(paths.checkpoints / "trainer_state.json", state | chosen)
-    said = "step 2 is handed on: its validation loss, 0.5, is the least; the last, step 4, has 0.75"
+    said = "step 2 is exported: lowest validation loss 0.5; last step 4: 0.75"
     assert trainer.result(best, paths).notes == (said,)
     write(paths.checkpoints / "trainer_state.json", state | chosen | {"best_model_checkpoint": None})
-    with pytest.raises(StepError, match="saved no checkpoint of step 2, whose validation was best"):
+    with pytest.raises(StepError, match="saved no checkpoint at step 2, the step with the lowest validation loss"):
         trainer.result(best, paths)

@@ -12,7 +12,7 @@ from pipelines.errors import StepError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.checkpoints.best import Scored, find_best, score_of
+from pipelines.trainers.verl.checkpoints.best import Scored, find_best, validation_score
 from pipelines.trainers.verl.rl import trainer
 from pipelines.trainers.verl.variables import metrics_folder
 from tests.pipelines.trainers.verl.checkpoints.test_resume import save
@@ -57,7 +57,7 @@ def log(paths: StagePaths, attempt: int, *steps: tuple[int, dict[str, float]], t
     ],
 )
 def test_what_a_validation_is_worth(row: dict[str, float], metric: str | None, score: float | None) -> None:
-    assert score_of(row, metric) == score
+    assert validation_score(row, metric) == score
 
 
 def test_the_earliest_of_equals_is_the_best() -> None:
@@ -76,7 +76,7 @@ def test_the_best_checkpoint_is_handed_on(tmp_path: Path) -> None:
         save(paths, step)
     found = trainer.result(best_stage(), paths)
     assert (found.checkpoint.name, found.step) == ("global_step_2", 4)
-    assert found.notes == ("step 2 is handed on as the best: validation score 0.5; at the last step, 4, 0.4",)
+    assert found.notes == ("step 2 is exported: best validation score 0.5; last step 4: 0.4",)
     plain = trainer.result(rl_stage(), paths)
     assert (plain.checkpoint.name, plain.notes) == ("global_step_4", ())
 
@@ -87,7 +87,7 @@ def test_the_last_may_be_the_best(tmp_path: Path) -> None:
     save(paths, 4)
     found = trainer.result(best_stage(), paths)
     assert found.checkpoint.name == "global_step_4"
-    assert found.notes == ("the last checkpoint, of step 4, is the best: validation score 0.4",)
+    assert found.notes == ("step 4 is exported: best validation score 0.4",)
 
 
 def test_what_earlier_attempts_found_is_known_and_what_was_lost_is_not(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path:
     with pytest.raises(StepError) as caught:
         trainer.progress(stage, paths)
     assert str(caught.value) == (
-        "best_metric val-core/apps/reward/mean@2 is none of verl's validation metrics, which are "
+        "best_metric val-core/apps/reward/mean@2 is not one of verl's validation metrics: "
         "val-core/apps/reward/mean@1, val-aux/num_turns/mean; did you mean 'val-core/apps/reward/mean@1'?"
     )
     assert trainer.progress(best_stage(best_metric="val-core/*/reward/mean@1"), paths) is None

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import InputError, StepError
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.checkpoints.resume import before_attempt, export, result
+from pipelines.trainers.verl.rl.trainer import before_attempt, export, result
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 
@@ -91,15 +91,16 @@ def test_the_result_is_the_last_checkpoint(tmp_path: Path) -> None:
     assert (found.checkpoint, found.step) == (last, 4)
 
 
-def test_rows_that_verl_left_out_are_said(tmp_path: Path) -> None:
+def test_rows_that_verl_dropped_are_noted(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     paths.data.mkdir()
     pq.write_table(pa.table({"row": list(range(12))}), paths.data / "train.parquet")
     (save(paths, 4) / "progress.json").write_text(json.dumps({"total_steps": 4, "train_rows": 9, "validation_rows": 2}))
-    (note,) = result(rl_stage(), paths).notes
-    assert note.startswith("3 of 12 train rows were left out: their prompts are longer than ")
+    dropped, _ = result(rl_stage(), paths).notes
+    assert dropped == "3 of 12 train rows were dropped: their prompts are longer than 256 tokens"
     (paths.checkpoints / "global_step_4" / "progress.json").write_text(json.dumps({"total_steps": 4, "train_rows": 12}))
-    assert result(rl_stage(), paths).notes == ()
+    (lost,) = result(rl_stage(), paths).notes
+    assert lost.startswith("the metrics of step 1, 2, 3, 4 were lost")
 
 
 def test_epochs_are_counted_in_verls_own_steps(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_ending_early_is_a_failure(tmp_path: Path) -> None:
 def test_ending_without_a_checkpoint_is_a_failure(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 4, marked=False)
-    with pytest.raises(StepError, match="without a whole checkpoint"):
+    with pytest.raises(StepError, match="without a complete checkpoint"):
         result(rl_stage(), paths)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.trainers.verl.checkpoints.rotation import mark_whole, read_mark, remove_old
+from pipelines.trainers.verl.checkpoints.rotation import mark_complete, read_marker, remove_old
 
 
 @pytest.mark.parametrize(
@@ -22,14 +22,14 @@ from pipelines.trainers.verl.checkpoints.rotation import mark_whole, read_mark, 
 def test_the_newest_and_the_best_stay(tmp_path: Path, keep: int | None, best: int | None, kept: list[int]) -> None:
     for step in (2, 4, 10, 12):
         (tmp_path / f"global_step_{step}").mkdir()
-        mark_whole(tmp_path / f"global_step_{step}", {"step": step})
+        mark_complete(tmp_path / f"global_step_{step}", {"step": step})
     remove_old(tmp_path, keep, best)
     assert sorted(int(path.name.rpartition("_")[2]) for path in tmp_path.iterdir()) == kept
 
 
 def test_a_mark_that_is_missing_or_cut_short_is_none(tmp_path: Path) -> None:
-    assert read_mark(tmp_path) is None
-    mark_whole(tmp_path, {"step": 3})
-    assert read_mark(tmp_path) == {"step": 3}
+    assert read_marker(tmp_path) is None
+    mark_complete(tmp_path, {"step": 3})
+    assert read_marker(tmp_path) == {"step": 3}
     (tmp_path / "progress.json").write_text('{"step": ')
-    assert read_mark(tmp_path) is None
+    assert read_marker(tmp_path) is None

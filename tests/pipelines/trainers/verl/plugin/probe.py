@@ -97,7 +97,7 @@ def weights_stay_loadable() -> Any:
     if os.environ.get("VERL_USE_EXTERNAL_MODULES"):
         from pipelines.trainers.verl.plugin import overrides
 
-        overrides.keep_linear_weights_loadable()
+        overrides.disable_onednn()
     layer = torch.nn.Linear(64, 64)
     dispatch_cpu_unquantized_gemm(layer, remove_weight=True)
     return layer.weight.numel() > 0

@@ -77,8 +77,8 @@ def test_counting() -> None:
     for said in ({"verdict": "ok", "seconds": 1.0}, {"verdict": "error"}, {"verdict": "memory"}, {"verdict": "timeout"}, {}):
         usage.add(said)
     assert usage == Usage(calls=5, malformed=1, errors=2, timeouts=1, seconds=1.0)
-    usage.miss(came_to_it=True)
-    usage.miss(came_to_it=False)
+    usage.add_unanswered(parsed=True)
+    usage.add_unanswered(parsed=False)
     assert (usage.calls, usage.malformed, usage.cut) == (6, 2, 1)
     assert summarise([]) == {}
 
@@ -114,7 +114,7 @@ def counted(**counts: int) -> dict[str, Any]:
     return zero | counts
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_stateless_calls_are_fresh_programs(outcomes: Outcomes) -> None:
     replies, usage = outcomes["stateless"]["value"]
     codes = ["x = 20\nprint(x)", "print(x)", "def f():\n    return 1 / 0\nf()"]
@@ -125,7 +125,7 @@ def test_stateless_calls_are_fresh_programs(outcomes: Outcomes) -> None:
     assert usage == counted(calls=3, errors=2)
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
     replies, usage = outcomes["stateful"]["value"]
     assert replies[0] == "[nothing was printed]"
@@ -134,12 +134,12 @@ def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
     assert usage == counted(calls=5, errors=1)
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_baseline_is_greedy_at_every_turn(outcomes: Outcomes) -> None:
     assert outcomes["greedy"] == {"value": [[0, 0], [0.7, 0.7]]}
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_code_that_does_not_return(outcomes: Outcomes) -> None:
     replies, usage = outcomes["endless"]["value"]
     late = "[it ran out of time]"
@@ -147,7 +147,7 @@ def test_code_that_does_not_return(outcomes: Outcomes) -> None:
     assert usage == counted(calls=4, timeouts=2)
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_gigabyte_of_output_and_a_little_too_much(outcomes: Outcomes) -> None:
     (much, little), usage = outcomes["gigabyte"]["value"]
     assert len(much) == len(little) == 500
@@ -158,7 +158,7 @@ def test_a_gigabyte_of_output_and_a_little_too_much(outcomes: Outcomes) -> None:
     assert usage == counted(calls=2, errors=1)
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_calls_that_are_no_good(outcomes: Outcomes) -> None:
     replies, usage = outcomes["bad_arguments"]["value"]
     expected = f"[the code was not run: {NAME} takes one argument, {ARGUMENT}, a text; "
@@ -174,25 +174,25 @@ def test_calls_that_are_no_good(outcomes: Outcomes) -> None:
     assert usage == counted(calls=7, malformed=7, took_time=False)
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_service_that_does_not_answer(outcomes: Outcomes) -> None:
     replies, usage = outcomes["unreachable"]["value"]
     assert replies == ["[the code was not run: the interpreter does not answer]"]
     assert usage == counted(calls=1, failures=1)
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_session_ends_with_its_response_or_when_that_is_dropped(outcomes: Outcomes) -> None:
     # whether it had processes, whether it was cancelled, and how many processes are left
     assert outcomes["sessions_end"] == {"value": {"finished": [True, False, 0], "dropped": [True, True, 0]}}
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_many_responses_at_once(outcomes: Outcomes) -> None:
     assert outcomes["many"] == {"value": True}
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_call_in_each_parsers_form_reaches_the_tool(outcomes: Outcomes) -> None:
     read = outcomes["parsers"]["value"]
     offered = set(get_args(Tool.model_fields["format"].annotation))
@@ -200,13 +200,13 @@ def test_a_call_in_each_parsers_form_reaches_the_tool(outcomes: Outcomes) -> Non
     assert {name for name, outcome in read.items() if outcome == [[[NAME, {ARGUMENT: CODE}]], [REPLY], True]} == offered
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_verl_shows_the_schema_that_prompts_are_counted_with(outcomes: Outcomes) -> None:
     (shown,) = outcomes["schema"]["value"]
     assert json.dumps(shown) == json.dumps(SCHEMA), "the keys' order, too: a chat template shows it"
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_steps_metrics_say_what_became_of_the_calls(outcomes: Outcomes) -> None:
     found = outcomes["step_metrics"]["value"]
     assert found["fitted"]

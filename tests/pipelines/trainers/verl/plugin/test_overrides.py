@@ -16,7 +16,7 @@ from tests.pipelines.trainers.verl.stages import context, rl_stage
 PROBE = Path(__file__).with_name("probe.py")
 
 # They start verl's Python and import verl and vLLM in it, twice.
-pytestmark = pytest.mark.smoke
+pytestmark = pytest.mark.real
 
 Outcomes = dict[str, dict[str, Any]]
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.trainers.verl.plugin.after_import import after_import
 from pipelines.trainers.verl.plugin.baselines import split_baselines
-from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_of
+from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_params
 from tests.pipelines.trainers.verl.conftest import ROOT
 
 
@@ -56,10 +56,10 @@ def test_every_sample_has_a_seed_of_its_own() -> None:
 def test_one_of_a_prompts_responses_may_be_greedy() -> None:
     drawn = {"temperature": 0.7, "top_p": 0.9, "top_k": 5, "logprobs": True}
     sample = {"global_steps": 3, "index": 4, "session_id": 1}
-    plain = sampling_of(drawn, 17, sample)
+    plain = sampling_params(drawn, 17, sample)
     assert plain == {**drawn, "seed": sample_seed(17, 3, 4, 1)}
-    assert sampling_of(drawn, 17, {**sample, GREEDY: 2}) == plain
-    assert sampling_of(drawn, 17, {**sample, GREEDY: 1}) == {**plain, "temperature": 0, "top_p": 1.0, "top_k": -1}
+    assert sampling_params(drawn, 17, {**sample, GREEDY: 2}) == plain
+    assert sampling_params(drawn, 17, {**sample, GREEDY: 1}) == {**plain, "temperature": 0, "top_p": 1.0, "top_k": -1}
 
 
 def test_greedy_responses_are_taken_out_and_their_scores_kept() -> None:

@@ -22,7 +22,7 @@ from tests.pipelines.trainers.verl.plugin.test_interpreter import render, tool_s
 from tests.preprocess.converters.code_rows import convert_example
 from tests.rows import write_rows
 
-pytestmark = pytest.mark.smoke
+pytestmark = pytest.mark.real
 
 PROBE = Path(__file__).with_name("tokens_probe.py")
 PRODUCTS = ROOT / "recipes" / "data" / "products.jsonl"

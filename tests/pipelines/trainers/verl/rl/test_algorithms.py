@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from pipelines.errors import InputError
 from pipelines.recipe.algorithms import ALGORITHMS
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.verl.nested import look_up
+from pipelines.trainers.verl.nested import get_path
 from pipelines.trainers.verl.rl.config import launch
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
@@ -60,8 +60,8 @@ def test_what_each_algorithm_changes_of_grpo(golden: Callable[[str, str], None])
     ],
 )
 def test_a_recipes_own_keys_win(name: str, key: str, value: object) -> None:
-    assert look_up(settings(rl_stage(algorithm=name)), key) != value
-    assert look_up(settings(rl_stage(algorithm=name, verl={key: value})), key) == value
+    assert get_path(settings(rl_stage(algorithm=name)), key) != value
+    assert get_path(settings(rl_stage(algorithm=name, verl={key: value})), key) == value
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ OTHERS = [
 
 @pytest.mark.parametrize(("keys", "said"), OTHERS)
 def test_remax_goes_with_no_other_buffer(keys: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=f"^stage one: {said} does not go with remax"):
+    with pytest.raises(InputError, match=f"^stage one: {said} does not work with remax"):
         settings(rl_stage(algorithm="remax", verl=keys))
 
 

@@ -183,8 +183,8 @@ def test_a_hub_model_may_be_looked_up_and_a_folder_is_not() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": ..., "epochs": 1.5}, "stage one: verl counts whole epochs, not 1.5; say `steps` instead"),
-        ({"verl": {"data": 3, "data.seed": 4}}, "data is given a value and keys below it"),
+        ({"steps": ..., "epochs": 1.5}, "stage one: verl trains whole epochs, not 1.5; use `steps` instead"),
+        ({"verl": {"data": 3, "data.seed": 4}}, "data has both a value and keys below it"),
     ],
 )
 def test_what_verl_cannot_do_is_said(changes: dict[str, Any], message: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.rl.progress import lost_metrics, metrics, progress
+from pipelines.trainers.verl.rl.trainer import lost_metrics, metrics, progress
 from pipelines.trainers.verl.variables import metrics_folder
 from tests.pipelines.trainers.verl.stages import rl_stage
 
@@ -84,6 +84,6 @@ def test_metrics_that_a_kill_lost_are_said(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     attempt(paths, 1, line(0, **{"val-core/x/acc": 0.5}), trained(1, 0.1), trained(2, 0.2))
     attempt(paths, 2, line(3, **{"val-core/x/acc": 0.5}), trained(4, 0.4))
-    (note,) = lost_metrics(rl_stage(), paths, 4)
+    (note,) = lost_metrics(metrics(rl_stage(), paths), 4)
     assert note.startswith("the metrics of step 3 were lost")
-    assert lost_metrics(rl_stage(), paths, 2) == ()
+    assert lost_metrics(metrics(rl_stage(), paths), 2) == ()

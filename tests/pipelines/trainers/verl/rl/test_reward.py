@@ -10,8 +10,8 @@ from pipelines.errors import StepError
 from pipelines.trainers.base import StagePaths
 from pipelines.trainers.verl.rl import trainer
 from pipelines.trainers.verl.rl.reward import begin_attempt, failed_rewards, failures_folder
-from rewards import registry
 from rewards.errors import RewardError
+from rewards.plugins.loading import load
 from rewards.scoring.failures import FILE, Failures
 from tests.pipelines.trainers.verl.stages import rl_stage
 
@@ -23,7 +23,7 @@ def count(paths: StagePaths, passed: int, failed: int, processes: int = 1) -> No
         for _ in range(passed):
             failures.passed()
         for number in range(failed):
-            failures.failed(registry.load("white_box"), ValueError("broken"), {"row": number, "data_source": "d"})
+            failures.failed(load("white_box"), ValueError("broken"), {"row": number, "data_source": "d"})
 
 
 def test_failed_rewards_are_told(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_stop_is_seen_while_training_and_forgotten_by_the_next_attempt(tmp_pat
     failures = Failures(failures_folder(paths) / FILE, 0.5)
     with pytest.raises(RewardError) as stopped:
         for number in range(40):
-            failures.failed(registry.load("white_box"), ValueError("broken"), {"row": number, "data_source": "d"})
+            failures.failed(load("white_box"), ValueError("broken"), {"row": number, "data_source": "d"})
     with pytest.raises(StepError) as caught:
         trainer.progress(stage, paths)
     assert str(caught.value) == str(stopped.value)

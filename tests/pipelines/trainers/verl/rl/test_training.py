@@ -12,7 +12,7 @@ from pipelines.trainers.verl.rl import trainer
 from tests.pipelines.trainers.verl.stages import rl_stage
 from tests.pipelines.trainers.verl.training import Training, check_baselines, write_tasks
 
-pytestmark = pytest.mark.smoke
+pytestmark = pytest.mark.real
 
 # Validations get better and worse: those of two rows each, before training and after each of three steps.
 REWARD = """
@@ -85,7 +85,7 @@ def test_remax_hands_on_the_best_of_its_checkpoints(make: Callable[..., Training
     training.run("train", trainer.launch(stage, training.context))
     result = trainer.result(stage, paths)
     assert (result.step, result.checkpoint.name) == (3, "global_step_1")
-    assert result.notes == ("step 1 is handed on as the best: validation score 0.75; at the last step, 3, 0.25",)
+    assert result.notes == ("step 1 is exported: best validation score 0.75; last step 3: 0.25",)
     # At the third step the second was neither the newest nor the best.
     assert sorted(path.name for path in paths.checkpoints.glob("global_step_*")) == ["global_step_1", "global_step_3"]
     before, *rows = trainer.metrics(stage, paths)

@@ -58,10 +58,10 @@ def test_the_log_file_stays_whatever_the_loggers_are() -> None:
         (
             {"packing": True},
             "cpu",
-            "stage one: packing: verl packs rows with flash-attn, which a cpu does not have; take it out",
+            "stage one: packing: verl packs rows with flash-attn, which a cpu does not have; remove it",
         ),
-        ({"packing": True}, "cuda", "stage one: packing: verl packs rows with flash-attn; say `verl: {model.override_config"),
-        ({"steps": ..., "epochs": 1.5}, "cpu", "stage one: verl counts whole epochs, not 1.5; say `steps` instead"),
+        ({"packing": True}, "cuda", "stage one: packing: verl packs rows with flash-attn; set `verl: {model.override_config"),
+        ({"steps": ..., "epochs": 1.5}, "cpu", "stage one: verl trains whole epochs, not 1.5; use `steps` instead"),
     ],
 )
 def test_what_verl_cannot_do_is_refused(changes: dict[str, Any], platform: Platform, said: str) -> None:

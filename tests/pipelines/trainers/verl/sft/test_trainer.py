@@ -77,7 +77,7 @@ def test_the_result_is_the_last_checkpoint_and_says_what_verl_left_out(paths: St
     last = save(paths, 4)
     found = trainer.result(sft_stage(), paths)
     assert (found.checkpoint, found.step) == (last, 4)
-    assert found.notes == ("an epoch has 2 steps of 6 rows: 1 of 13 rows, others each time, are left out of it",)
+    assert found.notes == ("an epoch has 2 steps of 6 rows: 1 of 13 rows are dropped, different ones each epoch",)
 
 
 def test_the_best_is_handed_on_and_compared_with_the_last(paths: StagePaths) -> None:
@@ -85,7 +85,7 @@ def test_the_best_is_handed_on_and_compared_with_the_last(paths: StagePaths) -> 
     save(paths, 4, validation_loss=0.5)
     found = trainer.result(BEST, paths)
     assert (found.checkpoint, found.step) == (best, 4)
-    assert found.notes[0] == "step 2 is handed on: its validation loss, 0.25, is the least; the last, step 4, has 0.5"
+    assert found.notes[0] == "step 2 is exported: lowest validation loss 0.25; last step 4: 0.5"
 
 
 def test_a_loss_that_is_not_known_is_no_best(paths: StagePaths) -> None:
@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_known_is_no_best(paths: StagePaths) -> None:
 
 @pytest.mark.parametrize(("length", "expected"), [({}, 4), ({"steps": ..., "epochs": 3.0}, 6)])
 def test_ending_early_is_a_failure(paths: StagePaths, length: dict[str, Any], expected: int) -> None:
-    with pytest.raises(StepError, match="without a whole checkpoint"):
+    with pytest.raises(StepError, match="without a complete checkpoint"):
         trainer.result(sft_stage(**length), paths)
     save(paths, 3)
     with pytest.raises(StepError, match=f"verl ended at step 3 of {expected}"):
