@@ -1,1 +1,0 @@
-"""The upstreams' own keys, read from their pinned sources into third_party/*/keys.json."""
