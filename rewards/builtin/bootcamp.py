@@ -1,8 +1,7 @@
-"""bootcamp: a response judged by a class of the InternBootcamp package.
+"""bootcamp: the score of a class of the InternBootcamp package.
 
-The row's data source is `bootcamp/<name>`; the class is the name with its first letter in upper case and `bootcamp` at
-its end (`bootcamp/game24`: `Game24bootcamp`). The ground truth is the JSON text of what the class generated the
-puzzle from.
+For data source `bootcamp/<name>`, the class is the capitalized name with the suffix `bootcamp` (`bootcamp/game24`:
+`Game24bootcamp`). The ground truth is the puzzle's parameters in JSON, as the class generated them.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from rewards.sandbox.reports import read_reports
 from rewards.suggestions import nearest
 
 PACKAGE = "internbootcamp"
-# The commit whose rows the tests have; later ones are laid out in another way. Editable, because its setup.py leaves its own
-# subpackages out of an installation; by uv, because a pinned environment has no pip.
+# The commit of the rows in the tests; later commits have another layout. Editable, because setup.py does not install its
+# subpackages. With uv, because a pinned environment has no pip.
 _INSTALL = (
     "git clone https://github.com/InternLM/InternBootcamp && git -C InternBootcamp checkout 18a55259 && "
     "uv pip install --python {} -e ./InternBootcamp"
@@ -34,8 +33,10 @@ _PREFIX, _SUFFIX = "bootcamp/", "bootcamp"
 
 
 def check_package() -> None:
-    """Raises:
-    MissingModuleError: this Python does not have the package; says how to install it.
+    """Check that the package is installed.
+
+    Raises:
+        MissingModuleError: The package is missing. The message has the command that installs it.
     """
     if importlib.util.find_spec(PACKAGE) is None:
         raise MissingModuleError(
@@ -45,7 +46,7 @@ def check_package() -> None:
 
 
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
-    """Answers that solve nothing, long enough to escape the penalty for short ones."""
+    """Return answers without a solution, long enough to avoid the penalty for short ones."""
     thinking = "<think>\n" + "Let me think about this step by step. " * 10 + "\n</think>\n"
     return {
         "thinking alone": thinking,
@@ -68,27 +69,31 @@ async def bootcamp(
     seconds: float = 5.0,
     memory_mb: int = 4096,
 ) -> dict[str, float]:
-    """InternBootcamp's own verdict on a puzzle's answer, for data sources `bootcamp/<name>`.
+    """InternBootcamp's own score of a puzzle's answer, for data sources `bootcamp/<name>`.
 
     Args:
-        format_score: what an answer earns that can be read but is wrong.
-        short_penalty: an answer shorter than `short_threshold` is worth nothing.
-        short_threshold: characters.
-        format_penalty: an answer without `</think>` is worth nothing.
-        seconds: CPU time of one verdict; one that takes longer is worth nothing.
-        memory_mb: memory of one verdict in MiB, the package's own included.
+        format_score: Score of a readable but wrong answer.
+        short_penalty: Score 0 for an answer shorter than `short_threshold`.
+        short_threshold: Length in characters.
+        format_penalty: Score 0 for an answer without `</think>`.
+        seconds: CPU time per response. Beyond it, the score is 0.
+        memory_mb: Memory per response in MiB, including the package.
 
     Raises:
-        GroundTruthError: the row is broken, or names a bootcamp that the package does not have.
-        RewardError: the package is not installed.
+        GroundTruthError: The row is invalid, or its bootcamp is missing from the package.
+        RewardError: The package is not installed.
     """
+    try:
+        identity = json.loads(ground_truth)
+    except (TypeError, ValueError) as error:
+        raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
     token = secrets.token_hex(16)
     task = {
         "token": token,
         "package": PACKAGE,
         "name": find_class(data_source),
         "response": solution_str,
-        "identity": _read_identity(ground_truth),
+        "identity": identity,
         "options": {
             "format_score": format_score,
             "short_penalty": short_penalty,
@@ -103,18 +108,18 @@ async def bootcamp(
     run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.bootcamp"), limits)
     score = _read_score(run.output, token, task["name"])
     if score is None:
-        explain("the verdict ended with {}", run.verdict)
+        explain("the grader ended with {}", run.verdict)
     score = score or 0.0
-    # What the form alone earns is no part of being right.
+    # The score for the format alone does not count as accuracy.
     accuracy = min(1.0, score) if score > max(0.0, format_score) else 0.0
     return {"score": score, "accuracy": accuracy, "format": float("</think>" in solution_str)}
 
 
 def find_class(data_source: str) -> str:
-    """The class that judges a data source's rows.
+    """Return the name of the class for a data source.
 
     Raises:
-        GroundTruthError: it is no `bootcamp/<name>`.
+        GroundTruthError: The data source is not `bootcamp/<name>`.
     """
     name = data_source.removeprefix(_PREFIX)
     if name == data_source or not name.isidentifier():
@@ -122,35 +127,24 @@ def find_class(data_source: str) -> str:
     return f"{name[0].upper()}{name[1:]}{_SUFFIX}"
 
 
-def _read_identity(ground_truth: str) -> Any:
-    try:
-        return json.loads(ground_truth)
-    except (TypeError, ValueError) as error:
-        raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
-
-
 def _read_score(output: str, token: str, name: str) -> float | None:
-    """The verdict; None where there is none.
+    """Return the reported score, or None if it is missing or not a number.
 
     Raises:
-        GroundTruthError: there is no such bootcamp.
-        RewardError: the package does not import where the program ran.
+        GroundTruthError: The package does not have the class.
+        RewardError: The package cannot be imported in the sandbox.
     """
     for report in read_reports(output, token):
         if "no_package" in report:
             how = _INSTALL.format("PYTHON")
             raise RewardError(f"reward bootcamp: {PACKAGE} does not import: {report['no_package']}; install it: {how}")
         if "no_class" in report:
-            raise GroundTruthError(_describe_missing(name, [str(each) for each in report["no_class"]]))
+            known = [str(each)[: -len(_SUFFIX)] for each in report["no_class"]]
+            near = nearest(name[: -len(_SUFFIX)], known)
+            hint = f"did you mean {_PREFIX + near!r}?" if near else f"it has {len(known)} others"
+            raise GroundTruthError(f"{PACKAGE} has no class {name}; {hint}")
         if "error" in report:
             explain("verify_score raised {}", report["error"])
         score = report.get("score")
         return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
     return None
-
-
-def _describe_missing(name: str, there: list[str]) -> str:
-    stems = [each[: -len(_SUFFIX)] for each in there]
-    near = nearest(name[: -len(_SUFFIX)], stems)
-    hint = f"did you mean {_PREFIX + near!r}?" if near else f"it has {len(there)} others"
-    return f"{PACKAGE} has no class {name}; {hint}"

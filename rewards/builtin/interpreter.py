@@ -1,8 +1,7 @@
-"""interpreter: another reward for the answer, and a little for well-formed calls of the tool on the way to it.
+"""interpreter: another reward for the answer, and a small bonus for well-formed tool calls.
 
-Only the model's last turn is taken for an answer, so that nothing that the tool wrote is one. In training, verl's tool loop
-says what that is and which calls there were, in whatever format the model writes them; elsewhere both are read from the text,
-in the hermes format.
+Only the model's last turn is scored as the answer, so nothing that the tool wrote counts. In training, verl's tool loop
+reports the last turn and the calls, in any format of calls. Elsewhere, both are parsed from the text in the hermes format.
 """
 
 from __future__ import annotations
@@ -10,35 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from rewards.builtin import code_tests
 from rewards.builtin.interpreter_tool import ACCOUNT, ARGUMENT, NAME
 from rewards.errors import RewardError
 from rewards.parsing.turns import count_calls, take_last_turn, take_turns
+from rewards.plugins.loading import load
+from rewards.plugins.options import read_options
 from rewards.reasons import explain
-from rewards.registry import find, register
+from rewards.registry import register
 from rewards.scoring.calling import call_in_loop
 from rewards.scoring.combination import read_part
 
-_TASK = "code_tests"
+_CALL = f'<tool_call>\n{{"name": "{NAME}", "arguments": {{"{ARGUMENT}": "print(1)"}}}}\n</tool_call>'
 
 
 def make_reference(ground_truth: str, extra_info: Mapping[str, Any]) -> str | None:
-    """The default task's reference, with one call before it."""
-    make = find(_TASK).reference
-    answer = make(ground_truth, extra_info) if make is not None else None
+    """Return the reference of code_tests after one call."""
+    answer = code_tests.make_reference(ground_truth, extra_info)
     return None if answer is None else _CALL + _reply("1") + answer
 
 
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
-    """An answer that only the tool wrote."""
-    make = find(_TASK).reference
-    answer = make(ground_truth, extra_info) if make is not None else None
+    """Return responses in which only the tool wrote the answer. They have no calls, which earn a bonus in any response."""
+    answer = code_tests.make_reference(ground_truth, extra_info)
     if answer is None:
         return {}
-    # Without calls, which are paid for whatever the answer is worth.
     return {
         "answer in the tool's reply": _reply(answer) + "That is it.",
         "turn ended in the tool's reply": _reply(f"</tool_response>\nassistant\n{answer}") + "That is it.",
-        "reply without an end": f"<tool_response>\n{answer}",
+        "unterminated reply": f"<tool_response>\n{answer}",
     }
 
 
@@ -49,8 +48,8 @@ async def interpreter(
     ground_truth: str,
     extra_info: Mapping[str, Any],
     *,
-    task: str = _TASK,
-    task_options: Optional[dict[str, Any]] = None,  # noqa: UP045 (read at run time by those who check options)
+    task: str = "code_tests",
+    task_options: Optional[dict[str, Any]] = None,  # noqa: UP045 (read at run time by the check of options)
     tool: str = NAME,
     argument: str = ARGUMENT,
     call_bonus: float = 0.1,
@@ -61,37 +60,37 @@ async def interpreter(
 ) -> dict[str, float]:
     """Another reward for the last turn's answer, and a small bonus for well-formed tool calls.
 
-    Without one, models that could as well guess soon call no tool at all. The defaults are those that verl found to cure
-    this (pull request 4998): 0.1 once where a trajectory has a call. verl's ReTool example pays 0.1 a call and at most
-    0.4, on a scale from -1 to 1, and only where the answer is wrong: on ours `call_bonus` 0.05, `most_bonus` 0.2,
-    `when_wrong_only` true.
+    Without a bonus, models that can guess the answer soon stop calling the tool. verl found that 0.1, once per trajectory
+    with a call, prevents this (pull request 4998); these are the defaults. verl's ReTool example adds 0.1 per call, at most
+    0.4, on a scale from -1 to 1, and only for wrong answers. On this reward's scale that is `call_bonus` 0.05, `most_bonus`
+    0.2, `when_wrong_only` true.
 
     Args:
-        task: the reward of the answer.
-        task_options: its options.
-        tool: the name of the tool that counts.
-        argument: its argument: a text that must not be empty.
-        call_bonus: for each well-formed call that was answered; of several in a turn, verl answers the first.
-        most_bonus: for all calls together.
-        malformed_penalty: for each call that cannot be read, of another tool, or without the argument; at most `most_bonus`.
-        when_wrong_only: whether bonus and penalty are only for answers that are not fully right.
-        seconds: time of the task's reward.
+        task: Reward of the answer.
+        task_options: Options of that reward.
+        tool: Name of the tool to count.
+        argument: Argument of the tool, a non-empty string.
+        call_bonus: Bonus for each well-formed, answered call. verl answers the first call of a turn.
+        most_bonus: Maximum bonus.
+        malformed_penalty: Penalty for each unreadable call, call of another tool or without the argument, up to `most_bonus`.
+        when_wrong_only: Apply bonus and penalty only to answers that are not fully right.
+        seconds: Time limit of the task's reward.
 
     Raises:
-        GroundTruthError: the row is broken.
-        RewardError: the task's reward or one of its options does not exist.
+        GroundTruthError: The row is invalid.
+        RewardError: The task's reward or one of its options does not exist.
     """
     if task == "interpreter":
         raise RewardError("reward interpreter: option task names itself; expected the reward of the answer")
-    reward = find(task)
-    reward.check_options(task_options or {})
+    reward = load(task)
+    options = read_options(reward, task_options or {})
     answer, good, malformed = _read(solution_str, extra_info, tool, argument)
     arguments = {
         "data_source": data_source,
         "solution_str": answer,
         "ground_truth": ground_truth,
         "extra_info": extra_info,
-        **(task_options or {}),
+        **options,
     }
     part = read_part(await call_in_loop(reward, arguments, seconds))
     accuracy = part.score if part.accuracy is None else part.accuracy
@@ -110,23 +109,16 @@ async def interpreter(
 
 
 def _read(text: str, extra_info: Mapping[str, Any], tool: str, argument: str) -> tuple[str, float, float]:
-    """The last turn, and how many calls were well formed and how many not."""
+    """Return the last turn, and the numbers of well-formed and of malformed calls."""
     account = extra_info.get(ACCOUNT)
     if isinstance(account, Mapping) and (tool, argument) == (NAME, ARGUMENT):
         return account["last_turn"], account["calls"] - account["malformed"], account["malformed"]
     calls = [count_calls(turn, tool, argument) for turn in take_turns(text)]
-    # A reply could hold what looks like further turns: there were no more of them than verl counted.
-    good = min(sum(each.good > 0 for each in calls), _count_replies(extra_info))
-    return take_last_turn(text), good, sum(each.malformed for each in calls)
-
-
-def _count_replies(extra_info: Mapping[str, Any]) -> float:
-    """Replies of the tool that verl counted: its number of turns is the prompt, the model's turns and the replies."""
+    # A tool's reply may contain text that looks like further turns, so count at most the replies that verl counted. Its
+    # number of turns includes the prompt, the model's turns and the replies.
     turns = extra_info.get("num_turns")
-    return max(0, (int(turns) - 1) // 2) if turns is not None else float("inf")
-
-
-_CALL = f'<tool_call>\n{{"name": "{NAME}", "arguments": {{"{ARGUMENT}": "print(1)"}}}}\n</tool_call>'
+    replies = max(0, (int(turns) - 1) // 2) if turns is not None else float("inf")
+    return take_last_turn(text), min(sum(each.good > 0 for each in calls), replies), sum(each.malformed for each in calls)
 
 
 def _reply(text: str) -> str:

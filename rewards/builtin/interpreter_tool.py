@@ -1,7 +1,7 @@
-"""The interpreter tool as a model meets it: its name, its schema, what a prompt says of it and what it replies.
+"""The Python interpreter tool: its name, schema, system message and replies.
 
-Rows that teach it, the tool that is served in training and the reward that counts its calls all take it from here, so that
-they agree. How a call is written is for the chat template to say, never for a prompt.
+Training rows, the tool served in training and the reward that counts its calls all use these definitions, so they agree. The
+chat template defines the format of calls; prompts never do.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from rewards.sandbox import Execution
 NAME = "python_interpreter"
 ARGUMENT = "code"
 ACCOUNT = "interpreter"
-"""Key of a row's extra information in training: `calls` (answered), `malformed` and further counts, and `last_turn`, the text
-after the tool's last reply. verl's tool loop knows them in every format of calls."""
+"""Key of the tool usage in a row's extra information in training: `calls` (answered), `malformed` and further counts, and
+`last_turn`, the text after the tool's last reply. verl's tool loop reports them for every format of calls."""
 DESCRIPTION = "Run Python code and get back what it prints."
 
-# In the order in which verl's own schema writes its fields: a chat template shows them as they come.
+# Fields in the order of verl's own schema, because chat templates render them in this order.
 SCHEMA: dict[str, Any] = {
     "type": "function",
     "function": {
@@ -30,13 +30,13 @@ SCHEMA: dict[str, Any] = {
         },
     },
 }
-"""The function, in OpenAI's form."""
+"""The function in OpenAI's format."""
 
 SYSTEM = (
     f"You can run Python code with the function {NAME} before you answer, to compute something or to try your program. "
     "You see what the code prints. Only your last message counts as the answer."
 )
-"""The system message of rows whose model has the tool."""
+"""System message of rows with the tool."""
 
 _ENDS = {
     "timeout": "it ran out of time",
@@ -47,15 +47,15 @@ _ENDS = {
 
 
 def make_reply(execution: Execution) -> str:
-    """What the tool replies when the code has run."""
-    said = [execution.output.rstrip("\n"), execution.value or "", execution.error.rstrip("\n")]
+    """Return the tool's reply for an execution."""
+    parts = [execution.output.rstrip("\n"), execution.value or "", execution.error.rstrip("\n")]
     if execution.verdict in _ENDS:
-        said.append(f"[{_ENDS[execution.verdict]}]")
-    return "\n".join(part for part in said if part) or "[nothing was printed]"
+        parts.append(f"[{_ENDS[execution.verdict]}]")
+    return "\n".join(part for part in parts if part) or "[nothing was printed]"
 
 
 def shorten(reply: str, characters: int) -> str:
-    """The reply in so many characters at most; one that is longer loses its middle, and says how long it was."""
+    """Truncate the middle of a reply to at most this many characters, with a note of its length."""
     if len(reply) <= characters:
         return reply
     mark = f"\n[… {len(reply):,} characters in all, the middle is left out …]\n"

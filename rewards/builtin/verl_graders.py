@@ -1,8 +1,8 @@
-"""verl: verl's own graders for the data sources that verl knows.
+"""verl: verl's own graders.
 
-Their sources are read from the installed verl and run in the sandbox: some evaluate what a response holds, and importing
-verl itself would bring torch and Ray into every worker. For competitive programming verl's grader hangs and leaves
-processes behind; those data sources go to code_tests.
+The sources of the graders are read from the installed verl and run in the sandbox: some evaluate code in the response, and
+importing verl would load torch and Ray in every worker. verl's grader for competitive programming hangs and leaves orphaned
+processes, so code_tests scores those data sources.
 """
 
 from __future__ import annotations
@@ -19,34 +19,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rewards.builtin import code_tests
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
-from rewards.registry import find, register
+from rewards.registry import register
 from rewards.sandbox import Limits, Program, get
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.sandbox.reports import read_reports
 from rewards.suggestions import any_of, did_you_mean
 
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
-"""Data sources that go to code_tests."""
+"""Data sources scored by code_tests."""
 _PACKAGE = "verl.utils.reward_score"
 
 
 @dataclass(frozen=True)
 class Graders:
-    """verl's graders as they are installed."""
+    """The graders of the installed verl."""
 
     modules: Mapping[str, str]
-    """Data source -> the module that grades it."""
+    """Data source -> module of its grader."""
     prefixes: Mapping[str, str]
-    """How a data source's name begins -> likewise."""
+    """Prefix of data sources -> module."""
     folder: Path
 
     def find(self, data_source: str) -> str:
-        """The module that grades a data source.
+        """Return the module that grades a data source.
 
         Raises:
-            GroundTruthError: verl has none; names the nearest data sources.
+            GroundTruthError: verl has no grader for the data source.
         """
         if data_source in self.modules:
             return self.modules[data_source]
@@ -59,23 +60,21 @@ class Graders:
 
 
 def make_reference(ground_truth: Any, extra_info: Mapping[str, Any]) -> str | None:
-    """The known answer in each form that one of the graders reads; for tests, what code_tests has."""
+    """Return the answer in every form that the graders read, or for tests the reference of code_tests."""
     truth = read_truth(ground_truth)
     if isinstance(truth, dict):
         if "target" not in truth:
-            make = find("code_tests").reference
-            return make(ground_truth, extra_info) if make is not None else None
+            return code_tests.make_reference(ground_truth, extra_info)
         targets = truth["target"]
         truth = targets if isinstance(targets, str) else targets[0]
     return f"<think>\n…\n</think>\nAnswer: {truth}\n<answer>{truth}</answer>\n#### {truth}\n\\boxed{{{truth}}}"
 
 
 def make_cheats(ground_truth: Any, extra_info: Mapping[str, Any]) -> dict[str, str]:
-    """Answers without an answer; for tests, what code_tests has."""
+    """Return responses without an answer, or for tests the cheats of code_tests."""
     truth = read_truth(ground_truth)
     if isinstance(truth, dict) and "target" not in truth:
-        make = find("code_tests").cheats
-        return dict(make(ground_truth, extra_info)) if make is not None else {}
+        return code_tests.make_cheats(ground_truth, extra_info)
     return {
         "nothing in a box": "<think>\n…\n</think>\nAnswer: \n<answer></answer>\n#### \n\\boxed{}",
         "equal to all": "\\boxed{type('E', (), {'__eq__': lambda *_: True})()}",
@@ -93,18 +92,18 @@ async def verl(
     seconds: float = 10.0,
     memory_mb: int = 1024,
 ) -> dict[str, float]:
-    """verl's own grader for a data source that verl knows: gsm8k, MATH, DAPO, Numina, searchR1 …
+    """verl's own grader for the row's data source: gsm8k, MATH, DAPO, Numina, searchR1 …
 
     Args:
-        seconds: CPU time of one verdict; one that takes longer is worth nothing.
-        memory_mb: memory of one verdict in MiB.
+        seconds: CPU time per response. Beyond it, the score is 0.
+        memory_mb: Memory per response in MiB.
 
     Raises:
         GroundTruthError: verl has no grader for the data source.
-        RewardError: this Python does not have verl, or a package that the grader needs.
+        RewardError: verl, or a package that the grader needs, is not installed.
     """
     if data_source in CODE_SOURCES:
-        return dict(await find("code_tests").function(data_source, solution_str, ground_truth, extra_info))
+        return dict(await code_tests.code_tests(data_source, solution_str, ground_truth, extra_info))
     graders = read_graders()
     module = graders.find(data_source)
     modules = find_modules(module, graders.folder)
@@ -128,7 +127,7 @@ async def verl(
     run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.verl_graders"), limits)
     values = _read_result(run.output, token)
     if values is None:
-        explain("the verdict ended with {}", run.verdict)
+        explain("the grader ended with {}", run.verdict)
         values = {}
     score = values.get("score", 0.0)
     return {"score": score, "accuracy": min(1.0, max(0.0, values.get("acc", score))), "format": 0.0}
@@ -136,10 +135,10 @@ async def verl(
 
 @functools.cache
 def read_graders() -> Graders:
-    """Which data sources verl's `default_compute_score` knows, and by which module, read from its source.
+    """Parse the data sources and their modules from the source of verl's `default_compute_score`.
 
     Raises:
-        RewardError: this Python does not have verl, or one whose graders are found in another way.
+        RewardError: verl is not installed, or its source has another structure.
     """
     spec = importlib.util.find_spec("verl")
     if spec is None or not spec.submodule_search_locations:
@@ -164,9 +163,7 @@ def read_graders() -> Graders:
             elif isinstance(node, ast.Compare):
                 modules |= dict.fromkeys([text for each in node.comparators for text in _texts(each)], module)
     if not modules:
-        raise RewardError(
-            f"reward verl: no data source is found in {folder / '__init__.py'}; this project is made for verl 0.9"
-        )
+        raise RewardError(f"reward verl: no data source found in {folder / '__init__.py'}; this project supports verl 0.9")
     return Graders(modules, prefixes, folder)
 
 
@@ -176,7 +173,7 @@ def _texts(node: ast.AST) -> list[str]:
 
 @functools.cache
 def read_sources(module: str, folder: Path) -> Mapping[str, str]:
-    """Dotted name -> source of the package of graders and of one of its modules."""
+    """Return the sources of the package of graders and of one of its modules, by dotted name."""
     files = {_PACKAGE: folder / "__init__.py"}
     if (folder / module).is_dir():
         files |= {f"{_PACKAGE}.{module}.{path.stem}": path for path in sorted((folder / module).glob("*.py"))}
@@ -188,7 +185,7 @@ def read_sources(module: str, folder: Path) -> Mapping[str, str]:
 
 @functools.cache
 def find_modules(module: str, folder: Path) -> tuple[str, ...]:
-    """What a module of graders imports from packages beside the standard library and verl, for the sandbox to have ready."""
+    """Return the third-party modules that a module of graders imports, for the sandbox to preload."""
     found: set[str] = set()
     for source in read_sources(module, folder).values():
         for node in ast.walk(ast.parse(source)):
@@ -202,12 +199,12 @@ def find_modules(module: str, folder: Path) -> tuple[str, ...]:
     return tuple(sorted(found | {late for name, late in _IMPORTED_LATE.items() if name in found and _is_module(late)}))
 
 
-# Imported by a function at its first call, which would be every call in a fresh process; they take a quarter of a second.
+# Imported inside a function, so not preloaded with its module. In every fresh process this would take a quarter of a second.
 _IMPORTED_LATE = {"sympy.parsing.latex": "sympy.parsing.latex._parse_latex_antlr"}
 
 
 def _is_module(name: str) -> bool:
-    """Whether there is such a module, without importing the package that it is in."""
+    """Check that a module exists, without importing its package."""
     top, *inner = name.split(".")
     spec = importlib.util.find_spec(top)
     if spec is None or not spec.submodule_search_locations:
@@ -217,9 +214,9 @@ def _is_module(name: str) -> bool:
 
 
 def read_truth(ground_truth: Any) -> Any:
-    """What the graders take: a text, or for searchR1 an object with `target`.
+    """Return the ground truth for the graders: a text, or for searchR1 an object with `target`.
 
-    The JSON text of an object `{"answer": …}`, as this project's converters write it, is its answer.
+    For JSON text `{"answer": …}`, written by this project's converters, return the answer.
     """
     if not isinstance(ground_truth, str):
         return json.loads(json.dumps(ground_truth, default=_to_list)) if isinstance(ground_truth, dict) else str(ground_truth)
@@ -233,14 +230,14 @@ def read_truth(ground_truth: Any) -> Any:
 
 
 def _to_list(value: Any) -> Any:
-    return value.tolist()  # what parquet gives for a list, in verl's process
+    return value.tolist()  # parquet lists are numpy arrays in verl's process
 
 
 def _read_result(output: str, token: str) -> dict[str, float] | None:
-    """The grader's verdict; None where there is none.
+    """Return the grader's numbers, or None if they are missing or not finite.
 
     Raises:
-        RewardError: a package is missing where the program ran.
+        RewardError: A package is missing in the sandbox.
     """
     for report in read_reports(output, token):
         if "error" in report:

@@ -1,9 +1,9 @@
-"""white_box: questions about a program's execution, after ExecVerify (arXiv 2603.11226).
+"""white_box: questions about a program's execution, as in ExecVerify (arXiv 2603.11226).
 
-The ground truth is a JSON object: `type` (`io_mixed`: the output of a call and questions about its run; `oi`: an input
-that gives the output), `func_str`, `func_name`, `func_args` (source of the arguments), `result` (source of the value),
-and for io_mixed `question_answers`: `path_answers`, the accepted lines of each question, and `state_as`, the accepted
-[type, value] pairs of each. The answer's first line is the whole assertion; one line per question follows.
+The ground truth is a JSON object: `type` (`io_mixed`: find the output of a call and answer questions about its run; `oi`:
+find an input for the output), `func_str`, `func_name`, `func_args` (source of the arguments), `result` (source of the value),
+and for io_mixed `question_answers`: for each question the accepted lines in `path_answers`, or the accepted [type, value]
+pairs in `state_as`. The first line of the answer is the whole assertion, followed by one line per question.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from rewards.parsing import answers
 from rewards.parsing.assertion import calls_function, is_same_call, read_arguments, read_assertion, read_call
 from rewards.parsing.literals import is_same
 from rewards.parsing.source_values import NotValueError, is_identical, parse_expression, read_source
-from rewards.programs.candidate import Call, Candidate, call_function
+from rewards.programs.candidate import Candidate, call_function, pack_arguments
 from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Limits
 
 NIL = "Nil"
-"""What a state question is answered with where the line is not executed so often."""
+"""Answer to a state question if the line is not executed that often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of a row."""
+    """The parsed ground truth of a row."""
 
-    is_reverse: bool
+    asks_input: bool
     code: str
     name: str
     call: str
-    """Source of the row's own call."""
+    """Source of the row's call."""
     value: Any
     assertion: str
-    """The right assertion, as a text."""
+    """Source of the right assertion."""
     path: tuple[tuple[str, ...], ...]
     state: tuple[tuple[tuple[str, str], ...], ...]
-    """Per question the accepted (type, value) pairs; NIL twice where there is no value."""
+    """Per question the accepted (type, value) pairs; (NIL, NIL) without a value."""
 
 
 @register("white_box", reference=make_reference, cheats=make_cheats)
@@ -61,32 +61,32 @@ async def white_box(
     """Half for the filled assertion, half for the share of path and state questions answered.
 
     Args:
-        best: the score of a fully right answer.
-        format_bonus: added where the response is one reasoning and one answer in their tags.
-        seconds: CPU time of the row's function on an input that the response found.
+        best: Score of a fully right answer.
+        format_bonus: Added if the response is one reasoning and one answer in their tags.
+        seconds: CPU time of the row's function on an input from the response.
 
     Raises:
-        GroundTruthError: the row is broken.
+        GroundTruthError: The row is invalid.
     """
     truth = read_truth(ground_truth)
     lines = answers.take_lines(answers.take_answer(solution_str) or "")
-    share = await _grade_reverse(lines, truth, seconds) if truth.is_reverse else _grade(lines, truth)
+    share = await _grade_input(lines, truth, seconds) if truth.asks_input else _grade(lines, truth)
     well_formed = float(answers.is_well_formed(solution_str))
     return {"score": best * share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
 
 
 def read_truth(text: str) -> Truth:
-    """The row's ground truth.
+    """Parse the ground truth of a row.
 
     Raises:
-        GroundTruthError: it is not one that this reward reads.
+        GroundTruthError: The ground truth is invalid.
     """
     if not isinstance(text, str):
         raise GroundTruthError(f"the ground truth is a {type(text).__name__}, expected JSON text")
     return _read_truth(text)
 
 
-# A prompt's samples come one after another, and each would read the same truth.
+# All samples of a prompt have the same ground truth.
 @functools.lru_cache(maxsize=1024)
 def _read_truth(text: str) -> Truth:
     try:
@@ -106,9 +106,9 @@ def _read_truth(text: str) -> Truth:
     except NotValueError as error:
         raise GroundTruthError(f"`result` is {result[:80]!r}, expected the source of a plain value") from error
     call = f"{name}({str(row['func_args']).strip()})"
-    is_reverse = row["type"] == "oi"
-    path, state = ((), ()) if is_reverse else _read_questions(row.get("question_answers"))
-    return Truth(is_reverse, str(row["func_str"]), name, call, value, f"assert {call} == {result}", path, state)
+    asks_input = row["type"] == "oi"
+    path, state = ((), ()) if asks_input else _read_questions(row.get("question_answers"))
+    return Truth(asks_input, str(row["func_str"]), name, call, value, f"assert {call} == {result}", path, state)
 
 
 def _read_questions(given: Any) -> tuple[Any, Any]:
@@ -128,15 +128,15 @@ def _read_pair(pair: Any) -> tuple[str, str]:
     if pair in (NIL, [NIL]):
         return (NIL, NIL)
     kind, value = (str(each).strip() for each in pair)
-    # A text variable may well hold `Nil`.
+    # The value of a string may be `Nil`.
     return (NIL, NIL) if NIL in (kind, value) and kind != "str" else (kind, value)
 
 
 def _grade(lines: Sequence[str], truth: Truth) -> float:
     if not lines:
-        explain("there is no answer")
+        explain("no answer in the response")
         return 0.0
-    if (wrong := _judge_assertion(lines[0], truth)) is not None:
+    if (wrong := _check_assertion(lines[0], truth)) is not None:
         explain("{}: {}; expected {}", lines[0], wrong, truth.assertion)
         return 0.0
     count, given = len(truth.path) + len(truth.state), lines[1:]
@@ -159,8 +159,8 @@ def _grade(lines: Sequence[str], truth: Truth) -> float:
     return 0.5 + 0.5 * right / count
 
 
-def _judge_assertion(line: str, truth: Truth) -> str | None:
-    """What is wrong with a filled assertion. It is never run: it must be the row's own call, `==`, and its value."""
+def _check_assertion(line: str, truth: Truth) -> str | None:
+    """Return what is wrong with an assertion, or None. It must be the row's call, `==` and its value, and is never run."""
     if line == truth.assertion:
         return None
     if _is_too_long(line, truth.assertion):
@@ -168,14 +168,14 @@ def _judge_assertion(line: str, truth: Truth) -> str | None:
     call = _read_right_value(line, truth)
     if isinstance(call, str):
         return call
-    wanted = read_call(truth.call)
-    if wanted is None:
-        raise GroundTruthError(f"`func_args` makes no call: {truth.call[:80]!r}")
-    return None if is_same_call(call, wanted, truth.code) else "the arguments are others"
+    expected = read_call(truth.call)
+    if expected is None:
+        raise GroundTruthError(f"`func_args` does not make a call: {truth.call[:80]!r}")
+    return None if is_same_call(call, expected, truth.code) else "the arguments differ"
 
 
 def _read_right_value(line: str, truth: Truth) -> ast.Call | str:
-    """The call of the row's function that an assertion says gives the row's value; or why it says no such thing."""
+    """Return the call in an assertion of the row's function and value, or what is wrong with it."""
     assertion = read_assertion(line)
     if isinstance(assertion, str):
         return assertion
@@ -184,18 +184,18 @@ def _read_right_value(line: str, truth: Truth) -> ast.Call | str:
     return assertion.call if calls_function(assertion.call, truth.name) else "it calls another function"
 
 
-async def _grade_reverse(lines: Sequence[str], truth: Truth, seconds: float) -> float:
-    """The row's own function, not what the response defines, is called with the arguments that were found."""
+async def _grade_input(lines: Sequence[str], truth: Truth, seconds: float) -> float:
+    """Call the row's function, not one defined in the response, with the arguments in the answer."""
     if not lines:
-        explain("there is no answer")
+        explain("no answer in the response")
         return 0.0
-    wrong = await _judge_found(lines[0], truth, seconds)
+    wrong = await _check_input(lines[0], truth, seconds)
     if wrong is not None:
-        explain("{}: {}; one that is right: {}", lines[0], wrong, truth.assertion)
+        explain("{}: {}; a correct answer: {}", lines[0], wrong, truth.assertion)
     return float(wrong is None)
 
 
-async def _judge_found(line: str, truth: Truth, seconds: float) -> str | None:
+async def _check_input(line: str, truth: Truth, seconds: float) -> str | None:
     if line == truth.assertion:
         return None
     call = _read_right_value(line, truth)
@@ -206,53 +206,49 @@ async def _judge_found(line: str, truth: Truth, seconds: float) -> str | None:
         return None
     found = read_arguments(call)
     if found is None:
-        return "an argument is no plain value"
+        return "an argument is not a plain value"
     limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds))
-    outcomes = await call_function(Candidate(truth.code, truth.name), [Call(found.args, found.kwargs)], limits)
+    outcomes = await call_function(Candidate(truth.code, truth.name), [pack_arguments(found)], limits)
     if not outcomes[0].returned:
         return "the call does not return a plain value"
     return None if is_same(outcomes[0].value, truth.value) else f"the call returns {str(outcomes[0].value)[:200]}"
 
 
-def _is_right_state(line: str, kind: str, wanted: str) -> bool:
-    """`value; type`, both right; the value may hold `;` itself."""
-    if line == f"{wanted}; {kind}":
+def _is_right_state(line: str, kind: str, expected: str) -> bool:
+    """Check `value; type`. The value may contain `;`."""
+    if line == f"{expected}; {kind}":
         return True
     if kind == NIL:
         return line == NIL
     given, semicolon, given_kind = line.rpartition(";")
-    return bool(semicolon) and given_kind.strip() == kind and _is_right_value(given.strip(), kind, wanted)
+    return bool(semicolon) and given_kind.strip() == kind and _is_right_value(given.strip(), kind, expected)
 
 
-def _is_right_value(given: str, kind: str, wanted: str) -> bool:
-    if given == wanted:
+def _is_right_value(given: str, kind: str, expected: str) -> bool:
+    if given == expected:
         return True
-    if _is_too_long(given, wanted):
+    if _is_too_long(given, expected):
         return False
-    value, expected = _read(given), _read(wanted)
+    value, expected_value = _read(given), _read(expected)
     if kind == "str":
-        # Text that reads as a value stands for that value; any other text for itself, as a string without quotes.
-        text = expected[0] if expected and isinstance(expected[0], str) else wanted
+        # Text that parses as a value is that value. Other text is a string without quotes.
+        text = expected_value[0] if expected_value and isinstance(expected_value[0], str) else expected
         return bool((value[0] if value else given) == text)
-    if not expected:
-        return _is_same_expression(given, wanted)
-    return bool(value) and is_identical(value, expected)
+    if expected_value:
+        return is_identical(value, expected_value)
+    # A value without a literal, such as `deque([1, 2])`, is compared by syntax. `<object at …>` only equals itself.
+    one, other = parse_expression(given), parse_expression(expected)
+    return one is not None and other is not None and ast.dump(one) == ast.dump(other)
 
 
-def _is_too_long(given: str, wanted: str) -> bool:
-    """Whether it is longer than any other spelling of what is wanted could be: parsing what is hostile takes time."""
-    return len(given) > 1000 + 4 * len(wanted)
+def _is_too_long(given: str, expected: str) -> bool:
+    """Check for text longer than any spelling of the expected value, because parsing hostile text takes time."""
+    return len(given) > 1000 + 4 * len(expected)
 
 
 def _read(text: str) -> tuple[Any, ...]:
-    """The value that a text reads as, alone; nothing where it reads as none."""
+    """Return the value of a text in a tuple, or an empty tuple if it is not a value."""
     try:
         return (read_source(text),)
     except NotValueError:
         return ()
-
-
-def _is_same_expression(given: str, wanted: str) -> bool:
-    """For values without a literal, such as `deque([1, 2])`: the same syntax. `<object at …>` is the same text only."""
-    one, other = parse_expression(given), parse_expression(wanted)
-    return one is not None and other is not None and ast.dump(one) == ast.dump(other)

@@ -1,4 +1,4 @@
-"""What `pipeline rewards check` tries on white_box: the right answer, and ways to be paid without it."""
+"""Responses that `pipeline rewards check` scores with white_box: the right answer, and cheats."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _EQUAL_TO_ALL = "type('E', (), {'__eq__': lambda *_: True})()"
 
 
 def make_reference(ground_truth: str, extra_info: Mapping[str, Any]) -> str:
-    """The right answer, from the ground truth."""
+    """Return the right answer from the ground truth."""
     row = json.loads(ground_truth)
     return make_response("\n".join([_assertion(row), *_further_answers(row)]))
 
 
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
-    """Answers that a reward which runs the assertion, or looks for words in it, would pay for."""
+    """Return answers that a reward which runs the assertion, or searches it for words, would score as right."""
     row = json.loads(ground_truth)
     name, value = row["func_name"], row["result"]
     call = f"{name}({row['func_args']})"
@@ -48,11 +48,11 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
         "unpacked": f"assert {name}(*[{row['func_args']}], **{{}}) == {_EQUAL_TO_ALL}",
     }
     further = _further_answers(row)
-    made = {what: make_response("\n".join([first, *further])) for what, first in firsts.items()}
-    made["questions alone"] = make_response("\n".join(further))
-    made["redefined above"] = make_response("\n".join([f"def {name}(*a, **k): return {value}", right, *further]))
-    made["no tags"] = "\n".join([right, *further])
-    return made
+    cheats = {name: make_response("\n".join([first, *further])) for name, first in firsts.items()}
+    cheats["questions alone"] = make_response("\n".join(further))
+    cheats["redefined above"] = make_response("\n".join([f"def {name}(*a, **k): return {value}", right, *further]))
+    cheats["no tags"] = "\n".join([right, *further])
+    return cheats
 
 
 def _assertion(row: Mapping[str, Any]) -> str:

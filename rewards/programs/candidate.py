@@ -1,4 +1,4 @@
-"""Running a candidate's function or the tests of it in the sandbox, and reading what the runners in `inside/` report."""
+"""Run a candidate's function, or tests of it, in the sandbox, and read the reports of the runners in `inside/`."""
 
 from __future__ import annotations
 
@@ -10,71 +10,54 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rewards.errors import GroundTruthError
+from rewards.parsing.assertion import Arguments
 from rewards.sandbox import Execution, Limits, Program, SandboxError, get
 from rewards.sandbox.reports import read_reports
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A program and the function of it that is tested."""
+    """A program and its function under test."""
 
     code: str
     function: str = ""
-    """`name`, or `Class().method`; a name that is not there is looked for in a class `Solution`."""
+    """`name` or `Class().method`. A missing `name` is looked up in a class `Solution`."""
     prelude: str | None = ""
-    """Source that runs before it: imports, and classes that its inputs are made of. None for the imports that the graders
-    of APPS, PRIME and LiveCodeBench put before a program (not for tests that run beside it)."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """The arguments of one call: plain Python values."""
-
-    args: tuple[Any, ...] = ()
-    kwargs: tuple[tuple[str, Any], ...] = ()
-
-    def to_json(self) -> str:
-        """What `inside/calls.py` reads: the arguments as JSON, or as a Python literal where JSON would change them."""
-        whole = [list(self.args), dict(self.kwargs)]
-        return json.dumps(whole if _is_json(whole) else _to_literal((self.args, dict(self.kwargs))))
+    """Source that runs before the program: imports, and classes of its inputs. None: the imports that the graders of APPS,
+    PRIME and LiveCodeBench add (not for `run_tests`)."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call came to."""
+    """The result of one call."""
 
     returned: bool
     value: Any = None
-    why: str = field(default="", compare=False)
-    """Where it did not return: what the program says, or how it ended; for people."""
+    error: str = field(default="", compare=False)
+    """Why the call did not return, for messages only."""
 
 
 @dataclass(frozen=True)
 class TestSource:
-    """Tests that only run beside the program: source, and how it is to be taken."""
+    """Tests that must run in a process next to the program's."""
 
     __test__ = False
 
     kind: str
-    """`asserts`: statements, each a test, on `candidate`. `check`: one test. `pytest`: a test module."""
+    """`asserts`: each source is a test on `candidate`. `check`: one test. `pytest`: a test module."""
     sources: tuple[str, ...]
     helpers: str = ""
-    """Source that runs before an assertion or a check, with `candidate` in reach."""
+    """Source that runs before assertions or a check, with `candidate` defined."""
 
 
-async def call_function(candidate: Candidate, calls: Sequence[Call], limits: Limits | None = None) -> list[Outcome]:
-    """Calls the function once per `calls`, in one process. What was to be returned never goes there.
+async def call_function(candidate: Candidate, calls: Sequence[str], limits: Limits | None = None) -> list[Outcome]:
+    """Call the candidate's function once for each of `calls`, which `pack_arguments` returned, in one process.
 
-    What a call returned counts whatever the program comes to afterwards.
+    Expected values are never sent there. The result of a call counts whatever the program does afterwards.
 
     Raises:
-        SandboxError: the sandbox failed.
+        SandboxError: The sandbox failed.
     """
-    return await call_packed(candidate, [call.to_json() for call in calls], limits)
-
-
-async def call_packed(candidate: Candidate, calls: Sequence[str], limits: Limits | None = None) -> list[Outcome]:
-    """`call_function` for calls that are JSON already."""
     task = f'{{"calls": [{", ".join(calls)}], {_describe(candidate)[1:]}'
     execution = await get().run(Program(task, runner="rewards.programs.inside.calls"), limits)
     outcomes: dict[int, Outcome] = {}
@@ -82,15 +65,17 @@ async def call_packed(candidate: Candidate, calls: Sequence[str], limits: Limits
         number, outcome = _read_outcome(line)
         if -1 <= number < len(calls):
             outcomes.setdefault(number, outcome)
-    rest = outcomes.get(-1) or Outcome(False, why=_describe_end(execution))
+    early = execution.verdict == "ok"
+    end = "the program exited before the call" if early else f"the program ended with {execution.verdict}"
+    rest = outcomes.get(-1) or Outcome(False, error=end)
     return [outcomes.get(number, rest) for number in range(len(calls))]
 
 
 async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = None) -> list[Execution]:
-    """Runs a program, with the imports that graders give, once per text for its standard input.
+    """Run a program, with the imports that graders add, once for each standard input.
 
     Raises:
-        SandboxError: the sandbox failed.
+        SandboxError: The sandbox failed.
     """
     program = json.dumps({"program": code})
     return await get().run_many([Program(program, given, "rewards.programs.inside.calls") for given in inputs], limits)
@@ -99,17 +84,17 @@ async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = No
 async def run_tests(
     candidate: Candidate, tests: TestSource, limits: Limits | None = None, max_tests: int | None = None
 ) -> list[bool]:
-    """Runs tests in a process of their own beside the candidate's, which never sees them; whether each one held.
+    """Run tests in a separate process, which the candidate cannot access, and return which of them passed.
 
-    A test that never turns to the program is left out. At least one verdict: where the tests cannot begin, that is False.
+    Tests that never use the program are left out. Returns [False] if the tests cannot start.
 
     Raises:
-        GroundTruthError: the tests need what this runner has not, or none of them turns to the program.
-        SandboxError: the sandbox failed.
+        GroundTruthError: The tests need an unsupported feature, or no test calls the program.
+        SandboxError: The sandbox failed.
     """
     token = secrets.token_hex(16)
     task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
-    # The tests come by standard input, which is read after the candidate's process has left.
+    # The tests are sent as standard input, which is read after the candidate's process has been forked.
     module = tests.sources[0] if tests.kind == "pytest" and candidate.prelude else ""
     program = Program(_describe(candidate, module), json.dumps(task), "rewards.programs.inside.isolated_tests")
     execution = await get().run(program, limits)
@@ -117,8 +102,8 @@ async def run_tests(
     for report in read_reports(execution.output, token):
         if "no_process" in report:
             raise SandboxError(
-                "these tests run in a process beside the program's, which this sandbox does not allow: "
-                f"{report['no_process']}; it needs user namespaces (see `pipeline doctor`)"
+                f"these tests need a second process, which this sandbox does not allow: {report['no_process']}; "
+                "it needs user namespaces (see `pipeline doctor`)"
             )
         if "unsupported" in report:
             raise GroundTruthError(f"the tests cannot be run: {report['unsupported']}"[:400])
@@ -126,15 +111,20 @@ async def run_tests(
             total = int(report["total"])
         elif "i" in report:
             verdicts[int(report["i"])] = report["ok"]
-    known = [verdicts.get(number, False) for number in range(total)]
-    counted = [verdict for verdict in known if verdict is not None]
-    if not counted:
-        raise GroundTruthError("no test turns to the program")
-    return counted
+    passed = [verdict for number in range(total) if (verdict := verdicts.get(number, False)) is not None]
+    if not passed:
+        raise GroundTruthError("no test calls the program")
+    return passed
+
+
+def pack_arguments(arguments: Arguments) -> str:
+    """Return the arguments of a call for `inside/calls.py`: JSON, or a Python literal if JSON would change them."""
+    args, kwargs = arguments.args, dict(arguments.kwargs)
+    return json.dumps([args, kwargs] if all(map(_is_json, (*args, kwargs))) else _to_literal((args, kwargs)))
 
 
 def unpack(data: Any) -> Any:
-    """The value that `inside/calls.py` packed: of exact built-in types, so that comparing it runs nobody's code."""
+    """Return a value packed by `inside/calls.py`, of exact built-in types, so that comparing it runs no untrusted code."""
     if isinstance(data, list):
         return [unpack(item) for item in data]
     if not isinstance(data, dict):
@@ -155,57 +145,49 @@ _UNPACK: dict[str, Any] = {
 }
 
 
+def find_solution_names(source: str) -> list[str]:
+    """Return the names that tests import from `solution` or use as its attributes."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == "solution":
+            names += [each.name for each in node.names if each.name != "*"]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
+            names.append(node.attr)
+    return list(dict.fromkeys(names))
+
+
 def _describe(candidate: Candidate, tests: str = "") -> str:
-    tested = [candidate.function.partition(".")[0].removesuffix("()"), *_find_imports(tests)]
+    tested = [candidate.function.partition(".")[0].removesuffix("()"), *find_solution_names(tests)]
     return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, "tested": tested})
 
 
-def _find_imports(tests: str) -> list[str]:
-    """The names that a test module asks of `solution`."""
-    names = []
-    for node in ast.walk(ast.parse(tests)):
-        if isinstance(node, ast.ImportFrom) and node.module == "solution":
-            names += [each.name for each in node.names]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
-            names.append(node.attr)
-    return names
-
-
 def _read_outcome(line: str) -> tuple[int, Outcome]:
-    # The candidate can write here whatever it likes: nothing but one value per call comes of it.
+    # The candidate can write anything to this output. At most, that determines the values of its own calls.
     if not line.startswith('{"i": '):
         return -2, Outcome(False)
     try:
         report = json.loads(line)
         number = int(report["i"])
         if "e" in report or number < 0:
-            return number, Outcome(False, why=str(report["e"]))
+            return number, Outcome(False, error=str(report["e"]))
         return number, Outcome(True, unpack(report["v"]))
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return -2, Outcome(False)
 
 
-def _describe_end(execution: Execution) -> str:
-    if execution.verdict == "ok":
-        return "the program left before it was called"
-    return f"the program ended with {execution.verdict}"
-
-
 def _is_json(value: Any) -> bool:
     kind = type(value)
-    if kind in (str, bool, type(None)):
-        return True
     if kind is int:
         return bool(-(1 << 64) < value < 1 << 64)
-    if kind is float:
-        return True
     if kind is list:
         return all(map(_is_json, value))
-    return kind is dict and not any(type(key) is not str or not _is_json(item) for key, item in value.items())
+    if kind is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return kind in (str, bool, float, type(None))
 
 
 def _to_literal(value: Any) -> str:
-    """Source that `ast.literal_eval` reads: infinities as numbers too large, and whole ones of any length."""
+    """Return source for `ast.literal_eval`: infinities as overflowing numbers, integers in hexadecimal for any length."""
     if isinstance(value, float):
         return repr(value).replace("inf", "1e999")
     if isinstance(value, list):

@@ -1,9 +1,10 @@
-"""Programs that try to pass tests without solving them. Each must be worth nothing."""
+"""Programs that try to pass tests without solving the task. Each must score nothing."""
 
 from __future__ import annotations
 
 import ast
 
+from rewards.programs.candidate import find_solution_names
 from rewards.programs.ground_truth import CallTests, SourceTests, Tests, TextTests
 
 _FORGE = """
@@ -59,7 +60,7 @@ hunted = {}
 for each in found:
     for name in ("wanted", "expected", "outputs", "tests", "checks", "token", "stdin", "sources", "request"):
         try:
-            # A number would be a descriptor's, and right by chance.
+            # Skip file descriptors, which could be the expected number by chance.
             if name in each and type(each[name]) is not int: hunted[name] = each[name]
         except Exception:
             pass
@@ -106,7 +107,7 @@ threading.Thread(target=work, daemon=True).start()
 _TRACE = """
 import sys
 def trace(frame, event, argument):
-    for name in ("number", "total", "value", "held"):
+    for name in ("number", "total", "value", "passed"):
         if name in frame.f_locals: frame.f_locals[name] = 1
     return trace
 sys.settrace(trace)
@@ -152,7 +153,7 @@ _ALONE = {
     "pass": "pass",
     "sys.exit": "import sys\nsys.exit(0)",
     "os._exit": "import os\nos._exit(0)",
-    "SystemExit while it is read": "raise SystemExit(0)",
+    "SystemExit at import": "raise SystemExit(0)",
 }
 _WITH_WRONG = {
     "forged reports": _FORGE,
@@ -161,10 +162,10 @@ _WITH_WRONG = {
     "patched writers": _WRITERS,
     "a thread that writes later": _THREADS,
     "a trace function": _TRACE,
-    "a handler at exit": _ATEXIT,
+    "an atexit handler": _ATEXIT,
     "killing its parent": _PARENT,
 }
-_WITH_CHEAT = {"hunting in frames and objects": _HUNT, "reading files": _FILES}
+_WITH_CHEAT = {"searching frames and objects": _HUNT, "reading files": _FILES}
 _IN_CALL = {
     "SystemExit in the call": "def cheat(*args, **kwargs):\n    raise SystemExit(0)\n",
     "os._exit in the call": "import os\ndef cheat(*args, **kwargs):\n    os._exit(0)\n",
@@ -180,15 +181,15 @@ _OBJECTS = {
 
 
 def write(tests: Tests) -> dict[str, str]:
-    """What a cheat is called -> its program, for a row's tests.
+    """Return the cheats for a row's tests: name -> program.
 
-    Left out is what a test would rightly take: returning None where a test accepts it (for tests that are source: where the
-    source has None, something empty, `not`, `!=` or an exception), and odd values where a test only asks for truth.
+    Leaves out what a test may rightly accept: returning None if a test accepts it (for source tests: if the source has None,
+    an empty value, `not`, `!=` or an exception), and arbitrary values if a test only checks for truth.
     """
     if isinstance(tests, TextTests):
         if not all(each.strip() for each in tests.outputs):
             return {}
-        return {**_ALONE, **_WITH_WRONG, "hunting in frames and objects": _HUNT, "reading files": _FILES + "print(cheat())\n"}
+        return {**_ALONE, **_WITH_WRONG, "searching frames and objects": _HUNT, "reading files": _FILES + "print(cheat())\n"}
     names = _find_names(tests)
     lenient = _is_lenient(tests)
     cheats = dict(_ALONE)
@@ -207,7 +208,7 @@ def _define(text: str, names: list[str]) -> str:
         owner, dot, method = name.rpartition(".")
         if dot:
             owner = owner.removesuffix("()")
-            # Defined before the cheat turns on what it is defined with.
+            # Define the class first: the cheat may break `__build_class__`.
             lines.insert(0, f"class {owner}:\n    def {method}(self, *args, **kwargs):\n        return cheat(*args, **kwargs)")
         else:
             lines.append(f"{name} = cheat")
@@ -218,17 +219,11 @@ def _find_names(tests: CallTests | SourceTests) -> list[str]:
     if tests.function:
         return [tests.function]
     assert isinstance(tests, SourceTests)
-    found: list[str] = []
-    for node in ast.walk(ast.parse("\n".join(tests.source.sources))):
-        if isinstance(node, ast.ImportFrom) and node.module == "solution":
-            found += [each.name for each in node.names if each.name != "*"]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
-            found.append(node.attr)
-    return list(dict.fromkeys(found))
+    return find_solution_names("\n".join(tests.source.sources))
 
 
 def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
-    """Which simple answers some test would take."""
+    """Return the kinds of trivial answers that some test may accept."""
     if isinstance(tests, CallTests):
         checks = [check for test in tests.tests for _, check in test]
         lenient = {"nothing"} if any(check.accepts(None) for check in checks) else set()
@@ -238,7 +233,7 @@ def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
         if _is_empty(node):
             lenient.add("nothing")
         elif isinstance(node, ast.Name) and node.id == tests.function:
-            lenient |= {"nothing", "truth"}  # the program is compared with itself
+            lenient |= {"nothing", "truth"}  # a test that compares the program with itself
         elif isinstance(node, ast.Not | ast.NotEq | ast.NotIn | ast.IsNot | ast.Is | ast.ExceptHandler):
             lenient |= {"nothing", "truth"}
         elif isinstance(node, ast.Attribute) and node.attr == "raises":

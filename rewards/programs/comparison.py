@@ -1,8 +1,9 @@
-"""Whether what a program wrote or returned is what was expected, as the graders of the field take it.
+"""Compare the output or the return value of a program with the expected one, like the common graders.
 
-Read in APPS' and PRIME's `testing_util` (as verl 0.9.1 ships it) and LiveCodeBench's: space at the ends of lines and empty
-lines do not count, numbers count by their value, tuples as the lists that JSON makes of them. Whole numbers must be exact
-(LiveCodeBench; PRIME's `allclose` takes 50000000000000001 for 50000000000000000), and nothing is ever compared as a set.
+The rules are those of `testing_util` in APPS and PRIME (as in verl 0.9.1) and in LiveCodeBench: whitespace at the ends of
+lines and empty lines are ignored, numbers are compared by value, and tuples equal lists, because JSON has no tuples. Whole
+numbers must be exact, as in LiveCodeBench (PRIME's `allclose` accepts 50000000000000001 for 50000000000000000), and values
+are never compared as sets.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import re
 from typing import Any
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-8
-"""How far a number that is not whole may be off in a text: `numpy.allclose`, which PRIME uses."""
+"""Tolerance for non-integers in texts: that of `numpy.allclose`, which PRIME uses."""
 _WHOLE_RELATIVE = 1e-9
-"""The same where the expected number is whole: 999999999.5 is not a thousand million."""
+"""The same if the expected number is whole: 999999999.5 is not 1000000000."""
 _CLOSE = 1e-6
 _WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
@@ -22,22 +23,22 @@ _MOST_UNORDERED = 2000
 
 
 def is_accepted_text(output: str, expected: str, any_order: bool = False) -> bool:
-    """Whether a program's output is the expected one; with `any_order`, its lines may come in any."""
-    got, wanted = output.strip(), expected.strip()
-    if got == wanted:
+    """Compare a program's output with the expected text, with `any_order` regardless of the order of lines."""
+    output, expected = output.strip(), expected.strip()
+    if output == expected:
         return True
-    lines, wanted_lines = _take_lines(got), _take_lines(wanted)
-    if len(lines) != len(wanted_lines):
+    lines, expected_lines = _take_lines(output), _take_lines(expected)
+    if len(lines) != len(expected_lines):
         return False
     if any_order:
-        return _is_permutation(lines, wanted_lines, _is_same_line)
-    return all(map(_is_same_line, lines, wanted_lines))
+        return _is_permutation(lines, expected_lines, _is_same_line)
+    return all(map(_is_same_line, lines, expected_lines))
 
 
 def is_accepted(value: Any, expected: Any, any_order: bool = False) -> bool:
-    """Whether a returned value is the expected one: floats to a millionth, tuples and lists alike.
+    """Compare a returned value with the expected one: floats to a millionth, tuples like lists.
 
-    With `any_order`, the items of the outermost list may come in any.
+    With `any_order`, the order of the items in the outermost list does not matter.
     """
     if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
         if len(value) != len(expected):
@@ -58,10 +59,8 @@ def _take_lines(text: str) -> list[str]:
 
 
 def _is_same_line(got: str, expected: str) -> bool:
-    if got == expected:
-        return True
-    words, wanted = got.split(), expected.split()
-    return len(words) == len(wanted) and all(map(_is_same_word, words, wanted))
+    words, expected_words = got.split(), expected.split()
+    return got == expected or (len(words) == len(expected_words) and all(map(_is_same_word, words, expected_words)))
 
 
 def _is_same_word(got: str, expected: str) -> bool:
@@ -69,18 +68,19 @@ def _is_same_word(got: str, expected: str) -> bool:
         return True
     if max(len(got), len(expected)) > _LONGEST_NUMBER:
         return False
-    whole, wanted = _WHOLE.fullmatch(got), _WHOLE.fullmatch(expected)
-    if whole and wanted:  # exact, and never through a float
-        return whole[2] == wanted[2] and (whole[1] == wanted[1] or {whole[1], wanted[1]} == {"", "+"} or whole[2] == "0")
+    whole, expected_whole = _WHOLE.fullmatch(got), _WHOLE.fullmatch(expected)
+    if whole and expected_whole:  # exact: a float could not hold every integer
+        same_sign = (whole[1] == "-") == (expected_whole[1] == "-")
+        return whole[2] == expected_whole[2] and (same_sign or whole[2] == "0")
     if not (_NUMBER.fullmatch(got) and _NUMBER.fullmatch(expected)):
         return False
-    relative = _WHOLE_RELATIVE if wanted else RELATIVE
+    relative = _WHOLE_RELATIVE if expected_whole else RELATIVE
     return _is_close(float(got), float(expected), relative, ABSOLUTE)
 
 
 def _is_close(value: float, expected: float, relative: float, absolute: float) -> bool:
     try:
-        # An infinite bound would take everything; nan is near to nothing.
+        # Reject an infinite bound, which would accept everything. NaN is never close.
         return abs(value - expected) <= absolute + relative * abs(expected) < float("inf")
     except OverflowError:
         return False
@@ -90,14 +90,14 @@ def _is_permutation(values: list[Any], expected: list[Any], is_same: Any) -> boo
     try:
         if all(map(is_same, sorted(values), sorted(expected))):
             return True
-    except TypeError:  # not to be sorted
+    except TypeError:  # not sortable
         pass
     if len(values) > _MOST_UNORDERED:
         return False
     rest = list(expected)
     for value in values:
-        for number, wanted in enumerate(rest):
-            if is_same(value, wanted):
+        for number, candidate in enumerate(rest):
+            if is_same(value, candidate):
                 del rest[number]
                 break
         else:

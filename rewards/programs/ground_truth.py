@@ -1,4 +1,4 @@
-"""The ground truth of a row of tests, read once: GRPO sends the same row for every one of its samples."""
+"""Parse the ground truth of a row of tests, once per row: GRPO scores many samples of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
-from rewards.programs.candidate import Call, TestSource
+from rewards.parsing.assertion import Arguments
+from rewards.programs.candidate import TestSource, pack_arguments
 from rewards.programs.expected_calls import Check, read_check
 
 Choose = Literal["first", "longest"]
@@ -19,7 +20,7 @@ Choose = Literal["first", "longest"]
 
 @dataclass(frozen=True)
 class TextTests:
-    """Texts for standard input, and what must come out."""
+    """Standard inputs and the expected outputs."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -28,20 +29,20 @@ class TextTests:
 
 @dataclass(frozen=True)
 class CallTests:
-    """Calls, and what each must return. A test is one check or several, all of which must hold."""
+    """Calls and the checks of their values. A test passes if all of its checks do."""
 
     function: str
     prelude: str | None
-    """None: the imports that graders give, as in `Candidate`."""
+    """None: the imports that graders add, as in `Candidate`."""
     calls: tuple[str, ...]
-    """As `Call.to_json`."""
+    """From `pack_arguments`."""
     tests: tuple[tuple[tuple[int, Check], ...], ...]
-    """Per test: number of a call and its check."""
+    """Per test: numbers of calls with their checks."""
 
 
 @dataclass(frozen=True)
 class SourceTests:
-    """Tests that only run beside the program."""
+    """Tests that must run in a process next to the program's."""
 
     function: str
     prelude: str
@@ -58,12 +59,12 @@ _cached = 0
 
 
 def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> Tests:
-    """The chosen tests of a row; kept for the next response to it.
+    """Return the chosen tests of a row, and cache them for the next response.
 
     Raises:
-        GroundTruthError: the row is broken.
+        GroundTruthError: The row is invalid.
     """
-    global _cached  # noqa: PLW0603 (one cache for the process, bounded by the length of its texts)
+    global _cached  # noqa: PLW0603 (one cache per process, bounded by the length of its keys)
     key = (ground_truth, max_tests, choose)
     try:
         with _lock:
@@ -81,10 +82,10 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
 
 
 def parse_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> Tests:
-    """`read_tests` for those who read a row once: nothing is kept.
+    """Return the chosen tests of a row, without caching them.
 
     Raises:
-        GroundTruthError: the row is broken.
+        GroundTruthError: The row is invalid.
     """
     try:
         truth = json.loads(ground_truth)
@@ -107,61 +108,59 @@ def parse_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> 
 def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Choose) -> Tests:
     inputs, outputs = truth["inputs"], truth.get("outputs")
     if not isinstance(inputs, list) or not isinstance(outputs, list):
-        raise GroundTruthError("inputs and outputs must be two lists")
+        raise GroundTruthError("`inputs` and `outputs` must be lists")
     if len(inputs) != len(outputs) or not inputs:
-        raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs: expected as many of both, and one at least")
+        raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs; expected equal numbers, at least 1")
     pairs = _choose(list(zip(inputs, outputs, strict=True)), max_tests, choose, lambda pair: len(str(pair[0])))
     any_order = truth.get("any_order") is True
     name = truth.get("fn_name")
     if not name:
-        texts = [(read_text(given), read_text(wanted)) for given, wanted in pairs]
-        return TextTests(tuple(given for given, _ in texts), tuple(wanted for _, wanted in texts), any_order)
+        texts, expected = (tuple(map(read_text, column)) for column in zip(*pairs, strict=True))
+        return TextTests(texts, expected, any_order)
     if not isinstance(name, str):
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
     kind: Literal["any order", "accepted"] = "any order" if any_order else "accepted"
-    calls = tuple(_read_call(given).to_json() for given, _ in pairs)
-    checks = [_make_check(kind, _read_output(wanted, given)) for given, wanted in pairs]
+    calls = tuple(pack_arguments(_read_arguments(given)) for given, _ in pairs)
+    checks = [_make_check(kind, _read_output(output, given)) for given, output in pairs]
     return CallTests(name, prelude or None, calls, tuple(((number, each),) for number, each in enumerate(checks)))
 
 
 def read_text(value: Any) -> str:
-    """A text for standard input, or one that is expected of standard output."""
-    # Some rows of APPS hold lists of lines.
+    """Return a standard input or an expected output. Some rows of APPS have lists of lines."""
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _read_call(given: object) -> Call:
-    if isinstance(given, str):  # one JSON value per line, as in LiveCodeBench and in rows that verl's grader takes
+def _read_arguments(given: object) -> Arguments:
+    if isinstance(given, str):  # one JSON value per line, as in LiveCodeBench and in the rows of verl's grader
         try:
             given = [json.loads(line) for line in given.split("\n")]
         except ValueError as error:
-            found = given[:60]
-            raise GroundTruthError(f"an input is {found!r}, expected a list of arguments, or JSON per line") from error
+            raise GroundTruthError(f"an input is {given[:60]!r}, expected a list of arguments, or JSON per line") from error
     if isinstance(given, dict):
-        return Call(kwargs=tuple(given.items()))
+        return Arguments(kwargs=tuple(given.items()))
     if isinstance(given, list):
-        return Call(args=tuple(map(_undo_keys, given)))
-    raise GroundTruthError(f"an input is {str(given)[:60]!r}, expected a list of arguments or an object of named ones")
+        return Arguments(tuple(map(_restore_keys, given)))
+    raise GroundTruthError(f"an input is {str(given)[:60]!r}, expected a list of arguments or an object of keyword arguments")
 
 
-def _read_output(wanted: Any, given: Any) -> Any:
-    if isinstance(given, str) and isinstance(wanted, str):
+def _read_output(output: Any, given: Any) -> Any:
+    if isinstance(given, str) and isinstance(output, str):
         try:
-            return json.loads(wanted)
+            return json.loads(output)
         except ValueError as error:
-            raise GroundTruthError(f"an output is {wanted[:60]!r}, expected JSON as its input is") from error
-    return wanted
+            raise GroundTruthError(f"an output is {output[:60]!r}, expected JSON like its input") from error
+    return output
 
 
-def _make_check(kind: Literal["any order", "accepted"], wanted: Any) -> Check:
-    # APPS and Eurus wrap most, not all, expected values in a list of one; their graders take both.
-    ways = [wanted, wanted[0]] if isinstance(wanted, list) and len(wanted) == 1 else [wanted]
-    ways += [undone for each in ways if (undone := _undo_keys(each)) is not each]
-    return Check(kind, wanted, others=tuple(ways[1:]))
+def _make_check(kind: Literal["any order", "accepted"], expected: Any) -> Check:
+    # APPS and Eurus wrap most, but not all, expected values in a list of one. Their graders accept both.
+    accepted = [expected, expected[0]] if isinstance(expected, list) and len(expected) == 1 else [expected]
+    accepted += [restored for each in accepted if (restored := _restore_keys(each)) is not each]
+    return Check(kind, expected, alternatives=tuple(accepted[1:]))
 
 
-def _undo_keys(value: Any) -> Any:
-    """With numbers for keys, of which JSON has made strings (PRIME's grader undoes it likewise); the same if none are."""
+def _restore_keys(value: Any) -> Any:
+    """Turn the keys of a dict back into integers if JSON made strings of them, as PRIME's grader does."""
     if isinstance(value, dict) and value and all(_NUMBER_KEY.fullmatch(key) for key in value):
         return {int(key): item for key, item in value.items()}
     return value
@@ -180,7 +179,7 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     if len(checks) != 1 or len(checks[0].args.args) != 1:
         raise GroundTruthError(f"the tests define no function {call.func.id} of one argument")
     candidate = checks[0].args.args[0].arg
-    lines = [line for line in checks[0].body if not _says_nothing(line)]
+    lines = [line for line in checks[0].body if not _is_trivial(line)]
     if not lines:
         raise GroundTruthError("the tests assert nothing")
     helpers = ast.unparse(ast.Module(tree.body[:-1], []))
@@ -206,8 +205,8 @@ def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
     return SourceTests("", prelude, TestSource("pytest", (source,)))
 
 
-def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Call, Check]]]] | None:
-    """Where a module is nothing but functions of plain assertions on one function of `solution`."""
+def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments, Check]]]] | None:
+    """Read a module that consists only of functions of plain assertions on one function of `solution`; else None."""
     names: list[ast.alias] = []
     tests: list[ast.FunctionDef] = []
     for node in tree.body:
@@ -215,30 +214,30 @@ def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Call, Che
             names += node.names
         elif isinstance(node, ast.FunctionDef) and node.name.startswith("test") and not node.decorator_list:
             tests.append(node)
-        elif not (isinstance(node, ast.Import | ast.ImportFrom) or _says_nothing(node)):
+        elif not (isinstance(node, ast.Import | ast.ImportFrom) or _is_trivial(node)):
             return None
     if len(names) != 1 or names[0].name == "*" or not tests:
         return None
     if len({test.name for test in tests}) != len(tests) or any(ast.unparse(test.args) for test in tests):
         return None
-    bodies = [[line for line in test.body if not _says_nothing(line)] for test in tests]
+    bodies = [[line for line in test.body if not _is_trivial(line)] for test in tests]
     read = [[read_check(line, names[0].asname or names[0].name) for line in body] for body in bodies]
     if not all(body and all(body) for body in read):
         return None
     return names[0].name, [[each for each in body if each] for body in read]
 
 
-def _gather(function: str, prelude: str, tests: list[list[tuple[Call, Check]]]) -> CallTests:
+def _gather(function: str, prelude: str, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
     calls: list[str] = []
     gathered = []
     for test in tests:
         gathered.append(tuple((len(calls) + number, check) for number, (_, check) in enumerate(test)))
-        calls += [call.to_json() for call, _ in test]
+        calls += [pack_arguments(arguments) for arguments, _ in test]
     return CallTests(function, prelude, tuple(calls), tuple(gathered))
 
 
-def _says_nothing(line: ast.stmt) -> bool:
-    """`assert True` in a test of HumanEval is no test, and a docstring none either."""
+def _is_trivial(line: ast.stmt) -> bool:
+    """Check for a statement that tests nothing: a docstring, or `assert True` as in HumanEval."""
     if isinstance(line, ast.Assert):
         return isinstance(line.test, ast.Constant) and bool(line.test.value)
     return isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant | ast.Name))

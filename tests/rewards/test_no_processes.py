@@ -37,5 +37,5 @@ def test_it_is_said_and_not_scored() -> None:
     calls = {"fn_name": "f", "inputs": [[1]], "outputs": [2]}
     assert asyncio.run(_score("def f(a): return a + 1", calls)) == 1.0
     beside = {"functional": "def check(candidate):\n    x = candidate(1)\n    assert x == 2\n\ncheck(f)"}
-    with pytest.raises(SandboxError, match=r"process beside the program's, .*; it needs user namespaces"):
+    with pytest.raises(SandboxError, match=r"second process, .*; it needs user namespaces"):
         asyncio.run(_score("def f(a): return a + 1", beside))

@@ -1,8 +1,8 @@
-"""Scores a response by a class of the installed InternBootcamp package: runs in the sandbox, beside the response.
+"""Score a response in the sandbox with a class of the installed InternBootcamp package.
 
-Reads one JSON object: `name` (of the class), `response`, `identity`, `options` (of `verify_score`) and `token`. Writes
-one JSON line with the token and `score`, or `no_package` (why), `no_class` (the classes there are), or `error`.
-Some bootcamps evaluate what a response holds, so the line could be forged by one that looks for the token.
+Reads a JSON object: `name` (of the class), `response`, `identity`, `options` (of `verify_score`) and `token`. Writes a JSON
+line with the token and `score`, `no_package` (the reason), `no_class` (the existing classes) or `error`. Some bootcamps
+evaluate code in the response, which could search for the token and forge this line.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 
 
 def main(code: str) -> None:
-    """Scores one response."""
+    """Score one response."""
     task = json.loads(code)
     channel = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -28,12 +28,12 @@ def main(code: str) -> None:
     except BaseException as error:
         report(no_package=f"{type(error).__name__}: {error}"[:300])
         return
-    found = getattr(package, task["name"], None)
-    if found is None:
+    bootcamp = getattr(package, task["name"], None)
+    if bootcamp is None:
         report(no_class=[name for name in dir(package) if name.lower().endswith("bootcamp")])
         return
     try:
-        score = float(found.verify_score(task["response"], task["identity"], **task["options"]))
+        score = float(bootcamp.verify_score(task["response"], task["identity"], **task["options"]))
     except BaseException as error:
         report(error=f"{type(error).__name__}: {error}"[:300])
     else:

@@ -1,7 +1,7 @@
-"""Runs verl's own graders: in the sandbox, because some of them evaluate what a response holds.
+"""Run verl's own graders in the sandbox, because some of them evaluate code in the response.
 
-Reads one JSON object: `sources` (module -> source: verl's graders, without the rest of verl, which would bring torch and
-Ray), `data_source`, `response`, `truth` and `token`. Writes one JSON line with the token and `result`, or `error`.
+Reads a JSON object: `sources` (module -> source of verl's graders; verl itself would import torch and Ray), `data_source`,
+`response`, `truth` and `token`. Writes a JSON line with the token and `result` or `error`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _NoLimit(contextlib.ContextDecorator):
-    """In place of verl's time limit, which needs signals or processes: the sandbox has one of its own."""
+    """Replaces verl's time limit, which needs signals or processes. The sandbox has its own limit."""
 
     def __init__(self, seconds: float = 0, error_message: str = "") -> None:
         pass
@@ -34,7 +34,7 @@ class _NoLimit(contextlib.ContextDecorator):
 
 
 class _Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Imports modules from their sources."""
+    """Imports modules from sources."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self.sources = sources
@@ -56,7 +56,7 @@ def _deprecated(*_: object) -> Callable[[Any], Any]:
 
 
 def main(code: str) -> None:
-    """Grades one response."""
+    """Grade one response."""
     task = json.loads(code)
     channel = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)

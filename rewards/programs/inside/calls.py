@@ -1,11 +1,11 @@
-"""Calls a candidate's function and reports what it returned, or runs a program. No expected value ever comes here.
+"""Call a candidate's function and report the results, or run a program. Expected values are never sent here.
 
-`main(task)`: a JSON object with `program` (source, that runs as `__main__` on its standard input and output), or with
-`prelude` and `code` (sources), `function` (`name` or `Class().method`), `tested` (names that only the code may bring) and
-`calls`, each `[args, kwargs]` or, where JSON cannot hold them, the Python literal `(args, kwargs)` as a string. A program,
-and code whose prelude is null, find the names that graders import for them. One JSON line per call goes to standard output:
-`{"i": number of the call, "v": value}`, with values as `rewards.programs.candidate.unpack` reads them, or `{"i": number,
-"e": why there is none}`; number -1 for the program itself.
+`main(task)` takes a JSON object with `program` (source that runs as `__main__` on standard input and output), or with
+`prelude` and `code` (sources), `function` (`name` or `Class().method`), `tested` (names that only the code may define) and
+`calls`, each `[args, kwargs]` or, if JSON cannot represent them, the Python literal `(args, kwargs)` as a string. A program,
+and code with prelude null, get the names that graders import. Each line of standard output is the JSON report of a call:
+`{"i": number of the call, "v": value}`, with values for `rewards.programs.candidate.unpack`, or
+`{"i": number, "e": error}`; number -1 is the program itself.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import json
 import os
 import sys
 
-# What a program does to the built-in functions does not reach this file.
+# Keep references to the built-in functions, because the program may replace them.
 globals().update({name: value for name, value in vars(builtins).items() if not name.startswith("_")})
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing would cost every run
+if TYPE_CHECKING:  # importing typing would slow down every run
     from typing import Any
 
 _LONGEST = 8_000_000
-# What the graders of APPS, PRIME and LiveCodeBench put before a program. Run once, when this file is loaded.
+# The imports that the graders of APPS, PRIME and LiveCodeBench add to a program. Run once, when this file is loaded.
 _STARRED = "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json"
 _COMMON: dict[str, Any] = {}
 exec("".join(f"from {name} import *\nimport {name}\n" for name in (*_STARRED.split(), "builtins", "typing")), _COMMON)
@@ -33,9 +33,9 @@ _JSON_ATOMS = {int, str, bool, float, type(None)}
 
 
 def pack(value: Any) -> Any:
-    """The value as JSON data; what JSON has not is an object of one key, `{kind: content}`.
+    """Return the value as JSON data, with other types as an object of one key, `{kind: content}`.
 
-    A value of a derived class is sent as the plain value it holds: what its class says about equality does not count.
+    An instance of a derived class becomes its plain value, so its own `__eq__` has no effect.
     """
     kind = type(value)
     if kind in _JSON_ATOMS:
@@ -75,7 +75,7 @@ def _pack_other(value: Any) -> Any:
 
 
 def main(text: str) -> None:
-    """Runs one task."""
+    """Run one task."""
     task = json.loads(text)
     if "program" in task:
         _run_program(task["program"])
@@ -87,7 +87,7 @@ def main(text: str) -> None:
     try:
         namespace = _load(task)
     except BaseException as error:
-        _tell(channel, {"i": -1, "e": _describe(error)})
+        _report(channel, {"i": -1, "e": _describe(error)})
         return
     owner, dot, name = task["function"].rpartition("().")
     for number, call in enumerate(task["calls"]):
@@ -104,35 +104,35 @@ def main(text: str) -> None:
                 raise ValueError("the value is too long")
         except BaseException as error:
             report = {"i": number, "e": _describe(error)}
-        _tell(channel, report)
+        _report(channel, report)
 
 
 def _load(task: dict[str, Any]) -> dict[str, Any]:
-    """Runs the program; returns its names."""
-    # Modules of their own: dataclasses and others look up the module of a class by its name.
+    """Run the program and return its namespace."""
+    # Run in real modules, because dataclasses and others look up the module of a class by name.
     scope = _make_module("prelude")
     if task["prelude"] is None:
         scope.update(_COMMON)
     else:
         exec(compile(task["prelude"], "<prelude>", "exec", dont_inherit=True), scope)
     namespace = _make_module("solution")
-    # What is judged is the program's own: `factorial` is no answer because the graders' imports hold all of `math`.
-    given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["tested"]}
-    namespace.update(given)
+    # The program must define what is tested: the graders' `from math import *` must not provide `factorial`.
+    tested = task["tested"]
+    namespace.update({name: value for name, value in scope.items() if not name.startswith("__") and name not in tested})
     exec(compile(task["code"], "<solution>", "exec", dont_inherit=True), namespace)
     return namespace
 
 
-def _tell(channel: int, report: dict[str, Any]) -> None:
+def _report(channel: int, report: dict[str, Any]) -> None:
     os.write(channel, (json.dumps(report) + "\n").encode())
 
 
 def _describe(error: BaseException) -> str:
-    """For people; nothing is decided by it."""
+    """Describe an error, for messages only."""
     try:
         return f"{type(error).__name__}: {error}"[:300]
     except BaseException:
-        return "an exception that has no text"
+        return "an exception whose text cannot be read"
 
 
 def _run_program(source: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from rewards import sandbox
 from rewards.builtin.bootcamp import bootcamp, find_class, make_cheats
 from rewards.errors import GroundTruthError, RewardError
-from rewards.reasons import listen
+from rewards.reasons import collect_reasons
 
 # The interface of InternBootcamp's classes, and like some of them it evaluates what the response holds.
 PACKAGE = r"""
@@ -110,7 +110,7 @@ def test_hostile_answers_are_worth_nothing(package: None, hostile: str) -> None:
 def test_verdicts_that_are_none_are_worth_nothing(package: None) -> None:
     for give in ("nan", "text"):
         assert _score("", "bootcamp/graded", {"give": give})["score"] == 0.0
-    with listen() as reasons:
+    with collect_reasons() as reasons:
         assert _score("", "bootcamp/broken")["score"] == 0.0
     assert reasons[0] == "verify_score raised KeyError: 'grid'"
 

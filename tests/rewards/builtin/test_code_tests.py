@@ -12,7 +12,7 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
 from rewards.programs import cheats
 from rewards.programs.ground_truth import CallTests, SourceTests, TextTests, read_tests
-from rewards.registry import find
+from rewards.plugins.loading import load
 
 CALLS = {"fn_name": "swap", "inputs": [[[1, 2]], [["a", "b"]]], "outputs": [[[2, 1]], [["b", "a"]]]}
 ASSERTS = {
@@ -98,7 +98,7 @@ def test_the_share_of_tests_passed(code: str, truth: Any, share: float) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_the_rewards_own_cheats_are_worth_nothing(form: str) -> None:
     truth, _ = FORMS[form]
-    reward = find("code_tests")
+    reward = load("code_tests")
     assert reward.cheats is not None
     written = reward.cheats(json.dumps(truth), {})
     assert len(written) >= 14
@@ -134,7 +134,7 @@ def test_cheats_that_a_row_would_rightly_take_are_left_out() -> None:
 
 
 def test_the_reference_is_the_rows_solution() -> None:
-    reward = find("code_tests")
+    reward = load("code_tests")
     assert reward.reference is not None
     response = reward.reference(json.dumps(CALLS), {"detail": json.dumps({"solution": SWAP})})
     assert response is not None
@@ -249,7 +249,7 @@ def test_a_row_is_read_once() -> None:
         ([], "the ground truth is a list, expected an object"),
         ({"inputs": [1], "outputs": []}, "1 inputs and 0 outputs"),
         ({"inputs": [], "outputs": []}, "0 inputs and 0 outputs"),
-        ({"inputs": [1]}, "two lists"),
+        ({"inputs": [1]}, "must be lists"),
         ({"inputs": [3], "outputs": [3], "fn_name": "swap"}, "an input is '3', expected a list"),
         ({"inputs": ["no JSON"], "outputs": ["3"], "fn_name": "swap"}, "an input is 'no JSON'"),
         ({"functional": "def check("}, "functional is not Python"),
@@ -263,7 +263,7 @@ def test_a_row_is_read_once() -> None:
             {"pytest": "import numpy\nfrom solution import swap\ndef test_a():\n    assert swap(1) == numpy.array(1)"},
             "import numpy",
         ),
-        ({"functional": "def check(candidate):\n    for n in [1]:\n        assert True\ncheck(swap)"}, "no test turns to"),
+        ({"functional": "def check(candidate):\n    for n in [1]:\n        assert True\ncheck(swap)"}, "no test calls"),
     ],
 )
 def test_a_broken_row_is_named_in_one_line(truth: Any, message: str) -> None:

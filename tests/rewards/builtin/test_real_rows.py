@@ -14,7 +14,7 @@ import pytest
 
 from rewards.builtin.code_tests import code_tests
 from rewards.parsing.answers import make_response
-from rewards.registry import find
+from rewards.plugins.loading import load
 from tests import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
@@ -120,7 +120,7 @@ def test_right_solutions_pass_and_spoiled_ones_do_not(which: str) -> None:
 def test_cheats_are_worth_nothing_on_real_rows(which: str) -> None:
     name, chosen, _ = ROWS[which]
     rows = list(_read(name))[chosen][:25:5]
-    reward = find("code_tests")
+    reward = load("code_tests")
     assert reward.cheats is not None
     tried = [(row, cheat, text) for row in rows for cheat, text in reward.cheats(row.truth, {}).items()]
     scores = _score_all([(row.truth, text) for row, _, text in tried])

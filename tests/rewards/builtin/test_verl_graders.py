@@ -12,7 +12,7 @@ from rewards import sandbox
 from rewards.builtin import verl_graders
 from rewards.builtin.verl_graders import make_cheats, make_reference, verl
 from rewards.errors import GroundTruthError, RewardError
-from rewards.reasons import listen
+from rewards.reasons import collect_reasons
 from tests import ROOT
 
 # Its shape: a chain of data sources, each with a module of its own, some of which evaluate the response.
@@ -114,7 +114,7 @@ def test_hostile_answers_are_worth_nothing(package: None, hostile: str) -> None:
 
 
 def test_why_there_is_no_verdict_is_told(package: None) -> None:
-    with listen() as reasons:
+    with collect_reasons() as reasons:
         _score("numina", "{1 / 0}", "2")
     assert reasons[0].startswith("the grader raised ZeroDivisionError")
 
@@ -143,7 +143,7 @@ def test_programs_go_to_code_tests(package: None) -> None:
     assert _score("taco", "```python\nprint(1)\n```", truth)["accuracy"] == 0.5
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("source", "truth"),
     [

@@ -12,7 +12,7 @@ from rewards.builtin.white_box import white_box
 from rewards.builtin.white_box_cheats import make_cheats, make_reference
 from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
-from rewards.reasons import listen
+from rewards.reasons import collect_reasons
 
 MIXED: dict[str, Any] = {
     "type": "io_mixed",
@@ -254,13 +254,13 @@ def test_a_broken_row_is_told_in_one_line(truth: Any, message: str) -> None:
 
 
 def test_it_says_why() -> None:
-    with listen() as reasons:
+    with collect_reasons() as reasons:
         _score(RIGHT.replace("1; int", "2; int"))
         _score("assert f(1) == f(1)")
         _score("assert f(2) == 1", {**REVERSE, "func_str": "def f(a):\n    return a"})
     assert reasons[0] == "question 2: 2; int; expected 1; int"
     assert reasons[1].startswith("assert f(1) == f(1): it does not compare a call with a value; expected assert f(1,")
-    assert reasons[2].startswith("assert f(2) == 1: the call returns 2; one that is right: assert f(1,")
+    assert reasons[2].startswith("assert f(2) == 1: the call returns 2; a correct answer: assert f(1,")
 
 
 def test_hostile_answers_hold_nobody_up() -> None:

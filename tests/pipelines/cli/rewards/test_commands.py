@@ -77,7 +77,7 @@ def test_try_scores_and_says_why(call: Call, tmp_path: Path) -> None:
         ["id", "score", "accuracy", "format", "reason"],
         ["row/0", "2", "1", "1", ""],
         ["row/0", "1.5", "0.75", "1", "question 1: return a; expected -1"],
-        ["row/2", "0", "0", "0", "there is no answer"],
+        ["row/2", "0", "0", "0", "no answer in the response"],
     ]
     assert err.splitlines()[0] == "3 responses: mean score 1.167, mean accuracy 0.5833, 67% well formed"
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
@@ -98,8 +98,8 @@ def test_options_are_typed(call: Call) -> None:
     ("arguments", "line"),
     [
         (("try", "white_bx", "--rows", "rows.parquet", "--responses", "responses.jsonl"), "did you mean 'white_box'?"),
-        (("try", "white_box", "--rows", "none.parquet", "--responses", "responses.jsonl"), "there is no file none.parquet"),
-        (("try", "white_box", "--rows", "mine.py", "--responses", "responses.jsonl"), "mine.py is no parquet file"),
+        (("try", "white_box", "--rows", "none.parquet", "--responses", "responses.jsonl"), "file none.parquet not found"),
+        (("try", "white_box", "--rows", "mine.py", "--responses", "responses.jsonl"), "mine.py is not a readable parquet file"),
         (("try", "white_box", "--rows", "rows.parquet", "--responses", "mine.py"), "mine.py:2: not JSON"),
         (("check", "white_box", "--rows", "rows.parquet", "--option", "x"), "--option x: expected KEY=VALUE"),
         (("check", "mine", "--rows", "rows.parquet", "--file", "mine.py"), "needs the option 'weight'"),

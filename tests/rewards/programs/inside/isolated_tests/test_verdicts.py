@@ -13,7 +13,7 @@ def test_what_cannot_be_given_is_told() -> None:
         run("def f(a): pass", "asserts", "class Mine: pass\ncandidate(Mine())")
     with pytest.raises(GroundTruthError, match="the prelude fails: NameError"):
         run("def f(a): pass", "asserts", "candidate()", prelude="x")
-    with pytest.raises(GroundTruthError, match="no test turns to the program"):
+    with pytest.raises(GroundTruthError, match="no test calls the program"):
         run("def f(a): pass", "asserts", "assert 1")
 
 
