@@ -1,4 +1,4 @@
-"""Why a response got its score, for whoever wants to know: free where nobody listens, as in training."""
+"""Reasons for a score, collected when a reward is tried and skipped at no cost in training."""
 
 from __future__ import annotations
 
@@ -6,35 +6,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from rewards.errors import clean
+
 _LONGEST = 120
-_LISTENER: ContextVar[list[str] | None] = ContextVar("reasons", default=None)
+_COLLECTED: ContextVar[list[str] | None] = ContextVar("reasons", default=None)
 
 
 def explain(template: str, *values: object) -> None:
-    """Tells a listener one reason: `explain("test {}: expected {}, got {}", 3, wanted, got)`.
+    """Record one reason: `explain("test {}: expected {}, got {}", 3, expected, found)`.
 
-    The values are only turned into text where somebody listens: strings as they are, anything else by its repr, cut to a
-    readable length. The reason is one line of printable characters.
+    The values are formatted only if reasons are collected: strings unchanged, others by their repr, both shortened.
     """
-    heard = _LISTENER.get()
-    if heard is not None:
-        heard.append(_clean(template.format(*map(_show, values))))
+    collected = _COLLECTED.get()
+    if collected is not None:
+        collected.append(clean(template.format(*map(_show, values))))
 
 
 @contextmanager
-def listen() -> Iterator[list[str]]:
-    """The list that the reasons told within this block go to, in this thread or task and those started from it."""
-    heard: list[str] = []
-    token = _LISTENER.set(heard)
+def collect_reasons() -> Iterator[list[str]]:
+    """Collect the reasons recorded within this block, by this thread or task and those it starts."""
+    collected: list[str] = []
+    token = _COLLECTED.set(collected)
     try:
-        yield heard
+        yield collected
     finally:
-        _LISTENER.reset(token)
-
-
-def _clean(text: str) -> str:
-    """What a terminal shows as it is: responses are hostile, and may hold escape sequences or what is no text."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+        _COLLECTED.reset(token)
 
 
 def _show(value: object) -> str:

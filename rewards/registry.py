@@ -1,70 +1,56 @@
-"""Rewards by name: register, load, list, and check the options a recipe gives.
-
-Built-in rewards are always there, installed packages bring rewards through the entry-point group
-`code_post_training.rewards`, and a recipe's `file` brings those of one file (see `plugins.py`).
-"""
+"""The registry of rewards: what a reward is, and `register`, the decorator that adds one."""
 
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rewards.errors import RewardError
-from rewards.plugins import options
-from rewards.plugins.signatures import FROM_VERL, caller_of, check_signature, place_of
-from rewards.suggestions import suggestion
-
-__all__ = ["Reward", "RewardError", "broken_packages", "find", "list_rewards", "load", "register"]
 
 RewardFunction = Callable[..., Any]
 """verl's signature: `(data_source, solution_str, ground_truth, extra_info, *, option=default, …)`, sync or async."""
 
 Reference = Callable[[str, Mapping[str, Any]], "str | None"]
-"""`(ground_truth, extra_info)` -> a response that must get the best mark; None where the row does not hold one."""
+"""`(ground_truth, extra_info)` -> a response that must get the best score; None if the row has none."""
 
 Cheats = Callable[[str, Mapping[str, Any]], Mapping[str, str]]
-"""`(ground_truth, extra_info)` -> what a cheat is called -> a response that must get the worst mark."""
+"""`(ground_truth, extra_info)` -> name of a cheat -> a response that must get the worst score."""
 
 Ready = Callable[[], None]
-"""Raises MissingModuleError where this Python lacks a package with which the local sandbox scores."""
+"""Raises MissingModuleError if this Python lacks a package with which the local sandbox scores."""
 
 BUILT_IN = "built-in"
-"""The source of the rewards that come with this project."""
+"""The source of this project's own rewards."""
 
-_BUILT_IN = (
-    "rewards.builtin.white_box",
-    "rewards.builtin.code_tests",
-    "rewards.builtin.bootcamp",
-    "rewards.builtin.interpreter",
-    "rewards.builtin.verl_graders",
-)
+_ARGUMENTS = ("data_source", "solution_str", "ground_truth", "extra_info")
+# verl adds these to every call if a reward model runs beside the training (verl's reward managers). They are not options.
+_VERL_ARGUMENTS = frozenset({"reward_router_address", "reward_model_tokenizer"})
 _NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 
-_lock = threading.RLock()
+_lock = threading.Lock()
 _registered: dict[str, Reward] = {}
-_collecting: list[tuple[str, dict[str, Reward]]] = []
+_target: ContextVar[tuple[str, dict[str, Reward]] | None] = ContextVar("reward registry", default=None)
 
 
 @dataclass(frozen=True)
 class Reward:
-    """A reward: its name, its function, and what a person may set."""
+    """A reward: its name, its function and its options."""
 
     name: str
     function: RewardFunction
     reference: Reference | None = None
     cheats: Cheats | None = None
     source: str = BUILT_IN
-    """Where it comes from: `built-in`, `package NAME VERSION`, or `file PATH`."""
+    """`built-in`, `package NAME VERSION`, or `file PATH`."""
     ready: Ready | None = None
-    """Asked before a training begins."""
+    """Called before a training starts."""
 
     @property
     def help(self) -> str:
@@ -72,150 +58,127 @@ class Reward:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """`file:line` of its function."""
-        return place_of(self.function)
+        return locate(self.function)
 
     @property
     def is_async(self) -> bool:
-        """Whether it is to be awaited."""
-        function = self.function
-        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(caller_of(function))
+        """Whether the function must be awaited."""
+        return any(map(inspect.iscoroutinefunction, (self.function, _call_method(self.function))))
 
     @property
     def options(self) -> dict[str, Any]:
-        """Option -> default; `inspect.Parameter.empty` for one that has to be given."""
-        return {name: parameter.default for name, parameter in self._parameters.items()}
+        """Option -> default; `inspect.Parameter.empty` for a required option."""
+        return {name: parameter.default for name, parameter in self.parameters.items()}
 
     @functools.cached_property
-    def _parameters(self) -> dict[str, inspect.Parameter]:
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The function's keyword-only parameters, which are the options."""
         parameters = inspect.signature(self.function).parameters.values()
-        return {each.name: each for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in FROM_VERL}
+        return {each.name: each for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in _VERL_ARGUMENTS}
 
     @functools.cached_property
-    def takes_from_verl(self) -> frozenset[str]:
-        """Which of verl's further arguments its function takes."""
+    def verl_arguments(self) -> frozenset[str]:
+        """The names of verl's additional arguments that the function accepts."""
         parameters = inspect.signature(self.function).parameters.values()
-        if any(each.kind is each.VAR_KEYWORD for each in parameters):
-            return frozenset(FROM_VERL)
-        return frozenset(each.name for each in parameters) & frozenset(FROM_VERL)
-
-    def check_options(self, given: Mapping[str, Any]) -> None:
-        """Raises:
-        RewardError: an option is unknown, of another type than its annotation or default, or missing.
-        """
-        known = self._parameters
-        for name, value in given.items():
-            if name not in known:
-                raise RewardError(f"reward {self.name} has no option {name!r}{suggestion(name, known)}")
-            kind, default = options.kind_of(self.function, known[name]), known[name].default
-            if not options.fits(value, kind):
-                example = "" if default in (inspect.Parameter.empty, None) else f" such as {default!r}"
-                wanted = options.describe(value, kind, example)
-                raise RewardError(f"reward {self.name}: option {name} is {value!r}, expected {wanted}")
-        missing = [name for name, each in known.items() if each.default is each.empty and name not in given]
-        if missing:
-            raise RewardError(f"reward {self.name} needs the option {missing[0]!r}; it has no default")
+        takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        return _VERL_ARGUMENTS if takes_any else _VERL_ARGUMENTS & {each.name for each in parameters}
 
 
 def register(
     name: str, *, reference: Reference | None = None, cheats: Cheats | None = None, ready: Ready | None = None
 ) -> Callable[[RewardFunction], RewardFunction]:
-    """Decorator that makes a function the reward called `name`. Options are its keyword-only parameters.
+    """Register the decorated function as the reward `name`. Its keyword-only parameters are the options.
 
-    `reference` and `cheats` are what `pipeline rewards check` scores; `ready` is asked before a training begins.
+    `pipeline rewards check` scores `reference` and `cheats`; `ready` is called before a training starts.
 
     Raises:
-        RewardError: another function has this name already, or the function does not take what verl gives.
+        RewardError: another function has this name, or the function does not accept verl's arguments.
     """
-
     if callable(name):
         raise RewardError('write @register("name"), with the reward\'s name')
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise RewardError(f"{name!r} is no name for a reward; expected a letter, then letters, digits, '_', '-' and '.'")
+        raise RewardError(f"{name!r} is not a valid reward name; expected a letter, then letters, digits, '_', '-' and '.'")
 
     def add(function: RewardFunction) -> RewardFunction:
-        check_signature(name, function)
+        _check_signature(name, function)
+        source, target = _target.get() or (f"module {function.__module__}", _registered)
+        if function.__module__.startswith("rewards.builtin."):
+            source, target = BUILT_IN, _registered
+        reward = Reward(name, function, reference, cheats, source, ready)
         with _lock:
-            built_in = function.__module__ in _BUILT_IN
-            collected = _collecting[-1] if _collecting and not built_in else None
-            source, own = collected or (BUILT_IN if built_in else f"module {function.__module__}", _registered)
-            reward = Reward(name, function, reference, cheats, source, ready)
-            held = own.get(name) or _registered.get(name)
-            if held is not None and held.place != reward.place:
-                raise RewardError(f"two rewards are called {name!r}: {held.place} and {reward.place}")
-            own[name] = reward
+            other = target.get(name) or _registered.get(name)
+            if other is not None and other.location != reward.location:
+                raise RewardError(f"two rewards are called {name!r}: {other.location} and {reward.location}")
+            target[name] = reward
         return function
 
     return add
 
 
-def load(name: str, file: str | Path | None = None) -> Reward:
-    """The reward called `name`: of a plugin file where one is given, else built-in or from an installed package.
-
-    Raises:
-        RewardError: there is none (names the nearest), or the file or package that has it does not load.
-    """
-    if file is not None:
-        from rewards.plugins.loading import load_file
-
-        found = load_file(Path(file))
-        if name not in found:
-            raise RewardError(f"{file} registers no reward called {name!r}{suggestion(name, found)}")
-        return found[name]
-    known = {reward.name: reward for reward in _list_built_in()}
-    if name in known:
-        return known[name]
-    known = {reward.name: reward for reward in list_rewards()}
-    if name not in known:
-        broken = "".join(f"; {line}" for line in broken_packages())
-        raise RewardError(f"no reward is called {name!r}{suggestion(name, known)}{broken}")
-    return known[name]
-
-
-def find(name: str) -> Reward:
-    """`load` without a plugin file."""
-    return load(name)
-
-
-def list_rewards(file: str | Path | None = None) -> list[Reward]:
-    """All rewards, by name; those of a plugin file too where one is given.
-
-    A package whose rewards do not load is left out; `broken_packages` says why.
-
-    Raises:
-        RewardError: the file does not load.
-    """
-    from rewards.plugins.loading import load_file, load_packages
-
-    _list_built_in()
-    load_packages()
-    own = load_file(Path(file)) if file is not None else {}
-    with _lock:
-        return [reward for _, reward in sorted((_registered | own).items())]
-
-
-def broken_packages() -> tuple[str, ...]:
-    """One line for each entry point of an installed package that does not load, naming package and cause."""
-    from rewards.plugins.loading import load_packages
-
-    return load_packages()
-
-
 @contextmanager
-def collect(source: str, into: dict[str, Reward] | None = None) -> Iterator[None]:
-    """What is registered meanwhile is known to come from `source`, and goes `into` a registry of its own."""
-    _list_built_in()
-    with _lock:
-        _collecting.append((source, _registered if into is None else into))
-        try:
-            yield
-        finally:
-            _collecting.pop()
+def collect(source: str) -> Iterator[dict[str, Reward]]:
+    """Collect the rewards that this thread registers meanwhile, instead of adding them to the registry.
+
+    Args:
+        source: the collected rewards' source.
+    """
+    collected: dict[str, Reward] = {}
+    token = _target.set((source, collected))
+    try:
+        yield collected
+    finally:
+        _target.reset(token)
 
 
-def _list_built_in() -> list[Reward]:
-    for module in _BUILT_IN:
-        importlib.import_module(module)  # not under the lock: another thread may be importing it, and registers then
+def registered() -> dict[str, Reward]:
+    """Return the registered rewards by name."""
     with _lock:
-        return [reward for reward in _registered.values() if reward.source == BUILT_IN]
+        return dict(sorted(_registered.items()))
+
+
+def update(rewards: Mapping[str, Reward]) -> None:
+    """Add collected rewards to the registry."""
+    with _lock:
+        _registered.update(rewards)
+
+
+def locate(function: Callable[..., Any]) -> str:
+    """Return `file:line` of a function, also of a wrapped one."""
+    inner = inspect.unwrap(function)
+    while isinstance(inner, functools.partial):
+        inner = inspect.unwrap(inner.func)
+    code = getattr(inner, "__code__", None) or getattr(_call_method(inner), "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else f"{function!r}"
+
+
+def _call_method(thing: object) -> Any:
+    return getattr(type(thing), "__call__", None)  # noqa: B004 (the method itself is needed)
+
+
+def _check_signature(name: str, function: Callable[..., Any]) -> None:
+    """Check that verl's arguments and the options can be passed by name.
+
+    Raises:
+        RewardError: they cannot.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise RewardError(f"reward {name}: {function!r} is not a function whose parameters can be read") from None
+    where = f"reward {name} ({locate(function)})"
+    expected = f"expected ({', '.join(_ARGUMENTS)}, *, option=default, ...)"
+    kinds = {name: each.kind for name, each in parameters.items() if each.kind is not each.VAR_POSITIONAL}
+    missing = [argument for argument in _ARGUMENTS if argument not in kinds]
+    if missing and inspect.Parameter.VAR_KEYWORD not in kinds.values():
+        raise RewardError(f"{where} has no parameter {missing[0]}; {expected}")
+    for each in parameters.values():
+        if each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD, each.VAR_POSITIONAL):
+            continue
+        if each.name in _ARGUMENTS and each.kind is each.POSITIONAL_ONLY:
+            raise RewardError(f"{where}: parameter {each.name} cannot be passed by name; {expected}")
+        if each.name not in _ARGUMENTS and (each.default is each.empty or each.kind is each.POSITIONAL_ONLY):
+            raise RewardError(f"{where}: parameter {each.name} would never be passed; {expected}")
+        if each.name not in _ARGUMENTS:
+            raise RewardError(f"{where}: option {each.name} is not keyword-only; put `*,` before it")

@@ -13,7 +13,7 @@ from pipelines.errors import StepError
 from pipelines.recipe.schema import Reward
 from preprocess.config import Sandbox
 from rewards.trial.offline import Row
-from rewards.trial.stage import Checked, read_record
+from rewards.trial.stage import Checked, read_results
 
 _SECONDS = 120.0
 _CHECK_SECONDS = 1800.0
@@ -84,4 +84,4 @@ def check_there(
         raise StepError(f"{environment.python} did not check the rewards: {last}") from None
     if "error" in said:
         raise StepError(f"{said['error']}; see `pipeline doctor`")
-    return [read_record(each, sources) for each in said["checked"]]
+    return read_results(said["checked"])

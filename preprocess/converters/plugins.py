@@ -19,10 +19,10 @@ from preprocess.converters.base import Converter, Options
 from preprocess.converters.custom_rows import read_row
 from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.rows import Row, Shape
-from rewards.plugins.options import kind_of
-from rewards.plugins.python_files import UserFileError, describe, find_line, forget, import_file
-from rewards.plugins.signatures import place_of
-from rewards.registry import collect
+from rewards.errors import one_line
+from rewards.plugins.options import option_type
+from rewards.plugins.python_files import UserFileError, find_line, forget, import_file
+from rewards.registry import collect, locate
 from rewards.suggestions import misspelling
 
 Function = Callable[..., Any]
@@ -52,7 +52,7 @@ def converter(name: str, shape: Shape) -> Callable[[Function], Function]:
         made = Converter(name, help_line, dict, options, **{shape: make})
         for found in _collecting[-1:]:
             if name in found:
-                raise SourceError(f"two converters are called {name!r}; the second is at {place_of(function)}")
+                raise SourceError(f"two converters are called {name!r}; the second is at {locate(function)}")
             found[name] = made
         return function
 
@@ -82,7 +82,7 @@ def _import(path: Path) -> dict[str, Converter[Any, Any]]:
     found: dict[str, Converter[Any, Any]] = {}
     _collecting.append(found)
     try:
-        with collect(f"file {path}", {}):  # rewards that it may have, too, are not wanted here
+        with collect(f"file {path}"):  # rewards that it may have, too, are not wanted here
             module = import_file(path, "converter", SourceError)
     except UserFileError as error:
         raise SourceError(str(error)) from None
@@ -96,7 +96,7 @@ def _import(path: Path) -> dict[str, Converter[Any, Any]]:
 
 def _read_signature(name: str, function: Function) -> type[Options]:
     """The options that a function takes."""
-    where = f"converter {name} ({place_of(function)})"
+    where = f"converter {name} ({locate(function)})"
     wanted = "expected (record, *, option=default, ...)"
     if inspect.iscoroutinefunction(function):
         raise SourceError(f"{where} is async; {wanted}, not async")
@@ -109,7 +109,7 @@ def _read_signature(name: str, function: Function) -> type[Options]:
             raise SourceError(f"{where}: parameter {each.name} is not keyword-only; {wanted}")
         if hasattr(Options, each.name) or each.name.startswith("__"):
             raise SourceError(f"{where}: an option cannot be called {each.name}")
-        fields.append((each.name, kind_of(function, each), *_read_default(each)))
+        fields.append((each.name, option_type(function, each), *_read_default(each)))
     try:
         options = msgspec.defstruct(f"{name} options", fields, bases=(Options,), frozen=True, kw_only=True)
         msgspec.json.Decoder(options)  # looks at the types
@@ -129,7 +129,7 @@ def _read_default(parameter: inspect.Parameter) -> tuple[Any, ...]:
 
 
 def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, Any], Options], list[Row]]:
-    path = Path(place_of(function).rpartition(":")[0])
+    path = Path(locate(function).rpartition(":")[0])
 
     def make(record: dict[str, Any], options: Options) -> list[Row]:
         try:
@@ -147,6 +147,6 @@ def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, An
 
 
 def _explain(error: BaseException, record: Mapping[str, Any]) -> str:
-    line = describe(error)
+    line = one_line(error)
     missing = error.args[0] if isinstance(error, KeyError) and error.args else None
     return line + misspelling(missing, record) if isinstance(missing, str) and missing not in record else line

@@ -1,32 +1,77 @@
-"""Rewards of one's own: a file that the recipe names, or an installed package's entry point.
-
-A file is imported once in each process (see `user_files.py`).
-"""
+"""Find rewards by name: built-in ones, those of a Python file named in the recipe, and those of installed packages."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import threading
 from pathlib import Path
 
-from rewards.errors import MissingModuleError, RewardError
-from rewards.plugins.python_files import MissingPackageError, UserFileError, describe, forget, import_file
-from rewards.registry import Reward, collect, register
+from rewards.errors import MissingModuleError, RewardError, one_line
+from rewards.plugins.python_files import MissingPackageError, UserFileError, forget, import_file
+from rewards.registry import Reward, collect, register, registered, update
+from rewards.suggestions import suggestion
 
 GROUP = "code_post_training.rewards"
 """The entry-point group: a name -> a module that registers rewards, or a function that becomes the reward of that name."""
+
+_BUILT_IN = ("white_box", "code_tests", "bootcamp", "interpreter", "verl_graders")
 
 _lock = threading.RLock()
 _files: dict[Path, dict[str, Reward] | RewardError] = {}
 _packages: tuple[str, ...] | None = None
 
 
+def load(name: str, file: str | Path | None = None) -> Reward:
+    """Return the reward `name` of a file, or else a built-in reward or one of an installed package.
+
+    Raises:
+        RewardError: it does not exist, or the file or package does not load.
+    """
+    if file is not None:
+        found = load_file(Path(file))
+        if name not in found:
+            raise RewardError(f"{file} registers no reward called {name!r}{suggestion(name, found)}")
+        return found[name]
+    _load_built_in()
+    broken = () if name in registered() else broken_packages()
+    found = registered()
+    if name not in found:
+        raise RewardError("; ".join((f"no reward is called {name!r}{suggestion(name, found)}", *broken)))
+    return found[name]
+
+
+def list_rewards(file: str | Path | None = None) -> list[Reward]:
+    """Return all rewards sorted by name, also those of a file if one is given.
+
+    Packages that do not load are left out; `broken_packages` reports them.
+
+    Raises:
+        RewardError: the file does not load.
+    """
+    _load_built_in()
+    broken_packages()
+    own = load_file(Path(file)) if file is not None else {}
+    return [reward for _, reward in sorted((registered() | own).items())]
+
+
+def broken_packages() -> tuple[str, ...]:
+    """Load the installed packages' rewards, once; return a line for each entry point that does not load."""
+    global _packages  # noqa: PLW0603 (once per process)
+    with _lock:
+        if _packages is None:
+            _load_built_in()
+            points = importlib.metadata.entry_points(group=GROUP)
+            _packages = tuple(line for point in points if (line := _load_point(point)))
+        return _packages
+
+
 def load_file(path: Path) -> dict[str, Reward]:
-    """The rewards that a plugin file registers, by name.
+    """Return the rewards that a file registers, by name. A file is imported once per process.
 
     Raises:
         MissingModuleError: it imports a package that is not installed here.
-        RewardError: it is not there, does not import, or registers nothing. One line, with file and line.
+        RewardError: it is missing, does not import, or registers nothing. One line, with file and line.
     """
     path = path.expanduser().absolute()
     with _lock:
@@ -37,44 +82,37 @@ def load_file(path: Path) -> dict[str, Reward]:
                 _files[path] = error
         found = _files[path]
     if isinstance(found, RewardError):
-        raise type(found)(str(found))  # an error that is raised again and again would gather tracebacks
+        raise type(found)(str(found))  # raising the same error again would accumulate tracebacks
     return found
 
 
-def load_packages() -> tuple[str, ...]:
-    """Registers what installed packages bring, once; a line for each entry point that does not load."""
-    global _packages  # noqa: PLW0603 (done once for the process)
-    with _lock:
-        if _packages is None:
-            points = importlib.metadata.entry_points(group=GROUP)
-            _packages = tuple(line for point in points if (line := _load_point(point)))
-        return _packages
+def _load_built_in() -> None:
+    for name in _BUILT_IN:
+        importlib.import_module(f"rewards.builtin.{name}")
 
 
 def _load_point(point: importlib.metadata.EntryPoint) -> str | None:
     package = f"package {point.dist.name} {point.dist.version}" if point.dist else "package unknown"
-    mine: dict[str, Reward] = {}
     try:
-        with collect(package, mine):
+        with collect(package) as found:
             loaded = point.load()
-            if callable(loaded) and not any(each.function is loaded for each in mine.values()):
+            if callable(loaded) and not any(each.function is loaded for each in found.values()):
                 register(point.name)(loaded)
-        if not mine:
+        if not found:
             raise RewardError("it registers no reward")
-        with collect(package):
-            for reward in mine.values():
-                register(reward.name, reference=reward.reference, cheats=reward.cheats)(reward.function)
+        update(found)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return f"{package}: reward {point.name} = {point.value} does not load: {_one_line(error)}"
+        cause = str(error) if isinstance(error, RewardError) else one_line(error)
+        return f"{package}: reward {point.name} = {point.value} does not load: {cause}"
     return None
 
 
 def _import(path: Path) -> dict[str, Reward]:
-    found: dict[str, Reward] = {}
+    _load_built_in()  # so that their names are taken
     try:
-        with collect(f"file {path}", found):
+        with collect(f"file {path}") as found:
             module = import_file(path, "reward", RewardError)
     except MissingPackageError as error:
         raise MissingModuleError(str(error)) from None
@@ -84,7 +122,3 @@ def _import(path: Path) -> dict[str, Reward]:
         forget(module)
         raise RewardError(f'{path} registers no reward; put @register("name") before its function')
     return found
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) if isinstance(error, RewardError) else describe(error)

@@ -1,17 +1,44 @@
-"""Options of a reward: what type each takes, by its annotation or else by its default."""
+"""Options of a reward or converter: the type of each, from its annotation or its default, and reading of values."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from rewards.suggestions import any_of, did_you_mean
+from rewards.errors import RewardError
+from rewards.registry import Reward
+from rewards.suggestions import any_of, did_you_mean, suggestion
 
 
-def kind_of(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    """The type that an option takes; `Any` where neither annotation nor default says."""
+def read_options(reward: Reward, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe's options as the types that the reward's function declares: a list as a tuple, a text as a path.
+
+    Raises:
+        RewardError: an option is unknown, missing, or has another type than its annotation or default.
+    """
+    options = {}
+    for name, value in given.items():
+        if name not in reward.parameters:
+            raise RewardError(f"reward {reward.name} has no option {name!r}{suggestion(name, reward.parameters)}")
+        parameter = reward.parameters[name]
+        kind, default = option_type(reward.function, parameter), parameter.default
+        try:
+            options[name] = _read(value, kind)
+        except (TypeError, ValueError):
+            example = "" if default in (inspect.Parameter.empty, None) else f" such as {default!r}"
+            expected = _describe(value, kind, example)
+            raise RewardError(f"reward {reward.name}: option {name} is {value!r}, expected {expected}") from None
+    for name, default in reward.options.items():
+        if default is inspect.Parameter.empty and name not in given:
+            raise RewardError(f"reward {reward.name} needs the option {name!r}; it has no default")
+    return options
+
+
+def option_type(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """Return the type of an option; `Any` if neither annotation nor default determines it."""
     annotation = parameter.annotation
     if isinstance(annotation, str):
         annotation = _evaluate(function, parameter.name, annotation)
@@ -20,38 +47,26 @@ def kind_of(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
     return Any if parameter.default is parameter.empty or parameter.default is None else type(parameter.default)
 
 
-def fits(value: Any, kind: Any) -> bool:
-    """Whether a recipe's value is of the type: whole numbers are numbers, truth values are not."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is Any or kind is object:
-        return True
-    if kind is None or kind is type(None):
-        return value is None
-    if origin is Literal:
-        return any(type(value) is type(each) and value == each for each in arguments)
-    if origin in (Union, types.UnionType):
-        return any(fits(value, each) for each in arguments)
-    if isinstance(value, bool) or kind is bool:
-        return kind is bool and isinstance(value, bool)
-    if kind is float:
-        return isinstance(value, int | float)
-    outer = origin or kind
-    if not isinstance(outer, type):
-        return True  # a kind of annotation that says nothing here
-    if issubclass(outer, Mapping):
-        inner = arguments or (Any, Any)
-        return isinstance(value, Mapping) and all(fits(key, inner[0]) and fits(each, inner[1]) for key, each in value.items())
-    if issubclass(outer, Sequence) and outer is not str:
-        # YAML has one kind of list; a function may want a tuple.
-        inner_kind = arguments[0] if arguments else Any
-        return isinstance(value, list | tuple) and all(fits(each, inner_kind) for each in value)
-    return isinstance(value, outer)
+def _read(value: Any, kind: Any) -> Any:
+    """Return the value as the type, by strict JSON rules: an integer is a number; `true` and texts are not.
+
+    Raises:
+        TypeError, ValueError: the value has another type.
+    """
+    if kind is Any:
+        return value
+    from pydantic import PydanticUserError, TypeAdapter
+
+    try:
+        adapter = TypeAdapter(kind)
+    except PydanticUserError:
+        return value  # an annotation without a meaning for recipes
+    found = adapter.validate_json(json.dumps(value), strict=True)
+    return value if isinstance(found, Iterator) else found
 
 
-def describe(value: Any, kind: Any, example: str) -> str:
-    """What was expected in place of a value; of choices the nearest one."""
-    choices = _choices(kind)
-    if choices:
+def _describe(value: Any, kind: Any, example: str) -> str:
+    if choices := _choices(kind):
         texts = [each for each in choices if isinstance(each, str)]
         return any_of(map(repr, choices)) + (did_you_mean(value, texts) if isinstance(value, str) else "")
     return (kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")) + example
@@ -61,14 +76,13 @@ def _choices(kind: Any) -> list[Any]:
     if get_origin(kind) is Literal:
         return list(get_args(kind))
     if get_origin(kind) in (Union, types.UnionType):
-        members = [_choices(each) if get_origin(each) is Literal else [each] for each in get_args(kind)]
-        flat = [each for member in members for each in member]
-        return flat if not any(isinstance(each, type) and each is not type(None) for each in flat) else []
-    return []
+        members = [_choices(each) for each in get_args(kind)]
+        return [each for member in members for each in member] if all(members) else []
+    return [None] if kind is types.NoneType else []
 
 
 def _evaluate(function: Callable[..., Any], name: str, annotation: str) -> Any:
-    """One annotation that was left as text; the others may name what exists for a type checker only."""
+    """Evaluate one text annotation; others of the function may name what exists for type checkers only."""
     inner = inspect.unwrap(function)
     holder = types.SimpleNamespace(__annotations__={name: annotation})
     try:

@@ -1,7 +1,7 @@
-"""Python files of a user's own, which a recipe names: imported, and what is wrong with one told in one line.
+"""Import Python files of the user, and explain in one line why one does not import.
 
 A file is imported from its absolute path, under a module name that no other module has. Its folder is on `sys.path` only
-while it is imported: what lies beside it is imported at its top, not inside a function.
+during the import, so the file must import its neighbours at the top, not inside a function.
 """
 
 from __future__ import annotations
@@ -16,41 +16,44 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from rewards.errors import one_line
 from rewards.suggestions import nearest_path
 
 _PREFIX = "plugin_file_"
 
-_helpers: dict[str, Path] = {}
+_neighbours: dict[str, Path] = {}
 
 
 class UserFileError(ValueError):
-    """A file that is not there or does not import; `str(error)` is one line, with file and line."""
+    """A file that is missing or does not import; `str(error)` is one line, with file and line."""
 
 
 class MissingPackageError(UserFileError):
-    """A file that imports a package which this Python does not have; another Python may."""
+    """A file imports a package that this Python does not have; another Python may have it."""
 
 
 def import_file(path: Path, thing: str, own_errors: type[Exception]) -> ModuleType:
-    """Imports a file anew.
+    """Import a file as a new module.
 
     Args:
         path: Absolute.
-        thing: What it is to register, for messages.
-        own_errors: Errors whose text says all, raised by what the file calls to register things.
+        thing: What it must register, for messages.
+        own_errors: Errors with a complete message, raised by the functions that register things.
 
     Raises:
-        UserFileError: it is not there or does not import.
+        UserFileError: it is missing or does not import.
     """
+    if path.is_dir():
+        raise UserFileError(f"{path} is a folder; expected a Python file that registers a {thing}")
     if not path.is_file():
-        raise UserFileError(_describe_missing(path, thing))
+        raise UserFileError(f"plugin file {path} not found{nearest_path(path)}")
     # Two files may both be called reward.py.
     name = f"{_PREFIX}{thing}_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}".replace("-", "_")
     loader = importlib.machinery.SourceFileLoader(name, str(path))
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    # Known by its name, so that its classes can be pickled within this process and by children forked from it.
+    # With an entry here, objects of its classes can be pickled within this process and for children forked from it.
     sys.modules[name] = module
     try:
         with _folder_on_path(path.parent):
@@ -64,29 +67,23 @@ def import_file(path: Path, thing: str, own_errors: type[Exception]) -> ModuleTy
 
 
 def forget(module: ModuleType) -> None:
-    """Undoes an import."""
+    """Undo an import."""
     sys.modules.pop(module.__name__, None)
 
 
 def find_line(path: Path, error: BaseException) -> str:
-    """`file:line` of the statement, in the file or in what lies beside it, that an error came from."""
+    """Return `file:line` of the innermost statement, in the file or a neighbour, that raised an error."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).parent == path.parent] or frames[-1:]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else str(path)
 
 
-def describe(error: BaseException) -> str:
-    """An error's kind and text in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 @contextmanager
 def _folder_on_path(folder: Path) -> Iterator[None]:
-    """`folder` first on `sys.path`; modules of the same name from another file's folder do not count."""
-    for name in [name for name, owner in _helpers.items() if owner != folder]:
+    """Put `folder` first on `sys.path`, and drop modules imported from another file's folder: they may have the same names."""
+    for name in [name for name, owner in _neighbours.items() if owner != folder]:
         sys.modules.pop(name, None)
-        del _helpers[name]
+        del _neighbours[name]
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
@@ -97,7 +94,7 @@ def _folder_on_path(folder: Path) -> Iterator[None]:
         for name in set(sys.modules) - before:
             file = getattr(sys.modules[name], "__file__", None)
             if file and Path(file).is_relative_to(folder) and not name.startswith(_PREFIX):
-                _helpers[name] = folder
+                _neighbours[name] = folder
 
 
 def _explain(path: Path, error: BaseException, own_errors: type[Exception]) -> UserFileError:
@@ -106,11 +103,5 @@ def _explain(path: Path, error: BaseException, own_errors: type[Exception]) -> U
     where = find_line(path, error)
     if isinstance(error, own_errors):
         return UserFileError(f"{where}: {error}")
-    line = f"{where}: does not import: {describe(error)}"
+    line = f"{where}: does not import: {one_line(error)}"
     return MissingPackageError(line) if isinstance(error, ModuleNotFoundError) else UserFileError(line)
-
-
-def _describe_missing(path: Path, thing: str) -> str:
-    if path.is_dir():
-        return f"{path} is a folder; expected a Python file that registers a {thing}"
-    return f"there is no plugin file {path}{nearest_path(path)}"

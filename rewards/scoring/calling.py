@@ -1,7 +1,7 @@
-"""Calling a reward's function so that it can neither hold up the others nor end the process.
+"""Call a reward's function so that it cannot block other rows or end the process.
 
-Two ways, one for each of verl's: `call_in_loop` is awaited by the reward managers that await (naive, dapo, gdpo,
-rate_limited); `call_blocking` is for those that call from a thread or an actor's main thread (remote).
+`call_in_loop` is for verl's reward managers that await the result (naive, dapo, gdpo, rate_limited), `call_blocking` for the
+one that calls from a thread or an actor's main thread (remote).
 """
 
 from __future__ import annotations
@@ -15,132 +15,133 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import FrameType
 from typing import Any
 
 from rewards.registry import BUILT_IN, Reward
 
 Call = Callable[[Reward, Mapping[str, Any], float], Any]
-"""`(reward, arguments, seconds)` -> a coroutine of what the reward returned. Raises what it raised, or TookTooLongError."""
+"""`(reward, arguments, seconds)` -> a coroutine of the function's result. Raises its error, or RewardTimeoutError."""
 
-# Calls of plugins at once in one event loop. Time is counted once a call has begun: a thousand rows that wait for each
-# other's turn in the sandbox have not taken too long.
-_AT_ONCE = 32
+SECONDS = 240.0
+"""Default time limit of a plugin for one row. Less than the 300 s after which verl's rate_limited manager gives up."""
+
+# Concurrent calls of plugins in one event loop. Each call's time starts when the call does, so that rows which wait for
+# their turn do not time out.
+_CONCURRENT = 32
+
+_Outcome = tuple[bool, Any]
+"""True and the result, or False and the error."""
 
 
-class TookTooLongError(Exception):
-    """A reward was not done within its time; one line."""
+class RewardTimeoutError(Exception):
+    """A reward exceeded its time limit; one line."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"not done after {seconds:g} s")
+        super().__init__(f"not finished after {seconds:g} s")
 
 
 class _AlarmError(BaseException):
-    """In the main thread: the time is up. No `except Exception` of a reward's takes it for its own."""
+    """The time is up, in the main thread. Not an Exception, so that a reward's `except Exception` does not catch it."""
 
 
 async def call_in_loop(reward: Reward, arguments: Mapping[str, Any], seconds: float) -> Any:
-    """Awaits an async reward; runs any other in a thread, so that the loop goes on. A thread that hangs is left behind.
+    """Await an async reward; run any other in a thread, which is abandoned if it exceeds its time.
 
-    Built-in rewards have no limit here: they await programs, each of which has limits of its own.
+    Built-in async rewards have no limit here: they await programs, each of which has limits of its own.
     """
     if reward.source == BUILT_IN and reward.is_async:
         return await reward.function(**arguments)
     async with _slots(asyncio.get_running_loop()):
         if reward.is_async:
             return await _await(reward.function(**arguments), seconds)
-        # Not under asyncio.timeout, which would cancel the wait for a result that has come in the meantime.
+        # Not under asyncio.timeout, which would cancel even if the result has arrived in the meantime.
         result = await _in_thread(reward, arguments, seconds)
         return await _await(result, seconds) if inspect.isawaitable(result) else result
 
 
 async def call_blocking(reward: Reward, arguments: Mapping[str, Any], seconds: float) -> Any:
-    """The same without a loop around it: this coroutine never waits (see `finish`).
+    """Call a reward without an event loop around it: this coroutine never waits (see `run_without_loop`).
 
-    In the main thread a reward that is not async runs in place, since such callers look for a thread that may have
-    signals; elsewhere in a thread of its own, which is left behind if it hangs.
+    In the main thread a reward that is not async runs directly, because such callers may rely on signals; in other threads
+    it runs in a thread of its own, which is abandoned if it exceeds its time.
     """
     if reward.is_async:
-        return _on_own_loop(call_in_loop(reward, arguments, seconds))
+        return _on_background_loop(call_in_loop(reward, arguments, seconds))
     if threading.current_thread() is threading.main_thread():
         result = _under_alarm(functools.partial(reward.function, **arguments), seconds)
     else:
-        done = threading.Event()
-        outcome = _start(reward, arguments, done.set)
-        if not done.wait(seconds):
-            raise TookTooLongError(seconds)
-        result = _take(outcome)
-    return _on_own_loop(_await(result, seconds)) if inspect.isawaitable(result) else result
+        finished = threading.Event()
+        outcomes = _start_thread(reward, arguments, finished.set)
+        if not finished.wait(seconds):
+            raise RewardTimeoutError(seconds)
+        result = _unwrap(outcomes[0])
+    return _on_background_loop(_await(result, seconds)) if inspect.isawaitable(result) else result
 
 
-def finish(coroutine: Any) -> Any:
-    """Runs a coroutine that never waits."""
+def run_without_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration as end:
         return end.value
-    raise AssertionError("it waited")
+    raise AssertionError("the coroutine waited")
 
 
 async def _await(awaitable: Any, seconds: float) -> Any:
-    # In this very task: what an awaited function raises, SystemExit too, must not pass through a task of its own, which
-    # would let it end the loop.
+    # Not in a task of its own: there, SystemExit would end the loop.
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
             return await awaitable
     except TimeoutError:
         if limit.expired():
-            raise TookTooLongError(seconds) from None
+            raise RewardTimeoutError(seconds) from None
         raise
 
 
 async def _in_thread(reward: Reward, arguments: Mapping[str, Any], seconds: float) -> Any:
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
+    finished: asyncio.Future[None] = loop.create_future()
 
-    def mark() -> None:
-        if not done.done():
-            done.set_result(None)
+    def notify() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended before a reward that exceeded its time
+            loop.call_soon_threadsafe(finished.set_result, None)
 
-    def tell() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended before a reward that took too long
-            loop.call_soon_threadsafe(mark)
-
-    outcome = _start(reward, arguments, tell)
-    waited, _ = await asyncio.wait([done], timeout=seconds)
-    if not waited:
-        raise TookTooLongError(seconds)
-    return _take(outcome)
+    outcomes = _start_thread(reward, arguments, notify)
+    await asyncio.wait([finished], timeout=seconds)
+    if not outcomes:
+        raise RewardTimeoutError(seconds)
+    return _unwrap(outcomes[0])
 
 
-def _start(reward: Reward, arguments: Mapping[str, Any], tell: Callable[[], object]) -> list[tuple[bool, Any]]:
-    """Runs the function in a daemon thread, which no exit of the process waits for; where its outcome will be."""
-    outcome: list[tuple[bool, Any]] = []
+def _start_thread(reward: Reward, arguments: Mapping[str, Any], notify: Callable[[], object]) -> list[_Outcome]:
+    """Run the function in a daemon thread, which does not delay the end of the process; return where its outcome will be."""
+    outcomes: list[_Outcome] = []
     context = contextvars.copy_context()
 
     def run() -> None:
         try:
-            outcome.append((True, context.run(reward.function, **arguments)))
+            outcomes.append((True, context.run(reward.function, **arguments)))
         except BaseException as error:
-            outcome.append((False, error))
+            outcomes.append((False, error))
         finally:
-            tell()
+            notify()
 
     threading.Thread(target=run, name=f"reward {reward.name}", daemon=True).start()
-    return outcome
+    return outcomes
 
 
-def _take(outcome: list[tuple[bool, Any]]) -> Any:
-    returned, value = outcome[0]
+def _unwrap(outcome: _Outcome) -> Any:
+    returned, value = outcome
     if returned:
         return value
     raise value
 
 
 def _under_alarm(function: Callable[[], Any], seconds: float) -> Any:
-    """In the main thread. A reward that sets an alarm of its own has that one instead."""
+    """Call a function in the main thread. A reward that sets an alarm replaces this one."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise _AlarmError
@@ -150,7 +151,7 @@ def _under_alarm(function: Callable[[], Any], seconds: float) -> Any:
     try:
         return function()
     except _AlarmError:
-        raise TookTooLongError(seconds) from None
+        raise RewardTimeoutError(seconds) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -160,35 +161,30 @@ _loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] 
 
 
 def _slots(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
-    if loop not in _loops:
-        _loops[loop] = asyncio.Semaphore(_AT_ONCE)
-    return _loops[loop]
+    return _loops.setdefault(loop, asyncio.Semaphore(_CONCURRENT))
 
 
-def _on_own_loop(coroutine: Any) -> Any:
-    async def guarded() -> tuple[bool, Any]:
+def _on_background_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    async def guarded() -> _Outcome:
         # SystemExit in a task would end the loop, and with it every other row's reward.
         try:
             return True, await coroutine
         except BaseException as error:
             return False, error
 
-    return _take([asyncio.run_coroutine_threadsafe(guarded(), _own_loop()).result()])
+    with _starting:
+        loop = _start_loop(os.getpid())
+    return _unwrap(asyncio.run_coroutine_threadsafe(guarded(), loop).result())
 
 
 _starting = threading.Lock()
 
 
-def _own_loop() -> asyncio.AbstractEventLoop:
-    with _starting:
-        return _start_loop(os.getpid())
-
-
 @functools.cache
 def _start_loop(process: int) -> asyncio.AbstractEventLoop:
-    """One event loop for the process, in a thread of its own: what async rewards keep open lives as long as it.
+    """Start the process's event loop, in a thread: connections that async rewards keep open live as long as it.
 
-    A process forked from this one has no such thread, and starts its own.
+    A forked process does not have this thread and starts its own.
     """
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="rewards", daemon=True).start()

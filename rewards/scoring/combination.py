@@ -1,7 +1,7 @@
-"""Several rewards for one stage: which of them takes a row, and what they come to together.
+"""Several rewards for one stage: which of them score a row, and how their scores are combined.
 
-An entry with a pattern takes the rows whose data source matches it; one without takes the rows that no other pattern
-than `*` matches; `*` is for every row. The score is the weighted sum over the entries that take the row.
+A reward with a pattern scores the rows whose data source matches it; one without scores the rows that no other pattern than
+`*` matches; `*` matches every row. The score is the weighted sum over the rewards that score the row.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from rewards.errors import RewardError
-from rewards.registry import Reward, load
+from rewards.plugins.loading import load
+from rewards.plugins.options import read_options
+from rewards.registry import Reward
+from rewards.suggestions import suggestion
 
-_FIELDS = {"name", "options", "weight", "data_source", "file"}
+_FIELDS = ("name", "options", "weight", "data_source", "file")
 
 
 @dataclass(frozen=True)
@@ -26,25 +29,25 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     pattern: str | None = None
-    """A pattern of data sources as of file names: `*`, `?`, `[…]`."""
+    """Matches data sources as file names: `*`, `?`, `[…]`."""
     key: str = ""
-    """Under which its own score stands in the result, where there are several: `<name>_score`."""
+    """The key of its own score in the result, if there are several rewards: `<name>_score`."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one reward made of a row."""
+    """One reward's result for a row."""
 
     score: float
     accuracy: float | None = None
-    """From 0 to 1; None where the reward says none."""
+    """From 0 to 1; None if the reward returns none."""
     format: float | None = None
-    """None where the reward does not look at the form."""
+    """None if the reward does not check the format."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """All rewards of a stage: one or several."""
+    """All rewards of a stage."""
 
     entries: tuple[Entry, ...]
 
@@ -54,35 +57,35 @@ class Combination:
         own = tuple(entry.key for entry in self.entries) if len(self.entries) > 1 else ()
         return ("score", "accuracy", "format", "failed", *own)
 
-    def takers(self, data_source: str) -> tuple[Entry, ...]:
-        """The entries that take a row of this data source; none where the recipe has nothing for it."""
+    def matching_rewards(self, data_source: str) -> tuple[Entry, ...]:
+        """Return the rewards that score rows of a data source."""
         matching = [entry for entry in self.entries if entry.pattern and fnmatchcase(data_source, entry.pattern)]
-        rest = all(entry.pattern == "*" for entry in matching)
-        return tuple(entry for entry in self.entries if entry in matching or (entry.pattern is None and rest))
+        unclaimed = all(entry.pattern == "*" for entry in matching)
+        return tuple(entry for entry in self.entries if entry in matching or (entry.pattern is None and unclaimed))
 
     def combine(self, parts: Sequence[tuple[Entry, Part]]) -> dict[str, float]:
-        """The result of a row.
+        """Return the result of a row.
 
-        `accuracy` and `format` are means by weight over the rewards that say one and have a positive weight; where none
-        says an accuracy, their scores are taken for it. `<name>_score` is what an entry gave before its weight, 0.0 where
-        it did not take the row.
+        `accuracy` and `format` are means, by weight, over the rewards that return one and have a positive weight; if none
+        returns an accuracy, it is the mean of the scores. `<name>_score` is a reward's score before its weight, 0.0 if it
+        does not score the row.
         """
         result = dict.fromkeys(self.keys, 0.0)
         result["score"] = math.fsum(entry.weight * part.score for entry, part in parts)
-        says = any(part.accuracy is not None for _, part in parts)
-        result["accuracy"] = _mean((entry.weight, part.accuracy if says else part.score) for entry, part in parts)
+        has_accuracy = any(part.accuracy is not None for _, part in parts)
+        result["accuracy"] = _mean((entry.weight, part.accuracy if has_accuracy else part.score) for entry, part in parts)
         result["format"] = _mean((entry.weight, part.format) for entry, part in parts)
         if len(self.entries) > 1:
             result |= {entry.key: part.score for entry, part in parts}
         return result
 
     def failed(self) -> dict[str, float]:
-        """The result of a row that could not be scored."""
+        """Return the result of a row that could not be scored."""
         return dict.fromkeys(self.keys, 0.0) | {"failed": 1.0}
 
 
 def read_combination(rewards: Sequence[Mapping[str, Any]]) -> Combination:
-    """A stage's rewards as its configuration says them (see `read_entry`).
+    """Read a stage's rewards from its configuration (see `read_entry`).
 
     Raises:
         RewardError: a reward or an option does not exist, or a plugin file does not load.
@@ -95,28 +98,28 @@ def read_combination(rewards: Sequence[Mapping[str, Any]]) -> Combination:
 
 
 def score_keys(names: Sequence[str]) -> list[str]:
-    """Under which each of several rewards' own scores stand in a result; the second of a name is `<name>_2_score`."""
-    again = [names[:place].count(name) + 1 for place, name in enumerate(names)]
-    return [f"{name}_{count}_score" if count > 1 else f"{name}_score" for name, count in zip(names, again, strict=True)]
+    """Return the result keys of several rewards' own scores; the second reward of a name has `<name>_2_score`."""
+    counts = [names[: index + 1].count(name) for index, name in enumerate(names)]
+    return [f"{name}_{count}_score" if count > 1 else f"{name}_score" for name, count in zip(names, counts, strict=True)]
 
 
 def read_entry(given: Mapping[str, Any]) -> Entry:
-    """One reward of a stage: a mapping with name and, where they are said, options, weight, data_source and file.
+    """Read one reward of a stage: a mapping with name and, optionally, options, weight, data_source and file.
 
     Raises:
         RewardError: the reward or an option does not exist, or the plugin file does not load.
     """
-    if unknown := given.keys() - _FIELDS:
-        raise RewardError(f"a reward has no key {min(unknown)!r}; there are {', '.join(sorted(_FIELDS))}")
-    reward, options = load(given["name"], given.get("file")), dict(given.get("options") or {})
-    reward.check_options(options)
+    if unknown := sorted(given.keys() - set(_FIELDS)):
+        raise RewardError(f"a reward has no key {unknown[0]!r}{suggestion(unknown[0], _FIELDS)}")
+    reward = load(given["name"], given.get("file"))
+    options = read_options(reward, given.get("options") or {})
     return Entry(reward, options, float(given.get("weight", 1.0)), given.get("data_source"))
 
 
 def read_part(result: object) -> Part:
-    """What a reward returned: a number, or a mapping with `score` and perhaps `accuracy` (verl's `acc`) and `format`.
+    """Read a reward's return value: a number, or a mapping with `score` and optionally `accuracy` (verl's `acc`) and `format`.
 
-    Whatever else the mapping holds is left out: verl wants the same keys on every row of a run.
+    Other keys are dropped: verl requires the same keys on every row of a run.
 
     Raises:
         ValueError, TypeError: it is neither, or a number is not finite.
@@ -141,5 +144,5 @@ def _number(key: str, value: Any) -> float:
 
 def _mean(weighted: Iterable[tuple[float, float | None]]) -> float:
     given = [(weight, value) for weight, value in weighted if weight > 0 and value is not None]
-    whole = math.fsum(weight for weight, _ in given)
-    return math.fsum(weight * value for weight, value in given) / whole if whole else 0.0
+    total = math.fsum(weight for weight, _ in given)
+    return math.fsum(weight * value for weight, value in given) / total if total else 0.0

@@ -1,1 +1,5 @@
-"""TODO room."""
+"""Try and check rewards without a trainer.
+
+`read_rows`, `read_responses`, `score` (offline) score responses from files; `check_rows`, `sample_rows` (checking) check a
+reward's scores of right answers and cheats; `check_stage`, `read_results` (stage) check all rewards of a stage.
+"""

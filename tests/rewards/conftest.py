@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rewards import entry, registry
+from rewards.plugins.loading import list_rewards
 
 Plugin = Callable[..., Path]
 
@@ -32,7 +33,7 @@ def plugin(tmp_path: Path) -> Plugin:
 @pytest.fixture
 def reward() -> Iterator[Any]:
     """Registers a function, as `probe` if no other name is said, until the test's end."""
-    registry.list_rewards()
+    list_rewards()
     before = dict(registry._registered)
 
     def add(function: Any, name: str = "probe", **more: Any) -> Any:

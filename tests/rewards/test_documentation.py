@@ -19,9 +19,10 @@ from pipelines.recipe.schema import RlStage
 from rewards.builtin.bootcamp import find_class
 from rewards.entry import compute_score_blocking
 from rewards.parsing.answers import make_response
+from rewards.plugins.loading import list_rewards
 from rewards.programs.comparison import is_accepted_text
 from rewards.programs.ground_truth import CallTests, read_tests
-from rewards.registry import BUILT_IN, list_rewards
+from rewards.registry import BUILT_IN
 from rewards.scoring.combination import read_combination
 from tests import ROOT
 
@@ -67,7 +68,7 @@ def test_the_example_that_runs_programs(folder: Path) -> None:
 
 def test_several_rewards_take_the_rows_that_the_page_says(folder: Path) -> None:
     combination = read_combination(rewards_of("several.yaml"))
-    taken = {source: [entry.key for entry in combination.takers(source)] for source in ("apps/x", "other")}
+    taken = {source: [entry.key for entry in combination.matching_rewards(source)] for source in ("apps/x", "other")}
     assert taken == {"apps/x": ["code_tests_score", "brief_score"], "other": ["brief_score", "white_box_score"]}
 
 
@@ -134,7 +135,7 @@ def test_the_mixed_recipe_gives_each_row_its_reward(folder: Path) -> None:
         ("apps/train", [("code_tests", 2.0)]),
         ("openai/gsm8k", [("verl", 1.0)]),
     ):
-        assert [(entry.reward.name, entry.weight) for entry in combination.takers(source)] == taken
+        assert [(entry.reward.name, entry.weight) for entry in combination.matching_rewards(source)] == taken
 
 
 def test_the_example_of_white_box_and_its_assertions() -> None:

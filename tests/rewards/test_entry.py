@@ -21,9 +21,9 @@ import pytest
 
 from rewards import entry, sandbox
 from rewards.entry import compute_score, compute_score_blocking
-from rewards.registry import RewardError
+from rewards.errors import RewardError
 from rewards.scoring.combination import read_combination
-from rewards.scoring.failures import read_counts, read_stop
+from rewards.scoring.failures import read_counts, read_stop_reason
 from tests.rewards.conftest import Plugin
 
 FAILED = {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0}
@@ -177,7 +177,7 @@ def test_an_async_reward_that_never_returns(reward: Any, caplog: pytest.LogCaptu
 
     reward(hangs)
     assert both("d", "", "", {"index": 3}, rewards=PROBE, seconds=0.1, max_failed=1.0) == FAILED
-    assert "row 3 of d: TookTooLongError: not done after 0.1 s" in caplog.text
+    assert "row 3 of d: RewardTimeoutError: not finished after 0.1 s" in caplog.text
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -248,7 +248,7 @@ def test_what_verl_adds_goes_to_those_who_take_it(reward: Any) -> None:
     [
         ([{"name": "white_bix"}], "no reward is called 'white_bix'; did you mean 'white_box'?"),
         ([{"name": "white_box", "options": {"format_bonnus": 1}}], "did you mean 'format_bonus'?"),
-        ([{"name": "mine", "file": "/nowhere/mine.py"}], "there is no plugin file /nowhere/mine.py"),
+        ([{"name": "mine", "file": "/nowhere/mine.py"}], "plugin file /nowhere/mine.py not found"),
         ([{"weight": 1.0}], "KeyError: 'name'"),
     ],
 )
@@ -258,7 +258,7 @@ def test_a_mistake_in_the_recipe_stops_the_run_at_every_row(rewards: Any, messag
             compute_score_blocking("d", "", "{}", rewards=rewards, failures=str(tmp_path / "failures.jsonl"))
         assert message in str(caught.value)
         assert str(caught.value).endswith(f" (on {socket.gethostname()})"), "another machine may have the file"
-        assert read_stop(tmp_path) == str(caught.value)
+        assert read_stop_reason(tmp_path) == str(caught.value)
 
 
 def test_options_are_checked_once(reward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +331,7 @@ def test_a_reward_that_cannot_work_here_stops_the_run_at_once(reward: Any, tmp_p
             compute_score_blocking("d", "", "", {"index": index}, rewards=PROBE, failures=str(file), max_failed=1.0)
         said = "this Python has no bootcamp; install it: pip install bootcamp; first on row 3 of d"
         assert str(caught.value) == f"{said}; all failures: {file}"
-        assert read_stop(tmp_path) == str(caught.value)
+        assert read_stop_reason(tmp_path) == str(caught.value)
 
 
 def test_as_many_failures_as_allowed_do_not(reward: Any, tmp_path: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_written_is_no_ones_failure(reward: Any, caplog:
     settings: dict[str, Any] = {"rewards": PROBE, "failures": "/proc/nowhere/failures.jsonl", "max_failed": 1.0}
     assert compute_score_blocking("d", "", "", {"index": 0}, **settings)["failed"] == 0.0
     assert compute_score_blocking("d", "", "", {"index": 1}, **settings)["failed"] == 1.0
-    assert caplog.text.count("failed rewards cannot be written down in /proc/nowhere/failures.jsonl") == 1
+    assert caplog.text.count("failed rewards cannot be written to /proc/nowhere/failures.jsonl") == 1
 
 
 def test_the_log_is_not_flooded(reward: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,14 +3,14 @@
 import asyncio
 import threading
 
-from rewards.reasons import explain, listen
+from rewards.reasons import collect_reasons, explain
 
 
 def test_reasons_go_to_the_one_who_listens() -> None:
     explain("nobody hears {}", 1)
-    with listen() as outer:
+    with collect_reasons() as outer:
         explain("{} of {}", 1, "two")
-        with listen() as inner:
+        with collect_reasons() as inner:
             explain("inside")
         explain("again")
     assert (outer, inner) == (["1 of two", "again"], ["inside"])
@@ -25,7 +25,7 @@ def test_values_are_left_alone_where_nobody_listens() -> None:
 
 
 def test_reasons_are_short_printable_lines() -> None:
-    with listen() as reasons:
+    with collect_reasons() as reasons:
         explain("{}", "a\nb\x1b[2J\ud800" + "c" * 1000)
     assert reasons[0].startswith("a b\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}ccc")
     assert reasons[0].endswith("…") and len(reasons[0]) == 120
@@ -33,7 +33,7 @@ def test_reasons_are_short_printable_lines() -> None:
 
 def test_tasks_and_threads_tell_their_own_listener() -> None:
     async def one(number: int) -> list[str]:
-        with listen() as reasons:
+        with collect_reasons() as reasons:
             await asyncio.sleep(0.001)
             await asyncio.to_thread(explain, "{}", number)
         return reasons
@@ -42,7 +42,7 @@ def test_tasks_and_threads_tell_their_own_listener() -> None:
         return await asyncio.gather(*(one(number) for number in range(20)))
 
     assert asyncio.run(many()) == [[str(number)] for number in range(20)]
-    with listen() as reasons:
+    with collect_reasons() as reasons:
         thread = threading.Thread(target=explain, args=("a thread of its own",))
         thread.start()
         thread.join()

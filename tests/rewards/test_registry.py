@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from rewards.registry import RewardError, find, list_rewards, load, register
+from rewards.errors import RewardError
+from rewards.plugins.loading import list_rewards, load
+from rewards.plugins.options import read_options
+from rewards.registry import register
 
 if TYPE_CHECKING:
     from nowhere import Nothing  # type: ignore[import-not-found]
@@ -19,7 +22,7 @@ def test_every_reward_says_what_it_measures_and_where_it_comes_from() -> None:
     assert {"code_tests", "white_box"} <= {each.name for each in list_rewards()}
     assert all(each.help for each in list_rewards())
     assert {each.source for each in list_rewards() if each.name in ("code_tests", "white_box")} == {"built-in"}
-    assert find("code_tests").options["max_tests"] == 10
+    assert load("code_tests").options["max_tests"] == 10
 
 
 def test_a_name_that_nobody_has() -> None:
@@ -47,7 +50,7 @@ def test_a_built_in_name_is_taken(reward: Any) -> None:
 
 @pytest.mark.parametrize("name", ["", "two words", "1st", "é", 3, "a/b"])
 def test_what_is_no_name(name: Any) -> None:
-    with pytest.raises(RewardError, match="is no name for a reward"):
+    with pytest.raises(RewardError, match="is not a valid reward name"):
         register(name)(lambda data_source, solution_str, ground_truth, extra_info: 0.0)
 
 
@@ -73,7 +76,7 @@ class Callable:
 )
 def test_functions_that_verl_could_call(reward: Any, function: Any, is_async: bool) -> None:
     reward(function)
-    assert find("probe").is_async is is_async
+    assert load("probe").is_async is is_async
 
 
 @pytest.mark.parametrize(
@@ -86,13 +89,13 @@ def test_functions_that_verl_could_call(reward: Any, function: Any, is_async: bo
         (lambda *_: 0.0, "has no parameter data_source"),
         (lambda data_source, solution_str, truth, extra_info: 0.0, "has no parameter ground_truth"),
         (lambda data_source, solution_str, ground_truth: 0.0, "has no parameter extra_info"),
-        (lambda data_source, /, solution_str, ground_truth, extra_info: 0, "parameter data_source cannot be given by name"),
-        (lambda data_source, solution_str, ground_truth, extra_info, alpha: 0, "parameter alpha would never be given"),
+        (lambda data_source, /, solution_str, ground_truth, extra_info: 0, "parameter data_source cannot be passed by name"),
+        (lambda data_source, solution_str, ground_truth, extra_info, alpha: 0, "parameter alpha would never be passed"),
         (
             lambda data_source, solution_str, ground_truth, extra_info, alpha=1: 0,
             "option alpha is not keyword-only; put `*,` before",
         ),
-        (3, "3 is no function"),
+        (3, "3 is not a function"),
     ],
 )
 def test_functions_that_it_could_not(function: Any, message: str) -> None:
@@ -134,7 +137,7 @@ def options(  # type: ignore[no-untyped-def]
 )
 def test_options_that_fit(reward: Any, given: dict[str, Any]) -> None:
     reward(options)
-    find("probe").check_options({"needed": "x", **given})
+    read_options(load("probe"), {"needed": "x", **given})
 
 
 @pytest.mark.parametrize(
@@ -157,15 +160,15 @@ def test_options_that_fit(reward: Any, given: dict[str, Any]) -> None:
 def test_options_that_do_not(reward: Any, given: dict[str, Any], message: str) -> None:
     reward(options)
     with pytest.raises(RewardError) as caught:
-        find("probe").check_options({"needed": "x", **given})
+        read_options(load("probe"), {"needed": "x", **given})
     assert str(caught.value) == message
 
 
 def test_an_option_without_a_default_has_to_be_said(reward: Any) -> None:
     reward(options)
-    assert find("probe").options["needed"] is inspect.Parameter.empty
+    assert load("probe").options["needed"] is inspect.Parameter.empty
     with pytest.raises(RewardError, match="reward probe needs the option 'needed'; it has no default"):
-        find("probe").check_options({})
+        read_options(load("probe"), {})
 
 
 def test_what_verl_adds_is_no_option(reward: Any) -> None:
@@ -173,5 +176,5 @@ def test_what_verl_adds_is_no_option(reward: Any) -> None:
         return 0.0
 
     reward(judged)
-    assert find("probe").options == {}
-    assert find("probe").takes_from_verl == {"reward_router_address"}
+    assert load("probe").options == {}
+    assert load("probe").verl_arguments == {"reward_router_address"}

@@ -18,10 +18,12 @@ from pipelines.digests import write_atomically
 from pipelines.errors import InputError, StepError
 from rewards import sandbox
 from rewards.errors import GroundTruthError, RewardError
-from rewards.registry import Reward, broken_packages, list_rewards, load
+from rewards.plugins.loading import broken_packages, list_rewards, load
+from rewards.plugins.options import read_options as read_reward_options
+from rewards.registry import Reward
 from rewards.sandbox import SandboxError
-from rewards.trial.checking import EMPTY, check_rows_blocking, pick
-from rewards.trial.offline import OfflineError, Row, Scored, read_responses, read_rows, score_blocking
+from rewards.trial.checking import EMPTY, check_rows, sample_rows
+from rewards.trial.offline import OfflineError, Row, Scored, read_responses, read_rows, score
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,7 @@ class Chosen:
         RewardError: there is no such reward or option.
         """
         reward = load(self.name, self.file)
-        options = read_options(self.options)
-        reward.check_options(options)
-        return reward, options
+        return reward, read_reward_options(reward, read_options(self.options))
 
 
 def print_rewards(file: Path | None) -> None:
@@ -63,7 +63,7 @@ def try_reward(chosen: Chosen, rows_file: Path, responses_file: Path, output: Pa
         reward, options = chosen.load()
         items = read_responses(responses_file, read_rows(rows_file))
         with bar("scoring", len(items)) as step:
-            marks = score_blocking(reward, options, items, step)
+            marks = score(reward, options, items, step)
     scored = [(row, mark) for (row, _), mark in zip(items, marks, strict=True)]
     if output is not None:
         records = [json.dumps(_to_record(row, mark), ensure_ascii=False) for row, mark in scored]
@@ -84,9 +84,9 @@ def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
                 f"reward {reward.name} has nothing to check: give @register a `reference` or `cheats` (see docs/own-rewards.md)"
             )
         rows = read_rows(rows_file)
-        picked = pick(rows, sample)
+        picked = sample_rows(rows, sample)
         with bar("checking", None) as step:
-            report = check_rows_blocking(reward, options, picked, step)
+            report = check_rows(reward, options, picked, step)
     tables.print_report(report, len(rows))
     if report.findings:
         first = report.findings[0]

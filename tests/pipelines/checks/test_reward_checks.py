@@ -117,7 +117,7 @@ def test_rewards_that_are_right(found: Found, reward: str) -> None:
                 "did you mean 'fancy'?",
                 "x.yaml:15: stages.rl.reward.mien: {folder}/own/mine.py registers no reward called 'mien'; "
                 "did you mean 'mine'?",
-                "x.yaml:16: stages.rl.reward.mine: there is no plugin file {folder}/own/mien.py; "
+                "x.yaml:16: stages.rl.reward.mine: plugin file {folder}/own/mien.py not found; "
                 "did you mean '{folder}/own/mine.py'?",
             ],
         ),
@@ -208,7 +208,7 @@ def test_a_package_that_a_new_environment_lacks_is_told_as_soon_as_it_is_built(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIPELINE_ENVIRONMENTS", str(tmp_path / "environments"))
     monkeypatch.setattr(run, "sync", build)
-    monkeypatch.setattr(Environment, "unready", lambda self: None if built else "not built")
+    monkeypatch.setattr(Environment, "why_not_ready", lambda self: None if built else "not built")
     rows = ROOT / "preprocess/converters/examples/bootcamp"
     Path("x.yaml").write_text(
         HEAD.replace("execverify_rl, source: org/rows", f"bootcamp, source: {rows}") + "    reward: bootcamp\n"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from rewards import registry
-from rewards.errors import MissingModuleError
+from rewards.errors import MissingModuleError, RewardError
 from rewards.plugins import loading
-from rewards.registry import RewardError, broken_packages, list_rewards, load
+from rewards.plugins.loading import broken_packages, list_rewards, load
 from tests.rewards.conftest import Plugin
 
 FUNCTION = """
@@ -34,7 +34,7 @@ def test_a_file_gives_its_rewards(plugin: Plugin) -> None:
         "Half of everything.",
         {"bonus": 0.5},
     )
-    assert found.place == f"{path}:3"
+    assert found.location == f"{path}:3"
     assert found in list_rewards(path)
     assert "mine" not in {each.name for each in list_rewards()}, "a file's rewards are known where the file is named"
 
@@ -71,9 +71,11 @@ def test_a_files_classes_can_be_pickled(plugin: Plugin) -> None:
 
 
 def test_a_file_can_build_on_built_in_rewards(plugin: Plugin) -> None:
-    path = plugin("from rewards.registry import find\nBASE = find('white_box')\nimport rewards.builtin.code_tests\n" + FUNCTION)
+    path = plugin(
+        "from rewards.plugins.loading import load\nBASE = load('white_box')\nimport rewards.builtin.code_tests\n" + FUNCTION
+    )
     assert set(loading.load_file(path)) == {"mine"}
-    assert registry.find("code_tests").source == "built-in"
+    assert load("code_tests").source == "built-in"
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ def test_a_missing_package_is_told_apart(plugin: Plugin) -> None:
 def test_a_file_that_is_not_there(plugin: Plugin, tmp_path: Path) -> None:
     path = plugin(FUNCTION)
     for wrong, message in [
-        (tmp_path / "mien.py", f"there is no plugin file {tmp_path / 'mien.py'}; did you mean '{path}'?"),
+        (tmp_path / "mien.py", f"plugin file {tmp_path / 'mien.py'} not found; did you mean '{path}'?"),
         (tmp_path, f"{tmp_path} is a folder; expected a Python file that registers a reward"),
-        (tmp_path / "no" / "mine.py", f"there is no plugin file {tmp_path / 'no' / 'mine.py'}; only {tmp_path} exists"),
+        (tmp_path / "no" / "mine.py", f"plugin file {tmp_path / 'no' / 'mine.py'} not found; only {tmp_path} exists"),
     ]:
         with pytest.raises(RewardError) as caught:
             load("mine", wrong)
@@ -206,8 +208,5 @@ def test_a_broken_package_is_one_line_and_harms_no_other(package: Any) -> None:
 
 
 def test_loading_a_built_in_reward_imports_no_package() -> None:
-    code = (
-        "from rewards.plugins import loading; from rewards.registry import load; "
-        "load('white_box'); assert loading._packages is None"
-    )
+    code = "from rewards.plugins import loading; loading.load('white_box'); assert loading._packages is None"
     subprocess.run([sys.executable, "-c", code], check=True)

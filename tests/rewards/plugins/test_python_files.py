@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from preprocess.converters.plugins import load_file as load_converters
+from rewards.errors import one_line
+from rewards.plugins.loading import list_rewards
 from rewards.plugins.loading import load_file as load_rewards
-from rewards.plugins.python_files import UserFileError, describe, find_line, import_file
-from rewards.registry import list_rewards
+from rewards.plugins.python_files import UserFileError, find_line, import_file
 
 BOTH = """
 from preprocess.converters.plugins import converter
@@ -69,4 +70,4 @@ def test_the_line_of_an_error_is_the_innermost_of_the_users_own(tmp_path: Path) 
     with pytest.raises(ValueError, match="Expecting") as caught:
         module.read("{")
     assert find_line(path, caught.value) == f"{path}:4"
-    assert describe(caught.value).startswith("JSONDecodeError: Expecting property name")
+    assert one_line(caught.value).startswith("JSONDecodeError: Expecting property name")

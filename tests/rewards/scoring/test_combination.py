@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rewards.entry import compute_score, compute_score_blocking
-from rewards.registry import RewardError
+from rewards.errors import RewardError
 from rewards.scoring.combination import Combination, read_combination, read_part
 from tests.rewards.conftest import Plugin
 
@@ -39,14 +39,14 @@ def test_a_row_goes_to_the_patterns_it_matches_else_to_the_rest(reward: Any, dat
         {"name": "apps", "data_source": "apps"},
         {"name": "both", "data_source": "app?"},
     )
-    assert [entry.key for entry in found.takers(data_source)] == takers
+    assert [entry.key for entry in found.matching_rewards(data_source)] == takers
 
 
 def test_the_pattern_for_every_row_leaves_the_rest_alone(reward: Any) -> None:
     found = combination(
         reward, {"name": "camp", "data_source": "bootcamp/*"}, {"name": "rest"}, {"name": "every", "data_source": "*"}
     )
-    taken = {source: [entry.key for entry in found.takers(source)] for source in ("bootcamp/x", "y")}
+    taken = {source: [entry.key for entry in found.matching_rewards(source)] for source in ("bootcamp/x", "y")}
     assert taken == {"bootcamp/x": ["camp_score", "every_score"], "y": ["rest_score", "every_score"]}
 
 
@@ -65,11 +65,11 @@ def test_one_reward_adds_no_key() -> None:
         ([], "a stage needs a reward"),
         (
             [{"name": "white_box", "wieght": 2.0}],
-            "a reward has no key 'wieght'; there are data_source, file, name, options, weight",
+            "a reward has no key 'wieght'; did you mean 'weight'?",
         ),
         ([{"name": "white_box"}, {"name": "white_bix"}], "did you mean 'white_box'"),
         ([{"name": "white_box", "options": {"bst": 2.0}}], "did you mean 'best'"),
-        ([{"name": "white_box", "file": "/nowhere/mine.py"}], "there is no plugin file /nowhere/mine.py"),
+        ([{"name": "white_box", "file": "/nowhere/mine.py"}], "plugin file /nowhere/mine.py not found"),
     ],
 )
 def test_mistakes(given: Any, message: str) -> None:
@@ -137,7 +137,7 @@ def test_a_row_that_nobody_takes_has_failed(reward: Any, caplog: pytest.LogCaptu
     rewards: list[dict[str, Any]] = [{"name": "probe", "data_source": "a"}, {"name": "white_box", "data_source": "b"}]
     result = asyncio.run(compute_score("other/set", "", "", {"id": "r1"}, rewards=rewards, max_failed=1.0))
     assert (result["score"], result["failed"]) == (0.0, 1.0)
-    assert "row r1 of other/set: LookupError: no reward of the recipe takes data source 'other/set'" in caplog.text
+    assert "row r1 of other/set: LookupError: no reward of the recipe scores data source 'other/set'" in caplog.text
 
 
 def test_rewards_of_files_and_built_in_ones_together(plugin: Plugin) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rewards.errors import RewardError
-from rewards.registry import load
-from rewards.scoring.failures import FILE, Counts, Failures, one_line, put_aside, read_counts, read_stop
+from rewards.errors import RewardError, one_line
+from rewards.plugins.loading import load
+from rewards.scoring.failures import FILE, Counts, Failures, archive_failures, read_counts, read_stop_reason
 
 ROW = {"row": "r", "data_source": "d"}
 
@@ -47,13 +47,13 @@ def test_an_allowance_of_nothing_ends_at_the_first_failure_of_enough_rows(tmp_pa
 
 
 def test_a_stop_is_told_once_and_half_written_not_at_all(tmp_path: Path) -> None:
-    assert read_stop(tmp_path) is None
+    assert read_stop_reason(tmp_path) is None
     for name in ("one", "two"):
         with pytest.raises(RewardError, match=name):
             fail(Failures(tmp_path / FILE, 1.0), error=RewardError(f"{name} is missing"))
-    assert read_stop(tmp_path) == f"one is missing; first on row r of d; all failures: {tmp_path / FILE}"
+    assert read_stop_reason(tmp_path) == f"one is missing; first on row r of d; all failures: {tmp_path / FILE}"
     (tmp_path / "stopped").write_text("half of a li")
-    assert read_stop(tmp_path) is None
+    assert read_stop_reason(tmp_path) is None
 
 
 def test_what_another_program_left_half_written_is_not_counted(tmp_path: Path) -> None:
@@ -65,14 +65,14 @@ def test_what_another_program_left_half_written_is_not_counted(tmp_path: Path) -
 
 def test_putting_aside(tmp_path: Path) -> None:
     folder = tmp_path / "rewards"
-    put_aside(folder)
+    archive_failures(folder)
     failures = Failures(folder / FILE, 1.0)
     failures.passed()
-    put_aside(folder)
+    archive_failures(folder)
     assert not folder.exists(), "counts without a failure are of no use"
     failures = Failures(folder / FILE, 1.0)
     fail(failures)
-    put_aside(folder)
+    archive_failures(folder)
     assert not folder.exists()
     assert json.loads((tmp_path / "rewards-1" / FILE).read_text())["error"] == "ValueError: broken"
 

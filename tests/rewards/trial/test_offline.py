@@ -13,8 +13,8 @@ import pytest
 from rewards.errors import GroundTruthError, RewardError
 from rewards.reasons import explain
 from rewards.registry import Reward
-from rewards.trial.checking import check_rows_blocking, pick
-from rewards.trial.offline import OfflineError, Row, read_responses, read_rows, score_blocking
+from rewards.trial.checking import check_rows, sample_rows
+from rewards.trial.offline import OfflineError, Row, read_responses, read_rows, score
 
 ROWS = [Row(place, f"row/{place}", "d", str(place), {"id": f"row/{place}"}) for place in range(4)]
 
@@ -45,13 +45,13 @@ def test_rows_are_read_as_the_trainer_has_them(tmp_path: Path) -> None:
 
 
 def test_files_that_hold_no_rows(tmp_path: Path) -> None:
-    with pytest.raises(OfflineError, match="there is no file"):
+    with pytest.raises(OfflineError, match="not found"):
         read_rows(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("text")
-    with pytest.raises(OfflineError, match="no parquet file that can be read"):
+    with pytest.raises(OfflineError, match="is not a readable parquet file"):
         read_rows(tmp_path / "text.parquet")
     path = _write_rows(tmp_path / "sft.parquet", [{"conversations": "a", "data_source": "b"}])
-    with pytest.raises(OfflineError, match=r"has no column reward_model, .*; it has conversations, data_source"):
+    with pytest.raises(OfflineError, match=r"has no column reward_model, .*; found conversations, data_source"):
         read_rows(path)
 
 
@@ -71,10 +71,10 @@ def test_responses_by_id_by_index_and_from_verls_dumps(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "responses.jsonl:1: not JSON"),
-        ("[]", "responses.jsonl:1: a list, expected an object with id"),
+        ("[]", "responses.jsonl:1: found a list, expected an object with id"),
         ('{"id": "row/1"}', ":1: no response"),
         ('{"id": "row/1", "response": 1}', ":1: no response"),
-        ('{"response": "a"}', "neither id nor index says"),
+        ('{"response": "a"}', "no id or index to identify"),
         ('{"id": "row/9", "response": "a"}', "no row has the id 'row/9'; did you mean 'row/"),
         ('{"index": 4, "response": "a"}', "index is 4, expected 0 to 3"),
         ('{"index": true, "response": "a"}', "index is True"),
@@ -91,7 +91,7 @@ def test_lines_that_are_no_responses(tmp_path: Path, line: str, message: str) ->
 
 def test_scores_come_in_order_with_their_reasons_and_failures() -> None:
     seen = []
-    marks = score_blocking(_reward(_equal), {}, [(row, "1") for row in ROWS], lambda: seen.append(1))
+    marks = score(_reward(_equal), {}, [(row, "1") for row in ROWS], lambda: seen.append(1))
     assert [mark.score for mark in marks] == [0.0, 2.0, 0.0, 0.0]
     assert marks[0].reasons == ("1 is not 0",)
     assert [mark.failed for mark in marks] == [None, None, None, "GroundTruthError: no three"]
@@ -103,7 +103,7 @@ def test_async_rewards_and_plain_numbers() -> None:
         await asyncio.sleep(0.01)
         return 0.5
 
-    marks = score_blocking(_reward(half), {}, [(row, "") for row in ROWS])
+    marks = score(_reward(half), {}, [(row, "") for row in ROWS])
     assert [(mark.score, mark.accuracy) for mark in marks] == [(0.5, None)] * 4
 
 
@@ -112,7 +112,7 @@ def test_a_result_that_is_no_score_is_a_failure(value: Any) -> None:
     def bad(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Any:
         return value
 
-    (mark,) = score_blocking(_reward(bad), {}, [(ROWS[0], "")])
+    (mark,) = score(_reward(bad), {}, [(ROWS[0], "")])
     assert mark.failed is not None
 
 
@@ -124,13 +124,13 @@ def test_a_reward_that_cannot_work_stops_at_once() -> None:
         raise RewardError("install it")
 
     with pytest.raises(RewardError, match="install it"):
-        score_blocking(_reward(broken), {}, [(row, "") for row in ROWS * 100])
+        score(_reward(broken), {}, [(row, "") for row in ROWS * 100])
     assert len(calls) < 100
 
 
 def test_a_sound_reward_has_no_findings() -> None:
     reward = _reward(_equal, reference=lambda truth, _: truth, cheats=lambda truth, _: {"pass": "pass"})
-    report = check_rows_blocking(reward, {}, ROWS[:3])
+    report = check_rows(reward, {}, ROWS[:3])
     assert (report.rows, report.references, report.cheats, report.findings) == (3, 3, 3, ())
 
 
@@ -144,7 +144,7 @@ def test_what_check_finds() -> None:
         reference=lambda truth, _: truth if truth != "0" else None,
         cheats=lambda truth, _: {"pass": "pass", "nothing": "x"} if truth == "1" else {},
     )
-    report = check_rows_blocking(reward, {}, ROWS[:3])
+    report = check_rows(reward, {}, ROWS[:3])
     assert (report.rows, report.references, report.cheats) == (3, 2, 2)
     assert [(each.row.id, each.what, each.expected) for each in report.findings] == [
         ("row/1", "cheat: pass", "accuracy 0"),
@@ -153,11 +153,11 @@ def test_what_check_finds() -> None:
 
 
 def test_rewards_that_tell_no_accuracy_are_checked_by_their_score() -> None:
-    def score(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
+    def graded(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
         return {"0": -1.0, "1": -2.0}.get(solution_str, -2.0)
 
-    reward = _reward(score, reference=lambda truth, _: truth, cheats=lambda *_: {"best": "0", "worst": "x"})
-    report = check_rows_blocking(reward, {}, ROWS[:2])
+    reward = _reward(graded, reference=lambda truth, _: truth, cheats=lambda *_: {"best": "0", "worst": "x"})
+    report = check_rows(reward, {}, ROWS[:2])
     assert [(each.row.id, each.what) for each in report.findings] == [
         ("row/0", "cheat: best"),
         ("row/1", "reference"),
@@ -169,14 +169,14 @@ def test_broken_rows_are_findings() -> None:
     def fail(truth: str, info: Mapping[str, Any]) -> str:
         raise ValueError("tests are not JSON")
 
-    (finding,) = check_rows_blocking(_reward(_equal, reference=fail), {}, ROWS[:1]).findings
+    (finding,) = check_rows(_reward(_equal, reference=fail), {}, ROWS[:1]).findings
     assert (finding.what, finding.reason) == ("empty answer", "ValueError: tests are not JSON")
-    (finding,) = check_rows_blocking(_reward(_equal, reference=fail), {}, ROWS[3:]).findings
+    (finding,) = check_rows(_reward(_equal, reference=fail), {}, ROWS[3:]).findings
     assert finding.reason == "GroundTruthError: no three"
-    (finding,) = check_rows_blocking(_reward(_equal, reference=lambda truth, _: truth), {}, ROWS[3:]).findings
+    (finding,) = check_rows(_reward(_equal, reference=lambda truth, _: truth), {}, ROWS[3:]).findings
     assert (finding.what, finding.expected, finding.reason) == ("empty answer", "a score", "GroundTruthError: no three")
 
 
 def test_a_sample_is_spread_over_all_rows() -> None:
-    assert [row.index for row in pick(ROWS, 2)] == [0, 2]
-    assert pick(ROWS, None) == pick(ROWS, 9) == ROWS
+    assert [row.index for row in sample_rows(ROWS, 2)] == [0, 2]
+    assert sample_rows(ROWS, None) == sample_rows(ROWS, 9) == ROWS

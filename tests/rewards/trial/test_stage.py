@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from textwrap import dedent
 
 from rewards.trial.offline import Row
-from rewards.trial.stage import check_stage, read_record, to_record
+from rewards.trial.stage import check_stage, read_results
 
 Plugin = Callable[..., Path]
 
@@ -62,5 +63,4 @@ def test_what_is_found_survives_the_way_to_another_python(plugin: Plugin) -> Non
     sources = {"a": _rows("a", 0), "b": _rows("b", 2)}
     checked = check_stage([_mine(plugin, body, known)], sources)
     assert [len(each.report.findings) for each in checked if each.report] == [4, 4]
-    again = [read_record(json.loads(json.dumps(to_record(each))), sources) for each in checked]
-    assert again == checked
+    assert read_results(json.loads(json.dumps([asdict(each) for each in checked]))) == checked
