@@ -260,8 +260,8 @@ for line in sys.stdin:
 def start_prime() -> Helper | None:
     """verl's grader in verl's own environment."""
     verl = environment("verl", detected_platform())
-    if verl.unready():
-        print(f"prime_code is left out: {verl.unready()}")
+    if verl.why_not_ready():
+        print(f"prime_code is left out: {verl.why_not_ready()}")
         return None
     return Helper([str(verl.python), "-c", PRIME])
 

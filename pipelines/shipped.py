@@ -1,13 +1,59 @@
-"""The folders that ship with this project: its code, the recipes and the upstreams' pins."""
+"""Locate the files that ship with this project: its packages, the recipes and the upstreams' pins."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from pipelines.errors import StepError
+from preprocess import atomic
+
+_NAME = "code-post-training"
+
 CODE = Path(__file__).resolve().parents[1]
-"""The folder that holds the packages: the checkout, or site-packages."""
+"""The folder that contains the packages: a checkout, or site-packages."""
 
-_DATA = CODE if (CODE / "third_party" / "verl" / "pin.toml").is_file() else Path(__file__).resolve().parent / "_shipped"
+DATA = CODE if (CODE / "third_party" / "verl" / "pin.toml").is_file() else CODE / "pipelines" / "_shipped"
+"""The folder that contains `recipes` and `third_party`: the checkout, or package data."""
 
-RECIPES = _DATA / "recipes"
-THIRD_PARTY = _DATA / "third_party"
+RECIPES = DATA / "recipes"
+THIRD_PARTY = DATA / "third_party"
+
+
+def cache_folder() -> Path:
+    """Return the folder for the checkouts and environments that an installed package builds."""
+    from importlib.metadata import version
+
+    from platformdirs import user_cache_path
+
+    return user_cache_path(_NAME, version=version(_NAME))
+
+
+def import_folder() -> Path:
+    """Return a folder that makes this project importable in another Python, and no other package of this one.
+
+    A checkout is such a folder. For an installed package it is a folder of links to the three packages and to their
+    metadata, which names the plugins for verl and vLLM.
+
+    Raises:
+        StepError: The links cannot be written.
+    """
+    if DATA == CODE:
+        return CODE
+    folder = cache_folder() / "packages"
+    packages = [CODE / name for name in ("pipelines", "preprocess", "rewards")]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (*packages, *CODE.glob(f"{_NAME.replace('-', '_')}-*.dist-info")):
+            link = folder / path.name
+            if not link.is_symlink() or link.readlink() != path:
+                with atomic.replacement(link) as temporary:
+                    temporary.symlink_to(path)
+    except OSError as error:
+        raise StepError(f"{folder} cannot be written: {error.strerror}") from None
+    return folder
+
+
+def python_path() -> str:
+    """Return the PYTHONPATH with which another Python can import this project."""
+    return os.pathsep.join(filter(None, [str(import_folder()), os.environ.get("PYTHONPATH")]))

@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from pipelines.checks.findings import Finding
-from pipelines.environments.listing import readable, size_on_disk
+from pipelines.environments.listing import format_bytes, size_on_disk
 from pipelines.models.parameters import count_parameters, count_tiny_parameters
-from pipelines.recipe.consistency import find_first_model
+from pipelines.recipe.consistency import find_base_model
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, trainer_module
 
@@ -26,19 +26,19 @@ def check_disk(plan: Plan) -> Finding:
     free = shutil.disk_usage(place).free
     total, parts = 0, []
     for index, stage in enumerate(plan.recipe.stages):
-        parameters = _count_parameters(find_first_model(plan.recipe, index))
+        parameters = _count_parameters(find_base_model(plan.recipe, index))
         if parameters is None:
-            said = f"{readable(free)} free in {place}; how large the model of {stage.name} is, is not known from its name"
+            said = f"{format_bytes(free)} free in {place}; how large the model of {stage.name} is, is not known from its name"
             return Finding("machine", "disk", said, "unchecked")
-        saved = trainer_module(stage).saved(stage, plan.context(stage), parameters)
+        saved = trainer_module(stage).disk_usage(stage, plan.context(stage), parameters)
         count = count_checkpoints(stage)
         total += count * saved.checkpoint + saved.export
-        exported = f" + {readable(saved.export)}" if saved.export else ""
-        parts.append(f"{stage.name} {count} x {readable(saved.checkpoint)}{exported}")
+        exported = f" + {format_bytes(saved.export)}" if saved.export else ""
+        parts.append(f"{stage.name} {count} x {format_bytes(saved.checkpoint)}{exported}")
     there = sum(_size(folder) for stage in plan.recipe.stages for folder in _folders(plan, stage))
     missing = total - there
-    held = f", of which {readable(there)} are there" if there else ""
-    needed = f"{' + '.join(parts)}: {readable(total)}{held}; {readable(free)} free in {place}"
+    held = f", of which {format_bytes(there)} are there" if there else ""
+    needed = f"{' + '.join(parts)}: {format_bytes(total)}{held}; {format_bytes(free)} free in {place}"
     return Finding("machine", "disk", f"about {needed}", "wrong" if missing > free else "ok")
 
 

@@ -39,12 +39,12 @@ def list_gpus() -> list[str]:
 def check_environments(environments: Mapping[str, Environment]) -> Iterator[Finding]:
     """Whether each trainer's environment is built, and what is in it."""
     for name, environment in environments.items():
-        what, reason = f"environment of {name}", environment.unready()
+        what, reason = f"environment of {name}", environment.why_not_ready()
         if not environment.pinned:
             said = reason or f"{environment.python}, chosen by {environment.chosen_by}"
             yield Finding("machine", what, said, "wrong" if reason else "ok")
         elif reason:
-            said = f"{reason}; `pipeline run` builds it, and so does `{environment.remedy}`"
+            said = f"{reason}; `pipeline run` builds it, and so does `{environment.sync_command}`"
             yield Finding("machine", what, said, "note")
         else:
             found = installed_versions(environment.directory)

@@ -138,7 +138,7 @@ def _unfit_environments(environments: dict[str, Environment]) -> list[str]:
     """A Python that somebody else built has to be there; a pinned one is built when it is missing."""
     problems = []
     for each in environments.values():
-        if not each.pinned and (reason := each.unready()):
+        if not each.pinned and (reason := each.why_not_ready()):
             problems.append(f"{each.chosen_by}: {reason}")
     return problems
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.digests import write_atomically
 from pipelines.models.folder import find_model_folder, read_model_info
-from pipelines.recipe.consistency import find_first_model
+from pipelines.recipe.consistency import find_base_model
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, counting_of, trainer_module, trainer_of
 from pipelines.trainers.answering import Question
@@ -32,7 +32,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     """
     paths, trainer = plan.paths(stage.name), trainer_of(stage)
     index = plan.recipe.stages.index(stage)
-    model = find_first_model(plan.recipe, index)
+    model = find_base_model(plan.recipe, index)
     folder = None if isinstance(model, TinyModel) else find_model_folder(model)
     make = None if folder else _describe_made(plan, model, trainer, stage)
     place = str(folder or (make or {})["output"])

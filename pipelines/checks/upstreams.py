@@ -107,7 +107,7 @@ class Asking:
     def findings(self, report: Report) -> None:
         """Waits for the answers, and puts them into the report."""
         for trainer, missing in self._unasked.items():
-            said = f"not asked: its environment is not built; build it with `{missing.remedy}`"
+            said = f"not asked: its environment is not built; build it with `{missing.sync_command}`"
             for stage in self._plan.recipe.stages:
                 if trainer_of(stage) == trainer:
                     report.add([Finding(stage.name, _NAMES[trainer], said, "unchecked")])

@@ -62,7 +62,7 @@ def _describe_environments() -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for name in TRAINERS:
         found = environment(name, platform)
-        reason = found.unready()
+        reason = found.why_not_ready()
         rows.append((name, f"{reason}; `pipeline env sync` mends it" if reason else f"ready, {found.python}"))
     return rows
 
@@ -71,7 +71,7 @@ def _find_pythons() -> dict[str, Path]:
     """Who runs candidate programs: this command line (data, trying rewards), and verl in training."""
     pythons = {"pipeline": Path(sys.executable)}
     verl = environment("verl", detected_platform())
-    if not verl.unready():
+    if not verl.why_not_ready():
         pythons["verl"] = verl.python
     return pythons
 

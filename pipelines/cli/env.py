@@ -1,19 +1,16 @@
-"""`pipeline env`: the commands of this package."""
+"""`pipeline env`: build, list and lock the trainers' environments."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from pipelines.environments.listing import Row
-
 _Trainer = Annotated[
-    Literal["llamafactory", "verl"] | None, typer.Argument(help="One trainer; both if not said.", show_default=False)
+    Literal["llamafactory", "verl"] | None, typer.Argument(help="One trainer; default: both.", show_default=False)
 ]
 _Platform = Annotated[
-    Literal["auto", "cpu", "cuda"], typer.Option(help="What to build for; auto: cuda where an NVIDIA GPU is seen.")
+    Literal["auto", "cpu", "cuda"], typer.Option(help="What to build for; auto: cuda if an NVIDIA GPU is found, else cpu.")
 ]
 _Source = Annotated[
     Literal["registry", "git"] | None,
@@ -24,13 +21,13 @@ _Source = Annotated[
 ]
 _OnePlatform = Annotated[
     Literal["cpu", "cuda"] | None,
-    typer.Option("--platform", help="One platform; both if not said.", show_default=False),
+    typer.Option("--platform", help="One platform; default: both.", show_default=False),
 ]
 
-_SYNC_HELP = """Build the pinned environments, or do nothing if they are up to date.
+_SYNC_HELP = """Build the pinned environments; do nothing if they are up to date.
 
-Each trainer has an environment of its own, because their pins exclude each other. Packages come from wherever pip is
-configured to take them, and every file must have the hash that the lock says. Safe to interrupt and to repeat.
+Each trainer has its own environment, because their pins conflict. Packages come from where pip is configured to download
+them, and every file must have the hash in the lock. Safe to interrupt and to repeat.
 
 \b
 Examples:
@@ -38,16 +35,16 @@ Examples:
   pipeline env sync verl --platform cuda     one trainer, for a GPU machine
   PIPELINE_ENVIRONMENTS=/big/disk pipeline env sync
 
-To use an existing Python instead (a verl container, say), build nothing: name it in the recipe under
+To use an existing Python instead (of a verl container, say), build nothing: name it in the recipe under
 `environments:`, or in PIPELINE_VERL_PYTHON or PIPELINE_LLAMAFACTORY_PYTHON."""
 
-_LIST_HELP = """Show what is built, in which versions, how large and where.
+_LIST_HELP = """List the environments: state, versions, size and path.
 
-An environment that is `stale` was built from another lock or pin; the next sync or run builds it again."""
+A `stale` environment was built from another lock or pin; the next sync or run rebuilds it."""
 
-_LOCK_HELP = """Resolve the locks of third_party/ again, after a change of their .in files.
+_LOCK_HELP = """Resolve the locks of third_party/ after a change of their .in files.
 
-Versions already locked are kept where they still fit. The CPU locks need the wheel of
+Locked versions are kept where they still fit. The CPU locks need the wheel of
 the CPU build of torch in a folder that pip is configured with (find-links).
 
 \b
@@ -57,7 +54,7 @@ Examples:
 
 
 def app() -> typer.Typer:
-    """The sub-application `env`, to be mounted into the command line."""
+    """Return the `env` group of the command line."""
     env = typer.Typer(
         help="The trainers' pinned environments: build them, list them.", no_args_is_help=True, rich_markup_mode=None
     )
@@ -68,7 +65,7 @@ def app() -> typer.Typer:
 
 
 def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source: _Source = None) -> None:
-    """Builds what is missing and says in a line per trainer where it is."""
+    """Build what is missing and print a line per trainer."""
     from pipelines.environments import TRAINERS, sync
     from pipelines.environments.platform import detected_platform
 
@@ -79,16 +76,16 @@ def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source:
 
 
 def list_command() -> None:
-    """A table on a terminal, aligned text elsewhere."""
-    import sys
+    """Print a table."""
+    from pipelines.console.tables import print_rows
+    from pipelines.environments.listing import format_bytes, list_environments
 
-    from pipelines.environments.listing import listing
-
-    rows = listing()
-    if sys.stdout.isatty():
-        _print_table(rows)
-    else:
-        typer.echo(_aligned(rows))
+    lines = []
+    for row in list_environments():
+        versions = ", ".join(f"{name} {version}" for name, version in row.versions)
+        size = format_bytes(row.bytes_on_disk) if row.bytes_on_disk else "-"
+        lines.append((row.trainer, row.platform, row.state, versions, size, str(row.path)))
+    print_rows(("trainer", "platform", "state", "versions", "size", "path"), lines)
 
 
 def lock_command(
@@ -96,7 +93,7 @@ def lock_command(
     platform: _OnePlatform = None,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Take the newest versions that fit.")] = False,
 ) -> None:
-    """Writes the locks again and says how much of each changed."""
+    """Resolve the locks and print how many lines of each changed."""
     from pipelines.environments.locks import lock
     from pipelines.environments.pins import PLATFORMS, TRAINERS, pin
 
@@ -104,38 +101,3 @@ def lock_command(
         for one in [platform] if platform else PLATFORMS:
             changed = lock(pin(name), one, upgrade=upgrade)
             typer.echo(f"{pin(name).lock(one)}: {f'{changed} lines differ' if changed else 'unchanged'}")
-
-
-_COLUMNS = ("trainer", "platform", "state", "versions", "size", "path")
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    from pipelines.environments.listing import readable
-
-    versions = ", ".join(f"{name} {version}" for name, version in row.versions)
-    return (
-        row.trainer,
-        row.platform,
-        row.state,
-        versions,
-        readable(row.bytes_on_disk) if row.bytes_on_disk else "-",
-        str(row.path),
-    )
-
-
-def _print_table(rows: list[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*_COLUMNS, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        state = {"built": "green", "not built": "dim"}.get(row.state, "yellow")
-        trainer, platform, name, *rest = _cells(row)
-        table.add_row(trainer, platform, f"[{state}]{name}[/{state}]", *rest)
-    Console().print(table)
-
-
-def _aligned(rows: list[Row]) -> str:
-    cells = [_COLUMNS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells)

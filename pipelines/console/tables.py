@@ -15,7 +15,7 @@ SHOWN = 50
 
 _WIDE = ("reason", "result", "meaning")
 """Columns that take the remaining width."""
-_FOLDED = ("id", "what", "source", "expected", "file", *_WIDE)
+_FOLDED = ("id", "what", "source", "expected", "file", "versions", "path", *_WIDE)
 """Columns whose cells may take several lines."""
 _HARMLESS = ("Zs",)
 _COLOURS = {"WRONG": "[red]", "NOT CHECKED": "[yellow]", "note: ": "[yellow]"}

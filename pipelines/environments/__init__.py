@@ -1,6 +1,8 @@
-"""One virtual environment per trainer and platform, built from the pins and locks of `third_party/`.
+"""One virtual environment per trainer and platform, built from the pins and locks in `third_party/`.
 
-Choosing an environment and telling whether it is built is instant and starts nothing; `sync` builds.
+For other rooms: `environment`, `Environment` and `TRAINERS` (choosing one starts no process), `sync` (build), `find_ready`
+and `find_with_ray` (ready), `ask` (ask), `detected_platform` (platform), `PLATFORMS` (pins), `installed_versions`,
+`size_on_disk` and `format_bytes` (listing).
 """
 
 from pipelines.environments.choice import Environment, environment

@@ -1,4 +1,4 @@
-"""One command of the building: its output to a log and to whoever watches, its failure to one line."""
+"""Run one command of a build: its output goes to a log, its failure becomes one line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.errors import StepError
 
 _DECORATION = re.compile(r"[│╰├─▶\u00d7]|\x1b\[[0-9;]*m")
-_LONGEST = 400
+_MAX_REASON = 400
 
 
 def run(
@@ -19,19 +19,21 @@ def run(
     log: Path,
     variables: Mapping[str, str],
     what: str,
-    held: Sequence[int] = (),
-    given: str | None = None,
+    lock: int | None = None,
+    stdin: str | None = None,
     cwd: Path | None = None,
     watch: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Runs a command to its end; every line goes to the log and to `watch`.
+    """Run a command.
 
-    `what` begins the error's line. `held` are file descriptors that the command inherits: the lock of the folder it
-    writes into, which then stays locked until the command too has ended, even when this process is killed. `given` is
-    its input.
+    Args:
+        what: The start of the error message.
+        lock: A file descriptor for the command to inherit: the lock of the folder it writes into stays held until the
+            command has ended, even if this process is killed.
+        watch: Called with each line of output.
 
     Raises:
-        StepError: it could not be started, or ended badly; one line says why and names the log.
+        StepError: The command cannot be started or fails; the message is one line with the reason and the log's path.
     """
     lines: list[str] = []
     with log.open("a", encoding="utf-8") as sink:
@@ -40,21 +42,21 @@ def run(
         try:
             child = subprocess.Popen(
                 argv,
-                stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
                 env=dict(variables),
                 cwd=cwd or log.parent,
-                pass_fds=tuple(held),
+                pass_fds=() if lock is None else (lock,),
             )
         except OSError as error:
             raise StepError(f"{what}: {argv[0]} cannot be started: {error.strerror}") from None
         with child:
             try:
-                if child.stdin and given is not None:
-                    child.stdin.write(given)
+                if child.stdin and stdin is not None:
+                    child.stdin.write(stdin)
                     child.stdin.close()
                 for line in child.stdout or ():
                     sink.write(line)
@@ -64,21 +66,21 @@ def run(
                 child.terminate()
                 raise
     if child.returncode:
-        raise StepError(f"{what}: {reason(lines) or f'exit status {child.returncode}'} (the whole of it: {log})")
+        raise StepError(f"{what}: {find_reason(lines) or f'exit status {child.returncode}'} (full log: {log})")
 
 
-def reason(lines: Sequence[str]) -> str:
-    """What uv's output says is wrong, in one line: from its last `error:` or cross on, without decoration and hints."""
+def find_reason(lines: Sequence[str]) -> str:
+    """Return the last error in the output of uv, pip or git as one line, without decoration and hints."""
     start = max(
-        (i for i, line in enumerate(lines) if re.match(r"\s*(error:|\u00d7|fatal:)", line)),
+        (i for i, line in enumerate(lines) if re.match(r"\s*(error:|\u00d7|fatal:)", line, re.IGNORECASE)),
         default=max(0, len(lines) - 3),
     )
-    said = []
+    kept = []
     for line in lines[start:]:
         text = _DECORATION.sub(" ", line).strip()
         if text.lower().startswith("hint:"):
             break
-        said.append(re.sub(r"^(error|fatal):\s*", "", text))
-    joined = re.sub(r"\s+", " ", " ".join(said)).strip()
-    joined = re.sub(r"\s*[Cc]aused by:\s*|\s+cause:\s+", ": ", joined)
-    return joined if len(joined) <= _LONGEST else joined[: _LONGEST - 2] + " …"
+        kept.append(re.sub(r"^(error|fatal):\s*", "", text, flags=re.IGNORECASE))
+    joined = re.sub(r"\s+", " ", " ".join(kept)).strip()
+    joined = re.sub(r"\s*caused by:\s*|\s+cause:\s+", ": ", joined, flags=re.IGNORECASE)
+    return joined if len(joined) <= _MAX_REASON else joined[: _MAX_REASON - 2] + " …"

@@ -1,12 +1,13 @@
-"""Building one virtual environment from its lock: always from nothing, so that no half-done state need be understood.
+"""Build a virtual environment from its lock, always from scratch: a partial build needs no repair.
 
-From uv's cache a whole environment is linked into place in seconds, which is what makes that cheap.
+From uv's cache a whole environment is linked in seconds, which makes that cheap.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,150 +17,149 @@ from typing import TYPE_CHECKING
 
 from pipelines.environments import build_command, uv
 from pipelines.environments.pins import Pin, locked_versions
-from pipelines.environments.progress import Downloads, Progress
+from pipelines.environments.progress import Downloads, Phases
 from pipelines.errors import StepError
+from pipelines.shipped import import_folder
 
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
 
 PYTHONS = ((3, 11), (3, 12))
-"""What the locks are resolved for."""
+"""The Pythons that the locks are resolved for."""
 
 
 @dataclass(frozen=True)
-class Building:
-    """What all commands of one building share."""
+class Build:
+    """One build: what its commands share."""
 
     pin: Pin
     platform: Platform
     directory: Path
     log: Path
-    held: int
-    """The file descriptor of the lock on the folder."""
+    lock: int
+    """File descriptor of the lock on the folder."""
     settings: Mapping[str, str]
-    """pip's."""
+    """pip's settings."""
     variables: Mapping[str, str]
-    """Of the commands."""
-    progress: Progress
+    """Environment variables of the commands."""
+    phases: Phases
 
     @property
     def python(self) -> Path:
-        """The new environment's interpreter."""
+        """The interpreter of the new environment."""
         return self.directory / "bin" / "python"
 
-    def uv(self, *arguments: str, what: str, given: str | None = None) -> None:
-        """Runs uv; raises StepError, one line that begins with `what`, when it fails."""
+    def start_phase(self, text: str) -> None:
+        """Report the start of a phase."""
+        self.phases.start(f"{self.pin.trainer} {self.platform}: {text}")
 
+    def uv(self, *arguments: str, what: str, stdin: str | None = None) -> None:
+        """Run uv.
+
+        Raises:
+            StepError: It failed; the message starts with `what`.
+        """
         downloads = Downloads()
 
         def watch(line: str) -> None:
-            if told := downloads.describe(line):
-                self.progress.detail(told)
+            if summary := downloads.describe(line):
+                self.phases.detail(summary)
 
         failures = []
         for choice in uv.index_choices(self.settings, self.variables):
             try:
                 return build_command.run(
-                    [uv.uv(), *arguments],
+                    [uv.find_uv(), *arguments],
                     log=self.log,
                     variables={**self.variables, **choice},
                     what=f"{self.pin.trainer} {self.platform}: {what}",
-                    held=[self.held],
-                    given=given,
+                    lock=self.lock,
+                    stdin=stdin,
                     watch=watch,
                 )
             except StepError as failure:
                 failures.append(failure)
-        # What the main index lacks is the telling one; the others are usually partial.
+        # The error of the main index is the useful one: the others are usually partial.
         raise failures[0]
 
 
-def build(building: Building, base: str) -> None:
-    """Builds the environment in its folder, which must not exist, with the interpreter `base`.
+def build(task: Build, base: str) -> None:
+    """Build the environment in its folder, which must not exist.
+
+    Args:
+        base: The interpreter to build it with.
 
     Raises:
-        StepError: a package cannot be had, the disk is full …: one line says which and why.
+        StepError: A package cannot be downloaded, the disk is full, ...
     """
-    pin, platform, say = building.pin, building.platform, building.progress
-    lock = pin.lock(platform)
-    count = len(locked_versions(lock))
-    say.phase(f"{pin.trainer} {platform}: making the environment {building.directory}")
-    building.uv("venv", "--quiet", "--python", base, str(building.directory), what="cannot make the environment")
-    python = ["--python", str(building.python)]
-    strict = ["--require-hashes", "--no-deps"]
-    if platform == "cpu":
-        _install_cpu_torch(building, lock, [*python, *strict])
-    say.phase(f"{pin.trainer} {platform}: fetching and installing {count} packages")
-    building.uv("pip", "sync", *python, "--require-hashes", str(lock), what="cannot install its packages")
-    say.phase(f"{pin.trainer} {platform}: installing {pin.name} {pin.version} and this project, both editable")
-    # The lock holds their build backends, so nothing outside the lock is fetched to build them.
-    editable = ["--editable", str(pin.checkout), "--editable", str(pin.root)]
-    building.uv("pip", "install", *python, "--no-deps", "--no-build-isolation", *editable, what="cannot install")
-    _put_stand_ins(building)
-    say.phase(f"{pin.trainer} {platform}: compiling, so that workers need not at each start")
-    places = [str(site_packages(building.directory)), str(pin.checkout / pin.code)]
-    # Some packages ship files for newer Pythons, which do not compile here and are never imported: not a failure.
+    pin, lock = task.pin, task.pin.lock(task.platform)
+    task.start_phase(f"creating the environment {task.directory}")
+    task.uv("venv", "--quiet", "--python", base, str(task.directory), what="cannot create the environment")
+    python = ["--python", str(task.python)]
+    if task.platform == "cpu":
+        _install_cpu_torch(task, lock, [*python, "--require-hashes", "--no-deps"])
+    task.start_phase(f"installing {len(locked_versions(lock))} packages")
+    task.uv("pip", "sync", *python, "--require-hashes", str(lock), what="cannot install its packages")
+    task.start_phase(f"installing {pin.name} {pin.version} and this project in editable mode")
+    # The lock contains their build backends, so nothing outside the lock is downloaded to build them.
+    editable = ["--editable", str(pin.checkout), *(["--editable", str(pin.project)] if pin.project else [])]
+    task.uv("pip", "install", *python, "--no-deps", "--no-build-isolation", *editable, what="cannot install")
+    if not pin.project:
+        (site_packages(task.directory) / "code_post_training.pth").write_text(f"{import_folder()}\n", "utf-8")
+    stand_ins = pin.stand_ins(task.platform)
+    if stand_ins.is_dir():
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(stand_ins, site_packages(task.directory), dirs_exist_ok=True, ignore=ignore)
+    task.start_phase("compiling, for faster starts")
+    # Some packages ship files for newer Pythons, which do not compile and are never imported: not a failure.
     with suppress(StepError):
-        argv = [str(building.python), "-m", "compileall", "-q", "-j", "0", *places]
-        build_command.run(argv, log=building.log, variables=building.variables, what="compiling", held=[building.held])
+        argv = [str(task.python), "-m", "compileall", "-q", "-j", "0", str(site_packages(task.directory))]
+        argv += [str(pin.checkout / pin.code)]
+        build_command.run(argv, log=task.log, variables=task.variables, what="compiling", lock=task.lock)
 
 
-def base_interpreter(variables: Mapping[str, str]) -> str:
-    """The Python to build with: this one where the locks serve it, else an installed 3.12 or 3.11.
+def find_base_interpreter(variables: Mapping[str, str]) -> str:
+    """Return the Python to build with: this one if the locks support it, else an installed 3.12 or 3.11.
 
     Raises:
-        StepError: there is none.
+        StepError: None was found.
     """
     if sys.version_info[:2] in PYTHONS:
         return sys.executable
-    import subprocess
-
-    for version in reversed(PYTHONS):
-        wanted = ".".join(map(str, version))
-        argv = [uv.uv(), "python", "find", wanted]
+    for major, minor in reversed(PYTHONS):
+        argv = [uv.find_uv(), "python", "find", f"{major}.{minor}"]
         found = subprocess.run(argv, capture_output=True, text=True, env=dict(variables), check=False)
         if found.returncode == 0 and found.stdout.strip():
             return found.stdout.strip()
-    here = ".".join(map(str, sys.version_info[:2]))
     raise StepError(
-        f"the trainers need Python 3.11 or 3.12; this is {here}, and no other was found: "
+        f"the trainers need Python 3.11 or 3.12; this is {sys.version_info[0]}.{sys.version_info[1]}, and no other was found: "
         "install python3.12 (for example with `uv python install 3.12`), then sync again"
     )
 
 
 def site_packages(directory: Path) -> Path:
-    """Where an environment's packages lie."""
-    found = next(iter(sorted(directory.glob("lib/python3.*/site-packages"))), None)
-    return found or directory / "lib" / "site-packages"
+    """Return the folder of an environment's packages."""
+    found = sorted(directory.glob("lib/python3.*/site-packages"))
+    return found[0] if found else directory / "lib" / "site-packages"
 
 
-def _install_cpu_torch(building: Building, lock: Path, options: Sequence[str]) -> None:
-    """Installs the CPU build of torch, which the package registry does not have.
+def _install_cpu_torch(task: Build, lock: Path, options: Sequence[str]) -> None:
+    """Install the CPU build of torch, which the package registry does not have.
 
-    It is taken from a folder of wheels that pip is configured with, if that has the file; else from PyTorch's own
-    index, whose address uv knows. Only torch: uv would look for other packages there too, whose files differ.
+    It comes from a folder of wheels that pip is configured with, else from PyTorch's own index, whose address uv has.
+    Only torch: uv would look for other packages there too, whose files differ.
     """
-    requirement = requirement_of("torch", lock.read_text("utf-8"))
+    requirement = find_requirement("torch", lock.read_text("utf-8"))
     version = locked_versions(lock)["torch"]
-    name = site_packages(building.directory).parent.name.removeprefix("python")
-    major, minor = (int(part) for part in name.split("."))
-    building.progress.phase(f"{building.pin.trainer} {building.platform}: installing torch {version}")
-    local = uv.has_file(building.settings, building.variables, "torch", version, (major, minor))
-    where = [] if local else ["--torch-backend", "cpu"]
-    what = f"cannot install torch {version} for Python {name}"
-    if not local:
-        what += " from PyTorch's index (a folder with its wheel, named in pip's find-links, does as well)"
-    building.uv("pip", "install", *options, *where, "--requirements", "-", what=what, given=requirement)
+    python = site_packages(task.directory).parent.name.removeprefix("python")
+    task.start_phase(f"installing torch {version}")
+    what, index = f"cannot install torch {version} for Python {python}", []
+    if not uv.has_wheel(task.settings, task.variables, "torch", version, python):
+        what += " from PyTorch's index (alternatively, put its wheel into a folder of pip's find-links)"
+        index = ["--torch-backend", "cpu"]
+    task.uv("pip", "install", *options, *index, "--requirements", "-", what=what, stdin=requirement)
 
 
-def requirement_of(name: str, lock_text: str) -> str:
-    """The lines of a lock that pin one distribution, with its hashes."""
+def find_requirement(name: str, lock_text: str) -> str:
+    """Return the lines of a lock that pin one distribution, with its hashes."""
     return "\n".join(re.findall(rf"^{re.escape(name)}==[^\n]*(?:\n[ \t]+--hash=[^\n]*)*", lock_text, re.MULTILINE)) + "\n"
-
-
-def _put_stand_ins(building: Building) -> None:
-    """Copies what stands in for packages that have no build for this platform, and records it as installed."""
-    stand_ins = building.pin.stand_ins(building.platform)
-    if stand_ins.is_dir():
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(stand_ins, site_packages(building.directory), dirs_exist_ok=True, ignore=ignore)

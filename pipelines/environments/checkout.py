@@ -1,14 +1,14 @@
-"""The pinned checkout as it lies there: of which pin it is, and whether somebody has edited it."""
+"""The unpacked source of a trainer: which pin it is of, and whether it has local edits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from pipelines.environments import stamp
 from pipelines.environments.pins import Pin
 from pipelines.errors import StepError
 
@@ -19,30 +19,29 @@ _STAMP = ".pipeline.json"
 _NOT_SOURCE = {"__pycache__", ".git"}
 
 
-def up_to_date(pin: Pin, source: Source) -> bool:
-    """Whether the checkout is there, whole, and of this pin; local edits leave it so. Starts nothing."""
-    return _stamp(pin.checkout).get("pin") == _identity(pin, source)
+def is_up_to_date(pin: Pin, source: Source) -> bool:
+    """Return whether the checkout is complete and of this pin; local edits do not count."""
+    return stamp.read(pin.checkout / _STAMP).get("pin") == _identify(pin, source)
 
 
-def differs(pin: Pin) -> str | None:
-    """Why the source has to be fetched: None when the checkout is of this pin, from wherever it came."""
-    if up_to_date(pin, "registry") or up_to_date(pin, "git"):
+def why_stale(pin: Pin) -> str | None:
+    """Return why the source must be downloaded; None if the checkout is of this pin, from either source."""
+    if is_up_to_date(pin, "registry") or is_up_to_date(pin, "git"):
         return None
-    return "its checkout is of another pin" if pin.checkout.exists() else "its checkout is gone"
-
-
-def edits(pin: Pin) -> list[str]:
-    """Files of the checkout that differ from what was unpacked."""
-    was: dict[str, str] = _stamp(pin.checkout).get("files", {})
-    now = _digests(pin.checkout)
-    return sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    return "its checkout is of another pin" if pin.checkout.exists() else "its checkout is missing"
 
 
 def refuse_to_lose_edits(pin: Pin) -> None:
-    """Raises StepError when the checkout has edits that replacing it would lose."""
+    """Check that the checkout can be replaced.
+
+    Raises:
+        StepError: It has local edits.
+    """
     if not pin.checkout.exists():
         return
-    changed = edits(pin)
+    before: dict[str, str] = stamp.read(pin.checkout / _STAMP).get("files", {})
+    now = _digest_files(pin.checkout)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise StepError(
@@ -51,28 +50,20 @@ def refuse_to_lose_edits(pin: Pin) -> None:
         )
 
 
-def declare(pin: Pin, source: Source, tree: Path, commit: str | None) -> None:
-    """Writes into a freshly unpacked tree what it is. The last act before it is moved to its place."""
-    stamp = {"pin": _identity(pin, source), "commit": commit, "files": _digests(tree)}
-    (tree / _STAMP).write_text(json.dumps(stamp), "utf-8")
+def write_stamp(pin: Pin, source: Source, tree: Path, commit: str | None) -> None:
+    """Record the pin and the files of a new tree. The last step before it is moved to its place."""
+    values = {"pin": _identify(pin, source), "commit": commit, "files": _digest_files(tree)}
+    (tree / _STAMP).write_text(json.dumps(values), "utf-8")
 
 
-def _identity(pin: Pin, source: Source) -> str:
+def _identify(pin: Pin, source: Source) -> str:
     return f"{pin.repository} {pin.tag}" if source == "git" else f"{pin.name} {pin.version} {pin.sha256}"
 
 
-def _stamp(checkout: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads((checkout / _STAMP).read_text("utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _digests(tree: Path) -> dict[str, str]:
+def _digest_files(tree: Path) -> dict[str, str]:
     found = {}
     for folder, folders, files in os.walk(tree):
-        # What installing and running leave in the tree is no edit.
+        # Files that installing and running create are not edits.
         folders[:] = [f for f in folders if f not in _NOT_SOURCE and not f.endswith(".egg-info")]
         for name in files:
             path = Path(folder, name)

@@ -1,166 +1,103 @@
-"""The pinned source as a checkout: fetched, verified, unpacked beside its place, and moved there whole."""
+"""Download the pinned source, verify it, unpack it next to its place and move it there."""
 
 from __future__ import annotations
 
-import hashlib
-import netrc
+import os
+import re
 import shutil
-import ssl
 import subprocess
+import sys
 import tarfile
 import tempfile
-import tomllib
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from pipelines.environments import build_command
-from pipelines.environments.checkout import Source, declare, refuse_to_lose_edits
+from pipelines.environments import build_command, uv
+from pipelines.environments.checkout import Source, refuse_to_lose_edits, write_stamp
 from pipelines.environments.pins import Pin
-from pipelines.environments.progress import Progress
-from pipelines.environments.uv import uv
+from pipelines.environments.progress import Phases
 from pipelines.errors import StepError
 
-_CHUNK = 1 << 18
 
-
-def fetch(pin: Pin, source: Source, *, variables: Mapping[str, str], log: Path, held: int, progress: Progress) -> None:
-    """Puts the pinned source into `pin.checkout`, replacing an older one.
+def fetch(pin: Pin, source: Source, *, variables: Mapping[str, str], log: Path, lock: int, phases: Phases) -> None:
+    """Put the pinned source into `pin.checkout`, replacing an older one.
 
     Raises:
-        StepError: it cannot be had, is not what was pinned, or an older checkout has edits that would be lost.
+        StepError: It cannot be downloaded, its hash differs, or an older checkout has local edits.
     """
     refuse_to_lose_edits(pin)
-    # Beside its place, so that the last move is a rename; a leftover of a killed one goes with the next.
-    for leftover in pin.folder.glob(".checkout-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".checkout-", dir=pin.folder))
+    for orphan in pin.build_folder.glob(".checkout-*"):  # of a killed call
+        shutil.rmtree(orphan, ignore_errors=True)
+    # Next to its place, so that the last move is a rename.
+    scratch = Path(tempfile.mkdtemp(prefix=".checkout-", dir=pin.build_folder))
     try:
-        place = scratch / "tree"
-        commit = None
         if source == "git":
-            commit = _clone(pin, place, variables=variables, log=log, held=held, progress=progress)
+            phases.start(f"{pin.trainer}: cloning {pin.repository} at {pin.tag}")
+            tree = scratch / "tree"
+            commit = _clone(pin, tree, variables=variables, log=log, lock=lock)
         else:
-            archive = scratch / "archive"
-            _download(pin, archive, scratch, variables=variables, log=log, held=held, progress=progress)
-            _unpack(pin, archive, place)
-        declare(pin, source, place, commit)
+            phases.start(f"{pin.trainer}: downloading the source of {pin.name} {pin.version}")
+            tree = _unpack(pin, _download(pin, scratch, variables=variables, log=log, lock=lock), scratch / "unpacked")
+            commit = None
+        write_stamp(pin, source, tree, commit)
         if pin.checkout.exists():
             pin.checkout.rename(scratch / "old")
-        place.rename(pin.checkout)
+        tree.rename(pin.checkout)
     except OSError as error:
         raise StepError(f"{pin.name} {pin.version}: its source cannot be unpacked into {pin.checkout}: {error}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _clone(pin: Pin, place: Path, *, variables: Mapping[str, str], log: Path, held: int, progress: Progress) -> str:
-    progress.phase(f"{pin.trainer}: cloning {pin.repository} at {pin.tag}")
+def _clone(pin: Pin, tree: Path, *, variables: Mapping[str, str], log: Path, lock: int) -> str:
     what = f"{pin.name} {pin.tag} cannot be cloned from {pin.repository}"
-    argv = [
-        "git",
-        "-c",
-        "advice.detachedHead=false",
-        "clone",
-        "--depth",
-        "1",
-        "--branch",
-        pin.tag,
-        pin.repository,
-        str(place),
-    ]
-    build_command.run(argv, log=log, variables={**variables, "GIT_TERMINAL_PROMPT": "0"}, what=what, held=[held])
-    head = subprocess.run(["git", "-C", str(place), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    argv = ["git", "-c", "advice.detachedHead=false", "clone", "--depth=1", f"--branch={pin.tag}", pin.repository, str(tree)]
+    build_command.run(argv, log=log, variables={**variables, "GIT_TERMINAL_PROMPT": "0"}, what=what, lock=lock)
+    head = subprocess.run(["git", "-C", str(tree), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     return head.stdout.strip()
 
 
-def _download(
-    pin: Pin, archive: Path, scratch: Path, *, variables: Mapping[str, str], log: Path, held: int, progress: Progress
-) -> None:
-    progress.phase(f"{pin.trainer}: fetching the source of {pin.name} {pin.version}")
-    address = _address(pin, scratch, variables=variables, log=log, held=held)
-    what = f"{pin.name} {pin.version}: its source archive {address.rpartition('/')[2]}"
-    digest = hashlib.sha256()
+def _download(pin: Pin, scratch: Path, *, variables: Mapping[str, str], log: Path, lock: int) -> Path:
+    """Download the source archive with pip, which checks the hash before it reads the archive."""
+    requirement = scratch / "requirement.txt"
+    requirement.write_text(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n", "utf-8")
+    archives = scratch / "archives"
+    argv = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps", "--no-binary", pin.name, "--require-hashes"]
+    argv += ["--requirement", str(requirement), "--dest", str(archives), "--progress-bar", "off"]
+    details: dict[str, str] = {}
+
+    def watch(line: str) -> None:
+        if found := re.search(r"^\s*Got\s+([0-9a-f]{64})", line):
+            details["hash"] = found[1]
+        elif found := re.search(r"after connection broken by '(.*)': /", line):
+            details["connection"] = found[1]
+
+    what = f"{pin.name} {pin.version}: its source archive"
     try:
-        context = ssl.create_default_context(cafile=variables.get("SSL_CERT_FILE"))
-        # The address is what uv found in the configured index or folder; nothing else gets here.
-        with (
-            urllib.request.urlopen(_request(address, variables), context=context, timeout=180) as reply,
-            archive.open("wb") as sink,
-        ):
-            total = int(reply.headers.get("Content-Length") or 0)
-            while chunk := reply.read(_CHUNK):
-                digest.update(chunk)
-                sink.write(chunk)
-                progress.detail(f"{sink.tell() / 1e6:.1f} of {total / 1e6:.1f} MB")
-    except (urllib.error.URLError, OSError) as error:
-        raise StepError(f"{what} cannot be fetched: {getattr(error, 'reason', error)}") from None
-    if digest.hexdigest() != pin.sha256:
-        raise StepError(
-            f"{what} is not the pinned one: its sha256 is {digest.hexdigest()}, {pin.folder / 'pin.toml'} says {pin.sha256}"
-        )
+        environ = {**variables, **uv.pip_variables(os.environ)}
+        build_command.run(argv, log=log, variables=environ, what=f"{what} cannot be downloaded", lock=lock, watch=watch)
+        [archive] = archives.iterdir()
+    except StepError as error:
+        if "hash" in details:
+            raise StepError(
+                f"{what} is not the pinned one: its sha256 is {details['hash']}, {pin.folder / 'pin.toml'} has {pin.sha256}"
+            ) from None
+        if "connection" in details:
+            raise StepError(f"{what} cannot be downloaded: {details['connection']} (full log: {log})") from None
+        raise error from None
+    return archive
 
 
-def _address(pin: Pin, scratch: Path, *, variables: Mapping[str, str], log: Path, held: int) -> str:
-    """Where the archive lies, asked of uv, which looks where the packages of the locks will come from too."""
-    found = scratch / "pylock.toml"
-    argv = [
-        uv(),
-        "pip",
-        "compile",
-        "-",
-        "--no-deps",
-        "--universal",
-        "--format",
-        "pylock.toml",
-        "--quiet",
-        "-o",
-        str(found),
-    ]
-    what = f"{pin.name} {pin.version} cannot be had"
-    build_command.run(argv, log=log, variables=variables, what=what, held=[held], given=f"{pin.name}=={pin.version}\n")
-    for package in tomllib.loads(found.read_text("utf-8"))["packages"]:
-        archive = package.get("sdist")
-        if archive:
-            # A relative path of the standard is relative to the file that says it.
-            return str(archive["url"]) if "url" in archive else (scratch / archive["path"]).resolve().as_uri()
-    raise StepError(f"{what}: the index has no source archive of it")
-
-
-def _request(address: str, variables: Mapping[str, str]) -> urllib.request.Request:
-    """The request, with the name and password that the configuration or ~/.netrc holds for its host."""
-    request = urllib.request.Request(address)
-    host = urlsplit(address).hostname
-    for place in (
-        " ".join(variables.get(k, "") for k in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS")).replace(",", " ").split()
-    ):
-        parts = urlsplit(place)
-        if parts.hostname == host and parts.username:
-            secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            request.add_header("Authorization", "Basic " + b64encode(secret.encode()).decode())
-            return request
-    with suppress(OSError, netrc.NetrcParseError):
-        known = netrc.netrc().authenticators(host or "")
-        if known:
-            request.add_header("Authorization", "Basic " + b64encode(f"{known[0]}:{known[2]}".encode()).decode())
-    return request
-
-
-def _unpack(pin: Pin, archive: Path, place: Path) -> None:
-    """Unpacks an archive that holds one folder; the filter refuses whatever points out of it."""
-    inside = place.with_name("unpacked")
+def _unpack(pin: Pin, archive: Path, folder: Path) -> Path:
+    """Unpack an archive of one folder and return that folder."""
     try:
         with tarfile.open(archive) as tar:
             # Python 3.11.0 to 3.11.3 have no filters; what is unpacked has the pinned digest, so it is harmless.
             if hasattr(tarfile, "data_filter"):
-                tar.extractall(inside, filter="data")
+                tar.extractall(folder, filter="data")
             else:
-                tar.extractall(inside)
-        [tree] = inside.iterdir()
+                tar.extractall(folder)
+        [tree] = folder.iterdir()
     except (tarfile.TarError, ValueError) as error:
         raise StepError(f"{pin.name} {pin.version}: its source archive cannot be unpacked: {error}") from None
-    tree.rename(place)
+    return tree

@@ -1,4 +1,4 @@
-"""What is pinned: per trainer a pin and a lock per platform, as `third_party/` holds them."""
+"""The pinned upstreams: per trainer a pin and a lock per platform, from `third_party/`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipelines.errors import InputError
+from pipelines.shipped import DATA, cache_folder
 
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
@@ -19,90 +20,93 @@ TrainerName = Literal["llamafactory", "verl"]
 TRAINERS: tuple[TrainerName, ...] = ("llamafactory", "verl")
 PLATFORMS: tuple[Platform, ...] = ("cpu", "cuda")
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The project's folder: it is used from a checkout, which has `third_party/` beside this package."""
-
 _PINNED_LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One upstream, exactly: the version, and the ways in which its source is had."""
+    """One upstream at an exact version."""
 
     folder: Path
-    """`third_party/<trainer>/`, which holds everything that belongs to the pin."""
+    """`third_party/<trainer>/`."""
     name: str
-    """The distribution's name."""
+    """The name of the distribution."""
     version: str
     sha256: str
-    """Of the source archive in the package registry."""
+    """Digest of the source archive in the package registry."""
     repository: str
     tag: str
     module: str
-    """The package that is imported."""
+    """The package to import."""
     code: str
-    """The folder of the checkout in which that package lies."""
+    """The folder of that package in the checkout."""
     shows: tuple[str, ...]
-    """Distributions whose versions tell people what an environment is."""
+    """Distributions whose versions `pipeline env list` shows."""
 
     @property
     def trainer(self) -> TrainerName:
-        """The trainer's name: that of its folder."""
+        """The trainer's name, which is that of its folder."""
         return cast(TrainerName, self.folder.name)
 
     @property
-    def root(self) -> Path:
-        """The project's folder, which is installed into the environments beside the trainer."""
-        return self.folder.parent.parent
+    def project(self) -> Path | None:
+        """The checkout of this project, to install into the environments; None for an installed package."""
+        root = self.folder.parent.parent
+        return root if (root / "pyproject.toml").is_file() else None
+
+    @property
+    def build_folder(self) -> Path:
+        """The folder of what is built: next to the pin in a checkout of this project, else in the user's cache."""
+        return self.folder if self.project else cache_folder() / self.trainer
 
     @property
     def checkout(self) -> Path:
-        """The pinned source, unpacked; the environments import the trainer from here."""
-        return self.folder / "checkout"
+        """The unpacked source, from which the environments import the trainer."""
+        return self.build_folder / "checkout"
 
     def lock(self, platform: Platform) -> Path:
-        """The full lock of a platform; it need not exist."""
+        """Return the lock file of a platform; it need not exist."""
         return self.folder / f"{platform}.txt"
 
     def stand_ins(self, platform: Platform) -> Path:
-        """Modules and metadata put into the environment in place of packages that have no build for the platform."""
+        """Return the folder of stub packages for a platform, which replace packages that have no build for it."""
         return self.folder / "stand_ins" / platform
 
     def environment(self, platform: Platform) -> Path:
-        """Where the environment of a platform is built; PIPELINE_ENVIRONMENTS moves it to another disk."""
-        elsewhere = os.environ.get("PIPELINE_ENVIRONMENTS")
-        if elsewhere:
+        """Return the environment's folder; PIPELINE_ENVIRONMENTS moves it to another disk."""
+        if elsewhere := os.environ.get("PIPELINE_ENVIRONMENTS"):
             return Path(elsewhere).expanduser().absolute() / self.trainer / platform
-        return self.folder / "environments" / platform
+        return self.build_folder / "environments" / platform
 
 
-def pin(trainer: str, root: Path = ROOT) -> Pin:
-    """The pin of a trainer.
+def pin(trainer: str, root: Path = DATA) -> Pin:
+    """Read the pin of a trainer.
+
+    Args:
+        root: The folder that contains `third_party`.
 
     Raises:
-        InputError: no trainer of that name is pinned, or its pin cannot be read.
+        InputError: The trainer is not pinned, or its pin cannot be read.
     """
     return _read(root / "third_party" / trainer)
 
 
-def require_lock(pinned: Pin, platform: str) -> Path:
-    """The lock of a platform, which must exist.
+def require_lock(pinned: Pin, platform: str) -> None:
+    """Check that a platform has a lock.
 
     Raises:
-        InputError: the platform has no lock for this trainer.
+        InputError: It has none.
     """
-    if platform in PLATFORMS:
-        lock = pinned.lock(platform)
-        if lock.is_file():
-            return lock
-    there = ", ".join(p for p in PLATFORMS if pinned.lock(p).is_file()) or "none"
-    raise InputError(
-        f"{pinned.folder / f'{platform}.txt'}: no lock of {pinned.trainer} for platform {platform!r}; there is: {there}"
-    )
+    known = [name for name in PLATFORMS if pinned.lock(name).is_file()]
+    if platform not in known:
+        raise InputError(
+            f"{pinned.folder / f'{platform}.txt'}: {pinned.trainer} has no lock for platform {platform!r}; "
+            f"available: {', '.join(known) or 'none'}"
+        )
 
 
 def locked_versions(lock: Path) -> dict[str, str]:
-    """Distribution -> version, as a lock pins them; where Pythons differ, the last one said."""
+    """Return distribution -> version of a lock; where it pins one version per Python, the last."""
     return {name.lower().replace("_", "-"): version for name, version in _PINNED_LINE.findall(lock.read_text("utf-8"))}
 
 
@@ -114,9 +118,7 @@ def _read(folder: Path) -> Pin:
         values["shows"] = tuple(values["shows"])
         return Pin(folder=folder, **values)
     except FileNotFoundError:
-        if not folder.parent.is_dir():
-            raise InputError(f"{folder.parent} is missing: this project is used from a checkout (pip install -e .)") from None
-        there = ", ".join(sorted(f.parent.name for f in folder.parent.glob("*/pin.toml"))) or "none"
-        raise InputError(f"{file}: no trainer {folder.name!r} is pinned; there is: {there}") from None
+        known = ", ".join(sorted(f.parent.name for f in folder.parent.glob("*/pin.toml"))) or "none"
+        raise InputError(f"{file}: trainer {folder.name!r} is not pinned; available: {known}") from None
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: not a pin: {error}") from None

@@ -1,4 +1,4 @@
-"""What this machine has."""
+"""The platform of this machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def detected_platform(devices: Path = Path("/dev")) -> Platform:
-    """`cuda` where an NVIDIA GPU is seen, else `cpu`. Looks for device files; starts nothing."""
-    # nvidia0 natively and in containers; dxg is how WSL shows the GPU.
+    """Return `cuda` if this machine has an NVIDIA GPU, else `cpu`. Looks for device files, starts no process."""
+    # nvidia0 natively and in containers; dxg under WSL.
     return "cuda" if any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists() else "cpu"

@@ -1,4 +1,4 @@
-"""A trainer's Python for what needs a library that the orchestrator does not have, whichever trainer's it is."""
+"""Find a trainer's Python for work that needs a library which the orchestrator does not have."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pipelines.errors import InputError
 
 
 def find_ready() -> Environment | None:
-    """An environment that is built, or that somebody else built; None where there is none."""
+    """Return the first environment that is ready; None if none is."""
     platform = detected_platform()
     return next((found for trainer in TRAINERS if (found := environment(trainer, platform)).is_ready()), None)
 
 
 def find_with_ray() -> Environment:
-    """verl's environment, which has Ray.
+    """Return verl's environment, which has Ray.
 
     Raises:
-        InputError: it is not built.
+        InputError: It is not ready.
     """
     found = environment("verl", detected_platform())
     if not found.is_ready():
-        raise InputError("--ray takes Ray, which verl's environment has; build it with `pipeline env sync verl`")
+        raise InputError("--ray needs Ray, which is in verl's environment; build it with `pipeline env sync verl`")
     return found

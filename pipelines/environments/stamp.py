@@ -1,4 +1,4 @@
-"""Whether what is built is what is pinned: a small file, written last, says what an environment was built from."""
+"""Compare a built environment with its pin: a small file, written last, records what it was built from."""
 
 from __future__ import annotations
 
@@ -11,68 +11,65 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.digests import write_atomically
 from pipelines.environments.pins import Pin
+from pipelines.shipped import import_folder
 
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
 
 _FORMAT = 1
-"""Raised when the way of building changes so that what was built before must be built again."""
+"""Increased when environments of the previous format must be rebuilt."""
+_FILE = ".pipeline.json"
 
 
 def expected(pin: Pin, platform: Platform) -> dict[str, Any]:
-    """What an environment built now would be built from; reads a few small files, starts nothing."""
+    """Return what the environment would be built from now. Reads small files, starts no process."""
+    stand_ins = pin.stand_ins(platform)
+    files = sorted(path for path in stand_ins.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {
         "format": _FORMAT,
         "pin": f"{pin.name} {pin.version} {pin.sha256}",
         "platform": platform,
         "lock": _digest(pin.lock(platform)),
-        "stand_ins": [[str(p.relative_to(pin.folder)), _digest(p)] for p in _files(pin.stand_ins(platform))],
-        "project": str(pin.root),
-        "metadata": _project_metadata(pin.root),
+        "stand_ins": [[str(path.relative_to(pin.folder)), _digest(path)] for path in files],
+        "project": str(pin.project or import_folder()),
+        "metadata": _digest_metadata(pin.project) if pin.project else None,
     }
 
 
-def differs(directory: Path, wanted: dict[str, Any]) -> str | None:
-    """Why the environment has to be built: None when it is whole and up to date."""
+def why_stale(directory: Path, wanted: dict[str, Any]) -> str | None:
+    """Return why the environment must be built; None if it is complete and up to date."""
     if not (directory / "bin" / "python").exists():
-        return "it is not built" if not directory.exists() else "its Python is gone"
-    found = read(directory)
+        return "it is not built" if not directory.exists() else "its Python is missing"
+    found = read(directory / _FILE)
     if not found:
-        return "it was not built to its end"
+        return "its build was interrupted"
     changed = [key for key, value in wanted.items() if found.get(key) != value]
     return f"{' and '.join(changed)} changed" if changed else None
 
 
-def read(directory: Path) -> dict[str, Any]:
-    """What an environment says of itself; empty when it was not built to its end."""
+def read(file: Path) -> dict[str, Any]:
+    """Read a stamp; an empty one if it is missing or damaged."""
     with suppress(OSError, ValueError):
-        found = json.loads(_file(directory).read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
         if isinstance(found, dict):
             return found
     return {}
 
 
 def write(directory: Path, values: dict[str, Any]) -> None:
-    """Declares a folder whole. The last act of building it."""
-    write_atomically(_file(directory), json.dumps(values, indent=1) + "\n")
-
-
-def _file(directory: Path) -> Path:
-    return directory / ".pipeline.json"
+    """Mark an environment as complete. The last step of building it."""
+    write_atomically(directory / _FILE, json.dumps(values, indent=1) + "\n")
 
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc") if folder.is_dir() else []
-
-
-def _project_metadata(root: Path) -> str:
-    """A digest of what an editable installation copies out of pyproject.toml; the code itself stays in its place."""
-    values = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
-    project = values.get("project", {})
-    installed = {key: project.get(key) for key in ("name", "version", "scripts", "entry-points")}
-    build = values.get("tool", {}).get("hatch", {}).get("build")
+def _digest_metadata(project: Path) -> str:
+    """Return a digest of what an editable installation copies from pyproject.toml."""
+    values = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
+    table = values.get("project", {})
+    installed = {key: table.get(key) for key in ("name", "version", "scripts", "entry-points")}
+    wheel = values.get("tool", {}).get("hatch", {}).get("build", {}).get("targets", {}).get("wheel", {})
+    build = {"targets": {"wheel": {"packages": wheel.get("packages")}}}
     return hashlib.sha256(json.dumps([installed, build], sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Making what is built what is pinned: a trainer and platform at a time, under a lock, instant if nothing changed."""
+"""Bring checkouts and environments up to date with the pins, under a lock; instant if nothing changed."""
 
 from __future__ import annotations
 
@@ -15,94 +15,85 @@ from typing import TYPE_CHECKING
 
 from pipelines.environments import checkout, stamp
 from pipelines.environments.checkout import Source
-from pipelines.environments.choice import Environment
-from pipelines.environments.pins import ROOT, TrainerName, pin, require_lock
-from pipelines.environments.progress import Progress, shown
+from pipelines.environments.choice import Environment, pinned_environment
+from pipelines.environments.pins import TrainerName
 from pipelines.errors import InputError, StepError
+from pipelines.shipped import DATA
 
 if TYPE_CHECKING:
+    from pipelines.environments.progress import Phases
     from pipelines.trainers.base import Platform
 
 
-def sync(
-    trainer: TrainerName,
-    platform: Platform,
-    *,
-    source: Source | None = None,
-    progress: Progress | None = None,
-    root: Path = ROOT,
-) -> Environment:
-    """Fetches the pinned source and builds the pinned environment, where either is missing or out of date.
+def sync(trainer: TrainerName, platform: Platform, *, source: Source | None = None, root: Path = DATA) -> Environment:
+    """Download the pinned source and build the pinned environment, if either is missing or out of date.
 
-    `source` says where the source comes from, "registry" or by git tag; an existing checkout of the pin is kept if it
-    is not said. Killed at any moment, the next call repairs it. A second call at the same time waits for the first.
+    A killed call is repaired by the next one; a concurrent call waits for the first.
+
+    Args:
+        source: Where the source must come from; default: the registry, or keep a checkout of the pin from either.
+        root: The folder that contains `third_party`.
 
     Raises:
-        InputError: the platform has no lock, or this machine is not one that the locks serve.
-        StepError: a package cannot be had, the disk is full …
+        InputError: The platform has no lock, or the locks do not support this machine.
+        StepError: A package cannot be downloaded, the disk is full, ...
     """
-    pinned = pin(trainer, root)
-    require_lock(pinned, platform)
-    directory = pinned.environment(platform)
-    built = Environment(pinned, platform, directory / "bin" / "python", "pinned")
-    if built.is_ready() and (source is None or checkout.up_to_date(pinned, source)):
+    built = pinned_environment(trainer, platform, root)
+    if built.is_ready() and (source is None or checkout.is_up_to_date(built.pin, source)):
         return built
-    _require_machine()
-    if progress is None:
-        with shown() as progress:
-            return _sync(built, source, progress)
-    return _sync(built, source, progress)
-
-
-def _sync(built: Environment, source: Source | None, progress: Progress) -> Environment:
-    from pipelines.environments import building, uv
-    from pipelines.environments import fetch as source_of
-
-    pinned, platform, directory = built.pin, built.platform, built.directory
-    settings = uv.pip_settings()
-    variables = {**os.environ, **uv.uv_variables(settings, os.environ)}
-    # A virtual environment that is active here is no business of the one that is built.
-    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
-        variables.pop(name, None)
-    began = time.monotonic()
-    home = pinned.folder / "environments"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(home / ".lock", pinned.trainer, progress) as held:
-            log = home / f"{platform}.log"
-            if checkout.differs(pinned) or (source and not checkout.up_to_date(pinned, source)):
-                log.write_text("", "utf-8")
-                source_of.fetch(pinned, source or "registry", variables=variables, log=log, held=held, progress=progress)
-            if not built.is_ready():
-                log.write_text("", "utf-8")
-                wanted = stamp.expected(pinned, platform)
-                _remove(directory)
-                base = building.base_interpreter(variables)
-                plan = building.Building(pinned, platform, directory, log, held, settings, variables, progress)
-                building.build(plan, base)
-                wanted["python"] = building.site_packages(directory).parent.name
-                stamp.write(directory, wanted)
-    except OSError as error:
-        raise StepError(f"{pinned.trainer} {platform}: {error.filename or directory}: {error.strerror or error}") from None
-    progress.phase(f"{pinned.trainer} {platform}: ready in {time.monotonic() - began:.0f} s, {_size(directory)}")
-    return built
-
-
-def _require_machine() -> None:
     if sys.platform != "linux" or machine.machine() != "x86_64":
         raise InputError(
             f"the pinned environments are for Linux on x86_64, this machine is {sys.platform} on {machine.machine()}; "
-            "point `environments:` of the recipe at Pythons of your own"
+            "name existing Pythons in `environments:` of the recipe"
         )
+    from pipelines.environments.progress import show_phases
+
+    with show_phases() as phases:
+        try:
+            _sync(built, source, phases)
+        except OSError as error:
+            where = error.filename or built.directory
+            raise StepError(f"{trainer} {platform}: {where}: {error.strerror or error}") from None
+    return built
+
+
+def _sync(built: Environment, source: Source | None, phases: Phases) -> None:
+    from pipelines.environments import building, fetch, uv
+    from pipelines.environments.listing import format_bytes, size_on_disk
+
+    pinned, platform, directory = built.pin, built.platform, built.directory
+    settings = uv.read_pip_settings()
+    variables = {**os.environ, **uv.uv_variables(settings, os.environ)}
+    # The environment of the caller must not affect the one that is built.
+    for name in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"):
+        variables.pop(name, None)
+    started = time.monotonic()
+    home = pinned.build_folder / "environments"
+    home.mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(home / ".lock", pinned.trainer, phases) as lock:
+        log = home / f"{platform}.log"
+        if checkout.why_stale(pinned) or (source and not checkout.is_up_to_date(pinned, source)):
+            log.write_text("", "utf-8")
+            fetch.fetch(pinned, source or "registry", variables=variables, log=log, lock=lock, phases=phases)
+        if not built.is_ready():
+            log.write_text("", "utf-8")
+            wanted = stamp.expected(pinned, platform)
+            _remove(directory)
+            base = building.find_base_interpreter(variables)
+            building.build(building.Build(pinned, platform, directory, log, lock, settings, variables, phases), base)
+            wanted["python"] = building.site_packages(directory).parent.name
+            stamp.write(directory, wanted)
+    size = format_bytes(size_on_disk(directory))
+    phases.start(f"{pinned.trainer} {platform}: ready in {time.monotonic() - started:.0f} s, {size}")
 
 
 @contextmanager
-def _locked(file: Path, trainer: str, progress: Progress) -> Iterator[int]:
-    """Holds a lock; yields its file descriptor.
+def _locked(file: Path, trainer: str, phases: Phases) -> Iterator[int]:
+    """Hold a lock and yield its file descriptor.
 
-    Not filelock's: the commands inherit the descriptor, so that the folder stays locked while any of them still
-    writes into it, even when the process that started them was killed.
+    Not filelock's: commands inherit the descriptor, so the folder stays locked while any of them writes into it, even if
+    the process that started them was killed.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -110,7 +101,7 @@ def _locked(file: Path, trainer: str, progress: Progress) -> Iterator[int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = file.read_text("utf-8").strip() or "unknown"
-            progress.phase(f"{trainer}: waiting for another sync to end (process {holder}, or what it has started)")
+            phases.start(f"{trainer}: waiting for another sync to end (process {holder} or its children)")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -120,19 +111,13 @@ def _locked(file: Path, trainer: str, progress: Progress) -> Iterator[int]:
 
 
 def _remove(directory: Path) -> None:
-    """Removes an old environment: first out of sight, so that a half-removed one is never taken for a whole one."""
-    for leftover in directory.parent.glob(f".{directory.name}.old-*"):
-        shutil.rmtree(leftover)
+    """Remove an old environment; renamed first, so that a partly removed one never counts as complete."""
+    for old in directory.parent.glob(f".{directory.name}.old-*"):
+        shutil.rmtree(old)
     if not directory.exists():
         return
     if not (directory / "pyvenv.cfg").exists() and any(directory.iterdir()):
-        raise StepError(f"{directory} is not a virtual environment, so it is left alone; move it away, then sync again")
+        raise StepError(f"{directory} is not a virtual environment, so it is not replaced; move it away, then sync again")
     hidden = directory.with_name(f".{directory.name}.old-{os.getpid()}")
     directory.rename(hidden)
     shutil.rmtree(hidden)
-
-
-def _size(directory: Path) -> str:
-    from pipelines.environments.listing import readable, size_on_disk
-
-    return readable(size_on_disk(directory))

@@ -1,7 +1,6 @@
-"""The package client: uv, told what pip has been configured with.
+"""uv with pip's configuration.
 
-People and companies configure pip (an index, a folder of wheels, a certificate); uv reads none of that, so it is
-handed on.
+Users and companies configure pip (an index, a folder of wheels, a certificate); uv reads none of that.
 """
 
 from __future__ import annotations
@@ -20,14 +19,26 @@ from urllib.parse import unquote, urlsplit
 from pipelines.errors import StepError
 
 _SECTIONS = {"global": 0, "install": 1, "download": 1, ":env:": 2}
-"""Where pip's configuration says something that holds for an installation; the later one wins."""
+"""The sections of pip's configuration that apply to installing; later ones take precedence."""
+
+_VARIABLES = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "cert": "SSL_CERT_FILE",
+    "trusted-host": "UV_INSECURE_HOST",
+    "proxy": "HTTPS_PROXY",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+}
+"""pip's setting -> uv's variable."""
+
+_PIP_VARIABLES = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "UV_INDEX": "PIP_EXTRA_INDEX_URL", "UV_FIND_LINKS": "PIP_FIND_LINKS"}
 
 
-def uv() -> str:
-    """The path of uv, which comes with this project's own dependencies.
+def find_uv() -> str:
+    """Return the path of uv, a dependency of this project.
 
     Raises:
-        StepError: it is not installed.
+        StepError: It is not installed.
     """
     with suppress(ImportError, FileNotFoundError):
         from uv import find_uv_bin
@@ -35,24 +46,24 @@ def uv() -> str:
         return find_uv_bin()
     found = shutil.which("uv")
     if found is None:
-        raise StepError("uv is not installed beside this project; install it with `pip install uv`")
+        raise StepError("uv is not installed; install it with `pip install uv`")
     return found
 
 
-def pip_settings() -> dict[str, str]:
-    """pip's settings, `find-links` -> its value, from pip's files and from its variables."""
+def read_pip_settings() -> dict[str, str]:
+    """Return pip's settings (`find-links` -> its value) from its configuration files and variables."""
     argv = [sys.executable, "-m", "pip", "config", "list"]
     with suppress(OSError, subprocess.TimeoutExpired):
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
         if answer.returncode == 0:
             return parse_settings(answer.stdout)
-    # Without a pip its variables still count.
+    # pip's variables count even if pip does not run.
     prefix = "PIP_"
     return {k.removeprefix(prefix).lower().replace("_", "-"): v for k, v in os.environ.items() if k.startswith(prefix)}
 
 
 def parse_settings(listing: str) -> dict[str, str]:
-    """Reads the output of `pip config list`: lines of `section.key='value'`."""
+    """Parse the output of `pip config list`, lines of `section.key='value'`."""
     found: dict[str, tuple[int, str]] = {}
     for line in listing.splitlines():
         name, equals, quoted = line.partition("=")
@@ -70,41 +81,35 @@ def parse_settings(listing: str) -> dict[str, str]:
 
 
 def uv_variables(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that tell uv what pip is configured with. What is said to uv itself wins.
+    """Return the variables that pass pip's settings to uv. Variables that are set already take precedence.
 
-    Local folders that do not exist are left out: pip passes over them, uv stops at them.
+    Local folders that do not exist are left out: pip ignores them, uv fails.
     """
-    said: dict[str, str] = {
-        # Nobody's Python is replaced or fetched behind their back.
-        "UV_PYTHON_DOWNLOADS": "never",
-        "UV_NO_PROGRESS": "1",
-    }
-    if links := find_links(settings):
-        said["UV_FIND_LINKS"] = ",".join(links)
-    if index := settings.get("index-url"):
-        said["UV_DEFAULT_INDEX"] = index
+    found = {variable: " ".join(settings[key].split()) for key, variable in _VARIABLES.items() if settings.get(key)}
+    if "HTTPS_PROXY" in found:
+        found["HTTP_PROXY"] = found["HTTPS_PROXY"]
+    if links := _existing(settings.get("find-links", "")):
+        found["UV_FIND_LINKS"] = ",".join(links)
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
-        said["UV_NO_INDEX"] = "1"
-    if certificate := settings.get("cert"):
-        said["SSL_CERT_FILE"] = certificate
-    if hosts := settings.get("trusted-host", "").split():
-        said["UV_INSECURE_HOST"] = " ".join(hosts)
-    if proxy := settings.get("proxy"):
-        said["HTTP_PROXY"] = said["HTTPS_PROXY"] = proxy
-    if seconds := settings.get("timeout", settings.get("default-timeout", "")):
-        said["UV_HTTP_TIMEOUT"] = seconds
+        found["UV_NO_INDEX"] = "1"
     if settings.get("keyring-provider") == "subprocess":
-        said["UV_KEYRING_PROVIDER"] = "subprocess"
-    return {key: value for key, value in said.items() if key not in environ}
+        found["UV_KEYRING_PROVIDER"] = "subprocess"
+    # uv must not download Pythons that the user did not ask for.
+    found |= {"UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1"}
+    return {key: value for key, value in found.items() if key not in environ}
+
+
+def pip_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that pass the user's settings for uv to pip."""
+    return {pip: environ[name].replace(",", " ") for name, pip in _PIP_VARIABLES.items() if name in environ}
 
 
 def index_choices(settings: Mapping[str, str], environ: Mapping[str, str]) -> list[dict[str, str]]:
-    """In which indexes to look, as variables on top of `uv_variables`: the first choice that has everything is the one.
+    """Return which indexes to try, as variables on top of `uv_variables`; the first choice that has every file is used.
 
-    pip merges the files of all its indexes. uv does not: for one version it takes one index, even where that index
-    lacks the file for this Python. So the extra indexes come after the main one, and also alone, for when the main one
-    is out of reach.
-    The locks' hashes say which file it has to be, so no index can slip in another one.
+    pip merges the files of all its indexes. uv takes one index for a version, even if that index lacks the file for this
+    Python. So the extra indexes are tried after the main one, and also alone, for when the main one is out of reach.
+    The locks' hashes determine the file, so no index can substitute another one.
     """
     more = _existing(settings.get("extra-index-url", ""))
     if not more or "UV_INDEX" in environ or "UV_DEFAULT_INDEX" in environ:
@@ -113,17 +118,12 @@ def index_choices(settings: Mapping[str, str], environ: Mapping[str, str]) -> li
     return [{}, together, {**together, "UV_INDEX": " ".join(more[1:]), "UV_DEFAULT_INDEX": more[0]}]
 
 
-def find_links(settings: Mapping[str, str]) -> list[str]:
-    """The places, folders or pages, in which pip looks for files beside the index."""
-    return _existing(settings.get("find-links", ""))
-
-
-def has_file(settings: Mapping[str, str], environ: Mapping[str, str], name: str, version: str, python: tuple[int, int]) -> bool:
-    """Whether a folder that pip or uv is configured with holds a wheel of this version for this Python and machine."""
-    folders = find_links(settings) + environ.get("UV_FIND_LINKS", "").split(",")
-    tag = f"cp{python[0]}{python[1]}"
+def has_wheel(settings: Mapping[str, str], environ: Mapping[str, str], name: str, version: str, python: str) -> bool:
+    """Return whether a folder of pip's or uv's find-links has a wheel for this version, Python (`3.11`) and machine."""
+    places = _existing(settings.get("find-links", "")) + environ.get("UV_FIND_LINKS", "").split(",")
+    tag = f"cp{python.replace('.', '')}"
     pattern = re.compile(rf"{re.escape(name)}-{re.escape(version)}-{tag}-{tag}-.*x86_64\.whl", re.IGNORECASE)
-    for folder in filter(None, (_local(f) for f in folders if f)):
+    for folder in filter(None, (_local(place) for place in places if place)):
         with suppress(OSError):
             if any(pattern.fullmatch(unquote(entry.name)) for entry in folder.iterdir()):
                 return True
@@ -131,16 +131,11 @@ def has_file(settings: Mapping[str, str], environ: Mapping[str, str], name: str,
 
 
 def _existing(value: str) -> list[str]:
-    kept = []
-    for place in value.split():
-        folder = _local(place)
-        if folder is None or folder.exists():
-            kept.append(place)
-    return kept
+    return [place for place in value.split() if (folder := _local(place)) is None or folder.exists()]
 
 
 def _local(place: str) -> Path | None:
-    """The folder that a place names, None for a page on a server."""
+    """Return the folder that a place names; None for the page of a server."""
     parts = urlsplit(place)
     if parts.scheme == "file":
         return Path(unquote(parts.path))

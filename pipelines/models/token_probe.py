@@ -26,4 +26,4 @@ def probe(folder: str) -> list[list[int]]:
 
 
 if __name__ == "__main__":
-    print("TOKENS", json.dumps(probe(sys.argv[1])))
+    print(json.dumps(probe(sys.argv[1])))

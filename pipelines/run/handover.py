@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.environments.ask import AskError, ask
 from pipelines.models import token_probe
 from preprocess import atomic
 
@@ -109,14 +109,11 @@ def _check_tokenizer(folder: Path) -> None:
 
 def _check_reader(folder: Path, python: str) -> None:
     """Check that another environment splits text into the same tokens."""
-    argv = [python, "-m", "pipelines.models.token_probe", str(folder)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    said = [line for line in done.stdout.splitlines() if line.startswith("TOKENS ")]
-    if not said:
-        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise HandoverRefused(f"its tokenizer does not load in the next stage's environment: {last}")
-    here, there = token_probe.probe(str(folder)), json.loads(said[-1].removeprefix("TOKENS "))
-    for text, mine, theirs in zip(token_probe.PROBES, here, there, strict=True):
+    try:
+        there = ask(python, ["-m", "pipelines.models.token_probe", str(folder)])
+    except AskError as error:
+        raise HandoverRefused(f"its tokenizer does not load in the next stage's environment: {error}") from None
+    for text, mine, theirs in zip(token_probe.PROBES, token_probe.probe(str(folder)), there, strict=True):
         if mine != theirs:
             raise HandoverRefused(
                 f"its tokenizer differs in the next stage's environment: {text[:24]!r} is {len(mine)} tokens here "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
-from pipelines.shipped import CODE
+from pipelines.shipped import CODE, import_folder
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
 from preprocess.config import Data, Source, Split, Validation
 from preprocess.sources import hub
@@ -105,7 +105,7 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
         readers = _find_readers(recipe, machine, directory, stage)
         steps += _train_export_hand_over(_context(recipe, machine, directory, stage), stage, readers)
     steps = [_in_environment(step, machine) for step in steps]
-    places = {"run": directory, "project": CODE}
+    places = {"run": directory, "project": CODE, "packages": import_folder()}
     places |= {f"{name} python": path for name, path in machine.pythons.items()}
     places |= {f"{name} source": path for name, path in machine.sources.items()}
     return Plan(recipe, machine, directory, tuple(steps), places)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import StepError
 from pipelines.run.scratch import scratch_folder
-from pipelines.shipped import CODE
+from pipelines.shipped import import_folder
 from pipelines.trainers.verl.attempt_files import SHARED_MEMORY_PREFIX
 
 if TYPE_CHECKING:
@@ -116,10 +116,9 @@ def complete_environment(argv: Sequence[str], environment: Mapping[str, str], ru
     the run's scratch folder, which the supervisor removes; its path is short because of Ray's sockets.
     """
     scratch = scratch_folder(run_directory)
-    root = str(CODE)
     merged = {**os.environ, **environment}
     merged["PATH"] = os.pathsep.join([str(Path(argv[0]).parent), merged.get("PATH", os.defpath)])
-    merged["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [merged.get("PYTHONPATH")])])
+    merged["PYTHONPATH"] = os.pathsep.join([str(import_folder()), *filter(None, [merged.get("PYTHONPATH")])])
     ours = {"TMPDIR": str(scratch), "RAY_TMPDIR": str(scratch), SHARED_MEMORY_PREFIX: scratch.name}
     return merged | ours | {MARK: str(run_directory), "PYTHONUNBUFFERED": "1"}
 

@@ -6,7 +6,7 @@ import os
 import pickle
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ class Cluster:
     """The Python of verl's environment."""
     settings: Settings = field(default_factory=Settings)
     """How programs run there."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables that make this project importable in that Python, where it is not installed."""
 
     def convert(self, jobs: Sequence[Job]) -> Iterator[Part]:
         """As `preprocess.engine.parallel.convert_all`, in the same order.
@@ -38,8 +40,7 @@ class Cluster:
             SourceError, SandboxError, PrepareError: as there; or there is no such cluster, or it failed.
         """
         argv = [str(self.python), "-m", "preprocess.ray.convert_on_cluster", self.address, str(os.getpid())]
-        project = str(Path(__file__).resolve().parents[2])
-        variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH")]))}
+        variables = {**os.environ, **self.variables}
         with tempfile.TemporaryFile() as said:
             try:
                 child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=variables)

@@ -93,7 +93,8 @@ def convert(asked: Asked) -> None:
 def _find_cluster(asked: Asked) -> Convert:
     assert asked.ray is not None
     settings = sandbox.Settings(url=asked.url, isolation=asked.isolation)
-    return Cluster(asked.ray, find_with_ray().python, settings).convert
+    environment = find_with_ray()
+    return Cluster(asked.ray, environment.python, settings, environment.variables).convert
 
 
 @contextmanager

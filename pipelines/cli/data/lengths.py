@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.environments import Environment
+from pipelines.environments.ask import AskError, call
 from pipelines.environments.ready import find_ready
 from pipelines.errors import InputError, StepError
-from pipelines.shipped import CODE
 from preprocess.rows import Shape
 from preprocess.sources import hub
 from rewards.suggestions import nearest_path
@@ -48,15 +46,11 @@ def count_tokens(files: Sequence[Path], shape: Shape, tokenizer: str, environmen
         named = {str(path): str(path.absolute()) for path in files}
         stage = {"name": "rows", "shape": shape, "model": model, "files": named, "output": str(output)}
         config.write_text(json.dumps({"stages": [stage]}), encoding="utf-8")
-        argv = [str(environment.python), "-m", "preprocess.prompts.lengths", str(config)]
-        path = os.pathsep.join(filter(None, [str(CODE), os.environ.get("PYTHONPATH")]))
-        variables = {**os.environ, "PYTHONPATH": path, "HF_HUB_DISABLE_TELEMETRY": "1", **environment.variables}
+        variables = {"HF_HUB_DISABLE_TELEMETRY": "1", **environment.variables}
         try:
-            child = subprocess.run(argv, check=False, capture_output=True, text=True, env=variables)
-        except OSError as error:
-            raise StepError(f"tokens were not counted: {environment.python}: {error.strerror}") from None
-        if child.returncode:
-            last = (child.stderr.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
-            raise StepError(f"the rows are written, but their tokens were not counted: {last.removeprefix('error: ')}")
+            call(environment.python, ["-m", "preprocess.prompts.lengths", str(config)], variables=variables)
+        except AskError as error:
+            reason = str(error).removeprefix("error: ")
+            raise StepError(f"the rows are written, but their tokens were not counted: {reason}") from None
         found: dict[str, dict[str, Any]] = json.loads(output.read_text(encoding="utf-8"))["files"]
     return {path: found[str(path)] for path in files}

@@ -83,9 +83,9 @@ def _check_fetching(steps: list[Step], environments: dict[str, Environment]) -> 
     for step in steps:
         if hub := json.loads(step.launch.files["prepare.json"]).get("hub"):
             environment = next(each for each in environments.values() if str(each.python) == hub["python"])
-            if reason := environment.unready():
+            if reason := environment.why_not_ready():
                 raise InputError(
-                    f"{step.name} fetches from the hub with {environment.python}: {reason}; `{environment.remedy}`"
+                    f"{step.name} fetches from the hub with {environment.python}: {reason}; `{environment.sync_command}`"
                 )
 
 

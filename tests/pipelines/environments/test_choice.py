@@ -1,17 +1,18 @@
-"""Which Python it is, and what is said of one that cannot be it."""
+"""Which Python is chosen, and why one cannot be used."""
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines.environments import environment
-from pipelines.environments.pins import ROOT
 from pipelines.errors import InputError
+from tests import ROOT
 
 
-def test_the_recipe_comes_before_the_variable_and_the_variable_before_the_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precedence_is_recipe_then_variable_then_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setenv("PIPELINE_VERL_PYTHON", "/container/bin/python")
     chosen = environment("verl", "cuda", Path("/recipe/bin/python"))
@@ -29,17 +30,17 @@ def test_the_recipe_comes_before_the_variable_and_the_variable_before_the_pin(mo
     assert (chosen.pinned, dict(chosen.variables)) == (True, {})
 
 
-def test_this_project_goes_before_what_is_on_the_path_already(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_project_comes_first_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/mine")
     assert environment("verl", "cuda", "/x/python").variables["PYTHONPATH"] == f"{ROOT}{os.pathsep}/mine"
 
 
-def test_another_disk_for_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environments_on_another_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIPELINE_VERL_PYTHON", raising=False)
     monkeypatch.setenv("PIPELINE_ENVIRONMENTS", "/big")
     chosen = environment("verl", "cpu")
     assert chosen.directory == Path("/big/verl/cpu")
-    assert chosen.unready() == "it is not built"
+    assert chosen.why_not_ready() == "it is not built"
     with pytest.raises(InputError, match="not built; build it with `pipeline env sync verl --platform cpu`"):
         chosen.check()
 
@@ -50,12 +51,12 @@ def test_another_disk_for_the_environments(monkeypatch: pytest.MonkeyPatch) -> N
         (lambda file: None, "no such file"),
         (lambda file: file.write_text("#!/bin/sh\n"), "not executable"),
         (lambda file: executable(file, "echo broken >&2; exit 3"), "does not work as a Python: broken"),
-        (lambda file: executable(file, "echo hello"), "does not work as a Python"),
+        (lambda file: executable(file, "echo hello"), "does not work as a Python: it printed no JSON"),
         (lambda file: executable(file, "echo '[[3, 10, 4], \"0.9.1\"]'"), "is Python 3.10.4; at least 3.11 is needed"),
         (lambda file: executable(file, "echo '[[3, 12, 1], null]'"), "has no verl; verl 0.9.1 is expected"),
     ],
 )
-def test_an_existing_python_that_cannot_be_used_is_one_line(tmp_path: Path, make, expected: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_unusable_python_is_one_line(tmp_path: Path, make: Callable[[Path], None], expected: str) -> None:
     file = tmp_path / "python"
     make(file)
     with pytest.raises(InputError, match=r"^environments\.verl: ") as raised:
@@ -64,7 +65,7 @@ def test_an_existing_python_that_cannot_be_used_is_one_line(tmp_path: Path, make
     assert "\n" not in str(raised.value)
 
 
-def test_an_existing_python_with_the_trainer_says_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_the_trainer_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     info = tmp_path / "verl-0.8.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: verl\nVersion: 0.8.0\n")

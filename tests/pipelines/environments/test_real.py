@@ -1,12 +1,11 @@
-"""The environments that are shipped, built for a CPU and asked."""
+"""The shipped environments, built for a CPU."""
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
 
 from pipelines.environments import TrainerName, pins, sync
+from pipelines.environments.ask import ask
 from pipelines.environments.listing import installed_versions
 
 VERL = """
@@ -30,30 +29,28 @@ print(json.dumps([llamafactory.__file__, loaded.sum().item(), torch.version.cuda
 """
 
 
-def ask(trainer: TrainerName, code: str) -> Any:
-    built = sync(trainer, "cpu")
-    answer = subprocess.run([built.python, "-I", "-c", code], capture_output=True, text=True, check=True)
-    return json.loads(answer.stdout.splitlines()[-1])
+def evaluate(trainer: TrainerName, code: str) -> Any:
+    return ask(sync(trainer, "cpu").python, ["-I", "-c", code])
 
 
-@pytest.mark.smoke
-def test_verl_is_imported_from_its_checkout_beside_a_vllm_and_a_torch_without_cuda() -> None:
-    file, vllm, cuda, plugin = ask("verl", VERL)
+@pytest.mark.real
+def test_verl_is_imported_from_its_checkout_with_a_vllm_and_torch_for_cpu() -> None:
+    file, vllm, cuda, plugin = evaluate("verl", VERL)
     assert file == str(pins.pin("verl").checkout / "verl" / "__init__.py")
     assert (vllm, cuda, plugin) == ("0.27.0+cpu", None, "pipelines.trainers.verl.plugin")
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_llamafactory_is_imported_from_its_checkout_without_an_audio_library() -> None:
-    file, total, cuda, said = ask("llamafactory", LLAMAFACTORY)
+    file, total, cuda, said = evaluate("llamafactory", LLAMAFACTORY)
     assert file == str(pins.pin("llamafactory").checkout / "src" / "llamafactory" / "__init__.py")
     assert (total, cuda) == (2.0, None)
     assert "torchaudio.load: this environment trains on text only" in said
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("trainer", pins.TRAINERS)
-def test_what_is_installed_is_what_is_locked(trainer: TrainerName) -> None:
+def test_the_locked_versions_are_installed(trainer: TrainerName) -> None:
     built = sync(trainer, "cpu")
     locked = pins.locked_versions(built.pin.lock("cpu"))
     installed = installed_versions(built.directory)

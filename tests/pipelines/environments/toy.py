@@ -1,4 +1,4 @@
-"""A whole project in small: one trainer, a lock of two tiny wheels, a source archive, all in a folder of wheels."""
+"""A tiny project: one trainer, a lock of two small wheels and a source archive, all in a folder of wheels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests import ROOT
 REPOSITORY = ROOT
 TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
-# A build backend without dependencies, so that an editable installation needs no network.
+# A build backend without dependencies: neither an editable installation nor pip's look at the archive needs a network.
 BACKEND = """
 import pathlib, zipfile
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
@@ -29,6 +29,11 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
         wheel.writestr(info + "/WHEEL", "Wheel-Version: 1.0\\nGenerator: toy\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "/RECORD", "")
     return name
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    info = pathlib.Path(metadata_directory, "{name}-{version}.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+    return info.name
 """
 
 PYPROJECT = """
@@ -41,13 +46,13 @@ build-backend = "backend"
 backend-path = ["."]
 """
 
-# Asking pip for its configuration is the slowest part of so small a build, so only one test does it.
+# Reading pip's configuration is the slowest part of so small a build, so only one test does it.
 DRIVER = """
 import json, os, sys
 from pathlib import Path
 from pipelines.environments import sync, uv
 if os.environ["TOY_SETTINGS"]:
-    uv.pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
+    uv.read_pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
 from pipelines.errors import PipelineError
 try:
     print(sync("verl", "cpu", source=os.environ.get("TOY_SOURCE"), root=Path(sys.argv[1])).python)
@@ -57,7 +62,7 @@ except PipelineError as error:
 
 
 class Toy:
-    """The project's folder, and what happens to it."""
+    """The folder of the project and what tests do to it."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "project"
@@ -76,14 +81,14 @@ class Toy:
         self.pin(self.archive("1.0"))
 
     def pin(self, sha256: str, version: str = "1.0") -> None:
-        """Pins the trainer."""
+        """Pin the trainer."""
         (self.trainer / "pin.toml").write_text(
             f'name = "toy"\nversion = "{version}"\nsha256 = "{sha256}"\nrepository = "{self.repository}"\n'
             'tag = "v1"\nmodule = "toy"\ncode = "toy"\nshows = ["torch", "helper"]\n'
         )
 
     def archive(self, version: str) -> str:
-        """Puts the trainer's source archive among the wheels; its sha256."""
+        """Add the trainer's source archive to the wheels; return its sha256."""
         tree = self.wheels.parent / f"toy-{version}"
         self._source("toy", version, tree)
         (tree / "toy").mkdir()
@@ -95,7 +100,7 @@ class Toy:
         return hashlib.sha256(file.read_bytes()).hexdigest()
 
     def wheel(self, name: str, version: str, tag: str) -> str:
-        """Puts a wheel of one module among the wheels; its sha256."""
+        """Add a wheel of one module to the wheels; return its sha256."""
         info = f"{name}-{version}.dist-info"
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w") as wheel:
@@ -107,27 +112,27 @@ class Toy:
         return hashlib.sha256(content.getvalue()).hexdigest()
 
     def variables(self) -> dict[str, str]:
-        """Variables with which nothing outside the folder of wheels is asked."""
+        """Return variables with which only the folder of wheels is read."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_", "PIPELINE_"))}
         mine = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels)}
         mine["TOY_SETTINGS"] = json.dumps({"no-index": "1", "find-links": str(self.wheels)})
         return {**kept, **mine, "PYTHONPATH": str(REPOSITORY), "UV_CACHE_DIR": str(self.wheels.parent / "cache")}
 
     def start(self, **more: str) -> subprocess.Popen[str]:
-        """Starts a sync in a process of its own."""
+        """Start a sync in a process."""
         argv = [sys.executable, "-c", DRIVER, str(self.root)]
         return subprocess.Popen(
             argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**self.variables(), **more}
         )
 
     def sync(self, **more: str) -> tuple[int, str]:
-        """Syncs to the end: exit status and everything it said."""
+        """Sync; return the exit status and the output."""
         with self.start(**more) as process:
-            said, _ = process.communicate(timeout=120)
-        return process.returncode, said
+            output, _ = process.communicate(timeout=300)
+        return process.returncode, output
 
     def imports(self) -> str:
-        """What the built environment sees, as one line."""
+        """Return the versions that the built environment imports, as one line."""
         code = "import toy, torch, helper; print(toy.__version__, torch.__version__, helper.__version__)"
         argv = [str(self.python), "-I", "-c", code]
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
