@@ -38,7 +38,7 @@ if __name__ == "__main__":
     source = {"converter": sys.argv[1], "source": sys.argv[2]}
     config = {"shape": "rl", "train": [source], "validation": {"fraction": 0.01}, "output": sys.argv[3]}
     config["shuffle"] = sys.argv[1] == "bootcamp"
-    summary = prepare(read_config(config))
+    summary = prepare(read_config(json.dumps(config)))
     assert sum(summary["rows"].values()) == summary["records"] == int(sys.argv[4]), summary
 """
 

@@ -1,1 +1,1 @@
-"""Any source into the two row shapes that the trainers read."""
+"""Data preparation: any source becomes rows of the two shapes that the trainers read."""

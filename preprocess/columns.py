@@ -1,7 +1,6 @@
-"""Rows into Arrow columns: the one schema of each shape, and packing rows for it.
+"""The Arrow schema of each shape, and rows as Arrow columns.
 
-A packed batch holds what is known of rows on their own. Their numbers and their split are known to the file that they
-are written to, and are added there.
+A packed batch lacks the rows' numbers and their split, which `complete` adds when the batch is written to a file.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from preprocess.rows import RlRow, Row, SftRow, Shape, to_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# verl's own names of its agent loops: what generates the response to a row.
+# verl's names of the agent loops that generate responses.
 _PLAIN, _WITH_TOOLS = "single_turn_agent", "tool_agent"
 
 
 def schema(shape: Shape) -> pa.Schema:
-    """The one Arrow schema of all files of a shape."""
+    """Return the Arrow schema of all files of a shape."""
     import pyarrow as pa
 
     text = pa.string()
@@ -44,10 +43,10 @@ def schema(shape: Shape) -> pa.Schema:
 
 
 def pack(rows: Sequence[Row], ids: Sequence[str], shape: Shape) -> pa.RecordBatch:
-    """The rows as columns; `ids` name those that have no name of their own.
+    """Return rows as columns; `ids` are the names of rows without an id.
 
     Raises:
-        UnicodeEncodeError: a row's text cannot be written as UTF-8.
+        UnicodeEncodeError: A row's text cannot be written as UTF-8.
     """
     if shape == "sft":
         return _pack_sft([row for row in rows if isinstance(row, SftRow)])
@@ -55,7 +54,7 @@ def pack(rows: Sequence[Row], ids: Sequence[str], shape: Shape) -> pa.RecordBatc
 
 
 def complete(batch: pa.RecordBatch, shape: Shape, split: str, first: int) -> pa.RecordBatch:
-    """A packed batch as its file has it: the rows numbered from `first`, with the name of their split."""
+    """Return a packed batch as it is written: the rows numbered from `first`, with their split."""
     import pyarrow as pa
 
     if shape == "sft":
@@ -117,18 +116,18 @@ def _pack_json(values: Sequence[Any]) -> pa.Array:
 
     if not all(type(value) is msgspec.Raw for value in values):
         return pa.array([to_json(value) for value in values], pa.string())
-    # Texts already: joined, they are the column's bytes as they stand.
+    # JSON texts already: joined, they are the column's bytes.
     data = b"".join(values)
     offsets = pa.array(accumulate((len(memoryview(value)) for value in values), initial=0), pa.int32())
     column = pa.BinaryArray.from_buffers(pa.binary(), len(values), [None, offsets.buffers()[1], pa.py_buffer(data)])
     try:
-        return column.cast(pa.string())  # which looks whether it is UTF-8
+        return column.cast(pa.string())  # checks that it is UTF-8
     except pa.ArrowInvalid as error:
         raise RowError(f"not UTF-8 text: {error}") from error
 
 
 def _nest(lengths: Iterable[int], fields: Mapping[str, Sequence[str]]) -> pa.Array:
-    """A column of lists of structs."""
+    """Return a column of lists of structs."""
     import pyarrow as pa
 
     texts = [pa.array(values, pa.string()) for values in fields.values()]

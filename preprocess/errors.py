@@ -1,21 +1,21 @@
-"""What goes wrong while rows are made. The exit status says whose turn it is: 2 the input's, 1 the machine's."""
+"""Errors of data preparation. Exit status 2 is a mistake in the input, 1 a failure of the machine."""
 
 
 class PrepareError(Exception):
-    """The base; `str(error)` is the one line a person reads."""
+    """The base class; `str(error)` is one line for the user."""
 
     exit_status = 1
 
 
 class SourceError(PrepareError, ValueError):
-    """A mistake in what was given: a file that is not there, a converter, column or option that does not exist."""
+    """A mistake in the input: a missing file, or a converter, column or option that does not exist."""
 
     exit_status = 2
 
 
 class RowError(ValueError):
-    """One row cannot be converted; `str(error)` is the reason that the rejects file gives."""
+    """A record cannot be converted; `str(error)` is its reason in the rejects file."""
 
 
 class LeftOutError(RowError):
-    """An option leaves the record out: not a failure, but counted and kept in the rejects file like one."""
+    """An option excludes the record: it is not a failure, but it is counted and kept in the rejects file."""

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that made them, however it ends."""
+"""Child processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rewards.sandbox.local.inside.kernel import die_with_parent
 
 
 def end_with(parent: int, signal: Signals = SIGKILL) -> None:
-    """Has this process, which `parent` made, get the signal when that ends; if it has ended already, this ends at once."""
+    """Have the kernel send this process the signal when its parent ends; exit at once if `parent` has already ended."""
     die_with_parent(signal)
     if os.getppid() != parent:
         os._exit(1)

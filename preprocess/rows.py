@@ -1,4 +1,4 @@
-"""SftRow and RlRow: the two shapes everything converts to."""
+"""SftRow and RlRow: the two shapes of rows."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ from preprocess.errors import RowError
 Shape = Literal["sft", "rl"]
 
 LONGEST_TRUTH = 2_000_000
-"""Bytes of a row's ground truth: a reward reads it once for each response."""
+"""Bytes of a ground truth: a reward parses it once per response."""
 
 _HUMAN, _MODEL = ("human", "observation"), ("gpt", "function_call")
 
 
 class Turn(msgspec.Struct, frozen=True, gc=False):
-    """One turn of a conversation, in sharegpt's words."""
+    """One turn of a conversation, in the sharegpt format."""
 
     speaker: str
-    """`from`: human or observation, then gpt or function_call, in turn."""
+    """The column `from`: alternately human or observation, and gpt or function_call."""
     value: str
 
 
 class SftRow(msgspec.Struct, frozen=True, gc=False):
-    """A conversation to learn from."""
+    """A conversation for supervised fine-tuning."""
 
     problem: str
-    """What the row is about: rows of one problem stay on one side of a split, and rows with the same first turn are of
-    one problem. Not written."""
+    """The problem's name: all rows of a problem are in the same split. Rows with the same first turn must have the same
+    problem. Not written."""
     conversations: tuple[Turn, ...]
     system: str | None = None
     tools: str | None = None
     """A JSON list of tool schemas."""
 
     def check(self) -> None:
-        """Raises:
-        RowError: LLaMA-Factory would skip the row, fail on it, or learn nothing from it.
+        """Check that LLaMA-Factory does not skip the row, fail on it, or learn nothing from it.
+
+        Raises:
+            RowError: It would.
         """
         turns = self.conversations
         if not turns or len(turns) % 2:
@@ -51,7 +53,7 @@ class SftRow(msgspec.Struct, frozen=True, gc=False):
                 raise RowError(f"turn {index + 1} is from {turn.speaker!r}, expected {' or '.join(allowed)}")
             if turn.speaker == "function_call" and not _is_call(turn.value):
                 raise RowError(
-                    f"turn {index + 1} is no call of a tool: expected JSON text of {{name, arguments}}, or a list of them"
+                    f"turn {index + 1} is not a tool call: expected JSON text of {{name, arguments}}, or a list of them"
                 )
         if not _has_text(turns[-1].value):
             raise RowError("the last answer is empty")
@@ -65,26 +67,28 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class RlRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A prompt and what the reward needs to know about it."""
+    """A prompt and the facts that its reward needs."""
 
     problem: str
-    """What the row is about: rows of one problem stay on one side of a split, and rows with the same prompt are of one
-    problem. Not written."""
+    """The problem's name: all rows of a problem are in the same split. Rows with the same prompt must have the same problem.
+    Not written."""
     data_source: str
     prompt: tuple[Message, ...]
     ground_truth: Mapping[str, Any] | msgspec.Raw
-    """Written as a JSON string, so that files of different sources have one schema; Raw is that string already."""
+    """Written as a JSON string, so that all sources have one schema; Raw is that string already."""
     id: str = ""
-    """Names the row in messages; unique within its source. Empty: its file and line."""
+    """The row's name in messages; unique within its source. Empty: its file and line."""
     ability: str = "code"
     detail: Mapping[str, Any] = {}
-    """Facts for people and for checks, not for the reward; written as a JSON string. `solution` is a right answer."""
+    """Facts for users and checks, not for the reward; written as a JSON string. `solution` is a correct answer."""
     tools: tuple[str, ...] = ()
-    """Names of the tools that the model may call on its way to the answer."""
+    """Names of the tools that the model may call before it answers."""
 
     def check(self) -> None:
-        """Raises:
-        RowError: the prompt is empty, or does not end with what a user says.
+        """Check that the prompt ends with a user's message.
+
+        Raises:
+            RowError: It does not, or is empty.
         """
         if not self.prompt or self.prompt[-1].role != "user" or not _has_text(self.prompt[-1].content):
             raise RowError("the prompt does not end with a user's message")
@@ -103,7 +107,7 @@ _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def _is_call(text: str) -> bool:
-    """Whether LLaMA-Factory can read it as calls of tools; a thought may stand before them."""
+    """Return whether LLaMA-Factory can parse it as tool calls; a thought may come before them."""
     try:
         return bool(_CALLS.decode(_THOUGHT.sub("", text)))
     except (msgspec.MsgspecError, UnicodeEncodeError):
@@ -115,10 +119,10 @@ def _has_text(text: str) -> bool:
 
 
 def to_json(value: Any) -> str:
-    """Plain data as JSON text, the same text for the same data.
+    """Return plain data as JSON text, the same text for the same data.
 
     Raises:
-        RowError: it is no JSON data.
+        RowError: It is not JSON data.
     """
     try:
         if isinstance(value, msgspec.Raw):

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from preprocess.converters.options import parse_options
 from preprocess.errors import SourceError
 from preprocess.rows import RlRow, SftRow, Shape
-from preprocess.settings import read_settings
 from preprocess.sources.reading import Record
 
 
@@ -96,6 +96,6 @@ class Converter(Generic[RecordT, OptionsT]):
         SourceError: an option is unknown or has a wrong value.
         """
         try:
-            return read_settings(dict(given), self.options, "options")
+            return parse_options(dict(given), self.options)
         except SourceError as error:
             raise SourceError(f"converter {self.name}: {error}") from None

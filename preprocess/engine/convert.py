@@ -1,4 +1,4 @@
-"""The one loop: a chunk of a source's records into packed rows, and what could not be converted with its reason."""
+"""The loop: a chunk of a source's records becomes packed rows, and rejects with their reasons."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from preprocess.columns import pack
-from preprocess.engine.job import Filter, Job, Kind, Reject, Source
-from preprocess.engine.splits import Split
-from preprocess.errors import LeftOutError, RowError, SourceError
+from preprocess.engine.job import Job, Reject, Source
+from preprocess.engine.splits import Split, Whole
+from preprocess.engine.threads import map_in_threads
+from preprocess.errors import RowError, SourceError
 from preprocess.rows import LONGEST_TRUTH, RlRow, Row, Shape, to_json
 from preprocess.sources.decoding import MissingColumnError, explain
 from preprocess.sources.reading import Chunk, Record
@@ -21,43 +22,43 @@ from preprocess.sources.reading import Chunk, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Named = tuple[Row, str, int]
-"""A row with its name and the line that it comes from."""
+NamedRow = tuple[Row, str, int]
+"""A row, its name and the line of its record."""
 
 
 @dataclass
 class Part:
-    """What came of one chunk."""
+    """A converted chunk."""
 
     path: Path
-    """The file."""
+    """The source file."""
     size: int
-    """Bytes of the source that it stands for."""
+    """Bytes of the file that the chunk takes."""
     records: int = 0
     batches: dict[Split, pa.RecordBatch] = field(default_factory=dict)
-    """The rows of each split that has some, packed."""
+    """Split -> its packed rows, if any."""
     buckets: dict[Split, list[int]] = field(default_factory=dict)
-    """Where rows are mixed: how many of a split's rows are in each bucket, which follow each other."""
+    """Split -> rows per shuffle bucket; the batch has the buckets one after the other."""
     rejects: list[Reject] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
-    """Digests of the problems, as far as the rule needs them."""
+    """Digests of the problems that the split rule reports."""
 
 
 def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = map) -> Part:
-    """Converts a chunk's records, in order.
+    """Convert a chunk's records, in order.
 
     Args:
-        map_: `map`, or one that converts several at once.
+        map_: `map`, or an ordered map that converts several records at once.
 
     Raises:
-        SourceError: a converter, option or column does not exist, or the file cannot be read.
-        SandboxError: programs cannot be run.
+        SourceError: A converter, option or column does not exist, or the file cannot be read.
+        SandboxError: Programs cannot be run.
     """
     part = Part(chunk.path, chunk.size)
-    rows: dict[Split, list[Named]] = {"train": [], "validation": []}
+    rows: dict[Split, list[NamedRow]] = {"train": [], "validation": []}
     digests: set[bytes] = set()
     rule, filters = job.rule, job.filters
-    for line, made in _attempt(job, chunk, map_):
+    for line, made in _convert_records(job, chunk, map_):
         part.records += 1
         if isinstance(made, Reject):
             part.rejects.append(made)
@@ -66,7 +67,7 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
             name = getattr(row, "id", "") or _name(chunk, line, place)
             digest = rule.digest(row.problem)
             split = rule.choose(digest)
-            verdict = _judge(row, name, filters) if filters else None
+            verdict = next((found for each in filters if (found := each.judge(row, name))), None)
             if verdict is None and split is not None:
                 digests.add(digest)
                 rows[split].append((row, name, line))
@@ -76,90 +77,68 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
     for split, kept in rows.items():
         if kept:
             _pack_all(kept, split, job, chunk, part)
-    part.digests = job.rule.report(digests)
+    part.digests = rule.report(digests)
     return part
 
 
 @dataclass
 class Converted:
-    """What came of some sources, in memory."""
+    """Sources converted in memory."""
 
     records: int = 0
     rows: list[Row] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
+    def add(self, made: list[Row] | Reject) -> None:
+        """Add the result of one record."""
+        self.records += 1
+        if isinstance(made, Reject):
+            self.rejects.append(made)
+        else:
+            self.rows += made
+
 
 def convert(sources: Iterable[Source], shape: Shape) -> Converted:
-    """Converts all records of the sources, in order, in memory: for sources that are small.
+    """Convert small sources in memory, in order.
 
     Raises:
-        SourceError: a source is not there, a converter, option or column does not exist.
-        SandboxError: programs cannot be run.
+        SourceError: A source, converter, option or column does not exist.
+        SandboxError: Programs cannot be run.
     """
     result = Converted()
     for source in sources:
         for made in stream(source, shape):
-            _add(result, made)
-    return result
-
-
-def take_first(source: Source, shape: Shape, count: int) -> Converted:
-    """Converts a source's records up to the one that gives the row number `count`.
-
-    Raises:
-        SourceError, SandboxError: as `convert`.
-    """
-    result = Converted()
-    for made in stream(source, shape):
-        _add(result, made)
-        if len(result.rows) >= count:
-            break
-    del result.rows[count:]
+            result.add(made)
     return result
 
 
 def stream(source: Source, shape: Shape) -> Iterator[list[Row] | Reject]:
-    """What each record of a source gives, in order, made as it is asked for; rows without a name of their own get theirs.
+    """Convert a source's records lazily, in order; rows without a name get their file and line.
 
     Raises:
-        SourceError, SandboxError: as `convert`.
+        SourceError, SandboxError: As `convert`.
     """
-    from preprocess.engine.parallel import several_at_once
-    from preprocess.engine.splits import Whole
-
     job = Job(source, shape, Whole("train"))
-    with several_at_once(job.runs_programs) as map_:
+    with map_in_threads(job.runs_programs) as map_:
         for chunk in job.read():
-            for line, made in _attempt(job, chunk, map_):
+            for line, made in _convert_records(job, chunk, map_):
                 if isinstance(made, Reject):
                     yield made
                 else:
-                    yield [_named(row, _name(chunk, line, place)) for place, row in enumerate(made)]
+                    yield [_with_id(row, _name(chunk, line, place)) for place, row in enumerate(made)]
 
 
-def _named(row: Row, name: str) -> Row:
+def _with_id(row: Row, name: str) -> Row:
     return msgspec.structs.replace(row, id=name) if isinstance(row, RlRow) and not row.id else row
 
 
 def _name(chunk: Chunk, line: int, place: int) -> str:
-    """What a row is called that has no name of its own: its file and line, and its place where a record gives several."""
+    """Return the name of a row without an id: its file and line, and its place if the record gave several."""
     return f"{chunk.name}:{line}/{place}" if place else f"{chunk.name}:{line}"
 
 
-def _judge(row: Row, name: str, filters: Iterable[Filter]) -> tuple[Kind, str] | None:
-    return next((found for each in filters if (found := each.judge(row, name))), None)
-
-
-def _add(result: Converted, made: list[Row] | Reject) -> None:
-    result.records += 1
-    if isinstance(made, Reject):
-        result.rejects.append(made)
-    else:
-        result.rows += made
-
-
-def _attempt(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iterator[tuple[int, list[Row] | Reject]]:
-    """Each record's line and what came of it."""
+def _convert_records(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iterator[tuple[int, list[Row] | Reject]]:
+    """Yield each record's line with its rows or its reject."""
     records = _decode_all(job, chunk) if map_ is map else None
     if records is not None:
         make = job.make
@@ -177,12 +156,11 @@ def _attempt(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]]) -> Iter
         except RowError as error:
             return record.line, _reject(chunk, record.line, error)
 
-    # A record's rows are looked at as soon as they are made.
     yield from map_(attempt, chunk.read())
 
 
 def _decode_all(job: Job, chunk: Chunk) -> list[Any] | None:
-    """The records of a chunk that has one on each line and no bad one: nearly all chunks, read at once."""
+    """Decode a chunk at once that has one valid record on each line, as nearly all have; else return None."""
     data = chunk.read_lines()
     if data is None:
         return None
@@ -207,11 +185,11 @@ def _reject(chunk: Chunk, line: int, error: RowError) -> Reject:
     if isinstance(error, MissingColumnError) and line == 1:
         # A column that the first record lacks is a mistake in the recipe, not a bad row.
         raise SourceError(f"{chunk.path}:1: {error}") from None
-    return Reject(str(chunk.path), line, str(error), "left_out" if isinstance(error, LeftOutError) else "rejected")
+    return Reject.from_error(str(chunk.path), line, error)
 
 
-def _pack_all(kept: Sequence[Named], split: Split, job: Job, chunk: Chunk, part: Part) -> None:
-    """Packs rows into a part; those whose text or ground truth cannot be written become rejects."""
+def _pack_all(kept: Sequence[NamedRow], split: Split, job: Job, chunk: Chunk, part: Part) -> None:
+    """Pack rows into a part; those whose text or ground truth cannot be written become rejects."""
     with suppress(UnicodeEncodeError, RowError):
         if _pack(kept, split, job, chunk, part):
             return
@@ -231,22 +209,17 @@ def _pack_all(kept: Sequence[Named], split: Split, job: Job, chunk: Chunk, part:
         _pack(good, split, job, chunk, part)
 
 
-def _pack(kept: Sequence[Named], split: Split, job: Job, chunk: Chunk, part: Part) -> bool:
-    """Packs rows, mixed if they are to be; False if one is too long."""
+def _pack(kept: Sequence[NamedRow], split: Split, job: Job, chunk: Chunk, part: Part) -> bool:
+    """Pack rows into a part, by shuffle buckets if they are shuffled; return False if a ground truth is too long."""
+    import pyarrow.compute as pc
+
     counts: list[int] = []
     if job.shuffle is not None:
         kept, counts = job.shuffle.draw(kept, f"{split}:{chunk.name}:{chunk.first}")
     batch = pack([row for row, _, _ in kept], [name for _, name, _ in kept], job.shape)
-    if job.shape == "rl" and _is_too_long(batch):
+    if job.shape == "rl" and pc.max(pc.binary_length(batch["ground_truth"])).as_py() > LONGEST_TRUTH:
         return False
     part.batches[split] = batch
     if counts:
         part.buckets[split] = counts
     return True
-
-
-def _is_too_long(batch: pa.RecordBatch) -> bool:
-    import pyarrow.compute as pc
-
-    longest = pc.max(pc.binary_length(batch["ground_truth"])).as_py()
-    return longest is not None and longest > LONGEST_TRUTH

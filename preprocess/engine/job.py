@@ -1,10 +1,11 @@
-"""What is to be converted and how; sent to the processes that do it."""
+"""A conversion job: what is converted and how. Jobs are sent to the worker processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -13,7 +14,7 @@ import msgspec
 from preprocess import converters
 from preprocess.converters.base import Converter, Options
 from preprocess.engine.splits import Split, find_files
-from preprocess.errors import SourceError
+from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.rows import Row, Shape
 from preprocess.sources.reading import Chunk, Records, pack_records, read_chunks
 
@@ -27,17 +28,17 @@ KINDS: tuple[Kind, ...] = ("rejected", "left_out", "contaminated", "held_out")
 
 @dataclass(frozen=True)
 class Source:
-    """Records and the converter that reads them."""
+    """Local files and the converter that reads them: a recipe's source after its hub name was downloaded."""
 
     converter: str
     source: Path
     limit: int | None = None
-    """Take this many records from the beginning."""
+    """Use only this many records, from the beginning."""
     options: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
-    """The Python file that has the converter, if it is one of the user's own."""
+    """The Python file of a user-defined converter."""
     split: Split | None = None
-    """Take only the files whose names say that they are for this side; all must say one."""
+    """Use only the files whose names give this split; every name must give one."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,35 @@ class Reject:
     line: int
     reason: str
     kind: Kind = "rejected"
-    """rejected: it could not be converted, and counts towards max_rejects; left_out: an option asked for it; contaminated: it
+    """rejected: it could not be converted, and counts towards max_rejects; left_out: excluded by an option; contaminated: it
     overlaps an evaluation set; held_out: its problem is among the validation rows."""
     row: str = ""
-    """The row, where the record gave others, too."""
+    """The row's name, if the record gave other rows."""
+
+    @classmethod
+    def from_error(cls, source: str, line: int, error: RowError) -> Reject:
+        """Return the reject of a record whose conversion failed."""
+        return cls(source, line, str(error), "left_out" if isinstance(error, LeftOutError) else "rejected")
 
 
 class Filter(Protocol):
-    """Keeps rows out."""
+    """Leaves rows out."""
 
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
-        """Why the row called `name` is to be left out; None if it is not."""
+        """Return the kind and reason if the row called `name` is left out, else None."""
         ...
 
 
 @dataclass(frozen=True)
 class Job:
-    """How the records of one source become rows. Sent to the processes that convert them."""
+    """How the records of one source become rows."""
 
     source: Source
     shape: Shape
     rule: SplitRule
     filters: tuple[Filter, ...] = ()
     shuffle: Shuffle | None = None
-    """How the rows are mixed; in their order if not said."""
+    """How the rows are shuffled; None keeps their order."""
 
     @cached_property
     def converter(self) -> Converter[Any, Any]:
@@ -110,39 +116,35 @@ class Job:
 
     @cached_property
     def runs_programs(self) -> bool:
-        """Whether making the rows waits for programs that run in the sandbox."""
+        """Whether conversion waits for programs in the sandbox."""
         return self.converter.runs_programs or self.options.runs_programs(self.shape)
 
     def read(self) -> Iterator[Chunk]:
-        """The source's chunks.
+        """Return the source's chunks.
 
         Raises:
-            SourceError: it is not there, or cannot be read; a converter, shape or option does not exist.
+            SourceError: The source is missing or cannot be read; a converter, shape or option does not exist.
         """
         self.converter.make(self.shape)
         path, options, read = self.source.source, self.options, self.converter.read
         if read is not None:
             if self.source.split is not None:
-                raise SourceError(f"converter {self.converter.name}: its sources do not say what is for validation")
+                raise SourceError(f"converter {self.converter.name}: its sources have no split for validation")
             chunks = pack_records(read(path, options), path)
         else:
             chunks = read_chunks(path, find_files(path, self.source.split), self.columns)
         return chunks if self.source.limit is None else _limit(chunks, self.source.limit)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What was looked up is looked up anew in another process."""
+        """Leave out the cached properties, which another process computes itself."""
         return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle")}
 
 
 def _limit(chunks: Iterable[Chunk], count: int) -> Iterator[Chunk]:
     for chunk in chunks:
-        records = []
-        for record in chunk.read():
-            records.append(record)
-            if len(records) == count:
-                break
+        records = tuple(islice(chunk.read(), count))
         if records:
-            yield Records(chunk.path, chunk.name, chunk.size, records[0].line, tuple(records))
+            yield Records(chunk.path, chunk.name, chunk.size, records[0].line, records)
         count -= len(records)
         if not count:
             return

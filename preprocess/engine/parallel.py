@@ -1,4 +1,4 @@
-"""All cores at once: chunks converted by processes, or the records of a chunk by threads that wait for programs."""
+"""Chunks converted on all cores, by processes or threads."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 from preprocess.engine.convert import Part, convert_chunk
 from preprocess.engine.job import Job
+from preprocess.engine.threads import count_cores, map_in_threads
 from preprocess.errors import PrepareError
 from preprocess.lifetime import end_with
 from preprocess.sources.reading import Chunk
 
 Convert = Callable[[Sequence[Job]], Iterator[Part]]
-"""Jobs -> what comes of each chunk of their sources: `convert_all`, or what does the same elsewhere."""
-
-T = TypeVar("T")
-R = TypeVar("R")
+"""Converts the chunks of each job's source, in order: `convert_all`, or the same on a cluster."""
 
 # <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -34,25 +32,21 @@ _KEPT_BYTES = 64_000_000
 _SMALL_BYTES = 3_000_000
 
 
-def count_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
-    """What comes of each chunk of each job's source, in order.
+    """Convert the chunks of each job's source, in order.
 
-    Processes are started only for what takes longer than starting them: most sources are small.
+    Processes are started only for sources that take longer than starting them: most sources are small.
 
     Raises:
-        SourceError, SandboxError, PrepareError: as `convert_chunk`; a process was killed.
+        SourceError, SandboxError: As `convert_chunk`.
+        PrepareError: A worker process was killed.
     """
     with ExitStack() as stack:
         pool: ProcessPoolExecutor | None = None
         for number, job in enumerate(jobs):
             chunks = job.read()
             if job.runs_programs:
-                with several_at_once(True) as map_:
+                with map_in_threads() as map_:
                     yield from (convert_chunk(job, chunk, map_) for chunk in chunks)
                 continue
             first = list(_take_small(chunks))
@@ -60,43 +54,18 @@ def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
                 yield from (convert_chunk(job, chunk) for chunk in chain(first, chunks))
                 continue
             if pool is None:
-                pool = stack.enter_context(_start(jobs))
+                pool = stack.enter_context(_start_pool(jobs))
             yield from _map_ordered(pool, number, chain(first, chunks))
 
 
 @contextmanager
-def several_at_once(wanted: bool) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
-    """A `map` that has as many records under way as there are cores; a plain one where that is not wanted."""
-    if not wanted:
-        yield map
-        return
-    count = count_cores()
-    with ThreadPoolExecutor(count) as pool:
-
-        def map_several(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-            waiting: deque[Future[R]] = deque()
-            try:
-                for item in items:
-                    waiting.append(pool.submit(function, item))
-                    if len(waiting) > 2 * count:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
-
-        yield map_several
-
-
-@contextmanager
-def _start(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
+def _start_pool(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
     _keep_memory()
     gc.freeze()
-    # A forked process begins where this one is, with all imported; but where threads run, a lock may be held that none
-    # there will ever release. (Arrow's own threads are begun anew after a fork.)
+    # A forked process has all imports already. But with other threads running, it could inherit a lock that is never
+    # released. (Arrow restarts its own threads after a fork.)
     context = multiprocessing.get_context("fork" if threading.active_count() == 1 else "spawn")
-    pool = ProcessPoolExecutor(count_cores(), context, _receive, (tuple(jobs), os.getpid()))
+    pool = ProcessPoolExecutor(count_cores(), context, _initialize, (tuple(jobs), os.getpid()))
     try:
         yield pool
     finally:
@@ -104,7 +73,7 @@ def _start(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
 
 
 def _take_small(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The first chunks, up to what is worth processes of its own."""
+    """Yield the first chunks, up to the size that is worth starting processes."""
     size = 0
     while size < _SMALL_BYTES and (chunk := next(chunks, None)) is not None:
         size += chunk.size
@@ -116,7 +85,7 @@ def _map_ordered(pool: ProcessPoolExecutor, number: int, chunks: Iterable[Chunk]
     try:
         for chunk in chunks:
             waiting.append(pool.submit(_convert, number, chunk))
-            # One under way and one waiting for each process; more would only take memory.
+            # One running and one waiting per process; more would only take memory.
             if len(waiting) >= 2 * count_cores():
                 yield waiting.popleft().result()
         while waiting:
@@ -128,12 +97,12 @@ def _map_ordered(pool: ProcessPoolExecutor, number: int, chunks: Iterable[Chunk]
 _jobs: tuple[Job, ...] = ()
 
 
-def _receive(jobs: tuple[Job, ...], parent: int) -> None:
-    """Begins a process of the pool; the jobs come once, for their filters can be large."""
-    global _jobs  # noqa: PLW0603 (a process of the pool has nothing else)
+def _initialize(jobs: tuple[Job, ...], parent: int) -> None:
+    """Initialize a worker process; it receives the jobs once, as their filters can be large."""
+    global _jobs  # noqa: PLW0603 (an initializer can pass values only so)
     _jobs = jobs
     _keep_memory()
-    # Rows come and go by the hundred thousand and never refer to themselves: looking for what does takes a fifth of the time.
+    # Rows are created and deleted by the hundred thousand without cycles: collecting cycles would take a fifth of the time.
     gc.freeze()
     gc.set_threshold(200_000)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
@@ -141,10 +110,10 @@ def _receive(jobs: tuple[Job, ...], parent: int) -> None:
 
 
 def _keep_memory() -> None:
-    """Lets this process keep what it frees: chunk after chunk needs it again, and a fifth of the time went into page faults."""
+    """Keep freed memory in this process: each chunk needs it again, and page faults would take a fifth of the time."""
     import pyarrow as pa
 
-    with suppress(AttributeError):  # another C library than glibc
+    with suppress(AttributeError):  # the C library is not glibc
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             ctypes.CDLL(None).mallopt(parameter, _KEPT_BYTES)
         pa.set_memory_pool(pa.system_memory_pool())

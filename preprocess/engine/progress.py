@@ -1,4 +1,4 @@
-"""How far a preparation is, in a small file that whoever waits for it can read."""
+"""The progress of a preparation, in a small file that other processes read."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from pathlib import Path
 from preprocess import atomic
 
 Progress = Callable[[int, int, int], None]
-"""Told the bytes read, the bytes to read, and the records converted, as it goes."""
+"""A callback that gets the bytes read, the total bytes, and the records converted."""
 
 _SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class Reached:
-    """How far it is."""
+class ProgressCounts:
+    """The content of a progress file."""
 
     bytes: int
-    """Read so far."""
+    """Bytes read."""
     total: int
     """Bytes of all sources."""
     records: int
-    """Converted so far."""
+    """Records converted."""
 
 
 @contextmanager
 def progress_file(path: Path) -> Iterator[Progress]:
-    """Keeps the file up to date, a few times a second; it goes when the block ends."""
-    shown = 0.0
+    """Yield a callback that updates the file a few times a second; delete the file when the block ends."""
+    updated = 0.0
 
-    def tell(done: int, total: int, records: int) -> None:
-        nonlocal shown
-        if (now := time.monotonic()) - shown < _SECONDS and done < total:
+    def update(done: int, total: int, records: int) -> None:
+        nonlocal updated
+        if (now := time.monotonic()) - updated < _SECONDS and done < total:
             return
-        shown = now
-        with suppress(OSError):  # what is prepared does not depend on it
-            atomic.write_text(path, json.dumps(asdict(Reached(done, total, records))), fsync=False)
+        updated = now
+        with suppress(OSError):  # the preparation does not depend on it
+            atomic.write_text(path, json.dumps(asdict(ProgressCounts(done, total, records))), fsync=False)
 
     try:
-        yield tell
+        yield update
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
 
 
-def read_progress(path: Path) -> Reached | None:
-    """How far it is; None when it does not say."""
+def read_progress(path: Path) -> ProgressCounts | None:
+    """Read a progress file; None if it is missing or invalid."""
     try:
-        return Reached(**json.loads(path.read_text(encoding="utf-8")))
+        return ProgressCounts(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None

@@ -1,7 +1,7 @@
-"""Rows in an order that the seed alone decides, for files that need not fit into memory.
+"""Shuffling of rows by the seed alone, for files that need not fit into memory.
 
-Each row is drawn into one of some buckets on disk, by the process that converts it; each bucket is then shuffled in memory.
-That is as even as a shuffle of the whole.
+The process that converts a row draws one of a number of buckets on disk for it; each bucket is then shuffled in memory.
+The result is as uniform as a shuffle of all rows.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from preprocess import atomic
 from preprocess.engine.writing import RowsFile
+from preprocess.rows import Shape
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,18 +32,18 @@ _AHEAD = 2
 
 @dataclass(frozen=True)
 class Shuffle:
-    """How rows are mixed."""
+    """The seed and the number of buckets."""
 
     seed: int
     buckets: int
 
     @classmethod
     def of(cls, seed: int, expected_bytes: int) -> Shuffle:
-        """With as many buckets as rows of that size need."""
+        """Return a shuffle with enough buckets for rows of that size."""
         return cls(seed, min(_MOST_BUCKETS, 1 + expected_bytes // _BUCKET_BYTES))
 
     def draw(self, rows: Sequence[T], place: str) -> tuple[list[T], list[int]]:
-        """The rows that come from one place, bucket after bucket, and how many are in each."""
+        """Return the rows of one place bucket by bucket, and the number of rows in each bucket."""
         groups: list[list[T]] = [[] for _ in range(self.buckets)]
         chance = random.Random(f"{self.seed}:{place}")
         for row, group in zip(rows, chance.choices(groups, k=len(rows)), strict=True):
@@ -51,7 +52,7 @@ class Shuffle:
 
 
 class ShuffledRows:
-    """Takes packed rows in any number and gives them to a file, shuffled, when it is kept."""
+    """Collects packed rows and writes them to a file, shuffled, on `keep`."""
 
     def __init__(self, file: RowsFile, shuffle: Shuffle) -> None:
         self.file = file
@@ -62,7 +63,7 @@ class ShuffledRows:
         self.rows = 0
 
     def write(self, batch: pa.RecordBatch, counts: Sequence[int]) -> None:
-        """Adds packed rows, which stand bucket after bucket, so many in each (`Shuffle.draw`)."""
+        """Add packed rows, bucket by bucket; `counts` are the rows of each (`Shuffle.draw`)."""
         self.rows += batch.num_rows
         first = 0
         for bucket, count in enumerate(counts):
@@ -71,16 +72,16 @@ class ShuffledRows:
             first += count
 
     def keep(self) -> None:
-        """Puts the file in its place, with all rows.
+        """Finish the file and move it to its path.
 
         Raises:
-            PrepareError: as `RowsFile.keep`.
+            PrepareError: As `RowsFile.keep`.
         """
         for writer in self._writers:
             if writer is not None:
                 writer.close()
         buckets = [self._path(bucket) for bucket, writer in enumerate(self._writers) if writer is not None]
-        # While one bucket is written the next ones are shuffled: Arrow leaves Python's lock alone meanwhile.
+        # The next buckets are shuffled while one is written: Arrow releases the GIL meanwhile.
         with ThreadPoolExecutor(_AHEAD) as pool:
             shuffled: deque[Future[list[pa.RecordBatch]]] = deque()
             for path, seed in [(path, self._random.getrandbits(32)) for path in buckets] + [(None, 0)] * _AHEAD:
@@ -93,7 +94,7 @@ class ShuffledRows:
         shutil.rmtree(self._folder)
 
     def discard(self) -> None:
-        """Removes what was not kept."""
+        """Delete the rows unless they were kept."""
         self.file.discard()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -109,8 +110,14 @@ class ShuffledRows:
         return self._folder / f"{bucket}.arrow"
 
 
+def open_rows(path: Path, shape: Shape, split: str, shuffle: Shuffle | None) -> RowsFile | ShuffledRows:
+    """Return a new file of rows, shuffled if `shuffle` is given."""
+    file = RowsFile(path, shape, split)
+    return file if shuffle is None else ShuffledRows(file, shuffle)
+
+
 def _shuffle(path: Path, seed: int) -> list[pa.RecordBatch]:
-    """The rows of a bucket in another order; its file is removed."""
+    """Return a bucket's rows in random order, and delete its file."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

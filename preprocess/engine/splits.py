@@ -1,7 +1,7 @@
-"""Which rows validate: decided by problem, so that none is on both sides.
+"""The split into training and validation rows, by problem: no problem is in both.
 
-Whether a problem is held out depends on the seed, the share and its name alone: not on the other problems, nor on the
-order of the files. So stages that share a source share the split, and a source that grows keeps it.
+Whether a problem is held out depends only on the seed, the share and its name: not on the other problems or the order of
+the files. So stages that share a source share the split, and a source that grows keeps it.
 """
 
 from __future__ import annotations
@@ -34,89 +34,89 @@ _WORDS: dict[str, Split] = {
 
 
 class SplitRule(Protocol):
-    """Says on which side a row is."""
+    """Chooses the split of a row."""
 
     def digest(self, problem: str) -> bytes:
-        """A short name of the problem."""
+        """Return a short name of the problem."""
         ...
 
     def choose(self, digest: bytes) -> Split | None:
-        """The side; None for a row that may be on neither."""
+        """Return the problem's split; None if its rows are in neither."""
         ...
 
     def report(self, digests: set[bytes]) -> list[bytes]:
-        """What has to be known of the problems of a chunk when all is converted."""
+        """Return the digests of a chunk that are needed after the conversion."""
         ...
 
 
 @dataclass(frozen=True)
 class Whole:
-    """All rows are on one side, but for those whose problem is on the other."""
+    """Puts all rows into one split, except those of excluded problems."""
 
     split: Split
     excluded: frozenset[bytes] = frozenset()
 
     def digest(self, problem: str) -> bytes:
-        """As `SplitRule` says."""
+        """See `SplitRule`."""
         return _digest(problem)
 
     def choose(self, digest: bytes) -> Split | None:
-        """As `SplitRule` says."""
+        """See `SplitRule`."""
         return None if digest in self.excluded else self.split
 
     def report(self, digests: set[bytes]) -> list[bytes]:
-        """The validation rows' problems, which are kept out of training."""
+        """Return the validation problems, which are excluded from training."""
         return sorted(digests) if self.split == "validation" else []
 
 
 @dataclass(frozen=True)
 class Share:
-    """Problems whose digest lies under a limit validate."""
+    """Holds out the problems whose digest is below a limit."""
 
     seed: int
     limit: bytes
 
     @classmethod
     def of(cls, fraction: float, seed: int) -> Share:
-        """The rule that holds out about that share of the problems."""
+        """Return the rule that holds out about that share of the problems."""
         return cls(seed, int(fraction * 256**_BYTES).to_bytes(_BYTES, "big"))
 
     def digest(self, problem: str) -> bytes:
-        """As `SplitRule` says."""
+        """See `SplitRule`."""
         return _digest(problem, self.seed)
 
     def choose(self, digest: bytes) -> Split | None:
-        """As `SplitRule` says."""
+        """See `SplitRule`."""
         return "validation" if digest < self.limit else "train"
 
     def report(self, digests: set[bytes]) -> list[bytes]:
-        """The outermost: from them the limit is moved when a side would have no row."""
+        """Return the lowest and highest digest, from which `move` gets a limit that leaves no split empty."""
         return [min(digests), max(digests)] if digests else []
 
     def move(self, lowest: bytes, highest: bytes) -> Share:
-        """The same, but with at least one problem on each side; the two must differ."""
+        """Return the rule with the nearest limit that leaves a problem in each split; the two digests must differ."""
         above_lowest = (int.from_bytes(lowest, "big") + 1).to_bytes(_BYTES, "big")
         return Share(self.seed, min(max(self.limit, above_lowest), highest))
 
 
 def find_files(source: Path, split: Split | None) -> list[Path]:
-    """The source's files, or those for one side: a file's name, or one of its folders under the source, says which.
+    """Return the source's files, or those of one split, by the names of the files and of their folders in the source.
 
     Raises:
-        SourceError: a file says neither.
+        SourceError: A file's split is unknown.
     """
     files = list_files(source)
     if split is None:
         return files
-    sides = {path: _find_split(path, source) for path in files}
-    unclear = next((path for path, side in sides.items() if side is None), None)
+    splits = {path: _find_split(path, source) for path in files}
+    unclear = next((path for path, found in splits.items() if found is None), None)
     if unclear is not None:
-        raise SourceError(f"{unclear}: neither its name nor its folder says train, test or validation")
-    return [path for path, side in sides.items() if side == split]
+        raise SourceError(f"{unclear}: neither its name nor a folder contains train, test or validation")
+    return [path for path, found in splits.items() if found == split]
 
 
 def _find_split(path: Path, source: Path) -> Split | None:
-    """The innermost word counts."""
+    """Return the split of the last word that gives one."""
     relative = path.relative_to(source) if path != source else Path(path.name)
     words = re.split(r"[^A-Za-z]+", str(relative))
     return next((_WORDS[word.lower()] for word in reversed(words) if word.lower() in _WORDS), None)

@@ -1,4 +1,4 @@
-"""Counting what became of records."""
+"""Counts of records and rejects."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OTHERS = "for other reasons"
 
 @dataclass
 class Tally:
-    """What came of all parts so far."""
+    """The counts of all parts so far."""
 
     records: int = 0
     reasons: dict[Kind, Counter[str]] = field(default_factory=dict)
-    """How often each reason was given: a bounded number of them, for some name what they found."""
+    """How often each reason occurred; their number is limited, as some reasons contain the value found."""
     first_rejected: Reject | None = None
 
     def add(self, part: Part) -> None:
-        """Counts a chunk."""
+        """Count a part."""
         self.records += part.records
         for reject in part.rejects:
             counts = self.reasons.setdefault(reject.kind, Counter())
@@ -34,15 +34,15 @@ class Tally:
                 self.first_rejected = reject
 
     def count(self, kind: Kind) -> int:
-        """Rejects of a kind."""
+        """Return the number of rejects of a kind."""
         return sum(self.reasons.get(kind, Counter()).values())
 
     def summarise(self) -> dict[str, dict[str, int]]:
-        """Kind -> reason -> how often, the most frequent first."""
+        """Return kind -> reason -> count, the most frequent first."""
         return {kind: dict(self.reasons.get(kind, Counter()).most_common()) for kind in KINDS}
 
     def find_problem(self, max_rejects: float, file: Path) -> PrepareError | None:
-        """What is wrong with the records, if more than this share of them was rejected; the rejects file has them all."""
+        """Return an error if more than a share of the records were rejected; `file` is the rejects file it names."""
         count, first = self.count("rejected"), self.first_rejected
         if first is None or count <= max_rejects * self.records:
             return None
@@ -53,5 +53,5 @@ class Tally:
 
 
 def to_line(reject: Reject) -> str:
-    """The reject as a line of a rejects file."""
+    """Return the reject as a line of a rejects file."""
     return json.dumps(vars(reject), ensure_ascii=True) + "\n"

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one, the new one, or none: never half of one."""
+"""Parquet files of rows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _GROUP_ROWS = 10_000
 _GROUP_BYTES = 16_000_000
-# Dictionaries and statistics of texts that never repeat take time and space, and nobody reads them.
+# Dictionaries and statistics of texts that never repeat take time and space without use.
 _FORMAT: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": False, "write_statistics": False}
 
 
 class RowsFile:
-    """A parquet file of rows, written row group by row group; it appears when it is kept.
+    """A parquet file of rows, written row group by row group; it appears on `keep`.
 
-    It bears no library's own metadata: older and newer readers see the same schema. The same rows in the same batches give
-    the same bytes under the same pyarrow.
+    It has no library's metadata, so older and newer readers see the same schema. The same rows in the same batches give the
+    same bytes with the same pyarrow.
     """
 
     def __init__(self, path: Path, shape: Shape, split: str) -> None:
@@ -36,7 +36,7 @@ class RowsFile:
         self._waiting: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch, counts: Sequence[int] = ()) -> None:
-        """Adds packed rows (`columns.pack`); `counts` are for `ShuffledRows`."""
+        """Add packed rows (`columns.pack`); `counts` are for `ShuffledRows`."""
         self._waiting.append(complete(batch, self.shape, self.split, self.rows))
         self.rows += batch.num_rows
         waiting = self._waiting
@@ -44,23 +44,23 @@ class RowsFile:
             self._flush()
 
     def keep(self) -> None:
-        """Puts the file in its place.
+        """Finish the file and move it to its path.
 
         Raises:
-            PrepareError: what is read back is not what was written.
+            PrepareError: Reading the file back gives other rows or columns.
         """
         import pyarrow.parquet as pq
 
         self._flush()
         if self._writer is not None:
             self._writer.close()
-        there = pq.read_metadata(self._temporary)
-        if there.num_rows != self.rows or there.schema.to_arrow_schema() != schema(self.shape):
-            raise PrepareError(f"{self.path}: {there.num_rows} rows were read back of {self.rows}, or with other columns")
+        found = pq.read_metadata(self._temporary)
+        if found.num_rows != self.rows or found.schema.to_arrow_schema() != schema(self.shape):
+            raise PrepareError(f"{self.path}: {found.num_rows} rows were read back of {self.rows}, or with other columns")
         atomic.publish(self._temporary, self.path)
 
     def discard(self) -> None:
-        """Removes what was not kept."""
+        """Delete the file unless it was kept."""
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()

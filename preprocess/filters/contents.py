@@ -1,4 +1,4 @@
-"""What a row says and shows: the texts and the code in which rows are compared with one another."""
+"""The texts and the code of a row that are compared with those of other rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from preprocess.rows import RlRow, Row
 
 @dataclass(frozen=True)
 class Contents:
-    """What is compared of a row."""
+    """The compared parts of a row."""
 
     texts: tuple[str, ...]
     code: tuple[str, ...]
 
 
 class _Truth(msgspec.Struct):
-    """What a ground truth tells of the program that it is about."""
+    """The program of a ground truth."""
 
     func_str: str = ""
 
@@ -28,8 +28,8 @@ class _Truth(msgspec.Struct):
 _truths = msgspec.json.Decoder(_Truth)
 
 
-def take_apart(row: Row) -> Contents:
-    """What a row says and shows: its turns, or its prompt, its solution and the program that its truth is about."""
+def row_contents(row: Row) -> Contents:
+    """Return a conversation's turns, or the prompt, solution and program of an rl row."""
     if not isinstance(row, RlRow):
         return find_contents([turn.value for turn in row.conversations])
     texts = [message.content for message in row.prompt]
@@ -39,7 +39,7 @@ def take_apart(row: Row) -> Contents:
 
 
 def find_contents(texts: Sequence[str], code: Sequence[str] = ()) -> Contents:
-    """The texts, and the code in them beside the code given."""
+    """Return the texts, the code in them and the given code."""
     found = [block for text in texts for block in find_code(text)]
     return Contents(tuple(texts), tuple(dict.fromkeys([*found, *filter(None, code)])))
 

@@ -1,19 +1,19 @@
-"""Keeps rows out of training that overlap an evaluation set: by words in a row, or by a function's body.
+"""Decontamination: leaves out training rows that overlap an evaluation set, by n-grams of words or by a function's body.
 
-A row overlaps an evaluation set when one of these is true:
+A row overlaps an evaluation set if one of these is true:
 
-- Runs of `ngram` words that are in a text of the set, too, without case and punctuation, cover at least `share` of that
-  text. 13 words are what GPT-3 took (Brown et al. 2020, appendix C), Qwen2.5-Coder 10 (Hui et al. 2024); half of the text
-  is Tulu 3's rule (Lambert et al. 2024). Without a share, what any two problems of one website say alike is an overlap: of
-  LeetCodeDataset's 1,890 training problems 128 had 13 words in a row of one of its test problems, and 7 had half of one.
-- One of its lines, or of its texts, is a text of the set that has fewer words than that; or it has the whole of a longer
-  one in which no words in a row are evidence.
-- One of its functions has the body of one of the set's (`function_bodies`).
+- N-grams of `ngram` words that are also in a text of the set, without case and punctuation, cover at least `share` of that
+  text. GPT-3 used 13 words (Brown et al. 2020, appendix C), Qwen2.5-Coder 10 (Hui et al. 2024); half of the text is
+  Tulu 3's rule (Lambert et al. 2024). Without a share, any phrase that problems of one website have in common is an overlap:
+  of LeetCodeDataset's 1,890 training problems 128 shared 13 words with one of its test problems, and 7 shared half of one.
+- One of its lines or texts equals a text of the set that is shorter than an n-gram; or it contains the whole of a longer
+  text in which no n-gram is evidence.
+- One of its functions has the body of a function of the set (`function_bodies`).
 
-The texts of a row are its prompt, its answers and its solution. Words in a row are evidence only if half as many different
-ones say something about the problem: no numbers, single letters or Python keywords, and nothing of the set's wording. That
-is every phrase of four words, all numbers taken for one, that stands in more than a tenth of the set's rows: what all of
-its prompts say, and what a converter adds to them.
+The texts of a row are its prompt, answers and solution. An n-gram is evidence only if at least half as many different words
+are informative: not numbers, single letters or Python keywords, and not boilerplate of the set. Boilerplate is every phrase
+of four words (all numbers count as the same word) in more than a tenth of the set's rows: what all of its prompts share,
+and what a converter adds to them.
 """
 
 from __future__ import annotations
@@ -28,24 +28,19 @@ from hashlib import blake2b
 
 from preprocess.engine.job import Kind
 from preprocess.errors import SourceError
-from preprocess.filters.contents import Contents, take_apart
+from preprocess.filters.contents import Contents, row_contents
 from preprocess.filters.function_bodies import digest_bodies
 from preprocess.rows import Row
 
-USUAL_NGRAM = 13
-USUAL_SHARE = 0.5
-FEWEST_NGRAM = 8
-"""Fewer words are in a row by chance (GPT-3's lower limit, too)."""
-
 _FEWEST_WORDS = 5
-"""A text of fewer different words that tell something is no evidence, even whole."""
+"""A text with fewer different informative words is not evidence, even the whole of it."""
 _MOST_TEXTS = 20
-"""Words in a row are remembered for so many texts: a set may have one problem in many forms."""
+"""Texts remembered for an n-gram: a set may have one problem in many forms."""
 _PHRASE = 4
-_WORDING_SHARE = 0.1
+_BOILERPLATE_SHARE = 0.1
 
 _KEYWORDS = frozenset(word.lower().encode() for word in keyword.kwlist)
-# Letters, digits and all beyond ASCII make words, in lower case; lines stay apart.
+# Words consist of letters, digits and all characters beyond ASCII, in lower case; line breaks are kept.
 _LETTERS = bytes(byte if byte > 127 or chr(byte).isalnum() or chr(byte) in "_\n" else 32 for byte in bytes(range(256)).lower())
 
 
@@ -54,22 +49,20 @@ class _Text:
     """A text of an evaluation set."""
 
     row: str
-    """The row and its set."""
+    """The row's name and its set."""
     enough: int
-    """How many of its words make an overlap."""
+    """Number of its words that make an overlap."""
 
 
-class Decontamination:
-    """Judges rows by the evaluation sets that it was given (a `preprocess.engine.convert.Filter`)."""
+class DecontaminationFilter:
+    """Leaves out rows that overlap its evaluation sets (a `preprocess.engine.job.Filter`)."""
 
-    def __init__(self, ngram: int = USUAL_NGRAM, share: float = USUAL_SHARE) -> None:
-        if ngram < FEWEST_NGRAM:
-            raise SourceError(f"decontaminate: ngram is {ngram}, expected at least {FEWEST_NGRAM}")
+    def __init__(self, ngram: int, share: float) -> None:
         self.ngram, self.share = ngram, share
         self.sets: dict[str, int] = {}
-        """Evaluation set -> its rows."""
-        # Of runs of this many words, every `ngram` words in a row hold one that begins at a multiple of their number. A
-        # row has few of those, and looking them up finds all.
+        """Evaluation set -> its number of rows."""
+        # Every n-gram contains a run of this many words that begins at a multiple of this number. So looking up only the few
+        # runs of a row that begin there finds all n-grams.
         self._run = (ngram + 1) // 2
         self._runs = set[int]()
         self._texts: list[_Text] = []
@@ -78,26 +71,26 @@ class Decontamination:
         self._bodies: dict[bytes, str] = {}
 
     def add(self, name: str, rows: Iterable[tuple[str, Contents]]) -> None:
-        """Adds an evaluation set: its rows, each with its name.
+        """Add an evaluation set: the name and contents of each row.
 
         Raises:
-            SourceError: there are none.
+            SourceError: The set has no rows.
         """
         found = [(row, [_normalise(text).split() for text in contents.texts], contents.code) for row, contents in rows]
         if not found:
             raise SourceError(f"decontaminate: {name} has no rows")
-        wording = _find_wording([texts for _, texts, _ in found])
+        boilerplate = _find_boilerplate([texts for _, texts, _ in found])
         for row, texts, code in found:
             for words in texts:
-                self._add_text(f"{row} of {name}", words, wording)
+                self._add_text(f"{row} of {name}", words, boilerplate)
             for each in code:
                 for digest in digest_bodies(each):
                     self._bodies.setdefault(digest, f"{row} of {name}")
         self.sets[name] = len(found)
 
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
-        """Why the row overlaps an evaluation set; None if it does not."""
-        contents = take_apart(row)
+        """See `preprocess.engine.job.Filter`."""
+        contents = row_contents(row)
         for text in contents.texts:
             if (overlap := self._compare(_normalise(text))) is not None:
                 return "contaminated", overlap
@@ -107,18 +100,18 @@ class Decontamination:
                     return "contaminated", f"a function's body is that of {self._bodies[digest]}"
         return None
 
-    def _add_text(self, row: str, words: list[bytes], wording: set[tuple[bytes, ...]]) -> None:
+    def _add_text(self, row: str, words: list[bytes], boilerplate: set[tuple[bytes, ...]]) -> None:
         length, run, number = self.ngram, self._run, len(self._texts)
-        own = _find_own(words, wording)
-        telling = len({word for word in words if _tells(word)}) if any(own) else 0
+        own = _find_own(words, boilerplate)
+        informative = len({word for word in words if _is_informative(word)}) if any(own) else 0
         if len(words) < length:
-            if telling >= _FEWEST_WORDS:
+            if informative >= _FEWEST_WORDS:
                 self._short.setdefault(b" ".join(words), row)
             return
         places = range(len(words) - length + 1)
         starts = [start for start in places if self._is_evidence(words, own, start)]
         enough = math.ceil(self.share * sum(own))
-        if not starts and telling >= _FEWEST_WORDS:
+        if not starts and informative >= _FEWEST_WORDS:
             starts = [start for start in places if any(own[start : start + length])]
             enough = len({place for start in starts for place in range(start, start + length)})
         self._texts.append(_Text(row, enough))
@@ -131,7 +124,7 @@ class Decontamination:
 
     def _is_evidence(self, words: list[bytes], own: list[bool], start: int) -> bool:
         places = range(start, start + self.ngram)
-        return len({words[place] for place in places if own[place] and _tells(words[place])}) >= self.ngram // 2
+        return len({words[place] for place in places if own[place] and _is_informative(words[place])}) >= self.ngram // 2
 
     def _compare(self, text: bytes) -> str | None:
         words = text.split()
@@ -148,7 +141,7 @@ class Decontamination:
         return None
 
     def _find_covered(self, words: list[bytes]) -> str | None:
-        """The evaluation row of a text that these words cover enough of."""
+        """Return the evaluation row of a text that these words cover enough of."""
         covered: dict[int, set[int]] = {}
         for start in range(len(words) - self.ngram + 1):
             for number in self._ngrams.get(_digest(words[start : start + self.ngram]), ()):
@@ -161,12 +154,12 @@ def _normalise(text: str) -> bytes:
     return text.encode("utf-8", "replace").translate(_LETTERS)
 
 
-def _find_wording(rows: Sequence[Sequence[Sequence[bytes]]]) -> set[tuple[bytes, ...]]:
-    """The phrases that are in many rows."""
+def _find_boilerplate(rows: Sequence[Sequence[Sequence[bytes]]]) -> set[tuple[bytes, ...]]:
+    """Return the phrases that are in many rows."""
     counts = Counter[tuple[bytes, ...]]()
     for texts in rows:
         counts.update({phrase for words in texts for phrase in _find_phrases(words)})
-    most = max(1.0, _WORDING_SHARE * len(rows))
+    most = max(1.0, _BOILERPLATE_SHARE * len(rows))
     return {phrase for phrase, count in counts.items() if count > most}
 
 
@@ -175,16 +168,16 @@ def _find_phrases(words: Sequence[bytes]) -> list[tuple[bytes, ...]]:
     return [tuple(same[place : place + _PHRASE]) for place in range(len(same) - _PHRASE + 1)]
 
 
-def _find_own(words: Sequence[bytes], wording: set[tuple[bytes, ...]]) -> list[bool]:
-    """Which of the words are the text's own, not the set's wording."""
+def _find_own(words: Sequence[bytes], boilerplate: set[tuple[bytes, ...]]) -> list[bool]:
+    """Return which words are the text's own, not boilerplate of the set."""
     own = [True] * len(words)
     for place, phrase in enumerate(_find_phrases(words)):
-        if phrase in wording:
+        if phrase in boilerplate:
             own[place : place + _PHRASE] = [False] * _PHRASE
     return own
 
 
-def _tells(word: bytes) -> bool:
+def _is_informative(word: bytes) -> bool:
     return len(word) > 1 and not word.isdigit() and word not in _KEYWORDS
 
 

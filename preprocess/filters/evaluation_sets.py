@@ -1,72 +1,58 @@
-"""Reading the evaluation sets that no row may overlap."""
+"""Read the evaluation sets of a decontamination."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from preprocess import converters
+from preprocess.config import Decontamination, EvaluationSet
 from preprocess.engine.convert import stream
 from preprocess.engine.job import Reject, Source
 from preprocess.errors import SourceError
-from preprocess.filters.contents import Contents, find_contents, take_apart
-from preprocess.filters.decontamination import Decontamination
-from preprocess.rows import RlRow, Row
+from preprocess.filters.contents import Contents, find_contents, row_contents
+from preprocess.filters.decontamination import DecontaminationFilter
+from preprocess.rows import RlRow
 from preprocess.sources.reading import Record, list_files, read_chunks
 
 _NAMES = ("task_id", "question_id", "problem_id", "id", "name")
 
 
-@dataclass(frozen=True)
-class EvaluationSet:
-    """An evaluation set, and how it is read."""
-
-    source: Path
-    converter: str | None = None
-    """What reads it; without one, every text of each record is compared."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    file: Path | None = None
-    """The Python file that has the converter, if it is one of the user's own."""
-
-
-def make_decontamination(sets: Iterable[EvaluationSet], ngram: int, share: float) -> Decontamination:
-    """What keeps rows out that overlap the sets.
+def load_decontamination(config: Decontamination) -> DecontaminationFilter:
+    """Return the filter of rows that overlap the configured sets.
 
     Raises:
-        SourceError: a set is not there, or a record of it cannot be read: it could not be compared.
-        SandboxError: programs cannot be run.
+        SourceError: A set is missing, or has a record that cannot be read and so not compared.
+        SandboxError: Programs cannot be run.
     """
-    made = Decontamination(ngram, share)
-    for each in sets:
-        name = each.source.name
-        made.add(str(each.source) if name in made.sets else name, _read(each))
-    return made
+    result = DecontaminationFilter(config.ngram, config.share)
+    for each in config.against:
+        name = Path(each.source).name
+        result.add(each.source if name in result.sets else name, _read(each))
+    return result
 
 
 def _read(given: EvaluationSet) -> Iterator[tuple[str, Contents]]:
+    path = Path(given.source)
     if given.converter is None:
-        for chunk in read_chunks(given.source, list_files(given.source)):
+        for chunk in read_chunks(path, list_files(path)):
             for record in chunk.read():
                 yield _read_raw(record, f"{chunk.path}:{record.line}")
         return
-    # Rows for rl hold the solution beside the prompt.
-    shapes = converters.find(given.converter, given.file).shapes
-    source = Source(given.converter, given.source, options=given.options, file=given.file)
+    file = Path(given.file) if given.file else None
+    source = Source(given.converter, path, options=given.options, file=file)
+    # Rows for rl contain the solution and the prompt.
+    shapes = converters.find(given.converter, file).shapes
     for made in stream(source, "rl" if "rl" in shapes else "sft"):
         if not isinstance(made, Reject):
-            yield from ((_name(row), take_apart(row)) for row in made)
+            yield from ((row.id if isinstance(row, RlRow) else row.problem, row_contents(row)) for row in made)
         elif made.kind == "rejected":
             raise SourceError(
                 f"decontaminate: {made.source}:{made.line}: {made.reason}; without a converter its texts are compared"
             )
-
-
-def _name(row: Row) -> str:
-    return row.id if isinstance(row, RlRow) else row.problem
 
 
 def _read_raw(record: Record, place: str) -> tuple[str, Contents]:
@@ -82,9 +68,6 @@ def _read_raw(record: Record, place: str) -> tuple[str, Contents]:
 def _find_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _find_texts(each)
-    elif isinstance(value, list):
-        for each in value:
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
             yield from _find_texts(each)

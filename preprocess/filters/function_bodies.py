@@ -1,4 +1,4 @@
-"""Functions compared by what they do: their bodies without names, docstrings, annotations and layout."""
+"""Functions compared by their bodies, without names, docstrings, annotations and layout."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 FEWEST_NODES = 20
-"""Nodes of the syntax tree from which on an equal body is no accident; `while b: a, b = b, a % b` and `return a` have 13."""
+"""Fewest nodes of the syntax tree for which equal bodies are evidence; `while b: a, b = b, a % b` and `return a` have 13."""
 
 _LONGEST_CODE = 200_000
 _FENCE = re.compile(r"```(?:python3?|py)?[ \t]*\n(.*?)```", re.DOTALL)
 _SHORTEST_CODE = 60
-"""Characters: a function of so many nodes has more."""
+"""Characters; a function with `FEWEST_NODES` nodes has more."""
 
 
 def find_code(text: str) -> list[str]:
-    """The code in a text: its fenced blocks, or all of it where it has none and may be a program."""
+    """Return the code in a text: its fenced blocks, or all of it if it has none and may be a program."""
     if "def " not in text:
         return []
     blocks: list[str] = _FENCE.findall(text) if "```" in text else [text]
@@ -28,17 +28,16 @@ def find_code(text: str) -> list[str]:
 
 
 def digest_bodies(code: str) -> list[bytes]:
-    """A digest of the body of each function that is more than trivial; none where the code is not Python.
+    """Return a digest of the body of each function that is not trivial; nothing if the code is not Python.
 
-    Two bodies have the same digest when they differ only in the names of what they bind, in docstrings, annotations,
-    decorators and layout. A function less than half as large as the largest is a helper, such as is in many programs, and
-    is left out.
+    Two bodies have the same digest if they differ only in the names that they bind, docstrings, annotations, decorators and
+    layout. A function less than half as large as the largest is a helper that many programs may share, and is left out.
     """
     if not _SHORTEST_CODE <= len(code) <= _LONGEST_CODE:
         return []
     writer = _Writer()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # "\d" in somebody's pattern
+        warnings.simplefilter("ignore")  # invalid escapes such as "\d"
         try:
             writer.write(ast.parse(code))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -49,29 +48,29 @@ def digest_bodies(code: str) -> list[bytes]:
 
 @dataclass(frozen=True)
 class _Function:
-    """Where a function stands among the parts that were written."""
+    """The position of a function in the written parts."""
 
     begin: int
-    """Of its arguments."""
+    """Begin of its arguments."""
     body: int
     end: int
     nodes: int
-    """Of its body."""
+    """Nodes of its body."""
 
 
 class _Writer:
-    """Writes a program node by node, and notes what names it binds and where each function stands."""
+    """Writes a program node by node, and records the names that it binds and the position of each function."""
 
     def __init__(self) -> None:
         self.functions: list[_Function] = []
         self._parts: list[str] = []
         self._nodes = 0
-        # Where each name is said, and where one is given to something: places among the parts.
-        self._said: list[tuple[int, str]] = []
+        # The positions of all names in the parts, and of those that are bound.
+        self._used: list[tuple[int, str]] = []
         self._bound: list[tuple[int, str]] = []
 
     def write(self, node: Any) -> None:
-        """Writes a node and all under it."""
+        """Write a node and its descendants."""
         kind = node.__class__
         special = _SPECIAL.get(kind)
         if special is not None:
@@ -83,10 +82,10 @@ class _Writer:
             self._write_value(getattr(node, name, None))
 
     def digest(self, function: _Function) -> bytes:
-        """A digest of the function's body, its own names numbered in the order in which they are said."""
+        """Return a digest of the function's body, with its bound names numbered in the order of their use."""
         bound = {name for _, name in _between(self._bound, function.begin, function.end)}
         parts, numbers = self._parts[function.body : function.end], dict[str, int]()
-        for place, name in _between(self._said, function.body, function.end):
+        for place, name in _between(self._used, function.body, function.end):
             if name in bound:
                 parts[place - function.body] = f"_{numbers.setdefault(name, len(numbers))}"
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -102,19 +101,19 @@ class _Writer:
         else:
             self._parts.append(str(value))
 
-    def _say(self, name: str) -> None:
-        self._said.append((len(self._parts), name))
+    def _use(self, name: str) -> None:
+        self._used.append((len(self._parts), name))
         self._parts.append(name)
 
     def _bind(self, name: str | None) -> None:
         if name is not None:
             self._bound.append((len(self._parts), name))
-            self._say(name)
+            self._use(name)
 
     def _write_name(self, node: ast.Name) -> None:
         self._nodes += 1
         if isinstance(node.ctx, ast.Load):
-            self._say(node.id)
+            self._use(node.id)
         else:
             self._bind(node.id)
 

@@ -1,10 +1,10 @@
-"""Choosing rows by difficulty: how often a model's answers to them pass, generated and scored beforehand.
+"""Rows selected by difficulty: the share of a model's answers that pass, generated and scored beforehand.
 
-The file is one of JSON lines, a sample or a row each:
+The file has JSON lines, one per sample or per row:
 
-- `{"id": …, "score": …, "accuracy": …, "failed": …}`, as `pipeline rewards try -o` writes them. A sample passes when its
-  accuracy, or its score where there is no accuracy, reaches `passed`; one whose reward failed says nothing.
-- `{"id": …, "pass_rate": …}`: the share itself, between 0 and 1.
+- `{"id": …, "score": …, "accuracy": …, "failed": …}`, as `pipeline rewards try -o` writes them. A sample passes if its
+  accuracy, or its score if it has no accuracy, is at least `passed`; a sample whose reward failed is not counted.
+- `{"id": …, "pass_rate": …}`: the share, between 0 and 1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from preprocess.config import PassRates
 from preprocess.engine.job import Kind
 from preprocess.errors import SourceError
 from preprocess.rows import Row
@@ -32,18 +33,18 @@ class _Line(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class PassRates:
-    """Leaves rows out by the share of samples that pass (a `preprocess.engine.convert.Filter`)."""
+class PassRateFilter:
+    """Leaves out rows whose pass rate is out of range (a `preprocess.engine.job.Filter`)."""
 
     rates: dict[str, float]
     """Row -> the share of its samples that pass."""
     lowest: float
     highest: float
     keep_unknown: bool
-    """Whether rows without a pass rate stay."""
+    """Keep rows without a pass rate."""
 
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
-        """Why the row is left out; None if it stays."""
+        """See `preprocess.engine.job.Filter`."""
         rate = self.rates.get(name)
         if rate is None:
             return None if self.keep_unknown else ("left_out", "it has no pass rate")
@@ -54,15 +55,21 @@ class PassRates:
         return None
 
 
+def load_pass_rates(config: PassRates) -> PassRateFilter:
+    """Return the configured filter; raises as `read_pass_rates`."""
+    rates = read_pass_rates(Path(config.file), config.passed)
+    return PassRateFilter(rates, config.min, config.max, config.missing == "keep")
+
+
 def read_pass_rates(file: Path, passed: float) -> dict[str, float]:
-    """Row -> the share of its samples that pass.
+    """Return row -> the share of its samples that pass.
 
     Args:
-        file: JSON lines (see above).
-        passed: what a sample's accuracy or score has to reach.
+        file: JSON lines (see the module's docstring).
+        passed: The least accuracy or score of a sample that passes.
 
     Raises:
-        SourceError: the file is not there, or a line is none of these; names the line.
+        SourceError: The file is missing, or a line has another form; names the line.
     """
     rates: dict[str, float] = {}
     samples: dict[str, list[int]] = {}
@@ -83,7 +90,7 @@ def read_pass_rates(file: Path, passed: float) -> dict[str, float]:
             counts[0] += value >= passed
             counts[1] += 1
     if both := next((name for name in rates if name in samples), None):
-        raise SourceError(f"{file}: {both} has a pass_rate and samples, too")
+        raise SourceError(f"{file}: {both} has both a pass_rate and samples")
     if not rates and not samples:
         raise SourceError(f"{file} has no pass rates")
     return rates | {name: passes / count for name, (passes, count) in samples.items()}

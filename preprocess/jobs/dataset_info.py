@@ -1,4 +1,4 @@
-"""What LLaMA-Factory has to be told of the files that it reads."""
+"""LLaMA-Factory's description of the prepared files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from preprocess.engine.splits import SPLITS
 
 
 def make_dataset_info() -> dict[str, Any]:
-    """What LLaMA-Factory must know of both files; every tag is said, because what is left out means alpaca."""
+    """Return the content of dataset_info.json; every tag is set explicitly, as the defaults are alpaca's."""
     return {
         name: {
             "file_name": f"{name}.parquet",

@@ -1,7 +1,7 @@
-"""`python -m preprocess.jobs.prepare CONFIG.json`: a stage's sources into the files its trainer reads.
+"""`python -m preprocess.jobs.prepare CONFIG.json`: convert a stage's sources into the files its trainer reads.
 
 Writes train.parquet, validation.parquet, rejects.jsonl and summary.json, and for sft LLaMA-Factory's dataset_info.json.
-The exit status is 2 for a mistake in what was given and 1 for a failure on the way.
+The exit status is 2 for a mistake in the input and 1 for any other failure.
 """
 
 from __future__ import annotations
@@ -11,157 +11,161 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
-
-import msgspec
+from typing import IO, Any, TypeVar
 
 from preprocess import atomic
+from preprocess.config import EvaluationSet, Source, Split
+from preprocess.engine import splits
 from preprocess.engine.convert import Part
 from preprocess.engine.job import KINDS, Filter, Job
+from preprocess.engine.job import Source as LocalSource
 from preprocess.engine.parallel import Convert, convert_all
 from preprocess.engine.progress import Progress, progress_file
-from preprocess.engine.shuffling import Shuffle, ShuffledRows
-from preprocess.engine.splits import SPLITS, Share, Split, SplitRule, Whole
+from preprocess.engine.shuffling import Shuffle, ShuffledRows, open_rows
 from preprocess.engine.tally import Tally, to_line
 from preprocess.engine.writing import RowsFile
 from preprocess.errors import PrepareError, SourceError
-from preprocess.filters.decontamination import Decontamination
+from preprocess.filters.decontamination import DecontaminationFilter
+from preprocess.filters.evaluation_sets import load_decontamination
+from preprocess.filters.pass_rates import load_pass_rates
 from preprocess.jobs.dataset_info import make_dataset_info
-from preprocess.jobs.prepare_config import Config, FetchedT, Fraction, SourceConfig, read_config_file
+from preprocess.jobs.prepare_config import PrepareConfig, read_config_file
 from preprocess.ray.cluster import Cluster
 from preprocess.sources.hub import Fetcher, read_hub_name
 from preprocess.sources.reading import measure
 from rewards import sandbox
 
+FetchedT = TypeVar("FetchedT", Source, EvaluationSet)
 
-def prepare(config: Config, progress: Progress | None = None, convert: Convert = convert_all) -> dict[str, Any]:
-    """Makes the files; returns the summary that summary.json holds.
+
+def prepare(config: PrepareConfig, progress: Progress | None = None, convert: Convert = convert_all) -> dict[str, Any]:
+    """Write the files; return the content of summary.json.
 
     Args:
-        convert: what converts, on this machine or on others.
+        convert: Converts the jobs, on this machine or on others.
 
     Raises:
-        SourceError: a mistake in the configuration or a source.
-        PrepareError: too many rejects, or no rows; a source on the hub cannot be fetched.
-        SandboxError: programs cannot be run.
-        OSError: the files cannot be written.
+        SourceError: A mistake in the configuration or a source.
+        PrepareError: Too many rejects, or no rows; a source on the hub cannot be downloaded.
+        SandboxError: Programs cannot be run.
+        OSError: The files cannot be written.
     """
     config = _fetch(config)
-    decontamination = config.decontaminate.read() if config.decontaminate else None
-    outcome = _Outcome(config, progress)
-    if isinstance(config.validation, Fraction):
-        rule = Share.of(config.validation.fraction, config.seed)
-        outcome.write(convert(_make_jobs(config, config.train, rule, decontamination)))
-        if len(outcome.outermost) == 1:
-            raise SourceError("1 problem cannot be split into training and validation; give validation sources of their own")
-        if outcome.outermost and not all(outcome.rows.values()):
-            # There are few problems, and the draw has put all on one side.
-            rule = rule.move(*outcome.outermost)
-            outcome = _Outcome(config, progress)
-            outcome.write(convert(_make_jobs(config, config.train, rule, decontamination)))
+    decontamination = load_decontamination(config.decontaminate) if config.decontaminate else None
+    output = _Output(config, progress)
+    if isinstance(config.validation, Split):
+        rule = splits.Share.of(config.validation.fraction, config.seed)
+        output.write(convert(_make_jobs(config, config.train_sources, rule, decontamination)))
+        if len(output.outermost) == 1:
+            raise SourceError("1 problem cannot be split into training and validation; configure separate validation sources")
+        if output.outermost and not all(output.rows.values()):
+            # With few problems, all may be in one split.
+            rule = rule.move(*output.outermost)
+            output = _Output(config, progress)
+            output.write(convert(_make_jobs(config, config.train_sources, rule, decontamination)))
     else:
-        outcome.write(_convert_apart(config, convert, decontamination))
-    return outcome.summarise(decontamination.sets if decontamination else None)
+        output.write(_convert_separately(config, convert, decontamination))
+    return output.summarise(decontamination.sets if decontamination else None)
 
 
-def _fetch(config: Config) -> Config:
-    """The configuration with folders for the sources that are names on the hub."""
+def _fetch(config: PrepareConfig) -> PrepareConfig:
+    """Download the sources with hub names; return the configuration with their folders instead."""
     if config.hub is None:
         return config
     fetcher = Fetcher(config.hub.python, config.hub.folder)
     own = config.validation == "own"
-    changes: dict[str, Any] = {"train": [_fetch_one(each, fetcher, own) for each in config.train]}
-    if isinstance(config.validation, list):
-        changes["validation"] = [_fetch_one(each, fetcher) for each in config.validation]
+    changes: dict[str, Any] = {"train": [_fetch_one(each, fetcher, own) for each in config.train_sources]}
+    if config.validation_sources:
+        changes["validation"] = [_fetch_one(each, fetcher) for each in config.validation_sources]
     if config.decontaminate is not None:
         against = [_fetch_one(each, fetcher) for each in config.decontaminate.against]
-        changes["decontaminate"] = msgspec.structs.replace(config.decontaminate, against=against)
-    return msgspec.structs.replace(config, **changes)
+        changes["decontaminate"] = config.decontaminate.model_copy(update={"against": against})
+    return config.model_copy(update=changes)
 
 
 def _fetch_one(source: FetchedT, fetcher: Fetcher, every_split: bool = False) -> FetchedT:
-    name = read_hub_name(source.source)
-    return source if name is None else msgspec.structs.replace(source, source=fetcher.fetch(name, every_split))
+    name = read_hub_name(Path(source.source))
+    return source if name is None else source.model_copy(update={"source": str(fetcher.fetch(name, every_split))})
 
 
-def _convert_apart(config: Config, convert: Convert, decontamination: Decontamination | None) -> Iterator[Part]:
-    """The validation rows first, so that their problems can be kept out of training."""
-    if config.validation == "own":
-        held_out = _make_jobs(config, config.train, Whole("validation"), split="validation")
-    else:
-        assert isinstance(config.validation, list)
-        held_out = _make_jobs(config, config.validation, Whole("validation"))
+def _convert_separately(
+    config: PrepareConfig, convert: Convert, decontamination: DecontaminationFilter | None
+) -> Iterator[Part]:
+    """Convert the validation rows first, to leave their problems out of the training rows."""
+    own = config.validation == "own"
+    held_out = config.train_sources if own else config.validation_sources
     problems: set[bytes] = set()
-    for part in convert(held_out):
+    for part in convert(_make_jobs(config, held_out, splits.Whole("validation"), split="validation" if own else None)):
         problems.update(part.digests)
         yield part
-    rule = Whole("train", frozenset(problems))
-    split: Split | None = "train" if config.validation == "own" else None
-    yield from convert(_make_jobs(config, config.train, rule, decontamination, split))
+    rule = splits.Whole("train", frozenset(problems))
+    yield from convert(_make_jobs(config, config.train_sources, rule, decontamination, "train" if own else None))
 
 
 def _make_jobs(
-    config: Config,
-    sources: Sequence[SourceConfig],
-    rule: SplitRule,
-    decontamination: Decontamination | None = None,
-    split: Split | None = None,
+    config: PrepareConfig,
+    sources: Sequence[Source],
+    rule: splits.SplitRule,
+    decontamination: DecontaminationFilter | None = None,
+    split: splits.Split | None = None,
 ) -> list[Job]:
-    jobs, shuffle = [], _find_shuffle(config)
+    jobs, shuffle = [], _make_shuffle(config)
     for each in sources:
         filters: list[Filter] = []
         if each.pass_rates is not None and split != "validation":
-            filters.append(each.pass_rates.read())
+            filters.append(load_pass_rates(each.pass_rates))
         if decontamination is not None:
             filters.append(decontamination)
-        jobs.append(Job(each.to_source(split), config.shape, rule, tuple(filters), shuffle))
+        file = Path(each.file) if each.file else None
+        source = LocalSource(each.converter, Path(each.source), each.limit, each.options, file, split)
+        jobs.append(Job(source, config.shape, rule, tuple(filters), shuffle))
     return jobs
 
 
-class _Outcome:
-    """What is written, and what came of it."""
+class _Output:
+    """The written files and their counts."""
 
-    def __init__(self, config: Config, progress: Progress | None) -> None:
+    def __init__(self, config: PrepareConfig, progress: Progress | None) -> None:
         self.config, self.progress = config, progress
-        self.rows: dict[Split, int] = {}
+        self.rows: dict[splits.Split, int] = {}
         self.outermost: tuple[bytes, ...] = ()
-        """The lowest and the highest digest of all problems, where they differ."""
+        """The lowest and the highest digest of all problems; one if they are the same."""
         self.tally = Tally()
 
     def write(self, parts: Iterator[Part]) -> None:
-        """Writes all parts; the files are kept only if both sides have rows. The rejects are kept in any case."""
-        output = self.config.output
-        output.mkdir(parents=True, exist_ok=True)
-        atomic.sweep(output)
-        total = _measure(self.config)
+        """Write all parts; the files are kept only if both splits have rows, the rejects always."""
+        config, folder = self.config, self.config.output
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic.sweep(folder)
+        total, done = _measure(config), 0
         with ExitStack() as stack:
-            files = {split: self._open(split) for split in SPLITS}
-            for file in files.values():
-                stack.callback(file.discard)
-            with atomic.open_text(output / "rejects.jsonl") as rejects:
-                done = 0
+            files: dict[splits.Split, RowsFile | ShuffledRows] = {}
+            for split in splits.SPLITS:
+                files[split] = open_rows(folder / f"{split}.parquet", config.shape, split, _make_shuffle(config))
+                stack.callback(files[split].discard)
+            with atomic.open_text(folder / "rejects.jsonl") as rejects:
                 for part in parts:
-                    self._take(part, files, rejects)
+                    self._add(part, files, rejects)
                     done += part.size
                     if self.progress is not None:
                         self.progress(min(done, total), total, self.tally.records)
             self.rows = {split: file.rows for split, file in files.items()}
-            if problem := self.tally.find_problem(self.config.max_rejects, output / "rejects.jsonl"):
+            if problem := self.tally.find_problem(config.max_rejects, folder / "rejects.jsonl"):
                 raise problem
             if all(self.rows.values()):
                 for file in files.values():
                     file.keep()
 
     def summarise(self, evaluation_sets: Mapping[str, int] | None) -> dict[str, Any]:
-        """Writes summary.json, and for sft dataset_info.json.
+        """Write summary.json, and for sft dataset_info.json.
 
         Raises:
-            PrepareError: a side has no rows.
+            PrepareError: A split has no rows.
         """
         config, tally = self.config, self.tally
         for split, count in self.rows.items():
             if not count:
-                raise PrepareError(f"no {split} rows came of {tally.records:,} records; see {config.output / 'rejects.jsonl'}")
+                raise PrepareError(f"no {split} rows from {tally.records:,} records; see {config.output / 'rejects.jsonl'}")
         summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": self.rows, **tally.summarise()}
         if evaluation_sets is not None:
             summary["evaluation_sets"] = evaluation_sets
@@ -170,7 +174,7 @@ class _Outcome:
         atomic.write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         return summary
 
-    def _take(self, part: Part, files: Mapping[Split, RowsFile | ShuffledRows], rejects: IO[str]) -> None:
+    def _add(self, part: Part, files: Mapping[splits.Split, RowsFile | ShuffledRows], rejects: IO[str]) -> None:
         self.tally.add(part)
         rejects.writelines(to_line(reject) for reject in part.rejects)
         for split, batch in part.batches.items():
@@ -178,33 +182,24 @@ class _Outcome:
         digests = {*self.outermost, *part.digests}
         self.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
 
-    def _open(self, split: Split) -> RowsFile | ShuffledRows:
-        file = RowsFile(self.config.output / f"{split}.parquet", self.config.shape, split)
-        return ShuffledRows(file, shuffle) if (shuffle := _find_shuffle(self.config)) else file
 
-
-def _find_shuffle(config: Config) -> Shuffle | None:
+def _make_shuffle(config: PrepareConfig) -> Shuffle | None:
     return Shuffle.of(config.seed, _measure(config)) if config.shuffle else None
 
 
-def _measure(config: Config) -> int:
-    held_out = config.validation if isinstance(config.validation, list) else []
-    return sum(measure(each.source) for each in [*config.train, *held_out])
+def _measure(config: PrepareConfig) -> int:
+    return sum(measure(Path(each.source)) for each in [*config.train_sources, *config.validation_sources])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     if len(arguments) != 1:
         print("usage: python -m preprocess.jobs.prepare CONFIG.json", file=sys.stderr)
         return 2
-    return run(Path(arguments[0]))
-
-
-def run(path: Path) -> int:
-    """Prepares what a configuration file says, and prints what came of it or why not; returns the exit status."""
+    path = Path(arguments[0])
     try:
         config = read_config_file(path)
-        settings = sandbox.Settings(**msgspec.structs.asdict(config.sandbox))
+        settings = sandbox.Settings(**config.sandbox.model_dump())
         sandbox.configure(settings)
         with progress_file(path.with_name("progress.json")) as progress:
             convert = Cluster(config.ray.address, config.ray.python, settings).convert if config.ray else convert_all

@@ -1,4 +1,4 @@
-"""One source into one parquet file, or each file of it into one of its own; what gave no rows lies beside them."""
+"""Convert one source into one parquet file, or each of its files into its own; the rejects are in a file next to them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from preprocess.engine.convert import Part
 from preprocess.engine.job import Job, Source
 from preprocess.engine.parallel import Convert, convert_all
 from preprocess.engine.progress import Progress
-from preprocess.engine.shuffling import Shuffle, ShuffledRows
+from preprocess.engine.shuffling import Shuffle, open_rows
 from preprocess.engine.splits import Whole
 from preprocess.engine.tally import Tally, to_line
-from preprocess.engine.writing import RowsFile
 from preprocess.errors import PrepareError, SourceError
 from preprocess.rows import Shape
 from preprocess.sources.reading import KINDS, measure
@@ -25,27 +24,27 @@ from preprocess.sources.reading import KINDS, measure
 
 @dataclass(frozen=True)
 class Conversion:
-    """What becomes what."""
+    """One source, its output and the options."""
 
     source: Source
     shape: Shape
     output: Path
-    """A parquet file; with `per_file` a folder."""
+    """A parquet file; a folder with `per_file`."""
     per_file: bool = False
-    """Whether each file of the source becomes one of its own, at the same path under the output."""
+    """Write one file per source file, at the same path under the output."""
     shuffle: bool = False
-    """Whether the rows of each file that is written are mixed."""
+    """Shuffle the rows of each written file."""
     seed: int = 17
     max_rejects: float = 0.01
-    """Share of the records, with `per_file` of each file's, that may be rejected."""
+    """Share of the records (of each file's with `per_file`) that may be rejected."""
 
     @property
     def rejects(self) -> Path:
-        """The rejects file: one for all."""
+        """The one rejects file."""
         return self.output / "rejects.jsonl" if self.per_file else self.output.with_suffix(".rejects.jsonl")
 
     def find_target(self, path: Path) -> Path:
-        """Where the rows of one of the source's files go."""
+        """Return the output file of a source file."""
         if not self.per_file:
             return self.output
         source = self.source.source
@@ -54,26 +53,32 @@ class Conversion:
         return self.output / relative.with_name(f"{relative.name.removesuffix(ending)}.parquet")
 
     def check(self) -> None:
-        """Raises:
-        SourceError: the output is of the wrong kind, or the source or a part of it.
+        """Check the output's name, and that it does not overwrite the source.
+
+        Raises:
+            SourceError: The name is wrong, or the paths overlap.
         """
         source, output = self.source.source.resolve(), self.output.resolve()
         if self.per_file and output.is_file():
-            raise SourceError(f"{self.output} is a file; expected a folder for the files that are made")
+            raise SourceError(f"{self.output} is a file; expected a folder for the converted files")
         if not self.per_file and (output.suffix != ".parquet" or output.is_dir()):
             raise SourceError(f"{self.output}: expected the name of a .parquet file")
         within = (source.is_dir() and output.is_relative_to(source)) or (self.per_file and source.is_relative_to(output))
         if within or source in (output, self.rejects.resolve()):
-            raise SourceError(f"{self.output} and the source {self.source.source} overlap; the output has to lie elsewhere")
+            raise SourceError(f"{self.output} and the source {self.source.source} overlap; choose an output elsewhere")
+
+    def make_shuffle(self) -> Shuffle | None:
+        """Return how the rows are shuffled, if they are."""
+        return Shuffle.of(self.seed, measure(self.source.source)) if self.shuffle else None
 
 
 @dataclass
 class Result:
-    """What came of it."""
+    """The outcome of a conversion."""
 
     tally: Tally = field(default_factory=Tally)
     files: dict[Path, int] = field(default_factory=dict)
-    """The files that were written, with their rows."""
+    """Written file -> its number of rows."""
 
     @property
     def rows(self) -> int:
@@ -82,35 +87,33 @@ class Result:
 
 
 def convert_source(conversion: Conversion, progress: Progress | None = None, convert: Convert = convert_all) -> Result:
-    """Makes the files; each appears when it is whole, and memory does not grow with the source.
+    """Convert a source; each file appears when it is complete, and memory use does not depend on the source's size.
 
     Args:
-        convert: what converts, on this machine or on others.
+        convert: Converts the jobs, on this machine or on others.
 
     Raises:
-        SourceError: a mistake in what was given.
-        PrepareError: too many rejects, or no rows; the rejects file is written all the same.
-        SandboxError: programs cannot be run.
-        OSError: a file cannot be written.
+        SourceError: A mistake in the conversion or its source.
+        PrepareError: Too many rejects, or no rows; the rejects file is written nevertheless.
+        SandboxError: Programs cannot be run.
+        OSError: A file cannot be written.
     """
     conversion.check()
-    job = Job(conversion.source, conversion.shape, Whole("train"), shuffle=_find_shuffle(conversion))
-    job.read()  # mistakes are found before anything is written
+    job = Job(conversion.source, conversion.shape, Whole("train"), shuffle=conversion.make_shuffle())
+    job.read()  # finds mistakes before anything is written
     conversion.rejects.parent.mkdir(parents=True, exist_ok=True)
     atomic.sweep(conversion.rejects.parent)
     result = Result()
-    with (
-        atomic.open_text(conversion.rejects) as rejects,
-        closing(_watch(convert([job]), conversion, result, progress)) as parts,
-    ):
+    parts = _count(convert([job]), conversion, result, progress)
+    with atomic.open_text(conversion.rejects) as rejects, closing(parts):
         problem = _write(parts, conversion, result, rejects)
     if problem is not None:
         raise problem
     return result
 
 
-def _watch(parts: Iterator[Part], conversion: Conversion, result: Result, progress: Progress | None) -> Generator[Part]:
-    """The parts, counted as they pass."""
+def _count(parts: Iterator[Part], conversion: Conversion, result: Result, progress: Progress | None) -> Generator[Part]:
+    """Yield the parts, and count each once it is written."""
     total, done = measure(conversion.source.source), 0
     for part in parts:
         yield part
@@ -121,14 +124,13 @@ def _watch(parts: Iterator[Part], conversion: Conversion, result: Result, progre
 
 
 def _write(parts: Iterator[Part], conversion: Conversion, result: Result, rejects: IO[str]) -> PrepareError | None:
-    """Writes the files one after the other; what is wrong with the records, if something is."""
+    """Write the files one after the other; return an error if there are too many rejects or no rows."""
     for path, those in groupby(parts, key=lambda part: part.path if conversion.per_file else None):
         target = conversion.output if path is None else conversion.find_target(path)
         if target in result.files:
-            raise SourceError(f"{path}: the file before it is called {target}, too, once it is converted; rename one of them")
+            raise SourceError(f"{path}: converted, it would overwrite {target} of the file before it; rename one of them")
         target.parent.mkdir(parents=True, exist_ok=True)
-        rows = RowsFile(target, conversion.shape, "train")
-        file = ShuffledRows(rows, shuffle) if (shuffle := _find_shuffle(conversion)) else rows
+        file = open_rows(target, conversion.shape, "train", conversion.make_shuffle())
         tally = Tally()
         try:
             for part in those:
@@ -143,8 +145,4 @@ def _write(parts: Iterator[Part], conversion: Conversion, result: Result, reject
                 result.files[target] = file.rows
         finally:
             file.discard()
-    return None if result.files else PrepareError(f"no rows came of {result.tally.records:,} records; see {conversion.rejects}")
-
-
-def _find_shuffle(conversion: Conversion) -> Shuffle | None:
-    return Shuffle.of(conversion.seed, measure(conversion.source.source)) if conversion.shuffle else None
+    return None if result.files else PrepareError(f"no rows from {result.tally.records:,} records; see {conversion.rejects}")

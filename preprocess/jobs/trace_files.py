@@ -1,4 +1,4 @@
-"""`pipeline data trace`: a Python file, or a folder of them, into rows as ExecVerify publishes them."""
+"""Python files traced into rows as ExecVerify publishes them (`pipeline data trace`)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import msgspec
 from preprocess.converters.programs import Called, ask_execution, read_calls
 from preprocess.converters.shared.execution import Exercise, FileOptions
 from preprocess.engine.job import Reject
-from preprocess.engine.parallel import several_at_once
-from preprocess.errors import LeftOutError, RowError
+from preprocess.engine.threads import map_in_threads
+from preprocess.errors import RowError
 from preprocess.sources.reading import Record
 from preprocess.tracing.trace import Step
 
 
 def trace_files(source: Path, options: FileOptions) -> Iterator[dict[str, Any] | Reject]:
-    """A record for each call and task, or why there is none, in the order of the files; made as they are asked for.
+    """Yield a record for each call and task, or the reason why it has none, lazily, in the order of the files.
 
     The records have ExecVerify's columns, which the converter `execverify_rl` reads, and `id`.
 
     Raises:
-        SourceError: there are no Python files, or one is not text.
-        SandboxError: programs cannot be run.
+        SourceError: There are no Python files, or one is not text.
+        SandboxError: Programs cannot be run.
     """
 
     def attempt(record: Record) -> list[dict[str, Any] | Reject]:
@@ -34,10 +34,9 @@ def trace_files(source: Path, options: FileOptions) -> Iterator[dict[str, Any] |
             called = msgspec.json.decode(record.text, type=Called)
             return [_to_record(each) for each in ask_execution(called, options)]
         except RowError as error:
-            is_left_out = isinstance(error, LeftOutError)
-            return [Reject(record.path, record.line, str(error), "left_out" if is_left_out else "rejected")]
+            return [Reject.from_error(record.path, record.line, error)]
 
-    with several_at_once(True) as map_:
+    with map_in_threads() as map_:
         for made in map_(attempt, read_calls(source, options)):
             yield from made
 

@@ -163,7 +163,7 @@ def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
         SourceError: there is none.
     """
     if not source.exists():
-        raise SourceError(f"source {source} is not there")
+        raise SourceError(f"source {source} does not exist")
     files = [source]
     if source.is_dir():
         found = (path for path in source.rglob("*") if path.name.endswith(kinds) and path.is_file())

@@ -15,12 +15,12 @@ from pipelines.console.progress import bar
 from pipelines.errors import InputError, StepError
 from pipelines.run.process import signals_as_stopped
 from preprocess import atomic
+from preprocess.converters.options import parse_options
 from preprocess.converters.shared.execution import FileOptions
 from preprocess.engine.convert import Part
 from preprocess.engine.job import Reject
 from preprocess.engine.tally import Tally, to_line
 from preprocess.jobs.trace_files import trace_files
-from preprocess.settings import read_settings
 from rewards.suggestions import nearest_path
 
 
@@ -50,7 +50,7 @@ def trace(source: Path, output: Path, options: list[str], isolation: Literal["st
 
 def _read_options(texts: list[str]) -> FileOptions:
     with one_line_errors():
-        return read_settings(read_options(texts), FileOptions, "options")
+        return parse_options(read_options(texts), FileOptions)
 
 
 def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> Tally:

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from preprocess.converters.base import Converter, Options
+from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
 from preprocess.converters.shared.tool_calls import call_interpreter
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, Shape, Turn, to_json
-from preprocess.settings import Positive
 from preprocess.sources.reading import Record
 from rewards.builtin import interpreter_tool
 from rewards.errors import GroundTruthError

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from preprocess.converters.base import Options
+from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, Turn
-from preprocess.settings import Positive
 from preprocess.tracing.questions import Questions, ask
 from preprocess.tracing.trace import MOST_STEPS, Trace, trace
 from rewards.parsing.assertion import read_arguments, read_call

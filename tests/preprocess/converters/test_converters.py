@@ -1,12 +1,13 @@
 """Golden rows of the converters of published data sets, from records of the same form."""
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from preprocess.engine.convert import Converted, convert, take_first
-from preprocess.engine.job import Source
+from preprocess.engine.convert import Converted, convert, stream
+from preprocess.engine.job import Reject, Source
 from preprocess.rows import RlRow, SftRow
 
 CRUXEVAL = {"code": "def f(a):\n    b = a * 2\n    return b", "input": "'x'", "output": "'xx'", "id": "sample_0"}
@@ -78,8 +79,8 @@ def test_rows_made_at_once_keep_their_order(tmp_path: Path) -> None:
     assert [(reject.line, reject.reason) for reject in result.rejects] == [(8, "it returns 0, expected 1")]
 
 
-def test_the_first_rows_of_a_source_are_made_alone(tmp_path: Path) -> None:
+def test_a_stream_converts_lazily(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("{not json\n" + (json.dumps(CRUXEVAL) + "\n") * 50)
-    result = take_first(Source("cruxeval", path), "rl", 3)
-    assert (result.records, len(result.rows), len(result.rejects)) == (4, 3, 1)
+    path.write_text("{not json\n" + (json.dumps(CRUXEVAL) + "\n") * 3 + "[")
+    rejected, *made = islice(stream(Source("cruxeval", path), "rl"), 4)
+    assert isinstance(rejected, Reject) and all(isinstance(rows, list) and len(rows) == 1 for rows in made)

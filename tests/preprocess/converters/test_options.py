@@ -1,19 +1,19 @@
-"""What is wrong with settings is said in one line, as with records."""
+"""Options are parsed with one-line errors."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 
+from preprocess.converters.options import Positive, parse_options
 from preprocess.errors import SourceError
-from preprocess.settings import Positive, Proportion, read_settings
 
 
 class _Inner(msgspec.Struct, forbid_unknown_fields=True):
-    share: Proportion = 0.0
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     kind: Literal["a", "b"] | None = None
 
 
@@ -25,18 +25,18 @@ class _Outer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     levels: dict[int, str] = {}
 
 
-def test_plain_values_become_settings() -> None:
+def test_plain_values_become_a_struct() -> None:
     given = {"file": "a", "count": 3, "inner": [{"share": 1}]}
-    assert read_settings(given, _Outer, "it") == _Outer(file=Path("a"), count=3, inner=[_Inner(1.0)])
-    assert read_settings({"file": "a", "levels": {"1": "x"}}, _Outer, "it").levels == {1: "x"}
-    assert read_settings({"file": Path("a")}, _Outer, "it") == _Outer(file=Path("a"))
+    assert parse_options(given, _Outer) == _Outer(file=Path("a"), count=3, inner=[_Inner(1.0)])
+    assert parse_options({"file": "a", "levels": {"1": "x"}}, _Outer).levels == {1: "x"}
+    assert parse_options({"file": Path("a")}, _Outer) == _Outer(file=Path("a"))
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "it is a list, expected an object"),
-        ({}, "it has no 'file'; found none"),
+        ([], "options is a list, expected an object"),
+        ({}, "options has no 'file'; found none"),
         ({"fil": "a"}, "unknown 'fil'; did you mean 'file'?"),
         ({"file": 3}, "file is a number, expected a path"),
         ({"file": "a", "count": 0}, "count is 0, expected a number >= 1"),
@@ -54,5 +54,5 @@ def test_plain_values_become_settings() -> None:
 )
 def test_the_reason(given: Any, message: str) -> None:
     with pytest.raises(SourceError) as caught:
-        read_settings(given, _Outer, "it")
+        parse_options(given, _Outer)
     assert str(caught.value) == message

@@ -110,10 +110,10 @@ def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str 
         ({"conversations": say(("human", "Q"), ("gpt", None))}, "turn 2 has no text"),
         (
             {"conversations": say(("human", "Q"), ("function_call", "f(1)"))},
-            "turn 2 is no call of a tool: expected JSON text of",
+            "turn 2 is not a tool call: expected JSON text of",
         ),
-        ({"conversations": say(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is no call of a tool"),
-        ({"conversations": say(("human", "Q"), ("function_call", "[]"))}, "turn 2 is no call of a tool"),
+        ({"conversations": say(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is not a tool call"),
+        ({"conversations": say(("human", "Q"), ("function_call", "[]"))}, "turn 2 is not a tool call"),
         ({"conversations": say(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
         ({"conversations": [*say(("system", "S")), *TALK], "system": "T"}, "there are two system messages"),
         ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; found content, role"),

@@ -49,7 +49,7 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path, monkeypatch: py
     made = []
     for cores in (1, 2, 3):
         monkeypatch.setattr(parallel, "count_cores", lambda cores=cores: cores)
-        summary = prepare(read_config({**_config(tmp_path, f"out{cores}"), "shuffle": shuffle}))
+        summary = prepare(read_config(json.dumps({**_config(tmp_path, f"out{cores}"), "shuffle": shuffle})))
         made.append(_read(tmp_path / f"out{cores}"))
     assert made[0] == made[1] == made[2]
     assert (summary["records"], sum(summary["rows"].values())) == (4000, 3996)
@@ -71,7 +71,7 @@ def _start(tmp_path: Path, config: dict[str, Any]) -> subprocess.Popen[bytes]:
 @pytest.mark.skipif(parallel.count_cores() < 2, reason="one core: no processes are started")
 def test_a_killed_conversion_leaves_the_old_files_and_no_process(tmp_path: Path) -> None:
     config = _config(tmp_path, "out")
-    prepare(read_config(config))
+    prepare(read_config(json.dumps(config)))
     before = _read(tmp_path / "out")
     with (tmp_path / "rows.jsonl").open("a") as file:
         file.write((tmp_path / "rows.jsonl").read_text() * 8)
@@ -83,7 +83,7 @@ def test_a_killed_conversion_leaves_the_old_files_and_no_process(tmp_path: Path)
     assert not alive
     kept = {name: data for name, data in _read(tmp_path / "out").items() if not name.startswith(".")}
     assert kept == before
-    prepare(read_config(config))
+    prepare(read_config(json.dumps(config)))
     assert not list((tmp_path / "out").glob(".*"))
 
 

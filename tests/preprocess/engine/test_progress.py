@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from preprocess.engine.progress import Reached, progress_file, read_progress
+from preprocess.engine.progress import ProgressCounts, progress_file, read_progress
 
 
 def test_it_is_told_while_it_lasts(tmp_path: Path) -> None:
@@ -12,11 +12,11 @@ def test_it_is_told_while_it_lasts(tmp_path: Path) -> None:
     assert read_progress(path) is None
     with progress_file(path) as progress:
         progress(10, 100, 3)
-        assert read_progress(path) == Reached(10, 100, 3)
+        assert read_progress(path) == ProgressCounts(10, 100, 3)
         progress(11, 100, 4)
-        assert read_progress(path) == Reached(10, 100, 3), "not more than a few times a second"
+        assert read_progress(path) == ProgressCounts(10, 100, 3), "not more than a few times a second"
         progress(100, 100, 9)
-        assert read_progress(path) == Reached(100, 100, 9), "but always the end"
+        assert read_progress(path) == ProgressCounts(100, 100, 9), "but always the end"
     assert list(tmp_path.iterdir()) == []
 
 

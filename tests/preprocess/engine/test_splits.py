@@ -62,5 +62,5 @@ def test_files_say_what_they_are_for(tmp_path: Path, names: list[str], held: lis
 
 def test_a_file_that_says_nothing_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{}")
-    with pytest.raises(SourceError, match=r"rows.jsonl: neither its name nor its folder says train, test or validation"):
+    with pytest.raises(SourceError, match=r"rows.jsonl: neither its name nor a folder contains train, test or validation"):
         find_files(tmp_path, "train")

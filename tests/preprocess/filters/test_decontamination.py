@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from preprocess.config import Decontamination, EvaluationSet
 from preprocess.converters.shared import wording
 from preprocess.errors import SourceError
 from preprocess.filters.contents import Contents, find_contents
-from preprocess.filters.decontamination import Decontamination
-from preprocess.filters.evaluation_sets import EvaluationSet, make_decontamination
+from preprocess.filters.decontamination import DecontaminationFilter
+from preprocess.filters.evaluation_sets import load_decontamination
 from preprocess.jobs.prepare import main
 from preprocess.rows import Message, RlRow, SftRow, Turn
 
@@ -48,10 +49,10 @@ def sft(question: str, answer: str) -> SftRow:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Decontamination:
-    made = Decontamination()
+def judge() -> DecontaminationFilter:
+    made = DecontaminationFilter(13, 0.5)
     made.add("market.jsonl", EVALUATION)
-    restored: Decontamination = pickle.loads(pickle.dumps(made))  # as a process of the pool has it
+    restored: DecontaminationFilter = pickle.loads(pickle.dumps(made))  # as a process of the pool has it
     return restored
 
 
@@ -66,18 +67,18 @@ def judge() -> Decontamination:
     ],
     ids=["as it is", "in other words around it", "with words exchanged", "in an answer", "its solution"],
 )
-def test_words_in_a_row(row: RlRow | SftRow, judge: Decontamination) -> None:
+def test_words_in_a_row(row: RlRow | SftRow, judge: DecontaminationFilter) -> None:
     assert judge.judge(row, "x") == ("contaminated", "words in a row are those of eval/0 of market.jsonl")
 
 
-def test_other_words_are_no_overlap(judge: Decontamination) -> None:
+def test_other_words_are_no_overlap(judge: DecontaminationFilter) -> None:
     words = STATEMENT.split()
     assert judge.judge(rl(" ".join(reversed(words))), "x") is None
     assert judge.judge(rl(" ".join(words[:14])), "x") is None, "one sentence of several is what problems share"
     assert judge.judge(sft("", ""), "x") is None
 
 
-def test_a_short_text_is_compared_whole(judge: Decontamination) -> None:
+def test_a_short_text_is_compared_whole(judge: DecontaminationFilter) -> None:
     found = ("contaminated", "a line is that of eval/1 of market.jsonl")
     assert judge.judge(rl(f"Your task:\n{SHORT.lower()}\nGo."), "x") == found
     assert judge.judge(rl(f"{SHORT} Then sort the words."), "x") is None
@@ -108,11 +109,11 @@ RENAMED = '''class Solution:
     ],
     ids=["solution", "block in a prompt", "block in an answer", "white box"],
 )
-def test_a_body_under_other_names(row: RlRow | SftRow, judge: Decontamination) -> None:
+def test_a_body_under_other_names(row: RlRow | SftRow, judge: DecontaminationFilter) -> None:
     assert judge.judge(row, "x") == ("contaminated", "a function's body is that of eval/0 of market.jsonl")
 
 
-def test_another_body_is_no_overlap(judge: Decontamination) -> None:
+def test_another_body_is_no_overlap(judge: DecontaminationFilter) -> None:
     for change in [("c + 1", "c + 2"), ("max(", "min("), ("<= h", "<= c")]:
         assert judge.judge(rl("Something else", RENAMED.replace(*change)), "x") is None
 
@@ -123,7 +124,7 @@ TASKS = ["sum the {0} numbers", "count {0} below the limit", "find the largest {
 
 def test_the_wording_of_prompts_is_no_overlap() -> None:
     """Rows made by one converter ask in the same words; the problems differ."""
-    made = Decontamination()
+    made = DecontaminationFilter(13, 0.5)
     rows = [wording.ask_code(task.format(f"e{n}"), SIGNATURE.format(f"e{n}")) for n in range(8) for task in TASKS]
     made.add("eval", [(str(place), find_contents([prompt])) for place, prompt in enumerate(rows)])
     for n in range(8):
@@ -135,14 +136,14 @@ def test_the_wording_of_prompts_is_no_overlap() -> None:
 def test_numbers_and_idioms_are_no_overlap() -> None:
     numbers = ", ".join(map(str, range(30)))
     loops = "for i in range(len(s)): for j in range(i + 1, len(s)): if s[i] == s[j]: return i, j"
-    made = Decontamination()
+    made = DecontaminationFilter(13, 0.5)
     made.add("eval", [("0", Contents((f"f([{numbers}])", loops), ()))])
     assert made.judge(rl(f"What is sum([{numbers}])?"), "x") is None
     assert made.judge(rl(f"Explain: {loops}"), "x") is None
 
 
 def test_what_every_row_of_a_set_says_is_no_overlap() -> None:
-    made = Decontamination()
+    made = DecontaminationFilter(13, 0.5)
     said = "Answer with one short Python function only"
     made.add("eval", [(str(n), Contents((said, f"{STATEMENT} Do it {n} times."), ())) for n in range(5)])
     assert made.judge(rl(said), "x") is None
@@ -152,11 +153,13 @@ def test_fewer_words_in_a_row_find_more() -> None:
     pieces = STATEMENT.split()
     cut = " ".join(word for place in range(0, len(pieces), 10) for word in [*pieces[place : place + 10], "etc"])
     for ngram, expected in [(13, False), (10, True)]:
-        made = Decontamination(ngram)
+        made = DecontaminationFilter(ngram, 0.5)
         made.add("eval", EVALUATION)
         assert (made.judge(rl(cut), "x") is not None) == expected
-    with pytest.raises(SourceError, match="ngram is 7, expected at least 8"):
-        Decontamination(7)
+
+
+def _load(path: Path, converter: str | None = None) -> DecontaminationFilter:
+    return load_decontamination(Decontamination(against=[EvaluationSet(source=str(path), converter=converter)]))
 
 
 def write_lines(path: Path, *records: Any) -> Path:
@@ -166,24 +169,24 @@ def write_lines(path: Path, *records: Any) -> Path:
 
 def test_an_evaluation_set_is_read_by_a_converter_or_as_it_is(tmp_path: Path) -> None:
     record = {"code": SOLUTION.replace("capacity", "f"), "input": "[1], 2", "output": "1", "id": "sample_7"}
-    raw = make_decontamination([EvaluationSet(write_lines(tmp_path / "raw.jsonl", record))], 13, 0.5)
+    raw = _load(write_lines(tmp_path / "raw.jsonl", record))
     assert raw.sets == {"raw.jsonl": 1}
     assert raw.judge(rl("", RENAMED), "x") == ("contaminated", "a function's body is that of sample_7 of raw.jsonl")
     conversations = [{"from": "human", "value": STATEMENT}, {"from": "gpt", "value": "no"}]
     path = write_lines(tmp_path / "sft.jsonl", {"conversations": conversations})
-    converted = make_decontamination([EvaluationSet(path, "execverify_sft")], 13, 0.5)
+    converted = _load(path, "execverify_sft")
     assert converted.judge(rl(STATEMENT), "x") is not None
 
 
 def test_what_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "eval.jsonl", {"conversations": [{"from": "human", "value": STATEMENT}]})
     with pytest.raises(SourceError, match=r"eval\.jsonl:1: 1 turns.*; without a converter its texts are compared"):
-        make_decontamination([EvaluationSet(path, "execverify_sft")], 13, 0.5)
-    with pytest.raises(SourceError, match=r"none\.jsonl is not there"):
-        make_decontamination([EvaluationSet(tmp_path / "none.jsonl")], 13, 0.5)
+        _load(path, "execverify_sft")
+    with pytest.raises(SourceError, match=r"none\.jsonl does not exist"):
+        _load(tmp_path / "none.jsonl")
     path.write_text("\n")
     with pytest.raises(SourceError, match=r"eval\.jsonl has no rows"):
-        make_decontamination([EvaluationSet(path)], 13, 0.5)
+        _load(path)
 
 
 def test_prepare_counts_and_lists_what_overlaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

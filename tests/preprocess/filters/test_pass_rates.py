@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from preprocess.errors import SourceError
-from preprocess.filters.pass_rates import PassRates, read_pass_rates
+from preprocess.filters.pass_rates import PassRateFilter, read_pass_rates
 from preprocess.jobs.prepare import main
 from preprocess.rows import SftRow
 
@@ -47,7 +47,7 @@ def test_rates_are_taken_as_they_are(tmp_path: Path) -> None:
         ([{"id": "a"}], "rates.jsonl:1: none of pass_rate, accuracy and score"),
         ([{"id": "a", "pass_rate": 30}], "rates.jsonl:1: pass_rate is 30, expected 0 to 1"),
         ([{"id": "a", "pass_rate": 0}] * 2, "rates.jsonl:2: a second pass_rate for a"),
-        ([{"id": "a", "pass_rate": 0}, {"id": "a", "score": 1}], "a has a pass_rate and samples, too"),
+        ([{"id": "a", "pass_rate": 0}, {"id": "a", "score": 1}], "a has both a pass_rate and samples"),
         ([], "has no pass rates"),
     ],
 )
@@ -59,14 +59,14 @@ def test_a_file_of_something_else_is_one_line(tmp_path: Path, lines: list[Any], 
 def test_three_of_ten_are_not_over_a_limit_of_a_third(tmp_path: Path) -> None:
     samples = [{"id": f"row/{passes}", "score": float(n < passes)} for passes in range(11) for n in range(10)]
     rates = read_pass_rates(write_lines(tmp_path / "scores.jsonl", *samples), 1.0)
-    chosen = PassRates(rates, 0.1, 0.3, keep_unknown=False)
+    chosen = PassRateFilter(rates, 0.1, 0.3, keep_unknown=False)
     row = SftRow("p", ())
     kept = [passes for passes in range(11) if chosen.judge(row, f"row/{passes}") is None]
     assert kept == [1, 2, 3]
     assert chosen.judge(row, "row/0") == ("left_out", "its pass rate is under 0.1")
     assert chosen.judge(row, "row/4") == ("left_out", "its pass rate is over 0.3")
     assert chosen.judge(row, "other") == ("left_out", "it has no pass rate")
-    assert PassRates(rates, 0.1, 0.3, keep_unknown=True).judge(row, "other") is None
+    assert PassRateFilter(rates, 0.1, 0.3, keep_unknown=True).judge(row, "other") is None
 
 
 def test_prepare_leaves_rows_out_of_the_source_that_has_rates(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -46,10 +45,10 @@ def test_the_preparation_is_told_and_looks_at_the_files(recipe: Path, tmp_path: 
     here, there = Path("/python"), Path("/checkout")
     plan = make_plan(loaded.recipe, Machine("cpu", here, {"llamafactory": here}, {"llamafactory": there}), tmp_path / "run")
     step = plan.step("one/prepare")
-    config = read_config(json.loads(step.launch.files["prepare.json"]))
-    assert config.train[0].pass_rates is not None and config.decontaminate is not None
-    assert (config.train[0].pass_rates.file, config.train[0].pass_rates.max) == (tmp_path / "rates.jsonl", 0.3)
-    assert [(each.source.name, each.converter) for each in config.decontaminate.against] == [
+    config = read_config(step.launch.files["prepare.json"])
+    assert isinstance(config.train, list) and config.train[0].pass_rates and config.decontaminate is not None
+    assert (config.train[0].pass_rates.file, config.train[0].pass_rates.max) == (str(tmp_path / "rates.jsonl"), 0.3)
+    assert [(Path(each.source).name, each.converter) for each in config.decontaminate.against] == [
         ("HumanEval.jsonl.gz", "humaneval"),
         ("other.jsonl", None),
     ]

@@ -155,9 +155,9 @@ def test_left_out_records_are_no_failures(tmp_path: Path) -> None:
     ("source", "message"),
     [
         ({"converter": "cruxevil"}, "did you mean 'cruxeval'"),
-        ({"source": "nowhere.jsonl"}, "nowhere.jsonl is not there"),
-        ({"limit": 0}, "train[0].limit is 0, expected a number >= 1"),
-        ({"limit": "3"}, "train[0].limit is text, expected a number or null"),
+        ({"source": "nowhere.jsonl"}, "nowhere.jsonl does not exist"),
+        ({"limit": 0}, "train[0].limit: found 0; Input should be greater than or equal to 1"),
+        ({"limit": "3"}, "train[0].limit: found '3'; Input should be a valid integer"),
         ({"convertor": "x"}, "did you mean 'converter'"),
         ({"options": {"max_char": 3}}, "did you mean 'max_chars'"),
         ({"converter": "execverify_sft"}, "makes no rl rows, only sft"),

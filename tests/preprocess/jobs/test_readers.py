@@ -182,13 +182,13 @@ def count(run: Run, trainer: str, folder: Path, shape: Shape, *names: str) -> li
     return [tokens for lengths in run(trainer, COUNTED, json.dumps(vars(stage))) for tokens in lengths]
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
 def test_datasets_reads_and_mixes_them(trainer: str, folder: Path, run: Run) -> None:
     assert run(trainer, DATASETS, folder) == [[3, 4, 7], [3, 2, 5]]
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_verl_keeps_every_row_but_those_that_were_said_to_be_too_long(folder: Path, run: Run) -> None:
     lengths = count(run, "verl", folder, "rl", "rl", "rl-tools")
     limit = sorted(lengths)[2]
@@ -197,7 +197,7 @@ def test_verl_keeps_every_row_but_those_that_were_said_to_be_too_long(folder: Pa
     assert some[0] == sum(length <= limit for length in lengths) == 3
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_llamafactory_keeps_every_row_and_learns_from_each(folder: Path, run: Run) -> None:
     train, validation, tools = run("llamafactory", LLAMAFACTORY, folder, folder / "model")
     assert (train[0], validation[0]) == (5, 2)

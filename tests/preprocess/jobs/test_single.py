@@ -85,7 +85,7 @@ def test_each_file_of_a_folder_becomes_one_of_its_own(tmp_path: Path) -> None:
 def test_two_files_are_not_written_to_one(tmp_path: Path) -> None:
     write_source(tmp_path / "in" / "a.json", [1])
     write_source(tmp_path / "in" / "a.jsonl", [2])
-    with pytest.raises(SourceError, match=r"a\.jsonl: .*a\.parquet, too"):
+    with pytest.raises(SourceError, match=r"a\.jsonl: converted, it would overwrite .*a\.parquet"):
         convert_source(conversion(tmp_path / "in", tmp_path / "out", per_file=True))
 
 
@@ -122,7 +122,7 @@ def test_too_many_rejects_leave_the_old_file_and_all_rejects(tmp_path: Path) -> 
 
 def test_no_rows_at_all_is_a_failure(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", [0], broken=[0])
-    with pytest.raises(PrepareError, match="no rows came of 1 records"):
+    with pytest.raises(PrepareError, match="no rows from 1 records"):
         convert_source(conversion(source, tmp_path / "rows.parquet", max_rejects=1.0))
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from preprocess.converters.options import parse_options
 from preprocess.converters.shared.execution import FileOptions
 from preprocess.engine.convert import convert
 from preprocess.engine.job import Reject, Source
 from preprocess.errors import SourceError
 from preprocess.jobs.trace_files import trace_files
 from preprocess.rows import RlRow
-from preprocess.settings import read_settings
 from tests import ROOT
 
 PROGRAM = '''
@@ -55,7 +55,7 @@ count(LIMIT + input())
 
 
 def _trace(path: Path, **options: object) -> tuple[list[dict[str, Any]], list[Reject]]:
-    made = list(trace_files(path, read_settings(options, FileOptions, "options")))
+    made = list(trace_files(path, parse_options(options, FileOptions)))
     return [each for each in made if isinstance(each, dict)], [each for each in made if isinstance(each, Reject)]
 
 
@@ -132,7 +132,7 @@ def test_a_folder_with_a_file_that_is_not_python(program: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="is not there"):
+    with pytest.raises(SourceError, match="does not exist"):
         _trace(tmp_path / "mine.py")
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(SourceError, match=r"expected \.py"):

@@ -194,7 +194,7 @@ def run(python: Path, program: str, folder: Path, limit: int) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_verl_and_llamafactory_learn_from_the_same_tokens(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     """With and without tools, whole and cut: the tokens of each row, and which of them are in the loss."""
     write_rows(tmp_path / "train.parquet", ROWS, "sft")

@@ -128,7 +128,7 @@ def environment() -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
 def test_prompts_are_counted_as_the_trainer_will_see_them(
     trainer: str, folder: Path, trainer_python: Callable[[str], Path], tmp_path: Path

@@ -16,7 +16,7 @@ from preprocess.engine.job import Job, Source
 from preprocess.engine.splits import Whole
 from preprocess.errors import PrepareError, SourceError
 from preprocess.jobs.prepare import prepare
-from preprocess.jobs.prepare_config import Config, read_config
+from preprocess.jobs.prepare_config import PrepareConfig, read_config
 from preprocess.ray.chunks import split_work
 from preprocess.ray.cluster import Cluster
 from tests import ROOT
@@ -57,7 +57,7 @@ def test_what_lies_in_files_is_divided_and_what_does_not_is_not(tmp_path: Path) 
     assert shape[len(divided) :] == [(0, False, "b.jsonl.gz"), (0, False, "c.json"), (1, False, None), (2, False, None)]
 
 
-def _config(tmp_path: Path, name: str, **changes: Any) -> Config:
+def _config(tmp_path: Path, name: str, **changes: Any) -> PrepareConfig:
     given = {
         "shape": "rl",
         "train": [{"converter": "execverify_rl", "source": str(tmp_path / "rows")}],
@@ -65,14 +65,14 @@ def _config(tmp_path: Path, name: str, **changes: Any) -> Config:
         "output": str(tmp_path / name),
         **changes,
     }
-    return read_config(given)
+    return read_config(json.dumps(given))
 
 
 def _read(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_cluster_writes_the_same_files(tmp_path: Path, trainer_python: Callable[[str], Path], shuffle: bool) -> None:
     _write_rows(tmp_path / "rows")
@@ -98,7 +98,7 @@ def _read_command(number: int) -> str:
     return ""
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_programs_are_traced_in_the_cluster(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     train = [{"converter": "programs_execution", "source": str(PROGRAMS)}]
     prepare(_config(tmp_path, "here", train=train))
@@ -106,7 +106,7 @@ def test_programs_are_traced_in_the_cluster(tmp_path: Path, trainer_python: Call
     assert _read(tmp_path / "here") == _read(tmp_path / "there")
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("address", "message"),
     [
@@ -123,10 +123,10 @@ def test_a_cluster_that_is_not_there_is_one_line(
     assert not list((tmp_path / "there").iterdir())
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_mistake_is_said_as_it_is_here(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     train = [{"converter": "execverify_rl", "source": str(tmp_path / "nowhere.jsonl")}]
-    with pytest.raises(SourceError, match=r"^source .*nowhere.jsonl is not there$"):
+    with pytest.raises(SourceError, match=r"^source .*nowhere.jsonl does not exist$"):
         prepare(_config(tmp_path, "there", train=train), convert=Cluster("local", trainer_python("verl")).convert)
 
 

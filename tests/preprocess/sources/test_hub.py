@@ -72,14 +72,14 @@ def test_what_is_on_disk_or_misspelt_is_a_path(tmp_path: Path, monkeypatch: pyte
     assert read_hub_name(Path("owner/name")) == HubName("owner/name")
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_a_split_is_fetched(fetcher: Fetcher) -> None:
     assert [path.name for path in fetcher.fetch(HubName("owner/name", "default", "train")).iterdir()] == ["train.parquet"]
     every = fetcher.fetch(HubName("owner/name"), every_split=True)
     assert sorted(path.name for path in every.iterdir()) == ["test.parquet", "train.parquet"]
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_what_cannot_be_fetched_is_one_line(fetcher: Fetcher, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"^owner/name: it has the splits train, test; say which: owner/name@train$"):
         fetcher.fetch(HubName("owner/name"))
@@ -93,7 +93,7 @@ def test_what_cannot_be_fetched_is_one_line(fetcher: Fetcher, tmp_path: Path) ->
         Fetcher(Path(sys.executable), tmp_path / "fetched").fetch(HubName("owner/name"))
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_rows_are_prepared_of_names(fetcher: Fetcher, tmp_path: Path) -> None:
     sources = [{"converter": "alpaca", "source": "owner/name"}]
     hub = {"python": str(fetcher.python), "folder": "cache"}
@@ -103,7 +103,7 @@ def test_rows_are_prepared_of_names(fetcher: Fetcher, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == {"train": 3, "validation": 3}
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_convert_fetches(
     fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,9 +5,9 @@ import textwrap
 
 import pytest
 
+from preprocess.converters.options import parse_options
 from preprocess.converters.shared.execution import ExecutionOptions, Exercise, make_exercises
 from preprocess.errors import LeftOutError, RowError
-from preprocess.settings import read_settings
 from rewards.builtin.white_box_cheats import make_cheats, make_reference
 from rewards.entry import compute_score_blocking
 from tests.preprocess.tracing.test_trace import CONSTRUCTS
@@ -16,7 +16,7 @@ CODE = "def f(a, b=1):\n    c = a + b\n    return c"
 
 
 def _make(code: str, args: str, wanted: str | None = None, **options: object) -> list[Exercise]:
-    chosen = read_settings(options, ExecutionOptions, "options")
+    chosen = parse_options(options, ExecutionOptions)
     return list(make_exercises(textwrap.dedent(code).strip(), "f", args, wanted, "name", chosen))
 
 
