@@ -7,7 +7,6 @@ import copy
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from rewards import sandbox
 from rewards.errors import RewardError, one_line
 from rewards.scoring import calling
 from rewards.scoring.combination import Combination, Entry, Part, read_combination, read_part
-from rewards.scoring.failures import Counts, Failures
+from rewards.scoring.failures import Failures
 
 
 async def compute_score(
@@ -61,76 +60,42 @@ async def compute_score(
         RewardError: a reward or an option does not exist, too many rows failed, or a reward raised it because it cannot
             work here at all. A broken row raises nothing: it is counted, logged and recorded.
     """
-    scorer = _scorer(rewards, sandbox, max_failed, failures, workers)
-    row = _Row(data_source, solution_str, ground_truth, extra_info or {}, from_verl)
-    return await scorer.score(row, call, seconds)
+    combination, recorder = _prepare(rewards, sandbox, max_failed, failures, workers)
+    recorder.check()
+    info = dict(extra_info or {})
+    row = {"row": info.get("index") if info.get("id") in (None, "") else info["id"], "data_source": data_source}
+    entries = combination.matching_rewards(str(data_source))
+    if not entries:
+        recorder.failed(None, LookupError(f"no reward of the recipe scores data source {data_source!r}"), row)
+        return combination.failed()
+    parts: list[tuple[Entry, Part]] = []
+    for entry in entries:
+        # Copies of what a function could change.
+        arguments = {
+            "data_source": data_source,
+            "solution_str": solution_str,
+            "ground_truth": ground_truth,
+            "extra_info": dict(info),
+            **copy.deepcopy(dict(entry.options)),
+            **{name: value for name, value in from_verl.items() if name in entry.reward.verl_arguments},
+        }
+        try:
+            parts.append((entry, read_part(await call(entry.reward, arguments, seconds))))
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            recorder.failed(entry.reward, error, row)
+            return combination.failed()
+    recorder.passed()
+    return combination.combine(parts)
 
 
 def compute_score_blocking(*row: Any, **settings: Any) -> dict[str, float]:
     """Score one response as `compute_score` does, for callers outside an event loop, in any thread."""
     result: dict[str, float] = calling.run_without_loop(compute_score(*row, **settings, call=calling.call_blocking))
     return result
-
-
-def counts() -> Counts:
-    """Return how many rows this process scored with the settings of its last call, and how many failed."""
-    return _last[1].failures.counts if _last else Counts()
-
-
-@dataclass(frozen=True)
-class _Row:
-    data_source: str
-    solution_str: str
-    ground_truth: Any
-    extra_info: Mapping[str, Any]
-    from_verl: Mapping[str, Any]
-
-    @property
-    def name(self) -> dict[str, Any]:
-        """The row's identity in messages and records."""
-        row = self.extra_info.get("id")
-        return {"row": self.extra_info.get("index") if row in (None, "") else row, "data_source": self.data_source}
-
-    def arguments(self, entry: Entry) -> dict[str, Any]:
-        """Return the arguments of a reward's function; copies of what it could change."""
-        return {
-            "data_source": self.data_source,
-            "solution_str": self.solution_str,
-            "ground_truth": self.ground_truth,
-            "extra_info": dict(self.extra_info),
-            **copy.deepcopy(dict(entry.options)),
-            **{name: value for name, value in self.from_verl.items() if name in entry.reward.verl_arguments},
-        }
-
-
-class _Scorer:
-    """A stage's rewards in this process, checked once."""
-
-    def __init__(self, combination: Combination, failures: Failures) -> None:
-        self.combination = combination
-        self.failures = failures
-
-    async def score(self, row: _Row, call: calling.Call, seconds: float) -> dict[str, float]:
-        self.failures.check()
-        entries = self.combination.matching_rewards(str(row.data_source))
-        if not entries:
-            error = LookupError(f"no reward of the recipe scores data source {row.data_source!r}")
-            self.failures.failed(None, error, row.name)
-            return self.combination.failed()
-        parts: list[tuple[Entry, Part]] = []
-        for entry in entries:
-            try:
-                part = read_part(await call(entry.reward, row.arguments(entry), seconds))
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
-                    raise
-                self.failures.failed(entry.reward, error, row.name)
-                return self.combination.failed()
-            parts.append((entry, part))
-        self.failures.passed()
-        return self.combination.combine(parts)
 
 
 def _is_cancelled() -> bool:
@@ -142,14 +107,15 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+_Prepared = tuple[Combination, Failures]
 _lock = threading.Lock()
-_last: tuple[tuple[Any, ...], _Scorer] | None = None
-_scorers: dict[str, _Scorer] = {}
+_last: tuple[tuple[Any, ...], _Prepared] | None = None
+_prepared: dict[str, _Prepared] = {}
 
 
-def _scorer(rewards: Any, box: Any, max_failed: float, failures: str | None, workers: int) -> _Scorer:
-    """Return the scorer for these settings. It is created, and mistakes in the settings are found, at the first row."""
-    global _last  # noqa: PLW0603 (one scorer per process)
+def _prepare(rewards: Any, box: Any, max_failed: float, failures: str | None, workers: int) -> _Prepared:
+    """Return the stage's rewards and the failures of this process. The settings are read, and checked, at the first row."""
+    global _last  # noqa: PLW0603 (one choice per process)
     given = (rewards, box, max_failed, failures, workers)
     last = _last
     # verl passes the same objects with every row.
@@ -158,24 +124,23 @@ def _scorer(rewards: Any, box: Any, max_failed: float, failures: str | None, wor
     settings = [_plain(each) for each in given]
     key = json.dumps(settings, sort_keys=True, default=str)
     with _lock:
-        if key not in _scorers:
-            _scorers[key] = _create_scorer(settings[0], settings[1], max_failed, Path(failures) if failures else None, workers)
-        _last = given, _scorers[key]
-        return _scorers[key]
+        if key not in _prepared:
+            recorder = Failures(Path(failures) if failures else None, float(max_failed))
+            _prepared[key] = _read_settings(settings[0], settings[1] or {}, workers, recorder), recorder
+        _last = given, _prepared[key]
+        return _prepared[key]
 
 
-def _create_scorer(rewards: Any, box: Any, max_failed: float, path: Path | None, workers: int) -> _Scorer:
-    """Return a scorer; one that aborts the run at its first row if the settings are wrong or need what this machine lacks."""
-    recorder = Failures(path, float(max_failed))
-    combination = Combination(())
+def _read_settings(rewards: Any, box: Any, workers: int, recorder: Failures) -> Combination:
+    """Configure the sandbox and read the rewards; abort the run if the settings are wrong or need what this machine lacks."""
     try:
-        sandbox.configure(sandbox.read_settings(box or {}, workers))
-        combination = read_combination(rewards)
+        sandbox.configure(sandbox.read_settings(box, workers))
+        return read_combination(rewards)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         recorder.stop(str(error) if isinstance(error, RewardError) else one_line(error))
-    return _Scorer(combination, recorder)
+    return Combination(())
 
 
 def _plain(value: Any) -> Any:

@@ -35,7 +35,9 @@ _VERL_ARGUMENTS = frozenset({"reward_router_address", "reward_model_tokenizer"})
 _NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 
 _lock = threading.Lock()
-_registered: dict[str, Reward] = {}
+REWARDS: dict[str, Reward] = {}
+"""The registered rewards by name."""
+
 _target: ContextVar[tuple[str, dict[str, Reward]] | None] = ContextVar("reward registry", default=None)
 
 
@@ -103,12 +105,12 @@ def register(
 
     def add(function: RewardFunction) -> RewardFunction:
         _check_signature(name, function)
-        source, target = _target.get() or (f"module {function.__module__}", _registered)
+        source, target = _target.get() or (f"module {function.__module__}", REWARDS)
         if function.__module__.startswith("rewards.builtin."):
-            source, target = BUILT_IN, _registered
+            source, target = BUILT_IN, REWARDS
         reward = Reward(name, function, reference, cheats, source, ready)
         with _lock:
-            other = target.get(name) or _registered.get(name)
+            other = target.get(name) or REWARDS.get(name)
             if other is not None and other.location != reward.location:
                 raise RewardError(f"two rewards are called {name!r}: {other.location} and {reward.location}")
             target[name] = reward
@@ -130,18 +132,6 @@ def collect(source: str) -> Iterator[dict[str, Reward]]:
         yield collected
     finally:
         _target.reset(token)
-
-
-def registered() -> dict[str, Reward]:
-    """Return the registered rewards by name."""
-    with _lock:
-        return dict(sorted(_registered.items()))
-
-
-def update(rewards: Mapping[str, Reward]) -> None:
-    """Add collected rewards to the registry."""
-    with _lock:
-        _registered.update(rewards)
 
 
 def locate(function: Callable[..., Any]) -> str:

@@ -21,7 +21,7 @@ from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.rows import Row, Shape
 from rewards.errors import one_line
 from rewards.plugins.options import option_type
-from rewards.plugins.python_files import UserFileError, find_line, forget, import_file
+from rewards.plugins.python_files import UserFileError, find_line, import_file
 from rewards.registry import collect, locate
 from rewards.suggestions import misspelling
 
@@ -83,13 +83,12 @@ def _import(path: Path) -> dict[str, Converter[Any, Any]]:
     _collecting.append(found)
     try:
         with collect(f"file {path}"):  # rewards that it may have, too, are not wanted here
-            module = import_file(path, "converter", SourceError)
+            import_file(path, "converter", SourceError)
     except UserFileError as error:
         raise SourceError(str(error)) from None
     finally:
         _collecting.pop()
     if not found:
-        forget(module)
         raise SourceError(f'{path} registers no converter; put @converter("name", "sft") before its function')
     return found
 

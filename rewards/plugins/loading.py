@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 from rewards.errors import MissingModuleError, RewardError, one_line
-from rewards.plugins.python_files import MissingPackageError, UserFileError, forget, import_file
-from rewards.registry import Reward, collect, register, registered, update
+from rewards.plugins.python_files import MissingPackageError, UserFileError, import_file
+from rewards.registry import REWARDS, Reward, collect, register
 from rewards.suggestions import suggestion
 
 GROUP = "code_post_training.rewards"
@@ -34,11 +34,10 @@ def load(name: str, file: str | Path | None = None) -> Reward:
             raise RewardError(f"{file} registers no reward called {name!r}{suggestion(name, found)}")
         return found[name]
     _load_built_in()
-    broken = () if name in registered() else broken_packages()
-    found = registered()
-    if name not in found:
-        raise RewardError("; ".join((f"no reward is called {name!r}{suggestion(name, found)}", *broken)))
-    return found[name]
+    broken = () if name in REWARDS else broken_packages()
+    if name not in REWARDS:
+        raise RewardError("; ".join((f"no reward is called {name!r}{suggestion(name, REWARDS)}", *broken)))
+    return REWARDS[name]
 
 
 def list_rewards(file: str | Path | None = None) -> list[Reward]:
@@ -52,7 +51,7 @@ def list_rewards(file: str | Path | None = None) -> list[Reward]:
     _load_built_in()
     broken_packages()
     own = load_file(Path(file)) if file is not None else {}
-    return [reward for _, reward in sorted((registered() | own).items())]
+    return [reward for _, reward in sorted((REWARDS | own).items())]
 
 
 def broken_packages() -> tuple[str, ...]:
@@ -100,7 +99,7 @@ def _load_point(point: importlib.metadata.EntryPoint) -> str | None:
                 register(point.name)(loaded)
         if not found:
             raise RewardError("it registers no reward")
-        update(found)
+        REWARDS.update(found)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -113,12 +112,11 @@ def _import(path: Path) -> dict[str, Reward]:
     _load_built_in()  # so that their names are taken
     try:
         with collect(f"file {path}") as found:
-            module = import_file(path, "reward", RewardError)
+            import_file(path, "reward", RewardError)
     except MissingPackageError as error:
         raise MissingModuleError(str(error)) from None
     except UserFileError as error:
         raise RewardError(str(error)) from None
     if not found:
-        forget(module)
         raise RewardError(f'{path} registers no reward; put @register("name") before its function')
     return found

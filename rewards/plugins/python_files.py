@@ -61,14 +61,9 @@ def import_file(path: Path, thing: str, own_errors: type[Exception]) -> ModuleTy
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        forget(module)
+        sys.modules.pop(name, None)
         raise _explain(path, error, own_errors) from None
     return module
-
-
-def forget(module: ModuleType) -> None:
-    """Undo an import."""
-    sys.modules.pop(module.__name__, None)
 
 
 def find_line(path: Path, error: BaseException) -> str:

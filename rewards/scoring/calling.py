@@ -30,6 +30,8 @@ SECONDS = 240.0
 # Concurrent calls of plugins in one event loop. Each call's time starts when the call does, so that rows which wait for
 # their turn do not time out.
 _CONCURRENT = 32
+_lock = threading.Lock()
+_slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 _Outcome = tuple[bool, Any]
 """True and the result, or False and the error."""
@@ -53,7 +55,7 @@ async def call_in_loop(reward: Reward, arguments: Mapping[str, Any], seconds: fl
     """
     if reward.source == BUILT_IN and reward.is_async:
         return await reward.function(**arguments)
-    async with _slots(asyncio.get_running_loop()):
+    async with _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_CONCURRENT)):
         if reward.is_async:
             return await _await(reward.function(**arguments), seconds)
         # Not under asyncio.timeout, which would cancel even if the result has arrived in the meantime.
@@ -157,13 +159,6 @@ def _under_alarm(function: Callable[[], Any], seconds: float) -> Any:
         signal.signal(signal.SIGALRM, before)
 
 
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
-
-
-def _slots(loop: asyncio.AbstractEventLoop) -> asyncio.Semaphore:
-    return _loops.setdefault(loop, asyncio.Semaphore(_CONCURRENT))
-
-
 def _on_background_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
     async def guarded() -> _Outcome:
         # SystemExit in a task would end the loop, and with it every other row's reward.
@@ -172,12 +167,9 @@ def _on_background_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
         except BaseException as error:
             return False, error
 
-    with _starting:
+    with _lock:
         loop = _start_loop(os.getpid())
     return _unwrap(asyncio.run_coroutine_threadsafe(guarded(), loop).result())
-
-
-_starting = threading.Lock()
 
 
 @functools.cache

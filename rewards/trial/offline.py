@@ -15,7 +15,7 @@ from rewards.reasons import collect_reasons
 from rewards.registry import Reward
 from rewards.sandbox import SandboxError
 from rewards.scoring.calling import SECONDS, call_in_loop
-from rewards.scoring.combination import read_part
+from rewards.scoring.combination import Part, read_part
 from rewards.suggestions import suggestion
 
 _COLUMNS = ("data_source", "reward_model", "extra_info")
@@ -39,13 +39,9 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Scored:
+class Scored(Part):
     """A response's score."""
 
-    score: float
-    accuracy: float | None = None
-    """None if the reward returns none."""
-    format: float | None = None
     failed: str | None = None
     """Why it could not be scored; the score is 0 then."""
     reasons: tuple[str, ...] = ()

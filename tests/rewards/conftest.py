@@ -34,13 +34,13 @@ def plugin(tmp_path: Path) -> Plugin:
 def reward() -> Iterator[Any]:
     """Registers a function, as `probe` if no other name is said, until the test's end."""
     list_rewards()
-    before = dict(registry._registered)
+    before = dict(registry.REWARDS)
 
     def add(function: Any, name: str = "probe", **more: Any) -> Any:
         return registry.register(name, **more)(function)
 
     yield add
-    entry._scorers.clear()
+    entry._prepared.clear()
     entry._last = None
-    registry._registered.clear()
-    registry._registered.update(before)
+    registry.REWARDS.clear()
+    registry.REWARDS.update(before)

@@ -147,7 +147,7 @@ def test_a_file_that_is_not_there(plugin: Plugin, tmp_path: Path) -> None:
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Installs packages with entry points into a folder on the path, for one test."""
-    before = dict(registry._registered)
+    before = dict(registry.REWARDS)
     monkeypatch.setattr(loading, "_packages", None)
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -160,8 +160,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         importlib.invalidate_caches()
 
     yield install
-    registry._registered.clear()
-    registry._registered.update(before)
+    registry.REWARDS.clear()
+    registry.REWARDS.update(before)
 
 
 REWARD = "from rewards.registry import register\n@register('{name}')\ndef f(**kwargs):\n    'From afar.'\n    return 1.0\n"
