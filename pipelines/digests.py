@@ -1,4 +1,4 @@
-"""Writing so that a file is whole or not there, and telling whether what a step read has changed."""
+"""Digests of files, to detect changed inputs; atomic writes of text files."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from preprocess import atomic
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes the text under a temporary name, then renames: a reader sees the old file or the new one, never half.
+    """Write a text file; a reader sees the old file or the complete new one.
 
     Raises:
-        StepError: it could not be written (a full disk, no permission); the old file, if any, is untouched.
+        StepError: the file could not be written; the old file is unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, text)
     except OSError as error:
-        raise StepError(f"cannot write {path}: {error.strerror}; what was there before is untouched") from None
+        raise StepError(f"cannot write {path}: {error.strerror}; the old file is unchanged") from None
 
 
 def digest_text(text: str) -> str:
-    """A digest of a text, 16 hexadecimal digits."""
+    """Return a digest of a text, 16 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Digests:
-    """Content digests of files and folders, remembered by size and time of change: an unchanged file is read once."""
+    """Content digests of files and folders, cached by size and modification time.
+
+    Args:
+        memory: the cache file.
+    """
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
@@ -40,7 +44,7 @@ class Digests:
             self._known = {k: (v[0], v[1], v[2]) for k, v in json.loads(memory.read_text(encoding="utf-8")).items()}
 
     def of(self, path: Path) -> str | None:
-        """The digest of a file, or of a folder's names and contents; None when there is nothing."""
+        """Return the digest of a file, or of a folder's names and contents; None if it does not exist."""
         if path.is_file():
             return self._of_file(path)
         if not path.is_dir():
@@ -49,7 +53,7 @@ class Digests:
         return digest_text("\n".join(f"{p.relative_to(path)} {self._of_file(p)}" for p in files))
 
     def save(self) -> None:
-        """Remembers what was read, for the next run."""
+        """Write the cache file."""
         if self._changed:
             write_atomically(self._memory, json.dumps(self._known))
             self._changed = False

@@ -1,4 +1,4 @@
-"""What the commands do, each from its arguments to its exit."""
+"""`pipeline run`, `pipeline plan` and `pipeline schema`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipelines.smoke.summary import print_changes, print_passed
 
 
 def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path, *, smoke: bool = False) -> None:
-    """Loads, checks, builds what is missing, runs, and says where the model lies."""
+    """Load and check a recipe, build missing environments, run it, and print the path of the model."""
     loaded, plan, environments, problems = _open(path, sets, runs, smoke)
     if problems:
         raise InputError("\n".join(problems))
@@ -42,7 +42,7 @@ def run_recipe(path: Path, sets: list[str], selection: Selection, runs: Path, *,
 
 
 def print_plan(path: Path, sets: list[str], selection: Selection, runs: Path, *, smoke: bool = False) -> None:
-    """Prints what `run_recipe` would do."""
+    """Print what `run_recipe` would do."""
     _, plan, _, problems = _open(path, sets, runs, smoke)
     steps = select(plan, selection)
     digests = Digests(plan.directory / "digests.json")
@@ -50,10 +50,10 @@ def print_plan(path: Path, sets: list[str], selection: Selection, runs: Path, *,
 
 
 def print_schema() -> None:
-    """Prints the JSON Schema of recipes."""
-    from pipelines.recipe.json_schema import text
+    """Print the JSON Schema of recipes."""
+    from pipelines.recipe.json_schema import dump_schema
 
-    print(text(), end="")
+    print(dump_schema(), end="")
 
 
 def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
@@ -67,8 +67,7 @@ def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded,
 
 
 def _build(environments: dict[str, Environment]) -> bool:
-    """Builds the pinned environments that are missing or out of date, and says whether there were any; asks the others
-    whether they will do."""
+    """Build the pinned environments that are missing or out of date; return whether there were any. Check the others."""
     built = False
     for environment in environments.values():
         if environment.pinned and not environment.is_ready():
@@ -76,7 +75,7 @@ def _build(environments: dict[str, Environment]) -> bool:
             built = True
         elif not environment.pinned and (there := environment.check()) != environment.pin.version:
             pin = environment.pin
-            print(f"note: {environment.python} has {pin.name} {there}; this project is made for {pin.version}", file=sys.stderr)
+            print(f"note: {environment.python} has {pin.name} {there}; this project supports {pin.version}", file=sys.stderr)
     return built
 
 
@@ -86,4 +85,4 @@ def _print_end(plan: Plan, selection: Selection) -> None:
     print(f"model: {model}")
     python = plan.machine.pythons.get("llamafactory")
     if python is not None:
-        print(f"talk to it: {python} -m llamafactory.cli chat --model_name_or_path {model} --template qwen")
+        print(f"chat with it: {python} -m llamafactory.cli chat --model_name_or_path {model} --template qwen")

@@ -1,4 +1,4 @@
-"""A record of any columns as lines for a person: real line breaks, JSON that stands in strings unfolded, long texts cut."""
+"""Render a record as readable lines: line breaks, JSON in strings unfolded, long texts shortened."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Line:
 
 
 def render(fields: Any, *, full: bool = False) -> list[Line]:
-    """The record's columns, each with its name; those without a value are not shown.
+    """Render the columns of a record; empty ones are left out.
 
     Args:
-        full: leave nothing out.
+        full: do not shorten anything.
     """
     try:
         return list(_render_value(fields, 1, full))
@@ -93,7 +93,7 @@ def _render_text(text: str, depth: int, full: bool) -> Iterator[Line]:
 
 
 def _unfold(value: Any) -> Any:
-    """The data of a string that is a JSON object or list; anything else as it is."""
+    """Parse a string that is a JSON object or list; return anything else unchanged."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return json.loads(value)
@@ -103,7 +103,7 @@ def _unfold(value: Any) -> Any:
 
 
 def _find_turns(value: Any) -> list[tuple[str, str]] | None:
-    """Who says what, if the value is a conversation."""
+    """Return the turns of a conversation as (speaker, text); None if the value is not a conversation."""
     if not isinstance(value, list) or not value:
         return None
     for who, what in _SPEAKERS:
@@ -113,9 +113,9 @@ def _find_turns(value: Any) -> list[tuple[str, str]] | None:
 
 
 def _in_one_line(value: Any) -> str | None:
-    """Short values stand beside their names."""
+    """Return a short value as one line; None if it is long."""
     if isinstance(value, str):
         return value if "\n" not in value and len(value) <= _SHORT else None
     text = json.dumps(value, ensure_ascii=False, default=str)
-    # The line break at the end of a test's input is no reason to break the line.
+    # A line break at the end of a string does not count.
     return text if len(text) <= _SHORT and "\\n" not in text.replace('\\n"', "") else None

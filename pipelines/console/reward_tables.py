@@ -1,4 +1,4 @@
-"""How the commands of `pipeline rewards` show things: tables on a terminal, tab-separated lines anywhere else."""
+"""Tables of rewards and scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BANDS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def print_list(rewards: Sequence[tuple[str, str, Mapping[str, str], str]]) -> None:
-    """Prints name, source, options with defaults and help of each reward."""
+    """Print name, source, options with defaults and help of each reward."""
     if not sys.stdout.isatty():
         print_line("name", "source", "options", "help")
         for name, source, options, text in rewards:
@@ -35,7 +35,7 @@ def print_list(rewards: Sequence[tuple[str, str, Mapping[str, str], str]]) -> No
 
 
 def print_scores(scored: Sequence[tuple[Row, Scored]], output: Path | None) -> None:
-    """Prints what each response is worth and, on a terminal, at most the first of them; then all in sum."""
+    """Print the score of each response, on a terminal the first ones, then a summary."""
     if not sys.stdout.isatty():
         print_line("id", "score", "accuracy", "format", "reason")
         for row, mark in scored:
@@ -48,28 +48,28 @@ def print_scores(scored: Sequence[tuple[Row, Scored]], output: Path | None) -> N
         )
         if len(scored) > SHOWN:
             where = f"in {output}" if output is not None else "with -o FILE"
-            print(f"… and {len(scored) - SHOWN:,} more: all of them {where}")
+            print(f"… and {len(scored) - SHOWN:,} more; all {where}")
         print(render_summary([mark for _, mark in scored]))
     _print_failures(scored)
 
 
 def print_report(report: CheckReport, of_rows: int) -> None:
-    """Prints every mark that is not what it must be, and how much was checked."""
+    """Print every wrong score and how much was checked."""
     sampled = f" (of {of_rows:,})" if report.rows < of_rows else ""
     none = report.rows - report.references
-    said = f"{report.rows:,} rows{sampled}: {report.references:,} reference solutions and {report.cheats:,} cheats scored"
-    said += f"; {none:,} rows have no reference solution" if none else ""
+    summary = f"{report.rows:,} rows{sampled}: {report.references:,} reference solutions and {report.cheats:,} cheats scored"
+    summary += f"; {none:,} rows have no reference solution" if none else ""
     print_findings(report.findings)
     if not sys.stdout.isatty():
-        print(said, file=sys.stderr)
+        print(summary, file=sys.stderr)
         return
-    print(said)
+    print(summary)
     if not report.findings:
-        print("every reference solution gets the best mark, and every cheat the worst")
+        print("every reference solution gets full marks, and every cheat gets none")
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """Prints marks that are not what they must be; on a terminal the first of them."""
+    """Print wrong scores; on a terminal the first ones."""
     header = ("id", "what", "score", "accuracy", "expected", "reason")
     lines = [
         (each.row.id, each.what, *_show_marks(each.scored)[:2], each.expected, each.reason.replace("\n", " "))
@@ -79,7 +79,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def render_summary(marks: Sequence[Scored]) -> str:
-    """Means, and how many responses reach how much."""
+    """Return means and a histogram of accuracies."""
     good = [mark for mark in marks if mark.failed is None]
     failed = f", {len(marks) - len(good):,} failed" if len(good) < len(marks) else ""
     if not good:
@@ -101,7 +101,7 @@ def render_summary(marks: Sequence[Scored]) -> str:
 
 
 def count_bands(accuracies: Sequence[float]) -> dict[str, int]:
-    """How many are 0, how many 1, and how many lie between in fifths."""
+    """Count accuracies of 0, of 1, and in fifths between."""
     names = {0.0: "0"} | {low: f"{low:g} to {low + 0.2:.1g}" for low in _BANDS[1:-1]} | {1.0: "1"}
     counts = {"0": 0, "above 0": 0} | {names[low]: 0 for low in _BANDS[1:-1]} | {"1": 0}
     for value in accuracies:

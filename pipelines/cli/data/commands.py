@@ -1,4 +1,4 @@
-"""`pipeline data`, as a person types its commands. What a command needs is imported when it is called."""
+"""The commands of `pipeline data`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -7,41 +7,28 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-_Recipe = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="A recipe file; a bare name may be one of those shipped in recipes/.")
-]
-_Sets = Annotated[
-    Optional[list[str]],  # noqa: UP045 (typer reads the annotation at run time)
-    typer.Option("--set", metavar="KEY=VALUE", help="Set a value over the recipe: --set stages.sft.data.max_rejects=0.05."),
-]
-_Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where run directories lie: DIR/<name of the recipe>.")]
+from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets
+
 _File = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--file", metavar="FILE", help="A Python file that has the converter (one of your own).", show_default=False),
+    typer.Option("--file", metavar="FILE", help="A Python file with a custom converter.", show_default=False),
 ]
 _Options = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--option", metavar="KEY=VALUE", help="An option of the converter: --option max_chars=2000."),
-]
-_Isolation = Annotated[
-    Literal["strong", "weak"], typer.Option(help="weak: run programs also where the kernel offers less (`pipeline doctor`).")
-]
-_Sandbox = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--sandbox", metavar="URL", help="A SandboxFusion service; the local sandbox if not said."),
 ]
 _Ray = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         "--ray",
         metavar="ADDRESS",
-        help="Convert on a Ray cluster: host:port, `auto`, or `local` to start one. The sources lie at the same paths on all "
-        "its machines; the rows are the same.",
+        help="Convert on a Ray cluster: host:port, `auto`, or `local` to start one. The sources must have the same paths on "
+        "all machines; the rows are the same.",
         show_default=False,
     ),
 ]
 
-_PREPARE_HELP = """Make the rows of a recipe's stages, as `pipeline run` would; that finds them done afterwards.
+_PREPARE_HELP = """Make the rows of a recipe's stages, as `pipeline run` would, which then skips these steps.
 
 \b
 Examples:
@@ -51,7 +38,7 @@ Examples:
 _CONVERT_HELP = """Convert a source into one parquet file of rows, or each file of a folder into one of its own.
 
 A source is a .jsonl, .json (both also .gz) or .parquet file, a folder of such files, or a name on the HuggingFace hub:
-owner/name, owner/name:subset@split. What gives no rows is written beside OUT with its line and its reason: rows.parquet ->
+owner/name, owner/name:subset@split. Records that give no row are written next to OUT with line and reason: rows.parquet ->
 rows.rejects.jsonl.
 
 \b
@@ -62,18 +49,17 @@ Examples:
   pipeline data convert bootcamp bootcamps/ -o rows/ --per-file
   pipeline data convert mine notes.jsonl -o rows.parquet --file my_converter.py"""
 
-_TRACE_HELP = """Run the calls of Python functions under a tracer, and ask what they return and how they run: ExecVerify's rows.
+_TRACE_HELP = """Trace the calls of Python functions and make questions about their execution, in the format of ExecVerify.
 
-A FILE is a Python file of functions with calls, as examples (>>>) in docstrings or at the file's top level, or a folder of such
-files. What comes of it is read by the converter execverify_rl. A call that gives no row is written beside OUT with its line
-and its reason.
+FILE is a Python file of functions with calls, as examples (>>>) in docstrings or at the file's top level, or a folder of such
+files. The converter execverify_rl reads the output. Calls that give no row are written next to OUT with line and reason.
 
 \b
 Examples:
   pipeline data trace programs.py -o questions.jsonl
   pipeline data trace src/ -o questions.jsonl --option task=both --option questions=4"""
 
-_SHOW_HELP = """Print a few rows of a file as a person wants to read them: rows that were made, or the records of a source.
+_SHOW_HELP = """Print a few rows of a file, or records of a source, in readable form.
 
 \b
 Examples:
@@ -83,12 +69,12 @@ Examples:
 
 
 def app() -> typer.Typer:
-    """The sub-application `data`, to be mounted into the command line."""
+    """Return the command group `data`."""
     data = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        help="Data: from a file to the rows that a stage trains on.",
+        help="Convert, trace, show and prepare training rows.",
     )
     data.command("converters")(converters_command)
     data.command("convert", help=_CONVERT_HELP)(convert_command)
@@ -99,13 +85,13 @@ def app() -> typer.Typer:
 
 
 def prepare_command(
-    recipe: _Recipe,
+    recipe: Recipe,
     stage: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--stage", metavar="STAGE", help="This stage's rows alone.", show_default=False),
+        typer.Option("--stage", metavar="STAGE", help="Only the rows of this stage.", show_default=False),
     ] = None,
-    sets: _Sets = None,
-    runs: _Runs = Path("runs"),
+    sets: Sets = None,
+    runs: Runs = Path("runs"),
     ray: _Ray = None,
 ) -> None:
     from pipelines.cli.data.prepare import prepare_rows
@@ -115,7 +101,8 @@ def prepare_command(
 
 def convert_command(
     converter: Annotated[
-        str, typer.Argument(metavar="CONVERTER", help="What the source is: see `pipeline data converters`.", show_default=False)
+        str,
+        typer.Argument(metavar="CONVERTER", help="A converter: see `pipeline data converters`.", show_default=False),
     ],
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", help="A file, a folder of files, or a name on the hub.", show_default=False)
@@ -126,7 +113,7 @@ def convert_command(
     ],
     shape: Annotated[
         Optional[Literal["sft", "rl"]],  # noqa: UP045
-        typer.Option(help="Rows to learn from (sft) or to be rewarded for (rl); needed where the converter makes both."),
+        typer.Option(help="The shape of the rows; required if the converter makes both."),
     ] = None,
     options: _Options = None,
     limit: Annotated[
@@ -134,24 +121,24 @@ def convert_command(
         typer.Option("--limit", metavar="N", min=1, help="Only the first N records.", show_default=False),
     ] = None,
     file: _File = None,
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="Mix the rows; as they come if not said.")] = False,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Says how rows are mixed.")] = 17,
-    per_file: Annotated[bool, typer.Option("--per-file", help="One parquet file for each of the source's files.")] = False,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="Shuffle the rows.")] = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of --shuffle.")] = 17,
+    per_file: Annotated[bool, typer.Option("--per-file", help="Write one parquet file per file of the source.")] = False,
     max_rejects: Annotated[
-        float, typer.Option("--max-rejects", metavar="SHARE", min=0, max=1, help="Share of records that may be rejected.")
+        float, typer.Option("--max-rejects", metavar="SHARE", min=0, max=1, help="Maximum share of rejected records.")
     ] = 0.01,
     tokenizer: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--tokenizer", metavar="DIR", help="A model's folder or hub name: count the prompts' tokens, too."),
+        typer.Option("--tokenizer", metavar="DIR", help="A model folder or hub name: count the tokens of the prompts."),
     ] = None,
-    isolation: _Isolation = "strong",
-    sandbox: _Sandbox = None,
+    isolation: Isolation = "strong",
+    sandbox: Sandbox = None,
     ray: _Ray = None,
 ) -> None:
-    from pipelines.cli.data.convert import Asked, convert
+    from pipelines.cli.data.convert import Arguments, convert
 
     convert(
-        Asked(
+        Arguments(
             converter=converter,
             source=source,
             output=output,
@@ -175,8 +162,8 @@ def trace_command(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A Python file, or a folder of them.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="A .jsonl file.", show_default=False)],
     options: _Options = None,
-    isolation: _Isolation = "strong",
-    sandbox: _Sandbox = None,
+    isolation: Isolation = "strong",
+    sandbox: Sandbox = None,
 ) -> None:
     from pipelines.cli.data.trace import trace
 
@@ -185,16 +172,16 @@ def trace_command(
 
 def show_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows, or a source that a converter reads.", show_default=False)],
-    count: Annotated[int, typer.Option("-n", metavar="N", min=1, help="So many rows, from the first.")] = 3,
+    count: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Number of rows, from the first.")] = 3,
     row: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--row", metavar="N", min=0, help="This row: its index from 0; in a source its line.", show_default=False),
+        typer.Option("--row", metavar="N", min=0, help="One row: its index from 0; in a source its line.", show_default=False),
     ] = None,
     id: Annotated[  # noqa: A002 (the option's name)
         Optional[str],  # noqa: UP045
         typer.Option("--id", metavar="ID", help="The row with this id.", show_default=False),
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Everything; long texts lose their middle if not said.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Do not shorten long texts.")] = False,
 ) -> None:
     from pipelines.cli.data.show import show
 
@@ -204,11 +191,11 @@ def show_command(
 def converters_command(
     name: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(metavar="NAME", help="This one alone, with what its options mean.", show_default=False),
+        typer.Argument(metavar="NAME", help="Show one converter with its options.", show_default=False),
     ] = None,
     file: _File = None,
 ) -> None:
-    """Show every converter: its name, the rows it makes, its options with their defaults, and what it reads."""
+    """List the converters with the rows they make, their options and what they read."""
     from pipelines.cli.data.converters import print_converter, print_converters
 
     print_converters(file) if name is None else print_converter(name, file)

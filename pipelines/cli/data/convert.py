@@ -1,4 +1,4 @@
-"""What `pipeline data convert` does, from its arguments to its exit."""
+"""`pipeline data convert`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipelines.cli.common import in_sandbox, read_options
 from pipelines.cli.data import outcomes
 from pipelines.cli.data.lengths import count_tokens, find_counter
-from pipelines.cli.options import read_options
 from pipelines.console import tables
 from pipelines.environments.ready import find_ready, find_with_ray
 from pipelines.errors import InputError, StepError
@@ -26,13 +26,12 @@ from preprocess.ray.cluster import Cluster
 from preprocess.rows import Shape
 from preprocess.sources.hub import Fetcher, read_hub_name
 from rewards import sandbox
-from rewards.sandbox import SandboxError
 from rewards.suggestions import nearest_path
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The arguments, as a person gave them."""
+class Arguments:
+    """The arguments of the command."""
 
     converter: str
     source: Path
@@ -51,68 +50,70 @@ class Asked:
     ray: str | None
 
     def to_conversion(self, place: Path) -> Conversion:
-        """As the conversion takes it, the source being at that place.
+        """Return the conversion of the source at `place`.
 
         Raises:
-            InputError: an option is unreadable, or the shape is needed and not said.
-            SourceError: there is no such converter.
+            InputError: an option cannot be read, or the shape is ambiguous.
+            SourceError: an unknown converter.
         """
         source = Source(self.converter, place, self.limit, read_options(self.options), self.file)
         return Conversion(source, self.find_shape(), self.output, self.per_file, self.shuffle, self.seed, self.max_rejects)
 
     def find_shape(self) -> Shape:
-        """The shape that was said, or the only one that the converter makes."""
+        """Return the given shape; default: the only one that the converter makes."""
         shapes = converters.find(self.converter, self.file).shapes
         if self.shape is None and len(shapes) > 1:
-            raise InputError(f"converter {self.converter} makes {' and '.join(shapes)} rows; say which: --shape {shapes[0]}")
+            raise InputError(f"converter {self.converter} makes {' and '.join(shapes)} rows; choose one: --shape {shapes[0]}")
         return self.shape or shapes[0]
 
 
-def convert(asked: Asked) -> None:
-    """Converts, and prints what came of it.
+def convert(arguments: Arguments) -> None:
+    """Convert a source and print the outcome.
 
     Raises:
         InputError: a mistake in the arguments or the source.
-        StepError: too many rejects, no rows, a full disk; what was there before is untouched.
+        StepError: too many rejects, no rows, a full disk; existing files are unchanged.
     """
-    with one_line_errors(), in_sandbox(asked.isolation, asked.url), signals_as_stopped():
-        # What is wrong with the arguments is said before anything is fetched or written.
-        asked.to_conversion(asked.source)
-        counter = find_counter(asked.tokenizer) if asked.tokenizer else None
-        convert_there = _find_cluster(asked) if asked.ray else convert_all
-        with _find_source(asked) as place:
-            conversion = asked.to_conversion(place)
+    with one_line_errors(), in_sandbox(arguments.isolation, arguments.url), signals_as_stopped():
+        # Report mistakes in the arguments before downloading or writing anything.
+        arguments.to_conversion(arguments.source)
+        counter = find_counter(arguments.tokenizer) if arguments.tokenizer else None
+        convert_there = _find_cluster(arguments) if arguments.ray else convert_all
+        with _find_source(arguments) as place:
+            conversion = arguments.to_conversion(place)
             with outcomes.show_progress("converting") as progress:
                 result = convert_source(conversion, progress, convert_there)
     outcomes.print_result(conversion, result)
-    if asked.tokenizer and counter:
-        outcomes.print_lengths(count_tokens(list(result.files), conversion.shape, asked.tokenizer, counter), conversion.shape)
+    if arguments.tokenizer and counter:
+        outcomes.print_lengths(
+            count_tokens(list(result.files), conversion.shape, arguments.tokenizer, counter), conversion.shape
+        )
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'show', str(next(iter(result.files)))])}")
 
 
-def _find_cluster(asked: Asked) -> Convert:
-    assert asked.ray is not None
-    settings = sandbox.Settings(url=asked.url, isolation=asked.isolation)
+def _find_cluster(arguments: Arguments) -> Convert:
+    assert arguments.ray is not None
+    settings = sandbox.Settings(url=arguments.url, isolation=arguments.isolation)
     environment = find_with_ray()
-    return Cluster(asked.ray, environment.python, settings, environment.variables).convert
+    return Cluster(arguments.ray, environment.python, settings, environment.variables).convert
 
 
 @contextmanager
-def _find_source(asked: Asked) -> Iterator[Path]:
-    """Where the source lies: on this machine, or fetched from the hub for as long as the block lasts."""
-    if asked.source.exists():
-        yield asked.source
+def _find_source(arguments: Arguments) -> Iterator[Path]:
+    """Yield the path of the source; a hub data set is downloaded for the duration of the block."""
+    if arguments.source.exists():
+        yield arguments.source
         return
-    name = read_hub_name(asked.source)
+    name = read_hub_name(arguments.source)
     if name is None:
-        raise InputError(f"there is no source {asked.source}{nearest_path(asked.source)}")
+        raise InputError(f"source not found: {arguments.source}{nearest_path(arguments.source)}")
     environment = find_ready()
     if environment is None:
         raise InputError(
-            f"there is no {asked.source} here, and to fetch it from the hub takes `datasets`, which the trainers' environments "
-            "have; build one with `pipeline env sync llamafactory`"
+            f"{arguments.source} is not on this machine; downloading it needs a trainer's environment: "
+            "build one with `pipeline env sync llamafactory`"
         )
-    folder = asked.output.with_name(f".{asked.output.stem}.hub")
+    folder = arguments.output.with_name(f".{arguments.output.stem}.hub")
     try:
         yield Fetcher(environment.python, folder).fetch(name)
     finally:
@@ -121,25 +122,13 @@ def _find_source(asked: Asked) -> Iterator[Path]:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """What can go wrong with data, as the command line's own errors."""
+    """Report errors in data as errors of the command line."""
     try:
         yield
     except SourceError as error:
         raise InputError(str(error)) from error
     except PrepareError as error:
         raise StepError(str(error)) from error
-    except SandboxError as error:
-        raise StepError(f"{error}; see `pipeline doctor`") from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else "a file cannot be written: "
         raise StepError(f"{where}{error.strerror or error}") from error
-
-
-@contextmanager
-def in_sandbox(isolation: Literal["strong", "weak"], url: str | None) -> Iterator[None]:
-    """Programs run where the person said."""
-    sandbox.configure(sandbox.Settings(url=url, isolation=isolation))
-    try:
-        yield
-    finally:
-        sandbox.close_all()

@@ -1,4 +1,4 @@
-"""What `pipeline data converters` shows."""
+"""`pipeline data converters`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from preprocess.converters.plugins import load_file
 
 
 def print_converters(file: Path | None) -> None:
-    """Prints the converters that come with this project, or those of a file of one's own."""
+    """Print the converters that ship with this project, or those of a file."""
     with one_line_errors():
         found = (converters.CONVERTERS if file is None else load_file(file)).values()
     if not sys.stdout.isatty():
@@ -37,7 +37,7 @@ def print_converters(file: Path | None) -> None:
 
 
 def print_converter(name: str, file: Path | None) -> None:
-    """Prints one converter, with what its options mean."""
+    """Print one converter with its options."""
     with one_line_errors():
         found = converters.find(name, file)
     options = explain_options(found.options)
@@ -67,11 +67,11 @@ def _show_options(converter: Converter[Any, Any]) -> list[str]:
 
 
 def _show_default(option: OptionDoc) -> str:
-    return "(needed)" if option.needed else json.dumps(option.default, default=str)
+    return "(required)" if option.needed else json.dumps(option.default, default=str)
 
 
 def show_type(annotation: Any) -> str:
-    """The type in words: `int or null`, `list of "Easy" or "Hard"`."""
+    """Return a type in words: `int or null`, `list of "Easy" or "Hard"`."""
     arguments = [each for each in get_args(annotation) if each is not ...]
     if get_origin(annotation) is Annotated:
         return show_type(arguments[0])

@@ -1,4 +1,4 @@
-"""How many tokens the prompts of rows have, counted by a trainer's Python."""
+"""Counting the tokens of prompts with a trainer's Python."""
 
 from __future__ import annotations
 
@@ -18,24 +18,21 @@ from rewards.suggestions import nearest_path
 
 
 def find_counter(tokenizer: str) -> Environment:
-    """The environment whose Python can count with the tokenizer.
+    """Return an environment that can load the tokenizer.
 
     Raises:
-        InputError: none is built, or there is no such tokenizer.
+        InputError: no environment is built, or the tokenizer does not exist.
     """
     if not Path(tokenizer).exists() and hub.read_hub_name(Path(tokenizer)) is None:
-        raise InputError(f"--tokenizer: there is no folder {tokenizer}{nearest_path(Path(tokenizer))}")
+        raise InputError(f"--tokenizer: folder not found: {tokenizer}{nearest_path(Path(tokenizer))}")
     environment = find_ready()
     if environment is None:
-        raise InputError(
-            "--tokenizer takes `transformers`, which the trainers' environments have; "
-            "build one with `pipeline env sync llamafactory`"
-        )
+        raise InputError("--tokenizer needs a trainer's environment; build one with `pipeline env sync llamafactory`")
     return environment
 
 
 def count_tokens(files: Sequence[Path], shape: Shape, tokenizer: str, environment: Environment) -> dict[Path, dict[str, Any]]:
-    """The lengths of the rows of each file, as `preprocess.prompts.lengths` sums them up.
+    """Return the prompt lengths of each file, as `preprocess.prompts.lengths` summarises them.
 
     Raises:
         StepError: a prompt does not render, or the tokenizer does not load.
@@ -51,6 +48,6 @@ def count_tokens(files: Sequence[Path], shape: Shape, tokenizer: str, environmen
             call(environment.python, ["-m", "preprocess.prompts.lengths", str(config)], variables=variables)
         except AskError as error:
             reason = str(error).removeprefix("error: ")
-            raise StepError(f"the rows are written, but their tokens were not counted: {reason}") from None
+            raise StepError(f"the rows were written, but their tokens were not counted: {reason}") from None
         found: dict[str, dict[str, Any]] = json.loads(output.read_text(encoding="utf-8"))["files"]
     return {path: found[str(path)] for path in files}

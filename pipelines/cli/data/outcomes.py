@@ -1,4 +1,4 @@
-"""How the commands of `pipeline data` show what came of records."""
+"""Printing the outcome of conversions: rows, rejects, prompt lengths."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show_progress(title: str) -> Iterator[Progress]:
 
 
 def print_result(conversion: Conversion, result: Result) -> None:
-    """Prints what a conversion made, what it did not and why, and where both lie."""
+    """Print how many rows a conversion made, how many records gave none and why, and the files."""
     tally, files = result.tally, result.files
     place = str(conversion.output) if not conversion.per_file else f"{_count(len(files), 'file')} in {conversion.output}"
     tables.say(f"{_count(tally.records, 'record')} -> {_count(result.rows, f'{conversion.shape} row')} in {place}")
@@ -36,21 +36,21 @@ def print_result(conversion: Conversion, result: Result) -> None:
         tables.print_rows(("rows", "file"), [(f"{rows:,}", str(path)) for path, rows in files.items()])
     print_reasons({"": tally.summarise()})
     if any(tally.count(kind) for kind in KINDS):
-        tables.say(f"each with its line and reason: {conversion.rejects}")
+        tables.say(f"rejected records with line and reason: {conversion.rejects}")
 
 
 def print_lengths(summaries: Mapping[Path, Mapping[str, Any]], shape: Shape) -> None:
-    """Prints how many tokens the prompts of each file have, or its conversations: file -> what was counted."""
+    """Print the token counts of the prompts or conversations of each file."""
     things = "prompts" if shape == "rl" else "conversations"
     columns = {"mean": "mean tokens", "median": "median", "percentile_95": "95% up to", "longest": "longest"}
     lines = [(str(path), *(f"{summary[name]:,}" for name in columns)) for path, summary in summaries.items()]
     tables.print_rows(("file", *columns.values()), lines)
     if unrendered := sum(summary["unrendered"] for summary in summaries.values()):
-        tables.say(f"{unrendered:,} {things} do not render with the chat template, and are counted without it")
+        tables.say(f"{unrendered:,} {things} do not render with the chat template and were counted without it")
 
 
 def print_preparations(summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Prints what came of each stage's sources: stage -> its summary.json. A terminal gets the outcomes that there were."""
+    """Print the row counts of each stage: stage -> its summary.json."""
     kinds = [kind for kind in KINDS if not sys.stdout.isatty() or any(summary[kind] for summary in summaries.values())]
     lines = []
     for stage, summary in summaries.items():
@@ -63,7 +63,7 @@ def print_preparations(summaries: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def print_reasons(summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Prints why records gave no rows: name -> what `Tally.summarise` said of it. Without names where there is one alone."""
+    """Print why records gave no rows: stage -> summary of `Tally.summarise`."""
     lines = [
         (name, kind.replace("_", " "), f"{count:,}", reason)
         for name, summary in summaries.items()

@@ -1,14 +1,14 @@
-"""What `pipeline data prepare` does, from its arguments to its exit."""
+"""`pipeline data prepare`."""
 
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from pipelines.checks.preflight import find_data_problems
+from pipelines.cli.common import run_command
 from pipelines.cli.data import outcomes
 from pipelines.console import tables
 from pipelines.digests import write_atomically
@@ -26,14 +26,14 @@ from rewards.suggestions import suggestion
 
 
 def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None = None) -> None:
-    """Does the preparations of a recipe that are not done yet, as a run would, and prints what came of them.
+    """Prepare the rows of a recipe's stages, as a run would, and print the counts.
 
     Args:
         ray: the address of a Ray cluster to convert on.
 
     Raises:
-        InputError: mistakes in the recipe, all of them; there is no such stage.
-        StepError: a preparation failed; those before it are done and stay so.
+        InputError: mistakes in the recipe, or an unknown stage.
+        StepError: a preparation failed; earlier ones stay complete.
     """
     loaded = load(path, sets)
     if problems := find_data_problems(loaded):
@@ -54,22 +54,20 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
             display.close()
     outcomes.print_preparations({str(step.stage): row_counts.read_summary(step) for step in steps})
     for step in steps:
-        tables.say(f"{step.stage}: {_near(step.outputs[0])}")
-    words = ["pipeline", "run", str(path), *(word for each in sets for word in ("--set", each))]
-    words += ["--runs", str(runs)] if runs != Path("runs") else []
-    tables.say(f"next: {shlex.join(words)}")
+        tables.say(f"{step.stage}: {_relative(step.outputs[0])}")
+    tables.say(f"next: {run_command(path, sets, runs)}")
 
 
 def _choose(plan: Plan, stage: str | None) -> list[Step]:
     steps = [step for step in plan.steps if row_counts.prepares(step)]
     names = [str(step.stage) for step in steps]
     if stage is not None and stage not in names:
-        raise InputError(f"there is no stage {stage!r}{suggestion(stage, names)}")
+        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
     return [step for step in steps if stage in (None, step.stage)]
 
 
 def _move(step: Step, address: str) -> Step:
-    """The step, done on a cluster. What it makes is the same, so its record is that of the step as it was."""
+    """Return the step, executed on a cluster. Its output is the same, so its cache key is unchanged."""
     config = json.loads(step.launch.files["prepare.json"])
     config["ray"] = {"address": address, "python": str(find_with_ray().python)}
     files = {**step.launch.files, "prepare.json": json.dumps(config, indent=1) + "\n"}
@@ -77,18 +75,20 @@ def _move(step: Step, address: str) -> Step:
 
 
 def _check_fetching(steps: list[Step], environments: dict[str, Environment]) -> None:
-    """Raises:
-    InputError: a source has to be fetched by a trainer's Python that is not there.
+    """Check the Pythons that download from the hub.
+
+    Raises:
+        InputError: such an environment is not built.
     """
     for step in steps:
         if hub := json.loads(step.launch.files["prepare.json"]).get("hub"):
             environment = next(each for each in environments.values() if str(each.python) == hub["python"])
             if reason := environment.why_not_ready():
                 raise InputError(
-                    f"{step.name} fetches from the hub with {environment.python}: {reason}; `{environment.sync_command}`"
+                    f"{step.name} downloads from the hub with {environment.python}: {reason}; `{environment.sync_command}`"
                 )
 
 
-def _near(path: Path) -> Path:
-    """The path as it is called from here, if it lies here."""
+def _relative(path: Path) -> Path:
+    """Return the path relative to the working directory if it is inside it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

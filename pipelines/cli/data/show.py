@@ -1,4 +1,4 @@
-"""What `pipeline data show` does: rows found in a file, and printed."""
+"""`pipeline data show`."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Shown:
     """A row, or a record of a source."""
 
     name: str
-    """What a person calls it: `row 3`, `line 12`."""
+    """`row 3`, `line 12`."""
     fields: Any
-    """Its columns; the text itself where it is no JSON."""
+    """Its columns; the text if it is not JSON."""
 
 
 def show(file: Path, count: int, row: int | None, id_: str | None, *, full: bool) -> None:
-    """Prints `count` rows from the first, or the one that was asked for.
+    """Print the first `count` rows, or one row.
 
     Raises:
-        InputError: there is no such file or row, or it is no file of rows.
+        InputError: the file or row does not exist, or the file has no rows.
     """
     if row is not None and id_ is not None:
-        raise InputError("--row and --id: say one of the two")
+        raise InputError("use either --row or --id")
     if not file.exists():
-        raise InputError(f"there is no file {file}{nearest_path(file)}")
+        raise InputError(f"file not found: {file}{nearest_path(file)}")
     with one_line_errors():
         shape = _find_shape(file)
         if id_ is not None:
@@ -60,7 +60,7 @@ def show(file: Path, count: int, row: int | None, id_: str | None, *, full: bool
 
 
 def _find_shape(file: Path) -> Shape | None:
-    """The shape of the file's rows; None for anything else than rows that were made."""
+    """Return the shape of the file's rows; None for a source."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -69,21 +69,21 @@ def _find_shape(file: Path) -> Shape | None:
     try:
         found = pq.read_schema(file).remove_metadata()
     except pa.ArrowException as error:
-        raise InputError(f"{file} is no parquet file: {error}") from None
+        raise InputError(f"{file} is not a parquet file: {error}") from None
     shapes: tuple[Shape, ...] = ("sft", "rl")
     return next((shape for shape in shapes if found == schema(shape)), None)
 
 
 def _find_id(file: Path, shape: Shape | None, id_: str) -> int:
-    """The place of the row with an id.
+    """Return the index of the row with an id.
 
     Raises:
-        InputError: there is none; names the nearest.
+        InputError: no row has it; names the nearest id.
     """
     import pyarrow.parquet as pq
 
     if shape != "rl":
-        raise InputError(f"the rows of {file} have no ids; say --row N")
+        raise InputError(f"the rows of {file} have no ids; use --row N")
     place, near = 0, list[str]()
     with pq.ParquetFile(file) as rows:
         for batch in rows.iter_batches(columns=["extra_info"]):
@@ -96,7 +96,7 @@ def _find_id(file: Path, shape: Shape | None, id_: str) -> int:
 
 
 def _read_rows(file: Path, first: int) -> Iterator[Shown]:
-    """The rows of a parquet file from that index on; the row groups before it are not read."""
+    """Yield the rows of a parquet file from an index; earlier row groups are not read."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as rows:
@@ -116,7 +116,7 @@ def _read_rows(file: Path, first: int) -> Iterator[Shown]:
 
 
 def _read_records(file: Path, line: int | None) -> Iterator[Shown]:
-    """The records of a source from the first, or that of one line."""
+    """Yield the records of a source, or that of one line."""
     files = list_files(file)
     for chunk in read_chunks(file, files):
         for record in chunk.read():

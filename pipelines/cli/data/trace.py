@@ -1,4 +1,4 @@
-"""What `pipeline data trace` does, from its arguments to its exit."""
+"""`pipeline data trace`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Literal
 
+from pipelines.cli.common import in_sandbox, read_options
 from pipelines.cli.data import outcomes
-from pipelines.cli.data.convert import in_sandbox, one_line_errors
-from pipelines.cli.options import read_options
+from pipelines.cli.data.convert import one_line_errors
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.errors import InputError, StepError
@@ -25,14 +25,14 @@ from rewards.suggestions import nearest_path
 
 
 def trace(source: Path, output: Path, options: list[str], isolation: Literal["strong", "weak"], url: str | None) -> None:
-    """Traces the calls of a Python file or folder, and prints what came of them.
+    """Trace the calls of a Python file or folder and print the outcome.
 
     Raises:
         InputError: a mistake in the arguments or the source.
-        StepError: no call gave a row, programs cannot be run, a full disk; what was there before is untouched.
+        StepError: no call gave a row, no sandbox, a full disk; existing files are unchanged.
     """
     if not source.exists():
-        raise InputError(f"there is no source {source}{nearest_path(source)}")
+        raise InputError(f"source not found: {source}{nearest_path(source)}")
     if output.suffix != ".jsonl" or output.is_dir():
         raise InputError(f"{output}: expected the name of a .jsonl file")
     asked = _read_options(options)
@@ -40,10 +40,10 @@ def trace(source: Path, output: Path, options: list[str], isolation: Literal["st
     with one_line_errors(), in_sandbox(isolation, url), signals_as_stopped():
         tally = _write(source, asked, output, rejects)
     rows = tally.records - sum(map(tally.count, tally.reasons))
-    tables.say(f"{rows:,} rows in {output}, in the form that ExecVerify publishes")
+    tables.say(f"{rows:,} rows in {output}, in the format of ExecVerify")
     outcomes.print_reasons({"": tally.summarise()})
     if tally.reasons:
-        tables.say(f"each with its line and reason: {rejects}")
+        tables.say(f"rejected calls with line and reason: {rejects}")
     rows_file = output.with_suffix(".parquet")
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'convert', 'execverify_rl', str(output), '-o', str(rows_file)])}")
 
@@ -68,6 +68,6 @@ def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> T
                     file.write(json.dumps(made, ensure_ascii=False) + "\n")
         if not file.tell():
             raise StepError(
-                f"no row came of {source}: its functions need calls, as examples (>>>) or at its top level; see {rejects}"
+                f"no rows from {source}: its functions need calls, as examples (>>>) or at the top level; see {rejects}"
             )
     return tally

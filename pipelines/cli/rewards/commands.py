@@ -1,15 +1,17 @@
-"""`pipeline rewards`: list, try and check, as a person types them. What a command needs is imported when it is called."""
+"""The commands of `pipeline rewards`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Optional
 
 import typer
 
+from pipelines.cli.common import Isolation, Sandbox
+
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="A reward: see `pipeline rewards list`.", show_default=False)]
 _Rows = Annotated[
-    Path, typer.Option("--rows", metavar="FILE", help="Rows for RL, as `prepare` writes them (parquet).", show_default=False)
+    Path, typer.Option("--rows", metavar="FILE", help="RL rows (parquet), as `pipeline data` writes them.", show_default=False)
 ]
 _Options = Annotated[
     Optional[list[str]],  # noqa: UP045 (typer reads the annotation at run time)
@@ -19,18 +21,10 @@ _File = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--file", metavar="FILE", help="A Python file that registers rewards (a plugin).", show_default=False),
 ]
-_Isolation = Annotated[
-    Literal["strong", "weak"], typer.Option(help="weak: run programs also where the kernel offers less (`pipeline doctor`).")
-]
-_Sandbox = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--sandbox", metavar="URL", help="A SandboxFusion service; the local sandbox if not said."),
-]
+_TRY_HELP = """Score responses without a trainer and print the reason of each score.
 
-_TRY_HELP = """Score responses without a trainer, and say why each got its score.
-
-Responses are JSON lines: {"id": …, "response": …}, with the id of the row (or "index", its place from 0); the response may
-be a list of texts. The dumps of verl's rollouts are taken as they are.
+Responses are JSON lines: {"id": …, "response": …}, with the id of the row (or "index", from 0); the response may be a list of
+texts. Rollout dumps of verl are accepted, too.
 
 \b
 Examples:
@@ -38,9 +32,9 @@ Examples:
   pipeline rewards try code_tests --rows train.parquet --responses mine.jsonl --option all_or_nothing=true -o out.jsonl
   pipeline rewards try mine --file my_reward.py --rows train.parquet --responses mine.jsonl"""
 
-_CHECK_HELP = """Score each row's reference solution, which must get the best mark, and known cheats, which must get the worst.
+_CHECK_HELP = """Score each row's reference solution, which must get full marks, and known cheats, which must get none.
 
-Ends with status 1 where a mark is not what it must be: do not train before that is mended.
+Exit status 1 if a score is wrong: fix the reward or the rows before training.
 
 \b
 Examples:
@@ -49,12 +43,12 @@ Examples:
 
 
 def app() -> typer.Typer:
-    """The sub-application `rewards`, to be mounted into the command line."""
+    """Return the command group `rewards`."""
     rewards = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        help="Rewards: which there are, and trying and checking one without a model or a trainer.",
+        help="List rewards, and try or check one without a model or a trainer.",
     )
     rewards.command("list")(list_command)
     rewards.command("try", help=_TRY_HELP)(try_command)
@@ -63,7 +57,7 @@ def app() -> typer.Typer:
 
 
 def list_command(file: _File = None) -> None:
-    """Show every reward: its name, where it comes from, its options with their defaults, and what it measures."""
+    """List the rewards with their sources, options and what they measure."""
     from pipelines.cli.rewards.scoring import print_rewards
 
     print_rewards(file)
@@ -79,10 +73,10 @@ def try_command(
     file: _File = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("-o", "--output", metavar="FILE", help="Write every score with its reasons here, as JSON lines."),
+        typer.Option("-o", "--output", metavar="FILE", help="Write every score with its reasons as JSON lines."),
     ] = None,
-    isolation: _Isolation = "strong",
-    sandbox: _Sandbox = None,
+    isolation: Isolation = "strong",
+    sandbox: Sandbox = None,
 ) -> None:
     from pipelines.cli.rewards.scoring import Chosen, try_reward
 
@@ -94,12 +88,12 @@ def check_command(
     rows: _Rows,
     sample: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--sample", metavar="N", min=1, help="Only so many rows, spread over the file.", show_default=False),
+        typer.Option("--sample", metavar="N", min=1, help="Check N rows, spread over the file.", show_default=False),
     ] = None,
     options: _Options = None,
     file: _File = None,
-    isolation: _Isolation = "strong",
-    sandbox: _Sandbox = None,
+    isolation: Isolation = "strong",
+    sandbox: Sandbox = None,
 ) -> None:
     from pipelines.cli.rewards.scoring import Chosen, check_reward
 

@@ -1,4 +1,4 @@
-"""What `pipeline rewards` does, each command from its arguments to its exit."""
+"""`pipeline rewards list`, `try` and `check`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.cli.options import read_options
+from pipelines.cli.common import in_sandbox, read_options
 from pipelines.console import reward_tables as tables
 from pipelines.console.progress import bar
 from pipelines.digests import write_atomically
 from pipelines.errors import InputError, StepError
-from rewards import sandbox
 from rewards.errors import GroundTruthError, RewardError
 from rewards.plugins.loading import broken_packages, list_rewards, load
 from rewards.plugins.options import read_options as read_reward_options
 from rewards.registry import Reward
-from rewards.sandbox import SandboxError
 from rewards.trial.checking import EMPTY, check_rows, sample_rows
 from rewards.trial.offline import OfflineError, Row, Scored, read_responses, read_rows, score
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The reward that a person chose, and where its programs run."""
+    """The chosen reward and the sandbox of its programs."""
 
     name: str
     options: list[str]
@@ -38,15 +36,17 @@ class Chosen:
     url: str | None = None
 
     def load(self) -> tuple[Reward, dict[str, Any]]:
-        """Raises:
-        RewardError: there is no such reward or option.
+        """Load the reward and check its options.
+
+        Raises:
+            RewardError: an unknown reward or option.
         """
         reward = load(self.name, self.file)
         return reward, read_reward_options(reward, read_options(self.options))
 
 
 def print_rewards(file: Path | None) -> None:
-    """Prints the rewards that there are."""
+    """Print the rewards."""
     with _one_line_errors():
         rewards = list_rewards(file)
     shown = [(each, {name: _show(value) for name, value in each.options.items()}) for each in rewards]
@@ -56,8 +56,8 @@ def print_rewards(file: Path | None) -> None:
 
 
 def try_reward(chosen: Chosen, rows_file: Path, responses_file: Path, output: Path | None) -> None:
-    """Scores responses and prints what each is worth, and why."""
-    with _one_line_errors(), _sandbox(chosen):
+    """Score responses and print each score with its reasons."""
+    with _one_line_errors(), in_sandbox(chosen.isolation, chosen.url):
         if output is not None and output.is_dir():
             raise InputError(f"-o {output} is a folder; expected a file to write")
         reward, options = chosen.load()
@@ -72,12 +72,12 @@ def try_reward(chosen: Chosen, rows_file: Path, responses_file: Path, output: Pa
 
 
 def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
-    """Checks the marks of reference solutions and cheats.
+    """Check the scores of reference solutions and cheats.
 
     Raises:
-        StepError: a mark is not what it must be.
+        StepError: a score is wrong.
     """
-    with _one_line_errors(), _sandbox(chosen):
+    with _one_line_errors(), in_sandbox(chosen.isolation, chosen.url):
         reward, options = chosen.load()
         if reward.reference is None and reward.cheats is None:
             raise InputError(
@@ -95,10 +95,9 @@ def check_reward(chosen: Chosen, rows_file: Path, sample: int | None) -> None:
                 f"reward {reward.name} cannot score {len(report.findings):,} of {report.rows:,} rows, first {first.row.id}: "
                 f"{first.reason}; are these the rows for it? See `pipeline rewards list`"
             )
-        count = f"{len(report.findings):,} {'mark' if len(report.findings) == 1 else 'marks'}"
+        count = f"{len(report.findings):,} wrong {'score' if len(report.findings) == 1 else 'scores'}"
         raise StepError(
-            f"reward {reward.name} gives {count} that it must not give, first on row {first.row.id}; "
-            "mend the reward, or leave out the rows, before you train"
+            f"reward {reward.name} gives {count}, first on row {first.row.id}; fix the reward or drop the rows before training"
         )
 
 
@@ -115,7 +114,7 @@ def _to_record(row: Row, mark: Scored) -> dict[str, Any]:
 
 
 def _show(default: Any) -> str:
-    return "(needed)" if default is inspect.Parameter.empty else json.dumps(default)
+    return "(required)" if default is inspect.Parameter.empty else json.dumps(default)
 
 
 @contextmanager
@@ -124,14 +123,3 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except (OfflineError, RewardError, GroundTruthError) as error:
         raise InputError(str(error)) from error
-    except SandboxError as error:
-        raise StepError(f"{error}; see `pipeline doctor`") from error
-
-
-@contextmanager
-def _sandbox(chosen: Chosen) -> Iterator[None]:
-    sandbox.configure(sandbox.Settings(url=chosen.url, isolation=chosen.isolation))
-    try:
-        yield
-    finally:
-        sandbox.close_all()

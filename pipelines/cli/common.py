@@ -1,0 +1,67 @@
+"""What several commands share: arguments, `KEY=VALUE` options, the sandbox, errors in one line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional
+
+import typer
+
+from pipelines.errors import InputError, StepError
+
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships in recipes/.")]
+Sets = Annotated[
+    Optional[list[str]],  # noqa: UP045 (typer reads the annotation at run time)
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the recipe: --set stages.sft.learning_rate=2e-5."),
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Parent of the run directories: DIR/<name of the recipe>.")]
+Isolation = Annotated[
+    Literal["strong", "weak"],
+    typer.Option(help="weak: run programs even if the kernel offers less isolation (see `pipeline doctor`)."),
+]
+Sandbox = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--sandbox", metavar="URL", help="A SandboxFusion service; default: the local sandbox."),
+]
+
+
+def read_options(texts: Iterable[str]) -> dict[str, Any]:
+    """Parse `KEY=VALUE` options; a value is JSON, or else text.
+
+    Raises:
+        InputError: a text is not `KEY=VALUE`.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"--option {text}: expected KEY=VALUE")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def run_command(recipe: Path, sets: Sequence[str], runs: Path) -> str:
+    """Return the `pipeline run` command line for a recipe."""
+    words = ["pipeline", "run", str(recipe), *(word for each in sets for word in ("--set", each))]
+    return shlex.join([*words, *(["--runs", str(runs)] if runs != Path("runs") else [])])
+
+
+@contextmanager
+def in_sandbox(isolation: Literal["strong", "weak"], url: str | None) -> Iterator[None]:
+    """Run programs in the chosen sandbox; report its failures as errors of the command line."""
+    from rewards import sandbox
+
+    sandbox.configure(sandbox.Settings(url=url, isolation=isolation))
+    try:
+        yield
+    except sandbox.SandboxError as error:
+        raise StepError(f"{error}; see `pipeline doctor`") from error
+    finally:
+        sandbox.close_all()
