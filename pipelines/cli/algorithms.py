@@ -1,4 +1,4 @@
-"""What `pipeline algorithms` shows."""
+"""`pipeline algorithms`."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from rewards.suggestions import did_you_mean
 
 
 def print_algorithms() -> None:
-    """Prints every algorithm: a line each."""
+    """Print all algorithms, one line each."""
     lines = [
-        (name, "yes" if each.critic else "no", str(each.samples), " or ".join(each.kl) or "none", each.does)
+        (name, "yes" if each.critic else "no", str(each.samples), " or ".join(each.kl) or "none", each.description)
         for name, each in ALGORITHMS.items()
     ]
-    tables.print_rows(("algorithm", "critic", "samples", "kl", "meaning"), lines)
+    tables.print_rows(("algorithm", "critic", "samples", "kl", "description"), lines)
 
 
 def print_algorithm(name: str) -> None:
-    """Prints one algorithm: what it does, where it comes from, what it needs, and its settings of verl.
+    """Print one algorithm: description, source, requirements and verl settings.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: the name is unknown.
     """
     found = next((each for known, each in ALGORITHMS.items() if known == name), None)
     if found is None:
         hint = did_you_mean(name, ALGORITHMS) or "; `pipeline algorithms` lists them"
-        raise InputError(f"no algorithm is called {name!r}{hint}")
+        raise InputError(f"unknown algorithm {name!r}{hint}")
     tables.print_rows(("what", "meaning"), _lines(found))
 
 
@@ -37,10 +37,10 @@ def _lines(algorithm: Algorithm) -> list[tuple[str, str]]:
     settings = {"algorithm.adv_estimator": algorithm.estimator, **algorithm.settings}
     return [
         ("title", algorithm.title),
-        ("does", algorithm.does),
+        ("description", algorithm.description),
         ("paper", algorithm.paper),
         ("verl", algorithm.upstream),
-        ("needs", algorithm.needs),
+        ("requires", algorithm.requirements),
         ("kl", _show_kl(algorithm)),
         *((key, _show(value)) for key, value in settings.items()),
     ]
@@ -50,7 +50,7 @@ def _show_kl(algorithm: Algorithm) -> str:
     if not algorithm.kl:
         return "none"
     usual, *others = algorithm.kl
-    return f"none unless the stage says `kl`; then in the {usual}" + "".join(f", or the {other}" for other in others)
+    return f"off by default; with `kl`, in the {usual}" + "".join(f" or the {other}" for other in others)
 
 
 def _show(value: Any) -> str:

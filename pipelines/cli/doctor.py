@@ -63,7 +63,7 @@ def _describe_environments() -> list[tuple[str, str]]:
     for name in TRAINERS:
         found = environment(name, platform)
         reason = found.why_not_ready()
-        rows.append((name, f"{reason}; `pipeline env sync` mends it" if reason else f"ready, {found.python}"))
+        rows.append((name, f"{reason}; `pipeline env sync` builds it" if reason else f"ready, {found.python}"))
     return rows
 
 

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.environments import environment
+from pipelines.environments.ask import ask
 from tests.pipelines.environments.toy import REPOSITORY, Toy
 
 PHASES = [
@@ -232,3 +234,16 @@ def test_a_missing_checkout_is_downloaded_without_a_rebuild(toy: Toy) -> None:
     assert status == 0
     assert "creating the environment" not in output
     assert toy.imports() == "1.0 2.0+cpu 1.0"
+
+
+def test_an_installed_package_builds_in_the_cache(toy: Toy, tmp_path: Path) -> None:
+    (toy.root / "pyproject.toml").unlink()  # not a checkout
+    status, output = toy.sync(XDG_CACHE_HOME=str(tmp_path / "home"))
+    assert status == 0, output
+    built = tmp_path / "home" / "code-post-training" / version("code-post-training") / "verl"
+    python = built / "environments" / "cpu" / "bin" / "python"
+    assert output.rstrip().endswith(str(python))
+    assert sorted(path.name for path in toy.trainer.iterdir()) == ["cpu.txt", "pin.toml"]
+    files = ask(python, ["-I", "-c", "import json, pipelines, toy; print(json.dumps([pipelines.__file__, toy.__file__]))"])
+    assert files == [str(REPOSITORY / "pipelines" / "__init__.py"), str(built / "checkout" / "toy" / "__init__.py")]
+    assert toy.sync(XDG_CACHE_HOME=str(tmp_path / "home")) == (0, f"{python}\n")
