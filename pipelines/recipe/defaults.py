@@ -1,4 +1,4 @@
-"""`defaults`: what all stages of a kind say, unless one says otherwise itself."""
+"""`defaults`: keys for all stages of a kind; a stage overrides them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from pipelines.recipe.error_messages import found
-from pipelines.recipe.merging import merge
+from pipelines.recipe.error_messages import describe_value
+from pipelines.recipe.merging import deep_merge
 from pipelines.recipe.nodes import Node
 from pipelines.recipe.problems import Problem, RecipeError
 from pipelines.recipe.schema import RlStage, SftStage
@@ -17,61 +17,57 @@ KEY = "defaults"
 KINDS: Mapping[str, type[BaseModel]] = {"sft": SftStage, "rl": RlStage}
 """The kinds of stages."""
 
-_OWN = ("name", "kind")
-"""What only a stage can say."""
+_STAGE_ONLY = ("name", "kind")
 
 
-def lay_under(root: Node) -> Node:
-    """The recipe without `defaults`, each stage laid over those of its kind as a recipe is laid over one that it extends.
+def apply_defaults(root: Node) -> Node:
+    """Merge each stage over the defaults of its kind, and remove `defaults`.
 
     Raises:
-        RecipeError: a kind or a key that does not exist. What lies deeper is checked where it is laid, in the stages.
+        RecipeError: an unknown kind or key. Values are checked later, in the stages.
     """
-    said = root.children.get(KEY)
-    if said is None:
+    given = root.children.get(KEY)
+    if given is None:
         return root
-    problems = list(_check(said))
-    if problems:
+    if problems := list(_check(given)):
         raise RecipeError(problems)
     rest = {key: child for key, child in root.children.items() if key != KEY}
-    stages = rest.get("stages")
-    if stages is not None and isinstance(stages.value, list):
-        rest["stages"] = stages.with_value([_laid(stage, said) for stage in stages.items])
+    if root.stages:
+        rest["stages"] = rest["stages"].with_value([_merge_stage(stage, given) for stage in root.stages])
     return root.with_value(rest)
 
 
-def places(root: Node) -> frozenset[tuple[int, int]]:
-    """Where a recipe's defaults are written (`Origin.order`): what is wrong there is wrong once, whatever stages it is in."""
-    said = root.children.get(KEY)
-    return frozenset(node.origin.order for _, node in said.walk()) if said is not None else frozenset()
+def default_origins(root: Node) -> frozenset[tuple[int, int]]:
+    """Return where the defaults are written (`Origin.order`); a problem there is reported once, not for every stage."""
+    given = root.children.get(KEY)
+    return frozenset(node.origin.order for _, node in given.walk()) if given is not None else frozenset()
 
 
-def _laid(stage: Node, said: Node) -> Node:
-    kind = stage.children.get("kind")
-    below = said.children.get(str(kind.value)) if kind is not None else None
-    return stage if below is None else merge(below, stage)
+def _merge_stage(stage: Node, given: Node) -> Node:
+    base = given.children.get(stage.text("kind") or "")
+    return stage if base is None else deep_merge(base, stage)
 
 
-def _check(said: Node) -> Iterator[Problem]:
-    if not isinstance(said.value, dict):
-        yield Problem(said.origin.text, KEY, f"found {found(said.plain())}, expected a mapping with {any_of(KINDS)}")
-    for kind, node in said.children.items():
+def _check(given: Node) -> Iterator[Problem]:
+    if not isinstance(given.value, dict):
+        found = describe_value(given.plain())
+        yield Problem(given.origin.text, KEY, f"found {found}, expected a mapping with {any_of(KINDS)}")
+    for kind, node in given.children.items():
+        where, key = node.origin.text, f"{KEY}.{kind}"
         if kind not in KINDS:
-            what = did_you_mean(kind, KINDS) or f"; expected a kind of stages, {any_of(KINDS)}"
-            yield Problem(node.origin.text, f"{KEY}.{kind}", f"unknown key{what}")
+            hint = did_you_mean(kind, KINDS) or f"; expected a kind of stages, {any_of(KINDS)}"
+            yield Problem(where, key, f"unknown key{hint}")
         elif not isinstance(node.value, dict):
-            yield Problem(
-                node.origin.text, f"{KEY}.{kind}", f"found {found(node.plain())}, expected a mapping of a stage's keys"
-            )
+            yield Problem(where, key, f"found {describe_value(node.plain())}, expected a mapping of a stage's keys")
         else:
             yield from _check_keys(kind, node)
 
 
 def _check_keys(kind: str, node: Node) -> Iterator[Problem]:
-    valid = [key for key in KINDS[kind].model_fields if key not in _OWN]
+    valid = [key for key in KINDS[kind].model_fields if key not in _STAGE_ONLY]
     for key, child in node.children.items():
-        if key in _OWN:
-            yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"each stage says its own {key}")
+        if key in _STAGE_ONLY:
+            yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"{key} is set in each stage, not in defaults")
         elif key not in valid:
-            what = did_you_mean(key, valid) or f"; expected {any_of(valid)}"
-            yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"unknown key{what}")
+            hint = did_you_mean(key, valid) or f"; expected {any_of(valid)}"
+            yield Problem(child.origin.text, f"{KEY}.{kind}.{key}", f"unknown key{hint}")

@@ -1,8 +1,8 @@
-"""pydantic's errors in a person's words."""
+"""The messages of pydantic's validation errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,82 +26,78 @@ _EXPECTED = {
     "finite_number": "a finite number",
 }
 
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
 Located = tuple[Loc, Problem]
 
 
-def explain(error: ValidationError, root: Node) -> list[Located]:
-    """One problem per error, with the place in the tree it is about."""
-    errors = [(_loc(tuple(item["loc"]), root), item) for item in error.errors(include_url=False)]
-    # Values for which a misspelled key was surely meant are not missing as well.
+def to_problems(error: ValidationError, root: Node) -> list[Located]:
+    """Convert each error into a problem, with its location in the tree."""
+    errors = [(_location(item["loc"]), item) for item in error.errors(include_url=False)]
+    # A misspelled key is not also reported as a missing one.
     guesses = {
         (*loc[:-1], guess)
         for loc, item in errors
-        if item["type"] == "extra_forbidden" and (guess := nearest(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1])))
+        if item["type"] == "extra_forbidden" and (guess := nearest(loc[-1], schema_lookup.fields_at(root, loc[:-1])))
     }
-    return [
-        (place := _shown(loc, item["type"]), problem_at(root, place, _message(root, loc, item)))
-        for loc, item in errors
-        if not (item["type"] == "missing" and loc in guesses)
-    ]
+    problems = []
+    for loc, item in errors:
+        kind = item["type"]
+        if kind == "missing" and loc in guesses:
+            continue
+        place = loc[:-1] if kind == "missing" else (*loc, "kind") if kind == "union_tag_invalid" else loc
+        problems.append((place, problem_at(root, place, _message(root, loc, item))))
+    return problems
 
 
-def _loc(raw: tuple[int | str, ...], root: Node) -> Loc:
-    """pydantic's place without the union members it walked through."""
-    loc: Loc = ()
-    for index, step in enumerate(raw):
-        is_kind = index == 2 and raw[0] == "stages"
-        if not is_kind and not (isinstance(step, str) and step.startswith("(")):
-            loc = (*loc, step)
-    return loc
-
-
-def _shown(loc: Loc, kind: str) -> Loc:
-    if kind == "missing":
-        return loc[:-1]
-    return (*loc, "kind") if kind == "union_tag_invalid" else loc
+def _location(raw: tuple[int | str, ...]) -> Loc:
+    """Remove the union members (`(list)`, a stage's kind) from pydantic's location."""
+    return tuple(
+        step
+        for index, step in enumerate(raw)
+        if not (index == 2 and raw[0] == "stages") and not (isinstance(step, str) and step.startswith("("))
+    )
 
 
 def _message(root: Node, loc: Loc, item: Mapping[str, Any]) -> str:
-    kind: str = item["type"]
+    kind, given = item["type"], item["input"]
     context: Mapping[str, Any] = item.get("ctx", {})
-    if kind == "extra_forbidden":
-        return _unknown(root, loc)
-    if kind == "missing":
-        return _missing(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1]).get(str(loc[-1])))
-    if kind == "union_tag_not_found":
-        return "missing key kind: sft or rl" if isinstance(item["input"], dict) else _found(item["input"], "a mapping")
-    if kind == "union_tag_invalid":
-        return _choice(context["tag"], ["sft", "rl"])
-    if kind == "literal_error":
-        return _choice(item["input"], schema_lookup.choices_at(root, loc))
-    if kind == "value_error":
-        return str(context["error"])
     if kind in _EXPECTED:
-        return _found(item["input"], _EXPECTED[kind])
-    if kind == "too_short":
-        return f"found an empty list, expected at least {context['min_length']} item"
-    if kind == "string_too_short":
-        return "found empty text"
-    if kind == "string_too_long":
-        return f"found {len(item['input'])} characters, expected at most {context['max_length']}"
-    if kind == "string_pattern_mismatch":
-        return f"found {item['input']!r}, expected letters, digits, '.', '_' and '-', the first a letter or a digit"
-    bound = _BOUNDS.get(kind)
-    if bound is not None:
-        return f"found {item['input']}, expected {bound(context)}"
-    return f"found {item['input']!r}: {item['msg']}"
+        return _wrong_type(given, _EXPECTED[kind])
+    if kind in _BOUNDS:
+        words, limit = _BOUNDS[kind]
+        return f"found {given}, expected {words} {context[limit]:g}"
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(root, loc)
+        case "missing":
+            return _missing_key(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1]).get(str(loc[-1])))
+        case "union_tag_not_found":
+            return "missing key kind: sft or rl" if isinstance(given, dict) else _wrong_type(given, "a mapping")
+        case "union_tag_invalid":
+            return _wrong_choice(context["tag"], ["sft", "rl"])
+        case "literal_error":
+            return _wrong_choice(given, schema_lookup.choices_at(root, loc))
+        case "value_error":
+            return str(context["error"])
+        case "too_short":
+            return f"found an empty list, expected at least {context['min_length']} item"
+        case "string_too_short":
+            return "found empty text"
+        case "string_too_long":
+            return f"found {len(given)} characters, expected at most {context['max_length']}"
+        case "string_pattern_mismatch":
+            return f"found {given!r}, expected letters, digits, '.', '_' and '-', starting with a letter or a digit"
+    return f"found {given!r}: {item['msg']}"
 
 
-_BOUNDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "greater_than": lambda context: f"more than {context['gt']:g}",
-    "greater_than_equal": lambda context: f"at least {context['ge']:g}",
-    "less_than": lambda context: f"less than {context['lt']:g}",
-    "less_than_equal": lambda context: f"at most {context['le']:g}",
-}
-
-
-def found(value: object) -> str:
-    """A value as a message names it."""
+def describe_value(value: object) -> str:
+    """Return a value as messages show it."""
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
@@ -113,36 +109,27 @@ def found(value: object) -> str:
     return f"the text {value!r}" if isinstance(value, str) else repr(value)
 
 
-def _found(value: object, expected: str) -> str:
+def _wrong_type(value: object, expected: str) -> str:
     hint = "; put it in quotes" if expected == "text" and isinstance(value, int | float) else ""
-    return f"found {found(value)}, expected {expected}{hint}"
+    return f"found {describe_value(value)}, expected {expected}{hint}"
 
 
-def _choice(value: object, values: list[Any]) -> str:
+def _wrong_choice(value: object, values: list[Any]) -> str:
     return f"found {value!r}, expected {any_of(values)}" + (did_you_mean(value, values) if isinstance(value, str) else "")
 
 
-def _missing(key: str, field: FieldInfo | None) -> str:
-    return f"missing key {key}" + (f" ({_first_sentence(field.description)})" if field and field.description else "")
+def _missing_key(key: str, field: FieldInfo | None) -> str:
+    if field is None or not field.description:
+        return f"missing key {key}"
+    first_sentence = " ".join(field.description.split()).split(". ")[0].rstrip(".")
+    return f"missing key {key} ({first_sentence})"
 
 
-def _first_sentence(text: str) -> str:
-    return " ".join(text.split()).split(". ")[0].rstrip(".")
-
-
-def _unknown(root: Node, loc: Loc) -> str:
+def _unknown_key(root: Node, loc: Loc) -> str:
     name, valid = str(loc[-1]), schema_lookup.fields_at(root, loc[:-1])
     if near := did_you_mean(name, valid):
         return f"unknown key{near}"
-    deeper = _deeper(name, valid)
-    if deeper:
-        return f"unknown key here; did you mean {deeper!r}?"
-    return f"unknown key; expected {any_of(valid)}"
-
-
-def _deeper(name: str, valid: Mapping[str, FieldInfo]) -> str | None:
-    """The place one level down where the key exists."""
     for key, field in valid.items():
-        if name in schema_lookup.fields(schema_lookup.options(field.annotation, (), None)):
-            return f"{key}.{name}"
-    return None
+        if name in schema_lookup.fields(schema_lookup.matching_types(field.annotation, (), None)):
+            return f"unknown key here; did you mean {f'{key}.{name}'!r}?"
+    return f"unknown key; expected {any_of(valid)}"

@@ -1,7 +1,7 @@
-"""The JSON Schema that editors use while a recipe is written.
+"""The JSON Schema of recipe files, for editors.
 
-Draft 7, which yaml-language-server knows best. It is what people write: `extends`, `${env:NAME}` in place of numbers,
-upstream keys nested or dotted; with `extends` or `defaults` nothing is required, since those may say it.
+Draft 7, which yaml-language-server supports best. It describes files before loading: `extends`, `${env:NAME}` instead of
+numbers, nested or dotted upstream keys; no key is required with `extends` or `defaults`, which may set it.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import json
 from typing import Any
 
 from pipelines.recipe import upstream_keys
-from pipelines.recipe.reserved_keys import OWNED
+from pipelines.recipe.reserved_keys import RESERVED
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 
 Schema = dict[str, Any]
 
-_LINE = 160
+_MAX_LINE = 160
 
 _VARIABLE = {"$ref": "#/$defs/Variable"}
 _KINDS = {"sft": SftStage.__name__, "rl": RlStage.__name__}
 
 
-def text() -> str:
-    """The schema as JSON, short values on one line: what recipes/recipe.schema.json holds."""
-    return _dump(render(), 0) + "\n"
+def dump_schema() -> str:
+    """Return the text of recipes/recipe.schema.json: JSON with short values on one line."""
+    return _dump(build_schema(), 0) + "\n"
 
 
-def render() -> Schema:
-    """The schema, ready for `json.dumps`."""
+def build_schema() -> Schema:
+    """Return the schema as plain data."""
     whole = Recipe.model_json_schema(ref_template="#/$defs/{model}")
     full: Schema = whole.pop("$defs")
     full["Recipe"] = whole
@@ -58,7 +58,7 @@ def render() -> Schema:
 
 
 _EXTENDS: Schema = {
-    "description": "A recipe file, or several, that this one is laid over; relative to this file.",
+    "description": "A recipe file, or a list of them, that this one is merged over; relative to this file.",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
 }
 
@@ -66,7 +66,7 @@ _EXTENDS: Schema = {
 def _defaults() -> Schema:
     kinds = {kind: {"$ref": f"#/$defs/Partial{name}"} for kind, name in _KINDS.items()}
     return {
-        "description": "What all stages of a kind say, unless one says otherwise.",
+        "description": "Keys for all stages of a kind; a stage overrides them.",
         "type": "object",
         "properties": kinds,
         "additionalProperties": False,
@@ -83,19 +83,19 @@ def _stage(prefix: str, required: bool) -> Schema:
     ]
     stage: Schema = {
         "type": "object",
-        "properties": {"kind": {"enum": list(_KINDS), "description": "What the stage does."}},
+        "properties": {"kind": {"enum": list(_KINDS), "description": "The kind of stage."}},
         "required": ["name", "kind"] if required else ["name"],
         "allOf": by_kind,
     }
     if not required:
-        # Without a kind, the stage of the extended recipe says which of the two it is.
+        # Without a kind, it is that of the extended recipe's stage.
         either = [{"$ref": f"#/$defs/{prefix}{name}"} for name in _KINDS.values()]
         stage["allOf"] = [*by_kind, {"if": {"not": {"required": ["kind"]}}, "then": {"anyOf": either}}]
     return stage
 
 
 def _convert(schema: Any, prefix: str, required: bool) -> Any:
-    """pydantic's schema as people write: variables in place of values, references with the prefix."""
+    """Convert pydantic's schema: allow variables instead of values, add the prefix to references."""
     if isinstance(schema, list):
         return [_convert(item, prefix, required) for item in schema]
     if not isinstance(schema, dict):
@@ -109,25 +109,24 @@ def _convert(schema: Any, prefix: str, required: bool) -> Any:
         elif key in ("default", "enum", "const", "description"):
             result[key] = " ".join(value.split()) if key == "description" else value
         elif key not in ("title", "discriminator") and (required or key != "required"):
-            # A partial mapping may fit two members of a union.
+            # A partial mapping may match two members of a union.
             result["anyOf" if key == "oneOf" else key] = _convert(value, prefix, required)
     return _or_variable(result)
 
 
 def _or_variable(schema: Schema) -> Schema:
-    takes = schema.get("type") in ("integer", "number", "boolean") or "enum" in schema or "pattern" in schema
-    if not takes:
+    if not (schema.get("type") in ("integer", "number", "boolean") or "enum" in schema or "pattern" in schema):
         return schema
     about = {key: schema.pop(key) for key in ("description", "default") if key in schema}
     return about | {"anyOf": [schema, _VARIABLE]}
 
 
 def _section(kind: str, section: str, keys: str) -> Schema:
-    """The keys of a list: nested, and dotted for those that the upstream's own configuration lists."""
+    """Return the schema of a section: nested keys, and dotted ones if the upstream's configuration lists them."""
     tree: Schema = {"type": "object", "properties": {}}
     dotted: Schema = {}
     for key, entry in upstream_keys.keys(keys).items():
-        if key in OWNED[keys]:
+        if key in RESERVED[keys]:
             continue
         *groups, last = key.split(".")
         place = tree
@@ -145,7 +144,7 @@ def _section(kind: str, section: str, keys: str) -> Schema:
 
 
 def _group() -> Schema:
-    # Dotted keys are checked when the recipe is loaded; an editor need not know them all.
+    # Dotted keys are checked when the recipe is loaded.
     return {"type": "object", "properties": {}, "additionalProperties": False, "patternProperties": {r"\.": {}}}
 
 
@@ -163,7 +162,7 @@ def _leaf(entry: Any) -> Schema:
     if "enum" in entry:
         return leaf | {"anyOf": [{"enum": entry["enum"]}, {"type": "string", "pattern": r"\$\{"}]}
     if "string" not in names:
-        # Besides our variables, the upstream's own references: ${actor_rollout_ref.model.path}.
+        # Variables, and references of the upstream: ${actor_rollout_ref.model.path}.
         names = [*names, "string"]
         return leaf | {"type": names, "pattern": r"\$\{"}
     return leaf | {"type": names if len(names) > 1 else names[0]}
@@ -171,7 +170,7 @@ def _leaf(entry: Any) -> Schema:
 
 def _dump(value: Any, depth: int) -> str:
     line = json.dumps(value, ensure_ascii=False)
-    if len(line) <= _LINE or not value or not isinstance(value, dict | list):
+    if len(line) <= _MAX_LINE or not value or not isinstance(value, dict | list):
         return line
     inner, outer = " " * (depth + 1), " " * depth
     if isinstance(value, list):

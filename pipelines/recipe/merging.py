@@ -1,66 +1,69 @@
-"""A recipe over the recipe that it extends."""
+"""Merging a recipe over the recipe that it extends."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from pipelines.recipe.nodes import Node, name_of
-from pipelines.recipe.problems import Problem, RecipeError
+from pipelines.recipe.nodes import Node
+from pipelines.recipe.problems import error_at
 
 
-def merge(base: Node, over: Node, key: str = "") -> Node:
-    """Lays `over` on `base`: mappings deeply, the list `stages` by name; anything else replaces.
+def deep_merge(base: Node, over: Node, key: str = "") -> Node:
+    """Merge `over` into `base`: mappings key by key, the list `stages` by name; any other value is replaced.
 
-    `!remove` takes away what the base says; `!replace` puts a mapping or list in its place instead of merging.
+    `!remove` deletes the value of the base; `!replace` replaces a mapping or list instead of merging it.
 
     Raises:
-        RecipeError: `!remove` of something that the base does not say.
+        RecipeError: `!remove` of a key that the base does not set.
     """
     if over.mark == "replace" or type(base.value) is not type(over.value):
-        return settle(over, key)
+        return clear_marks(over, key)
     if isinstance(over.value, dict):
-        return over.with_value(_mappings(base, over, key))
+        return over.with_value(_merge_mappings(base, over, key))
     if isinstance(over.value, list) and key == "stages":
-        return over.with_value(_stages(base, over))
-    return settle(over, key)
+        return over.with_value(_merge_stages(base, over))
+    return clear_marks(over, key)
 
 
-def settle(node: Node, key: str = "") -> Node:
-    """The tree without marks, for a value that lies on nothing."""
+def clear_marks(node: Node, key: str = "") -> Node:
+    """Return the tree without marks, for a value without a base.
+
+    Raises:
+        RecipeError: the tree contains `!remove`.
+    """
     if node.mark == "remove":
-        raise RecipeError([Problem(node.origin.text, key, "!remove: nothing to remove, no extended recipe says this")])
+        raise error_at(node.origin.text, key, "!remove: nothing to remove, no extended recipe sets this")
     node = replace(node, mark=None)
     if isinstance(node.value, dict):
-        return node.with_value({name: settle(child, _join(key, name)) for name, child in node.value.items()})
+        return node.with_value({name: clear_marks(child, _join(key, name)) for name, child in node.value.items()})
     if isinstance(node.value, list):
-        return node.with_value([settle(item, _join(key, name_of(item) or str(i))) for i, item in enumerate(node.value)])
+        return node.with_value([clear_marks(item, _join(key, item.name or str(i))) for i, item in enumerate(node.value)])
     return node
 
 
-def _mappings(base: Node, over: Node, key: str) -> dict[str, Node]:
+def _merge_mappings(base: Node, over: Node, key: str) -> dict[str, Node]:
     result = dict(base.children)
     for name, child in over.children.items():
         if name not in result:
-            result[name] = settle(child, _join(key, name))
+            result[name] = clear_marks(child, _join(key, name))
         elif child.mark == "remove":
             del result[name]
         else:
-            result[name] = merge(result[name], child, _join(key, name))
+            result[name] = deep_merge(result[name], child, _join(key, name))
     return result
 
 
-def _stages(base: Node, over: Node) -> list[Node]:
+def _merge_stages(base: Node, over: Node) -> list[Node]:
     result = list(base.items)
     for index, stage in enumerate(over.items):
-        name = name_of(stage)
-        key = _join("stages", name or str(index))
-        place = next((i for i, other in enumerate(result) if name is not None and name_of(other) == name), None)
+        key = _join("stages", stage.name or str(index))
+        place = next((i for i, other in enumerate(result) if stage.name is not None and other.name == stage.name), None)
         if place is None:
-            result.append(settle(stage, key))
+            result.append(clear_marks(stage, key))
         elif stage.mark == "remove":
             del result[place]
         else:
-            result[place] = merge(result[place], stage, key)
+            result[place] = deep_merge(result[place], stage, key)
     return result
 
 

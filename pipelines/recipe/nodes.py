@@ -1,8 +1,8 @@
-"""A recipe's text as a tree in which every value knows where it was written."""
+"""A recipe as a tree whose values record where they were written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,19 +10,19 @@ from typing import Any, TypeAlias
 Scalar: TypeAlias = str | int | float | bool | None
 Step: TypeAlias = str | int
 Loc: TypeAlias = tuple[Step, ...]
-"""A place in the tree: keys of mappings and indexes of lists."""
+"""A location in the tree: keys of mappings and indexes of lists."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value was written."""
+    """The place where a value was written."""
 
     folder: Path
-    """What its relative paths are relative to: the recipe file's folder; for --set the current one."""
+    """The base of relative paths in the value: the recipe file's folder, or the current folder for --set."""
     text: str
-    """What a person is shown: `recipes/x.yaml:12` or `--set stages.sft.learning_rate`."""
+    """The place in error messages: `recipes/x.yaml:12` or `--set stages.sft.learning_rate`."""
     order: tuple[int, int]
-    """Sorts problems: the file's place among the files read, and the line."""
+    """The sort key of problems: number of the file in reading order, and line."""
 
 
 @dataclass(frozen=True)
@@ -32,30 +32,46 @@ class Node:
     value: Scalar | Mapping[str, Node] | list[Node]
     origin: Origin
     mark: str | None = None
-    """`remove` or `replace`: what to do with the value that an extended recipe gives."""
+    """`remove` or `replace`: how the value changes that of an extended recipe."""
     raw: str | None = None
-    """The text that was read as a scalar where a person could not quote it (--set, environment variables)."""
+    """The text of a scalar from --set or an environment variable, where it could not be quoted."""
 
     @property
     def children(self) -> Mapping[str, Node]:
-        """A mapping's entries; nothing for anything else."""
+        """The entries of a mapping; empty for other values."""
         return self.value if isinstance(self.value, Mapping) else {}
 
     @property
     def items(self) -> list[Node]:
-        """A list's items; nothing for anything else."""
+        """The items of a list; empty for other values."""
         return self.value if isinstance(self.value, list) else []
 
+    @property
+    def stages(self) -> list[Node]:
+        """The items of the list `stages`."""
+        stages = self.children.get("stages")
+        return stages.items if stages is not None else []
+
+    @property
+    def name(self) -> str | None:
+        """The entry `name` of a mapping, if it is text."""
+        return self.text("name")
+
+    def text(self, key: str) -> str | None:
+        """Return an entry of a mapping if it is text."""
+        child = self.children.get(key)
+        return child.value if child is not None and isinstance(child.value, str) else None
+
     def child(self, step: Step) -> Node | None:
-        """The entry or item at `step`; a list's item also by its `name`."""
+        """Return an entry of a mapping, or an item of a list by its index or `name`."""
         if isinstance(self.value, Mapping):
             return self.value.get(str(step))
         if isinstance(step, int):
             return self.items[step] if -1 < step < len(self.items) else None
-        return next((item for item in self.items if name_of(item) == step), None)
+        return next((item for item in self.items if item.name == step), None)
 
     def nearest(self, loc: Loc) -> Node:
-        """The node at `loc`, or the innermost one around it that exists."""
+        """Return the node at a location, or the innermost existing node around it."""
         node = self
         for step in loc:
             found = node.child(step)
@@ -65,7 +81,7 @@ class Node:
         return node
 
     def plain(self) -> Any:
-        """The tree as dicts, lists and scalars."""
+        """Return the tree as dicts, lists and scalars."""
         if isinstance(self.value, Mapping):
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
@@ -73,31 +89,33 @@ class Node:
         return self.value
 
     def walk(self, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
-        """Every node with its place, parents first."""
+        """Iterate over all nodes with their locations, parents first."""
         yield loc, self
         for key, child in self.children.items():
             yield from child.walk((*loc, key))
         for index, item in enumerate(self.items):
             yield from item.walk((*loc, index))
 
+    def map_scalars(self, function: Callable[[Loc, Node], Node], loc: Loc = ()) -> Node:
+        """Return the tree with each scalar replaced by `function(location, node)`."""
+        if isinstance(self.value, Mapping):
+            return self.with_value({key: child.map_scalars(function, (*loc, key)) for key, child in self.value.items()})
+        if isinstance(self.value, list):
+            return self.with_value([item.map_scalars(function, (*loc, index)) for index, item in enumerate(self.value)])
+        return function(loc, self)
+
     def with_value(self, value: Scalar | Mapping[str, Node] | list[Node]) -> Node:
-        """The same place, another value."""
+        """Return a node with the same origin and another value."""
         return replace(self, value=value)
 
 
-def name_of(node: Node) -> str | None:
-    """The `name` entry of a mapping, when it is text."""
-    name = node.children.get("name")
-    return name.value if name is not None and isinstance(name.value, str) else None
-
-
 def key_path(root: Node, loc: Loc) -> str:
-    """`stages.sft.learning_rate`: a place as a person writes it, stages by their names."""
+    """Return a location as the user writes it, stages by name: `stages.sft.learning_rate`."""
     text = ""
     node: Node | None = root
     for step in loc:
         node = node.child(step) if node is not None else None
-        name = name_of(node) if node is not None and isinstance(step, int) else None
+        name = node.name if node is not None and isinstance(step, int) else None
         if name is not None:
             text += f".{name}"
         else:

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe: one line per problem, all of them at once."""
+"""Mistakes in a recipe: one line each, all reported together."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pipelines.recipe.nodes import Loc, Node, key_path
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: where it was written, which key it is about, what was found and what was expected."""
+    """One mistake."""
 
     where: str
-    """`recipes/x.yaml:12`, or the `--set` that said it."""
+    """Where it was written: `recipes/x.yaml:12`, or the `--set` option."""
     key: str
-    """The key's path (`stages.sft.learning_rate`); empty when the mistake is about no key."""
+    """The path of the key (`stages.sft.learning_rate`); empty if the mistake is not about a key."""
     message: str
-    """What was found, what was expected, the nearest valid thing."""
+    """What was found, what was expected, and the nearest valid value."""
 
     def __str__(self) -> str:
-        # A --set names its key already.
+        # The text of a --set contains the key already.
         key = f"{self.key}: " if self.key and not self.where.endswith(self.key) else ""
-        # One line, whatever line breaks and control characters a key or a value has.
+        # Escape line breaks and control characters in keys and values.
         return "".join(
             char if char.isprintable() else char.encode("unicode_escape").decode()
             for char in f"{self.where}: {key}{self.message}"
@@ -38,6 +38,11 @@ class RecipeError(InputError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def error_at(where: str, key: str, message: str) -> RecipeError:
+    """Return the error for a single problem."""
+    return RecipeError([Problem(where, key, message)])
+
+
 def problem_at(root: Node, loc: Loc, message: str) -> Problem:
-    """A problem of the value at `loc`, or of what is around it where it was not written."""
+    """Return a problem of the value at a location, or of the node around it if the value was not written."""
     return Problem(root.nearest(loc).origin.text, key_path(root, loc), message)

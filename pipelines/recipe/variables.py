@@ -1,4 +1,4 @@
-"""`${env:NAME}` and `${env:NAME:default}` inside text values."""
+"""`${env:NAME}` and `${env:NAME:default}` in text values."""
 
 from __future__ import annotations
 
@@ -15,40 +15,36 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class _ReferenceError(Exception):
-    """What is wrong with one reference."""
+    """An invalid reference."""
 
 
 def substitute(root: Node, environment: Mapping[str, str]) -> Node:
-    """Puts the values of variables in; a value that is one reference and nothing else is read as YAML would read it.
+    """Replace references by the values of environment variables.
 
-    `$${` stands for `${`.
+    A value that consists of a single reference is read as YAML. `$${` is a literal `${`.
 
     Raises:
-        RecipeError: every variable that is not set, and every reference that is not well written.
+        RecipeError: a variable is not set, or a reference is malformed.
     """
     problems: list[tuple[tuple[int, int], Problem]] = []
 
-    def visit(node: Node, loc: Loc) -> Node:
-        if isinstance(node.value, dict):
-            return node.with_value({key: visit(child, (*loc, key)) for key, child in node.value.items()})
-        if isinstance(node.value, list):
-            return node.with_value([visit(item, (*loc, index)) for index, item in enumerate(node.value)])
+    def replace_references(loc: Loc, node: Node) -> Node:
         if not isinstance(node.value, str) or "${" not in node.value:
             return node
         try:
-            return _value(node, node.value, environment)
+            return _substitute(node, node.value, environment)
         except _ReferenceError as error:
             problems.append((node.origin.order, problem_at(root, loc, str(error))))
-        return node
+            return node
 
-    result = visit(root, ())
+    result = root.map_scalars(replace_references)
     if problems:
         raise RecipeError(problem for _, problem in sorted(problems, key=lambda item: item[0]))
     return result
 
 
-def _value(node: Node, text: str, environment: Mapping[str, str]) -> Node:
-    def one(match: re.Match[str]) -> str:
+def _substitute(node: Node, text: str, environment: Mapping[str, str]) -> Node:
+    def value_of(match: re.Match[str]) -> str:
         if match[0] == "$${":
             return "${"
         name, default, closed = match[1], match[2], match[3]
@@ -61,14 +57,13 @@ def _value(node: Node, text: str, environment: Mapping[str, str]) -> Node:
         return default
 
     whole = _REFERENCE.fullmatch(text)
-    filled = _REFERENCE.sub(one, text)
+    filled = _REFERENCE.sub(value_of, text)
+    as_text = replace(node, value=filled, raw=filled)
     if whole is None or whole[0] == "$${":
-        return replace(node, value=filled, raw=filled)
+        return as_text
     try:
         scalar = read_scalar(filled, node.origin)
     except RecipeError:
-        return replace(node, value=filled, raw=filled)
-    # A variable is one value: what looks like a list, a mapping or a tag stays text.
-    if scalar.mark is not None or isinstance(scalar.value, dict | list):
-        return replace(node, value=filled, raw=filled)
-    return scalar
+        return as_text
+    # A variable holds a single value: what looks like a list, a mapping or a tag stays text.
+    return as_text if scalar.mark is not None or isinstance(scalar.value, dict | list) else scalar

@@ -1,4 +1,4 @@
-"""The key lists are those of the pinned upstreams, and the reader of dataclasses reads them right."""
+"""The generated key lists match the pinned upstreams, and dataclasses are read from source."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from dataclass_reader import ABSENT, Classes, Field, Type
+from key_files import render_llamafactory, render_templates, render_verl, render_verl_sft
 
 from pipelines.environments.pins import pin
-from pipelines.recipe.chat_templates import FILE
-from pipelines.recipe.keys.dataclasses import ABSENT, Classes, Field, Type
-from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl, render_verl_sft
-from pipelines.recipe.upstream_keys import KEYS
+from pipelines.recipe.chat_templates import TEMPLATES_FILE
+from pipelines.recipe.upstream_keys import KEY_FILES
+
+OUTDATED = "regenerate it: third_party/tools/generate_keys.py"
 
 
-def test_verl_keys_are_those_of_the_pinned_checkout() -> None:
+def test_verl_keys_match_the_checkout() -> None:
     checkout = pin("verl").checkout
     if not (checkout / "verl").is_dir():
-        pytest.skip("verl's checkout is not here; `pipeline env sync verl` fetches it")
+        pytest.skip("verl's checkout is missing; `pipeline env sync verl` downloads it")
     for name, render in (("verl", render_verl), ("verl_sft", render_verl_sft)):
-        assert render(checkout) == KEYS[name].read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
+        assert render(checkout) == KEY_FILES[name].read_text(encoding="utf-8"), OUTDATED
 
 
-def test_llamafactory_keys_are_those_of_the_pinned_checkout_and_its_transformers() -> None:
+def test_llamafactory_keys_match_the_checkout_and_its_transformers() -> None:
     pinned = pin("llamafactory")
     found = [
         package
@@ -30,16 +32,15 @@ def test_llamafactory_keys_are_those_of_the_pinned_checkout_and_its_transformers
         for package in pinned.environment(platform).glob("lib/python3*/site-packages/transformers")
     ]
     if not (pinned.checkout / "src").is_dir() or not found:
-        pytest.skip("LLaMA-Factory's environment is not here; `pipeline env sync llamafactory` builds it")
-    rendered = render_llamafactory(pinned.checkout, found[0])
-    assert rendered == KEYS["llamafactory"].read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
+        pytest.skip("LLaMA-Factory's environment is missing; `pipeline env sync llamafactory` builds it")
+    assert render_llamafactory(pinned.checkout, found[0]) == KEY_FILES["llamafactory"].read_text(encoding="utf-8"), OUTDATED
 
 
-def test_templates_are_those_of_the_pinned_checkout() -> None:
+def test_templates_match_the_checkout() -> None:
     checkout = pin("llamafactory").checkout
     if not (checkout / "src").is_dir():
-        pytest.skip("LLaMA-Factory's checkout is not here; `pipeline env sync llamafactory` fetches it")
-    assert render_templates(checkout) == FILE.read_text(encoding="utf-8"), "write it anew: see pipelines/recipe/keys"
+        pytest.skip("LLaMA-Factory's checkout is missing; `pipeline env sync llamafactory` downloads it")
+    assert render_templates(checkout) == TEMPLATES_FILE.read_text(encoding="utf-8"), OUTDATED
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def classes(tmp_path: Path) -> Classes:
     return Classes([file])
 
 
-def test_fields_are_read_with_types_defaults_and_help(classes: Classes) -> None:
+def test_types_defaults_and_help_of_fields(classes: Classes) -> None:
     assert classes.fields("Inner") == {
         "a": Field(Type(("number",)), 2.0, None),
         "b": Field(Type(("null", "string")), None, None),

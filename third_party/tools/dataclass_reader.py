@@ -1,4 +1,4 @@
-"""Dataclasses of an upstream, read from its source without importing it."""
+"""Read the fields of dataclasses from source code, without importing it."""
 
 from __future__ import annotations
 
@@ -25,30 +25,29 @@ _SIMPLE = {
     "MISSING": "null",
 }
 
-
 ABSENT: Any = object()
-"""No default that could be read."""
+"""Marks a field without a literal default."""
 
 
 @dataclass(frozen=True)
 class Type:
-    """What an annotation allows, in JSON Schema's words."""
+    """The values that an annotation allows, as JSON Schema types."""
 
     names: tuple[str, ...] = ()
-    """JSON Schema types; none: anything."""
+    """JSON Schema types; empty: any value."""
     enum: tuple[Any, ...] = ()
-    """The only values, where they are listed."""
+    """The allowed values, if they are listed."""
     cls: str | None = None
-    """The class, where it is one of the upstream's own."""
+    """The name of the dataclass, if the annotation is one of the read classes."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field that the class's constructor takes."""
+    """A field that is an argument of the class's constructor."""
 
     type: Type
     default: Any
-    """The literal default; `ABSENT` where there is none, or where it is computed."""
+    """The literal default; `ABSENT` if it is missing or computed."""
     help: str | None
 
 
@@ -59,7 +58,7 @@ class _Class:
 
 
 class Classes:
-    """The classes of some source files, by name."""
+    """The classes of source files, by name."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._classes: dict[str, _Class] = {}
@@ -68,11 +67,8 @@ class Classes:
                 if isinstance(node, ast.ClassDef):
                     self._classes.setdefault(node.name, _Class(node, tuple(map(_last, node.bases))))
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._classes
-
     def fields(self, name: str) -> dict[str, Field]:
-        """The fields of a dataclass, inherited ones included; empty for a class that is not known."""
+        """Return the fields of a dataclass, including inherited ones; empty for an unknown class."""
         found = self._classes.get(name)
         if found is None:
             return {}
@@ -89,7 +85,7 @@ class Classes:
         return fields
 
     def type(self, annotation: ast.expr) -> Type:
-        """What an annotation allows."""
+        """Convert an annotation."""
         members = [self._member(member) for member in _members(annotation)]
         names = {name for member in members for name in member.names}
         enums = [value for member in members for value in member.enum]

@@ -1,6 +1,8 @@
-"""Writes third_party/*/*keys.json and templates.json anew: `python -m pipelines.recipe.keys VERL LLAMAFACTORY TRANSFORMERS`.
+"""Write third_party/*/*keys.json and templates.json from the pinned sources.
 
-The three are verl's checkout, LLaMA-Factory's checkout and the `transformers` package of LLaMA-Factory's environment.
+    python third_party/tools/generate_keys.py VERL LLAMAFACTORY TRANSFORMERS
+
+VERL and LLAMAFACTORY are the checkouts, TRANSFORMERS is the `transformers` package of LLaMA-Factory's environment.
 """
 
 from __future__ import annotations
@@ -8,16 +10,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pipelines.recipe.chat_templates import FILE
-from pipelines.recipe.keys.document import render_llamafactory, render_templates, render_verl, render_verl_sft
-from pipelines.recipe.upstream_keys import KEYS
+from key_files import render_llamafactory, render_templates, render_verl, render_verl_sft
+
+from pipelines.recipe.chat_templates import TEMPLATES_FILE
+from pipelines.recipe.upstream_keys import KEY_FILES
 
 
 def main(verl: str, llamafactory: str, transformers: str) -> None:
-    KEYS["verl"].write_text(render_verl(Path(verl)), encoding="utf-8")
-    KEYS["verl_sft"].write_text(render_verl_sft(Path(verl)), encoding="utf-8")
-    KEYS["llamafactory"].write_text(render_llamafactory(Path(llamafactory), Path(transformers)), encoding="utf-8")
-    FILE.write_text(render_templates(Path(llamafactory)), encoding="utf-8")
+    KEY_FILES["verl"].write_text(render_verl(Path(verl)), encoding="utf-8")
+    KEY_FILES["verl_sft"].write_text(render_verl_sft(Path(verl)), encoding="utf-8")
+    KEY_FILES["llamafactory"].write_text(render_llamafactory(Path(llamafactory), Path(transformers)), encoding="utf-8")
+    TEMPLATES_FILE.write_text(render_templates(Path(llamafactory)), encoding="utf-8")
 
 
 if __name__ == "__main__":

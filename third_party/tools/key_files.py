@@ -1,4 +1,4 @@
-"""keys.json, one line per key, and templates.json, each with the versions and the digest of the sources it was read from."""
+"""The text of keys.json (one line per key) and templates.json, each with the versions and the digest of its sources."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pipelines.recipe.keys import llamafactory, verl
+import llamafactory_keys
+import verl_keys
 
 
 def render_verl(source: Path) -> str:
-    """The text of third_party/verl/keys.json."""
-    return _render(_verl(source), _digest([source], verl.files(source)), "keys", verl.keys(source))
+    """Return the text of third_party/verl/keys.json."""
+    return _render(_verl_version(source), _digest([source], verl_keys.files(source)), "keys", verl_keys.ppo_keys(source))
 
 
 def render_verl_sft(source: Path) -> str:
-    """The text of third_party/verl/sft_keys.json."""
-    return _render(_verl(source), _digest([source], verl.files(source)), "keys", verl.sft_keys(source))
+    """Return the text of third_party/verl/sft_keys.json."""
+    return _render(_verl_version(source), _digest([source], verl_keys.files(source)), "keys", verl_keys.sft_keys(source))
 
 
 def render_llamafactory(source: Path, transformers: Path) -> str:
-    """The text of third_party/llamafactory/keys.json."""
+    """Return the text of third_party/llamafactory/keys.json."""
     versions = {
         "llamafactory": _assigned("VERSION", source / "src/llamafactory/extras/env.py"),
         "transformers": _assigned("__version__", transformers / "__init__.py"),
     }
-    digest = _digest([source, transformers.parent], llamafactory.files(source, transformers))
-    return _render(versions, digest, "keys", llamafactory.keys(source, transformers))
+    digest = _digest([source, transformers.parent], llamafactory_keys.files(source, transformers))
+    return _render(versions, digest, "keys", llamafactory_keys.keys(source, transformers))
 
 
 def render_templates(source: Path) -> str:
-    """The text of third_party/llamafactory/templates.json."""
+    """Return the text of third_party/llamafactory/templates.json."""
     versions = {"llamafactory": _assigned("VERSION", source / "src/llamafactory/extras/env.py")}
-    return _render(
-        versions, _digest([source], [llamafactory.template_file(source)]), "templates", llamafactory.templates(source)
-    )
+    digest = _digest([source], [llamafactory_keys.template_file(source)])
+    return _render(versions, digest, "templates", llamafactory_keys.templates(source))
 
 
-def _verl(source: Path) -> dict[str, str]:
+def _verl_version(source: Path) -> dict[str, str]:
     return {"verl": (source / "verl/version/version").read_text(encoding="utf-8").strip()}
 
 
 def _assigned(name: str, file: Path) -> str:
     match = re.search(rf'^{name} = "([^"]+)"', file.read_text(encoding="utf-8"), re.MULTILINE)
     if match is None:
-        raise ValueError(f"{file} assigns no {name}")
+        raise ValueError(f"{file} does not assign {name}")
     return match[1]
 
 
 def _digest(roots: list[Path], files: Iterable[Path]) -> str:
-    """sha256 over the files' names (within their roots) and contents."""
+    """Return the sha256 over the files' names (relative to their roots) and contents."""
     digest = hashlib.sha256()
     for file in files:
         root = next(root for root in roots if file.is_relative_to(root))

@@ -1,4 +1,4 @@
-"""LLaMA-Factory's training configuration: the keys of its dataclasses and transformers' that it inherits; its templates."""
+"""The keys of LLaMA-Factory's training configuration, including those inherited from transformers, and its chat templates."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe.keys.dataclasses import ABSENT, Classes
-from pipelines.recipe.keys.verl import Entry
+from dataclass_reader import ABSENT, Classes
+from verl_keys import Entry
 
 # hparams/parser.py `_TRAIN_ARGS`, v0.9.5.
 _PARSED = ("ModelArguments", "DataArguments", "TrainingArguments", "FinetuningArguments", "GeneratingArguments")
 
 
 def keys(source: Path, transformers: Path) -> dict[str, Entry]:
-    """Every key below `llamafactory:` with its type, default and help.
+    """Return every key of a recipe's `llamafactory:` with its type, default and help.
 
     Args:
-        source: LLaMA-Factory's checkout.
+        source: the LLaMA-Factory checkout.
         transformers: the `transformers` package of its environment.
     """
-    own = Classes(_own(source))
-    inherited = Classes(_inherited(transformers))
+    classes, inherited = Classes(_own_files(source)), Classes(_inherited_files(transformers))
     result: dict[str, Entry] = {}
     for name in _PARSED:
-        fields = own.fields(name)
+        fields = classes.fields(name)
         if name == "TrainingArguments":
             fields = inherited.fields("Seq2SeqTrainingArguments") | fields
         for key, field in fields.items():
@@ -43,31 +42,31 @@ def keys(source: Path, transformers: Path) -> dict[str, Entry]:
 
 
 def templates(source: Path) -> dict[str, bool]:
-    """Every chat template that the source registers, and whether it replaces one that a tokenizer has."""
+    """Return every registered chat template, and whether it replaces the tokenizer's own template."""
     tree = ast.parse(template_file(source).read_text(encoding="utf-8"))
     result = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register_template":
-            said = {each.arg: each.value.value for each in node.keywords if isinstance(each.value, ast.Constant)}
-            result[str(said["name"])] = bool(said.get("replace_jinja_template", False))
+            arguments = {each.arg: each.value.value for each in node.keywords if isinstance(each.value, ast.Constant)}
+            result[str(arguments["name"])] = bool(arguments.get("replace_jinja_template", False))
     return dict(sorted(result.items()))
 
 
 def template_file(source: Path) -> Path:
-    """The file that `templates` reads."""
+    """Return the file that `templates` reads."""
     return source / "src/llamafactory/data/template.py"
 
 
 def files(source: Path, transformers: Path) -> list[Path]:
-    """The files that `keys` reads."""
-    return _own(source) + _inherited(transformers)
+    """Return the files that `keys` reads."""
+    return _own_files(source) + _inherited_files(transformers)
 
 
-def _own(source: Path) -> list[Path]:
+def _own_files(source: Path) -> list[Path]:
     package = source / "src/llamafactory"
     return [*sorted((package / "hparams").glob("*.py")), package / "extras/constants.py"]
 
 
-def _inherited(transformers: Path) -> list[Path]:
+def _inherited_files(transformers: Path) -> list[Path]:
     names = ("training_args.py", "training_args_seq2seq.py", "trainer_utils.py", "debug_utils.py")
     return [transformers / name for name in names]

@@ -1,4 +1,4 @@
-"""The keys of verl's PPO and SFT trainers: their YAML, and what its dataclasses and code take beyond that."""
+"""The configuration keys of verl's PPO and SFT trainers, from its YAML files, dataclasses and code."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.recipe.keys.dataclasses import ABSENT, Classes, Field, Type
+from dataclass_reader import ABSENT, Classes, Field, Type
+
 from pipelines.recipe.nodes import Origin
 from pipelines.recipe.reading import read
 
 Entry = dict[str, Any]
-"""`type`, `enum`, `default`, `help`, `engines` (only with these), `added` (not in the YAML: Hydra wants a `+`)."""
+"""`type`, `enum`, `default`, `help`, `engines` (valid with these only), `added` (not in the YAML: Hydra requires a `+`)."""
 
 _CONFIG = "trainer/config"
 _ENGINES = {
@@ -24,7 +25,7 @@ _ENGINES = {
 _SFT = "sft_trainer_engine.yaml"
 _REFERENCE = re.compile(r"\$\{(?:oc\.select:)?\s*([\w.]+)")
 
-# Mappings whose keys are not verl's own: they are handed to something else as they are.
+# Mappings that verl passes on unchanged, so that any key is valid in them.
 _FREE = {
     "ray_kwargs.ray_init": "ray.init's arguments",
     "ray_kwargs.ray_init.runtime_env": "ray.init's arguments",
@@ -38,12 +39,10 @@ _FREE = {
     "global_profiler.global_tool_config.nsys.worker_nsight_options": "nsys's flags",
 }
 
-# utils/tracking.py takes one logger's name as well as a list.
-_ALSO_TEXT = ("trainer.logger",)
-
-# Groups that verl reads no more, or fills in itself.
-_DEAD = ("custom_reward_function.", "reward_model.", "sandbox_fusion.")
-_FILLED = {
+# Groups that verl no longer reads.
+_OBSOLETE = ("custom_reward_function.", "reward_model.", "sandbox_fusion.")
+# Fields that verl sets itself.
+_INTERNAL = {
     "architectures",
     "engine",
     "generation_config",
@@ -56,8 +55,8 @@ _FILLED = {
     "tokenizer",
 }
 
-# Keys that code asks a mapping for although no YAML file and no dataclass has them.
-_ASKED = [
+# Keys that are read in code but are in no YAML file or dataclass.
+_READ_IN_CODE = [
     (re.compile(r"config\.data\.get\(\s*\"(\w+)\""), "data", "**/*.py"),
     (re.compile(r"self\.config\.get\(\s*\"(\w+)\""), "data", "utils/dataset/rl_dataset.py"),
     (re.compile(r"\bconfig\.get\(\s*\"(\w+)\""), "data", "utils/dataset/rl_dataset.py"),
@@ -68,42 +67,50 @@ _ASKED = [
 ]
 
 
-def keys(source: Path) -> dict[str, Entry]:
-    """Every key below `verl:` with its type and default, from verl's checkout (the folder that holds `verl/`)."""
+def ppo_keys(source: Path) -> dict[str, Entry]:
+    """Return every key of `verl:` of an rl stage with its type and default.
+
+    Args:
+        source: the verl checkout, which contains `verl/`.
+    """
     package = source / "verl"
     classes = _classes(package)
-    per_engine = {engine: _engine_keys(_read(package / _CONFIG / file), classes) for engine, file in _ENGINES.items()}
+    per_engine = {engine: _engine_keys(_read_yaml(package / _CONFIG / file), classes) for engine, file in _ENGINES.items()}
     result: dict[str, Entry] = {"model_engine": {"type": "string", "enum": list(_ENGINES), "default": "dp"}}
     for found in per_engine.values():
         for key, entry in found.items():
-            if not key.startswith(_DEAD):
+            if not key.startswith(_OBSOLETE):
                 result.setdefault(key, entry)
     for key, entry in result.items():
         having = [engine for engine, found in per_engine.items() if key in found]
         if having and len(having) < len(_ENGINES):
             entry["engines"] = having
-    for pattern, prefix, files in _ASKED:
+    for pattern, prefix, files in _READ_IN_CODE:
         for file in sorted(package.glob(files)):
             for name in pattern.findall(file.read_text(encoding="utf-8")):
                 key = f"{prefix}.{name}"
                 if key not in result and not any(other.startswith(f"{key}.") for other in result):
                     result[key] = {"type": "object"} if name.endswith("kwargs") else {}
                     result[key]["added"] = True
-    for key in _ALSO_TEXT:
-        result[key]["type"] = [result[key]["type"], "string"]
+    _allow_one_logger(result)
     return dict(sorted(result.items()))
 
 
 def sft_keys(source: Path) -> dict[str, Entry]:
-    """Every key below `verl:` of an sft stage, of the FSDP engine alone: another one is another set of Hydra defaults."""
+    """Return every key of `verl:` of an sft stage, with the FSDP engine: other engines have other Hydra defaults."""
     package = source / "verl"
-    result = _engine_keys(_composed(package / _CONFIG / _SFT), _classes(package))
-    result["trainer.logger"]["type"] = ["array", "string"]
+    result = _engine_keys(_read_with_defaults(package / _CONFIG / _SFT), _classes(package))
+    _allow_one_logger(result)
     return dict(sorted(result.items()))
 
 
+def _allow_one_logger(keys: dict[str, Entry]) -> None:
+    # utils/tracking.py accepts the name of one logger as well as a list.
+    keys["trainer.logger"]["type"] = ["array", "string"]
+
+
 def files(source: Path) -> list[Path]:
-    """The files that `keys` and `sft_keys` read."""
+    """Return the files that `ppo_keys` and `sft_keys` read."""
     config = source / "verl" / _CONFIG
     composed = [config / _SFT, *sorted(config.glob("[!_]*/*.yaml"))]
     return sorted((source / "verl").rglob("*.py")) + [config / file for file in _ENGINES.values()] + composed
@@ -114,27 +121,27 @@ def _classes(package: Path) -> Classes:
     return Classes(file for folder in folders for file in (package / folder).rglob("*.py"))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_yaml(file: Path) -> dict[str, Any]:
     tree = read(file.read_text(encoding="utf-8"), lambda line: Origin(file.parent, f"{file.name}:{line}", (0, line)))
     plain: dict[str, Any] = tree.plain()
     return plain
 
 
-def _composed(file: Path) -> dict[str, Any]:
-    """A file with its Hydra defaults (`folder@key: name`) laid under it."""
-    values = _read(file)
+def _read_with_defaults(file: Path) -> dict[str, Any]:
+    """Read a file and merge it over its Hydra defaults (`folder@key: name`)."""
+    values = _read_yaml(file)
     result: dict[str, Any] = {}
     for entry in values.pop("defaults"):
         for place, name in entry.items() if isinstance(entry, dict) else ():
             folder, _, key = place.partition("@")
-            result[key] = _read(file.parent / folder / f"{name}.yaml")
+            result[key] = _read_yaml(file.parent / folder / f"{name}.yaml")
     return result | values
 
 
 def _engine_keys(values: dict[str, Any], classes: Classes) -> dict[str, Entry]:
     result = dict(_walk(values, "", None, classes))
     for key, entry in result.items():
-        entry.update(_resolved(entry, key, result))
+        entry.update(_resolve_type(entry, key, result))
     return result
 
 
@@ -146,7 +153,7 @@ def _walk(values: dict[str, Any], prefix: str, cls: str | None, classes: Classes
         if name != "_target_":
             yield from _key(f"{prefix}{name}", value, fields.get(name), classes)
     for name, field in fields.items():
-        if name not in values and name not in _FILLED:
+        if name not in values and name not in _INTERNAL:
             for key, entry in _from_field(f"{prefix}{name}", field, classes):
                 yield key, {**entry, "added": True}
 
@@ -177,7 +184,7 @@ def _default(value: Any) -> Entry:
 
 def _typed(kind: Type, value: Any) -> Entry:
     names = set(kind.names)
-    # The YAML's own default is right, whatever the annotation says: null, or a list where text is annotated.
+    # The default in the YAML is always valid, even if the annotation does not allow it (null, or a list for `str`).
     if names and not _is_reference(value) and value not in ("???", ABSENT):
         names |= set(_kind(value)) - ({"integer"} if "number" in names else set())
     listed = sorted(names)
@@ -193,12 +200,12 @@ def _kind(value: Any) -> tuple[str, ...]:
 
 
 def _guess(value: Any) -> Type:
-    """The type that a default without an annotation suggests; nothing where it is null or says nothing."""
+    """Infer a type from a default without an annotation; empty if the default is null or a reference."""
     if value is None or value == "???" or _is_reference(value):
         return Type()
     if isinstance(value, str):
         return Type(("null", "string"))
-    # 0 and 1 are often shares and weights, other whole numbers are counts.
+    # 0 and 1 are often fractions and weights, other integers are counts.
     return Type(("number",)) if type(value) is int and value in (0, 1) else Type(_kind(value))
 
 
@@ -206,8 +213,8 @@ def _is_reference(value: Any) -> bool:
     return isinstance(value, str) and value.startswith("${")
 
 
-def _resolved(entry: Entry, key: str, result: dict[str, Entry]) -> Entry:
-    """The type of a key whose default refers to another key: the other key's."""
+def _resolve_type(entry: Entry, key: str, result: dict[str, Entry]) -> Entry:
+    """Return the type of the key that a default refers to (`${other.key}`)."""
     default, seen = entry.get("default"), {key}
     while "type" not in entry and _is_reference(default):
         match = _REFERENCE.match(str(default))

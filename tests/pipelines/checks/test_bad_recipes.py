@@ -20,7 +20,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "PPO without its critic's settings": (["stages.stage-one.algorithm=ppo"], ["ppo", "critic"]),
     "one sample with GRPO": (
         ["stages.stage-one.rollout.samples=1"],
-        ["grpo", "rollout.samples is 1", "at least 2 needed"],
+        ["grpo", "rollout.samples is 1", "expected at least 2"],
     ),
     "mini batches that do not divide the step": (
         ["stages.stage-one.batch.mini=48"],
@@ -32,27 +32,27 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "an update that does not divide the GPUs": (
         ["stages.stage-one.batch={prompts: 14, mini: 7}", "stages.stage-one.rollout.samples=4"],
-        ["7 prompts x 4 samples = 28 responses per update", "8 GPUs", "take 2 or 14 prompts"],
+        ["7 prompts x 4 samples = 28 responses per update", "8 GPUs", "use 2 or 14 prompts"],
     ),
     "forward passes that do not divide an update": (
         ["stages.stage-one.batch.micro_per_gpu=5"],
-        ["5 responses per forward pass", "64 of each GPU", "take 4 or 8"],
+        ["5 responses per forward pass", "64 of each GPU", "use 4 or 8"],
     ),
     "tensor parallelism that does not divide the GPUs": (
         ["stages.stage-one.rollout.tensor_parallel=3"],
-        ["rollout.tensor_parallel", "3 GPUs per copy of the model do not fit 8 GPUs", "take 2 or 4"],
+        ["rollout.tensor_parallel", "3 GPUs per copy of the model do not fit 8 GPUs", "use 2 or 4"],
     ),
     "tensor parallelism beyond the GPUs": (
         ["stages.stage-one.rollout.tensor_parallel=16"],
-        ["16 GPUs per copy of the model do not fit 8 GPUs", "take 8"],
+        ["16 GPUs per copy of the model do not fit 8 GPUs", "use 8"],
     ),
     "checkpoints that are saved and not validated, of which the best is wanted": (
         ["stages.stage-one.keep_best=true", "stages.stage-one.save_every=500", "stages.stage-one.validate_every=200"],
-        ["save_every 500", "validate_every 200", "save_every: 400"],
+        ["save_every 500", "validate_every 200", "save_every is 400"],
     ),
     "a template that replaces the next stage's chat template": (
         ["stages.sft.template=chatml"],
-        ["sft.template", "chatml would replace the model's own chat template", "stage stage-one", "qwen"],
+        ["sft.template", "chatml would replace the model's chat template", "stage stage-one", "qwen"],
     ),
     "a template that does not exist": (["stages.sft.template=quen"], ["no template 'quen'", "did you mean 'qwen'?"]),
 }

@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
+from pipelines import shipped
 from pipelines.checks import upstreams
 from pipelines.checks.findings import Report
 from pipelines.checks.samples import open_sample
 from pipelines.checks.trainer_requests import make_question, write_rows
-from pipelines.recipe.finding import SHIPPED
 from pipelines.recipe.loading import load
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan, trainer_of
 from pipelines.trainers.answering import Answer, Question
 from pipelines.trainers.verl.rl import trainer as verl
 
-RECIPES = sorted(path.name for path in SHIPPED.glob("*.yaml"))
+RECIPES = sorted(path.name for path in shipped.RECIPES.glob("*.yaml"))
 PLATFORMS = ("cpu", "cuda")
 
 Answers = Mapping[str, Answer]
@@ -103,7 +103,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
     return found
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_trainers_accept_what_every_shipped_recipe_is_rendered_to(answers: Answers, name: str, platform: str) -> None:
@@ -114,7 +114,7 @@ def test_the_trainers_accept_what_every_shipped_recipe_is_rendered_to(answers: A
         assert answer.untried == (["deepspeed"] if platform == "cuda" and said.get("deepspeed") else [])
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_is_told_in_the_trainers_own_words(answers: Answers, name: str) -> None:
     _, stage, said = REFUSED[name]
@@ -126,23 +126,23 @@ def test_a_refusal_is_told_in_the_trainers_own_words(answers: Answers, name: str
     assert "\n" not in problem
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_verls_trainer_of_supervised_fine_tuning_is_asked_too(answers: Answers, platform: str) -> None:
     answer = answers[f"verl-sft {platform} sft"]
     assert (answer.problem, answer.facts) == (None, ["76 of 76 rows are left to train on"])
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_rows_are_followed_through_the_trainers_own_data_code(answers: Answers, platform: str) -> None:
     sft, one, two = (answers[f"smoke.yaml {platform} {stage}"] for stage in ("sft", "stage-one", "stage-two"))
-    assert sft.facts == ["76 of 76 rows are taken, 0 without a label, 0 cut at 512 tokens"]
+    assert sft.facts == ["76 of 76 rows are accepted, 0 without a label, 0 cut at 512 tokens"]
     assert (one.facts, two.facts) == (["40 of 40 rows are left to train on"], ["36 of 36 rows are left to train on"])
     assert [each.lengths and each.lengths["rows"] for each in (sft, one, two)] == [76, 40, 36]
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 def test_the_command_asks_all_trainers_and_tells_what_one_refuses(
     trainer_python: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -154,7 +154,7 @@ def test_the_command_asks_all_trainers_and_tells_what_one_refuses(
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert done.returncode == 2
     told = {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") == 2}
-    assert told["sft", "LLaMA-Factory 0.9.5"].startswith("accepts it; 130 of 130 rows are taken, 0 without a label")
+    assert told["sft", "LLaMA-Factory 0.9.5"].startswith("accepts it; 130 of 130 rows are accepted, 0 without a label")
     assert told["stage-two", "verl 0.9.1"] == "accepts it; 36 of 36 rows are left to train on"
     assert told[stage, "verl 0.9.1"].startswith("WRONG: refuses it: [actor] You have set both")
     assert " of 512 tokens" in told["sft", "conversations"]

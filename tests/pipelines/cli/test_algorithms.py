@@ -38,7 +38,7 @@ def test_another_program_reads_a_line_each(call: Call) -> None:
     status, out, _ = call()
     header, *lines = [line.split("\t") for line in out.splitlines()]
     assert status == 0
-    assert header == ["algorithm", "critic", "samples", "kl", "meaning"]
+    assert header == ["algorithm", "critic", "samples", "kl", "description"]
     assert [line[0] for line in lines] == list(ALGORITHMS)
     assert ["ppo", "yes", "1", "reward or loss"] in [line[:4] for line in lines]
     assert ["dapo", "no", "2", "none"] in [line[:4] for line in lines]
@@ -49,7 +49,7 @@ def test_one_is_shown_with_its_source_needs_and_settings(call: Call) -> None:
     shown = dict(line.split("\t") for line in out.splitlines())
     assert status == 0
     assert shown["paper"].startswith("arXiv 2503.14476")
-    assert shown["needs"] == "rollout.samples at least 2, no critic, no kl"
+    assert shown["requires"] == "rollout.samples at least 2, no `critic`, no `kl`"
     assert shown["algorithm.adv_estimator"] == "grpo"
     assert shown["algorithm.filter_groups.enable"] == "true"
     assert shown["actor_rollout_ref.actor.clip_ratio_high"] == "0.28"
@@ -61,14 +61,14 @@ def test_each_can_be_shown_on_a_terminal(name: str, call: Call, monkeypatch: pyt
     monkeypatch.setenv("COLUMNS", "400")
     status, out, _ = call(name)
     assert status == 0
-    assert ALGORITHMS[name].does in out  # type: ignore[index]
+    assert ALGORITHMS[name].description in out  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("dr-grpo", "error: no algorithm is called 'dr-grpo'; did you mean 'dr_grpo'?\n"),
-        ("xyzzy", "error: no algorithm is called 'xyzzy'; `pipeline algorithms` lists them\n"),
+        ("dr-grpo", "error: unknown algorithm 'dr-grpo'; did you mean 'dr_grpo'?\n"),
+        ("xyzzy", "error: unknown algorithm 'xyzzy'; `pipeline algorithms` lists them\n"),
     ],
 )
 def test_an_unknown_name_gets_the_nearest(name: str, line: str, call: Call) -> None:
@@ -80,7 +80,7 @@ def test_the_page_has_the_table() -> None:
         [cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\| `\w+` \|.*$", PAGE, re.MULTILINE)
     ]
     table = [
-        [f"`{name}`", each.does, str(each.samples), " or ".join(each.kl) or "none", each.paper]
+        [f"`{name}`", each.description, str(each.samples), " or ".join(each.kl) or "none", each.paper]
         for name, each in ALGORITHMS.items()
     ]
     assert rows == table

@@ -58,7 +58,7 @@ def test_plan_prints_every_step_and_starts_nothing(call: Call, tmp_path: Path) -
     ("old", "new", "line"),
     [
         ("learning_rate: ", "learning_rat: ", "stages.sft.learning_rat: unknown key; did you mean 'learning_rate'?"),
-        ("kind: rl\n", "kind: rl\n    init_from: stft\n", "there is no stage 'stft'; did you mean sft"),
+        ("kind: rl\n", "kind: rl\n    init_from: stft\n", "stage 'stft' not found; did you mean 'sft'"),
         ("model: {make: qwen2", "model: ./no-model\nx: {make: qwen2", "x: unknown key"),
         ("name: white_box", "name: white_bax", "white_bax"),
         ("converter: programs_code", "converter: program_code", "no converter is called 'program_code'"),

@@ -21,18 +21,18 @@ PPO = ["stages.rl.algorithm=ppo", "stages.rl.critic.learning_rate=1e-5"]
 CASES: dict[str, tuple[list[str], str]] = {
     "responses per step": (
         [GPUS, "stages.rl.batch={prompts: 9, mini: 3}", "stages.rl.rollout.samples=4"],
-        "--set stages.rl.batch: stages.rl.batch.prompts: 9 prompts x 4 samples = 36 responses per step cannot be shared out "
-        "evenly among 8 GPUs; batch.prompts and batch.mini have to be multiples of 2",
+        "--set stages.rl.batch: stages.rl.batch.prompts: 9 prompts x 4 samples = 36 responses per step cannot be divided "
+        "evenly among 8 GPUs; batch.prompts and batch.mini must be multiples of 2",
     ),
     "responses per update": (
         ["hardware={nodes: 2, gpus_per_node: 8}", "stages.rl.batch={prompts: 8, mini: 2}", "stages.rl.rollout.samples=4"],
-        "--set stages.rl.batch: stages.rl.batch.mini: 2 prompts x 4 samples = 8 responses per update cannot be shared out "
-        "evenly among 2 x 8 GPUs; take 4 prompts",
+        "--set stages.rl.batch: stages.rl.batch.mini: 2 prompts x 4 samples = 8 responses per update cannot be divided "
+        "evenly among 2 x 8 GPUs; use 4 prompts",
     ),
     "responses per forward pass": (
         [GPUS, "stages.rl.batch={prompts: 128, mini: 64, micro_per_gpu: 3}"],
         "--set stages.rl.batch: stages.rl.batch.micro_per_gpu: 3 responses per forward pass do not divide the 64 of each GPU "
-        "per update (64 prompts x 8 samples = 512 responses, among 8 GPUs); take 2 or 4",
+        "per update (64 prompts x 8 samples = 512 responses, among 8 GPUs); use 2 or 4",
     ),
     "the critic's responses per update": (
         [
@@ -41,37 +41,37 @@ CASES: dict[str, tuple[list[str], str]] = {
             "stages.rl.rollout.samples=1",
             "stages.rl.verl.critic.ppo_mini_batch_size=2",
         ],
-        "--set stages.rl.verl.critic.ppo_mini_batch_size: 2 prompts x 1 samples = 2 responses per update cannot be shared out "
-        "evenly among 4 GPUs; take 4 prompts",
+        "--set stages.rl.verl.critic.ppo_mini_batch_size: 2 prompts x 1 samples = 2 responses per update cannot be divided "
+        "evenly among 4 GPUs; use 4 prompts",
     ),
     "the critic's responses per forward pass": (
         [*PPO, "stages.rl.verl.critic.ppo_micro_batch_size_per_gpu=3"],
         "--set stages.rl.verl.critic.ppo_micro_batch_size_per_gpu: 3 responses per forward pass do not divide the 32 of each "
-        "GPU per update (4 prompts x 8 samples = 32 responses, among 1 GPU); take 2 or 4",
+        "GPU per update (4 prompts x 8 samples = 32 responses, among 1 GPU); use 2 or 4",
     ),
     "responses per scoring pass": (
         ["stages.rl.kl.coefficient=0.1", "stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
         "--set stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu: 5 responses per forward pass do not "
-        "divide the 64 of each GPU per step; take 4 or 8",
+        "divide the 64 of each GPU per step; use 4 or 8",
     ),
     "GPUs per sequence": (
         [GPUS, "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=3"],
         "--set stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size: 3 GPUs per sequence do not divide 8 "
-        "GPUs; take 2 or 4",
+        "GPUs; use 2 or 4",
     ),
     "tensor parallelism": (
         [GPUS, "stages.rl.rollout.tensor_parallel=3"],
-        "--set stages.rl.rollout.tensor_parallel: 3 GPUs per copy of the model do not fit 8 GPUs; take 2 or 4",
+        "--set stages.rl.rollout.tensor_parallel: 3 GPUs per copy of the model do not fit 8 GPUs; use 2 or 4",
     ),
     "tensor parallelism beyond the machine": (
         ["stages.rl.rollout.tensor_parallel=4"],
-        "--set stages.rl.rollout.tensor_parallel: 4 GPUs per copy of the model do not fit 1 GPU; take 1",
+        "--set stages.rl.rollout.tensor_parallel: 4 GPUs per copy of the model do not fit 1 GPU; use 1",
     ),
     "tensor parallelism across two machines": (
         ["hardware={nodes: 2, gpus_per_node: 6}", "stages.rl.rollout={samples: 12, tensor_parallel: 4, max_prompt_tokens: 9, "
          "max_response_tokens: 9}"],
         "--set stages.rl.rollout: stages.rl.rollout.tensor_parallel: 4 GPUs per copy of the model do not fit 2 x 6 GPUs; "
-        "take 3 or 6",
+        "use 3 or 6",
     ),
     "a template that does not exist": (
         ["stages.sft.template=qwn"],
@@ -79,8 +79,8 @@ CASES: dict[str, tuple[list[str], str]] = {
     ),
     "a template that replaces the model's own": (
         ["stages.sft.template=chatml"],
-        "--set stages.sft.template: chatml would replace the model's own chat template, with which stage rl builds its "
-        "prompts; take one that keeps it, such as qwen, or null",
+        "--set stages.sft.template: chatml would replace the model's chat template, which stage rl uses for its "
+        "prompts; use one that keeps it, such as qwen, or null",
     ),
 }  # fmt: skip
 
@@ -137,7 +137,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_model_that_is_here_has_a_say(write: Write, folder: Path) -> None:
     model = [f"model={folder}", "hardware.gpus_per_node=4"]
     assert problems("small.yaml", *model, "stages.rl.rollout.tensor_parallel=4") == [
-        "--set stages.rl.rollout.tensor_parallel: 4 GPUs cannot share the model's 14 attention heads evenly; take 2"
+        "--set stages.rl.rollout.tensor_parallel: 4 GPUs do not divide the model's 14 attention heads; use 2"
     ]
     assert problems("small.yaml", *model, "stages.rl.rollout.max_response_tokens=300") == [
         "--set stages.rl.rollout.max_response_tokens: max_prompt_tokens 256 + max_response_tokens 300 = 556, "
@@ -203,5 +203,5 @@ def test_positions_that_are_stretched_are_not_known(folder: Path, config: dict[s
 
 def test_templates_are_known_by_what_they_do() -> None:
     assert [name for name, replaces in templates().items() if replaces][:3] == ["alpaca", "chatml", "chatml_de"]
-    assert check_template("qwen", "rl", has_own=True) == ""
-    assert check_template("alpaca", None, has_own=True) == ""
+    assert check_template("qwen", "rl", model_has_template=True) == ""
+    assert check_template("alpaca", None, model_has_template=True) == ""

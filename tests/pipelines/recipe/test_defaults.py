@@ -109,7 +109,7 @@ def test_keys_that_do_not_exist_and_keys_that_are_a_stages_own(write: Write) -> 
     text = "extends: small.yaml\ndefaults:\n  rl:\n    name: x\n    reward_: white_box\n    zzz: 1\n  sft: 3\n  lr: {}\n"
     keys = any_of(key for key in RlStage.model_fields if key not in ("name", "kind"))
     assert problems(write("x.yaml", text)) == [
-        "x.yaml:4: defaults.rl.name: each stage says its own name",
+        "x.yaml:4: defaults.rl.name: name is set in each stage, not in defaults",
         "x.yaml:5: defaults.rl.reward_: unknown key; did you mean 'reward'?",
         f"x.yaml:6: defaults.rl.zzz: unknown key; expected {keys}",
         "x.yaml:7: defaults.sft: found 3, expected a mapping of a stage's keys",

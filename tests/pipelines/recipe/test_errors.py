@@ -83,7 +83,7 @@ CASES = {
     "rule across keys": (
         "epochs: 2",
         "epochs: 2\n    steps: 3",
-        "x.yaml:4: stages.sft: say `epochs` or `steps`, one of the two",
+        "x.yaml:4: stages.sft: set either `epochs` or `steps`",
     ),
     "rule across mappings": (
         "mini: 4",
@@ -93,35 +93,35 @@ CASES = {
     "the best of what is not saved": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    keep_best: true\n    save_every: 300\n    validate_every: 200",
-        "x.yaml:4: stages.sft: keep_best: save_every 300 is not a multiple of validate_every 200, so that checkpoints are "
-        "saved which are not validated; save_every: 400 is the nearest",
+        "x.yaml:4: stages.sft: keep_best: save_every 300 is not a multiple of validate_every 200, so some checkpoints "
+        "would not be validated; the nearest valid save_every is 400",
     ),
     "the best of what is not validated": (
         "steps: 4",
         "steps: 4\n    keep_best: true\n    save_every: 2",
-        "x.yaml:12: stages.rl: keep_best takes `save_every` and `validate_every`; say validate_every",
+        "x.yaml:12: stages.rl: keep_best requires `save_every` and `validate_every`; set validate_every",
     ),
     "the best of what LLaMA-Factory does not save": (
         "epochs: 2",
         "epochs: 2\n    keep_best: true\n    save_every: 400\n    validate_every: 200",
-        "x.yaml:4: stages.sft: keep_best: LLaMA-Factory compares every validation, so each has to be saved: save_every is 400, "
-        "validate_every 200; make them equal",
+        "x.yaml:4: stages.sft: keep_best: LLaMA-Factory compares every validation, so each must be saved: save_every is 400, "
+        "validate_every 200; set them to the same value",
     ),
     "packs that LLaMA-Factory does not take": (
         "llamafactory: {warmup_ratio: 0.1}",
         "packing: true\n    batch: {per_device: 4, accumulate: 2}\n    llamafactory: {flash_attn: fa2}",
-        "x.yaml:4: stages.sft: packing: with flash_attn: fa2, LLaMA-Factory takes one sequence at a time, and batch.per_device "
-        "is 4; say per_device: 1, accumulate: 8",
+        "x.yaml:4: stages.sft: packing: with flash_attn: fa2, LLaMA-Factory supports one sequence per device; "
+        "batch.per_device is 4: set per_device: 1, accumulate: 8",
     ),
     "keys of LLaMA-Factory where verl trains": (
         "epochs: 2",
         "epochs: 2\n    trainer: verl",
-        "x.yaml:12: stages.sft.llamafactory: llamafactory does not train this stage, verl does; write `verl`",
+        "x.yaml:12: stages.sft.llamafactory: verl trains this stage, not llamafactory; use `verl`",
     ),
     "keys of verl where LLaMA-Factory trains": (
         "llamafactory: {warmup_ratio: 0.1}",
         "verl: {optim.weight_decay: 0.1}",
-        "x.yaml:11: stages.sft.verl: verl does not train this stage, llamafactory does; write `llamafactory`",
+        "x.yaml:11: stages.sft.verl: llamafactory trains this stage, not verl; use `llamafactory`",
     ),
     "unknown key of verl's SFT trainer": (
         "llamafactory: {warmup_ratio: 0.1}",
@@ -131,7 +131,7 @@ CASES = {
     "a key of verl's SFT trainer that a typed field owns": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    verl: {optim.lr: 0.1}",
-        "x.yaml:12: stages.sft.verl.optim.lr: set by the recipe's own `learning_rate`; write that instead",
+        "x.yaml:12: stages.sft.verl.optim.lr: set by the recipe's `learning_rate`; use that instead",
     ),
     "unknown trainer": (
         "kind: sft",
@@ -141,8 +141,7 @@ CASES = {
     "a template where verl trains": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    template: qwen",
-        "x.yaml:4: stages.sft: template qwen is LLaMA-Factory's: verl renders with the tokenizer's own chat template; "
-        "take it out",
+        "x.yaml:4: stages.sft: template qwen is for LLaMA-Factory; verl uses the tokenizer's chat template: remove `template`",
     ),
     "unknown DeepSpeed name": (
         "{warmup_ratio: 0.1}",
@@ -153,13 +152,13 @@ CASES = {
     "bad name": (
         "name: small",
         "name: a/b",
-        "x.yaml:1: name: found 'a/b', expected letters, digits, '.', '_' and '-', the first a letter or a digit",
+        "x.yaml:1: name: found 'a/b', expected letters, digits, '.', '_' and '-', starting with a letter or a digit",
     ),
-    "two stages of one name": ("name: rl", "name: sft", "x.yaml:1: two stages are called 'sft'"),
+    "two stages of one name": ("name: rl", "name: sft", "x.yaml:1: two stages are named 'sft'"),
     "unknown stage to start from": (
         "algorithm: grpo",
         "algorithm: grpo\n    init_from: stf",
-        "x.yaml:15: stages.rl.init_from: there is no stage 'stf'; did you mean 'sft'? "
+        "x.yaml:15: stages.rl.init_from: stage 'stf' not found; did you mean 'sft'? "
         "or a model folder (./model) or a hub name (owner/name)",
     ),
     "a later stage to start from": (
@@ -181,24 +180,24 @@ CASES = {
     "said twice": (
         "    epochs: 2\n",
         "    epochs: 2\n    epochs: 3\n",
-        "x.yaml:10: stages.0.epochs: said twice; first in line 9",
+        "x.yaml:10: stages.0.epochs: duplicate key; first in line 9",
     ),
     "said twice, dotted and nested": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{trainer.val_only: true, trainer: {val_only: false}}",
-        "x.yaml:23: trainer.val_only: said twice; first at x.yaml:23",
+        "x.yaml:23: trainer.val_only: duplicate key; first at x.yaml:23",
     ),
     "not YAML": ("epochs: 2", "epochs: [2", "x.yaml:10: not valid YAML: "),
     "a tag": ("epochs: 2", "epochs: !!python/name:os.system 2", "x.yaml:9: stages.0.epochs: unknown tag "),
     "nothing to remove": (
         "epochs: 2",
         "epochs: !remove",
-        "x.yaml:9: stages.sft.epochs: !remove: nothing to remove, no extended recipe says this",
+        "x.yaml:9: stages.sft.epochs: !remove: nothing to remove, no extended recipe sets this",
     ),
     "no such file to extend": (
         "name: small",
         "extends: smll.yaml",
-        "x.yaml:1: extends: smll.yaml: no such recipe file; did you mean 'small.yaml'?",
+        "x.yaml:1: extends: smll.yaml: recipe file not found; did you mean 'small.yaml'?",
     ),
     "unknown verl key": (
         "enforce_eager: true",
@@ -219,17 +218,17 @@ CASES = {
     "a verl key that a typed field owns": (
         "enforce_eager: true",
         "n: 4",
-        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.n: set by the recipe's own `rollout.samples`; write that instead",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.n: set by the recipe's `rollout.samples`; use that instead",
     ),
     "a verl key that verl ignores": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{custom_reward_function: {path: mine.py}}",
-        "x.yaml:23: stages.rl.verl.custom_reward_function: verl 0.9.1 ignores this in silence; write the stage's `reward`",
+        "x.yaml:23: stages.rl.verl.custom_reward_function: verl 0.9.1 ignores this silently; use the stage's `reward`",
     ),
     "a verl key of another engine": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{actor_rollout_ref.actor.megatron.seed: 1}",
-        "x.yaml:23: stages.rl.verl.actor_rollout_ref.actor.megatron.seed: a key of model_engine megatron; this stage uses dp",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.actor.megatron.seed: only valid with model_engine megatron; this stage uses dp",
     ),
     "unknown LLaMA-Factory key": (
         "warmup_ratio",
@@ -272,7 +271,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -
         "x.yaml:2: sed: unknown key; did you mean 'seed'?",
         "x.yaml:5: stages.rl.steps: found the text 'none', expected a whole number",
         "x.yaml:6: stages.rl.verl.data.shufle: unknown key; did you mean 'shuffle'?",
-        "x.yaml:6: stages.rl.verl.data.seed: set by the recipe's own top-level `seed`; write that instead",
+        "x.yaml:6: stages.rl.verl.data.seed: set by the recipe's top-level `seed`; use that instead",
         "x.yaml:7: stages.sft.llamafactory.do_predict: found 2, expected true or false (the default is false)",
         "base.yaml:9: stages.sft.epochs: found 0, expected more than 0",
         "base.yaml:18: stages.rl.reward: found 3, expected text; put it in quotes",
@@ -283,17 +282,19 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -
 def test_circles_are_named(write: Write) -> None:
     write("a.yaml", "extends: b.yaml\n")
     write("b.yaml", "\nextends: [small.yaml, a.yaml]\n")
-    assert problems("a.yaml") == ["b.yaml:2: extends: goes in a circle: a.yaml -> b.yaml -> a.yaml"]
-    assert problems(write("me.yaml", "extends: me.yaml\n")) == ["me.yaml:1: extends: goes in a circle: me.yaml -> me.yaml"]
+    assert problems("a.yaml") == ["b.yaml:2: extends: circular reference: a.yaml -> b.yaml -> a.yaml"]
+    assert problems(write("me.yaml", "extends: me.yaml\n")) == ["me.yaml:1: extends: circular reference: me.yaml -> me.yaml"]
 
 
 def test_files_that_are_no_recipes(write: Write, tmp_path: object) -> None:
-    assert problems(write("x.yaml", "- a\n")) == ["x.yaml:1: a recipe is a mapping of keys (name, model, stages …)"]
+    assert problems(write("x.yaml", "- a\n")) == [
+        "x.yaml:1: found a list, expected a mapping with the keys name, model, stages …"
+    ]
     assert problems(write("x.yaml", "")) == [
         "x.yaml:1: missing key name (The run's name: its folder under `runs/`)",
         "x.yaml:1: missing key model (The model that the first stage starts from: a folder, a hub name, or a tiny model "
-        "made on the spot)",
-        "x.yaml:1: missing key stages (The stages, in the order in which they run)",
+        "to make)",
+        "x.yaml:1: missing key stages (The stages, in the order of execution)",
     ]
     path = write("x.yaml", "")
     path.write_bytes(b"name: \xff\n")
@@ -302,4 +303,4 @@ def test_files_that_are_no_recipes(write: Write, tmp_path: object) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n" for before, key in zip("abcde", "bcdef", strict=True)
     )
-    assert "anchors unfold to more than" in problems(write("x.yaml", bomb))[0]
+    assert "anchors expand to more than" in problems(write("x.yaml", bomb))[0]

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.recipe.finding import SHIPPED
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.shipped import RECIPES
 
 from .conftest import Write, problems
 
-SHIPPED_RECIPES = sorted(SHIPPED.glob("*.yaml"))
+SHIPPED = sorted(RECIPES.glob("*.yaml"))
 
 
 def test_values_are_those_of_yaml_1_2(write: Write) -> None:
@@ -47,7 +47,7 @@ def test_files_lists_what_was_read_with_the_recipe_last(write: Write) -> None:
     assert loaded.recipe.seed == 3
 
 
-@pytest.mark.parametrize("path", SHIPPED_RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_recipes_load_and_their_resolved_text_is_the_same_recipe(path: Path, tmp_path: Path) -> None:
     loaded = load(path)
     copy = tmp_path / "elsewhere" / "resolved.yaml"
@@ -56,22 +56,22 @@ def test_shipped_recipes_load_and_their_resolved_text_is_the_same_recipe(path: P
     assert load(copy).recipe == loaded.recipe
 
 
-@pytest.mark.parametrize("path", SHIPPED_RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_recipes_name_their_schema_for_editors(path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first == "# yaml-language-server: $schema=recipe.schema.json"
 
 
 def test_a_copy_of_a_shipped_recipe_finds_what_it_extends(write: Write) -> None:
-    copy = write("elsewhere/copy.yaml", (SHIPPED / "bootcamp.yaml").read_text(encoding="utf-8"))
-    assert load(copy).files == (SHIPPED / "shared" / "rl.yaml", Path.cwd() / copy)
-    assert "no such recipe file" in problems(write("x.yaml", "extends: ./shared/rl.yaml\n"))[0]
-    assert "no such recipe file" in problems(write("x.yaml", "extends: ../shared/rl.yaml\n"))[0]
+    copy = write("elsewhere/copy.yaml", (RECIPES / "bootcamp.yaml").read_text(encoding="utf-8"))
+    assert load(copy).files == (RECIPES / "shared" / "rl.yaml", Path.cwd() / copy)
+    assert "recipe file not found" in problems(write("x.yaml", "extends: ./shared/rl.yaml\n"))[0]
+    assert "recipe file not found" in problems(write("x.yaml", "extends: ../shared/rl.yaml\n"))[0]
 
 
 def test_a_bare_name_that_is_not_here_is_a_shipped_recipe(write: Write) -> None:
-    name = SHIPPED_RECIPES[0].name
-    assert load(Path(name)).path == SHIPPED_RECIPES[0]
+    name = SHIPPED[0].name
+    assert load(Path(name)).path == SHIPPED[0]
     assert load(write(name, "extends: small.yaml\n")).recipe.name == "small", "what is here comes first"
     path = write("mine.yaml", "extends: execverify.yaml\nname: mine\n")
     (Path.cwd() / name).unlink()
@@ -80,10 +80,10 @@ def test_a_bare_name_that_is_not_here_is_a_shipped_recipe(write: Write) -> None:
 
 def test_a_missing_file_is_one_line_with_the_nearest(write: Write) -> None:
     [line] = problems("smal.yaml")
-    assert line.startswith("smal.yaml: no such recipe file; did you mean 'small.yaml'?")
+    assert line.startswith("smal.yaml: recipe file not found; did you mean 'small.yaml'?")
     assert "execverify.yaml" in line
     [line] = problems("nowhere/smal.yaml")
-    assert line.startswith("nowhere/smal.yaml: no such recipe file")
+    assert line.startswith("nowhere/smal.yaml: recipe file not found")
     assert problems(".")[0].startswith(".: is a folder, expected a recipe file")
 
 
@@ -104,7 +104,7 @@ print(" ".join(sorted({name.partition(".")[0] for name in sys.modules})))
 """
     seconds = []
     for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=SHIPPED)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=RECIPES)
         time, modules = done.stdout.splitlines()
         seconds.append(float(time))
     assert not {"torch", "transformers", "ray", "verl", "pyarrow", "rich", "typer"} & set(modules.split())

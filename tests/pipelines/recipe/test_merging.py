@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.recipe.loading import load
-from pipelines.recipe.merging import merge, settle
+from pipelines.recipe.merging import clear_marks, deep_merge
 from pipelines.recipe.nodes import Node, Origin
 from pipelines.recipe.reading import read
 from pipelines.recipe.schema import RlStage, SftStage
@@ -50,16 +50,16 @@ def expected(base: Any, over: Any) -> Any:
 def test_mappings_merge_deeply_and_all_else_replaces(seed: int) -> None:
     choose = random.Random(seed)
     base, over = random_mapping(choose), random_mapping(choose)
-    assert merge(node(base), node(over)).plain() == expected(base, over)
-    assert merge(node({}), node(over)).plain() == over
-    assert merge(node(base), node({})).plain() == base
-    assert merge(node(over), node(over)).plain() == over
+    assert deep_merge(node(base), node(over)).plain() == expected(base, over)
+    assert deep_merge(node({}), node(over)).plain() == over
+    assert deep_merge(node(base), node({})).plain() == base
+    assert deep_merge(node(over), node(over)).plain() == over
 
 
 def test_stages_merge_by_name_and_new_ones_follow() -> None:
     base = tree("stages: [{name: a, x: {p: 1}}, {name: b, y: 2}]")
     over = tree("stages: [{name: c}, {name: b, z: 3}, {name: a, x: {q: 2}}]")
-    assert merge(base, over).plain() == {
+    assert deep_merge(base, over).plain() == {
         "stages": [{"name": "a", "x": {"p": 1, "q": 2}}, {"name": "b", "y": 2, "z": 3}, {"name": "c"}]
     }
 
@@ -67,23 +67,23 @@ def test_stages_merge_by_name_and_new_ones_follow() -> None:
 def test_only_the_stages_at_the_top_merge_by_name() -> None:
     base = tree("{a: {stages: [{name: a, x: 1}]}, b: [{name: a, x: 1}]}")
     over = tree("{a: {stages: [{name: a, y: 1}]}, b: [{name: a, y: 1}]}")
-    assert merge(base, over).plain() == over.plain()
+    assert deep_merge(base, over).plain() == over.plain()
 
 
 def test_remove_takes_keys_and_stages_away_and_replace_does_not_merge() -> None:
     base = tree("{a: {p: 1, q: 2}, b: {p: 1}, c: 1, stages: [{name: a}, {name: b, x: {p: 1}}]}")
     over = tree("{a: {p: !remove }, b: !replace {q: 2}, c: !remove , stages: [!remove {name: a}, {name: b, x: !remove }]}")
-    assert merge(base, over).plain() == {"a": {"q": 2}, "b": {"q": 2}, "stages": [{"name": "b"}]}
-    assert merge(base, tree("stages: !replace [{name: z}]")).plain()["stages"] == [{"name": "z"}]
+    assert deep_merge(base, over).plain() == {"a": {"q": 2}, "b": {"q": 2}, "stages": [{"name": "b"}]}
+    assert deep_merge(base, tree("stages: !replace [{name: z}]")).plain()["stages"] == [{"name": "z"}]
 
 
 def test_null_is_a_value() -> None:
-    assert merge(tree("{a: {p: 1}, b: 2}"), tree("{a: null, b: ~}")).plain() == {"a": None, "b": None}
+    assert deep_merge(tree("{a: {p: 1}, b: 2}"), tree("{a: null, b: ~}")).plain() == {"a": None, "b": None}
 
 
 def test_settling_leaves_values_as_they_are() -> None:
     value = {"a": [1, {"b": None}], "c": {"d": "e"}}
-    assert settle(node(value)).plain() == value
+    assert clear_marks(node(value)).plain() == value
 
 
 def test_several_bases_are_laid_over_each_other_in_order(write: Write) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pipelines.recipe.loading import load
 from pipelines.recipe.nodes import Node, Origin
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
-from pipelines.recipe.set_option import apply_all
+from pipelines.recipe.set_option import apply_set_options
 
 from .conftest import Write, problems
 
@@ -79,15 +79,15 @@ def test_a_stage_name_may_hold_dots(write: Write) -> None:
         ("stages.7.steps=1", "--set stages.7.steps: stages has 2 items, counted from 0"),
         (
             "model.layers=1",
-            "--set model.layers: model is 'Qwen/Qwen2.5-Coder-7B-Instruct' (small.yaml:2), it has no keys",
+            "--set model.layers: model is 'Qwen/Qwen2.5-Coder-7B-Instruct' (small.yaml:2), not a mapping",
         ),
-        ("a..b=1", "--set a..b: a dot too many"),
+        ("a..b=1", "--set a..b: empty key: two dots in a row, or a dot at an end"),
         (
             "seed=[1",
             "--set seed: not valid YAML: while parsing a flow sequence expected ',' or ']', but got '<stream end>'",
         ),
         ("seed=many", "--set seed: found the text 'many', expected a whole number"),
-        ("stages.rl.kl=!remove", "--set stages.rl.kl: !remove: nothing to remove, the recipe does not say this"),
+        ("stages.rl.kl=!remove", "--set stages.rl.kl: !remove: nothing to remove, the recipe does not set this"),
         (
             "stages.rl.verl.data.shufle=true",
             "--set stages.rl.verl.data.shufle: unknown key; did you mean 'shuffle'?",
@@ -131,5 +131,5 @@ def test_setting_every_leaf_on_nothing_gives_the_same_tree(seed: int) -> None:
         return value
 
     settings = [f"{'.'.join(path)}={at(path)}" for path in paths]
-    assert apply_all(build({}), settings, Path()).plain() == tree
-    assert apply_all(build(tree), settings, Path()).plain() == tree, "setting what is there changes nothing"
+    assert apply_set_options(build({}), settings, Path()).plain() == tree
+    assert apply_set_options(build(tree), settings, Path()).plain() == tree, "setting what is there changes nothing"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.recipe.loading import load
-from pipelines.recipe.reserved_keys import OWNED
+from pipelines.recipe.reserved_keys import RESERVED
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.recipe.upstream_keys import check_keys, groups, keys
 from tests import ROOT
@@ -32,7 +32,7 @@ def message(upstream: str, key: str, value: Any, **more: Any) -> str | None:
 def test_every_key_takes_its_own_default(upstream: str) -> None:
     tried = 0
     for key, entry in keys(upstream).items():
-        if "default" in entry and key not in OWNED[upstream] and key != "model_engine":
+        if "default" in entry and key not in RESERVED[upstream] and key != "model_engine":
             engine = entry.get("engines", ["dp"])[0]
             more = {"model_engine": engine} if upstream == "verl" else {}
             assert message(upstream, key, entry["default"], **more) is None, key
@@ -47,7 +47,7 @@ def test_a_letter_less_is_always_refused_with_a_suggestion(upstream: str) -> Non
     for key in keys(upstream):
         wrong = key[:-1]
         last = wrong.rpartition(".")[2]
-        if len(last) < 4 or wrong in known or key in OWNED[upstream]:
+        if len(last) < 4 or wrong in known or key in RESERVED[upstream]:
             continue
         text = message(upstream, wrong, 1)
         assert text is not None, wrong
@@ -59,9 +59,9 @@ def test_a_letter_less_is_always_refused_with_a_suggestion(upstream: str) -> Non
 @pytest.mark.parametrize("upstream", ["verl", "verl_sft", "llamafactory"])
 def test_owned_keys_exist_upstream_and_name_what_to_write(upstream: str) -> None:
     fields = {f"`{name}" for name in [*Recipe.model_fields, *RlStage.model_fields, *SftStage.model_fields]}
-    for key, text in OWNED[upstream].items():
+    for key, text in RESERVED[upstream].items():
         assert key in keys(upstream), key
-        if "write that instead" in text:
+        if "use that instead" in text:
             said = text.split("`")[1]
             assert f"`{said.partition('.')[0]}" in fields, text
 
@@ -106,7 +106,7 @@ def test_verl_does_not_take(key: str, value: Any, expected: str) -> None:
 
 def test_keys_of_another_engine_come_with_it() -> None:
     key = "actor_rollout_ref.actor.megatron.tensor_model_parallel_size"
-    assert message("verl", key, 2) == "a key of model_engine megatron; this stage uses dp"
+    assert message("verl", key, 2) == "only valid with model_engine megatron; this stage uses dp"
     assert message("verl", key, 2, model_engine="megatron") is None
 
 

@@ -133,10 +133,10 @@ def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"best_metric": SCORE}, "best_metric is what keep_best chooses by, and keep_best is false"),
+        ({"best_metric": SCORE}, "best_metric requires `keep_best: true`"),
         (
             {"best_metric": "critic/score/mean", "keep_best": True, "save_every": 2, "validate_every": 1},
-            "best_metric is 'critic/score/mean', expected verl's name of a validation metric",
+            "best_metric is 'critic/score/mean', expected a validation metric of verl",
         ),
     ],
 )
