@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.recipe.loading import Loaded, examine
+from pipelines.recipe.loading import Loaded, validate_tree
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.smoke.changes import REMOVED, Change, Changes
@@ -68,7 +68,7 @@ def shrink(loaded: Loaded) -> Smoke:
             _shrink_rl(changes, stage, recipe, place, on_cpu)
         if stage.init_from is not None and stage.init_from not in [each.name for each in recipe.stages]:
             changes.put((*place, "init_from"), REMOVED, "a smoke has one tiny model")
-    return Smoke(examine(changes.root, loaded.path, loaded.files), tuple(changes.told))
+    return Smoke(validate_tree(changes.root, loaded.path, loaded.files), tuple(changes.told))
 
 
 def _shrink_model(changes: Changes, recipe: Recipe) -> None:
