@@ -1,4 +1,4 @@
-"""bootcamp: the package's own verdict, taken where neither the package nor a response can hurt anybody."""
+"""bootcamp: the package's own scores, computed in the sandbox."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from rewards.builtin.bootcamp import bootcamp, find_class, make_cheats
 from rewards.errors import GroundTruthError, RewardError
 from rewards.reasons import collect_reasons
 
-# The interface of InternBootcamp's classes, and like some of them it evaluates what the response holds.
+# Has the interface of InternBootcamp's classes. Like some of them, it evaluates code in the response.
 PACKAGE = r"""
 import re
 
@@ -69,7 +69,7 @@ def _score(answer: str, source: str = "bootcamp/game24", truth: Any = None, **op
     return dict(asyncio.run(bootcamp(source, answer, text, {}, **options)))
 
 
-def test_the_class_is_the_name_with_a_capital() -> None:
+def test_find_class() -> None:
     assert find_class("bootcamp/game24") == "Game24bootcamp"
     assert find_class("bootcamp/KorOperationUnicode2605") == "KorOperationUnicode2605bootcamp"
     for source in ("game24", "bootcamp/", "bootcamp/a.b", "apps"):
@@ -77,7 +77,7 @@ def test_the_class_is_the_name_with_a_capital() -> None:
             find_class(source)
 
 
-def test_the_packages_verdict_and_its_penalties(package: None) -> None:
+def test_scores_and_penalties(package: None) -> None:
     right, wrong = THOUGHT + r"\boxed{1*2*3*4}", THOUGHT + r"\boxed{1+2+3+4}"
     assert _score(right) == {"score": 1.0, "accuracy": 1.0, "format": 1.0}
     assert _score(wrong) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}
@@ -102,12 +102,12 @@ def test_the_packages_verdict_and_its_penalties(package: None) -> None:
         r"\boxed{exit()}",
     ],
 )
-def test_hostile_answers_are_worth_nothing(package: None, hostile: str) -> None:
+def test_hostile_answers_score_nothing(package: None, hostile: str) -> None:
     assert _score(THOUGHT + hostile, seconds=1.0) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}
     assert _score(THOUGHT + r"\boxed{24}")["score"] == 1.0
 
 
-def test_verdicts_that_are_none_are_worth_nothing(package: None) -> None:
+def test_invalid_scores_are_zero(package: None) -> None:
     for give in ("nan", "text"):
         assert _score("", "bootcamp/graded", {"give": give})["score"] == 0.0
     with collect_reasons() as reasons:
@@ -115,18 +115,18 @@ def test_verdicts_that_are_none_are_worth_nothing(package: None) -> None:
     assert reasons[0] == "verify_score raised KeyError: 'grid'"
 
 
-def test_a_missing_class_names_the_nearest(package: None) -> None:
+def test_missing_class(package: None) -> None:
     with pytest.raises(GroundTruthError, match="has no class Game25bootcamp; did you mean 'bootcamp/Game24'"):
         _score("", "bootcamp/Game25")
 
 
-def test_a_ground_truth_that_is_not_json(package: None) -> None:
+def test_ground_truth_is_not_json(package: None) -> None:
     with pytest.raises(GroundTruthError, match="not JSON"):
         asyncio.run(bootcamp("bootcamp/game24", "", "{", {}))
 
 
-def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rewards.builtin.bootcamp.PACKAGE", "internbootcamp_that_is_not_there")
+def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.builtin.bootcamp.PACKAGE", "missing_internbootcamp")
     with pytest.raises(
         RewardError, match=rf"uv pip install --python {re.escape(sys.executable)} -e ./InternBootcamp$"
     ) as error:
@@ -134,7 +134,7 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     assert "verl's environment" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_cheats(package: None) -> None:
+def test_cheats(package: None) -> None:
     truth = json.dumps({"puzzle": "1 2 3 4", "target": 24})
     for name, cheat in make_cheats(truth, {}).items():
         assert _score(cheat) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}, name

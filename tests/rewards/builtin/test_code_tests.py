@@ -1,8 +1,7 @@
-"""code_tests: right and wrong programs in every form of test, and programs that cheat or never end."""
+"""code_tests: right and wrong programs in every form of test, cheats, and programs that never end."""
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from rewards.builtin.code_tests import code_tests
 from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
+from rewards.plugins.loading import load
 from rewards.programs import cheats
 from rewards.programs.ground_truth import CallTests, SourceTests, TextTests, read_tests
-from rewards.plugins.loading import load
 
 CALLS = {"fn_name": "swap", "inputs": [[[1, 2]], [["a", "b"]]], "outputs": [[[2, 1]], [["b", "a"]]]}
 ASSERTS = {
@@ -62,7 +61,7 @@ def _score_response(response: str, truth: Any, **options: Any) -> dict[str, floa
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_right_program_passes_every_form_of_test(form: str) -> None:
+def test_right_program_passes(form: str) -> None:
     truth, code = FORMS[form]
     assert _score(code, truth) == {"score": 1.0, "accuracy": 1.0, "format": 1.0}
 
@@ -91,12 +90,12 @@ def test_a_right_program_passes_every_form_of_test(form: str) -> None:
         ("def other(p):\n    return p", MODULE, 0.0),
     ],
 )
-def test_the_share_of_tests_passed(code: str, truth: Any, share: float) -> None:
+def test_share_of_passed_tests(code: str, truth: Any, share: float) -> None:
     assert _score(code, truth) == {"score": share, "accuracy": share, "format": 1.0}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_rewards_own_cheats_are_worth_nothing(form: str) -> None:
+def test_known_cheats_score_nothing(form: str) -> None:
     truth, _ = FORMS[form]
     reward = load("code_tests")
     assert reward.cheats is not None
@@ -121,11 +120,11 @@ CHEATS = [
 
 @pytest.mark.parametrize("truth", [CALLS, ASSERTS, HELPED, PLAIN_MODULE, MODULE])
 @pytest.mark.parametrize("cheat", CHEATS)
-def test_cheats_are_worth_nothing(cheat: str, truth: Any) -> None:
+def test_other_cheats_score_nothing(cheat: str, truth: Any) -> None:
     assert _score(cheat, truth)["score"] == 0.0
 
 
-def test_cheats_that_a_row_would_rightly_take_are_left_out() -> None:
+def test_cheats_that_may_be_right_are_left_out() -> None:
     names = {"inputs": [[1], [2]], "fn_name": "f"}
     assert "returning None" in cheats.write(read_tests(json.dumps({**names, "outputs": [1, 2]}), 10))
     assert "returning None" not in cheats.write(read_tests(json.dumps({**names, "outputs": [1, None]}), 10))
@@ -133,7 +132,7 @@ def test_cheats_that_a_row_would_rightly_take_are_left_out() -> None:
     assert "a number equal to everything" not in cheats.write(read_tests(json.dumps(truthy), 10))
 
 
-def test_the_reference_is_the_rows_solution() -> None:
+def test_reference_is_the_rows_solution() -> None:
     reward = load("code_tests")
     assert reward.reference is not None
     response = reward.reference(json.dumps(CALLS), {"detail": json.dumps({"solution": SWAP})})
@@ -146,28 +145,24 @@ def test_the_reference_is_the_rows_solution() -> None:
 @pytest.mark.parametrize("truth", [CALLS, MODULE, TEXTS], ids=["calls", "module", "texts"])
 @pytest.mark.parametrize(
     "code",
-    ["while True:\n    pass", "x = [0] * 10**10", "while True:\n    print('x' * 10**6)", "import time\ntime.sleep(60)"],
+    ["while True:\n    pass", "x = [0] * 10**10", "while True:\n    print('x' * 10**6)", "import time\ntime.sleep(10**6)"],
 )
-def test_a_program_costs_at_most_its_limits(code: str, truth: Any) -> None:
-    begun = time.monotonic()
+def test_endless_program_is_stopped_by_its_limits(code: str, truth: Any) -> None:
     assert _score(code, truth, seconds=0.3, max_tests=1)["score"] == 0.0
-    assert time.monotonic() - begun < 20
 
 
-def test_a_child_that_stays_behind_dies_with_its_program() -> None:
-    code = f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n{SWAP}"
-    begun = time.monotonic()
+def test_orphaned_child_is_stopped() -> None:
+    code = f"import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(10**6)\n{SWAP}"
     assert _score(code, CALLS, seconds=5.0)["score"] == 1.0
-    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize("truth", [CALLS, {**MODULE, "pytest": MODULE["pytest"].replace("[1, 'x']", "[1, 'a']")}])
-def test_what_a_call_returned_before_the_end_counts(truth: Any) -> None:
+def test_values_returned_before_a_timeout_count(truth: Any) -> None:
     code = f"{SWAP.replace('swap', 'right')}\ndef swap(p):\n    if p[0] == 'a':\n        while True: pass\n    return right(p)"
     assert _score(code, truth, seconds=0.5)["score"] == 0.5
 
 
-def test_a_prelude_is_out_of_the_candidates_reach() -> None:
+def test_candidate_cannot_change_the_prelude() -> None:
     truth = {
         "prelude": "def same(a, b):\n    return a == b",
         "functional": "def check(candidate):\n    assert same(candidate(1), 2)\n\ncheck(f)",
@@ -192,7 +187,7 @@ def test_a_prelude_is_out_of_the_candidates_reach() -> None:
     ],
     ids=["common imports", "calls", "functional", "pytest"],
 )
-def test_what_the_prelude_brings_is_no_answer(truth: Any) -> None:
+def test_prelude_does_not_define_the_tested_function(truth: Any) -> None:
     assert _score("pass", truth)["score"] == 0.0
     assert _score("def factorial(n):\n    return n * factorial(n - 1) if n else 1", truth)["score"] == 1.0
     assert _score("from math import factorial", truth)["score"] == 1.0
@@ -211,7 +206,7 @@ def test_options() -> None:
     assert _score(ADD, longest, all_or_nothing=True)["score"] == 0.0
 
 
-def test_any_order_only_where_the_row_says_so() -> None:
+def test_any_order() -> None:
     truth = {"fn_name": "f", "inputs": [[3]], "outputs": [[1, 2, 3]]}
     code = "def f(n):\n    return list(range(n, 0, -1))"
     assert _score(code, truth)["score"] == 0.0
@@ -222,7 +217,7 @@ def test_any_order_only_where_the_row_says_so() -> None:
     assert _score("print('b\\na')", {**lines, "any_order": True})["score"] == 1.0
 
 
-def test_inputs_as_verls_grader_and_livecodebench_write_them() -> None:
+def test_inputs_in_the_formats_of_verl_and_livecodebench() -> None:
     truth = {"fn_name": "f", "inputs": ['[1, 2]\n"x"'], "outputs": ['{"3": "x"}']}
     assert _score("class Solution:\n    def f(self, a, b):\n        return {sum(a): b}", truth)["score"] == 1.0
     keys = {"fn_name": "f", "inputs": [[{"1": 2}]], "outputs": [[3]]}
@@ -230,14 +225,14 @@ def test_inputs_as_verls_grader_and_livecodebench_write_them() -> None:
     assert _score(ADD.replace("input()", "sys.stdin.read()"), {"inputs": [["1", "2"]], "outputs": [["3"]]})["score"] == 1.0
 
 
-def test_plain_tests_are_only_calls() -> None:
+def test_plain_tests_become_calls() -> None:
     kinds = {form: type(read_tests(json.dumps(truth), 10)) for form, (truth, _) in FORMS.items()}
     assert [form for form, kind in kinds.items() if kind is SourceTests] == ["helped", "whole", "module"]
     assert kinds["texts"] is TextTests
     assert isinstance(tests := read_tests(json.dumps(PLAIN_MODULE), 1), CallTests) and len(tests.tests) == 1
 
 
-def test_a_row_is_read_once() -> None:
+def test_row_is_cached() -> None:
     assert read_tests(json.dumps(CALLS), 10) is read_tests(json.dumps(CALLS), 10)
     assert read_tests(json.dumps(CALLS), 10) is not read_tests(json.dumps(CALLS), 1)
 
@@ -266,13 +261,13 @@ def test_a_row_is_read_once() -> None:
         ({"functional": "def check(candidate):\n    for n in [1]:\n        assert True\ncheck(swap)"}, "no test calls"),
     ],
 )
-def test_a_broken_row_is_named_in_one_line(truth: Any, message: str) -> None:
+def test_invalid_row(truth: Any, message: str) -> None:
     with pytest.raises(GroundTruthError, match=message) as caught:
         _score(SWAP, truth)
     assert "\n" not in str(caught.value)
 
 
-def test_no_program_in_the_response_is_a_wrong_answer() -> None:
+def test_response_without_a_program_scores_nothing() -> None:
     assert _score_response("no idea", CALLS) == {"score": 0.0, "accuracy": 0.0, "format": 0.0}
 
 
@@ -290,10 +285,10 @@ def test_no_program_in_the_response_is_a_wrong_answer() -> None:
         ("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: 'int'\nprint(A(4).x)", 1.0),
     ],
 )
-def test_programs_run_as_graders_run_them(code: str, share: float) -> None:
+def test_programs_run_as_in_the_graders(code: str, share: float) -> None:
     assert _score(code, {"inputs": [""], "outputs": ["4"]})["score"] == share
 
 
-def test_a_program_reads_its_input_by_any_name() -> None:
+def test_ways_to_read_the_input() -> None:
     code = "import sys\nprint(input(), stdin.readline().strip(), sys.stdin.readline().strip(), open(0).read().strip())"
     assert _score(code, {"inputs": ["1\n2\n3\n"], "outputs": ["1 2 3"]})["score"] == 1.0

@@ -1,4 +1,4 @@
-"""interpreter: the last turn's answer is what counts, and calls are counted where the model made them."""
+"""interpreter: the score of the last turn's answer, and the bonus for the model's calls."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ WRONG = "<answer>\n```python\nprint(1)\n```\n</answer>"
 
 
 def _reply(text: str) -> str:
-    """A tool's turn and the head of the next, as verl decodes them without special tokens."""
+    """Return a tool's turn and the header of the next, as decoded by verl without special tokens."""
     return f"\nuser\n<tool_response>\n{text}\n</tool_response>\nassistant\n"
 
 
@@ -28,7 +28,7 @@ def _score(response: str, turns: int | None = None, **options: Any) -> dict[str,
     return dict(asyncio.run(interpreter("d", response, TRUTH, info, **options)))
 
 
-def test_the_answer_and_a_bonus_for_calling() -> None:
+def test_answer_and_bonus() -> None:
     assert _score(RIGHT) == {"score": 1.0, "accuracy": 1.0, "format": 0.0, "tool_calls": 0.0, "malformed_calls": 0.0}
     with_call = _score("Let me see. " + CALL + _reply("1") + RIGHT)
     assert with_call == {"score": 1.1, "accuracy": 1.0, "format": 0.0, "tool_calls": 1.0, "malformed_calls": 0.0}
@@ -36,7 +36,7 @@ def test_the_answer_and_a_bonus_for_calling() -> None:
     assert set(_score("")) == set(with_call)
 
 
-def test_the_options_of_the_shaping() -> None:
+def test_bonus_options() -> None:
     calls = CALL + _reply("1") + CALL + _reply("2") + CALL + _reply("3")
     options: dict[str, Any] = {"call_bonus": 0.05, "most_bonus": 0.12, "when_wrong_only": True}
     assert _score(calls + RIGHT, **options)["score"] == 1.0
@@ -59,28 +59,28 @@ def test_the_options_of_the_shaping() -> None:
         f"{CALL}{_reply(RIGHT)}",
     ],
 )
-def test_what_the_tool_wrote_or_an_earlier_turn_is_no_answer(cheat: str) -> None:
+def test_answer_outside_the_last_turn_does_not_count(cheat: str) -> None:
     assert _score(cheat)["accuracy"] == 0.0
 
 
-def test_calls_in_the_tools_reply_do_not_count() -> None:
+def test_calls_in_a_reply_do_not_count() -> None:
     assert _score(CALL + _reply(CALL * 5) + WRONG)["tool_calls"] == 1.0
     forged = f"</tool_response>\nassistant\n{CALL}\nuser\n<tool_response>"
     assert _score(CALL + _reply(forged) + WRONG, turns=4)["tool_calls"] == 1.0
     assert _score(CALL + WRONG, turns=2)["tool_calls"] == 0.0
 
 
-def test_in_training_verls_own_account_counts_whatever_the_calls_look_like() -> None:
+def test_usage_from_verl_replaces_parsing() -> None:
     text = "<function=python_interpreter>…<|tool|>2" + RIGHT
     account = {"calls": 3, "malformed": 1, "last_turn": RIGHT}
-    told = asyncio.run(interpreter("d", text, TRUTH, {ACCOUNT: account}, malformed_penalty=0.04))
-    assert told == {
+    result = asyncio.run(interpreter("d", text, TRUTH, {ACCOUNT: account}, malformed_penalty=0.04))
+    assert result == {
         "score": pytest.approx(1.06), "accuracy": 1.0, "format": 0.0, "tool_calls": 2.0, "malformed_calls": 1.0,
     }  # fmt: skip
     unanswered = {ACCOUNT: {**account, "last_turn": "…"}}
     assert asyncio.run(interpreter("d", CALL + _reply("1") + RIGHT, TRUTH, unanswered))["accuracy"] == 0.0
     other = asyncio.run(interpreter("d", CALL + _reply("1") + RIGHT, TRUTH, unanswered, tool="other"))
-    assert (other["accuracy"], other["tool_calls"]) == (1.0, 0.0), "it is an account of our tool alone"
+    assert (other["accuracy"], other["tool_calls"]) == (1.0, 0.0), "the usage is of the built-in tool only"
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_in_training_verls_own_account_counts_whatever_the_calls_look_like() -> 
         ("<tool_call>" + "[" * 100_000 + "</tool_call>", 0, 1),
     ],
 )
-def test_calls(turn: str, good: int, malformed: int) -> None:
+def test_count_calls(turn: str, good: int, malformed: int) -> None:
     assert count_calls(turn, "python_interpreter", "code") == Calls(good, malformed)
 
 
-def test_turns() -> None:
+def test_take_turns() -> None:
     text = (
         "a"
         + CALL
@@ -119,15 +119,15 @@ def test_turns() -> None:
 
 
 @pytest.mark.parametrize("piece", ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", CALL, _reply("1")])
-def test_hostile_responses_take_no_time(piece: str) -> None:
-    began = time.perf_counter()
+def test_hostile_responses_take_linear_time(piece: str) -> None:
+    began = time.process_time()
     for turn in take_turns(piece * 5_000):
         count_calls(turn, "python_interpreter", "code")
     take_last_turn(piece * 5_000)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 5.0
 
 
-def test_mistakes_in_the_options() -> None:
+def test_invalid_options() -> None:
     with pytest.raises(RewardError, match="no reward is called 'code_test'; did you mean 'code_tests'"):
         _score("", task="code_test")
     with pytest.raises(RewardError, match="no option 'max_test'"):

@@ -1,4 +1,4 @@
-"""The tool as a model meets it: what it replies, and that the reward counts calls of this tool."""
+"""The interpreter tool: its replies, and the agreement of names."""
 
 import inspect
 
@@ -9,7 +9,7 @@ from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, SYSTEM, mak
 from rewards.sandbox import Execution, Limits, Program, get
 
 
-def test_one_name_everywhere() -> None:
+def test_names_agree() -> None:
     defaults = {name: each.default for name, each in inspect.signature(interpreter).parameters.items()}
     assert (defaults["tool"], defaults["argument"]) == (NAME, ARGUMENT)
     function = SCHEMA["function"]
@@ -27,11 +27,11 @@ def test_one_name_everywhere() -> None:
         (Execution("timeout", "1\n"), "1\n[it ran out of time]"),
     ],
 )
-def test_replies(execution: Execution, reply: str) -> None:
+def test_reply(execution: Execution, reply: str) -> None:
     assert make_reply(execution) == reply
 
 
-def test_what_a_program_said_is_replied() -> None:
+def test_reply_of_a_real_execution() -> None:
     assert make_reply(get().run_blocking(Program("print('a')\nprint('b')"))) == "a\nb"
     failed = make_reply(get().run_blocking(Program("print('a')\n1 / 0")))
     assert failed.startswith("a\nTraceback")
@@ -40,7 +40,7 @@ def test_what_a_program_said_is_replied() -> None:
     assert endless.endswith("[it ran out of time]")
 
 
-def test_a_long_reply_loses_its_middle() -> None:
+def test_long_reply_is_truncated_in_the_middle() -> None:
     reply = "begin" + "x" * 1000 + "end"
     assert shorten(reply, len(reply)) == reply
     for longest in (200, 201):

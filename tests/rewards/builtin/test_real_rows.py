@@ -1,4 +1,4 @@
-"""Real rows of LeetCodeDataset and HumanEval, where a folder beside the project has them: right passes, wrong does not."""
+"""Right and wrong solutions of real rows of LeetCodeDataset and HumanEval, if a folder next to the project has them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rewards.plugins.loading import load
 from tests import ROOT
 
 DATA = ROOT.parent / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real rows are not here")
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real rows are missing")
 
-# Packages that their solutions need and the standard library has not.
+# Third-party packages that some solutions need.
 FOREIGN = ("sortedcontainers", "numpy")
-# Its order follows the hashes of strings.
+# The order of its result depends on the hashes of strings.
 UNSTABLE = {"word-ladder-ii"}
 # Compares the program with itself.
 SELF = {"HumanEval/33"}
@@ -84,7 +84,7 @@ def _find_helpers(prompt: str, function: str) -> str:
 def _score_all(pairs: list[tuple[str, str]]) -> list[float]:
     async def score(truth: str, response: str) -> float:
         async with gate:
-            return (await code_tests("d", response, truth, {}))["score"]
+            return float((await code_tests("d", response, truth, {}))["score"])
 
     async def score_all() -> list[float]:
         return await asyncio.gather(*(score(truth, response) for truth, response in pairs))
@@ -106,7 +106,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("which", ROWS)
-def test_right_solutions_pass_and_spoiled_ones_do_not(which: str) -> None:
+def test_right_solutions_pass_and_spoiled_ones_fail(which: str) -> None:
     name, chosen, least = ROWS[which]
     rows = list(_read(name))[chosen]
     assert len(rows) >= least
@@ -117,7 +117,7 @@ def test_right_solutions_pass_and_spoiled_ones_do_not(which: str) -> None:
 
 
 @pytest.mark.parametrize("which", ROWS)
-def test_cheats_are_worth_nothing_on_real_rows(which: str) -> None:
+def test_cheats_score_nothing_on_real_rows(which: str) -> None:
     name, chosen, _ = ROWS[which]
     rows = list(_read(name))[chosen][:25:5]
     reward = load("code_tests")

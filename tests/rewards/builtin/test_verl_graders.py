@@ -1,4 +1,4 @@
-"""verl: its graders, run without the rest of verl and where a response cannot hurt anybody."""
+"""verl: its graders, run in the sandbox without the rest of verl."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from rewards.errors import GroundTruthError, RewardError
 from rewards.reasons import collect_reasons
 from tests import ROOT
 
-# Its shape: a chain of data sources, each with a module of its own, some of which evaluate the response.
+# Same structure as in verl: a chain of data sources with one module each, some of which evaluate code in the response.
 DISPATCH = """
 from verl.utils.import_utils import deprecated
 
@@ -48,7 +48,7 @@ MODULES = {
     "@timeout_limit(seconds=10)\ndef compute_score(s, t):\n"
     "    with timeout_limit(seconds=1):\n        return same(s, t), True, s\n",
     "prime/grader.py": "def same(a, b):\n    return eval(a.partition('{')[2].rpartition('}')[0]) == eval(b)\n",
-    "needy.py": "import json\nimport a_package_nobody_has\n",
+    "needy.py": "import json\nimport a_missing_package\n",
 }
 
 
@@ -76,7 +76,7 @@ def _score(source: str, response: str, truth: Any, **options: Any) -> dict[str, 
     return dict(asyncio.run(verl(source, response, truth, {}, **options)))
 
 
-def test_the_data_sources_are_read_from_verls_own_source(package: None) -> None:
+def test_read_graders(package: None) -> None:
     graders = verl_graders.read_graders()
     assert graders.modules == {
         "openai/gsm8k": "gsm8k", "math_dapo": "dapo", "math": "dapo", "numina": "prime", "needs_much": "needy",
@@ -85,7 +85,7 @@ def test_the_data_sources_are_read_from_verls_own_source(package: None) -> None:
     assert graders.find("aime2025") == "dapo"
 
 
-def test_numbers_mappings_and_tuples(package: None) -> None:
+def test_results_of_graders(package: None) -> None:
     assert _score("openai/gsm8k", "#### 72", "72") == {"score": 1.0, "accuracy": 1.0, "format": 0.0}
     assert _score("openai/gsm8k", "#### 71", "72")["score"] == 0.0
     assert _score("aime2025", "Answer: 34", "34") == {"score": 1.0, "accuracy": 1.0, "format": 0.0}
@@ -93,7 +93,7 @@ def test_numbers_mappings_and_tuples(package: None) -> None:
     assert _score("numina", "{1 + 1}", "2")["accuracy"] == 1.0
 
 
-def test_a_converters_answer_is_the_ground_truth(package: None) -> None:
+def test_ground_truth_of_converters(package: None) -> None:
     assert _score("openai/gsm8k", "#### 72", json.dumps({"answer": "72"}))["score"] == 1.0
 
 
@@ -108,36 +108,36 @@ def test_a_converters_answer_is_the_ground_truth(package: None) -> None:
         '{print(\'{"result": {"score": 1.0}}\')}',
     ],
 )
-def test_hostile_answers_are_worth_nothing(package: None, hostile: str) -> None:
+def test_hostile_answers_score_nothing(package: None, hostile: str) -> None:
     assert _score("numina", hostile, "2", seconds=1.0)["score"] == 0.0
     assert _score("numina", "{2}", "2", seconds=1.0)["score"] == 1.0
 
 
-def test_why_there_is_no_verdict_is_told(package: None) -> None:
+def test_reason_of_a_failed_grader(package: None) -> None:
     with collect_reasons() as reasons:
         _score("numina", "{1 / 0}", "2")
     assert reasons[0].startswith("the grader raised ZeroDivisionError")
 
 
-def test_an_unknown_data_source_names_the_nearest(package: None) -> None:
+def test_unknown_data_source(package: None) -> None:
     with pytest.raises(GroundTruthError, match="no grader for the data source 'gsm8k'; did you mean 'openai/gsm8k'"):
         _score("gsm8k", "", "")
 
 
-def test_a_missing_package_is_named(package: None) -> None:
-    with pytest.raises(RewardError, match=r"needs a_package_nobody_has, which is not installed: uv pip install --python "):
+def test_missing_package(package: None) -> None:
+    with pytest.raises(RewardError, match=r"needs a_missing_package, which is not installed: uv pip install --python "):
         _score("needs_much", "", "")
 
 
-def test_without_verl_it_says_where_to_score(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_verl(monkeypatch: pytest.MonkeyPatch) -> None:
     _forget()
-    monkeypatch.setattr(verl_graders.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(RewardError, match="verl is not installed in this Python; score with that of verl's environment"):
         _score("openai/gsm8k", "", "72")
     _forget()
 
 
-def test_programs_go_to_code_tests(package: None) -> None:
+def test_programs_are_scored_by_code_tests(package: None) -> None:
     truth = json.dumps({"inputs": ["1\n", "2\n"], "outputs": ["1", "2"]})
     assert _score("apps", "```python\nprint(input())\n```", truth)["accuracy"] == 1.0
     assert _score("taco", "```python\nprint(1)\n```", truth)["accuracy"] == 0.5
@@ -154,9 +154,7 @@ def test_programs_go_to_code_tests(package: None) -> None:
         ("searchR1_nq", json.dumps({"target": ["Paris", "Lutetia"]})),
     ],
 )
-def test_the_pinned_verl(
-    source: str, truth: str, monkeypatch: pytest.MonkeyPatch, trainer_python: Callable[[str], Path]
-) -> None:
+def test_pinned_verl(source: str, truth: str, monkeypatch: pytest.MonkeyPatch, trainer_python: Callable[[str], Path]) -> None:
     trainer_python("verl")
     checkout = ROOT / "third_party" / "verl" / "checkout"
     monkeypatch.syspath_prepend(str(checkout))

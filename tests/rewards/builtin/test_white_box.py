@@ -1,4 +1,4 @@
-"""white_box: the published formula, and the ways in which the published reward could be cheated."""
+"""white_box: the published formula, and cheats of the published reward."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ RIGHT = "assert f(1, 'x;y') == 1\nreturn c\n1; int\n'x;y'; str\nNil"
 
 def _score(answer: str, truth: Any = MIXED, **options: Any) -> dict[str, float]:
     text = truth if isinstance(truth, str | None) else json.dumps(truth)
-    return dict(asyncio.run(white_box("d", make_response(answer), text, {"id": "row"}, **options)))  # type: ignore[arg-type]
+    return dict(asyncio.run(white_box("d", make_response(answer), text, {"id": "row"}, **options)))
 
 
 def _with(changes: Mapping[str, Any] | None = None, **questions: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _with(changes: Mapping[str, Any] | None = None, **questions: Any) -> dict[st
         (RIGHT.replace("f(1,", "g(1,"), 0.0),
     ],
 )
-def test_half_for_the_assertion_and_half_for_the_questions(answer: str, share: float) -> None:
+def test_half_for_the_assertion_half_for_the_questions(answer: str, share: float) -> None:
     assert _score(answer) == {"score": 2 * share, "accuracy": share, "format": 1.0}
 
 
@@ -78,7 +78,7 @@ def test_half_for_the_assertion_and_half_for_the_questions(answer: str, share: f
         "assert f(0x1, 'x' ';y') == 1",
     ],
 )
-def test_the_rows_call_in_another_spelling(assertion: str) -> None:
+def test_spellings_of_the_assertion(assertion: str) -> None:
     assert _score(assertion)["accuracy"] == 0.5
     assert _score(assertion, _with())["accuracy"] == 1.0
 
@@ -108,7 +108,7 @@ def test_the_rows_call_in_another_spelling(assertion: str) -> None:
         ("...", "None", False),
     ],
 )
-def test_the_value_is_a_literal_of_the_same_value_and_type(result: str, given: str, right: bool) -> None:
+def test_value_and_type_of_the_literal(result: str, given: str, right: bool) -> None:
     truth = _with({"result": result})
     if result == "...":
         with pytest.raises(GroundTruthError, match="`result` is"):
@@ -155,21 +155,21 @@ def test_the_value_is_a_literal_of_the_same_value_and_type(result: str, given: s
         ("NoneType", "Nil", "Nil", True),
     ],
 )
-def test_a_state_is_value_and_type(kind: str, value: str, given: str, right: bool) -> None:
+def test_state_answer(kind: str, value: str, given: str, right: bool) -> None:
     truth = _with(state_as=[[[kind, value]]])
     assert _score(f"assert f(1, 'x;y') == 1\n{given}", truth)["accuracy"] == (1.0 if right else 0.5)
 
 
 @pytest.mark.parametrize("truth", [MIXED, REVERSE, _with()], ids=["io_mixed", "oi", "no questions"])
-def test_the_reference_is_right_and_no_known_cheat_is(truth: dict[str, Any]) -> None:
+def test_reference_and_cheats(truth: dict[str, Any]) -> None:
     text = json.dumps(truth)
     assert asyncio.run(white_box("d", make_reference(text, {}), text, {}))["accuracy"] == 1.0
-    paid = {
-        name: mark["accuracy"]
+    scored = {
+        name: result["accuracy"]
         for name, cheat in make_cheats(text, {}).items()
-        if (mark := asyncio.run(white_box("d", cheat, text, {})))["accuracy"] > 0
+        if (result := asyncio.run(white_box("d", cheat, text, {})))["accuracy"] > 0
     }
-    assert paid == {}
+    assert scored == {}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_reference_is_right_and_no_known_cheat_is(truth: dict[str, Any]) -> 
     ["(" * 5000, "[" * 150 + "]" * 150, "-" * 20_000 + "1", "1" * 10_000, "1+" * 20_000 + "1", "[" + "[]," * 400_000, "f'{1}'"],
 )
 @pytest.mark.parametrize("truth", [MIXED, REVERSE], ids=["io_mixed", "oi"])
-def test_monsters_are_worth_nothing(end: str, truth: dict[str, Any]) -> None:
+def test_huge_values_score_nothing(end: str, truth: dict[str, Any]) -> None:
     assert _score("assert f(1, 'x;y') == " + end, truth)["score"] == 0.0
     assert _score(f"assert f({end}) == 1", truth)["score"] == 0.0
 
@@ -201,14 +201,14 @@ def test_monsters_are_worth_nothing(end: str, truth: dict[str, Any]) -> None:
         ("assert f(True, 2) == 1", 0.0),
     ],
 )
-def test_a_found_input_is_run_on_the_rows_own_function(answer: str, score: float) -> None:
+def test_input_is_run_on_the_rows_function(answer: str, score: float) -> None:
     assert _score(answer, REVERSE)["score"] == score
 
 
 @pytest.mark.parametrize(
     "value", ["float('inf')", "-1e400", "set()", "{1, (2, 3)}", "b'x'", "1j", "{1: {2: [None]}}", "10 ** 2"]
 )
-def test_any_plain_value_can_be_a_found_input(value: str) -> None:
+def test_input_may_be_any_plain_value(value: str) -> None:
     truth = {**REVERSE, "func_str": "def f(a):\n    return a != 0", "func_args": "1", "result": "True"}
     assert _score(f"assert f({value}) == True", truth)["accuracy"] == float("**" not in value)
 
@@ -216,18 +216,18 @@ def test_any_plain_value_can_be_a_found_input(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "right"), [("2.0", True), ("True", False), ("[2]", False), ("object()", False), ("1 / 0", False)]
 )
-def test_what_comes_out_is_compared_as_python_does_but_a_bool(value: str, right: bool) -> None:
+def test_output_of_the_input(value: str, right: bool) -> None:
     truth = {**REVERSE, "func_str": f"def f(a):\n    return {value} if a else 2", "func_args": "0", "result": "2"}
     assert _score("assert f(7) == 2", truth)["accuracy"] == float(right)
 
 
-def test_an_endless_found_input_is_worth_nothing() -> None:
+def test_input_that_never_ends() -> None:
     truth = {**REVERSE, "func_str": "def f(a, b):\n    while a: pass\n    return 1", "func_args": "0, 0"}
     assert _score("assert f(1, 0) == 1", truth, seconds=0.5)["score"] == 0.0
     assert _score("assert f(0, 1) == 1", truth, seconds=0.5)["score"] == 2.0
 
 
-def test_the_form_earns_its_bonus_alone() -> None:
+def test_format_bonus() -> None:
     assert _score("pass", format_bonus=0.1)["score"] == pytest.approx(0.1)
     bare = asyncio.run(white_box("d", RIGHT, json.dumps(MIXED), {}, format_bonus=0.1))
     assert (bare["score"], bare["format"]) == (0.0, 0.0)
@@ -247,13 +247,13 @@ def test_the_form_earns_its_bonus_alone() -> None:
         (_with(path_answers=[[]]), "without an accepted answer"),
     ],
 )
-def test_a_broken_row_is_told_in_one_line(truth: Any, message: str) -> None:
+def test_invalid_row(truth: Any, message: str) -> None:
     with pytest.raises(GroundTruthError, match=message) as error:
         _score(RIGHT, truth)
     assert "\n" not in str(error.value)
 
 
-def test_it_says_why() -> None:
+def test_reasons() -> None:
     with collect_reasons() as reasons:
         _score(RIGHT.replace("1; int", "2; int"))
         _score("assert f(1) == f(1)")
@@ -263,7 +263,7 @@ def test_it_says_why() -> None:
     assert reasons[2].startswith("assert f(2) == 1: the call returns 2; a correct answer: assert f(1,")
 
 
-def test_hostile_answers_hold_nobody_up() -> None:
+def test_hostile_answers_take_linear_time() -> None:
     truth = json.dumps(_with(state_as=[[["int", "1"]]] * 5, path_answers=[["a"]] * 5))
     line = "f'" + "{1}" * 16_000 + "'"
     answers = [
@@ -272,6 +272,6 @@ def test_hostile_answers_hold_nobody_up() -> None:
         "\n" * 1_000_000,
         ";" * 1_000_000,
     ]
-    began = time.perf_counter()
+    began = time.process_time()
     assert [_score(answer, truth)["accuracy"] for answer in answers] == [0.5, 0.0, 0.0, 0.0]
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 5.0

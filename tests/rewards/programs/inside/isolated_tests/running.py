@@ -1,4 +1,4 @@
-"""Running tests beside a program, and whether each of them held."""
+"""Run tests against a program and return their verdicts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rewards.sandbox import Limits
 def run(
     code: str, kind: str, *sources: str, function: str = "f", prelude: str = "", helpers: str = "", most: int = 99
 ) -> list[bool]:
-    """The verdicts of `sources`, which are tests of the kind."""
-    limits = Limits(cpu_seconds=3, wall_seconds=20)
+    """Return the verdicts of tests of one kind."""
+    limits = Limits(cpu_seconds=3, wall_seconds=60)
     tests = TestSource(kind, sources, helpers)
     return asyncio.run(run_tests(Candidate(code, function, prelude), tests, limits, most))
 
 
 def run_module(code: str, source: str) -> list[bool]:
-    """The verdicts of a test module."""
+    """Return the verdicts of a test module."""
     return run(code, "pytest", source)

@@ -1,7 +1,7 @@
-"""A candidate that reads all of its own memory, page by page, and tells which texts stand there.
+"""A candidate that reads all of its own memory, page by page, and returns which of the given texts it contains.
 
-It runs in the sandbox, by its source. The texts come with every byte changed, and so is what they are looked for in: by
-its own doing they stand nowhere.
+It runs in the sandbox. Both the given texts and the searched memory have every byte changed, so that the search itself leaves
+no copy of a text in memory.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PIPE = os.pipe()
 
 
 def read(page: int) -> bytes:
-    """What stands in a page; nothing where none is mapped. The kernel looks, so that nothing crashes."""
+    """Return the content of a page, or nothing if it is not mapped. The kernel reads it, so a bad address does not crash."""
     count = LIBC.write(PIPE[1], ctypes.c_void_p(page * PAGE), PAGE)
     return os.read(PIPE[0], count) if count > 0 else b""
 
 
 def walk(page: int, step: int, tried: set[int]) -> Iterator[bytes]:
-    """Reads on from a page, over gaps, to where there is nothing for long, or somebody has been."""
+    """Yield pages in one direction, across small gaps, up to a wide gap or a page already read."""
     gap = 0
     while gap < WIDEST_GAP // PAGE and page > 0 and page not in tried:
         tried.add(page)
@@ -37,7 +37,7 @@ def walk(page: int, step: int, tried: set[int]) -> Iterator[bytes]:
 
 
 def find_places() -> list[int]:
-    """An address in each part of the memory: objects, heap, libraries, the interpreter, the stack."""
+    """Return an address in each memory region: objects, heap, libraries, interpreter and stack."""
     large, small = ctypes.create_string_buffer(1 << 20), ctypes.create_string_buffer(8)
     functions = [ctypes.cast(LIBC.malloc, ctypes.c_void_p).value, ctypes.c_void_p.in_dll(LIBC, "environ").value]
     stack = ctypes.c_void_p.in_dll(LIBC, "__libc_stack_end").value
@@ -46,7 +46,7 @@ def find_places() -> list[int]:
 
 
 def search(texts: dict[str, str]) -> list[str]:
-    """The names of the texts that were found; `texts` has their hidden bytes as hexadecimal digits."""
+    """Return the names of the texts that were found. `texts` has their changed bytes in hexadecimal."""
     wanted = {name: bytes.fromhex(digits) for name, digits in texts.items()}
     longest = max(map(len, wanted.values()))
     found, tried = set(), set[int]()
@@ -54,7 +54,7 @@ def search(texts: dict[str, str]) -> list[str]:
         for step in (1, -1):
             near = b""
             for content in walk(place // PAGE - (step < 0), step, tried):
-                # A text may begin in one page and end in the next.
+                # A text may cross a page boundary.
                 hidden = content.translate(HIDE)
                 near = hidden and (near[-longest:] + hidden if step > 0 else hidden + near[:longest])
                 found |= {name for name, text in wanted.items() if text in near}

@@ -1,4 +1,4 @@
-"""What a candidate finds that reads all of its memory: nothing of the tests, be it its own or those of an earlier one."""
+"""A candidate that reads all of its memory finds neither its own tests nor those of an earlier candidate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIMITS = Limits(cpu_seconds=20, wall_seconds=61.75)
 
 @pytest.fixture
 def one_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All programs one after the other in the same worker."""
+    """Run all programs in the same worker."""
     sandbox = LocalSandbox(workers=1)
     monkeypatch.setattr(candidate, "get", lambda: sandbox)
     yield
@@ -33,7 +33,7 @@ def _hide(text: str, encoding: str = "ascii") -> str:
 
 
 def _look_for(texts: dict[str, str], more: str = "") -> str:
-    """A program whose `f` tells which of the texts it finds, however wide their letters are in memory."""
+    """Return a program whose `f` returns the texts that it finds, in any width of characters."""
     ways = {"": "ascii", ", wide": "utf-16-le", ", widest": "utf-32-le"}
     hidden = {f"{name}{suffix}": _hide(text, way) for name, text in texts.items() for suffix, way in ways.items()}
     return f"{SEARCHER}\n{more}\nFOUND = search({hidden!r})\nf = lambda: FOUND\n"
@@ -44,7 +44,7 @@ def _run(code: str, kind: str, source: str) -> list[bool]:
 
 
 def _write_tests(kind: str, marker: str, check: str, times: int = 1) -> str:
-    """Tests in which a text stands as a name, as a value and in a comment."""
+    """Return tests that contain a text as a name, a value and a comment."""
     lines = [*[f"{marker} = '{marker}' # {marker}"] * times, check]
     if kind == "pytest":
         return "from solution import f\ndef test_it():\n" + "".join(f"    {line}\n" for line in lines)
@@ -52,16 +52,16 @@ def _write_tests(kind: str, marker: str, check: str, times: int = 1) -> str:
 
 
 @pytest.mark.parametrize("kind", ["asserts", "pytest"])
-def test_no_text_of_any_tests_is_in_a_candidates_memory(one_worker: None, kind: str) -> None:
+def test_tests_are_not_in_memory(one_worker: None, kind: str) -> None:
     before, long_before, now = ("m" + secrets.token_hex(16) for _ in range(3))
     assert _run("f = lambda: 1", kind, _write_tests(kind, before, "assert f() == 1")) == [True]
-    # This one goes through the worker in several pieces.
+    # Large enough to be sent to the worker in several parts.
     assert _run("f = lambda: 1", kind, _write_tests(kind, long_before, "assert f() == 1", times=2000)) == [True]
     code = _look_for({"before": before, "long before": long_before, "now": now})
     assert _run(code, kind, _write_tests(kind, now, "assert f() == []")) == [True]
 
 
-def test_what_a_candidate_does_have_in_its_memory_is_found(one_worker: None) -> None:
+def test_known_texts_are_found(one_worker: None) -> None:
     texts = {"small": "m" + secrets.token_hex(16), "large": "m" + secrets.token_hex(16), "worker's": '"wall_seconds": 61.75'}
     more = f"SMALL = bytes.fromhex('{_hide(texts['small'])}').translate(HIDE).decode()\n"
     more += f"LARGE = bytes(1 << 20) + bytes.fromhex('{_hide(texts['large'])}').translate(HIDE) + bytes(1 << 20)"

@@ -1,4 +1,4 @@
-"""What a candidate can do to its tests."""
+"""Attacks of a candidate on its tests."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def test_cheats_fail(code: str) -> None:
     assert not any(run_module(code, module))
 
 
-def test_the_tests_import_nothing_that_the_candidate_wrote() -> None:
+def test_tests_do_not_import_files_of_the_candidate() -> None:
     code = "open('colorsys.py', 'w').write('x = 1')\ndef f():\n    import os\n    return len(os.listdir())"
     module = "from solution import f\ndef test_a():\n    x = f()\n    import colorsys\n"
     module += "    assert x == 1 and colorsys.rgb_to_hsv(0, 0, 0) == (0, 0, 0)\n"
     assert run_module(code, module) == [True]
 
 
-def test_the_tests_are_never_in_the_candidates_reach() -> None:
+def test_tests_are_not_reachable_from_the_candidate() -> None:
     code = """
 import gc, sys
 def look(value, depth):

@@ -1,4 +1,4 @@
-"""What a test module may use of pytest."""
+"""Features of pytest that test modules use."""
 
 from __future__ import annotations
 
@@ -119,36 +119,36 @@ def test_of_nothing():
 """
 
 
-def test_a_test_module() -> None:
-    # 3 methods, 4 sets of parameters, 5 functions; skipped ones and the one that asks nothing do not count.
+def test_module() -> None:
+    # 3 methods, 4 parameter sets, 5 functions. Skipped tests and the one that does not use the program do not count.
     assert run_module(STACK, MODULE) == [True] * 12
     broken = STACK.replace("sum(a) / len(a)", "sum(a)").replace("upper", "lower").replace("return helper() + 1", "return 2")
     assert run_module(broken, MODULE) == [True, True, True, False, False, False, False, True, False, False, True, True]
 
 
-def test_a_built_in_function_may_be_the_right_program() -> None:
+def test_program_may_be_a_built_in_function() -> None:
     module = "from solution import f\ndef test_a():\n    x = '5'\n    assert f(x) == 5\n"
     assert run_module("f = int", module) == [True]
     assert run_module("f = str", module) == [False]
 
 
-def test_attributes_of_any_name_and_generators() -> None:
+def test_attribute_names_and_generators() -> None:
     code = "class A:\n    def __init__(self): self._name, self._kind, self._peer = 1, 2, 3\ndef g():\n    yield 1\n"
     module = "import types\nfrom solution import A, g\ndef test_a():\n    a = A()\n    a._base = 4\n"
     module += "    assert (a._name, a._kind, a._peer, a._base) == (1, 2, 3, 4)\ndef test_g():\n    x = g()\n"
     assert run_module(code, module + "    assert isinstance(x, types.GeneratorType) and list(x) == [1]\n") == [True, True]
 
 
-def test_no_more_tests_than_wanted() -> None:
+def test_max_tests() -> None:
     assert run(STACK, "pytest", MODULE, most=4) == [True] * 4
 
 
-def test_all_names_at_once_and_under_another() -> None:
+def test_star_import_and_alias() -> None:
     module = "from solution import *\nimport solution as s\ndef test_a():\n    x = 3\n    assert f(x) == s.g(x) == 4\n"
     assert run_module("def f(x): return x + 1\ng = f", module) == [True]
 
 
-def test_a_name_the_program_has_not_fails_the_module() -> None:
+def test_missing_name_fails_the_module() -> None:
     assert run_module("x = 1", MODULE) == [False]
     assert run_module("def other(: pass", MODULE) == [False]
 
@@ -164,6 +164,6 @@ def test_a_name_the_program_has_not_fails_the_module() -> None:
         ("from solution import f\ndef test_a(mocker): assert f() == 1", "the fixture mocker"),
     ],
 )
-def test_what_a_test_module_needs_and_is_not_there_is_named(source: str, what: str) -> None:
+def test_unsupported_feature_is_an_error(source: str, what: str) -> None:
     with pytest.raises(GroundTruthError, match=what):
         run_module("def f(): return 1", source)

@@ -1,4 +1,4 @@
-"""Objects, functions and exceptions of the other side, and what they say of themselves."""
+"""Objects, functions and exceptions that stay in the other process."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ f = lambda *a: A()
         "assert sorted([candidate(), 3])[0] == 5",
     ],
 )
-def test_an_object_that_equals_everything_equals_nothing(test: str) -> None:
+def test_object_equal_to_everything_fails(test: str) -> None:
     assert run(EQUAL, "asserts", test) == [False]
     derived = EQUAL.replace("class A:", "class A(int):").replace("lambda *a: A()", "lambda *a: A(9)")
     assert run(derived, "asserts", test.replace("isinstance", "not isinstance")) == [False]
 
 
-def test_a_class_that_derives_from_a_built_in_type_has_its_value() -> None:
+def test_subclass_of_a_built_in_type_has_its_value() -> None:
     code = "import collections, enum\nP = collections.namedtuple('P', 'x y')\nclass C(enum.IntEnum):\n    A = 3\n"
     code += "f = lambda n: [P(1, 2), C.A][n]"
     tests = [
@@ -62,7 +62,7 @@ def test_a_class_that_derives_from_a_built_in_type_has_its_value() -> None:
     assert run(code, "asserts", "assert candidate(0) == (1, 3)", "assert candidate(1) == 4") == [False] * 2
 
 
-def test_functions_go_to_the_candidate_and_come_back() -> None:
+def test_functions_are_passed_both_ways() -> None:
     code = "def f(a, key):\n    return sorted(a, key=key)"
     assert run(code, "asserts", "assert candidate([3, -4, 1], key=lambda v: -v) == [3, 1, -4]") == [True]
     assert run(code, "asserts", "assert candidate([3, -4, 1], abs) == [1, 3, -4]") == [True]
@@ -72,7 +72,7 @@ def test_functions_go_to_the_candidate_and_come_back() -> None:
 
 
 @pytest.mark.parametrize("error", ["ValueError('no')", "KeyError('k')", "ZeroDivisionError()", "SystemExit(3)"])
-def test_exceptions_come_over_as_themselves(error: str) -> None:
+def test_exceptions_keep_class_and_arguments(error: str) -> None:
     kind = error.partition("(")[0]
     test = f"try:\n    candidate()\nexcept {kind} as e:\n    assert str(e) == str({error}) and e.args == {error}.args\n"
     test += "else:\n    assert False"

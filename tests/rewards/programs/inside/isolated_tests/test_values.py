@@ -1,4 +1,4 @@
-"""What crosses between the two processes by value, and what a call changes in it."""
+"""Values that are copied between the processes, and changes that a call makes to them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.rewards.programs.inside.isolated_tests.running import run
         "bytearray(b'ab')",
     ],
 )
-def test_plain_values_cross_as_they_are(value: str) -> None:
+def test_plain_values_are_copied(value: str) -> None:
     same = f"v = candidate({value}); assert v == {value} and type(v) is type({value})"
     assert run("def f(a):\n    return a", "asserts", same) == [True]
 
@@ -60,14 +60,14 @@ def test_sharing_and_cycles_are_kept() -> None:
         ),
     ],
 )
-def test_what_a_call_changes_in_its_arguments_is_seen(code: str, test: str) -> None:
+def test_changes_to_arguments_are_applied(code: str, test: str) -> None:
     prelude = (
         "class Node:\n    __slots__ = ('val', 'next')\n    def __init__(self, v, n=None):\n        self.val, self.next = v, n"
     )
     assert run(code, "asserts", test, prelude=prelude) == [True]
 
 
-def test_classes_of_the_prelude_cross_by_value_also_where_the_program_defines_them_anew() -> None:
+def test_prelude_classes_are_copied_even_if_redefined() -> None:
     prelude = "class Node:\n    def __init__(self, v, n=None):\n        self.v, self.n = v, n\n"
     test = "a = candidate(Node(1, Node(2))); assert type(a) is Node and (a.v, a.n.v, a.n.n) == (2, 1, None)"
     code = (
@@ -77,7 +77,7 @@ def test_classes_of_the_prelude_cross_by_value_also_where_the_program_defines_th
     assert run(prelude + code, "asserts", test, prelude=prelude) == [True]
 
 
-def test_an_attribute_cannot_replace_a_method_of_the_preludes_class() -> None:
+def test_attribute_cannot_replace_a_prelude_method() -> None:
     prelude = "class Node:\n    def same(self, v):\n        return self.v == v\n"
     code = "def f():\n    a = Node()\n    a.v = 1\n    a.same = lambda v: True\n    return a"
     assert run(code, "asserts", "assert candidate().same(2)", prelude=prelude) == [False]

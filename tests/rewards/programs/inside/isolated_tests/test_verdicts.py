@@ -1,4 +1,4 @@
-"""Tests of each kind, and those that cannot begin."""
+"""Tests of each kind, and tests that cannot start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rewards.errors import GroundTruthError
 from tests.rewards.programs.inside.isolated_tests.running import run
 
 
-def test_what_cannot_be_given_is_told() -> None:
+def test_unsupported_tests_are_errors() -> None:
     with pytest.raises(GroundTruthError, match="a Mine as an argument"):
         run("def f(a): pass", "asserts", "class Mine: pass\ncandidate(Mine())")
     with pytest.raises(GroundTruthError, match="the prelude fails: NameError"):
@@ -17,7 +17,7 @@ def test_what_cannot_be_given_is_told() -> None:
         run("def f(a): pass", "asserts", "assert 1")
 
 
-def test_a_check_of_many_statements_is_one_test() -> None:
+def test_check_of_many_statements_is_one_test() -> None:
     check = "def check(candidate):\n    for n in range(5):\n        assert candidate(n) == helper(n)"
     code = "def f(n):\n    return n * n"
     assert run(code, "check", "check(candidate)", helpers=check, prelude="def helper(n):\n    return n ** 2") == [True]
