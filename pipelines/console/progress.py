@@ -60,6 +60,7 @@ class Progress:
         self._left, self._shown = TimeLeft(), (0.0, -1.0)
         if self.live:
             self._bars.reset(self._bar, description=title, total=None, count="", detail="", left="")
+            self._bars.start()
 
     def update(self, done: float | None = None, total: float | None = None, count: str = "", detail: str = "") -> None:
         """Report how far the task is.
@@ -107,7 +108,6 @@ class Progress:
             TextColumn("{task.fields[left]}", style="dim", markup=False),
         ]
         self._bars: Any = Bars(*columns, console=self._console, transient=True)
-        self._bars.start()
         self._bar = self._bars.add_task("", total=None, count="", detail="", left="")
 
     def _beat(self, seconds: float) -> None:

@@ -25,7 +25,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.mkdir()  # a file cannot replace a folder
     (path / "old").touch()
-    with pytest.raises(StepError, match=r"cannot write .*record.json: Is a directory; what was there before is untouched"):
+    with pytest.raises(StepError, match=r"cannot write .*record.json: Is a directory; the old file is unchanged"):
         write_atomically(path, "new")
     assert [each.name for each in tmp_path.rglob("*")] == ["record.json", "old"]
 
@@ -57,7 +57,7 @@ def test_a_full_disk_is_one_line_and_harms_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     said, left = done.stdout.strip().splitlines()
-    assert said == f"cannot write {tmp_path}/record.json: No space left on device; what was there before is untouched"
+    assert said == f"cannot write {tmp_path}/record.json: No space left on device; the old file is unchanged"
     assert left == "old ['filler', 'record.json']"
 
 

@@ -98,7 +98,7 @@ def test_a_missing_source_names_the_nearest_file(call: Call, tmp_path: Path) -> 
 def test_the_plan_says_what_the_run_would_refuse(call: Call) -> None:
     status, out, _ = call("plan", "smoke.yaml", "--set", "model=./no-model")
     assert status == 0
-    assert "`pipeline run` would refuse this:" in out and "there is no model folder" in out
+    assert "`pipeline run` would refuse this recipe:" in out and "there is no model folder" in out
 
 
 def test_a_platform_without_its_lock(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_python_that_is_not_there(call: Call) -> None:
 def test_an_unknown_stage_to_begin_with(call: Call) -> None:
     status, _, err = call("run", "smoke.yaml", "--from", "stage-three", "--set", "hardware.platform=cpu")
     assert status == 2
-    assert "there is no stage 'stage-three'; the stages are sft, stage-one, stage-two" in err
+    assert "no stage 'stage-three'; the stages are sft, stage-one, stage-two" in err
 
 
 def test_a_recipe_that_is_not_there(call: Call) -> None:

@@ -67,7 +67,7 @@ def test_list_has_name_source_options_and_help(call: Call) -> None:
     assert status == 0
     assert rows["name"] == ["name", "source", "options", "help"]
     assert rows["white_box"][1:3] == ["built-in", "best=2.0 format_bonus=0.0 seconds=2.0"]
-    assert rows["mine"][2:] == ['word="pass" weight=(needed)', "Pays for a word."]
+    assert rows["mine"][2:] == ['word="pass" weight=(required)', "Pays for a word."]
 
 
 def test_try_scores_and_says_why(call: Call, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_check_of_a_reward_that_can_be_cheated(call: Call) -> None:
         ["row/0", "reference", "1", "0", "accuracy 1", ""],
         ["row/0", "cheat: itself", "1", "1", "accuracy 0", ""],
     ]
-    assert "error: reward mine gives 2 marks that it must not give, first on row row/0; mend the reward" in err
+    assert "error: reward mine gives 2 wrong scores, first on row row/0; fix the reward" in err
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -139,7 +139,7 @@ def test_on_a_terminal(call: Call, monkeypatch: pytest.MonkeyPatch, width: int) 
     assert status == 0
     assert "accuracy 0.6 to 0.8       1  ####" in out
     _, checked, _ = call("check", "white_box", "--rows", "rows.parquet")
-    assert "every reference solution gets the best mark, and every cheat the worst" in checked
+    assert "every reference solution gets full marks, and every cheat gets none" in checked
     _, listed, _ = call("list")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out + checked + listed)
     assert "question 1: return a; expected -1" in plain and "row/0" in plain and "format_bonus=0.0" in plain
