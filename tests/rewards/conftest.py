@@ -1,4 +1,4 @@
-"""Plugin files of every kind, and rewards that last for one test."""
+"""Fixtures that write plugin files and register rewards for one test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REGISTER = "from rewards.registry import register\n"
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Plugin:
-    """Writes a plugin file, with the import of `register` as its first line, and gives its path."""
+    """Write a plugin file whose first line imports `register`; return its path."""
 
     def write(text: str, name: str = "mine.py") -> Path:
         path = tmp_path / name
@@ -32,7 +32,7 @@ def plugin(tmp_path: Path) -> Plugin:
 
 @pytest.fixture
 def reward() -> Iterator[Any]:
-    """Registers a function, as `probe` if no other name is said, until the test's end."""
+    """Register a function until the end of the test, by default as `probe`."""
     list_rewards()
     before = dict(registry.REWARDS)
 

@@ -1,4 +1,4 @@
-"""The examples of docs/own-rewards.md, docs/rewards.md and docs/trying-rewards.md do what the pages say."""
+"""The examples of docs/own-rewards.md, docs/rewards.md and docs/trying-rewards.md work as documented."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rewards_of(recipe: str) -> list[dict[str, object]]:
     return [reward.model_dump() for reward in stage.rewards]
 
 
-def test_the_example_scores(folder: Path) -> None:
+def test_example_scores(folder: Path) -> None:
     rewards = rewards_of("brief.yaml")
     assert compute_score_blocking("d", RIGHT, "7", rewards=rewards)["score"] == 1.0
     assert compute_score_blocking("d", RIGHT, "8", rewards=rewards)["score"] == 0.0
@@ -58,7 +58,7 @@ def test_the_example_scores(folder: Path) -> None:
     assert (long["accuracy"], long["failed"]) == (1.0, 0.0)
 
 
-def test_the_example_that_runs_programs(folder: Path) -> None:
+def test_example_that_runs_programs(folder: Path) -> None:
     rewards = [{"name": "runs", "file": str(folder / "runs.py")}]
     scores = [
         compute_score_blocking("d", f"```python\n{code}\n```", "7", rewards=rewards) for code in ("print(3 + 4)", "exit(7)")
@@ -66,7 +66,7 @@ def test_the_example_that_runs_programs(folder: Path) -> None:
     assert [score["score"] for score in scores] == [1.0, 0.0]
 
 
-def test_several_rewards_take_the_rows_that_the_page_says(folder: Path) -> None:
+def test_several_rewards_score_the_documented_rows(folder: Path) -> None:
     combination = read_combination(rewards_of("several.yaml"))
     taken = {source: [entry.key for entry in combination.matching_rewards(source)] for source in ("apps/x", "other")}
     assert taken == {"apps/x": ["code_tests_score", "brief_score"], "other": ["brief_score", "white_box_score"]}
@@ -76,14 +76,14 @@ BUILT_INS = [reward for reward in list_rewards() if reward.source == BUILT_IN]
 
 
 def section(name: str) -> str:
-    """What stands in docs/rewards.md under a heading, up to the next one of its level."""
+    """Return the section of docs/rewards.md under a heading, up to the next of its level."""
     found = re.search(rf"^(##+) {name}\n(.*?)(?=^\1 |\Z)", REWARDS, re.M | re.S)
     assert found is not None, name
     return found[2]
 
 
 def table(text: str, header: str) -> list[list[str]]:
-    """The cells of the table whose first column has this header."""
+    """Return the cells of the table whose first column has this header."""
     found = re.search(rf"^\| {header} \|.*\n\|-.*\n((?:\|.*\n)+)", text, re.M)
     assert found is not None, header
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in found[1].splitlines()]
@@ -104,20 +104,20 @@ def score(name: str, response: str, truth: str, **options: Any) -> dict[str, flo
     return result
 
 
-def test_every_reward_has_a_section_and_stands_in_the_table() -> None:
+def test_every_reward_is_documented() -> None:
     listed = {codes(name)[0] for name, *_ in table(REWARDS, "reward")}
     assert listed == {reward.name for reward in BUILT_INS}
     assert {codes(name)[0] for name, *_ in table(TRYING, "reward") if codes(name)} == listed
 
 
 @pytest.mark.parametrize("reward", BUILT_INS, ids=lambda reward: reward.name)
-def test_every_option_stands_there_with_its_default(reward: Any) -> None:
+def test_every_option_is_documented_with_its_default(reward: Any) -> None:
     said = {codes(name)[0]: codes(default)[0] for name, default, _ in table(section(reward.name), "option")}
     assert said == {name: json.dumps(default) for name, default in reward.options.items()}
 
 
 @pytest.mark.parametrize("name", ["rewarded.yaml", "mixed.yaml"])
-def test_the_recipes_load(name: str, folder: Path) -> None:
+def test_recipes_load(name: str, folder: Path) -> None:
     read_combination(
         [
             reward.model_dump()
@@ -128,7 +128,7 @@ def test_the_recipes_load(name: str, folder: Path) -> None:
     )
 
 
-def test_the_mixed_recipe_gives_each_row_its_reward(folder: Path) -> None:
+def test_mixed_recipe_selects_rewards_by_data_source(folder: Path) -> None:
     combination = read_combination(rewards_of("mixed.yaml"))
     for source, taken in (
         ("bootcamp/game24", [("bootcamp", 1.0)]),
@@ -138,7 +138,7 @@ def test_the_mixed_recipe_gives_each_row_its_reward(folder: Path) -> None:
         assert [(entry.reward.name, entry.weight) for entry in combination.matching_rewards(source)] == taken
 
 
-def test_the_example_of_white_box_and_its_assertions() -> None:
+def test_white_box_example_and_assertions() -> None:
     text = section("white_box")
     [truth], [answer] = blocks("json", text), blocks("text", text)
     assert score("white_box", make_response(answer), truth)["score"] == 2.0
@@ -148,7 +148,7 @@ def test_the_example_of_white_box_and_its_assertions() -> None:
         assert (share == 1.0, share == 0.0) == (said.startswith("right"), said.startswith("wrong")), line
 
 
-def test_the_state_answers_of_white_box() -> None:
+def test_white_box_state_answers() -> None:
     text = section("white_box")
     [row] = map(json.loads, blocks("json", text))
     for accepted, right, wrong in table(text, "accepted in the row"):
@@ -158,7 +158,7 @@ def test_the_state_answers_of_white_box() -> None:
             assert share == (1.0 if line in codes(right) else 0.5), line
 
 
-def test_the_forms_of_tests() -> None:
+def test_formats_of_tests() -> None:
     truths = blocks("json", section("code_tests"))
     assert [next(iter(json.loads(truth))) for truth in truths] == ["inputs", "fn_name", "functional", "pytest"]
     for truth in truths:
@@ -166,14 +166,14 @@ def test_the_forms_of_tests() -> None:
         assert score("code_tests", make_response(FILES["answer.py"].replace("a + b", "a - b")), truth)["score"] == 0.0
 
 
-def test_how_texts_are_compared() -> None:
+def test_comparison_of_texts() -> None:
     for expected, accepted, refused in table(section("code_tests"), "expected text"):
         wanted, *_ = map(json.loads, codes(expected))
         assert all(is_accepted_text(json.loads(each), wanted) for each in codes(accepted)), expected
         assert not any(is_accepted_text(json.loads(each), wanted) for each in codes(refused)), expected
 
 
-def test_how_values_are_compared() -> None:
+def test_comparison_of_values() -> None:
     for expected, accepted, refused in table(section("code_tests"), "expected value"):
         tests = read_tests(f'{{"fn_name": "f", "inputs": [[]], "outputs": [{codes(expected)[0]}]}}', 1)
         assert isinstance(tests, CallTests)
@@ -182,13 +182,13 @@ def test_how_values_are_compared() -> None:
         assert not any(check.accepts(ast.literal_eval(each)) for each in codes(refused)), expected
 
 
-def test_the_class_of_a_bootcamp() -> None:
+def test_bootcamp_class() -> None:
     assert all(
         find_class(name) == "Game24bootcamp" and f"`{name}`" in REWARDS for name in ("bootcamp/game24", "bootcamp/Game24")
     )
 
 
-def test_the_example_of_interpreter() -> None:
+def test_interpreter_example() -> None:
     [response] = blocks("text", section("interpreter"))
     truth = blocks("json", section("code_tests"))[2]
     assert score("interpreter", response, truth)["score"] == pytest.approx(1.1)
@@ -198,7 +198,7 @@ COMMANDS = re.findall(r"^\$ (pipeline .*)\n((?:(?!```).*\n)*)", TRYING, re.M)
 
 
 @pytest.mark.parametrize(("command", "printed"), COMMANDS, ids=lambda text: " ".join(text.split()[2:6]))
-def test_what_the_commands_print(
+def test_output_of_the_commands(
     command: str, printed: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runpy.run_path(str(folder / "examples.py"))

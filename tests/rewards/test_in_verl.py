@@ -1,4 +1,4 @@
-"""The rewards under verl's own reward managers, loaded by verl's own code, in verl's environment."""
+"""The rewards with verl's reward managers, loaded by verl's code, in verl's environment."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def blocks(data_source, solution_str, ground_truth, extra_info, **kwargs):
 """
 
 
-@pytest.mark.smoke
+@pytest.mark.real
 @pytest.mark.parametrize("manager", ["naive", "dapo", "gdpo", "rate_limited", "remote"])
 def test_verls_reward_managers_score_rows(
     trainer_python: Callable[[str], Path], plugin: Plugin, tmp_path: Path, manager: str

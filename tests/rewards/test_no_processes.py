@@ -1,4 +1,4 @@
-"""Tests that run beside the program, where no second process may be made."""
+"""Tests that run in a process next to the program, in a sandbox that cannot start one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rewards.sandbox.local.sandbox import LocalSandbox
 
 @pytest.fixture
 def landlock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The sandbox of a container that allows no namespaces."""
+    """Use the sandbox of a container without namespaces."""
     opened = LocalSandbox(workers=1, kind="landlock")
     try:
         opened.run_blocking(sandbox.Program(""))
@@ -29,11 +29,11 @@ def landlock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def _score(code: str, truth: object) -> float:
-    return (await code_tests("d", f"```python\n{code}\n```", json.dumps(truth), {}))["score"]
+    return float((await code_tests("d", f"```python\n{code}\n```", json.dumps(truth), {}))["score"])
 
 
 @pytest.mark.usefixtures("landlock")
-def test_it_is_said_and_not_scored() -> None:
+def test_missing_namespaces_are_an_error_and_not_a_score() -> None:
     calls = {"fn_name": "f", "inputs": [[1]], "outputs": [2]}
     assert asyncio.run(_score("def f(a): return a + 1", calls)) == 1.0
     beside = {"functional": "def check(candidate):\n    x = candidate(1)\n    assert x == 2\n\ncheck(f)"}

@@ -1,4 +1,4 @@
-"""Reasons: told to whoever listens, and free where nobody does."""
+"""Reasons are collected on request and cost nothing otherwise."""
 
 import asyncio
 import threading
@@ -6,8 +6,8 @@ import threading
 from rewards.reasons import collect_reasons, explain
 
 
-def test_reasons_go_to_the_one_who_listens() -> None:
-    explain("nobody hears {}", 1)
+def test_reasons_go_to_the_innermost_collector() -> None:
+    explain("not collected: {}", 1)
     with collect_reasons() as outer:
         explain("{} of {}", 1, "two")
         with collect_reasons() as inner:
@@ -16,12 +16,12 @@ def test_reasons_go_to_the_one_who_listens() -> None:
     assert (outer, inner) == (["1 of two", "again"], ["inside"])
 
 
-def test_values_are_left_alone_where_nobody_listens() -> None:
-    class Loud:
+def test_values_are_not_formatted_without_a_collector() -> None:
+    class Unprintable:
         def __repr__(self) -> str:
-            raise AssertionError("turned into text")
+            raise AssertionError("formatted")
 
-    explain("{}", Loud())
+    explain("{}", Unprintable())
 
 
 def test_reasons_are_short_printable_lines() -> None:
@@ -31,7 +31,7 @@ def test_reasons_are_short_printable_lines() -> None:
     assert reasons[0].endswith("…") and len(reasons[0]) == 120
 
 
-def test_tasks_and_threads_tell_their_own_listener() -> None:
+def test_tasks_and_threads_use_their_own_collector() -> None:
     async def one(number: int) -> list[str]:
         with collect_reasons() as reasons:
             await asyncio.sleep(0.001)
@@ -43,7 +43,7 @@ def test_tasks_and_threads_tell_their_own_listener() -> None:
 
     assert asyncio.run(many()) == [[str(number)] for number in range(20)]
     with collect_reasons() as reasons:
-        thread = threading.Thread(target=explain, args=("a thread of its own",))
+        thread = threading.Thread(target=explain, args=("another thread",))
         thread.start()
         thread.join()
     assert reasons == []

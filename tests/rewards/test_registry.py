@@ -1,10 +1,11 @@
-"""Names, signatures, options: what is refused, and how it is said."""
+"""Names, signatures and options of rewards, and the errors about them."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
     from nowhere import Nothing  # type: ignore[import-not-found]
 
 
-def test_every_reward_says_what_it_measures_and_where_it_comes_from() -> None:
+def test_every_reward_has_help_and_source() -> None:
     assert {"code_tests", "white_box"} <= {each.name for each in list_rewards()}
     assert all(each.help for each in list_rewards())
     assert {each.source for each in list_rewards() if each.name in ("code_tests", "white_box")} == {"built-in"}
     assert load("code_tests").options["max_tests"] == 10
 
 
-def test_a_name_that_nobody_has() -> None:
+def test_unknown_name() -> None:
     with pytest.raises(RewardError, match="no reward is called 'white_bix'; did you mean 'white_box'"):
         load("white_bix")
 
 
-def test_a_name_registered_twice_names_both_places(reward: Any) -> None:
+def test_duplicate_name_reports_both_locations(reward: Any) -> None:
     def one(data_source, solution_str, ground_truth, extra_info): ...  # type: ignore[no-untyped-def]
 
     def two(data_source, solution_str, ground_truth, extra_info): ...  # type: ignore[no-untyped-def]
@@ -43,13 +44,13 @@ def test_a_name_registered_twice_names_both_places(reward: Any) -> None:
     reward(one)  # the same function again is the same reward
 
 
-def test_a_built_in_name_is_taken(reward: Any) -> None:
+def test_built_in_name_is_taken(reward: Any) -> None:
     with pytest.raises(RewardError, match=r"two rewards are called 'white_box': .*white_box.py:\d+ and "):
         reward(lambda data_source, solution_str, ground_truth, extra_info: 0.0, "white_box")
 
 
 @pytest.mark.parametrize("name", ["", "two words", "1st", "é", 3, "a/b"])
-def test_what_is_no_name(name: Any) -> None:
+def test_invalid_names(name: Any) -> None:
     with pytest.raises(RewardError, match="is not a valid reward name"):
         register(name)(lambda data_source, solution_str, ground_truth, extra_info: 0.0)
 
@@ -74,7 +75,7 @@ class Callable:
         (lambda data_source, solution_str, ground_truth, extra_info=None: 0.0, False),
     ],
 )
-def test_functions_that_verl_could_call(reward: Any, function: Any, is_async: bool) -> None:
+def test_valid_signatures(reward: Any, function: Any, is_async: bool) -> None:
     reward(function)
     assert load("probe").is_async is is_async
 
@@ -98,7 +99,7 @@ def test_functions_that_verl_could_call(reward: Any, function: Any, is_async: bo
         (3, "3 is not a function"),
     ],
 )
-def test_functions_that_it_could_not(function: Any, message: str) -> None:
+def test_invalid_signatures(function: Any, message: str) -> None:
     with pytest.raises(RewardError) as caught:
         register("probe")(function)
     assert message in str(caught.value)
@@ -135,7 +136,7 @@ def options(  # type: ignore[no-untyped-def]
         {"cut": 4, "free": object(), "unknown": "text"},
     ],
 )
-def test_options_that_fit(reward: Any, given: dict[str, Any]) -> None:
+def test_valid_options(reward: Any, given: dict[str, Any]) -> None:
     reward(options)
     read_options(load("probe"), {"needed": "x", **given})
 
@@ -157,21 +158,31 @@ def test_options_that_fit(reward: Any, given: dict[str, Any]) -> None:
         ({"needed": None}, "reward probe: option needed is None, expected str"),
     ],
 )
-def test_options_that_do_not(reward: Any, given: dict[str, Any], message: str) -> None:
+def test_invalid_options(reward: Any, given: dict[str, Any], message: str) -> None:
     reward(options)
     with pytest.raises(RewardError) as caught:
         read_options(load("probe"), {"needed": "x", **given})
     assert str(caught.value) == message
 
 
-def test_an_option_without_a_default_has_to_be_said(reward: Any) -> None:
+def test_options_are_converted_to_their_types(reward: Any) -> None:
+    def typed(  # type: ignore[no-untyped-def]
+        data_source, solution_str, ground_truth, extra_info, *, pair: tuple[int, int], names: set[str], file: Path, rate=0.5
+    ): ...
+
+    reward(typed)
+    found = read_options(load("probe"), {"pair": [1, 2], "names": ["a"], "file": "words.txt", "rate": 1})
+    assert found == {"pair": (1, 2), "names": {"a"}, "file": Path("words.txt"), "rate": 1.0}
+
+
+def test_option_without_default_is_required(reward: Any) -> None:
     reward(options)
     assert load("probe").options["needed"] is inspect.Parameter.empty
     with pytest.raises(RewardError, match="reward probe needs the option 'needed'; it has no default"):
         read_options(load("probe"), {})
 
 
-def test_what_verl_adds_is_no_option(reward: Any) -> None:
+def test_verl_arguments_are_not_options(reward: Any) -> None:
     def judged(data_source, solution_str, ground_truth, extra_info, *, reward_router_address=None):  # type: ignore[no-untyped-def]
         return 0.0
 

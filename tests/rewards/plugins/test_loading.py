@@ -1,4 +1,4 @@
-"""Plugin files and packages: what loads, and one line for every way in which they do not."""
+"""Loading of plugin files and packages, and one-line errors for those that do not load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mine(data_source, solution_str, ground_truth, extra_info, *, bonus: float = 
 """
 
 
-def test_a_file_gives_its_rewards(plugin: Plugin) -> None:
+def test_file_provides_its_rewards(plugin: Plugin) -> None:
     path = plugin(FUNCTION)
     found = load("mine", path)
     assert (found.name, found.source, found.help, found.options) == (
@@ -36,10 +36,10 @@ def test_a_file_gives_its_rewards(plugin: Plugin) -> None:
     )
     assert found.location == f"{path}:3"
     assert found in list_rewards(path)
-    assert "mine" not in {each.name for each in list_rewards()}, "a file's rewards are known where the file is named"
+    assert "mine" not in {each.name for each in list_rewards()}, "a file's rewards must not be registered globally"
 
 
-def test_a_file_is_imported_once(plugin: Plugin, tmp_path: Path) -> None:
+def test_file_is_imported_once(plugin: Plugin, tmp_path: Path) -> None:
     path = plugin(f"open({str(tmp_path / 'log')!r}, 'a').write('x')" + FUNCTION)
     assert load("mine", path) is load("mine", str(path))
     assert (tmp_path / "log").read_text() == "x"
@@ -51,11 +51,11 @@ def test_two_files_may_have_the_same_name_and_the_same_reward(plugin: Plugin) ->
     assert [load("mine", path).help for path in (one, two)] == ["One of everything.", "Two of everything."]
 
 
-def test_what_lies_beside_a_file_can_be_imported_and_read(plugin: Plugin, tmp_path: Path) -> None:
+def test_neighbouring_files_can_be_imported_and_read(plugin: Plugin, tmp_path: Path) -> None:
     for folder, value in (("one", 1.0), ("two", 2.0)):
-        plugin(f"WORTH = {value}", f"{folder}/worth_of_it.py")
+        plugin(f"VALUE = {value}", f"{folder}/neighbour.py")
         plugin("", f"{folder}/note.txt").write_text(folder)
-        text = "from pathlib import Path\nimport worth_of_it\n" + FUNCTION.replace("return bonus", "return worth_of_it.WORTH")
+        text = "from pathlib import Path\nimport neighbour\n" + FUNCTION.replace("return bonus", "return neighbour.VALUE")
         plugin(text + "    \nNOTE = Path(__file__).with_name('note.txt').read_text()", f"{folder}/reward.py")
     path = list(sys.path)
     found = [load("mine", tmp_path / folder / "reward.py") for folder in ("one", "two")]
@@ -64,13 +64,13 @@ def test_what_lies_beside_a_file_can_be_imported_and_read(plugin: Plugin, tmp_pa
     assert sys.path == path
 
 
-def test_a_files_classes_can_be_pickled(plugin: Plugin) -> None:
+def test_classes_of_a_file_can_be_pickled(plugin: Plugin) -> None:
     path = plugin("from dataclasses import dataclass\n@dataclass\nclass Thing:\n    a: int\n" + FUNCTION)
     thing = load("mine", path).function.__globals__["Thing"](3)
     assert pickle.loads(pickle.dumps(thing)) == thing
 
 
-def test_a_file_can_build_on_built_in_rewards(plugin: Plugin) -> None:
+def test_file_can_use_built_in_rewards(plugin: Plugin) -> None:
     path = plugin(
         "from rewards.plugins.loading import load\nBASE = load('white_box')\nimport rewards.builtin.code_tests\n" + FUNCTION
     )
@@ -98,7 +98,7 @@ def test_a_file_can_build_on_built_in_rewards(plugin: Plugin) -> None:
         ("@register()\ndef f(**kwargs): ...\n", "{path}:2: does not import: TypeError: register() missing 1 required"),
     ],
 )
-def test_a_broken_file_is_one_line_with_its_place(plugin: Plugin, text: str, message: str) -> None:
+def test_broken_file_is_one_line_with_its_location(plugin: Plugin, text: str, message: str) -> None:
     path = plugin(text)
     for _ in range(2):
         with pytest.raises(RewardError) as caught:
@@ -107,7 +107,7 @@ def test_a_broken_file_is_one_line_with_its_place(plugin: Plugin, text: str, mes
         assert "\n" not in str(caught.value)
 
 
-def test_the_failing_line_is_that_of_the_file_beside_it(plugin: Plugin) -> None:
+def test_error_in_a_neighbouring_file_names_its_line(plugin: Plugin) -> None:
     plugin("x = nothing\n", "helper_of_mine.py")
     path = plugin("import helper_of_mine\n" + FUNCTION)
     with pytest.raises(RewardError) as caught:
@@ -118,21 +118,21 @@ def test_the_failing_line_is_that_of_the_file_beside_it(plugin: Plugin) -> None:
     )
 
 
-def test_a_file_that_is_not_python(tmp_path: Path) -> None:
+def test_file_that_is_not_python(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RewardError, match="does not import: "):
         load("mine", path)
 
 
-def test_a_missing_package_is_told_apart(plugin: Plugin) -> None:
+def test_missing_package_has_its_own_error(plugin: Plugin) -> None:
     path = plugin("import no_such_package.part\n" + FUNCTION)
     with pytest.raises(MissingModuleError) as caught:
         load("mine", path)
     assert str(caught.value) == f"{path}:2: does not import: ModuleNotFoundError: No module named 'no_such_package'"
 
 
-def test_a_file_that_is_not_there(plugin: Plugin, tmp_path: Path) -> None:
+def test_missing_file(plugin: Plugin, tmp_path: Path) -> None:
     path = plugin(FUNCTION)
     for wrong, message in [
         (tmp_path / "mien.py", f"plugin file {tmp_path / 'mien.py'} not found; did you mean '{path}'?"),
@@ -146,7 +146,7 @@ def test_a_file_that_is_not_there(plugin: Plugin, tmp_path: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Installs packages with entry points into a folder on the path, for one test."""
+    """Install packages with entry points into a folder on the path, for one test."""
     before = dict(registry.REWARDS)
     monkeypatch.setattr(loading, "_packages", None)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -164,18 +164,19 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     registry.REWARDS.update(before)
 
 
-REWARD = "from rewards.registry import register\n@register('{name}')\ndef f(**kwargs):\n    'From afar.'\n    return 1.0\n"
+REWARD = "from rewards.registry import register\n@register('{name}', ready=print)\ndef f(**kwargs):\n    'Of a package.'\n    return 1.0\n"
 
 
-def test_a_package_brings_rewards(package: Any) -> None:
+def test_package_provides_rewards(package: Any) -> None:
     package("pack-one", REWARD.format(name="afar"), "any = pack_one")
     package("pack-two", "def score(**kwargs):\n    return 1.0\n", "plain = pack_two:score")
     assert load("afar").source == "package pack-one 1.2"
+    assert load("afar").ready is print
     assert load("plain").source == "package pack-two 1.2"
     assert broken_packages() == ()
 
 
-def test_a_broken_package_is_one_line_and_harms_no_other(package: Any) -> None:
+def test_broken_package_is_one_line_and_does_not_affect_others(package: Any) -> None:
     package("pack-a", "import no_such_package\n", "a = pack_a")
     package("pack-b", REWARD.format(name="white_box"), "b = pack_b")
     package("pack-c", "x = 1\n", "c = pack_c")
@@ -207,6 +208,6 @@ def test_a_broken_package_is_one_line_and_harms_no_other(package: Any) -> None:
         load("a")
 
 
-def test_loading_a_built_in_reward_imports_no_package() -> None:
+def test_built_in_reward_loads_without_packages() -> None:
     code = "from rewards.plugins import loading; loading.load('white_box'); assert loading._packages is None"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""A user's own Python files of every kind: imported side by side, with what lies beside each."""
+"""Import of user files that contain rewards and converters, with their neighbouring files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def convert(record):
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[Path]:
-    """Two folders with files of the same names."""
+    """Return two folders with files of the same names."""
     made = [tmp_path / name for name in ("one", "two")]
     for folder in made:
         folder.mkdir()
@@ -39,7 +39,7 @@ def folders(tmp_path: Path) -> list[Path]:
     return made
 
 
-def test_one_file_may_have_both_a_reward_and_a_converter(folders: list[Path]) -> None:
+def test_file_with_a_reward_and_a_converter(folders: list[Path]) -> None:
     before = {reward.name for reward in list_rewards()}
     path = list(sys.path)
     rewards = [load_rewards(folder / "mine.py")["mine"] for folder in folders]
@@ -53,7 +53,7 @@ def test_one_file_may_have_both_a_reward_and_a_converter(folders: list[Path]) ->
     assert sys.path == path
 
 
-def test_an_import_leaves_nothing_when_it_fails(tmp_path: Path) -> None:
+def test_failed_import_leaves_no_module(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("import json\n\nraise ValueError('a\\nb')\n")
     before = set(sys.modules)
@@ -63,7 +63,7 @@ def test_an_import_leaves_nothing_when_it_fails(tmp_path: Path) -> None:
     assert set(sys.modules) <= before
 
 
-def test_the_line_of_an_error_is_the_innermost_of_the_users_own(tmp_path: Path) -> None:
+def test_error_line_is_the_innermost_in_the_users_files(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("import json\n\ndef read(text):\n    return json.loads(text)\n")
     module = import_file(path, "thing", KeyError)

@@ -1,4 +1,4 @@
-"""Which reward takes a row, and what several come to."""
+"""Which rewards score a row, and the combination of several."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def combination(reward: Any, *given: dict[str, Any]) -> Combination:
 
 
 @pytest.mark.parametrize(
-    ("data_source", "takers"),
+    ("data_source", "keys"),
     [
         ("bootcamp/Game24", ["camp_score"]),
         ("bootcamp/", ["camp_score"]),
@@ -31,7 +31,7 @@ def combination(reward: Any, *given: dict[str, Any]) -> Combination:
         ("", ["rest_score"]),
     ],
 )
-def test_a_row_goes_to_the_patterns_it_matches_else_to_the_rest(reward: Any, data_source: str, takers: list[str]) -> None:
+def test_row_is_scored_by_matching_patterns_else_by_rewards_without(reward: Any, data_source: str, keys: list[str]) -> None:
     found = combination(
         reward,
         {"name": "camp", "data_source": "bootcamp/*"},
@@ -39,10 +39,10 @@ def test_a_row_goes_to_the_patterns_it_matches_else_to_the_rest(reward: Any, dat
         {"name": "apps", "data_source": "apps"},
         {"name": "both", "data_source": "app?"},
     )
-    assert [entry.key for entry in found.matching_rewards(data_source)] == takers
+    assert [entry.key for entry in found.matching_rewards(data_source)] == keys
 
 
-def test_the_pattern_for_every_row_leaves_the_rest_alone(reward: Any) -> None:
+def test_catch_all_pattern_does_not_claim_rows(reward: Any) -> None:
     found = combination(
         reward, {"name": "camp", "data_source": "bootcamp/*"}, {"name": "rest"}, {"name": "every", "data_source": "*"}
     )
@@ -50,12 +50,12 @@ def test_the_pattern_for_every_row_leaves_the_rest_alone(reward: Any) -> None:
     assert taken == {"bootcamp/x": ["camp_score", "every_score"], "y": ["rest_score", "every_score"]}
 
 
-def test_several_of_the_same_name_have_a_number(reward: Any) -> None:
+def test_second_reward_of_a_name_has_a_number(reward: Any) -> None:
     found = read_combination([{"name": "white_box", "data_source": "a"}, {"name": "white_box", "options": {"best": 1.0}}])
     assert found.keys == ("score", "accuracy", "format", "failed", "white_box_score", "white_box_2_score")
 
 
-def test_one_reward_adds_no_key() -> None:
+def test_single_reward_adds_no_key() -> None:
     assert read_combination([{"name": "white_box", "weight": 0.5}]).keys == ("score", "accuracy", "format", "failed")
 
 
@@ -72,13 +72,13 @@ def test_one_reward_adds_no_key() -> None:
         ([{"name": "white_box", "file": "/nowhere/mine.py"}], "plugin file /nowhere/mine.py not found"),
     ],
 )
-def test_mistakes(given: Any, message: str) -> None:
+def test_invalid_rewards(given: Any, message: str) -> None:
     with pytest.raises(RewardError) as caught:
         read_combination(given)
     assert message in str(caught.value)
 
 
-def test_the_weighted_sum_has_the_same_keys_for_every_row(reward: Any) -> None:
+def test_weighted_sum_has_the_same_keys_for_every_row(reward: Any) -> None:
     scores = {"a": {"score": 2.0, "accuracy": 1.0, "format": 1.0}, "b": {"score": 0.5, "accuracy": 0.0, "format": 0.0}}
     for name, result in scores.items():
         reward(_gives(result), name)
@@ -115,7 +115,7 @@ def _gives(result: Any) -> Any:
     return lambda data_source, solution_str, ground_truth, extra_info: result
 
 
-def test_a_single_number_is_the_accuracy_too(reward: Any) -> None:
+def test_plain_number_is_also_the_accuracy(reward: Any) -> None:
     reward(_gives(0.5))
     assert compute_score_blocking("d", "", "", rewards=[{"name": "probe", "weight": 2.0}]) == {
         "score": 1.0,
@@ -125,14 +125,14 @@ def test_a_single_number_is_the_accuracy_too(reward: Any) -> None:
     }
 
 
-def test_one_part_that_fails_fails_the_row(reward: Any) -> None:
+def test_one_failed_reward_fails_the_row(reward: Any) -> None:
     reward(_gives(1.0), "good")
     reward(_gives(math.nan), "bad")
     result = compute_score_blocking("d", "", "", rewards=[{"name": "good"}, {"name": "bad"}], max_failed=1.0)
     assert result == {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0, "good_score": 0.0, "bad_score": 0.0}
 
 
-def test_a_row_that_nobody_takes_has_failed(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_row_without_a_reward_has_failed(reward: Any, caplog: pytest.LogCaptureFixture) -> None:
     reward(_gives(1.0))
     rewards: list[dict[str, Any]] = [{"name": "probe", "data_source": "a"}, {"name": "white_box", "data_source": "b"}]
     result = asyncio.run(compute_score("other/set", "", "", {"id": "r1"}, rewards=rewards, max_failed=1.0))
@@ -140,7 +140,7 @@ def test_a_row_that_nobody_takes_has_failed(reward: Any, caplog: pytest.LogCaptu
     assert "row r1 of other/set: LookupError: no reward of the recipe scores data source 'other/set'" in caplog.text
 
 
-def test_rewards_of_files_and_built_in_ones_together(plugin: Plugin) -> None:
+def test_file_rewards_combine_with_built_in_ones(plugin: Plugin) -> None:
     path = plugin(
         "@register('mine')\ndef mine(data_source, solution_str, ground_truth, extra_info, *, a: int = 1):\n    return a\n"
     )
@@ -161,7 +161,7 @@ def test_rewards_of_files_and_built_in_ones_together(plugin: Plugin) -> None:
         ({"score": 0.5, "accuracy": 0.25, "acc": 1.0, "format": 1}, (0.5, 0.25, 1.0)),
     ],
 )
-def test_what_a_reward_may_return(result: Any, part: Any) -> None:
+def test_valid_results(result: Any, part: Any) -> None:
     found = read_part(result)
     assert (found.score, found.accuracy, found.format) == part
 
@@ -184,7 +184,7 @@ def test_what_a_reward_may_return(result: Any, part: Any) -> None:
         (10**400, "int too large to convert to float"),
     ],
 )
-def test_what_it_may_not(result: Any, message: str) -> None:
+def test_invalid_results(result: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError, OverflowError)) as caught:
         read_part(result)
     assert str(caught.value) == message

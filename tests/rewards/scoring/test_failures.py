@@ -1,4 +1,4 @@
-"""What is written down of failed rewards, and read again by the run."""
+"""Records and counts of failed rewards."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def fail(failures: Failures, times: int = 1, error: BaseException | None = None)
         failures.failed(load("white_box"), error or ValueError("broken"), ROW)
 
 
-def test_nothing_is_written_without_a_path_but_counted() -> None:
+def test_failures_without_a_path_are_only_counted() -> None:
     failures = Failures(None, 1.0)
     fail(failures, 3)
     failures.passed()
     assert failures.counts == Counts(rows=4, failed=3)
 
 
-def test_a_forked_process_counts_for_itself(tmp_path: Path) -> None:
+def test_forked_process_has_its_own_count(tmp_path: Path) -> None:
     failures = Failures(tmp_path / FILE, 1.0)
     failures.passed()
     child = multiprocessing.get_context("fork").Process(target=fail, args=(failures, 2))
@@ -38,7 +38,7 @@ def test_a_forked_process_counts_for_itself(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*.count"))) == 2
 
 
-def test_an_allowance_of_nothing_ends_at_the_first_failure_of_enough_rows(tmp_path: Path) -> None:
+def test_max_failed_of_0_aborts_at_the_first_failure_of_enough_rows(tmp_path: Path) -> None:
     failures = Failures(tmp_path / FILE, 0.0)
     for _ in range(31):
         failures.passed()
@@ -46,7 +46,7 @@ def test_an_allowance_of_nothing_ends_at_the_first_failure_of_enough_rows(tmp_pa
         fail(failures)
 
 
-def test_a_stop_is_told_once_and_half_written_not_at_all(tmp_path: Path) -> None:
+def test_stop_reason_is_the_first_and_complete(tmp_path: Path) -> None:
     assert read_stop_reason(tmp_path) is None
     for name in ("one", "two"):
         with pytest.raises(RewardError, match=name):
@@ -56,20 +56,20 @@ def test_a_stop_is_told_once_and_half_written_not_at_all(tmp_path: Path) -> None
     assert read_stop_reason(tmp_path) is None
 
 
-def test_what_another_program_left_half_written_is_not_counted(tmp_path: Path) -> None:
+def test_incomplete_count_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "host-1-2.count").write_bytes(b"          12            3\n")
     (tmp_path / "host-3-4.count").write_bytes(b"")
     assert read_counts(tmp_path) == Counts(rows=12, failed=3)
     assert read_counts(tmp_path / "nowhere") == Counts()
 
 
-def test_putting_aside(tmp_path: Path) -> None:
+def test_archive_failures(tmp_path: Path) -> None:
     folder = tmp_path / "rewards"
     archive_failures(folder)
     failures = Failures(folder / FILE, 1.0)
     failures.passed()
     archive_failures(folder)
-    assert not folder.exists(), "counts without a failure are of no use"
+    assert not folder.exists(), "counts without a failure must be deleted"
     failures = Failures(folder / FILE, 1.0)
     fail(failures)
     archive_failures(folder)
@@ -77,7 +77,7 @@ def test_putting_aside(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "rewards-1" / FILE).read_text())["error"] == "ValueError: broken"
 
 
-def test_an_error_is_one_line_of_a_readable_length() -> None:
+def test_error_is_one_short_line() -> None:
     assert one_line(ValueError("a\n\tb\x1b[31m")) == "ValueError: a b\N{REPLACEMENT CHARACTER}[31m"
     assert one_line(KeyError()) == "KeyError"
     assert len(one_line(ValueError("x" * 100_000))) == 2000

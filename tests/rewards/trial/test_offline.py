@@ -1,4 +1,4 @@
-"""Scoring and checking without a trainer."""
+"""Scoring and checking of rewards without a trainer."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def _equal(data_source: str, solution_str: str, ground_truth: str, extra_info: M
     return {"score": 2 * same, "accuracy": same, "format": 1.0}
 
 
-def test_rows_are_read_as_the_trainer_has_them(tmp_path: Path) -> None:
+def test_rows_are_read_as_the_trainer_does(tmp_path: Path) -> None:
     record = {"data_source": "d", "reward_model": {"style": "rule", "ground_truth": "1"}, "extra_info": {"id": "a", "index": 7}}
     path = _write_rows(tmp_path / "rows.parquet", [record, {**record, "extra_info": {"id": None, "index": 8}}])
     first, second = read_rows(path)
@@ -44,7 +44,7 @@ def test_rows_are_read_as_the_trainer_has_them(tmp_path: Path) -> None:
     assert second.id == "1"
 
 
-def test_files_that_hold_no_rows(tmp_path: Path) -> None:
+def test_files_without_rows(tmp_path: Path) -> None:
     with pytest.raises(OfflineError, match="not found"):
         read_rows(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("text")
@@ -55,7 +55,7 @@ def test_files_that_hold_no_rows(tmp_path: Path) -> None:
         read_rows(path)
 
 
-def test_responses_by_id_by_index_and_from_verls_dumps(tmp_path: Path) -> None:
+def test_responses_by_id_by_index_and_from_verl_dumps(tmp_path: Path) -> None:
     path = tmp_path / "responses.jsonl"
     lines = [
         {"id": "row/1", "response": "a"},
@@ -82,14 +82,14 @@ def test_responses_by_id_by_index_and_from_verls_dumps(tmp_path: Path) -> None:
         ("", "has no response"),
     ],
 )
-def test_lines_that_are_no_responses(tmp_path: Path, line: str, message: str) -> None:
+def test_invalid_responses(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "responses.jsonl"
     path.write_text(line)
     with pytest.raises(OfflineError, match=message):
         read_responses(path, ROWS)
 
 
-def test_scores_come_in_order_with_their_reasons_and_failures() -> None:
+def test_scores_are_in_order_with_reasons_and_failures() -> None:
     seen = []
     marks = score(_reward(_equal), {}, [(row, "1") for row in ROWS], lambda: seen.append(1))
     assert [mark.score for mark in marks] == [0.0, 2.0, 0.0, 0.0]
@@ -108,7 +108,7 @@ def test_async_rewards_and_plain_numbers() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), "much", None, {}])
-def test_a_result_that_is_no_score_is_a_failure(value: Any) -> None:
+def test_invalid_result_is_a_failure(value: Any) -> None:
     def bad(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> Any:
         return value
 
@@ -116,7 +116,7 @@ def test_a_result_that_is_no_score_is_a_failure(value: Any) -> None:
     assert mark.failed is not None
 
 
-def test_a_reward_that_cannot_work_stops_at_once() -> None:
+def test_reward_error_stops_scoring() -> None:
     calls = []
 
     def broken(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
@@ -128,19 +128,19 @@ def test_a_reward_that_cannot_work_stops_at_once() -> None:
     assert len(calls) < 100
 
 
-def test_a_sound_reward_has_no_findings() -> None:
+def test_sound_reward_has_no_findings() -> None:
     reward = _reward(_equal, reference=lambda truth, _: truth, cheats=lambda truth, _: {"pass": "pass"})
     report = check_rows(reward, {}, ROWS[:3])
     assert (report.rows, report.references, report.cheats, report.findings) == (3, 3, 3, ())
 
 
-def test_what_check_finds() -> None:
-    def gullible(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, float]:
+def test_findings() -> None:
+    def cheatable(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, float]:
         right = float("pass" in solution_str or (solution_str == ground_truth != "2"))
         return {"score": right, "accuracy": right}
 
     reward = _reward(
-        gullible,
+        cheatable,
         reference=lambda truth, _: truth if truth != "0" else None,
         cheats=lambda truth, _: {"pass": "pass", "nothing": "x"} if truth == "1" else {},
     )
@@ -152,7 +152,7 @@ def test_what_check_finds() -> None:
     ]
 
 
-def test_rewards_that_tell_no_accuracy_are_checked_by_their_score() -> None:
+def test_rewards_without_accuracy_are_checked_by_their_score() -> None:
     def graded(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
         return {"0": -1.0, "1": -2.0}.get(solution_str, -2.0)
 
@@ -177,6 +177,6 @@ def test_broken_rows_are_findings() -> None:
     assert (finding.what, finding.expected, finding.reason) == ("empty answer", "a score", "GroundTruthError: no three")
 
 
-def test_a_sample_is_spread_over_all_rows() -> None:
+def test_sample_is_spread_over_all_rows() -> None:
     assert [row.index for row in sample_rows(ROWS, 2)] == [0, 2]
     assert sample_rows(ROWS, None) == sample_rows(ROWS, 9) == ROWS

@@ -1,4 +1,4 @@
-"""All rewards of a stage on a sample of rows: which rows each takes, what is told, and telling it between Pythons."""
+"""Checks of all rewards of a stage on a sample of its rows."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _mine(plugin: Plugin, body: str, known: str = "") -> dict[str, str]:
     return {"name": "mine", "file": str(plugin(text))}
 
 
-def test_a_reward_is_checked_on_the_rows_of_its_pattern(plugin: Plugin) -> None:
+def test_reward_is_checked_on_the_rows_of_its_pattern(plugin: Plugin) -> None:
     reward = _mine(plugin, "return len(solution_str)", ", reference=lambda truth, info: 'x' * 500")
     sources = {"a": _rows("a", 0), "b": _rows("b", 2)}
     checked = check_stage([{**reward, "data_source": "a"}, reward], sources)
     assert [(each.source, each.rows, each.is_wrong) for each in checked] == [("a", 2, False), ("b", 2, False)]
 
 
-def test_one_score_for_everything_is_wrong_unless_others_are_added(plugin: Plugin) -> None:
+def test_constant_score_is_wrong_unless_combined(plugin: Plugin) -> None:
     reward, sources = _mine(plugin, "return 0.5"), {"a": _rows("a", 0)}
     (alone,) = check_stage([reward], sources)
     assert alone.is_wrong
@@ -42,12 +42,12 @@ def test_one_score_for_everything_is_wrong_unless_others_are_added(plugin: Plugi
     assert not any(each.is_wrong for each in check_stage([reward, reward], sources))
 
 
-def test_nothing_for_empty_answers_is_no_finding(plugin: Plugin) -> None:
+def test_constant_0_is_accepted(plugin: Plugin) -> None:
     (checked,) = check_stage([_mine(plugin, "return 0.0")], {"a": _rows("a", 0)})
     assert not checked.is_wrong
 
 
-def test_a_missing_package_is_told_apart_from_a_broken_reward(plugin: Plugin) -> None:
+def test_missing_package_is_not_a_broken_reward(plugin: Plugin) -> None:
     missing = {"name": "mine", "file": str(plugin("import not_installed_anywhere\n", "missing.py"))}
     broken = {"name": "mine", "file": str(plugin("1 / 0\n", "broken.py"))}
     first, second = check_stage([missing, broken], {"a": _rows("a", 0)})
@@ -57,7 +57,7 @@ def test_a_missing_package_is_told_apart_from_a_broken_reward(plugin: Plugin) ->
     assert second.is_wrong
 
 
-def test_what_is_found_survives_the_way_to_another_python(plugin: Plugin) -> None:
+def test_results_survive_json(plugin: Plugin) -> None:
     known = ", reference=lambda truth, info: 'right', cheats=lambda truth, info: {'wrong': 'wrong'}"
     body = dedent("return {'score': 1.0 * (solution_str == 'wrong'), 'accuracy': 1.0 * (solution_str == 'wrong')}")
     sources = {"a": _rows("a", 0), "b": _rows("b", 2)}
