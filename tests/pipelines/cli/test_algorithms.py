@@ -1,4 +1,4 @@
-"""`pipeline algorithms` and its page."""
+"""`pipeline algorithms` and docs/algorithms.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Calls `pipeline algorithms …`: exit status, output, errors."""
+    """Run `pipeline algorithms …`; return exit status, output and errors."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["pipeline", "algorithms", *arguments])
@@ -34,7 +34,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
-def test_another_program_reads_a_line_each(call: Call) -> None:
+def test_piped_output_has_one_line_each(call: Call) -> None:
     status, out, _ = call()
     header, *lines = [line.split("\t") for line in out.splitlines()]
     assert status == 0
@@ -44,7 +44,7 @@ def test_another_program_reads_a_line_each(call: Call) -> None:
     assert ["dapo", "no", "2", "none"] in [line[:4] for line in lines]
 
 
-def test_one_is_shown_with_its_source_needs_and_settings(call: Call) -> None:
+def test_one_algorithm_with_source_requirements_and_settings(call: Call) -> None:
     status, out, _ = call("dapo")
     shown = dict(line.split("\t") for line in out.splitlines())
     assert status == 0
@@ -56,7 +56,7 @@ def test_one_is_shown_with_its_source_needs_and_settings(call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_each_can_be_shown_on_a_terminal(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_algorithm_on_a_terminal(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "400")
     status, out, _ = call(name)
@@ -71,11 +71,11 @@ def test_each_can_be_shown_on_a_terminal(name: str, call: Call, monkeypatch: pyt
         ("xyzzy", "error: unknown algorithm 'xyzzy'; `pipeline algorithms` lists them\n"),
     ],
 )
-def test_an_unknown_name_gets_the_nearest(name: str, line: str, call: Call) -> None:
+def test_unknown_name_suggests_the_nearest(name: str, line: str, call: Call) -> None:
     assert call(name) == (2, "", line)
 
 
-def test_the_page_has_the_table() -> None:
+def test_table_of_the_page() -> None:
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\| `\w+` \|.*$", PAGE, re.MULTILINE)
     ]
@@ -86,13 +86,13 @@ def test_the_page_has_the_table() -> None:
     assert rows == table
 
 
-def test_the_pages_recipe_loads(tmp_path: Path) -> None:
+def test_recipe_of_the_page_loads(tmp_path: Path) -> None:
     recipe, overlong = re.findall(r"^ *```yaml\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
     path = tmp_path / "dapo.yaml"
     path.write_text(recipe, encoding="utf-8")
     stage = load(path).recipe.stages[-1].model_dump()
     assert (stage["name"], stage["algorithm"]) == ("stage-two", "dapo")
-    # The penalty's keys, in place of the one that is overridden.
+    # The keys of the overlong penalty replace those of the recipe.
     keys = textwrap.indent(textwrap.dedent(overlong), "    ")
     path.write_text(recipe.partition("    verl:")[0] + keys, encoding="utf-8")
     buffer = load(path).recipe.stages[-1].model_dump()["verl"]["reward"]["reward_kwargs"]["overlong_buffer_cfg"]

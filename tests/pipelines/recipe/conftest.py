@@ -1,14 +1,16 @@
-"""A folder with a small recipe that is right, to be changed into ones that are not."""
+"""A folder with a small valid recipe, which tests modify."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from pipelines.recipe.loading import load
+from pipelines.recipe.nodes import Node, Origin
 from pipelines.recipe.problems import RecipeError
 
 RECIPE = """\
@@ -42,7 +44,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a file into an empty current folder; the small recipe, `small.yaml`, is there already."""
+    """Write a file into the current folder, which contains only the small recipe, `small.yaml`."""
     monkeypatch.chdir(tmp_path)
 
     def _write(name: str, text: str) -> Path:
@@ -56,7 +58,17 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def problems(path: Path | str, *sets: str) -> list[str]:
-    """The lines that a person reads about a recipe."""
+    """Return the lines of the error for a recipe."""
     with pytest.raises(RecipeError) as caught:
         load(Path(path), sets)
     return str(caught.value).splitlines()
+
+
+ORIGIN = Origin(Path(), "here:1", (0, 1))
+
+
+def build(value: Any) -> Node:
+    """Return plain data as nodes."""
+    if isinstance(value, dict):
+        return Node({key: build(child) for key, child in value.items()}, ORIGIN)
+    return Node([build(item) for item in value] if isinstance(value, list) else value, ORIGIN)

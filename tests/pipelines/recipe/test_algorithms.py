@@ -1,4 +1,4 @@
-"""The names of algorithms: real settings of the pinned verl, and stages that do not fit them."""
+"""The algorithms: their settings are valid in the pinned verl, and stages must meet their requirements."""
 
 from __future__ import annotations
 
@@ -19,19 +19,18 @@ CODE = ROOT / "third_party/verl/checkout/verl/trainer/ppo/core_algos.py"
 LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
 
 
-def test_the_schema_takes_the_names_of_the_table() -> None:
+def test_schema_lists_all_algorithms() -> None:
     assert get_args(AlgorithmName) == tuple(ALGORITHMS)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_setting_is_a_key_that_a_recipe_may_say(name: AlgorithmName) -> None:
-    # Keys that a typed field owns, unknown ones and values of a wrong type are all complaints.
+def test_settings_are_valid_upstream_keys(name: AlgorithmName) -> None:
     assert list(upstream_keys.check_keys("verl", unflatten(ALGORITHMS[name].settings))) == []
 
 
 @pytest.mark.skipif(not CODE.exists(), reason="the pinned verl is not checked out")
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_the_pinned_verl_has_its_estimator_and_its_loss(name: AlgorithmName) -> None:
+def test_verl_has_the_estimator_and_the_loss(name: AlgorithmName) -> None:
     code = CODE.read_text(encoding="utf-8")
     estimators = re.findall(r'^    [A-Z_]+ = "(\w+)"$', code, re.MULTILINE)
     losses = re.findall(r'^@register_policy_loss\("(\w+)"\)', code, re.MULTILINE)
@@ -39,8 +38,8 @@ def test_the_pinned_verl_has_its_estimator_and_its_loss(name: AlgorithmName) -> 
     assert ALGORITHMS[name].settings.get(LOSS_MODE, "vanilla") in losses
 
 
-def fitting(name: str) -> str:
-    """The small recipe with another algorithm, changed so far that the algorithm takes it."""
+def recipe_for(name: str) -> str:
+    """Return the small recipe with another algorithm, meeting its requirements."""
     method = ALGORITHMS[name]  # type: ignore[index]
     critic = "\n    critic: {}" if method.critic else ""
     rewards = ", ".join(["{name: white_box}", "{name: code_tests}"][: method.rewards])
@@ -51,13 +50,13 @@ def fitting(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_recipe_says_one_word(name: str, write: Write) -> None:
-    stage: Any = load(write("x.yaml", fitting(name))).recipe.stages[1]
+def test_recipe_names_the_algorithm(name: str, write: Write) -> None:
+    stage: Any = load(write("x.yaml", recipe_for(name))).recipe.stages[1]
     assert stage.method is ALGORITHMS[name]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
-    ("name", "before", "after", "complaint"),
+    ("name", "before", "after", "message"),
     [
         (
             "rloo",
@@ -99,13 +98,13 @@ def test_a_recipe_says_one_word(name: str, write: Write) -> None:
         ),
     ],
 )
-def test_what_a_method_needs_is_checked(name: str, before: str, after: str, complaint: str, write: Write) -> None:
-    recipe = fitting(name)
+def test_requirements_are_checked(name: str, before: str, after: str, message: str, write: Write) -> None:
+    recipe = recipe_for(name)
     assert recipe.count(before) == 1
     [line] = problems(write("x.yaml", recipe.replace(before, after)))
-    assert line == f"x.yaml:12: stages.rl: {complaint}"
+    assert line == f"x.yaml:12: stages.rl: {message}"
 
 
 @pytest.mark.parametrize("name", ["ppo", "reinforce_plus_plus"])
 def test_one_sample_is_enough_without_a_group(name: str, write: Write) -> None:
-    load(write("x.yaml", fitting(name).replace("samples: 8", "samples: 1")))
+    load(write("x.yaml", recipe_for(name).replace("samples: 8", "samples: 1")))

@@ -1,14 +1,12 @@
-"""Numbers that do not fit each other, the hardware or the model: one line with the numbers, when the recipe is loaded."""
+"""Numbers that do not match each other, the hardware or the model are reported in one line when the recipe is loaded."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.chat_templates import check_template, templates
 from pipelines.recipe.loading import load
 
@@ -17,7 +15,7 @@ from .conftest import Write, problems
 GPUS = "hardware={nodes: 1, gpus_per_node: 8}"
 PPO = ["stages.rl.algorithm=ppo", "stages.rl.critic.learning_rate=1e-5"]
 
-# Settings over the small recipe (8 prompts in mini batches of 4, 8 samples, micro batches of 1), and the line about them.
+# Changes of the small recipe (8 prompts in mini batches of 4, 8 samples, micro batches of 1), and the line of the error.
 CASES: dict[str, tuple[list[str], str]] = {
     "responses per step": (
         [GPUS, "stages.rl.batch={prompts: 9, mini: 3}", "stages.rl.rollout.samples=4"],
@@ -73,11 +71,11 @@ CASES: dict[str, tuple[list[str], str]] = {
         "--set stages.rl.rollout: stages.rl.rollout.tensor_parallel: 4 GPUs per copy of the model do not fit 2 x 6 GPUs; "
         "use 3 or 6",
     ),
-    "a template that does not exist": (
+    "unknown template": (
         ["stages.sft.template=qwn"],
         "--set stages.sft.template: LLaMA-Factory has no template 'qwn'; did you mean 'qwen'?",
     ),
-    "a template that replaces the model's own": (
+    "template that replaces the model's": (
         ["stages.sft.template=chatml"],
         "--set stages.sft.template: chatml would replace the model's chat template, which stage rl uses for its "
         "prompts; use one that keeps it, such as qwen, or null",
@@ -86,7 +84,7 @@ CASES: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_line_with_the_numbers(write: Write, case: str) -> None:
+def test_mismatch_is_one_line(write: Write, case: str) -> None:
     sets, line = CASES[case]
     assert problems("small.yaml", *sets) == [line]
 
@@ -98,25 +96,25 @@ def test_one_line_with_the_numbers(write: Write, case: str) -> None:
         [GPUS, "stages.rl.batch={prompts: 128, mini: 64, micro_per_gpu: 2}", "stages.rl.rollout.tensor_parallel=4"],
         [GPUS, "stages.rl.batch={prompts: 9, mini: 3}"],
         ["hardware={nodes: 2, gpus_per_node: 4}", "stages.rl.rollout.tensor_parallel=8"],
-        # One sequence on all GPUs leaves one group that needs no share.
+        # With one sequence on all GPUs, nothing is divided.
         [GPUS, "stages.rl.batch={prompts: 3, mini: 3}", "stages.rl.rollout.samples=8",
          "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size=8"],
-        # Without a penalty no reference model scores anything.
+        # Without a penalty, there is no reference model.
         ["stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=5"],
-        # Filled by tokens, forward passes take what comes.
+        # Forward passes that are filled by tokens.
         ["stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.use_dynamic_bsz=true"],
-        # Another engine shares the GPUs out in its own way.
+        # Other engines divide the GPUs differently.
         [GPUS, "stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.strategy=megatron",
          "stages.rl.verl.model_engine=megatron"],
-        # The next stage does not begin with what this template is saved in.
+        # No stage starts from the model with this template.
         ["stages.sft.template=chatml", "stages.rl.init_from=owner/name"],
     ],
 )  # fmt: skip
-def test_what_fits_is_not_told(write: Write, sets: list[str]) -> None:
+def test_valid_numbers(write: Write, sets: list[str]) -> None:
     load(Path("small.yaml"), sets)
 
 
-def test_a_sequence_over_more_gpus_than_there_are(write: Write) -> None:
+def test_sequence_parallelism_beyond_the_gpus(write: Write) -> None:
     key = "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size"
     scoring = "stages.rl.verl.actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu=3"
     (line,) = problems("small.yaml", f"{key}=2", scoring)
@@ -125,7 +123,7 @@ def test_a_sequence_over_more_gpus_than_there_are(write: Write) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model of 14 attention heads, 2 of keys and values, and 512 positions, whose tokenizer has no chat template."""
+    """A model with 14 attention heads, 2 key and value heads, 512 positions and no chat template."""
     path = tmp_path / "model"
     path.mkdir()
     config = {"num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 512}
@@ -134,7 +132,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_model_that_is_here_has_a_say(write: Write, folder: Path) -> None:
+def test_model_folder_is_checked(write: Write, folder: Path) -> None:
     model = [f"model={folder}", "hardware.gpus_per_node=4"]
     assert problems("small.yaml", *model, "stages.rl.rollout.tensor_parallel=4") == [
         "--set stages.rl.rollout.tensor_parallel: 4 GPUs do not divide the model's 14 attention heads; use 2"
@@ -143,17 +141,17 @@ def test_a_model_that_is_here_has_a_say(write: Write, folder: Path) -> None:
         "--set stages.rl.rollout.max_response_tokens: max_prompt_tokens 256 + max_response_tokens 300 = 556, "
         "and the model has 512 positions (max_position_embeddings)"
     ]
-    load(Path("small.yaml"), [*model, "stages.sft.template=chatml"])  # there is none to replace
+    load(Path("small.yaml"), [*model, "stages.sft.template=chatml"])  # no template to replace
 
 
-def test_a_made_model_has_a_say(write: Write) -> None:
+def test_tiny_model_is_checked(write: Write) -> None:
     assert problems("small.yaml", "model={make: qwen2, max_tokens: 300}") == [
         "small.yaml:22: stages.rl.rollout.max_response_tokens: max_prompt_tokens 256 + max_response_tokens 256 = 512, "
         "and the model has 300 positions (max_position_embeddings)"
     ]
 
 
-def test_a_critic_like_the_actor_is_not_told_of_twice(write: Write) -> None:
+def test_critic_like_the_actor_is_reported_once(write: Write) -> None:
     assert (
         len(
             problems(
@@ -168,40 +166,12 @@ def test_a_critic_like_the_actor_is_not_told_of_twice(write: Write) -> None:
     )
 
 
-def test_all_mistakes_are_told_at_once(write: Write) -> None:
+def test_all_mistakes_are_reported(write: Write) -> None:
     sets = [GPUS, "stages.sft.template=qwn", "stages.rl.rollout.tensor_parallel=3", "stages.rl.batch.micro_per_gpu=5"]
     assert len(problems("small.yaml", *sets)) == 3
 
 
-def test_a_hub_name_is_found_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert find_model_folder("owner/name") is None
-    cached = tmp_path / "hub" / "models--owner--name"
-    (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text("abc")
-    assert find_model_folder("owner/name") is None
-    (cached / "snapshots").mkdir()
-    (cached / "snapshots" / "abc").symlink_to(folder)
-    found = find_model_folder("owner/name")
-    assert found is not None
-    assert read_model_info(found).heads == 14
-
-
-@pytest.mark.parametrize(
-    ("config", "positions"),
-    [
-        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, None),
-        ({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}, 512),
-        ({"text_config": {"max_position_embeddings": 64}}, 64),
-        ({"max_position_embeddings": None}, None),
-    ],
-)
-def test_positions_that_are_stretched_are_not_known(folder: Path, config: dict[str, Any], positions: int | None) -> None:
-    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 512} | config))
-    assert read_model_info(folder).positions == positions
-
-
-def test_templates_are_known_by_what_they_do() -> None:
+def test_templates_that_replace_the_models() -> None:
     assert [name for name, replaces in templates().items() if replaces][:3] == ["alpaca", "chatml", "chatml_de"]
     assert check_template("qwen", "rl", model_has_template=True) == ""
     assert check_template("alpaca", None, model_has_template=True) == ""

@@ -1,4 +1,4 @@
-"""`defaults`: what all stages of a kind say, unless one says otherwise."""
+"""`defaults`: keys for all stages of a kind."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def stages(path: Path, *sets: str) -> tuple[SftStage, RlStage, RlStage]:
     return sft, one, two
 
 
-def test_every_stage_of_a_kind_is_laid_over_them(write: Write) -> None:
+def test_stages_are_merged_over_defaults(write: Write) -> None:
     sft, one, two = stages(write("x.yaml", RECIPE))
     assert (sft.epochs, sft.learning_rate, one.learning_rate, two.learning_rate) == (2, 1e-5, 1e-6, 1e-6)
     assert (one.rollout.samples, two.rollout.samples, two.rollout.max_prompt_tokens) == (8, 4, 256)
@@ -61,13 +61,13 @@ def test_every_stage_of_a_kind_is_laid_over_them(write: Write) -> None:
     assert two.rewards[0].options == {"max_tests": 3}
 
 
-def test_null_takes_away_what_they_say(write: Write) -> None:
+def test_null_removes_a_default(write: Write) -> None:
     _, one, two = stages(write("x.yaml", RECIPE))
     assert (one.kl, two.kl is not None) == (None, True)
     assert (one.epochs, two.epochs, two.steps) == (3, None, 7)
 
 
-def test_they_merge_as_all_else_does_where_a_recipe_is_extended(write: Write) -> None:
+def test_defaults_of_extended_recipes_merge(write: Write) -> None:
     write("base.yaml", RECIPE)
     text = """\
     extends: base.yaml
@@ -79,12 +79,12 @@ def test_they_merge_as_all_else_does_where_a_recipe_is_extended(write: Write) ->
     assert (one.rollout.top_p, two.rollout.top_p, two.kl) == (0.9, 1.0, None)
 
 
-def test_set_changes_them_for_all_stages_that_do_not_say_it(write: Write) -> None:
+def test_set_changes_defaults(write: Write) -> None:
     _, one, two = stages(write("x.yaml", RECIPE), "defaults.rl.rollout.samples=16", "defaults.rl.rollout.gpu_memory=0.8")
     assert (one.rollout.samples, two.rollout.samples, two.rollout.gpu_memory) == (16, 4, 0.8)
 
 
-def test_their_paths_are_relative_to_the_file_that_says_them(write: Write) -> None:
+def test_paths_are_relative_to_their_file(write: Write) -> None:
     write("shared/base.yaml", "defaults: {rl: {data: {validation: {converter: execverify_rl, source: ./held-out.json}}}}\n")
     recipe = load(
         write("x.yaml", "extends: [small.yaml, shared/base.yaml]\nstages: [{name: rl, data: {validation: !remove }}]\n")
@@ -93,19 +93,19 @@ def test_their_paths_are_relative_to_the_file_that_says_them(write: Write) -> No
     assert validation["source"] == str(Path.cwd() / "shared/held-out.json")
 
 
-def test_a_value_is_where_it_was_written(write: Write) -> None:
+def test_origin_of_values(write: Write) -> None:
     loaded = load(write("x.yaml", RECIPE))
     assert loaded.where("stages", "one", "rollout", "samples") == "x.yaml:10"
     assert loaded.where("stages", "two", "rollout", "samples") == "x.yaml:28"
 
 
-def test_the_resolved_recipe_says_them_in_its_stages(write: Write) -> None:
+def test_resolved_recipe_has_no_defaults(write: Write) -> None:
     loaded = load(write("x.yaml", RECIPE))
     assert "defaults" not in loaded.text()
     assert load(write("resolved.yaml", loaded.text())).recipe == loaded.recipe
 
 
-def test_keys_that_do_not_exist_and_keys_that_are_a_stages_own(write: Write) -> None:
+def test_invalid_keys(write: Write) -> None:
     text = "extends: small.yaml\ndefaults:\n  rl:\n    name: x\n    reward_: white_box\n    zzz: 1\n  sft: 3\n  lr: {}\n"
     keys = any_of(key for key in RlStage.model_fields if key not in ("name", "kind"))
     assert problems(write("x.yaml", text)) == [
@@ -120,7 +120,7 @@ def test_keys_that_do_not_exist_and_keys_that_are_a_stages_own(write: Write) -> 
     ]
 
 
-def test_what_is_wrong_in_them_is_told_once_and_what_is_wrong_in_stages_for_each(write: Write) -> None:
+def test_mistakes_in_defaults_are_reported_once(write: Write) -> None:
     text = RECIPE.replace("enforce_eager: true", "enforce_eagr: true").replace("prompts: 8", "prompts: eight")
     text = text.replace("data/rl.json}", "data/rl.json, limit: 0}").replace("data/eurus}", "data/eurus, limit: 0}")
     assert problems(write("x.yaml", text)) == [
@@ -131,6 +131,6 @@ def test_what_is_wrong_in_them_is_told_once_and_what_is_wrong_in_stages_for_each
     ]
 
 
-def test_a_variable_that_is_not_set_is_told_once(write: Write) -> None:
+def test_unset_variable_is_reported_once(write: Write) -> None:
     [line] = problems(write("x.yaml", RECIPE.replace("algorithm: grpo", "algorithm: ${env:NO_SUCH_VARIABLE}")))
     assert line.startswith("x.yaml:6: defaults.rl.algorithm: the environment variable NO_SUCH_VARIABLE is not set")

@@ -1,4 +1,4 @@
-"""The examples of docs/recipe.md do what the page says."""
+"""The examples of docs/recipe.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES = {match[1]: text for kind, text in BLOCKS if kind == "yaml" and (match :=
 
 
 def commands() -> list[tuple[str, str]]:
-    """Each `$ pipeline plan …` with what is printed below it."""
+    """Return each `$ pipeline plan …` command and its printed output."""
     text = "".join(text for kind, text in BLOCKS if kind == "console")
     return [(command, output) for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE)]
 
@@ -44,7 +44,7 @@ def output(command: str) -> str:
     return ""
 
 
-def test_there_are_examples() -> None:
+def test_number_of_examples() -> None:
     assert len(FILES) == 7
     assert len(commands()) == 5
 
@@ -69,7 +69,7 @@ def test_the_stage_of_the_page_on_fine_tuning_is_either_trainers(trainer: str, t
     assert stage.model_dump()["trainer"] == trainer
 
 
-def test_what_the_page_says_about_the_recipes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_the_recipes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     longer = load(Path("longer.yaml")).recipe
     assert [stage.name for stage in longer.stages] == ["sft", "questions", "tests"]
     questions = longer.stages[1].model_dump()

@@ -1,4 +1,4 @@
-"""Every kind of mistake is one line: file:line, the key, what was found, what was expected, the nearest valid thing."""
+"""Each mistake is one line: file:line, key, what was found, what was expected, the nearest valid value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rewards.suggestions import any_of
 
 from .conftest import RECIPE, Write, problems
 
-# What is replaced in the small recipe, by what, and the line about it.
+# Text of the small recipe, its replacement, and the line of the error.
 CASES = {
     "unknown key": (
         "learning_rate: 1e-5",
@@ -17,12 +17,12 @@ CASES = {
         "x.yaml:10: stages.sft.learning_rat: unknown key; did you mean 'learning_rate'?",
     ),
     "unknown key at the top": ("name: small", "nam: small", "x.yaml:1: nam: unknown key; did you mean 'name'?"),
-    "unknown key that lives one level down": (
+    "unknown key that exists one level down": (
         "reward: white_box",
         "reward: white_box\n    samples: 4",
         "x.yaml:19: stages.rl.samples: unknown key here; did you mean 'rollout.samples'?",
     ),
-    "unknown key like none": (
+    "unknown key without a similar one": (
         "{fraction: 0.02}",
         "{zzz: 1, fraction: 0.02}",
         "x.yaml:8: stages.sft.data.validation.zzz: unknown key; expected fraction",
@@ -37,7 +37,7 @@ CASES = {
         "epochs: '2'",
         "x.yaml:9: stages.sft.epochs: found the text '2', expected a number",
     ),
-    "truth value for a number": (
+    "boolean for a number": (
         "steps: 4",
         "steps: true",
         "x.yaml:19: stages.rl.steps: found true, expected a whole number",
@@ -54,7 +54,7 @@ CASES = {
         "x.yaml:21: stages.rl.batch: found a list, expected a mapping",
     ),
     "too small": ("steps: 4", "steps: 0", "x.yaml:19: stages.rl.steps: found 0, expected at least 1"),
-    "no sampling at all": (
+    "zero temperature": (
         "samples: 8",
         "samples: 8, temperature: 0",
         "x.yaml:22: stages.rl.rollout.temperature: found 0, expected more than 0",
@@ -90,24 +90,24 @@ CASES = {
         "mini: 3",
         "x.yaml:12: stages.rl: batch.prompts 8 is not a multiple of batch.mini 3",
     ),
-    "the best of what is not saved": (
+    "keep_best: validations between checkpoints": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    keep_best: true\n    save_every: 300\n    validate_every: 200",
         "x.yaml:4: stages.sft: keep_best: save_every 300 is not a multiple of validate_every 200, so some checkpoints "
         "would not be validated; the nearest valid save_every is 400",
     ),
-    "the best of what is not validated": (
+    "keep_best without validation": (
         "steps: 4",
         "steps: 4\n    keep_best: true\n    save_every: 2",
         "x.yaml:12: stages.rl: keep_best requires `save_every` and `validate_every`; set validate_every",
     ),
-    "the best of what LLaMA-Factory does not save": (
+    "keep_best: validations that LLaMA-Factory does not save": (
         "epochs: 2",
         "epochs: 2\n    keep_best: true\n    save_every: 400\n    validate_every: 200",
         "x.yaml:4: stages.sft: keep_best: LLaMA-Factory compares every validation, so each must be saved: save_every is 400, "
         "validate_every 200; set them to the same value",
     ),
-    "packs that LLaMA-Factory does not take": (
+    "packing with flash attention": (
         "llamafactory: {warmup_ratio: 0.1}",
         "packing: true\n    batch: {per_device: 4, accumulate: 2}\n    llamafactory: {flash_attn: fa2}",
         "x.yaml:4: stages.sft: packing: with flash_attn: fa2, LLaMA-Factory supports one sequence per device; "
@@ -128,7 +128,7 @@ CASES = {
         "trainer: verl\n    verl: {optim.weight_decy: 0.1}",
         "x.yaml:12: stages.sft.verl.optim.weight_decy: unknown key; did you mean 'weight_decay'?",
     ),
-    "a key of verl's SFT trainer that a typed field owns": (
+    "reserved key of verl's SFT trainer": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    verl: {optim.lr: 0.1}",
         "x.yaml:12: stages.sft.verl.optim.lr: set by the recipe's `learning_rate`; use that instead",
@@ -138,7 +138,7 @@ CASES = {
         "kind: sft\n    trainer: vrel",
         "x.yaml:6: stages.sft.trainer: found 'vrel', expected llamafactory or verl; did you mean 'verl'?",
     ),
-    "a template where verl trains": (
+    "template where verl trains": (
         "llamafactory: {warmup_ratio: 0.1}",
         "trainer: verl\n    template: qwen",
         "x.yaml:4: stages.sft: template qwen is for LLaMA-Factory; verl uses the tokenizer's chat template: remove `template`",
@@ -154,14 +154,14 @@ CASES = {
         "name: a/b",
         "x.yaml:1: name: found 'a/b', expected letters, digits, '.', '_' and '-', starting with a letter or a digit",
     ),
-    "two stages of one name": ("name: rl", "name: sft", "x.yaml:1: two stages are named 'sft'"),
-    "unknown stage to start from": (
+    "two stages with one name": ("name: rl", "name: sft", "x.yaml:1: two stages are named 'sft'"),
+    "init_from: unknown stage": (
         "algorithm: grpo",
         "algorithm: grpo\n    init_from: stf",
         "x.yaml:15: stages.rl.init_from: stage 'stf' not found; did you mean 'sft'? "
         "or a model folder (./model) or a hub name (owner/name)",
     ),
-    "a later stage to start from": (
+    "init_from: later stage": (
         "epochs: 2",
         "epochs: 2\n    init_from: rl",
         "x.yaml:10: stages.sft.init_from: stage 'rl' comes later; expected a model folder (./model) or a hub name (owner/name)",
@@ -172,29 +172,29 @@ CASES = {
         "x.yaml:9: stages.sft.epochs: the environment variable SURELY_NOT_SET is not set; set it, or write "
         "${env:SURELY_NOT_SET:default}",
     ),
-    "misspelled variable": (
+    "malformed variable": (
         "source: data/sft.json",
         "source: '${env:NO'",
         "x.yaml:7: stages.sft.data.train.source: found '${env:NO'; a variable is written ${env:NAME} or ${env:NAME:default}",
     ),
-    "said twice": (
+    "duplicate key": (
         "    epochs: 2\n",
         "    epochs: 2\n    epochs: 3\n",
         "x.yaml:10: stages.0.epochs: duplicate key; first in line 9",
     ),
-    "said twice, dotted and nested": (
+    "duplicate key, dotted and nested": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{trainer.val_only: true, trainer: {val_only: false}}",
         "x.yaml:23: trainer.val_only: duplicate key; first at x.yaml:23",
     ),
     "not YAML": ("epochs: 2", "epochs: [2", "x.yaml:10: not valid YAML: "),
-    "a tag": ("epochs: 2", "epochs: !!python/name:os.system 2", "x.yaml:9: stages.0.epochs: unknown tag "),
+    "unknown tag": ("epochs: 2", "epochs: !!python/name:os.system 2", "x.yaml:9: stages.0.epochs: unknown tag "),
     "nothing to remove": (
         "epochs: 2",
         "epochs: !remove",
         "x.yaml:9: stages.sft.epochs: !remove: nothing to remove, no extended recipe sets this",
     ),
-    "no such file to extend": (
+    "extends: missing file": (
         "name: small",
         "extends: smll.yaml",
         "x.yaml:1: extends: smll.yaml: recipe file not found; did you mean 'small.yaml'?",
@@ -215,20 +215,21 @@ CASES = {
         "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.max_num_seqs: found the text 'many', expected a whole number "
         "(the default is 256)",
     ),
-    "a verl key that a typed field owns": (
+    "reserved verl key": (
         "enforce_eager: true",
         "n: 4",
         "x.yaml:23: stages.rl.verl.actor_rollout_ref.rollout.n: set by the recipe's `rollout.samples`; use that instead",
     ),
-    "a verl key that verl ignores": (
+    "obsolete verl key": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{custom_reward_function: {path: mine.py}}",
         "x.yaml:23: stages.rl.verl.custom_reward_function: verl 0.9.1 ignores this silently; use the stage's `reward`",
     ),
-    "a verl key of another engine": (
+    "verl key of another engine": (
         "{actor_rollout_ref.rollout.enforce_eager: true}",
         "{actor_rollout_ref.actor.megatron.seed: 1}",
-        "x.yaml:23: stages.rl.verl.actor_rollout_ref.actor.megatron.seed: only valid with model_engine megatron; this stage uses dp",
+        "x.yaml:23: stages.rl.verl.actor_rollout_ref.actor.megatron.seed: only valid with model_engine megatron; "
+        "this stage uses dp",
     ),
     "unknown LLaMA-Factory key": (
         "warmup_ratio",
@@ -249,11 +250,11 @@ def test_mistake_is_one_line(name: str, write: Write) -> None:
     before, after, expected = CASES[name]
     assert before in RECIPE
     [line] = problems(write("x.yaml", RECIPE.replace(before, after, 1)))
-    # Lists of what there is, and the YAML reader's own words, may follow.
+    # A list of valid values or the YAML parser's message may follow.
     assert line.startswith(expected) if expected.endswith((" ", "?")) else line == expected
 
 
-def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -> None:
+def test_all_mistakes_are_reported_in_the_order_of_the_files(write: Write) -> None:
     write("base.yaml", RECIPE.replace("epochs: 2", "epochs: 0").replace("reward: white_box", "reward: 3"))
     path = write(
         "x.yaml",
@@ -279,14 +280,14 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_files(write: Write) -
     ]
 
 
-def test_circles_are_named(write: Write) -> None:
+def test_circular_references(write: Write) -> None:
     write("a.yaml", "extends: b.yaml\n")
     write("b.yaml", "\nextends: [small.yaml, a.yaml]\n")
     assert problems("a.yaml") == ["b.yaml:2: extends: circular reference: a.yaml -> b.yaml -> a.yaml"]
     assert problems(write("me.yaml", "extends: me.yaml\n")) == ["me.yaml:1: extends: circular reference: me.yaml -> me.yaml"]
 
 
-def test_files_that_are_no_recipes(write: Write, tmp_path: object) -> None:
+def test_invalid_files(write: Write) -> None:
     assert problems(write("x.yaml", "- a\n")) == [
         "x.yaml:1: found a list, expected a mapping with the keys name, model, stages …"
     ]

@@ -1,4 +1,4 @@
-"""The JSON Schema for editors."""
+"""The JSON Schema of recipe files."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def parse(recipe: str) -> Any:
     return read(recipe, lambda line: Origin(Path(), str(line), (0, line))).plain()
 
 
-def test_the_committed_file_is_what_is_rendered() -> None:
+def test_committed_schema_is_current() -> None:
     committed = (RECIPES / "recipe.schema.json").read_text(encoding="utf-8")
     assert committed == dump_schema(), "regenerate it: pipeline schema > recipes/recipe.schema.json"
     assert json.loads(committed) == SCHEMA
 
 
-def test_it_is_a_schema() -> None:
+def test_schema_is_valid_draft_7() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
 
 
@@ -53,7 +53,7 @@ def test_shipped_recipes_validate(path: Path) -> None:
         RECIPE.replace("warmup_ratio: 0.1", "warmup_ratio: '${env:WARMUP}', deepspeed: zero3"),
     ],
 )
-def test_what_people_write_is_valid(recipe: str) -> None:
+def test_valid_recipes(recipe: str) -> None:
     VALIDATOR.validate(parse(recipe))
 
 
@@ -76,7 +76,7 @@ def test_what_people_write_is_valid(recipe: str) -> None:
         "verl key without its group",
     ],
 )
-def test_an_editor_marks_the_mistake(name: str) -> None:
+def test_mistakes_are_invalid(name: str) -> None:
     before, after, _ = CASES[name]
     assert not VALIDATOR.is_valid(parse(RECIPE.replace(before, after, 1)))
 
@@ -90,13 +90,12 @@ def test_an_editor_marks_the_mistake(name: str) -> None:
         "extends: a.yaml\nstages: [{epochs: 3}]",
     ],
 )
-def test_an_extending_recipe_is_checked_too(recipe: str) -> None:
+def test_extending_recipes_are_checked(recipe: str) -> None:
     assert not VALIDATOR.is_valid(parse(recipe))
 
 
 def test_every_field_has_a_description() -> None:
     for name in ("Recipe", "SftStage", "RlStage", "Rollout", "Source", "Hardware", "TinyModel"):
         for key, field in SCHEMA["$defs"][name]["properties"].items():
-            # A mapping's description is its own.
             about = SCHEMA["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
             assert about.get("description") or key == "kind", f"{name}.{key}"

@@ -1,4 +1,4 @@
-"""Which text is a path, and what it is relative to."""
+"""Paths and hub names."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .conftest import RECIPE, Write
         "a b",
     ],
 )
-def test_is_a_path(text: str, tmp_path: Path) -> None:
+def test_path(text: str, tmp_path: Path) -> None:
     (tmp_path / "exists").mkdir()
     assert is_path(text, tmp_path)
 
@@ -41,7 +41,7 @@ def test_is_a_path(text: str, tmp_path: Path) -> None:
         *("openai/gsm8k:main", "openai/gsm8k:main@train[:100]", "PRIME-RL/Eurus-2-RL-Data@train"),
     ],
 )
-def test_is_a_hub_name(text: str, tmp_path: Path) -> None:
+def test_hub_name(text: str, tmp_path: Path) -> None:
     assert not is_path(text, tmp_path)
 
 
@@ -49,7 +49,7 @@ def sources(path: Path, *sets: str) -> list[str]:
     return [stage.data.train.source for stage in load(path, sets).recipe.stages if isinstance(stage.data.train, Source)]
 
 
-def test_paths_are_relative_to_the_file_that_says_them(write: Write, tmp_path: Path) -> None:
+def test_paths_are_relative_to_their_file(write: Write, tmp_path: Path) -> None:
     write("base/base.yaml", RECIPE)
     path = write("mine/x.yaml", "extends: ../base/base.yaml\nstages: [{name: rl, data: {train: {source: ../rl.json}}}]\n")
     assert sources(path) == [str(tmp_path / "base/data/sft.json"), str(tmp_path / "rl.json")]
@@ -57,7 +57,7 @@ def test_paths_are_relative_to_the_file_that_says_them(write: Write, tmp_path: P
 
 
 def test_models_stages_and_environments(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/home/user")
     (tmp_path / "sft").mkdir()
     path = write("x.yaml", "extends: small.yaml\nmodel: ./model\nenvironments: {verl: ~/env/bin/python}\n")
     recipe = load(path, ["stages.rl.init_from=sft"]).recipe
@@ -65,8 +65,8 @@ def test_models_stages_and_environments(write: Write, tmp_path: Path, monkeypatc
     assert isinstance(sft, SftStage)
     assert isinstance(rl, RlStage)
     assert recipe.model == str(tmp_path / "model")
-    assert recipe.environments.verl == "/home/somebody/env/bin/python"
-    assert rl.init_from == "sft", "a stage's name comes before a folder of that name"
+    assert recipe.environments.verl == "/home/user/env/bin/python"
+    assert rl.init_from == "sft", "a stage's name takes precedence over a folder"
     assert load(path, ["stages.rl.init_from=./sft"]).recipe.stages[1].init_from == str(tmp_path / "sft")
     assert load(path, ["stages.rl.init_from=owner/name"]).recipe.stages[1].init_from == "owner/name"
 

@@ -1,6 +1,6 @@
-"""Every published setting of the five systems is in the configuration that the trainer reads, one line each with its source.
+"""The published settings of the five systems are in the trainers' configurations; each is listed with its source.
 
-Where sources disagree, what ran counts (docs/recipes.md names the disagreements).
+If sources disagree, the settings of the script that was run are used (docs/recipes.md lists the disagreements).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 from pipelines.trainers.verl.nested import get_path
 from tests.pipelines.run.test_plan import RECIPES, plan_of
 
-# stage -> key of the trainer's configuration -> value. All of it is in the paper's repository: ExecVerify_sft.yaml,
+# stage -> key of the trainer's configuration -> value. From the paper's repository: ExecVerify_sft.yaml,
 # stage_one_rl.sh and stage_two_rl.sh (arXiv 2603.11226).
-EXECVERIFY = {
+EXECVERIFY: dict[str, dict[str, Any]] = {
     "sft": {
         "stage": "sft",
         "finetuning_type": "full",
@@ -83,7 +83,7 @@ APPS_PPO = {
 }
 
 # custom_sft's notes: supervised fine-tuning at 1e-5 with batches of 256 and more, by verl's trainer; its script of GRPO.
-CUSTOM_SFT = {
+CUSTOM_SFT: dict[str, dict[str, Any]] = {
     "sft": {
         "data.train_batch_size": 256,
         "optim.lr": 1e-5,
@@ -100,7 +100,7 @@ CUSTOM_SFT = {
     },
 }
 
-# run_qwen25_coder_python_interpreter.sh and, for what it leaves alone, qwen25_coder_python_interpreter.yaml beside it.
+# run_qwen25_coder_python_interpreter.sh and, for other keys, qwen25_coder_python_interpreter.yaml.
 PYTHON_INTERPRETER = {
     "algorithm.adv_estimator": "grpo",
     "actor_rollout_ref.model.path": "Qwen/Qwen2.5-Coder-1.5B-Instruct",
@@ -175,7 +175,7 @@ PUBLISHED: dict[str, dict[str, dict[str, Any]]] = {
 
 @cache
 def configuration(recipe: str, stage: str) -> dict[str, Any]:
-    """What the stage's trainer reads."""
+    """Return the configuration of the stage's trainer."""
     plan = plan_of(recipe, "cuda")
     read: dict[str, Any] = YAML(typ="safe", pure=True).load(plan.step(f"{stage}/train").launch.files["train.yaml"])
     return read
@@ -190,20 +190,20 @@ def configuration(recipe: str, stage: str) -> dict[str, Any]:
         for key, value in settings.items()
     ],
 )
-def test_a_published_setting_is_what_the_trainer_reads(recipe: str, stage: str, key: str, value: Any) -> None:
+def test_published_setting(recipe: str, stage: str, key: str, value: Any) -> None:
     assert get_path(configuration(recipe, stage), key) == value
 
 
-def test_every_recipe_but_the_smokes_has_its_published_settings() -> None:
+def test_recipes_have_published_settings() -> None:
     assert {*RECIPES} - {*PUBLISHED} == {"smoke.yaml", "smoke_interpreter.yaml", "smoke_real.yaml"}
 
 
-def test_the_tool_is_the_published_one() -> None:
+def test_published_tool_settings() -> None:
     """python_interpreter_tool_config.yaml: a time limit of 30 s, 10 calls at once."""
     files = plan_of("python_interpreter.yaml", "cuda").step("rl/train").launch.files
     [tool] = YAML(typ="safe", pure=True).load(files["tool.yaml"])["tools"]
     assert (tool["config"]["seconds"], tool["config"]["concurrency"]) == (30.0, 10)
 
 
-def test_verls_own_trainer_fine_tunes() -> None:
+def test_custom_sft_uses_verls_sft_trainer() -> None:
     assert "verl.trainer.sft_trainer" in plan_of("custom_sft.yaml", "cuda").step("sft/train").launch.argv

@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 
 from pipelines.recipe.loading import load
-from pipelines.recipe.nodes import Node, Origin
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.recipe.set_option import apply_set_options
 
-from .conftest import Write, problems
-
-ORIGIN = Origin(Path(), "here", (0, 0))
+from .conftest import Write, build, problems
 
 
 def loaded(*sets: str) -> tuple[Any, SftStage, RlStage]:
@@ -42,7 +39,7 @@ def test_values_are_read_as_yaml(write: Write) -> None:
     assert sft.lora.rank == 4
     assert recipe.model == TinyModel(make="qwen2", layers=3)
     assert rl.reward.options == {"max_tests": 3}  # type: ignore[union-attr]
-    assert recipe.name == "7", "what must be text is text"
+    assert recipe.name == "7", "text fields take the text"
 
 
 def test_upstream_keys_are_set_by_their_dotted_names(write: Write) -> None:
@@ -56,11 +53,11 @@ def test_upstream_keys_are_set_by_their_dotted_names(write: Write) -> None:
     assert sft.llamafactory == {"lr_scheduler_type": "cosine"}
 
 
-def test_the_last_setting_of_a_key_counts(write: Write) -> None:
+def test_last_option_of_a_key_wins(write: Write) -> None:
     assert loaded("seed=1", "seed=2")[0].seed == 2
 
 
-def test_a_stage_name_may_hold_dots(write: Write) -> None:
+def test_stage_name_with_dots(write: Write) -> None:
     path = write("x.yaml", "extends: small.yaml\nstages: [{name: rl, steps: 9}]\n")
     text = path.read_text().replace("rl", "v1.5")
     write("small.yaml", Path("small.yaml").read_text().replace("name: rl", "name: v1.5"))
@@ -69,7 +66,7 @@ def test_a_stage_name_may_hold_dots(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "line"),
+    ("option", "line"),
     [
         ("bogus", "--set bogus: expected key=value, such as stages.sft.learning_rate=2e-5"),
         ("=3", "--set =3: expected key=value, such as stages.sft.learning_rate=2e-5"),
@@ -94,11 +91,11 @@ def test_a_stage_name_may_hold_dots(write: Write) -> None:
         ),
     ],
 )
-def test_a_mistake_is_one_line(setting: str, line: str, write: Write) -> None:
-    assert problems("small.yaml", setting) == [line]
+def test_mistake_is_one_line(option: str, line: str, write: Write) -> None:
+    assert problems("small.yaml", option) == [line]
 
 
-def test_mistakes_of_several_settings_are_told_at_once(write: Write) -> None:
+def test_mistakes_of_several_options_are_reported(write: Write) -> None:
     assert len(problems("small.yaml", "bogus", "stages.x.y=1", "seed=2")) == 2
 
 
@@ -108,12 +105,8 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     return [path]
 
 
-def build(value: Any) -> Node:
-    return Node({key: build(child) for key, child in value.items()} if isinstance(value, dict) else value, ORIGIN)
-
-
 @pytest.mark.parametrize("seed", range(50))
-def test_setting_every_leaf_on_nothing_gives_the_same_tree(seed: int) -> None:
+def test_setting_every_leaf_gives_the_same_tree(seed: int) -> None:
     choose = random.Random(seed)
 
     def mapping(depth: int) -> dict[str, Any]:
@@ -130,6 +123,6 @@ def test_setting_every_leaf_on_nothing_gives_the_same_tree(seed: int) -> None:
             value = value[key]
         return value
 
-    settings = [f"{'.'.join(path)}={at(path)}" for path in paths]
-    assert apply_set_options(build({}), settings, Path()).plain() == tree
-    assert apply_set_options(build(tree), settings, Path()).plain() == tree, "setting what is there changes nothing"
+    options = [f"{'.'.join(path)}={at(path)}" for path in paths]
+    assert apply_set_options(build({}), options, Path()).plain() == tree
+    assert apply_set_options(build(tree), options, Path()).plain() == tree, "setting existing values changes nothing"

@@ -1,4 +1,4 @@
-"""docs/recipes.md: its recipes load, its commands say what the page says, and it names every recipe and algorithm."""
+"""docs/recipes.md: its recipes load, and it lists every recipe and algorithm."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.pipelines.run.test_plan import RECIPES
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```yaml\n# (\w+\.yaml)\n(.*?)^```$", PAGE, re.M | re.S))
-WITH_IT = {
+OPTIONS = {
     name: [word for word in shlex.split(" ".join(re.findall("`(--set [^`]*)`", sets))) if word != "--set"]
     for names, sets in re.findall(r"^\| ((?:`\w+` ?)+)\| (.*?) ?\|$", PAGE, re.M)
     for name in re.findall(r"`(\w+)`", names)
     if name != "algorithm"
 }
-"""Algorithm -> what the page sets with it."""
+"""Algorithm -> the --set options that the page gives for it."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_its_table_has_every_recipe_with_its_hardware() -> None:
+def test_table_of_recipes() -> None:
     rows = re.findall(r"^\| \[`(\w+\.yaml)`\].*\| (\d) GPUs \|", PAGE, re.M)
     assert {name for name, _ in rows} == {*RECIPES} - {"smoke.yaml", "smoke_interpreter.yaml", "smoke_real.yaml"}
     for name, gpus in rows:
@@ -40,11 +40,11 @@ def test_its_table_has_every_recipe_with_its_hardware() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_recipe_of_ones_own_loads(name: str) -> None:
+def test_custom_recipe_loads(name: str) -> None:
     assert load(Path(name)).recipe.name == name.removesuffix(".yaml").replace("_", "-")
 
 
-def test_what_the_page_says_about_them() -> None:
+def test_values_of_custom_recipes() -> None:
     assert len(FILES) == 3
     sft, one, two = load(Path("my_execverify.yaml")).recipe.stages
     assert isinstance(sft, SftStage) and isinstance(one, RlStage) and isinstance(two, RlStage)
@@ -55,18 +55,18 @@ def test_what_the_page_says_about_them() -> None:
     assert (own.reward, own.batch.prompts, own.batch.micro_per_gpu) == ("code_tests", 1024, 4)
 
 
-def test_its_table_has_every_algorithm() -> None:
-    assert WITH_IT.keys() == ALGORITHMS.keys()
+def test_table_of_algorithms() -> None:
+    assert OPTIONS.keys() == ALGORITHMS.keys()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_an_algorithm_takes_one_word_and_what_the_table_says(algorithm: str) -> None:
-    stage = load(Path("custom_sft.yaml"), [f"stages.rl.algorithm={algorithm}", *WITH_IT[algorithm]]).recipe.stages[1]
+def test_algorithm_with_its_options(algorithm: str) -> None:
+    stage = load(Path("custom_sft.yaml"), [f"stages.rl.algorithm={algorithm}", *OPTIONS[algorithm]]).recipe.stages[1]
     assert isinstance(stage, RlStage)
     assert stage.algorithm == algorithm
 
 
 @pytest.mark.parametrize("algorithm", ["remax", "reinforce_plus_plus", "ppo"])
-def test_one_sample_is_enough_for_some(algorithm: str) -> None:
-    sets = [f"stages.rl.algorithm={algorithm}", *WITH_IT[algorithm], "stages.rl.rollout.samples=1"]
+def test_algorithms_with_one_sample(algorithm: str) -> None:
+    sets = [f"stages.rl.algorithm={algorithm}", *OPTIONS[algorithm], "stages.rl.rollout.samples=1"]
     load(Path("custom_sft.yaml"), sets)

@@ -1,22 +1,20 @@
-"""`${env:NAME}`."""
+"""`${env:NAME}` in values."""
 
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.recipe.loading import load
-from pipelines.recipe.nodes import Node, Origin
+from pipelines.recipe.nodes import Node
 from pipelines.recipe.problems import RecipeError
 from pipelines.recipe.schema import SftStage
 from pipelines.recipe.variables import substitute
 
-from .conftest import RECIPE, Write
+from .conftest import ORIGIN, RECIPE, Write
 
-ORIGIN = Origin(Path(), "here:1", (0, 1))
 ENVIRONMENT = {
     "N": "3",
     "RATE": "1e-5",
@@ -54,7 +52,7 @@ ENVIRONMENT = {
         ("$HOME", "$HOME"),
     ],
 )
-def test_references_become_values(text: str, value: Any) -> None:
+def test_references_are_replaced(text: str, value: Any) -> None:
     node = Node(text, ORIGIN)
     if text == "${env:NOT}":
         with pytest.raises(RecipeError, match="here:1: the environment variable NOT is not set"):
@@ -64,25 +62,25 @@ def test_references_become_values(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["${env:}", "${env:1A}", "${env:A", "${env:A B}", "x ${env:A:b"])
-def test_what_is_not_well_written_is_refused(text: str) -> None:
+def test_malformed_references(text: str) -> None:
     with pytest.raises(RecipeError, match="a variable is written"):
         substitute(Node(text, ORIGIN), {"A": "1"})
 
 
-def test_keys_are_left_alone() -> None:
+def test_keys_are_not_changed() -> None:
     node = Node({"${env:N}": Node("${env:N}", ORIGIN)}, ORIGIN)
     assert substitute(node, ENVIRONMENT).plain() == {"${env:N}": 3}
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_escaped_text_comes_out_as_it_was(seed: int) -> None:
+def test_escaped_text_is_unchanged(seed: int) -> None:
     choose = random.Random(seed)
     text = "".join(choose.choice(["${", "}", "$", "env:", "N", "a", " ", ":", "{"]) for _ in range(12)).replace("$$", "$")
     escaped = text.replace("${", "$${")
     assert substitute(Node(escaped, ORIGIN), ENVIRONMENT).value == text
 
 
-def test_a_recipe_takes_numbers_and_text_from_variables(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_and_text_from_variables(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATE", "3e-5")
     monkeypatch.setenv("RUN", "42")
     monkeypatch.setenv("DATA", "/data/sets")
@@ -98,7 +96,7 @@ def test_a_recipe_takes_numbers_and_text_from_variables(write: Write, monkeypatc
     assert sft.data.train.source == "/data/sets/sft.json"  # type: ignore[union-attr]
 
 
-def test_what_is_laid_over_needs_no_variable(write: Write) -> None:
+def test_overridden_values_need_no_variable(write: Write) -> None:
     write("base.yaml", RECIPE.replace("learning_rate: 1e-5", "learning_rate: ${env:SURELY_NOT_SET}"))
     assert (
         load(write("x.yaml", "extends: base.yaml\n"), ["stages.sft.learning_rate=1e-3"]).recipe.stages[0].learning_rate == 1e-3
