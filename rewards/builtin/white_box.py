@@ -68,22 +68,13 @@ async def white_box(
     Raises:
         GroundTruthError: The row is invalid.
     """
-    truth = read_truth(ground_truth)
+    if not isinstance(ground_truth, str):
+        raise GroundTruthError(f"the ground truth is a {type(ground_truth).__name__}, expected JSON text")
+    truth = _read_truth(ground_truth)
     lines = answers.take_lines(answers.take_answer(solution_str) or "")
     share = await _grade_input(lines, truth, seconds) if truth.asks_input else _grade(lines, truth)
     well_formed = float(answers.is_well_formed(solution_str))
     return {"score": best * share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
-
-
-def read_truth(text: str) -> Truth:
-    """Parse the ground truth of a row.
-
-    Raises:
-        GroundTruthError: The ground truth is invalid.
-    """
-    if not isinstance(text, str):
-        raise GroundTruthError(f"the ground truth is a {type(text).__name__}, expected JSON text")
-    return _read_truth(text)
 
 
 # All samples of a prompt have the same ground truth.

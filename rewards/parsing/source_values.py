@@ -76,36 +76,29 @@ def is_identical(a: Any, b: Any) -> bool:
         return False
 
 
-def _read(node: ast.AST) -> Any:
+def _read(node: Any) -> Any:
     kind = type(node)
-    if kind is ast.Constant:
-        value = node.value  # type: ignore[attr-defined]
-        if value is ...:
-            raise NotValueError("an ellipsis")
-        return value
+    if kind is ast.Constant and node.value is not ...:
+        return node.value
     if kind is ast.List:
-        return [_read(each) for each in node.elts]  # type: ignore[attr-defined]
+        return [_read(each) for each in node.elts]
     if kind is ast.Tuple:
-        return tuple([_read(each) for each in node.elts])  # type: ignore[attr-defined]
+        return tuple([_read(each) for each in node.elts])
     if kind is ast.Set:
-        return {_read(each) for each in node.elts}  # type: ignore[attr-defined]
-    if isinstance(node, ast.Dict):
-        if None in node.keys:
-            raise NotValueError("a dictionary that unpacks another")
-        return {_read(key): _read(value) for key, value in zip(node.keys, node.values, strict=True) if key is not None}
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        return {_read(each) for each in node.elts}
+    if kind is ast.Dict and None not in node.keys:
+        return {_read(key): _read(value) for key, value in zip(node.keys, node.values, strict=True)}
+    if kind is ast.UnaryOp and isinstance(node.op, ast.USub | ast.UAdd):
         value = _read(node.operand)
-        if type(value) not in (int, float, complex):
-            raise NotValueError("a sign before something that is not a number")
-        return -value if isinstance(node.op, ast.USub) else value
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        if type(value) in (int, float, complex):
+            return -value if isinstance(node.op, ast.USub) else value
+    if kind is ast.BinOp and isinstance(node.op, ast.Add | ast.Sub):
         left, right = _read(node.left), _read(node.right)
-        if type(left) not in (int, float) or type(right) is not complex:
-            raise NotValueError("a sum that is not a complex number")
-        return left + right if isinstance(node.op, ast.Add) else left - right
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        if type(left) in (int, float) and type(right) is complex:
+            return left + right if isinstance(node.op, ast.Add) else left - right
+    if kind is ast.Call and isinstance(node.func, ast.Name) and not node.keywords:
         return _read_call(node.func.id, [_read(each) for each in node.args])
-    raise NotValueError(f"a {kind.__name__}")
+    raise NotValueError
 
 
 def _read_call(name: str, args: list[Any]) -> Any:
@@ -117,7 +110,7 @@ def _read_call(name: str, args: list[Any]) -> Any:
         value = float(args[0])
         if math.isinf(value):
             return value
-    raise NotValueError(f"a call of {name}")
+    raise NotValueError
 
 
 def _freeze(value: Any) -> Any:

@@ -7,8 +7,7 @@ import io
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import Decoder, Encoder
-from rewards.programs.inside.isolated_tests.kinds import BUILT_IN, TYPES, find_classes
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, TYPES, Decoder, Encoder, find_classes
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.questions import QUESTIONS
 

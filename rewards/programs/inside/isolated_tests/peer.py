@@ -7,9 +7,8 @@ import os
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import Decoder, Encoder, Endpoint
+from rewards.programs.inside.isolated_tests.codec import MUTABLE, Decoder, Encoder, Endpoint
 from rewards.programs.inside.isolated_tests.errors import Gone, Unsupported
-from rewards.programs.inside.isolated_tests.kinds import MUTABLE
 
 _LONGEST = 32 << 20
 

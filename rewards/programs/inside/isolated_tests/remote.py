@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.kinds import MAKE
+from rewards.programs.inside.isolated_tests.codec import MAKE
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.questions import ARITHMETIC, ORDER
 

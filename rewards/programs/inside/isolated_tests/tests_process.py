@@ -6,9 +6,8 @@ import builtins
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import Decoder, Encoder
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, TYPES, Decoder, Encoder, find_classes
 from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.kinds import BUILT_IN, TYPES, find_classes
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.remote import Remote
 

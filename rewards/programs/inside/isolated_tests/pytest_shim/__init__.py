@@ -11,11 +11,9 @@ from typing import Any
 
 from rewards.programs.inside.isolated_tests.errors import Unsupported
 from rewards.programs.inside.isolated_tests.pytest_shim.approx import approx
-from rewards.programs.inside.isolated_tests.pytest_shim.fixtures import fixture
+from rewards.programs.inside.isolated_tests.pytest_shim.fixtures import MonkeyPatch, fixture
 from rewards.programs.inside.isolated_tests.pytest_shim.marks import mark, param
-from rewards.programs.inside.isolated_tests.pytest_shim.monkeypatch import MonkeyPatch
-from rewards.programs.inside.isolated_tests.pytest_shim.outcomes import fail, skip
-from rewards.programs.inside.isolated_tests.pytest_shim.raises import ExceptionInfo, raises
+from rewards.programs.inside.isolated_tests.pytest_shim.raises import ExceptionInfo, fail, raises, skip
 
 __all__ = ["ExceptionInfo", "MonkeyPatch", "approx", "fail", "fixture", "mark", "param", "raises", "skip"]
 __version__ = "8.0.0"

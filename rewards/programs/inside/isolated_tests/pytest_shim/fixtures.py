@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.pytest_shim.monkeypatch import MonkeyPatch
 
 
-class Fixture:
+class Fixture(NamedTuple):
     """A fixture function."""
 
-    def __init__(self, function: Any, autouse: bool, name: str) -> None:
-        self.function, self.autouse, self.name = function, autouse, name
+    function: Any
+    autouse: bool
+    name: str
 
 
 def fixture(function: Any = None, *, scope: Any = "function", params: Any = None, autouse: bool = False, **other: Any) -> Any:
@@ -31,6 +32,11 @@ def fixture(function: Any = None, *, scope: Any = "function", params: Any = None
     return add if function is None else add(function)
 
 
+class _Captured(NamedTuple):
+    out: str
+    err: str
+
+
 class CapSys:
     """The output of the tests and the program."""
 
@@ -39,14 +45,51 @@ class CapSys:
 
     def readouterr(self) -> _Captured:
         """Return and clear the captured output."""
-        texts = _Captured(stream.getvalue() for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.StringIO))
+        texts = _Captured(*(stream.getvalue() for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.StringIO)))
         sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
         return texts
 
 
-class _Captured(tuple):  # type: ignore[type-arg]
-    out = property(lambda self: self[0])
-    err = property(lambda self: self[1])
+class MonkeyPatch:
+    """`setattr` and `setitem`, undone after the test. The program sees the changes too."""
+
+    peer: Any = None
+    """The connection to the program, set at collection."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], Any]] = []
+
+    def setattr(self, target: Any, name: Any, value: Any = None, raising: bool = True) -> None:
+        """Set an attribute of an object, or the target of a dotted name."""
+        if isinstance(target, str):
+            value, (target, _, name) = name, target.rpartition(".")
+            target = sys.modules.get(target) or __import__(target, fromlist=["_"])
+        if target is sys and name in ("stdin", "argv"):
+            raise Unsupported(f"monkeypatch of sys.{name}")
+        before = getattr(target, name)
+        self._undo.append(lambda: self._set(target, name, before))
+        self._set(target, name, value)
+
+    def _set(self, target: Any, name: str, value: Any) -> None:
+        setattr(target, name, value)
+        if isinstance(target, type(sys)) and target.__name__ != "solution":
+            self.peer.ask("patch", target.__name__, name, value)
+
+    def setitem(self, target: Any, key: Any, value: Any) -> None:
+        """Set an item."""
+        if target is os.environ:
+            raise Unsupported("monkeypatch of the environment")
+        existed, before = key in target, target.get(key)
+        self._undo.append(lambda: target.__setitem__(key, before) if existed else target.__delitem__(key))
+        target[key] = value
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unsupported(f"monkeypatch.{name}")
+
+    def undo(self) -> None:
+        """Undo all changes."""
+        while self._undo:
+            self._undo.pop()()
 
 
 def _monkeypatch() -> Iterator[MonkeyPatch]:

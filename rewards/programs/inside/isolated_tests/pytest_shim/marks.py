@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, NamedTuple
 
 from rewards.programs.inside.isolated_tests.errors import Unsupported
 
@@ -36,13 +36,13 @@ class Marks:
 mark = Marks()
 
 
-class Parameters:
+class Parameters(NamedTuple):
     """A parameter set with marks."""
 
-    def __init__(self, values: tuple[Any, ...], marks: Any) -> None:
-        self.values, self.marks = values, [marks] if isinstance(marks, Mark) else list(marks)
+    values: tuple[Any, ...]
+    marks: list[Mark]
 
 
 def param(*values: Any, id: Any = None, marks: Any = ()) -> Parameters:  # noqa: A002
     """Return a parameter set."""
-    return Parameters(values, marks)
+    return Parameters(values, [marks] if isinstance(marks, Mark) else list(marks))

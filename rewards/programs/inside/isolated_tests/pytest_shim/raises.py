@@ -1,4 +1,4 @@
-"""`pytest.raises`."""
+"""`pytest.raises`, `pytest.skip` and `pytest.fail`."""
 
 from __future__ import annotations
 
@@ -60,3 +60,17 @@ class Raises:
         self.info.value = error
         assert self.pattern is None or re.search(self.pattern, str(error)), "the message does not match"
         return True
+
+
+class Skipped(BaseException):
+    """The test called `pytest.skip`. It counts as not passed."""
+
+
+def skip(reason: str = "", **_: Any) -> None:
+    """End a test as skipped."""
+    raise Skipped(reason)
+
+
+def fail(reason: str = "", **_: Any) -> None:
+    """End a test as failed."""
+    raise AssertionError(reason)
