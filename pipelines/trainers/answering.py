@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,18 +63,14 @@ class Answer:
     """Why they were not counted."""
 
 
-def answer_all(arguments: Sequence[str], answer: Callable[[Question, Answer], None]) -> int:
-    """Answer the questions in a file; whatever the trainer prints goes to standard error.
+def main(answer: Callable[[Question, Answer], None]) -> None:
+    """Answer the questions in the file that the command line names; whatever the trainer prints goes to standard error.
 
     Args:
-        arguments: the path of the file.
         answer: completes an answer; any exception is the trainer's rejection.
-
-    Returns:
-        The exit status.
     """
     end_with(os.getppid())
-    questions = [Question(**each) for each in json.loads(Path(arguments[0]).read_text(encoding="utf-8"))]
+    questions = [Question(**each) for each in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))]
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)
         for question in questions:
@@ -90,7 +86,6 @@ def answer_all(arguments: Sequence[str], answer: Callable[[Question, Answer], No
             else:
                 found.uncounted = "the model's tokenizer is not available" if question.stands_in else "no rows are available"
             print(json.dumps(asdict(found)), file=out, flush=True)
-    return 0
 
 
 def describe(error: BaseException) -> str:
@@ -120,8 +115,3 @@ def _count(stage: Mapping[str, Any], found: Answer) -> None:
         found.lengths = {split: each.summarise() for split, each in lengths.items()}.get("train")
         if not lengths:
             found.uncounted = "the model has no chat template before training"
-
-
-def main(answer: Callable[[Question, Answer], None]) -> None:
-    """Run the command and exit."""
-    sys.exit(answer_all(sys.argv[1:], answer))

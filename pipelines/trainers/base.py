@@ -133,11 +133,9 @@ class Trainer(Protocol[StageT]):
 
     def disk_usage(self, stage: StageT, context: Context, parameters: int) -> DiskUsage:
         """Estimate the size of the stage's files from the model's number of parameters."""
-        ...
 
     def launch(self, stage: StageT, context: Context) -> Launch:
         """Render the training command. Run again after a kill, it resumes from the last checkpoint."""
-        ...
 
     def export(self, stage: StageT, context: Context) -> Launch | None:
         """Render the upstream command that converts `paths.checkpoint` into the Hugging Face folder `paths.export`.
@@ -145,11 +143,9 @@ class Trainer(Protocol[StageT]):
         Returns:
             None if the checkpoint is such a folder already.
         """
-        ...
 
     def before_attempt(self, stage: StageT, paths: StagePaths) -> int:
         """Delete incomplete checkpoints before resuming; return the step to resume from (0: start from scratch)."""
-        ...
 
     def progress(self, stage: StageT, paths: StagePaths) -> Progress | None:
         """Return the newest step; None before the first.
@@ -157,11 +153,9 @@ class Trainer(Protocol[StageT]):
         Raises:
             StepError: training must be aborted.
         """
-        ...
 
     def metrics(self, stage: StageT, paths: StagePaths) -> list[dict[str, float]]:
         """Return one mapping per step, in order, each with `step`; where attempts overlap, the last one counts."""
-        ...
 
     def result(self, stage: StageT, paths: StagePaths) -> Result:
         """Return the checkpoint to export.
@@ -169,7 +163,6 @@ class Trainer(Protocol[StageT]):
         Raises:
             StepError: training did not reach its last step, whatever its exit status.
         """
-        ...
 
 
 def progress_of(row: Mapping[str, float], total: int | None, shown: Iterable[tuple[str, str]]) -> Progress:

@@ -163,7 +163,11 @@ def _check_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
 
 def _training(stage: SftStage, context: Context) -> dict[str, Any]:
     cuda = context.platform == "cuda"
-    upstream = _resolve_deepspeed(dict(stage.llamafactory), context)
+    upstream = dict(stage.llamafactory)
+    if not cuda:
+        upstream.pop("deepspeed", None)
+    elif upstream.get("deepspeed") in deepspeed.FILES:
+        upstream["deepspeed"] = str(context.source / "examples" / "deepspeed" / deepspeed.FILES[upstream["deepspeed"]])
     settings: dict[str, Any] = {
         # model
         "model_name_or_path": context.model,
@@ -219,16 +223,6 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
     if not cuda:
         settings["use_cpu"] = True  # transformers requires it to train on a CPU
     return settings | upstream
-
-
-def _resolve_deepspeed(upstream: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Replace `deepspeed: zero3` by the file of that name in the pinned checkout; remove it on a CPU."""
-    name = upstream.get("deepspeed")
-    if context.platform == "cpu":
-        upstream.pop("deepspeed", None)
-    elif name in deepspeed.FILES:
-        upstream["deepspeed"] = str(context.source / "examples" / "deepspeed" / deepspeed.FILES[name])
-    return upstream
 
 
 def _environment(context: Context) -> dict[str, str]:

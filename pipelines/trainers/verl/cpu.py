@@ -86,12 +86,8 @@ def sft_settings(stage: SftStage) -> Settings:
             f"stage {stage.name}: packing: verl packs rows with flash-attn, which a cpu does not have; "
             "remove it, or use `trainer: llamafactory`"
         )
-    return {
-        "data": {"num_workers": 0},
-        "model": _model(),
-        "engine": {"strategy": "fsdp2", **_engine()},
-        "trainer": {"device": "cpu"},
-    }
+    engine = {"strategy": "fsdp2", **_engine()}
+    return {"data": {"num_workers": 0}, "model": _model(), "engine": engine, "trainer": {"device": "cpu"}}
 
 
 def _vllm(stage: RlStage) -> Settings:

@@ -46,7 +46,4 @@ def _model(stage: RlStage | SftStage, path: str) -> Settings:
     Removing the padding between rows needs flash-attn's kernels for rows of different lengths.
     """
     attention = get_path(unflatten(stage.verl), f"{path}.override_config.attn_implementation", "sdpa")
-    return {
-        "override_config": {"attn_implementation": attention},
-        "use_remove_padding": str(attention).startswith("flash"),
-    }
+    return {"override_config": {"attn_implementation": attention}, "use_remove_padding": str(attention).startswith("flash")}

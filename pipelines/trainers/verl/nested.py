@@ -17,7 +17,7 @@ def unflatten(keys: Mapping[str, Any]) -> Settings:
         InputError: a key has both a value and keys below it.
     """
     result: Settings = {}
-    for path, value in _leaves(keys):
+    for path, value in leaves(keys):
         *groups, last = path
         place = result
         for depth, group in enumerate(groups, start=1):
@@ -52,10 +52,17 @@ def get_path(settings: Mapping[str, Any], path: str, default: Any = None) -> Any
     return place
 
 
-def _leaves(keys: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def count_workers(settings: Mapping[str, Any], path: str) -> int:
+    """Return a setting of verl's that is a number of workers; its default is always 8."""
+    configured = get_path(settings, path)
+    return configured if isinstance(configured, int) else 8
+
+
+def leaves(keys: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path and value of each key, nested or dotted; an empty group is a value."""
     for key, value in keys.items():
         path = (*above, *str(key).split("."))
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, path)
+            yield from leaves(value, path)
         else:
             yield path, value

@@ -1,4 +1,4 @@
-"""How questions are answered, whoever answers them."""
+"""The protocol of questions and answers."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from textwrap import dedent
 from pipelines.trainers.answering import Answer, Question, describe
 
 
-def test_a_long_error_keeps_its_two_ends_on_one_line() -> None:
-    said = describe(ValueError("begins\n" + "x" * 1000 + "\n  ends"))
-    assert said.startswith("begins x")
-    assert said.endswith("x ends")
-    assert len(said) < 320
+def test_long_error_is_shortened_to_one_line() -> None:
+    text = describe(ValueError("begins\n" + "x" * 1000 + "\n  ends"))
+    assert text.startswith("begins x")
+    assert text.endswith("x ends")
+    assert len(text) < 320
     assert describe(KeyError()) == "KeyError"
 
 
-def test_each_question_is_answered_whatever_becomes_of_the_others(tmp_path: Path) -> None:
+def test_error_in_one_question_does_not_affect_others(tmp_path: Path) -> None:
     module = """
         from pipelines.trainers.answering import main
 
         def answer(question, found):
-            print("what a trainer prints")
+            print("output of a trainer")
             if question.stage == "bad":
                 raise ValueError("no such\\n   key")
             found.facts.append(question.module)
@@ -43,4 +43,4 @@ def test_each_question_is_answered_whatever_becomes_of_the_others(tmp_path: Path
         ("bad", "no such key", []),
         ("last", None, ["module of last"]),
     ]
-    assert done.stderr.count("what a trainer prints") == 3
+    assert done.stderr.count("output of a trainer") == 3

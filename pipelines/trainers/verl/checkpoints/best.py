@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 LOSS = "validation_loss"
 """The key of the validation loss in the marker of an SFT checkpoint."""
 
 _SCORE = re.compile(r"val-(?:core|aux)/(.+)/reward/mean@(\d+)")
-
-
-class Scored(NamedTuple):
-    """A step and its validation score."""
-
-    step: int
-    score: float
 
 
 def validation_score(row: Mapping[str, float], metric: str | None) -> float | None:
@@ -46,10 +39,10 @@ def validation_metrics(row: Mapping[str, float]) -> list[str]:
     return [name for name in row if name.startswith("val-")]
 
 
-def find_best(rows: Sequence[Mapping[str, float]], steps: Collection[int], metric: str | None) -> Scored | None:
-    """Return the best of these steps, the earliest on a tie; None if none was validated."""
-    scored = (Scored(int(row["step"]), score) for row in rows if (score := validation_score(row, metric)) is not None)
-    return max((each for each in scored if each.step in steps), key=lambda each: (each.score, -each.step), default=None)
+def find_best(rows: Sequence[Mapping[str, float]], steps: Collection[int], metric: str | None) -> tuple[int, float] | None:
+    """Return the best of these steps, the earliest on a tie, and its score; None if none was validated."""
+    scored = ((int(row["step"]), score) for row in rows if (score := validation_score(row, metric)) is not None)
+    return max((each for each in scored if each[0] in steps), key=lambda each: (each[1], -each[0]), default=None)
 
 
 def find_lowest_loss(markers: Mapping[int, Mapping[str, Any]]) -> int | None:

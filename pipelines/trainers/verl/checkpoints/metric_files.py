@@ -16,7 +16,7 @@ SFT_STEP = "train/loss"
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """Merge all attempts under verl's names: one mapping per step, each with `step`."""
     steps: dict[int, dict[str, float]] = {}
-    for file in sorted(folder.glob("*.jsonl"), key=_start_time):
+    for file in sorted(folder.glob("*.jsonl"), key=lambda file: int(file.name.partition("-")[0])):  # by the start time
         attempt = list(_rows(file))
         if attempt:
             # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. Later
@@ -37,8 +37,3 @@ def _rows(file: Path) -> Iterator[dict[str, float]]:
             continue  # still being written, or truncated by a kill: the step will be trained and logged again
         numbers = {key: value for key, value in entry["data"].items() if type(value) in (int, float)}
         yield {"step": entry["step"], **numbers}
-
-
-def _start_time(file: Path) -> int:
-    """Return when the attempt began; the plugin writes it into the name."""
-    return int(file.name.partition("-")[0])

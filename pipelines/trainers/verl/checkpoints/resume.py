@@ -19,6 +19,7 @@ from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import read_marker, step_number
 from pipelines.trainers.verl.nested import get_path
 from pipelines.trainers.verl.variables import environment, metrics_folder
+from preprocess import atomic
 
 
 def metrics(stage: RlStage | SftStage, paths: StagePaths) -> list[dict[str, float]]:
@@ -60,9 +61,7 @@ def prepare_resume(stage: str, paths: StagePaths, needed_rows: Mapping[str, int]
     newest = max(complete, default=0)
     tracker = paths.checkpoints / "latest_checkpointed_iteration.txt"
     if newest:
-        draft = tracker.with_suffix(".draft")
-        draft.write_text(str(newest), encoding="ascii")
-        draft.replace(tracker)
+        atomic.write_text(tracker, str(newest))
     else:
         tracker.unlink(missing_ok=True)
     return newest

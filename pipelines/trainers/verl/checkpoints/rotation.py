@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from preprocess import atomic
+
 MARKER = "progress.json"
 
 
 def mark_complete(folder: Path, progress: Mapping[str, Any]) -> None:
     """Mark a checkpoint as completely written, with what is known about it."""
-    draft = folder / f"{MARKER}.draft"
-    draft.write_text(json.dumps(progress) + "\n", encoding="utf-8")
-    draft.replace(folder / MARKER)
+    atomic.write_text(folder / MARKER, json.dumps(progress) + "\n")
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:

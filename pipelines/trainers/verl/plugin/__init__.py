@@ -36,9 +36,9 @@ def register() -> None:
 
 
 def _register_engines() -> None:
-    from pipelines.trainers.verl.plugin import engines, overrides
+    from pipelines.trainers.verl.plugin import overrides, platform
 
-    engines.register()
+    platform.register_engines()
     overrides.disable_pinned_memory()
 
 

@@ -42,4 +42,4 @@ class KeepNewest(CheckpointCallback):
         if not self.config.pipeline.get("keep_best") or folder is None:
             return None
         found = find_best(read_metrics(Path(folder)), steps, self.config.pipeline.get("best_metric"))
-        return found.step if found else None
+        return found[0] if found else None

@@ -16,13 +16,10 @@ def deduplicate_gloo_backend() -> None:
     import torch.distributed
 
     upstream = torch.distributed.init_process_group
-    if getattr(upstream, "deduplicates_gloo", False):
-        return
 
     def init_process_group(backend: str | None = None, *args: Any, **kwargs: Any) -> Any:
         return upstream("cpu:gloo" if backend == "cpu:gloo,cpu:gloo" else backend, *args, **kwargs)
 
-    init_process_group.deduplicates_gloo = True  # type: ignore[attr-defined]
     torch.distributed.init_process_group = init_process_group
 
 
@@ -36,12 +33,9 @@ def load_critic_with_configured_attention() -> None:
     def load_valuehead_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
         from transformers import AutoModelForTokenClassification
 
+        options = {"dtype": torch_dtype, "attn_implementation": model_config._attn_implementation}
         return AutoModelForTokenClassification.from_pretrained(
-            local_path,
-            dtype=torch_dtype,
-            config=model_config,
-            attn_implementation=model_config._attn_implementation,
-            trust_remote_code=trust_remote_code,
+            local_path, config=model_config, trust_remote_code=trust_remote_code, **options
         )
 
     upstream.load_valuehead_model = load_valuehead_model
@@ -198,15 +192,15 @@ def move_weight_sockets() -> None:
     verl 0.9.1 creates them in /tmp, named after Ray's job. A cluster that verl starts always numbers its jobs from 01000000, so
     of two runs on one machine one would load the other's weights (workers/rollout/vllm_rollout: vllm_rollout.py, utils.py).
     """
-    from verl.workers.rollout.vllm_rollout import bucketed_weight_transfer as upstream
-
-    for end in (upstream.BucketedWeightSender, upstream.BucketedWeightReceiver):
-        if not hasattr(end, "upstream_init"):
-            end.upstream_init = end.__init__
-            end.__init__ = _init_with_socket_in_tmpdir
-
-
-def _init_with_socket_in_tmpdir(self: Any, zmq_handle: str, *args: Any, **kwargs: Any) -> None:
     import tempfile
 
-    self.upstream_init(zmq_handle.replace("ipc:///tmp/", f"ipc://{tempfile.gettempdir()}/", 1), *args, **kwargs)
+    from verl.workers.rollout.vllm_rollout import bucketed_weight_transfer as upstream
+
+    def move(init: Any) -> Any:
+        def init_in_tmpdir(self: Any, zmq_handle: str, *args: Any, **kwargs: Any) -> None:
+            init(self, zmq_handle.replace("ipc:///tmp/", f"ipc://{tempfile.gettempdir()}/", 1), *args, **kwargs)
+
+        return init_in_tmpdir
+
+    for end in (upstream.BucketedWeightSender, upstream.BucketedWeightReceiver):
+        end.__init__ = move(end.__init__)

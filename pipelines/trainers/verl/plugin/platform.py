@@ -1,4 +1,4 @@
-"""The CPU as a platform of verl, through its platform registry; gloo is the communication backend."""
+"""The CPU as a platform of verl, through its registries of platforms and engines; gloo is the communication backend."""
 
 from __future__ import annotations
 
@@ -90,3 +90,12 @@ def register() -> None:
     """Register the platform as `cpu`."""
     if PlatformRegistry.get("cpu") is None:
         PlatformRegistry.register(platform="cpu")(PlatformCPU)
+
+
+def register_engines() -> None:
+    """Register verl's FSDP engines for `cpu`: verl registers them for cuda and npu, but their code fits any device."""
+    from verl.workers.engine.base import EngineRegistry
+    from verl.workers.engine.fsdp import transformer_impl
+
+    EngineRegistry.register("language_model", ["fsdp", "fsdp2"], "cpu")(transformer_impl.FSDPEngineWithLMHead)
+    EngineRegistry.register("value_model", ["fsdp", "fsdp2"], "cpu")(transformer_impl.FSDPEngineWithValueHead)

@@ -27,12 +27,5 @@ def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any
 
 
 def sample_seed(seed: int, step: int, row: int, sample: int) -> int:
-    """Return a 32-bit seed that depends on nothing else, such as concurrent requests or earlier attempts.
-
-    Args:
-        seed: the recipe's.
-        step: the training step.
-        row: the row's index in its file.
-        sample: the index among the prompt's samples.
-    """
+    """Return a 32-bit seed that depends only on the recipe's seed, the step, the row and the sample's index."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}/{row}/{sample}".encode()).digest()[:4], "big")

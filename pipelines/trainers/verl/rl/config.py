@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import Critic, RlStage
+from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.hydra import command, render, training_length, upstream_keys
@@ -123,7 +123,13 @@ def _stage(stage: RlStage, context: Context) -> Settings:
         at_least = max(2, stage.keep_checkpoints)
         settings["trainer"] |= {"max_actor_ckpt_to_keep": at_least, "max_critic_ckpt_to_keep": at_least}
     if stage.critic is not None:
-        settings["critic"] = _critic(stage, stage.critic, context)
+        settings["critic"] = {
+            "model": {"path": context.model},
+            "optim": {"lr": stage.critic.learning_rate},
+            "ppo_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
+            "data_loader_seed": seed,
+            "fsdp": {"seed": seed},
+        }
         settings["trainer"]["critic_warmup"] = stage.critic.warmup_steps
     if stage.method.rewards > 1:
         keys, weights = score_keys([reward.name for reward in stage.rewards]), [reward.weight for reward in stage.rewards]
@@ -131,33 +137,15 @@ def _stage(stage: RlStage, context: Context) -> Settings:
     return deep_merge(settings, _kl(stage))
 
 
-def _critic(stage: RlStage, critic: Critic, context: Context) -> Settings:
-    """Return the settings of the value model."""
-    return {
-        "model": {"path": context.model},
-        "optim": {"lr": critic.learning_rate},
-        "ppo_micro_batch_size_per_gpu": stage.batch.micro_per_gpu,
-        "data_loader_seed": context.recipe.seed,
-        "fsdp": {"seed": context.recipe.seed},
-    }
-
-
 def _kl(stage: RlStage) -> Settings:
     """Return the settings of the KL penalty; verl loads a reference model if either kind is on."""
     if stage.kl is None:
         return {}
-    place = stage.kl.place or stage.method.kl[0]
-    if place == "loss":
-        estimator = stage.kl.estimator or "low_var_kl"
-        actor = {"use_kl_loss": True, "kl_loss_coef": stage.kl.coefficient, "kl_loss_type": estimator}
-        return {"actor_rollout_ref": {"actor": actor}}
-    return {
-        "algorithm": {
-            "use_kl_in_reward": True,
-            "kl_penalty": stage.kl.estimator or "kl",
-            "kl_ctrl": {"kl_coef": stage.kl.coefficient},
-        }
-    }
+    kl, estimator = stage.kl.coefficient, stage.kl.estimator
+    if (stage.kl.place or stage.method.kl[0]) == "loss":
+        loss = {"use_kl_loss": True, "kl_loss_coef": kl, "kl_loss_type": estimator or "low_var_kl"}
+        return {"actor_rollout_ref": {"actor": loss}}
+    return {"algorithm": {"use_kl_in_reward": True, "kl_penalty": estimator or "kl", "kl_ctrl": {"kl_coef": kl}}}
 
 
 def _replay_buffer(stage: RlStage, settings: Settings) -> Settings:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import StepError
-from pipelines.recipe.schema import Reward, RlStage
+from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, StagePaths
-from pipelines.trainers.verl.nested import Settings, get_path
-from rewards.scoring.failures import FILE, archive_failures, read_counts, read_stop_reason
+from pipelines.trainers.verl.nested import Settings, count_workers, get_path
+from rewards.scoring.failures import FILE, read_counts
 
 ARGUMENTS = "reward.custom_reward_function.reward_kwargs"
 """verl's key for the arguments of the reward function."""
 
 NOT_IN_CACHE_KEY = ("max_failed", "seconds", "workers", "sandbox")
 """Arguments that decide how rewards are computed and when to abort, not a response's score."""
-
-# verl's default of reward.num_workers.
-_WORKERS = 8
 
 # Reward managers that call from a process's main thread and reject coroutines
 # (experimental/reward_loop/reward_manager/remote.py).
@@ -32,42 +28,24 @@ def reward_function(stage: RlStage, context: Context, settings: Settings) -> Set
     Args:
         settings: all other settings.
     """
-    manager = get_path(settings, "reward.reward_manager.name", "naive")
-    configured = get_path(settings, "reward.num_workers")
-    workers = configured if isinstance(configured, int) else _WORKERS
-    # Each of verl's reward workers starts as many processes with a blocking manager.
-    processes = workers**2 if manager in _BLOCKING else workers
+    blocking = get_path(settings, "reward.reward_manager.name") in _BLOCKING
+    workers = count_workers(settings, "reward.num_workers")
     arguments: Settings = {
-        "rewards": [_dump(reward) for reward in stage.rewards],
+        "rewards": [{"name": each.name, **each.model_dump(exclude={"name"}, exclude_defaults=True)} for each in stage.rewards],
         "max_failed": stage.max_failed_rewards,
         "seconds": stage.max_reward_seconds,
         "failures": str(failures_folder(context.paths) / FILE),
-        # verl distributes them round-robin over the machines.
-        "workers": math.ceil(processes / context.recipe.hardware.nodes),
+        # verl distributes them round-robin over the machines. With a blocking manager each starts as many processes.
+        "workers": math.ceil((workers**2 if blocking else workers) / context.recipe.hardware.nodes),
         "sandbox": context.recipe.sandbox.model_dump(exclude_defaults=True),
     }
-    name = "compute_score_blocking" if manager in _BLOCKING else "compute_score"
+    name = "compute_score_blocking" if blocking else "compute_score"
     return {"reward": {"custom_reward_function": {"path": "pkg://rewards.entry", "name": name, "reward_kwargs": arguments}}}
 
 
 def failures_folder(paths: StagePaths) -> Path:
     """Return the folder of the failed rewards and the counts of scored rows."""
     return paths.step("train") / "rewards"
-
-
-def begin_attempt(paths: StagePaths) -> None:
-    """Reset the counts; the failures of earlier attempts are kept in another folder."""
-    archive_failures(failures_folder(paths))
-
-
-def check_rewards(paths: StagePaths) -> None:
-    """Check whether a reward worker has aborted the training.
-
-    Raises:
-        StepError: too many rewards failed.
-    """
-    if reason := read_stop_reason(failures_folder(paths)):
-        raise StepError(reason)
 
 
 def failed_rewards(stage: RlStage, paths: StagePaths) -> tuple[str, ...]:
@@ -85,7 +63,3 @@ def failed_rewards(stage: RlStage, paths: StagePaths) -> tuple[str, ...]:
     if counts.failed > stage.max_failed_rewards * counts.rows:
         raise StepError(f"{note}; max_failed_rewards is {stage.max_failed_rewards:g}")
     return (note,)
-
-
-def _dump(reward: Reward) -> dict[str, Any]:
-    return {"name": reward.name, **reward.model_dump(exclude={"name"}, exclude_defaults=True)}

@@ -6,16 +6,13 @@ import math
 
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context
-from pipelines.trainers.verl.nested import Settings, get_path
+from pipelines.trainers.verl.nested import Settings, count_workers
 from pipelines.trainers.yaml_text import to_yaml
 
 FILE = "tool.yaml"
 """The file that defines the tools: `multi_turn.tool_config_path`. The length filter of the data reads it too."""
 
 _CLASS = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
-
-# verl's default of actor_rollout_ref.rollout.agent.num_workers.
-_WORKERS = 8
 
 
 def tool_settings(stage: RlStage, context: Context) -> Settings:
@@ -46,8 +43,7 @@ def tool_file(stage: RlStage, context: Context | None, settings: Settings) -> di
         "max_output_chars": tool.max_output_chars,
     }
     if context is not None:
-        configured = get_path(settings, "actor_rollout_ref.rollout.agent.num_workers")
-        workers = configured if isinstance(configured, int) else _WORKERS
+        workers = count_workers(settings, "actor_rollout_ref.rollout.agent.num_workers")
         config |= {
             "concurrency": tool.concurrency,
             # verl distributes them round-robin over the machines.

@@ -21,7 +21,8 @@ from pipelines.trainers.verl.checkpoints.resume import (
 )
 from pipelines.trainers.verl.nested import get_path, unflatten
 from pipelines.trainers.verl.rl.config import launch
-from pipelines.trainers.verl.rl.reward import begin_attempt, check_rewards, failed_rewards
+from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
+from rewards.scoring.failures import archive_failures, read_stop_reason
 from rewards.suggestions import did_you_mean
 
 __all__ = ["ANSWERS", "before_attempt", "disk_usage", "export", "launch", "metrics", "progress", "result"]
@@ -63,7 +64,7 @@ def before_attempt(stage: RlStage, paths: StagePaths) -> int:
     Raises:
         InputError: the prepared rows do not fill a single step.
     """
-    begin_attempt(paths)
+    archive_failures(failures_folder(paths))
     return prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
 
 
@@ -73,7 +74,8 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
     Raises:
         StepError: too many rewards failed, or `best_metric` does not exist.
     """
-    check_rewards(paths)
+    if reason := read_stop_reason(failures_folder(paths)):
+        raise StepError(reason)
     rows = metrics(stage, paths)
     check_best_metric(stage, rows)
     trained = [row for row in rows if RL_STEP in row]
@@ -137,9 +139,8 @@ def _choose_best(
     best = find_best(rows, steps, stage.best_metric)
     if best is None:
         raise StepError(f"no checkpoint in {paths.checkpoints} was validated by {name}: the best cannot be chosen")
-    last = max(steps)
-    ended = find_best(rows, {last}, stage.best_metric)
-    return best.step, best_note(f"best {name}", best.step, best.score, last, ended and ended.score)
+    last = find_best(rows, {max(steps)}, stage.best_metric)
+    return best[0], best_note(f"best {name}", *best, max(steps), last and last[1])
 
 
 def _dropped_rows(stage: RlStage, paths: StagePaths, marker: Mapping[str, Any]) -> tuple[str, ...]:

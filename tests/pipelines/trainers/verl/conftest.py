@@ -1,4 +1,4 @@
-"""Running things in verl's own environment."""
+"""Fixtures that run programs and trainings in verl's environment."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.pipelines.trainers.verl.training import Python, Training, make_traini
 
 @pytest.fixture(scope="session")
 def verl_python(trainer_python: Callable[[str], Path]) -> Path:
-    """PIPELINE_VERL_PYTHON, or the pinned environment's."""
+    """Return PIPELINE_VERL_PYTHON, or the pinned environment's Python."""
     return trainer_python("verl")
 
 
 @pytest.fixture(scope="session")
 def verl_environment() -> dict[str, str]:
-    """Variables with which verl loads this checkout's plugin, whether or not its environment has the project installed."""
+    """Return variables with which verl loads this checkout's plugin, even if its environment has the project installed."""
     return {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -34,13 +34,13 @@ def verl_environment() -> dict[str, str]:
 
 @pytest.fixture
 def python(verl_python: Path, verl_environment: dict[str, str]) -> Python:
-    """Runs a program in verl's environment; its output."""
+    """Return a function that runs a program in verl's environment."""
     return functools.partial(run_python, verl_python, verl_environment)
 
 
 @pytest.fixture
 def make(tmp_path: Path, verl_python: Path, verl_environment: dict[str, str], python: Python) -> Callable[..., Training]:
-    """Gets a stage ready to be trained (see `make_training`)."""
+    """Return a function that makes a `Training` of a stage (see `make_training`)."""
 
     def call(stage: RlStage, rows: int = 8, workers: int = 1) -> Training:
         return make_training(stage, tmp_path, verl_python, verl_environment, python, rows, workers)

@@ -1,4 +1,4 @@
-"""Small stages and where they lie, for the tests of what verl is told."""
+"""Small stages and their context."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.trainers.base import Context, Platform, StagePaths
 
 
 def rl_stage(**changes: Any) -> RlStage:
-    """A GRPO stage of four steps, changed."""
+    """Return a GRPO stage of four steps with changed fields; `...` removes a field."""
     fields: dict[str, Any] = {
         "name": "one",
         "kind": "rl",
@@ -27,7 +27,7 @@ def rl_stage(**changes: Any) -> RlStage:
 
 
 def sft_stage(**changes: Any) -> SftStage:
-    """A supervised stage of four steps by verl, changed."""
+    """Return a supervised stage of four steps by verl with changed fields; `...` removes a field."""
     fields: dict[str, Any] = {
         "name": "one",
         "kind": "sft",
@@ -45,7 +45,7 @@ def sft_stage(**changes: Any) -> SftStage:
 def context(
     stage: RlStage | SftStage, platform: Platform = "cpu", root: Path = Path("/runs/demo/stages/one"), **hardware: int
 ) -> Context:
-    """A context in which nothing exists."""
+    """Return a context whose paths do not exist."""
     recipe = Recipe.model_validate({"name": "demo", "model": "org/model", "seed": 17, "hardware": hardware, "stages": [stage]})
     return Context(
         recipe=recipe,

@@ -1,4 +1,4 @@
-"""Names that attempts give to what they leave."""
+"""Per-attempt names of metric files and shared memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pipelines.trainers.verl import attempt_files
 
 
-def test_each_attempt_gets_a_metrics_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_attempt_has_its_own_metrics_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_METRICS_FOLDER", str(tmp_path / "metrics"))
     monkeypatch.setenv("VERL_FILE_LOGGER_PATH", "inherited")
     names = []
@@ -23,7 +23,7 @@ def test_each_attempt_gets_a_metrics_file_of_its_own(tmp_path: Path, monkeypatch
     assert sorted(names) == names  # the order of the names is the order of the attempts
 
 
-def test_without_the_variables_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_named_without_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIPELINE_METRICS_FOLDER", "PIPELINE_SHM_PREFIX", "VERL_FILE_LOGGER_PATH"):
         monkeypatch.delenv(name, raising=False)
     before = shared_memory._SHM_NAME_PREFIX  # type: ignore[attr-defined]
@@ -33,7 +33,7 @@ def test_without_the_variables_nothing_is_named(monkeypatch: pytest.MonkeyPatch)
     assert before == shared_memory._SHM_NAME_PREFIX  # type: ignore[attr-defined]
 
 
-def test_shared_memory_carries_the_runs_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_memory_has_the_prefix_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_SHM_PREFIX", "testrun")
     monkeypatch.setattr(shared_memory, "_SHM_NAME_PREFIX", "/psm_")
     monkeypatch.setitem(current_process()._config, "semprefix", "/mp")  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A real training by verl on this machine's CPU: a tiny model, a few rows, a stage, and what became of them."""
+"""Real trainings by verl on a CPU with a tiny model and a few rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.pipelines.trainers.verl.stages import context
 from tests.rows import write_rows
 
 Python = Callable[..., str]
-"""Runs a program in verl's environment, with paths for its arguments; its output."""
+"""Runs a program in verl's environment with paths as arguments; returns its output."""
 
 _MODEL = """
 import sys
@@ -36,7 +36,7 @@ print(json.dumps({"finite": all(w.isfinite().all().item() for w in after.values(
 
 
 def run_python(python: Path, environment: Mapping[str, str], program: str, *arguments: Path) -> str:
-    """The output of a program that ends well."""
+    """Run a program and return its output; fail if it fails."""
     done = subprocess.run(
         [str(python), "-W", "ignore", "-c", program, *map(str, arguments)],
         env=dict(environment),
@@ -49,7 +49,7 @@ def run_python(python: Path, environment: Mapping[str, str], program: str, *argu
 
 
 def write_tasks(path: Path, count: int, data_source: str = "test/addition") -> None:
-    """Functions to write, which a random model cannot; the length of its answers is learned all the same."""
+    """Write rows of programming tasks."""
     rows = [
         RlRow(
             problem=str(number),
@@ -66,20 +66,20 @@ def write_tasks(path: Path, count: int, data_source: str = "test/addition") -> N
 
 @dataclass(frozen=True)
 class Training:
-    """A stage ready to be trained, in a folder of its own."""
+    """A stage that is ready to train in a temporary folder."""
 
     context: Context
     environment: Mapping[str, str]
-    """verl's, with which it loads this checkout's plugin."""
+    """Variables with which verl loads this checkout's plugin."""
     python: Python
 
     def run(self, name: str, launch: Launch) -> None:
-        """Runs one of its commands, to a good end."""
-        outcome = self.end(name, launch)
+        """Run one of its commands; fail if it fails."""
+        outcome = self.run_unchecked(name, launch)
         assert outcome.status == 0, (self.context.paths.step(name) / "log").read_text(errors="replace")[-4000:]
 
-    def end(self, name: str, launch: Launch) -> process.Outcome:
-        """Runs one of its commands; how it ended."""
+    def run_unchecked(self, name: str, launch: Launch) -> process.Outcome:
+        """Run one of its commands and return its outcome."""
         folder = self.context.paths.step(name)
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in launch.files.items():
@@ -94,13 +94,13 @@ class Training:
         )
 
     def weights(self, trained: Path) -> dict[str, Any]:
-        """Of a model that was trained: whether all is finite, and how many of its tensors moved."""
+        """Return whether all weights of a trained model are finite, and how many of its tensors changed."""
         found: dict[str, Any] = json.loads(self.python(_WEIGHTS, Path(self.context.model), trained))
         return found
 
 
 def check_baselines(row: Mapping[str, float]) -> None:
-    """Advantages of a ReMax step are scores less baselines: their mean lies where the two means say."""
+    """Check that the advantages of a ReMax step are scores minus baselines."""
     mean = row["critic/score/mean"] - row["training/baseline/score/mean"]
     assert row["training/baseline/score/mean"] > 0
     assert row["critic/advantages/min"] <= mean <= row["critic/advantages/max"]
@@ -109,7 +109,7 @@ def check_baselines(row: Mapping[str, float]) -> None:
 def make_training(
     stage: RlStage, folder: Path, verl: Path, environment: Mapping[str, str], python: Python, rows: int = 8, workers: int = 1
 ) -> Training:
-    """A stage with a tiny model and rows to train and validate on."""
+    """Make a tiny model, and rows to train and validate on."""
     model = folder / "model"
     python(_MODEL, model)
     made = replace(context(stage, root=folder / "stage", gpus_per_node=workers), python=verl, model=str(model))

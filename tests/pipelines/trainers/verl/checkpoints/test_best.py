@@ -1,4 +1,4 @@
-"""Which checkpoint is the best."""
+"""Choosing the best checkpoint of RL."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipelines.errors import StepError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.checkpoints.best import Scored, find_best, validation_score
+from pipelines.trainers.verl.checkpoints.best import find_best, validation_score
 from pipelines.trainers.verl.rl import trainer
 from pipelines.trainers.verl.variables import metrics_folder
+from tests import ROOT
 from tests.pipelines.trainers.verl.checkpoints.test_resume import save
-from tests.pipelines.trainers.verl.conftest import ROOT
 from tests.pipelines.trainers.verl.stages import rl_stage
 
 SCORE = "val-core/apps/reward/mean@1"
@@ -27,7 +27,7 @@ def best_stage(**changes: Any) -> RlStage:
 
 
 def log(paths: StagePaths, attempt: int, *steps: tuple[int, dict[str, float]], trained: bool = True) -> None:
-    """An attempt's metrics as verl logs them, unless trained with a first line of a validation only."""
+    """Write an attempt's metrics as verl does; if not trained, the first line is a validation without a training step."""
     metrics_folder(paths).mkdir(parents=True, exist_ok=True)
     lines = []
     for number, (step, data) in enumerate(steps):
@@ -41,9 +41,9 @@ def log(paths: StagePaths, attempt: int, *steps: tuple[int, dict[str, float]], t
     [
         ({SCORE: 0.25, "critic/score/mean": 1.0}, None, 0.25),
         ({SCORE: 0.25, "val-core/bootcamp/Game24/reward/mean@1": 0.75}, None, 0.5),
-        # A grader of verl's own says `acc`, which verl then takes for the core of its metrics.
+        # verl's graders return `acc`, which verl then uses as the core metric.
         ({"val-core/gsm8k/acc/mean@1": 1.0, "val-aux/gsm8k/reward/mean@1": 0.5}, None, 0.5),
-        # Of four answers one failed in some rows.
+        # In some rows one of four answers failed.
         (
             {"val-core/apps/reward/mean@4": 0.25, "val-aux/apps/reward/mean@3": 1.0, "val-core/apps/reward/best@4/mean": 2.0},
             None,
@@ -56,20 +56,20 @@ def log(paths: StagePaths, attempt: int, *steps: tuple[int, dict[str, float]], t
         ({"critic/score/mean": 1.0}, None, None),
     ],
 )
-def test_what_a_validation_is_worth(row: dict[str, float], metric: str | None, score: float | None) -> None:
+def test_validation_score(row: dict[str, float], metric: str | None, score: float | None) -> None:
     assert validation_score(row, metric) == score
 
 
-def test_the_earliest_of_equals_is_the_best() -> None:
+def test_earliest_wins_on_a_tie() -> None:
     rows = [{"step": step, SCORE: score} for step, score in enumerate((0.9, 0.2, 0.5, 0.5, 0.4))]
-    assert find_best(rows, {1, 2, 3, 4}, None) == Scored(2, 0.5)
-    # What was validated before training has no checkpoint, and some have been deleted.
-    assert find_best(rows, {3, 4}, None) == Scored(3, 0.5)
+    assert find_best(rows, {1, 2, 3, 4}, None) == (2, 0.5)
+    # The validation before training has no checkpoint; others have been deleted.
+    assert find_best(rows, {3, 4}, None) == (3, 0.5)
     assert find_best(rows, {7}, None) is None
     assert find_best([], {1}, None) is None
 
 
-def test_the_best_checkpoint_is_handed_on(tmp_path: Path) -> None:
+def test_result_is_the_best_checkpoint(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     log(paths, 1, *enumerate({SCORE: score} for score in (0.9, 0.2, 0.5, 0.3, 0.4)), trained=False)
     for step in (2, 4):
@@ -81,7 +81,7 @@ def test_the_best_checkpoint_is_handed_on(tmp_path: Path) -> None:
     assert (plain.checkpoint.name, plain.notes) == ("global_step_4", ())
 
 
-def test_the_last_may_be_the_best(tmp_path: Path) -> None:
+def test_result_when_the_last_checkpoint_is_the_best(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     log(paths, 1, *((step, {SCORE: step / 10}) for step in range(1, 5)))
     save(paths, 4)
@@ -90,7 +90,7 @@ def test_the_last_may_be_the_best(tmp_path: Path) -> None:
     assert found.notes == ("step 4 is exported: best validation score 0.4",)
 
 
-def test_what_earlier_attempts_found_is_known_and_what_was_lost_is_not(tmp_path: Path) -> None:
+def test_best_uses_earlier_attempts_but_not_their_lost_steps(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     # The first attempt was killed before the third step was saved; the second begins with a validation of step 2.
     log(paths, 1, (1, {SCORE: 0.8}), (2, {SCORE: 0.1}), (3, {SCORE: 0.9}))
@@ -100,7 +100,7 @@ def test_what_earlier_attempts_found_is_known_and_what_was_lost_is_not(tmp_path:
     assert trainer.result(best_stage(), paths).checkpoint.name == "global_step_1"
 
 
-def test_training_that_ended_early_has_no_best(tmp_path: Path) -> None:
+def test_training_that_ended_early_has_no_result(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     log(paths, 1, (1, {SCORE: 0.8}))
     save(paths, 1)
@@ -108,7 +108,7 @@ def test_training_that_ended_early_has_no_best(tmp_path: Path) -> None:
         trainer.result(best_stage(), paths)
 
 
-def test_without_validations_there_is_no_best(tmp_path: Path) -> None:
+def test_best_needs_a_validation(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     log(paths, 1, *((step, {"critic/score/mean": 0.5}) for step in range(1, 5)))
     save(paths, 4)
@@ -116,7 +116,7 @@ def test_without_validations_there_is_no_best(tmp_path: Path) -> None:
         trainer.result(best_stage(), paths)
 
 
-def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path: Path) -> None:
+def test_unknown_best_metric_is_reported_at_the_first_validation(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     stage = best_stage(best_metric="val-core/apps/reward/mean@2")
     assert trainer.progress(stage, paths) is None
@@ -131,7 +131,7 @@ def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
         ({"best_metric": SCORE}, "best_metric requires `keep_best: true`"),
         (
@@ -140,12 +140,12 @@ def test_a_metric_that_does_not_exist_is_found_at_the_first_validation(tmp_path:
         ),
     ],
 )
-def test_what_chooses_the_best_is_checked(changes: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
+def test_best_metric_is_validated(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         rl_stage(**changes)
 
 
-def test_the_pages_recipe_loads(tmp_path: Path) -> None:
+def test_recipe_of_docs_page_loads(tmp_path: Path) -> None:
     page = (ROOT / "docs/running.md").read_text(encoding="utf-8")
     block = page.partition("```yaml\n# best.yaml\n")[2].partition("```")[0]
     (tmp_path / "best.yaml").write_text(block, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a kill leaves, and what a finished training leaves."""
+"""Resuming after a kill, and the result of a finished training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 
 def save(paths: StagePaths, step: int, total: int = 4, *, marked: bool = True) -> Path:
-    """A checkpoint as verl leaves it; unmarked, as a kill leaves it."""
+    """Write a checkpoint; without its marker, it is incomplete."""
     folder = paths.checkpoints / f"global_step_{step}"
     (folder / "actor").mkdir(parents=True)
     (folder / "actor" / "model_world_size_1_rank_0.pt").write_bytes(b"weights")
@@ -29,7 +29,7 @@ def tracker(paths: StagePaths) -> Path:
     return paths.checkpoints / "latest_checkpointed_iteration.txt"
 
 
-def test_a_half_written_checkpoint_is_removed_and_the_one_before_it_resumed(tmp_path: Path) -> None:
+def test_incomplete_checkpoint_is_deleted(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 2)
     half = save(paths, 4, marked=False)
@@ -39,7 +39,7 @@ def test_a_half_written_checkpoint_is_removed_and_the_one_before_it_resumed(tmp_
     assert tracker(paths).read_text() == "2"
 
 
-def test_an_empty_tracker_file_is_mended(tmp_path: Path) -> None:
+def test_empty_tracker_file_is_fixed(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 2)
     tracker(paths).write_text("")
@@ -47,7 +47,7 @@ def test_an_empty_tracker_file_is_mended(tmp_path: Path) -> None:
     assert tracker(paths).read_text() == "2"
 
 
-def test_the_newest_checkpoint_is_the_highest_number(tmp_path: Path) -> None:
+def test_newest_checkpoint_has_the_highest_number(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 9)
     save(paths, 10)
@@ -55,18 +55,18 @@ def test_the_newest_checkpoint_is_the_highest_number(tmp_path: Path) -> None:
     assert {folder.name for folder in paths.checkpoints.glob("global_step_*")} == {"global_step_9", "global_step_10"}
 
 
-def test_a_mark_cut_short_is_none(tmp_path: Path) -> None:
+def test_checkpoint_with_truncated_marker_is_deleted(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     (save(paths, 2) / "progress.json").write_text('{"step": 2, "tot')
     assert before_attempt(rl_stage(), paths) == 0
     assert list(paths.checkpoints.iterdir()) == []
 
 
-def test_a_stage_that_never_ran_begins_at_the_beginning(tmp_path: Path) -> None:
+def test_stage_that_never_ran_starts_from_scratch(tmp_path: Path) -> None:
     assert before_attempt(rl_stage(), StagePaths(tmp_path)) == 0
 
 
-def test_nothing_whole_begins_at_the_beginning(tmp_path: Path) -> None:
+def test_stage_without_complete_checkpoint_starts_from_scratch(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 2, marked=False)
     tracker(paths).write_text("2")
@@ -74,7 +74,7 @@ def test_nothing_whole_begins_at_the_beginning(tmp_path: Path) -> None:
     assert list(paths.checkpoints.iterdir()) == []
 
 
-def test_too_few_rows_for_a_step_are_said_before_verl_is_started(tmp_path: Path) -> None:
+def test_too_few_rows_for_a_step(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     paths.data.mkdir()
     pq.write_table(pa.table({"row": list(range(7))}), paths.data / "train.parquet")
@@ -83,7 +83,7 @@ def test_too_few_rows_for_a_step_are_said_before_verl_is_started(tmp_path: Path)
     assert before_attempt(rl_stage(batch={"prompts": 7, "mini": 7}), paths) == 0
 
 
-def test_the_result_is_the_last_checkpoint(tmp_path: Path) -> None:
+def test_result_is_the_last_checkpoint(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 2)
     last = save(paths, 4)
@@ -103,13 +103,13 @@ def test_rows_that_verl_dropped_are_noted(tmp_path: Path) -> None:
     assert lost.startswith("the metrics of step 1, 2, 3, 4 were lost")
 
 
-def test_epochs_are_counted_in_verls_own_steps(tmp_path: Path) -> None:
+def test_steps_of_epochs_are_counted_by_verl(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 6, total=6)
     assert result(rl_stage(steps=..., epochs=3.0), paths).step == 6
 
 
-def test_ending_early_is_a_failure(tmp_path: Path) -> None:
+def test_training_that_ended_early_fails(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 4, total=6)
     with pytest.raises(StepError, match="verl ended at step 4 of 6"):
@@ -118,14 +118,14 @@ def test_ending_early_is_a_failure(tmp_path: Path) -> None:
         result(rl_stage(steps=5), paths)
 
 
-def test_ending_without_a_checkpoint_is_a_failure(tmp_path: Path) -> None:
+def test_training_without_checkpoint_fails(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     save(paths, 4, marked=False)
     with pytest.raises(StepError, match="without a complete checkpoint"):
         result(rl_stage(), paths)
 
 
-def test_the_policy_is_merged_from_the_accepted_checkpoint() -> None:
+def test_export_merges_the_policy_of_the_accepted_checkpoint() -> None:
     stage = rl_stage()
     rendered = export(stage, context(stage))
     assert rendered.argv == (

@@ -1,4 +1,4 @@
-"""Which checkpoints stay."""
+"""Markers and deletion of checkpoints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.trainers.verl.checkpoints.rotation import mark_complete, read_mar
         (2, 10, [10, 12]),
     ],
 )
-def test_the_newest_and_the_best_stay(tmp_path: Path, keep: int | None, best: int | None, kept: list[int]) -> None:
+def test_newest_and_best_are_kept(tmp_path: Path, keep: int | None, best: int | None, kept: list[int]) -> None:
     for step in (2, 4, 10, 12):
         (tmp_path / f"global_step_{step}").mkdir()
         mark_complete(tmp_path / f"global_step_{step}", {"step": step})
@@ -27,7 +27,7 @@ def test_the_newest_and_the_best_stay(tmp_path: Path, keep: int | None, best: in
     assert sorted(int(path.name.rpartition("_")[2]) for path in tmp_path.iterdir()) == kept
 
 
-def test_a_mark_that_is_missing_or_cut_short_is_none(tmp_path: Path) -> None:
+def test_missing_or_truncated_marker_is_none(tmp_path: Path) -> None:
     assert read_marker(tmp_path) is None
     mark_complete(tmp_path, {"step": 3})
     assert read_marker(tmp_path) == {"step": 3}

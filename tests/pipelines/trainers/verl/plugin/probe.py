@@ -1,6 +1,6 @@
-"""Run by verl's own Python: tries what the plugin is there for, with the plugin or without, one JSON line per try.
+"""Run in verl's environment by test_overrides.py, with or without the plugin; prints one JSON line per attempt.
 
-`python probe.py FOLDER`, with the variables that test_overrides.py sets. FOLDER holds nothing and may be written to.
+`python probe.py FOLDER`, with an empty, writable FOLDER.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOLDER = Path(sys.argv[1])
 
 
 def attempt(name: str, action: Callable[[], Any]) -> None:
-    """Prints what came of it: a value, or the first line of an error."""
+    """Print the outcome: a value, or the first line of an error."""
     try:
         outcome = {"value": action()}
     except Exception as error:
@@ -66,7 +66,7 @@ def critic() -> Any:
 
 
 def reference() -> Any:
-    """The forward-only model as the engine builds it: FSDP2 with its parameters offloaded, and one forward pass."""
+    """Build a forward-only model as the engine does, with FSDP2 and offloaded parameters, and run it."""
     import torch
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -90,7 +90,7 @@ def reference_is_pinned() -> Any:
 
 
 def weights_stay_loadable() -> Any:
-    """Whether a linear layer's weight is still there after vLLM has got it ready."""
+    """Return whether a linear layer keeps its weight after vLLM has prepared it."""
     import torch
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
 
@@ -123,7 +123,7 @@ def weight_socket_is_in_tmp() -> Any:
 
 
 def rows_keep_their_order() -> Any:
-    """The rows of a step as the replay buffer hands them on, answered in another order than they were asked."""
+    """Return the keys of a step from the replay buffer; their responses came in another order than the prompts."""
     import transfer_queue
     from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
@@ -135,12 +135,12 @@ def rows_keep_their_order() -> Any:
     transfer_queue.kv_clear = lambda **_: None
     buffer = kind.__new__(kind)
     buffer.prompt_global_steps = {"train": {"second": 1, "first": 1}}
-    answered = {key: {} for key in ("first_1_0", "second_10_0", "second_9_0", "first_0_0")}
-    return buffer._materialize_batch("train", ["first", "second"], answered).keys
+    responses: dict[str, Any] = {key: {} for key in ("first_1_0", "second_10_0", "second_9_0", "first_0_0")}
+    return buffer._materialize_batch("train", ["first", "second"], responses).keys
 
 
 def tool_calls_are_logged() -> Any:
-    """Whether what computes a step's metrics knows of tools."""
+    """Return whether the function that computes a step's metrics mentions tools."""
     import inspect
 
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
@@ -149,7 +149,7 @@ def tool_calls_are_logged() -> Any:
 
 
 def remax_is_answered_greedily() -> Any:
-    """What a prompt of a ReMax training is told of its responses: how many, and which is greedy."""
+    """Return the number of responses to a prompt of a ReMax training, and which one is greedy."""
     from types import SimpleNamespace
 
     import torch
@@ -171,7 +171,7 @@ def remax_is_answered_greedily() -> Any:
 
 
 def remax_has_baselines() -> Any:
-    """Advantages where the greedy responses scored 0.25, 0.25 and 1: as the trainer has them, and as the estimator has them."""
+    """Return the advantages with baselines 0.25, 0.25 and 1: the trainer's and the estimator's."""
     from types import SimpleNamespace
 
     import numpy as np
@@ -197,7 +197,7 @@ def remax_has_baselines() -> Any:
 
 
 def gdpo_has_each_reward() -> Any:
-    """The advantages of two prompts' responses: the trainer's, and those of a sum of both rewards' by hand."""
+    """Return the advantages of two prompts' responses with two rewards: the trainer's, and computed by hand."""
     from types import SimpleNamespace
 
     import numpy as np
@@ -238,7 +238,7 @@ def metrics_file_is_truncated() -> Any:
 
 
 def samples_share_a_seed() -> Any:
-    """Whether verl's own determinism gives all samples of a prompt one seed."""
+    """Return whether verl's `full_determinism` gives all samples of a prompt one seed."""
     import inspect
 
     from verl.workers.rollout.vllm_rollout.vllm_async_server import vLLMHttpServer
@@ -247,10 +247,10 @@ def samples_share_a_seed() -> Any:
     return line in inspect.getsource(vLLMHttpServer.generate)
 
 
-def epochs_end_is_resumed() -> Any:
-    """Whether the data of the second epoch come in the same order after resuming at the first one's end."""
+def end_of_epoch_is_resumed() -> Any:
+    """Return whether the second epoch has the same order after resuming at the end of the first."""
     import torch
-    from torchdata.stateful_dataloader import StatefulDataLoader
+    from torchdata.stateful_dataloader import StatefulDataLoader  # type: ignore[import-not-found]
     from verl.trainer.ppo.utils import create_rl_sampler
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
@@ -288,8 +288,8 @@ def epochs_end_is_resumed() -> Any:
     return steps(resumed, 3) == second != first
 
 
-def fine_tuning_after_an_epochs_end() -> Any:
-    """Steps that are left of the second epoch, resumed where the first one ended, and in the middle of it: 3 and 1 of 3."""
+def sft_after_the_end_of_an_epoch() -> Any:
+    """Return the remaining steps of the second epoch, resumed at its beginning and in its middle: 3 and 1 of 3."""
     import torch
     from torch.utils.data import DistributedSampler
     from torchdata.stateful_dataloader import StatefulDataLoader
@@ -318,8 +318,8 @@ def fine_tuning_after_an_epochs_end() -> Any:
     return left
 
 
-def fine_tuning_after_its_last_step() -> Any:
-    """The step from which it would go on, of 3."""
+def sft_after_its_last_step() -> Any:
+    """Return the step to resume from after the last of 3."""
     from types import SimpleNamespace
 
     from verl.utils.checkpoint import CheckpointHandler
@@ -333,11 +333,11 @@ def fine_tuning_after_its_last_step() -> Any:
     try:
         return handler.load_checkpoint()
     except SystemExit as end:
-        return f"ends with status {end.code}"
+        return f"exits with status {end.code}"
 
 
 def rendered_file_is_accepted() -> Any:
-    """Composes train.yaml as `main_ppo --config-path FOLDER --config-name train` does, and has verl validate it."""
+    """Compose train.yaml as `main_ppo --config-path FOLDER --config-name train` does, and let verl validate it."""
     from hydra import compose, initialize_config_dir
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
@@ -369,7 +369,7 @@ def metrics_folder_is_named() -> Any:
     return Path(os.environ["VERL_FILE_LOGGER_PATH"]).parent.name
 
 
-TRIES: tuple[Callable[[], Any], ...] = (
+ATTEMPTS: tuple[Callable[[], Any], ...] = (
     platform,
     process_group,
     engines,
@@ -385,17 +385,17 @@ TRIES: tuple[Callable[[], Any], ...] = (
     remax_is_answered_greedily,
     remax_has_baselines,
     gdpo_has_each_reward,
-    epochs_end_is_resumed,
-    fine_tuning_after_an_epochs_end,
-    fine_tuning_after_its_last_step,
+    end_of_epoch_is_resumed,
+    sft_after_the_end_of_an_epoch,
+    sft_after_its_last_step,
     metrics_file_is_truncated,
 )
 
 if __name__ == "__main__":
-    import verl  # noqa: F401  the plugin comes in with it, when it does
+    import verl  # noqa: F401  imports the plugin if it is configured
 
     if os.environ.get("PROBE_PLATFORM_ONLY"):
-        # verl cannot be imported any further without some platform; this one brings no override with it.
+        # verl's other modules cannot be imported without a platform; this one has no overrides.
         import importlib.util
 
         path = Path(os.environ["PROBE_PLATFORM_ONLY"])
@@ -406,9 +406,9 @@ if __name__ == "__main__":
         bare = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(bare)
         bare.register()
-        TRIES = TRIES[1:]
+        ATTEMPTS = ATTEMPTS[1:]
     else:
         attempt("metrics_folder", metrics_folder_is_named)
         attempt("rendered", rendered_file_is_accepted)
-    for action in TRIES:
+    for action in ATTEMPTS:
         attempt(action.__name__, action)

@@ -1,4 +1,4 @@
-"""The interpreter tool: what is rendered for it, and what it replies in verl's own tool loop, in verl's environment."""
+"""The interpreter tool: its configuration, and its replies in verl's agent loop."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipelines.trainers.verl.rl.config import launch
 from preprocess.config import Sandbox
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply
 from rewards.sandbox import Program, get
-from tests.pipelines.trainers.verl.conftest import ROOT
+from tests import ROOT
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 PROBE = Path(__file__).with_name("tool_probe.py")
 
-# Quotes, brackets, what XML would escape, half of a tag, and letters that are not ASCII.
+# Quotes, brackets, XML entities, part of a tag, and letters outside ASCII.
 CODE = "for a in [1, 2]:\n    if a < 2 and 1 > 0 and '</' != \"{}\":\n        print(f'{a}: é &amp;', {'b': '\\n'})"
 REPLY = "1: é &amp; {'b': '\\n'}"
 
@@ -36,33 +36,33 @@ def tool_stage(**tool: Any) -> RlStage:
 
 
 def render(stage: RlStage, url: str | None = None) -> Launch:
-    there = context(stage)
+    base = context(stage)
     sandbox = Sandbox(url=url, workers=2)
-    return launch(stage, replace(there, recipe=there.recipe.model_copy(update={"sandbox": sandbox})))
+    return launch(stage, replace(base, recipe=base.recipe.model_copy(update={"sandbox": sandbox})))
 
 
-def test_what_verl_is_told_of_the_tool(golden: Callable[[str, str], None]) -> None:
+def test_configuration_of_the_tool(golden: Callable[[str, str], None]) -> None:
     rendered = launch(stage := tool_stage(stateful=True, max_turns=6, format="qwen3_coder"), context(stage, "cuda"))
     turns = YAML(typ="safe").load(rendered.files["train.yaml"])["actor_rollout_ref"]["rollout"]["multi_turn"]
     shown = [json.dumps(turns, indent=1), rendered.files["agent_loops.yaml"], rendered.files["tool.yaml"]]
     golden("verl/tool_cuda.txt", "\n".join(shown))
 
 
-def test_a_stage_without_the_tool_hears_nothing_of_it() -> None:
+def test_stage_without_the_tool_has_no_tool_settings() -> None:
     rendered = launch(stage := rl_stage(), context(stage))
     assert "multi_turn" not in rendered.files["train.yaml"]
     assert "tool" not in rendered.files["agent_loops.yaml"]
     assert list(rendered.files) == ["train.yaml", "agent_loops.yaml"]
 
 
-def test_where_code_runs_is_not_what_is_trained() -> None:
+def test_sandbox_is_not_in_the_cache_key() -> None:
     before, after = render(tool_stage()), render(tool_stage(concurrency=4), url="http://localhost:1")
     assert before.files["tool.yaml"] != after.files["tool.yaml"]
     assert before.cache_key_files == after.cache_key_files
     assert before.cache_key_files != render(tool_stage(seconds=3.0)).cache_key_files
 
 
-def test_the_pages_recipe_has_a_stage_with_the_tool() -> None:
+def test_docs_page_has_a_valid_stage_and_all_defaults() -> None:
     page = (ROOT / "docs/interpreter.md").read_text(encoding="utf-8")
     block = page.partition("```yaml\n")[2].partition("```")[0]
     (stage,) = YAML(typ="safe").load(block)["stages"]
@@ -72,10 +72,10 @@ def test_the_pages_recipe_has_a_stage_with_the_tool() -> None:
         assert f"| `{name}` | {f'`{default}`' if isinstance(default, str) else f'{default:g}'} |" in page
 
 
-def test_counting() -> None:
+def test_usage_counts_calls() -> None:
     usage = Usage()
-    for said in ({"verdict": "ok", "seconds": 1.0}, {"verdict": "error"}, {"verdict": "memory"}, {"verdict": "timeout"}, {}):
-        usage.add(said)
+    for outcome in ({"verdict": "ok", "seconds": 1.0}, {"verdict": "error"}, {"verdict": "memory"}, {"verdict": "timeout"}, {}):
+        usage.add(outcome)
     assert usage == Usage(calls=5, malformed=1, errors=2, timeouts=1, seconds=1.0)
     usage.add_unanswered(parsed=True)
     usage.add_unanswered(parsed=False)
@@ -85,7 +85,7 @@ def test_counting() -> None:
 
 @pytest.fixture(scope="module")
 def outcomes(verl_python: Path, verl_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """What came of each try of tool_probe.py."""
+    """Return the outcome of each attempt of tool_probe.py."""
     folder = tmp_path_factory.mktemp("tool")
     files = {
         "stateless": render(tool_stage(max_output_chars=500)),
@@ -115,10 +115,10 @@ def counted(**counts: int) -> dict[str, Any]:
 
 
 @pytest.mark.real
-def test_stateless_calls_are_fresh_programs(outcomes: Outcomes) -> None:
+def test_stateless_calls_are_separate_programs(outcomes: Outcomes) -> None:
     replies, usage = outcomes["stateless"]["value"]
     codes = ["x = 20\nprint(x)", "print(x)", "def f():\n    return 1 / 0\nf()"]
-    assert replies == [make_reply(get().run_blocking(Program(code))) for code in codes], "what rows of sft say"
+    assert replies == [make_reply(get().run_blocking(Program(code))) for code in codes], "the same replies as in SFT rows"
     assert replies[0] == "20"
     assert replies[1].endswith("NameError: name 'x' is not defined")
     assert "return 1 / 0" in replies[2]
@@ -130,17 +130,17 @@ def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
     replies, usage = outcomes["stateful"]["value"]
     assert replies[0] == "[nothing was printed]"
     assert replies[1].endswith("KeyError: 'k'")
-    assert replies[2:] == ["21", "[nothing was printed]", "22"], "calls of one turn run one after the other"
+    assert replies[2:] == ["21", "[nothing was printed]", "22"], "concurrent calls run one after the other"
     assert usage == counted(calls=5, errors=1)
 
 
 @pytest.mark.real
-def test_a_baseline_is_greedy_at_every_turn(outcomes: Outcomes) -> None:
+def test_greedy_response_is_greedy_at_every_turn(outcomes: Outcomes) -> None:
     assert outcomes["greedy"] == {"value": [[0, 0], [0.7, 0.7]]}
 
 
 @pytest.mark.real
-def test_code_that_does_not_return(outcomes: Outcomes) -> None:
+def test_code_that_times_out(outcomes: Outcomes) -> None:
     replies, usage = outcomes["endless"]["value"]
     late = "[it ran out of time]"
     assert replies == ["[nothing was printed]", late, late, "1"]
@@ -148,7 +148,7 @@ def test_code_that_does_not_return(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.real
-def test_a_gigabyte_of_output_and_a_little_too_much(outcomes: Outcomes) -> None:
+def test_too_much_output(outcomes: Outcomes) -> None:
     (much, little), usage = outcomes["gigabyte"]["value"]
     assert len(much) == len(little) == 500
     assert much.startswith("aaa")
@@ -159,7 +159,7 @@ def test_a_gigabyte_of_output_and_a_little_too_much(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.real
-def test_calls_that_are_no_good(outcomes: Outcomes) -> None:
+def test_malformed_calls(outcomes: Outcomes) -> None:
     replies, usage = outcomes["bad_arguments"]["value"]
     expected = f"[the code was not run: {NAME} takes one argument, {ARGUMENT}, a text; "
     assert replies[0].startswith(f"Invalid JSON in arguments for '{NAME}'")
@@ -175,25 +175,25 @@ def test_calls_that_are_no_good(outcomes: Outcomes) -> None:
 
 
 @pytest.mark.real
-def test_a_service_that_does_not_answer(outcomes: Outcomes) -> None:
+def test_unreachable_sandbox(outcomes: Outcomes) -> None:
     replies, usage = outcomes["unreachable"]["value"]
     assert replies == ["[the code was not run: the interpreter does not answer]"]
     assert usage == counted(calls=1, failures=1)
 
 
 @pytest.mark.real
-def test_a_session_ends_with_its_response_or_when_that_is_dropped(outcomes: Outcomes) -> None:
-    # whether it had processes, whether it was cancelled, and how many processes are left
-    assert outcomes["sessions_end"] == {"value": {"finished": [True, False, 0], "dropped": [True, True, 0]}}
+def test_session_ends_with_its_response(outcomes: Outcomes) -> None:
+    # Whether the session had processes, whether the response was cancelled, and how many processes remain.
+    assert outcomes["sessions_end"] == {"value": {"finished": [True, False, 0], "cancelled": [True, True, 0]}}
 
 
 @pytest.mark.real
-def test_many_responses_at_once(outcomes: Outcomes) -> None:
+def test_many_concurrent_responses(outcomes: Outcomes) -> None:
     assert outcomes["many"] == {"value": True}
 
 
 @pytest.mark.real
-def test_a_call_in_each_parsers_form_reaches_the_tool(outcomes: Outcomes) -> None:
+def test_call_in_the_format_of_each_parser(outcomes: Outcomes) -> None:
     read = outcomes["parsers"]["value"]
     offered = set(get_args(Tool.model_fields["format"].annotation))
     assert offered == set(read) - {"gemma4"}
@@ -201,15 +201,15 @@ def test_a_call_in_each_parsers_form_reaches_the_tool(outcomes: Outcomes) -> Non
 
 
 @pytest.mark.real
-def test_verl_shows_the_schema_that_prompts_are_counted_with(outcomes: Outcomes) -> None:
+def test_schema_in_prompts_is_the_one_used_for_counting(outcomes: Outcomes) -> None:
     (shown,) = outcomes["schema"]["value"]
-    assert json.dumps(shown) == json.dumps(SCHEMA), "the keys' order, too: a chat template shows it"
+    assert json.dumps(shown) == json.dumps(SCHEMA), "including the order of keys, which a chat template renders"
 
 
 @pytest.mark.real
-def test_a_steps_metrics_say_what_became_of_the_calls(outcomes: Outcomes) -> None:
+def test_metrics_of_a_step_have_the_usage(outcomes: Outcomes) -> None:
     found = outcomes["step_metrics"]["value"]
-    assert found["fitted"]
+    assert found["overridden"]
     metrics = found["metrics"]
     assert (metrics["tool/calls/mean"], metrics["tool/errors/max"], metrics["tool/seconds/mean"]) == (2.0, 1.0, 0.5)
     assert metrics["epoch"] == 7

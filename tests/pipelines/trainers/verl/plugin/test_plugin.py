@@ -1,4 +1,4 @@
-"""What of the plugin needs no verl."""
+"""The parts of the plugin that do not import verl."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from pipelines.trainers.verl.plugin.after_import import after_import
 from pipelines.trainers.verl.plugin.baselines import split_baselines
 from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_params
-from tests.pipelines.trainers.verl.conftest import ROOT
+from tests import ROOT
 
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A module that can be imported and has not been."""
+    """Return the name of a module that has not been imported."""
     name = f"imported_{tmp_path.name}"
     (tmp_path / f"{name}.py").write_text("value = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -27,7 +27,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-def test_an_action_follows_the_import_it_waits_for(module: str) -> None:
+def test_action_runs_once_after_the_import(module: str) -> None:
     seen: list[int] = []
     finders = list(sys.meta_path)
     after_import(module, lambda: seen.append(sys.modules[module].value))
@@ -39,39 +39,39 @@ def test_an_action_follows_the_import_it_waits_for(module: str) -> None:
     assert seen == [1]
 
 
-def test_an_action_is_done_at_once_when_the_module_is_there(module: str) -> None:
+def test_action_runs_immediately_if_the_module_is_imported(module: str) -> None:
     importlib.import_module(module)
     seen: list[str] = []
     after_import(module, lambda: seen.append("done"))
     assert seen == ["done"]
 
 
-def test_every_sample_has_a_seed_of_its_own() -> None:
+def test_every_sample_has_its_own_seed() -> None:
     seeds = [sample_seed(*each) for each in product(range(3), range(5), range(5), range(8))]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**32 for seed in seeds)
     assert sample_seed(17, 1, 2, 3) == 3341087077
 
 
-def test_one_of_a_prompts_responses_may_be_greedy() -> None:
-    drawn = {"temperature": 0.7, "top_p": 0.9, "top_k": 5, "logprobs": True}
+def test_sampling_params_of_greedy_response() -> None:
+    base = {"temperature": 0.7, "top_p": 0.9, "top_k": 5, "logprobs": True}
     sample = {"global_steps": 3, "index": 4, "session_id": 1}
-    plain = sampling_params(drawn, 17, sample)
-    assert plain == {**drawn, "seed": sample_seed(17, 3, 4, 1)}
-    assert sampling_params(drawn, 17, {**sample, GREEDY: 2}) == plain
-    assert sampling_params(drawn, 17, {**sample, GREEDY: 1}) == {**plain, "temperature": 0, "top_p": 1.0, "top_k": -1}
+    plain = sampling_params(base, 17, sample)
+    assert plain == {**base, "seed": sample_seed(17, 3, 4, 1)}
+    assert sampling_params(base, 17, {**sample, GREEDY: 2}) == plain
+    assert sampling_params(base, 17, {**sample, GREEDY: 1}) == {**plain, "temperature": 0, "top_p": 1.0, "top_k": -1}
 
 
-def test_greedy_responses_are_taken_out_and_their_scores_kept() -> None:
-    # The prompt `b` has lost its greedy response, and `c` its samples.
+def test_split_baselines() -> None:
+    # The greedy response of prompt `b` and the samples of `c` are missing.
     keys = ["a_0_0", "a_2_0", "a_1_0", "b_0_0", "b_1_0", "c_2_0"]
-    baselines, kept, gone = split_baselines(keys, [1.0, 0.5, 0.0, 1.0, 0.0, 0.25], [2] * 6)
+    baselines, kept, removed = split_baselines(keys, [1.0, 0.5, 0.0, 1.0, 0.0, 0.25], [2] * 6)
     assert baselines == {"a": 0.5, "c": 0.25}
     assert kept == ["a_0_0", "a_1_0"]
-    assert gone == ["a_2_0", "b_0_0", "b_1_0", "c_2_0"]
+    assert removed == ["a_2_0", "b_0_0", "b_1_0", "c_2_0"]
 
 
-def test_without_the_variables_the_plugin_imports_nothing_heavy() -> None:
+def test_plugin_without_variables_imports_nothing_heavy() -> None:
     program = (
         "import sys, pipelines.trainers.verl.plugin\n"
         "print(sorted({'torch', 'verl', 'vllm', 'ray', 'transformers', 'pydantic'} & set(sys.modules)))"

@@ -1,9 +1,9 @@
-"""Run by verl's own Python: conversations with the tool in verl's own loop, by a model that says what it was told to.
+"""Run in verl's environment by test_tool_tokens.py: conversations with the tool in verl's agent loop, with scripted turns.
 
-`python tokens_probe.py FOLDER MODEL`. FOLDER holds train.yaml and, of each way of the tool, `<way>/tool.yaml`;
-conversations.json holds a list of {way, prompt, turns, settings}: messages, each turn of the model as its tokens or as a
-text that ends as turns do, and settings of the rollout. Prints a JSON line for each: the tokens of the prompt and of the
-response, the response's mask, and what rewards and metrics are told.
+`python tokens_probe.py FOLDER MODEL`. FOLDER has train.yaml, `<mode>/tool.yaml` for each mode of the tool, and
+conversations.json, a list of {mode, prompt, turns, settings}: messages, each turn of the model as tokens or as text without
+its end-of-turn token, and settings of the rollout. Prints a JSON line for each: the tokens of prompt and response, the
+response's mask, and the usage for rewards and metrics.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FOLDER, MODEL = Path(sys.argv[1]), sys.argv[2]
 
 
 class Server:
-    """verl's inference server, as far as its loop sees it."""
+    """A scripted replacement for verl's inference server."""
 
     def __init__(self, turns: list[list[int]], longest: int) -> None:
         self._turns, self._longest = turns, longest
 
     async def generate(self, prompt_ids: list[int], sampling_params: Mapping[str, Any], **_: Any) -> TokenOutput:
-        """The next turn, as much of it as there is room for."""
+        """Return the next turn, truncated to the remaining length."""
         tokens = self._turns.pop(0)[: self._longest - len(prompt_ids)]
         return TokenOutput(token_ids=tokens, log_probs=[-0.5] * len(tokens))
 
@@ -53,7 +53,7 @@ async def talk(config: Any, tokenizer: Any, conversation: Mapping[str, Any]) -> 
         hf_model_type="qwen2",
         dataset_cls=None,
         data_config=DictConfigWrap(OmegaConf.create({})),
-        tools=ToolListWrap(load_all_tools(str(FOLDER / conversation["way"] / "tool.yaml"), None)),
+        tools=ToolListWrap(load_all_tools(str(FOLDER / conversation["mode"] / "tool.yaml"), None)),
     )
     output = await agent.run({}, raw_prompt=conversation["prompt"], extra_info={"tool_selection": [NAME]})
     assert len(output.response_logprobs) == len(output.response_mask)

@@ -1,6 +1,6 @@
-"""Run by verl's own Python: what the tool replies in verl's own tool loop, one JSON line per try.
+"""Run in verl's environment by test_interpreter.py: replies of the tool in verl's agent loop, one JSON line per attempt.
 
-`python tool_probe.py FOLDER`. FOLDER holds the rendered files of tools: stateless, stateful and unreachable.
+`python tool_probe.py FOLDER`. FOLDER has the rendered files of three tools: stateless, stateful and unreachable.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def load(name: str) -> list[Any]:
     return list(load_all_tools(str(FOLDER / name / "tool.yaml"), None))
 
 
-class Scripted(SeededToolAgent):  # type: ignore[misc]
-    """verl's loop with a model that says what it was told to; the calls and all around them are real."""
+class Scripted(SeededToolAgent):
+    """verl's loop with a scripted model; the calls are real."""
 
     def __init__(self, tools: list[Any], calls: list[Any]) -> None:
         self.rollout_config = SimpleNamespace(seed=17, full_determinism=False)
@@ -41,8 +41,12 @@ class Scripted(SeededToolAgent):  # type: ignore[misc]
         self.tool_schemas: list[Any] = []
         self.max_tool_response_length, self.tool_response_truncate_side = LONGEST, "middle"
         self.response_length = 8
-        self.calls, self.replies, self.seeds = list(calls), [], set()
+        self.calls = list(calls)
+        self.replies: list[str] = []
+        self.seeds: set[int] = set()
         self.temperatures: list[Any] = []
+        self.proceed = asyncio.Event()  # gates the calls after the first
+        self.proceed.set()
 
     async def process_multi_modal_info(self, messages: Any) -> dict[str, Any]:
         return {}
@@ -60,6 +64,8 @@ class Scripted(SeededToolAgent):  # type: ignore[misc]
         return AgentState.PROCESSING_TOOLS if self.calls else AgentState.TERMINATED
 
     async def _handle_processing_tools_state(self, agent_data: Any) -> Any:
+        if self.replies:
+            await self.proceed.wait()
         call = self.calls.pop(0)
         calls = call if isinstance(call, list) else [call]
         answers = await asyncio.gather(*(self._call_tool(each, {}, agent_data) for each in calls))
@@ -72,7 +78,7 @@ def call(code: Any, name: str = NAME) -> FunctionCall:
 
 
 async def talk(tools: list[Any], *calls: Any) -> tuple[list[str], dict[str, Any]]:
-    """The replies, and what was counted."""
+    """Return the replies and the usage."""
     agent = Scripted(tools, [call(each) if isinstance(each, str) else each for each in calls])
     output = await agent.run({}, raw_prompt=[], global_steps=1, index=2, session_id=3)
     counted = dict(output.extra_fields[ACCOUNT])
@@ -87,7 +93,7 @@ async def stateless() -> Any:
 
 
 async def greedy() -> Any:
-    """The temperatures of a response's turns: of the greedy one, and of a sample."""
+    """Return the temperatures of the turns of a greedy response and of a sample."""
     found = []
     for session in (3, 2):
         agent = Scripted(load("stateless"), [call("print(1)")])
@@ -119,19 +125,21 @@ async def unreachable() -> Any:
 
 
 async def sessions_end() -> Any:
-    """Whether a session has processes, and whether they end with its response, finished or dropped."""
+    """Return whether a session has processes, and whether they end with its response, finished or cancelled."""
     tools = load("stateful")
     await talk(tools, "print(1)")
     found = {}
-    for name, last in (("finished", "print(2)"), ("dropped", "import time\ntime.sleep(60)")):
+    for name, last in (("finished", "print(2)"), ("cancelled", "import time\ntime.sleep(600)")):
         before = descendants()
-        agent = Scripted(tools, [call("x = 1"), call("import time\ntime.sleep(0.5)"), call(last)])
+        agent = Scripted(tools, [call("x = 1"), call(last)])
+        agent.proceed.clear()
         task = asyncio.create_task(agent.run({}, raw_prompt=[]))
-        while len(agent.replies) < 1:
+        while not agent.replies and not task.done():
             await asyncio.sleep(0.01)
         during = descendants() - before
-        if name == "dropped":
-            while len(agent.replies) < 2:
+        agent.proceed.set()
+        if name == "cancelled":
+            while agent.calls and not task.done():
                 await asyncio.sleep(0.01)
             task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -146,7 +154,7 @@ async def many() -> Any:
 
 
 def descendants() -> set[int]:
-    """All processes below this one."""
+    """Return the descendants of this process."""
     parents: dict[int, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -161,8 +169,8 @@ def descendants() -> set[int]:
 
 
 async def wait_for_end(processes: set[int]) -> set[int]:
-    """Those that are still there after 20 s, at the latest."""
-    for _ in range(200):
+    """Return those that are still running after two minutes."""
+    for _ in range(1200):
         if not processes & descendants():
             break
         await asyncio.sleep(0.1)
@@ -182,14 +190,14 @@ class Letters:
 
 
 async def parsers() -> Any:
-    """What each of verl's parsers makes of a call in its own form: the calls and the tool's replies to them, or None.
+    """Return the result of each of verl's parsers for a call in its format, or None.
 
-    And whether it begins as we know calls of this form to begin.
+    The result is the calls, the tool's replies, and whether the call contains the known opening of this format.
     """
     code = json.loads((FOLDER / "code.json").read_text(encoding="utf-8"))
     quoted = json.dumps({ARGUMENT: code}, ensure_ascii=False)
     tag = "\uff5cDSML\uff5c"
-    forms = {
+    formats = {
         "hermes": f'<tool_call>\n{{"name": "{NAME}", "arguments": {quoted}}}\n</tool_call>',
         "qwen3_coder": f"<tool_call>\n<function={NAME}>\n<parameter={ARGUMENT}>\n{code}\n</parameter>\n</function></tool_call>",
         "gpt-oss": f"<|start|>assistant<|channel|>commentary to=functions.{NAME} <|constrain|>json<|message|>{quoted}<|call|>",
@@ -205,7 +213,7 @@ async def parsers() -> Any:
     }
     found: dict[str, Any] = dict.fromkeys(ToolParser._registry)
     schemas = [tool.tool_schema for tool in load("stateless")]
-    for name, text in forms.items():
+    for name, text in formats.items():
         parser = ToolParser.get_tool_parser(name, Letters())
         _, calls = await parser.extract_tool_calls([ord(each) for each in text], schemas)
         replies, _ = await talk(load("stateless"), *calls)
@@ -214,12 +222,12 @@ async def parsers() -> Any:
 
 
 async def schema() -> Any:
-    """What the chat template is shown, as verl writes it."""
+    """Return the schema that verl passes to the chat template."""
     return [tool.tool_schema.model_dump(exclude_unset=True, exclude_none=True) for tool in load("stateful")]
 
 
 async def step_metrics() -> Any:
-    """What the trainer's metrics say of three responses, one of them padding; with the trainer's own computing left out."""
+    """Return the metrics of four responses, one of them padding, without the trainer's own metrics."""
     import transfer_queue
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
     from verl.utils.tensordict_utils import list_of_dict_to_tensordict
@@ -230,7 +238,7 @@ async def step_metrics() -> Any:
     fields = [{"extra_fields": {ACCOUNT: each, "turn_scores": []}} for each in used]
     fields.append({"extra_fields": {"turn_scores": []}})
     transfer_queue.kv_batch_get = lambda **_: list_of_dict_to_tensordict(fields)
-    fitted = PPOTrainer._compute_metrics.__module__ == overrides.__name__
+    overridden = PPOTrainer._compute_metrics.__module__ == overrides.__name__
     PPOTrainer._compute_metrics = lambda self, batch, metrics, timing_raw, global_steps, epoch: metrics.update(epoch=epoch)
     overrides.log_tool_calls()
     turns = SimpleNamespace(tool_config_path="tool.yaml")
@@ -239,10 +247,10 @@ async def step_metrics() -> Any:
     batch = SimpleNamespace(keys=["a", "b", "c", "d"], partition_id="train", tags=tags)
     metrics: dict[str, float] = {}
     PPOTrainer._compute_metrics(SimpleNamespace(config=config), batch, metrics, {}, global_steps=1, epoch=7)
-    return {"fitted": fitted, "metrics": metrics}
+    return {"overridden": overridden, "metrics": metrics}
 
 
-TRIES: tuple[Callable[[], Awaitable[Any]], ...] = (
+ATTEMPTS: tuple[Callable[[], Awaitable[Any]], ...] = (
     stateless,
     greedy,
     stateful,
@@ -259,7 +267,7 @@ TRIES: tuple[Callable[[], Awaitable[Any]], ...] = (
 
 
 async def main() -> None:
-    for action in TRIES:
+    for action in ATTEMPTS:
         try:
             outcome = {"value": await action()}
         except Exception as error:

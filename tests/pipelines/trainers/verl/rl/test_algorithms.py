@@ -1,8 +1,8 @@
-"""What verl is told for each algorithm."""
+"""verl's settings for each algorithm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from pipelines.errors import InputError
 from pipelines.recipe.algorithms import ALGORITHMS
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.verl.nested import get_path
+from pipelines.trainers.verl.nested import get_path, leaves
 from pipelines.trainers.verl.rl.config import launch
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
@@ -22,28 +22,24 @@ def settings(stage: RlStage) -> Any:
     return YAML(typ="safe").load(launch(stage, context(stage)).files["train.yaml"])
 
 
-def critic(name: str) -> dict[str, float] | None:
+def critic_of(name: str) -> dict[str, float] | None:
     return {} if ALGORITHMS[name].critic else None  # type: ignore[index]
 
 
-def rewards(name: str) -> Any:
+def rewards_of(name: str) -> Any:
     several: list[dict[str, Any]] = [{"name": "white_box"}, {"name": "white_box", "weight": 0.5}]
     return several if ALGORITHMS[name].rewards > 1 else "white_box"  # type: ignore[index]
 
 
-def leaves(group: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in group.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
+def flatten(stage: RlStage) -> dict[str, Any]:
+    return {".".join(path): value for path, value in leaves(settings(stage))}
 
 
-def test_what_each_algorithm_changes_of_grpo(golden: Callable[[str, str], None]) -> None:
-    plain = dict(leaves(settings(rl_stage(batch=BATCH))))
+def test_difference_of_each_algorithm_to_grpo(golden: Callable[[str, str], None]) -> None:
+    plain = flatten(rl_stage(batch=BATCH))
     lines: list[str] = []
     for name in ALGORITHMS:
-        rendered = dict(leaves(settings(rl_stage(algorithm=name, batch=BATCH, critic=critic(name), reward=rewards(name)))))
+        rendered = flatten(rl_stage(algorithm=name, batch=BATCH, critic=critic_of(name), reward=rewards_of(name)))
         lines.append(name)
         lines += [f"  + {key}: {value}" for key, value in rendered.items() if plain.get(key, ...) != value]
         lines += [f"  - {key}: {value}" for key, value in plain.items() if key not in rendered]
@@ -59,7 +55,7 @@ def test_what_each_algorithm_changes_of_grpo(golden: Callable[[str, str], None])
         ("gspo", "actor_rollout_ref.actor.policy_loss.loss_mode", "sapo"),
     ],
 )
-def test_a_recipes_own_keys_win(name: str, key: str, value: object) -> None:
+def test_keys_of_the_recipe_take_precedence(name: str, key: str, value: object) -> None:
     assert get_path(settings(rl_stage(algorithm=name)), key) != value
     assert get_path(settings(rl_stage(algorithm=name, verl={key: value})), key) == value
 
@@ -74,10 +70,8 @@ def test_a_recipes_own_keys_win(name: str, key: str, value: object) -> None:
         ("reinforce_plus_plus_baseline", {"place": "loss", "estimator": "mse"}, "mse", None),
     ],
 )
-def test_the_penalty_sits_where_the_algorithm_has_it(
-    name: str, kl: dict[str, str], in_loss: str | None, in_reward: str | None
-) -> None:
-    rendered = settings(rl_stage(algorithm=name, kl=kl, critic=critic(name)))
+def test_place_of_kl_penalty(name: str, kl: dict[str, str], in_loss: str | None, in_reward: str | None) -> None:
+    rendered = settings(rl_stage(algorithm=name, kl=kl, critic=critic_of(name)))
     actor = rendered["actor_rollout_ref"]["actor"]
     assert (actor.get("use_kl_loss", False), actor.get("kl_loss_type")) == (in_loss is not None, in_loss)
     reward = rendered["algorithm"]
@@ -88,8 +82,8 @@ def sampler(stage: RlStage) -> Any:
     return settings(stage)["trainer"]["v1"].get("sampler", {})
 
 
-def test_dapos_filter_is_told_to_our_replay_buffer() -> None:
-    # verl hands it to no buffer but its own.
+def test_filter_of_dapo_is_passed_to_the_replay_buffer() -> None:
+    # verl passes it to its own buffer only.
     found = sampler(rl_stage(algorithm="dapo"))
     assert found["custom_sampler"]["name"] == "OrderedReplayBuffer"
     assert found["sampler_kwargs"]["filter_groups"] == {
@@ -101,7 +95,7 @@ def test_dapos_filter_is_told_to_our_replay_buffer() -> None:
     assert "filter_groups" not in sampler(rl_stage())["sampler_kwargs"]
 
 
-def test_remax_gets_the_buffer_that_knows_its_baselines() -> None:
+def test_remax_uses_the_buffer_with_baselines() -> None:
     assert sampler(rl_stage(algorithm="remax"))["custom_sampler"]["name"] == "BaselineReplayBuffer"
 
 
@@ -112,17 +106,17 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("keys", "said"), OTHERS)
-def test_remax_goes_with_no_other_buffer(keys: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=f"^stage one: {said} does not work with remax"):
+@pytest.mark.parametrize(("keys", "setting"), OTHERS)
+def test_remax_rejects_another_buffer(keys: dict[str, object], setting: str) -> None:
+    with pytest.raises(InputError, match=f"^stage one: {setting} does not work with remax"):
         settings(rl_stage(algorithm="remax", verl=keys))
 
 
 @pytest.mark.parametrize(("keys", "ours"), [*((keys, False) for keys, _ in OTHERS[:2]), (OTHERS[2][0], True)])
-def test_other_algorithms_may_have_another_buffer(keys: dict[str, object], ours: bool) -> None:
+def test_other_algorithms_accept_another_buffer(keys: dict[str, object], ours: bool) -> None:
     assert ("custom_sampler" in sampler(rl_stage(verl=keys))) == ours
 
 
-def test_a_reward_model_scores_too_late_for_our_filter() -> None:
-    # verl's own buffer says so.
+def test_dapo_with_reward_model_uses_buffer_of_verl() -> None:
+    # The scores of a reward model come too late for our filter; verl's buffer rejects the combination.
     assert "custom_sampler" not in sampler(rl_stage(algorithm="dapo", verl={"reward.reward_model.enable": True}))

@@ -1,4 +1,4 @@
-"""What verl is told about a stage."""
+"""verl's configuration of an RL stage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def settings(rendered: Launch) -> Any:
 
 
 def shown(rendered: Launch) -> str:
-    """A launch as one text."""
+    """Return a launch as one text."""
     variables = [f"{name}={value}" for name, value in sorted(rendered.environment.items())]
     files = [f"--- {name}\n{text}" for name, text in rendered.files.items()]
     return "\n".join([*rendered.argv, "", *variables, "", *files])
@@ -49,7 +49,7 @@ def test_ppo_with_a_critic_and_kl_on_two_cpu_workers(golden: Golden) -> None:
     golden("verl/ppo_cpu.txt", shown(launch(stage, context(stage, gpus_per_node=2))))
 
 
-def test_the_published_settings_of_execverify(golden: Golden) -> None:
+def test_published_settings_of_execverify(golden: Golden) -> None:
     stage = rl_stage(
         steps=...,
         epochs=4.0,
@@ -80,7 +80,7 @@ def test_the_published_settings_of_execverify(golden: Golden) -> None:
         ({"reward.reward_manager.name": "remote", "reward.num_workers": 3}, 1, "compute_score_blocking", 9),
     ],
 )
-def test_the_reward_function_fits_the_reward_manager(verl: dict[str, Any], nodes: int, name: str, workers: int) -> None:
+def test_reward_function_matches_reward_manager(verl: dict[str, Any], nodes: int, name: str, workers: int) -> None:
     stage = rl_stage(verl=verl, max_failed_rewards=0.25, max_reward_seconds=9.0)
     rendered = settings(launch(stage, context(stage, "cuda", nodes=nodes)))["reward"]["custom_reward_function"]
     assert (rendered["path"], rendered["name"]) == ("pkg://rewards.entry", name)
@@ -93,19 +93,19 @@ def test_the_reward_function_fits_the_reward_manager(verl: dict[str, Any], nodes
         "sandbox": {},
     }
     assert callable(getattr(entry, name))
-    assert inspect.iscoroutinefunction(getattr(entry, name)) is (name == "compute_score"), "verl asks so whether to await"
+    assert inspect.iscoroutinefunction(getattr(entry, name)) is (name == "compute_score"), "verl awaits coroutine functions"
 
 
-def test_the_recipes_sandbox_is_the_rewards() -> None:
+def test_rewards_use_the_sandbox_of_the_recipe() -> None:
     stage = rl_stage()
-    there = context(stage)
-    recipe = there.recipe.model_copy(update={"sandbox": Sandbox(url="http://localhost:8080", workers=3)})
-    rendered = settings(launch(stage, replace(there, recipe=recipe)))["reward"]["custom_reward_function"]["reward_kwargs"]
+    base = context(stage)
+    recipe = base.recipe.model_copy(update={"sandbox": Sandbox(url="http://localhost:8080", workers=3)})
+    rendered = settings(launch(stage, replace(base, recipe=recipe)))["reward"]["custom_reward_function"]["reward_kwargs"]
     assert rendered["sandbox"] == {"url": "http://localhost:8080", "workers": 3}
 
 
 @pytest.mark.parametrize(
-    ("changes", "again"),
+    ("changes", "retrains"),
     [
         ({"max_failed_rewards": 0.5, "max_reward_seconds": 9.0}, False),
         ({"reward": {"name": "white_box", "weight": 2.0}}, True),
@@ -113,19 +113,19 @@ def test_the_recipes_sandbox_is_the_rewards() -> None:
         ({"learning_rate": 0.5}, True),
     ],
 )
-def test_when_to_give_up_is_not_what_is_trained(changes: dict[str, Any], again: bool) -> None:
+def test_abort_limits_are_not_in_the_cache_key(changes: dict[str, Any], retrains: bool) -> None:
     before, after = (launch(stage, context(stage)) for stage in (rl_stage(), rl_stage(**changes)))
     assert before.files != after.files
-    assert (before.cache_key_files != after.cache_key_files) is again
+    assert (before.cache_key_files != after.cache_key_files) is retrains
 
 
-def test_kl_in_the_loss_brings_the_reference_model() -> None:
+def test_kl_in_the_loss() -> None:
     stage = rl_stage(kl={"place": "loss", "coefficient": 0.001})
     actor = settings(launch(stage, context(stage)))["actor_rollout_ref"]["actor"]
     assert (actor["use_kl_loss"], actor["kl_loss_coef"], actor["kl_loss_type"]) == (True, 0.001, "low_var_kl")
 
 
-def test_the_recipes_verl_keys_win_nested_or_dotted() -> None:
+def test_verl_keys_take_precedence_nested_or_dotted() -> None:
     stage = rl_stage(
         verl={
             "actor_rollout_ref.rollout.max_num_seqs": 7,
@@ -146,20 +146,20 @@ def test_flash_attention_removes_the_padding() -> None:
     assert settings(launch(stage, context(stage, "cuda")))["actor_rollout_ref"]["model"]["use_remove_padding"] is True
 
 
-def test_without_save_every_the_last_step_is_saved_all_the_same() -> None:
+def test_last_step_is_saved_without_save_every() -> None:
     # verl saves at its last step only when save_freq is positive.
     stage = rl_stage()
     assert settings(launch(stage, context(stage)))["trainer"]["save_freq"] > 10**6
 
 
-def test_one_kept_checkpoint_is_two_for_verl() -> None:
+def test_keeping_one_checkpoint_is_two_for_verl() -> None:
     stage = rl_stage(keep_checkpoints=1)
     rendered = settings(launch(stage, context(stage)))
     assert rendered["trainer"]["max_actor_ckpt_to_keep"] == 2
     assert rendered["pipeline"]["keep_checkpoints"] == 1
 
 
-def test_verl_is_not_to_delete_the_best() -> None:
+def test_verl_deletes_no_checkpoint_with_keep_best() -> None:
     stage = rl_stage(keep_best=True, save_every=2, validate_every=1, best_metric="val-core/*/reward/mean@1")
     rendered = settings(launch(stage, context(stage)))
     assert "max_actor_ckpt_to_keep" not in rendered["trainer"]
@@ -167,12 +167,12 @@ def test_verl_is_not_to_delete_the_best() -> None:
     assert settings(launch(plain := rl_stage(), context(plain)))["pipeline"] == {"keep_checkpoints": 2}
 
 
-def test_a_logger_of_ones_own_does_not_replace_the_metrics_file() -> None:
+def test_custom_logger_keeps_the_metrics_file() -> None:
     stage = rl_stage(verl={"trainer.logger": ["console", "wandb"]})
     assert settings(launch(stage, context(stage)))["trainer"]["logger"] == ["console", "wandb", "file"]
 
 
-def test_a_hub_model_may_be_looked_up_and_a_folder_is_not() -> None:
+def test_hub_is_offline_for_a_model_folder_only() -> None:
     stage = rl_stage()
     folder = context(stage)
     hub = type(folder)(**{**vars(folder), "model": "org/model"})
@@ -187,14 +187,14 @@ def test_a_hub_model_may_be_looked_up_and_a_folder_is_not() -> None:
         ({"verl": {"data": 3, "data.seed": 4}}, "data has both a value and keys below it"),
     ],
 )
-def test_what_verl_cannot_do_is_said(changes: dict[str, Any], message: str) -> None:
+def test_unsupported_settings_are_rejected(changes: dict[str, Any], message: str) -> None:
     stage = rl_stage(**changes)
     with pytest.raises(InputError) as caught:
         launch(stage, context(stage))
     assert message in str(caught.value)
 
 
-def test_a_cpu_run_stays_on_one_machine() -> None:
+def test_run_on_cpu_uses_one_machine() -> None:
     stage = rl_stage()
     with pytest.raises(InputError, match=r"hardware\.nodes is 2"):
         launch(stage, context(stage, nodes=2))

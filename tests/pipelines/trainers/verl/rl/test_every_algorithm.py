@@ -1,4 +1,4 @@
-"""Every algorithm trains: two real steps of verl on this machine's CPU each. `pytest -m algorithms`, minutes each."""
+"""Two real steps of verl on a CPU with every algorithm: `pytest -m algorithms`, minutes each."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.pipelines.trainers.verl.training import Python, Training, check_basel
 
 pytestmark = [pytest.mark.nightly, pytest.mark.algorithms, pytest.mark.independent]
 
-# Half of all responses are right, by chance, so that a random model's samples differ; a seed's are always the same.
+# Half of all responses are correct by their digest, so that the samples of a random model differ reproducibly.
 REWARD = '''
-"""A coin that is tossed by the response."""
+"""A coin tossed by the response."""
 
 import hashlib
 
@@ -37,7 +37,7 @@ def short(data_source, solution_str, ground_truth, extra_info):
     return float(len(solution_str) % 3 == 0)
 '''
 
-# What a checkpoint of the policy holds: how far its weights are from the first model's, and how often they were updated.
+# How far the weights of a checkpoint are from the initial model, and how often the optimizer updated them.
 CHECKPOINT = """
 import json, sys, torch
 from safetensors.torch import load_file
@@ -50,7 +50,7 @@ updates = {int(each["step"]) for each in optimizer["state"].values()}
 print(json.dumps({"moved": moved, "updates": sorted(updates)}))
 """
 
-# Where the penalty is wanted, in its usual place: once and again in each.
+# Algorithms to train with a KL penalty, and its default place.
 WITH_KL = {"grpo": "loss", "gpg": "loss", "rloo": "reward", "ppo": "reward"}
 
 PROMPTS, STEPS = 4, 2
@@ -77,7 +77,7 @@ def write_reward(folder: Path, score: str = "hashlib.sha256(solution_str.encode(
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_it_takes_two_steps(name: str, make: Callable[..., Training], python: Python, tmp_path: Path) -> None:
+def test_two_steps(name: str, make: Callable[..., Training], python: Python, tmp_path: Path) -> None:
     stage = make_stage(name, write_reward(tmp_path))
     training = make(stage, rows=16)
     paths = training.context.paths
@@ -105,15 +105,14 @@ def test_it_takes_two_steps(name: str, make: Callable[..., Training], python: Py
     assert found["updates"] == [STEPS * PROMPTS // stage.batch.mini]
 
 
-def test_dapo_ends_where_there_is_nothing_to_learn(make: Callable[..., Training], tmp_path: Path) -> None:
+def test_dapo_aborts_when_no_scores_differ(make: Callable[..., Training], tmp_path: Path) -> None:
     stage = make_stage("dapo", write_reward(tmp_path, "1"))
     stage = stage.model_copy(update={"verl": {"algorithm.filter_groups.max_num_gen_batches": 2}})
     training = make(stage)
     log = training.context.paths.step("train") / "log"
-    ended = training.end("train", trainer.launch(stage, training.context))
+    ended = training.run_unchecked("train", trainer.launch(stage, training.context))
     assert ended.status == 1
-    said = describe_end(ended, log)
-    assert said.startswith("ended with status 1: step 1 found 0 of 4 prompts whose samples differ in score, and dropped "), (
-        said
-    )
-    assert said.endswith("Train on rows that the model solves sometimes")
+    message = describe_end(ended, log)
+    expected = "ended with status 1: step 1 found 0 of 4 prompts whose samples differ in score, and dropped "
+    assert message.startswith(expected), message
+    assert message.endswith("Train on rows that the model solves sometimes")

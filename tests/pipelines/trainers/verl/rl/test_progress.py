@@ -1,4 +1,4 @@
-"""Reading verl's metric files."""
+"""Metrics and progress from verl's metric files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def attempt(paths: StagePaths, started: int, *lines: str) -> None:
     (metrics_folder(paths) / f"{started}-1.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def test_before_the_first_step_there_is_no_progress(tmp_path: Path) -> None:
+def test_no_progress_before_the_first_step(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     assert progress(rl_stage(), paths) is None
     attempt(paths, 1, line(0, **{"val-core/x/acc": 0.5}))
@@ -42,14 +42,14 @@ def test_progress_shows_the_reward_first(tmp_path: Path) -> None:
     assert list(found.metrics.items()) == [("reward", 0.5), ("entropy", 1.5)]
 
 
-def test_the_last_attempt_counts_from_where_it_resumed(tmp_path: Path) -> None:
+def test_last_attempt_replaces_steps_after_its_resume(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     attempt(paths, 10, trained(3, 0.9))
     attempt(paths, 9, trained(1, 0.1), trained(2, 0.2), trained(3, 0.3), trained(4, 0.4))
     assert [(row["step"], row["critic/score/mean"]) for row in metrics(rl_stage(), paths)] == [(1, 0.1), (2, 0.2), (3, 0.9)]
 
 
-def test_a_validation_on_resuming_is_added_to_the_step_it_belongs_to(tmp_path: Path) -> None:
+def test_validation_after_resume_is_added_to_its_step(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     attempt(paths, 1, trained(1, 0.1), trained(2, 0.2), trained(3, 0.3))
     attempt(paths, 2, line(2, **{"val-core/x/acc": 0.5}))
@@ -59,13 +59,13 @@ def test_a_validation_on_resuming_is_added_to_the_step_it_belongs_to(tmp_path: P
     assert rows[1]["val-core/x/acc"] == 0.5
 
 
-def test_a_line_cut_short_and_values_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+def test_truncated_lines_and_other_values_are_skipped(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     attempt(paths, 1, trained(1, 0.1), line(2, training__global_step=2, text="x", nothing=None, flag=True), '{"step": 3, "da')
     assert metrics(rl_stage(), paths)[1:] == [{"step": 2, "training/global_step": 2}]
 
 
-def test_the_total_of_epochs_is_what_verl_counted(tmp_path: Path) -> None:
+def test_total_of_epochs_is_counted_by_verl(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     attempt(paths, 1, trained(1, 0.1))
     stage = rl_stage(steps=..., epochs=2.0)
@@ -80,7 +80,7 @@ def test_the_total_of_epochs_is_what_verl_counted(tmp_path: Path) -> None:
     assert later.total == 8
 
 
-def test_metrics_that_a_kill_lost_are_said(tmp_path: Path) -> None:
+def test_lost_metrics_are_noted(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     attempt(paths, 1, line(0, **{"val-core/x/acc": 0.5}), trained(1, 0.1), trained(2, 0.2))
     attempt(paths, 2, line(3, **{"val-core/x/acc": 0.5}), trained(4, 0.4))

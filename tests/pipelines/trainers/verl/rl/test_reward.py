@@ -1,4 +1,4 @@
-"""What became of a stage's rewards: told after it, and the end of it where too many failed."""
+"""Failed rewards: the note after training, and aborting when too many fail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pipelines.errors import StepError
 from pipelines.trainers.base import StagePaths
 from pipelines.trainers.verl.rl import trainer
-from pipelines.trainers.verl.rl.reward import begin_attempt, failed_rewards, failures_folder
+from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
 from rewards.errors import RewardError
 from rewards.plugins.loading import load
 from rewards.scoring.failures import FILE, Failures
@@ -17,7 +17,7 @@ from tests.pipelines.trainers.verl.stages import rl_stage
 
 
 def count(paths: StagePaths, passed: int, failed: int, processes: int = 1) -> None:
-    """What so many processes would have counted."""
+    """Count rewards as several processes do."""
     for _ in range(processes):
         failures = Failures(failures_folder(paths) / FILE, 1.0)
         for _ in range(passed):
@@ -26,7 +26,7 @@ def count(paths: StagePaths, passed: int, failed: int, processes: int = 1) -> No
             failures.failed(load("white_box"), ValueError("broken"), {"row": number, "data_source": "d"})
 
 
-def test_failed_rewards_are_told(tmp_path: Path) -> None:
+def test_failed_rewards_are_noted(tmp_path: Path) -> None:
     paths, stage = StagePaths(tmp_path), rl_stage()
     assert failed_rewards(stage, paths) == ()
     count(paths, 300, 0)
@@ -37,14 +37,14 @@ def test_failed_rewards_are_told(tmp_path: Path) -> None:
     assert len(file.read_text().splitlines()) == 8
 
 
-def test_too_many_over_all_processes_fail_the_step(tmp_path: Path) -> None:
+def test_limit_applies_to_all_processes_together(tmp_path: Path) -> None:
     paths, stage = StagePaths(tmp_path), rl_stage(max_failed_rewards=0.2)
     count(paths, 6, 2, processes=4)
     with pytest.raises(StepError, match=r"8 of 32 rewards failed and scored 0: .*; max_failed_rewards is 0\.2$"):
         failed_rewards(stage, paths)
 
 
-def test_a_short_training_ends_in_failure_as_a_long_one_does(tmp_path: Path) -> None:
+def test_limit_applies_to_a_short_training(tmp_path: Path) -> None:
     paths = StagePaths(tmp_path)
     count(paths, 7, 1)
     assert len(failed_rewards(rl_stage(max_failed_rewards=0.2), paths)) == 1
@@ -52,22 +52,22 @@ def test_a_short_training_ends_in_failure_as_a_long_one_does(tmp_path: Path) -> 
         failed_rewards(rl_stage(), paths)
 
 
-def test_an_attempt_counts_anew_and_keeps_the_failures_before(tmp_path: Path) -> None:
+def test_attempt_resets_counts_and_keeps_earlier_failures(tmp_path: Path) -> None:
     paths, stage = StagePaths(tmp_path), rl_stage()
-    begin_attempt(paths)
+    trainer.before_attempt(stage, paths)
     for kept in (1, 2):
         count(paths, 30, 30)
-        begin_attempt(paths)
+        trainer.before_attempt(stage, paths)
         assert failed_rewards(stage, paths) == ()
         assert len(failures_folder(paths).with_name(f"rewards-{kept}").joinpath(FILE).read_text().splitlines()) == 30
     count(paths, 30, 0)
-    begin_attempt(paths)
+    trainer.before_attempt(stage, paths)
     assert sorted(path.name for path in paths.step("train").iterdir()) == ["rewards-1", "rewards-2"]
 
 
-def test_a_stop_is_seen_while_training_and_forgotten_by_the_next_attempt(tmp_path: Path) -> None:
+def test_abort_is_reported_by_progress_until_the_next_attempt(tmp_path: Path) -> None:
     paths, stage = StagePaths(tmp_path), rl_stage()
-    begin_attempt(paths)
+    trainer.before_attempt(stage, paths)
     assert trainer.progress(stage, paths) is None
     failures = Failures(failures_folder(paths) / FILE, 0.5)
     with pytest.raises(RewardError) as stopped:
@@ -79,5 +79,5 @@ def test_a_stop_is_seen_while_training_and_forgotten_by_the_next_attempt(tmp_pat
     assert str(caught.value).startswith(
         "reward white_box failed on 32 of 32 responses (100%; max_failed_rewards is 0.5); first on "
     )
-    begin_attempt(paths)
+    trainer.before_attempt(stage, paths)
     assert trainer.progress(stage, paths) is None

@@ -1,4 +1,4 @@
-"""verl itself, on this machine's CPU: PPO with a critic and a reference model on two workers; ReMax, whose best is kept."""
+"""Real trainings by verl on a CPU: PPO with a critic and a reference model on two workers, ReMax with `keep_best`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.pipelines.trainers.verl.training import Training, check_baselines, wr
 
 pytestmark = pytest.mark.real
 
-# Validations get better and worse: those of two rows each, before training and after each of three steps.
+# The score of a validation: before training, and after each of three steps; two rows each.
 REWARD = """
 import itertools
 
@@ -52,7 +52,7 @@ def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(make: Callable[.
     rows = trainer.metrics(stage, made.paths)
     assert [row["step"] for row in rows] == [1, 2]
     for row in rows:
-        # The rollout's weights are the trainer's: in 32 bits both find the same probabilities.
+        # Rollout and trainer have the same weights: in 32 bits their probabilities agree.
         assert row["training/rollout_probs_diff_max"] < 1e-6
         assert math.isfinite(row["critic/vf_loss"])
         assert "actor/reward_kl_penalty" in row
@@ -63,7 +63,7 @@ def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(make: Callable[.
     assert found["moved"] > 0
 
 
-def test_remax_hands_on_the_best_of_its_checkpoints(make: Callable[..., Training], tmp_path: Path) -> None:
+def test_remax_exports_the_best_checkpoint(make: Callable[..., Training], tmp_path: Path) -> None:
     reward = tmp_path / "fading.py"
     reward.write_text(REWARD, encoding="utf-8")
     stage = rl_stage(
@@ -86,7 +86,7 @@ def test_remax_hands_on_the_best_of_its_checkpoints(make: Callable[..., Training
     result = trainer.result(stage, paths)
     assert (result.step, result.checkpoint.name) == (3, "global_step_1")
     assert result.notes == ("step 1 is exported: best validation score 0.75; last step 3: 0.25",)
-    # At the third step the second was neither the newest nor the best.
+    # At the third step, the second was neither the newest nor the best.
     assert sorted(path.name for path in paths.checkpoints.glob("global_step_*")) == ["global_step_1", "global_step_3"]
     before, *rows = trainer.metrics(stage, paths)
     assert before["val-core/test/validation/reward/mean@1"] == pytest.approx(0.1)

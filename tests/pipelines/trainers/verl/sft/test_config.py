@@ -1,4 +1,4 @@
-"""What verl's SFT trainer is told about a stage."""
+"""verl's configuration of an SFT stage."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Golden = Callable[[str, str], None]
 FLASH = {"model.override_config.attn_implementation": "flash_attention_2"}
 
 
-def settings(stage: SftStage, platform: Platform = "cpu", **hardware: int) -> Any:
-    rendered: Launch = launch(stage, context(stage, platform, **hardware))
+def settings(stage: SftStage, platform: Platform = "cpu", gpus: int = 1) -> Any:
+    rendered: Launch = launch(stage, context(stage, platform, gpus_per_node=gpus))
     return YAML(typ="safe").load(rendered.files["train.yaml"])
 
 
@@ -37,23 +37,23 @@ def test_packed_rows_on_eight_gpus(golden: Golden) -> None:
     golden("verl/sft_cuda.txt", shown(launch(stage, context(stage, "cuda", gpus_per_node=8))))
 
 
-def test_rows_of_a_step_are_those_of_all_devices() -> None:
-    data = settings(sft_stage(), "cuda", gpus_per_node=4)["data"]
+def test_batch_size_includes_all_devices() -> None:
+    data = settings(sft_stage(), "cuda", gpus=4)["data"]
     assert (data["train_batch_size"], data["micro_batch_size_per_gpu"]) == (2 * 3 * 4, 2)
 
 
-def test_without_validation_verl_is_given_no_rows_for_it() -> None:
-    """It would validate at the last step, and fail there without rows."""
+def test_no_validation_file_without_validation() -> None:
+    """With a file, verl would also validate at the last step, and fail without rows."""
     assert settings(sft_stage())["data"]["val_files"] is None
     assert settings(sft_stage(validate_every=2))["data"]["val_files"] == "/runs/demo/stages/one/data/validation.parquet"
 
 
-def test_the_log_file_stays_whatever_the_loggers_are() -> None:
+def test_custom_logger_keeps_the_metrics_file() -> None:
     assert settings(sft_stage(verl={"trainer.logger": "wandb"}))["trainer"]["logger"] == ["wandb", "file"]
 
 
 @pytest.mark.parametrize(
-    ("changes", "platform", "said"),
+    ("changes", "platform", "message"),
     [
         (
             {"packing": True},
@@ -64,7 +64,7 @@ def test_the_log_file_stays_whatever_the_loggers_are() -> None:
         ({"steps": ..., "epochs": 1.5}, "cpu", "stage one: verl trains whole epochs, not 1.5; use `steps` instead"),
     ],
 )
-def test_what_verl_cannot_do_is_refused(changes: dict[str, Any], platform: Platform, said: str) -> None:
+def test_unsupported_settings_are_rejected(changes: dict[str, Any], platform: Platform, message: str) -> None:
     with pytest.raises(InputError) as caught:
         settings(sft_stage(**changes), platform)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)

@@ -1,4 +1,4 @@
-"""What verl's SFT trainer left behind, read honestly."""
+"""Resuming, progress and result of verl's SFT trainer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEST = sft_stage(save_every=2, validate_every=2, keep_best=True)
 
 @pytest.fixture
 def paths(tmp_path: Path) -> StagePaths:
-    """13 training rows and one to validate, for a stage of 6 rows a step."""
+    """Return the paths of a stage with 13 training rows, 6 per step, and one validation row."""
     made = StagePaths(tmp_path)
     for folder in (made.data, made.step("train"), metrics_folder(made)):
         folder.mkdir(parents=True)
@@ -32,47 +32,45 @@ def paths(tmp_path: Path) -> StagePaths:
     return made
 
 
-def save(paths: StagePaths, step: int, **mark: Any) -> Path:
-    """A checkpoint as verl leaves it; whole, unless told otherwise."""
+def save(paths: StagePaths, step: int, **marker: Any) -> Path:
+    """Write a checkpoint; with `complete=False` without its marker."""
     folder = paths.checkpoints / f"global_step_{step}"
     (folder / "huggingface").mkdir(parents=True)
-    if mark.pop("whole", True):
-        (folder / "progress.json").write_text(json.dumps({"step": step} | mark))
+    if marker.pop("complete", True):
+        (folder / "progress.json").write_text(json.dumps({"step": step} | marker))
     return folder
 
 
-def log(paths: StagePaths, attempt: int, *rows: dict[str, Any]) -> Path:
-    file = metrics_folder(paths) / f"{attempt}-1.jsonl"
+def log(paths: StagePaths, attempt: int, *rows: dict[str, Any]) -> None:
     lines = [json.dumps({"step": row.pop("step"), "data": row}) + "\n" for row in map(dict, rows)]
-    file.write_text("".join(lines))
-    return file
+    (metrics_folder(paths) / f"{attempt}-1.jsonl").write_text("".join(lines))
 
 
-def test_rows_that_make_no_step_are_said_before_verl_is_started(paths: StagePaths) -> None:
+def test_too_few_rows_for_a_step(paths: StagePaths) -> None:
     assert trainer.before_attempt(sft_stage(), paths) == 0
     (paths.step("train") / "train.yaml").write_text("data: {train_batch_size: 14}\n")
     with pytest.raises(InputError, match=r"stage one: 13 train rows in .*, at least 14 are needed"):
         trainer.before_attempt(sft_stage(), paths)
 
 
-def test_nothing_to_validate_is_said_before_verl_is_started(paths: StagePaths) -> None:
+def test_missing_validation_rows(paths: StagePaths) -> None:
     pq.write_table(pa.table({"row": pa.array([], pa.int64())}), paths.data / "validation.parquet")
     assert trainer.before_attempt(sft_stage(), paths) == 0
     with pytest.raises(InputError, match=r"stage one: 0 validation rows in .*, at least 1 are needed"):
         trainer.before_attempt(sft_stage(validate_every=2), paths)
 
 
-def test_a_checkpoint_that_a_rank_may_not_have_written_goes(paths: StagePaths) -> None:
+def test_checkpoint_without_marker_is_deleted(paths: StagePaths) -> None:
     save(paths, 2)
-    half = save(paths, 4, whole=False)
+    half = save(paths, 4, complete=False)
     tracker = paths.checkpoints / "latest_checkpointed_iteration.txt"
-    tracker.write_text("4")  # rank 0 was faster than the others
+    tracker.write_text("4")  # rank 0 was faster than other ranks
     assert trainer.before_attempt(sft_stage(), paths) == 2
     assert not half.exists()
     assert tracker.read_text() == "2"
 
 
-def test_the_result_is_the_last_checkpoint_and_says_what_verl_left_out(paths: StagePaths) -> None:
+def test_result_is_the_last_checkpoint_with_a_note_on_dropped_rows(paths: StagePaths) -> None:
     save(paths, 2)
     last = save(paths, 4)
     found = trainer.result(sft_stage(), paths)
@@ -80,7 +78,7 @@ def test_the_result_is_the_last_checkpoint_and_says_what_verl_left_out(paths: St
     assert found.notes == ("an epoch has 2 steps of 6 rows: 1 of 13 rows are dropped, different ones each epoch",)
 
 
-def test_the_best_is_handed_on_and_compared_with_the_last(paths: StagePaths) -> None:
+def test_result_is_the_best_checkpoint(paths: StagePaths) -> None:
     best = save(paths, 2, validation_loss=0.25)
     save(paths, 4, validation_loss=0.5)
     found = trainer.result(BEST, paths)
@@ -88,7 +86,7 @@ def test_the_best_is_handed_on_and_compared_with_the_last(paths: StagePaths) -> 
     assert found.notes[0] == "step 2 is exported: lowest validation loss 0.25; last step 4: 0.5"
 
 
-def test_a_loss_that_is_not_known_is_no_best(paths: StagePaths) -> None:
+def test_best_needs_the_last_validation_loss(paths: StagePaths) -> None:
     save(paths, 2, validation_loss=0.25)
     save(paths, 4)
     with pytest.raises(StepError, match="step 4 was saved without a validation loss"):
@@ -96,7 +94,7 @@ def test_a_loss_that_is_not_known_is_no_best(paths: StagePaths) -> None:
 
 
 @pytest.mark.parametrize(("length", "expected"), [({}, 4), ({"steps": ..., "epochs": 3.0}, 6)])
-def test_ending_early_is_a_failure(paths: StagePaths, length: dict[str, Any], expected: int) -> None:
+def test_training_that_ended_early_fails(paths: StagePaths, length: dict[str, Any], expected: int) -> None:
     with pytest.raises(StepError, match="without a complete checkpoint"):
         trainer.result(sft_stage(**length), paths)
     save(paths, 3)
@@ -106,7 +104,7 @@ def test_ending_early_is_a_failure(paths: StagePaths, length: dict[str, Any], ex
     assert trainer.result(sft_stage(**length), paths).step == expected
 
 
-def test_progress_is_the_newest_step_and_attempts_are_one(paths: StagePaths) -> None:
+def test_progress_merges_attempts(paths: StagePaths) -> None:
     assert trainer.progress(sft_stage(), paths) is None
     log(paths, 1, {"step": 1, "train/loss": 3.0}, {"step": 2, "train/loss": 2.0}, {"step": 3, "train/loss": 9.0})
     log(paths, 2, {"step": 3, "train/loss": 1.0, "train/lr": 0.1}, {"step": 3, "val/loss": 1.5})
@@ -117,22 +115,20 @@ def test_progress_is_the_newest_step_and_attempts_are_one(paths: StagePaths) -> 
 
 
 @pytest.mark.parametrize(("best", "kept"), [(True, ["global_step_2", "global_step_8"]), (False, ["global_step_8"])])
-def test_the_best_outlives_the_rotation(
-    paths: StagePaths, monkeypatch: pytest.MonkeyPatch, best: bool, kept: list[str]
-) -> None:
+def test_best_is_not_deleted(paths: StagePaths, monkeypatch: pytest.MonkeyPatch, best: bool, kept: list[str]) -> None:
     if best:
         monkeypatch.setenv("PIPELINE_KEEP_BEST", "1")
     losses = {2: 0.25, 4: 0.5, 8: 0.75}
-    file = log(paths, 1, *({"step": step, "val/loss": loss} for step, loss in losses.items()))
-    monkeypatch.setenv("VERL_FILE_LOGGER_PATH", str(file))
+    log(paths, 1, *({"step": step, "val/loss": loss} for step, loss in losses.items()))
+    monkeypatch.setenv("PIPELINE_METRICS_FOLDER", str(metrics_folder(paths)))
     for step in losses:
-        mark_and_rotate(save(paths, step, whole=False), step, keep=1)
+        mark_and_rotate(save(paths, step, complete=False), step, keep=1)
     assert sorted(folder.name for folder in paths.checkpoints.iterdir()) == kept
     mark = json.loads((paths.checkpoints / "global_step_8/progress.json").read_text())
     assert mark == {"step": 8, "validation_loss": 0.75}
 
 
-def test_adapters_are_merged_after_the_shards() -> None:
+def test_export_merges_adapters_after_the_shards() -> None:
     whole, adapters = sft_stage(), sft_stage(lora={})
     first, second = (trainer.export(stage, context(stage)).argv for stage in (whole, adapters))
     assert first[1:4] == ("-m", "verl.model_merger", "merge")
