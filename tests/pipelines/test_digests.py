@@ -1,4 +1,4 @@
-"""Atomic writing and remembered digests."""
+"""Atomic writes and cached digests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ print((disk / "record.json").read_text(), sorted(p.name for p in disk.iterdir())
 
 
 def test_a_full_disk_is_one_line_and_harms_nothing(tmp_path: Path) -> None:
-    """A real full disk: a memory file system of 128 kB in a mount namespace of its own."""
+    """A full disk: a memory file system of 128 kB in a new mount namespace."""
     namespace = ["unshare", "--user", "--map-root-user", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*namespace, "true"], capture_output=True).returncode:
         pytest.skip("this machine gives no user namespace to mount a small disk in")

@@ -1,4 +1,4 @@
-"""Every command from its arguments to its exit: what a person reads for a mistake, and that nothing was started."""
+"""The commands of `pipeline`: mistakes are one line, and nothing is started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Call = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Calls `pipeline …` in an empty folder: exit status, output, errors."""
+    """Call `pipeline …` in an empty folder; return exit status, output and errors."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
@@ -33,7 +33,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 
 def smoke_with(tmp_path: Path, old: str, new: str) -> str:
-    """A copy of the smoke recipe with one thing changed; its sources stay where they are."""
+    """Write the smoke recipe with one change; its sources stay where they are."""
     text = (ROOT / "recipes" / "smoke.yaml").read_text()
     assert old in text
     path = tmp_path / "mine.yaml"
@@ -41,7 +41,7 @@ def smoke_with(tmp_path: Path, old: str, new: str) -> str:
     return str(path)
 
 
-def test_help_teaches_the_first_command(call: Call) -> None:
+def test_help_names_the_first_command(call: Call) -> None:
     status, out, _ = call("--help")
     assert status == 0
     assert "pipeline run smoke.yaml" in out
@@ -81,7 +81,7 @@ def test_a_missing_model_folder(call: Call) -> None:
     assert "model: there is no model folder" in err and "no-model" in err
 
 
-def test_a_folder_that_is_no_model(call: Call, tmp_path: Path) -> None:
+def test_a_folder_without_a_model(call: Call, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     status, _, err = call("run", "smoke.yaml", "--set", "model=./model")
     assert status == 2
@@ -95,7 +95,7 @@ def test_a_missing_source_names_the_nearest_file(call: Call, tmp_path: Path) -> 
     assert f"there is no {tmp_path}/program.py; did you mean '{tmp_path}/programs.py'?" in err
 
 
-def test_the_plan_says_what_the_run_would_refuse(call: Call) -> None:
+def test_plan_reports_problems(call: Call) -> None:
     status, out, _ = call("plan", "smoke.yaml", "--set", "model=./no-model")
     assert status == 0
     assert "`pipeline run` would refuse this recipe:" in out and "there is no model folder" in out
@@ -110,19 +110,19 @@ def test_a_platform_without_its_lock(call: Call, monkeypatch: pytest.MonkeyPatch
     assert "lock" in err and "cpu" in err and len(err.splitlines()) == 1
 
 
-def test_a_python_that_is_not_there(call: Call) -> None:
+def test_a_missing_python(call: Call) -> None:
     status, _, err = call("run", "smoke.yaml", "--set", "environments.verl=/no/such/python")
     assert status == 2
     assert "/no/such/python: no such file" in err
 
 
-def test_an_unknown_stage_to_begin_with(call: Call) -> None:
+def test_an_unknown_stage(call: Call) -> None:
     status, _, err = call("run", "smoke.yaml", "--from", "stage-three", "--set", "hardware.platform=cpu")
     assert status == 2
     assert "no stage 'stage-three'; the stages are sft, stage-one, stage-two" in err
 
 
-def test_a_recipe_that_is_not_there(call: Call) -> None:
+def test_a_missing_recipe(call: Call) -> None:
     status, _, err = call("plan", "smok.yaml")
     assert status == 2
     assert "smoke.yaml" in err
@@ -135,13 +135,13 @@ def test_a_run_directory_that_cannot_be_made(call: Call, tmp_path: Path) -> None
     assert "cannot make the run directory" in err
 
 
-def test_the_schema_is_the_committed_one(call: Call) -> None:
+def test_schema_is_up_to_date(call: Call) -> None:
     status, out, _ = call("schema")
     assert status == 0
     assert out == (ROOT / "recipes" / "recipe.schema.json").read_text()
 
 
-def test_output_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
+def test_closed_output(tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-c", '"$1" plan smoke.yaml --set hardware.platform=cpu | head -n 1', "sh", str(PIPELINE)],
         cwd=tmp_path,
@@ -151,7 +151,7 @@ def test_output_that_nobody_reads_to_its_end(tmp_path: Path) -> None:
     assert done.stdout.startswith("recipe") and done.stderr == ""
 
 
-def test_the_command_line_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     heavy = {"rich", "pyarrow", "pydantic", "torch", "ruamel.yaml"}
     code = f"import sys, pipelines.cli.main; print(*sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

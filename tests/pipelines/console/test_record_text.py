@@ -1,4 +1,4 @@
-"""Records as a person wants to read them."""
+"""Records as readable text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def text(fields: object, full: bool = False) -> list[str]:
     return ["  " * line.depth + line.text for line in render(fields, full=full)]
 
 
-def test_real_line_breaks_and_unfolded_json() -> None:
+def test_line_breaks_and_json_in_strings() -> None:
     truth = {"fn_name": "f", "inputs": [[1], [2]], "prelude": "import re\nimport math"}
     assert text({"prompt": [{"role": "user", "content": "a\nb"}], "truth": json.dumps(truth), "empty": None, "none": []}) == [
         "  prompt: user",
@@ -26,12 +26,12 @@ def test_real_line_breaks_and_unfolded_json() -> None:
     ]
 
 
-def test_what_looks_like_json_and_is_none() -> None:
+def test_text_that_looks_like_json() -> None:
     assert text({"a": "[1, 2", "b": "{}", "c": 0, "d": False}) == ["  a: [1, 2", "  c: 0", "  d: false"]
     assert text("no record") == ["  no record"]
 
 
-def test_line_breaks_at_the_end_break_no_line() -> None:
+def test_a_final_line_break_keeps_the_line() -> None:
     assert text({"inputs": ["1\n", "2\n"], "program": ["a\nb"]}) == [
         '  inputs: ["1\\n", "2\\n"]',
         "  program:",
@@ -41,7 +41,7 @@ def test_line_breaks_at_the_end_break_no_line() -> None:
     ]
 
 
-def test_long_texts_and_lists_lose_their_middle() -> None:
+def test_long_texts_and_lists_are_shortened() -> None:
     fields = {
         "list": [f"item number {number} of a long list" for number in range(100)],
         "lines": "\n".join(map(str, range(100))),
@@ -57,7 +57,7 @@ def test_long_texts_and_lists_lose_their_middle() -> None:
     assert "left out" not in whole and "x" * 9000 in whole and "\n    57\n" in whole
 
 
-def test_no_depth_breaks_it() -> None:
+def test_deep_nesting() -> None:
     nested: object = 1
     for _ in range(2000):
         nested = [nested] * 2 if nested == 1 else [nested, "some text that makes the list too long for one line of the page"]

@@ -1,4 +1,4 @@
-"""`pipeline data`: what a person sees, and what another program reads."""
+"""`pipeline data`: on a terminal, and in a pipe."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ stages:
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Calls `pipeline data …` in a folder with said.jsonl (line 4 is broken), asked.json and small.yaml."""
+    """Call `pipeline data …` in a folder with said.jsonl (line 4 is broken), asked.json and small.yaml."""
     monkeypatch.chdir(tmp_path)
     lines = []
     for number in range(10):
@@ -60,7 +60,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     return run
 
 
-def test_convert_says_what_came_of_the_records(call: Call, tmp_path: Path) -> None:
+def test_convert_reports_rows_and_rejects(call: Call, tmp_path: Path) -> None:
     status, out, err = call("convert", "execverify_sft", "said.jsonl", "-o", "rows.parquet", "--max-rejects", "0.2")
     assert status == 0
     assert [line.split("\t") for line in out.splitlines()] == [
@@ -119,7 +119,7 @@ def test_too_many_rejects_are_a_failure(call: Call, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("rows*")] == ["rows.rejects.jsonl"]
 
 
-def test_a_place_that_cannot_be_written_is_a_failure(call: Call) -> None:
+def test_an_unwritable_output_is_a_failure(call: Call) -> None:
     status, _, err = call("convert", "execverify_sft", "said.jsonl", "-o", "/proc/rows.parquet", "--max-rejects", "1")
     assert status == 1
     assert err.startswith("error: /proc/") and err.count("\n") == 1
@@ -161,7 +161,7 @@ def test_show_rows_and_records(call: Call) -> None:
         (("broken.parquet",), "broken.parquet is not a parquet file"),
     ],
 )
-def test_show_s_mistakes(call: Call, tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
+def test_mistakes_of_show(call: Call, tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
     call("convert", "execverify_rl", "asked.json", "-o", "rows.parquet")
     (tmp_path / "broken.parquet").write_text("x")
     status, out, err = call("show", *arguments)
@@ -202,7 +202,7 @@ def lost(n):
 '''
 
 
-def test_trace_makes_what_execverify_rl_reads(call: Call, tmp_path: Path) -> None:
+def test_trace_output_is_read_by_execverify_rl(call: Call, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     status, out, err = call("trace", "program.py", "-o", "questions.jsonl", "--option", "questions=1")
     assert status == 0
@@ -214,7 +214,7 @@ def test_trace_makes_what_execverify_rl_reads(call: Call, tmp_path: Path) -> Non
     assert (status, err.splitlines()[0]) == (0, "1 record -> 1 rl row in questions.parquet")
 
 
-def test_trace_s_mistakes(call: Call, tmp_path: Path) -> None:
+def test_mistakes_of_trace(call: Call, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     assert call("trace", "empti.py", "-o", "a.jsonl")[::2] == (
         2,
@@ -258,7 +258,7 @@ def test_types_in_words() -> None:
     ]  # fmt: skip
 
 
-def test_a_prepared_stage_is_not_prepared_again(
+def test_a_prepared_stage_is_skipped(
     call: Call, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     status, out, err = call("prepare", "small.yaml", "--stage", "first")
@@ -279,7 +279,7 @@ def test_a_prepared_stage_is_not_prepared_again(
     assert re.search(r"1  first/prepare +skip: done before", capfd.readouterr().out)
 
 
-def test_a_stage_that_cannot_be_prepared_is_a_failure(call: Call) -> None:
+def test_a_failed_preparation(call: Call) -> None:
     status, _, err = call("prepare", "small.yaml")
     assert status == 1
     assert "error: second/prepare ended with status 1: error: 1 of 10 records were rejected" in err
@@ -287,7 +287,7 @@ def test_a_stage_that_cannot_be_prepared_is_a_failure(call: Call) -> None:
     assert (status, err) == (2, "error: no stage 'secnd'; did you mean 'second'?\n")
 
 
-def test_a_name_on_the_hub_takes_a_trainer_s_python(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_hub_name_needs_a_trainers_python(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for trainer in ("LLAMAFACTORY", "VERL"):
         monkeypatch.setenv(f"PIPELINE_{trainer}_PYTHON", "/none")
     remedy = "needs a trainer's environment: build one with `pipeline env sync llamafactory`"
@@ -336,7 +336,7 @@ def test_convert_counts_tokens(
 
 
 @pytest.mark.real
-def test_a_cluster_makes_the_same_rows_and_the_run_knows_them(
+def test_a_cluster_makes_the_same_rows(
     call: Call, tmp_path: Path, trainer_python: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     trainer_python("verl")
@@ -351,7 +351,7 @@ def test_a_cluster_makes_the_same_rows_and_the_run_knows_them(
     assert (status, error) == (2, "error: no Ray cluster at 127.0.0.1:9: [Errno 111] Connection refused\n")
 
 
-def test_a_mistake_that_the_preparation_finds_is_one_line_and_status_2(call: Call) -> None:
+def test_mistakes_in_the_data_are_one_line_and_status_2(call: Call) -> None:
     status, _, err = call("prepare", "small.yaml", "--set", "stages.first.data.train.source=asked.json")
     assert status == 2
     [line] = [line for line in err.splitlines() if not line.startswith("[")]
@@ -359,7 +359,7 @@ def test_a_mistake_that_the_preparation_finds_is_one_line_and_status_2(call: Cal
     assert "asked.json:1: no column 'conversations'; found " in line
 
 
-def test_a_recipe_s_mistakes_in_data_are_found_first(call: Call, tmp_path: Path) -> None:
+def test_mistakes_in_the_data_section_come_first(call: Call, tmp_path: Path) -> None:
     status, out, err = call("prepare", "small.yaml", "--set", "stages.first.data.train.source=sad.jsonl")
     assert (status, out) == (2, "")
     assert "there is no " in err and "did you mean" in err

@@ -1,4 +1,4 @@
-"""The commands of docs/data.md print what the page says."""
+"""The commands of docs/data.md print what the page shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = re.findall(r"^\$ (.*)\n((?:(?!```|\$ ).*\n)*)", PAGE, re.M)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With the page's tasks.jsonl and tasks.yaml."""
+    """Return a folder with the page's tasks.jsonl and tasks.yaml."""
     for kind, name in (("json", "tasks.jsonl"), ("yaml", "tasks.yaml")):
         [text, *_] = re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.M | re.S)
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> list[str]:
-    """What a command prints, with the times that the page has, without how far it was at some moment."""
+    """Return the output of a command, without progress lines and with the page's times."""
     words = shlex.split(command)
     if words[0] == "pipeline":
         monkeypatch.setattr(sys, "argv", words)
@@ -44,14 +44,14 @@ def run(command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
     return [line for line in lines if not re.match(r"\[\d/\d\] \S+: \d+%", line)]
 
 
-def test_what_the_commands_print(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_printed_output(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     assert len(COMMANDS) == 6
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     for command, printed in COMMANDS:
         assert run(command, monkeypatch, capfd) == printed.splitlines(), command
 
 
-def test_every_converter_stands_in_the_table() -> None:
+def test_every_converter_is_in_the_table() -> None:
     rows = re.findall(r"^\| \[`(\w+)`\]\(converters/(\w+)\.md\) \| ([a-z, ]+) \| (.*) \|$", PAGE, re.M)
     assert [name for name, *_ in rows] == [page for _, page, *_ in rows]
     assert {(name, shapes, said) for name, _, shapes, said in rows} == {

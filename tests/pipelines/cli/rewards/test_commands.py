@@ -1,4 +1,4 @@
-"""`pipeline rewards`: what a person sees, and what another program reads."""
+"""`pipeline rewards`: on a terminal, and in a pipe."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def mine(data_source, solution_str, ground_truth, extra_info, *, word="pass", we
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Calls `pipeline rewards …` in a folder with rows.parquet, responses.jsonl and mine.py."""
+    """Call `pipeline rewards …` in a folder with rows.parquet, responses.jsonl and mine.py."""
     monkeypatch.chdir(tmp_path)
     prompt, truth = (Message("user", "?"),), {**TRUTH, "func_args": str(1)}
     rows = [RlRow(problem=str(n), id=f"row/{n}", data_source="d", prompt=prompt, ground_truth=truth) for n in range(3)]
@@ -70,7 +70,7 @@ def test_list_has_name_source_options_and_help(call: Call) -> None:
     assert rows["mine"][2:] == ['word="pass" weight=(required)', "Pays for a word."]
 
 
-def test_try_scores_and_says_why(call: Call, tmp_path: Path) -> None:
+def test_try_prints_scores_and_reasons(call: Call, tmp_path: Path) -> None:
     status, out, err = call("try", "white_box", "--rows", "rows.parquet", "--responses", "responses.jsonl", "-o", "out.jsonl")
     assert status == 0
     assert [line.split("\t") for line in out.splitlines()] == [
@@ -112,7 +112,7 @@ def test_mistakes_are_one_line_and_status_2(call: Call, arguments: tuple[str, ..
     assert err.startswith("error: ") and line in err and err.count("\n") == 1
 
 
-def test_check_of_a_sound_reward(call: Call) -> None:
+def test_check_of_a_correct_reward(call: Call) -> None:
     status, out, err = call("check", "white_box", "--rows", "rows.parquet", "--sample", "2")
     assert (status, out) == (0, "")
     assert err.startswith("2 rows (of 3): 2 reference solutions and ")
