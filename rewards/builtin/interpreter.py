@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from rewards.builtin import code_tests
-from rewards.builtin.interpreter_tool import ACCOUNT, ARGUMENT, NAME
+from rewards.builtin.interpreter_tool import ARGUMENT, NAME, USAGE_KEY
 from rewards.errors import RewardError
 from rewards.parsing.turns import count_calls, take_last_turn, take_turns
 from rewards.plugins.loading import load
@@ -110,9 +110,9 @@ async def interpreter(
 
 def _read(text: str, extra_info: Mapping[str, Any], tool: str, argument: str) -> tuple[str, float, float]:
     """Return the last turn, and the numbers of well-formed and of malformed calls."""
-    account = extra_info.get(ACCOUNT)
-    if isinstance(account, Mapping) and (tool, argument) == (NAME, ARGUMENT):
-        return account["last_turn"], account["calls"] - account["malformed"], account["malformed"]
+    usage = extra_info.get(USAGE_KEY)
+    if isinstance(usage, Mapping) and (tool, argument) == (NAME, ARGUMENT):
+        return usage["last_turn"], usage["calls"] - usage["malformed"], usage["malformed"]
     calls = [count_calls(turn, tool, argument) for turn in take_turns(text)]
     # A tool's reply may contain text that looks like further turns, so count at most the replies that verl counted. Its
     # number of turns includes the prompt, the model's turns and the replies.

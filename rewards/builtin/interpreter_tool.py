@@ -12,7 +12,7 @@ from rewards.sandbox import Execution
 
 NAME = "python_interpreter"
 ARGUMENT = "code"
-ACCOUNT = "interpreter"
+USAGE_KEY = "interpreter"
 """Key of the tool usage in a row's extra information in training: `calls` (answered), `malformed` and further counts, and
 `last_turn`, the text after the tool's last reply. verl's tool loop reports them for every format of calls."""
 DESCRIPTION = "Run Python code and get back what it prints."

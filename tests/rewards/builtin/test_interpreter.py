@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rewards.builtin.interpreter import interpreter
-from rewards.builtin.interpreter_tool import ACCOUNT
+from rewards.builtin.interpreter_tool import USAGE_KEY
 from rewards.errors import RewardError
 from rewards.parsing.turns import Calls, count_calls, take_last_turn, take_turns
 
@@ -72,12 +72,12 @@ def test_calls_in_a_reply_do_not_count() -> None:
 
 def test_usage_from_verl_replaces_parsing() -> None:
     text = "<function=python_interpreter>…<|tool|>2" + RIGHT
-    account = {"calls": 3, "malformed": 1, "last_turn": RIGHT}
-    result = asyncio.run(interpreter("d", text, TRUTH, {ACCOUNT: account}, malformed_penalty=0.04))
+    usage = {"calls": 3, "malformed": 1, "last_turn": RIGHT}
+    result = asyncio.run(interpreter("d", text, TRUTH, {USAGE_KEY: usage}, malformed_penalty=0.04))
     assert result == {
         "score": pytest.approx(1.06), "accuracy": 1.0, "format": 0.0, "tool_calls": 2.0, "malformed_calls": 1.0,
     }  # fmt: skip
-    unanswered = {ACCOUNT: {**account, "last_turn": "…"}}
+    unanswered = {USAGE_KEY: {**usage, "last_turn": "…"}}
     assert asyncio.run(interpreter("d", CALL + _reply("1") + RIGHT, TRUTH, unanswered))["accuracy"] == 0.0
     other = asyncio.run(interpreter("d", CALL + _reply("1") + RIGHT, TRUTH, unanswered, tool="other"))
     assert (other["accuracy"], other["tool_calls"]) == (1.0, 0.0), "the usage is of the built-in tool only"

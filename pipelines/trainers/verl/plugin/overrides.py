@@ -49,7 +49,7 @@ def log_tool_calls() -> None:
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
     from pipelines.trainers.verl.plugin.tool_usage import summarise
-    from rewards.builtin.interpreter_tool import ACCOUNT
+    from rewards.builtin.interpreter_tool import USAGE_KEY
 
     compute = upstream.PPOTrainer._compute_metrics
 
@@ -58,7 +58,7 @@ def log_tool_calls() -> None:
             data = upstream.tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
             rows = zip(data.pop("extra_fields").tolist(), batch.tags, strict=True)
             real = [each for each, tag in rows if not tag.get("is_padding", False)]
-            metrics.update(summarise([each[ACCOUNT] for each in real if ACCOUNT in each]))
+            metrics.update(summarise([each[USAGE_KEY] for each in real if USAGE_KEY in each]))
         return compute(self, batch, metrics, *args, **kwargs)
 
     upstream.PPOTrainer._compute_metrics = compute_metrics

@@ -10,7 +10,7 @@ from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 from pipelines.trainers.verl.plugin.interpreter import Trajectory
 from pipelines.trainers.verl.plugin.sampling import sampling_params as seeded
 from pipelines.trainers.verl.plugin.tool_usage import OPENINGS, Usage
-from rewards.builtin.interpreter_tool import ACCOUNT
+from rewards.builtin.interpreter_tool import USAGE_KEY
 
 
 class SeededToolAgent(ToolAgentLoop):
@@ -26,7 +26,7 @@ class SeededToolAgent(ToolAgentLoop):
             output = await super().run(seeded(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)
         finally:
             await self._trajectory.close()
-        output.extra_fields[ACCOUNT] = {**asdict(self._usage), "last_turn": self._read_last_turn(output)}
+        output.extra_fields[USAGE_KEY] = {**asdict(self._usage), "last_turn": self._read_last_turn(output)}
         return output
 
     async def _handle_generating_state(self, agent_data: Any, *args: Any, **kwargs: Any) -> Any:

@@ -23,7 +23,7 @@ from verl.tools.tool_registry import load_all_tools
 from verl.workers.rollout.replica import TokenOutput
 
 from pipelines.trainers.verl.plugin.tool_agent import SeededToolAgent
-from rewards.builtin.interpreter_tool import ACCOUNT, NAME
+from rewards.builtin.interpreter_tool import NAME, USAGE_KEY
 from rewards.sandbox import close_all
 
 FOLDER, MODEL = Path(sys.argv[1]), sys.argv[2]
@@ -62,7 +62,7 @@ async def talk(config: Any, tokenizer: Any, conversation: Mapping[str, Any]) -> 
         "response": output.response_ids,
         "mask": output.response_mask,
         "text": tokenizer.decode(output.response_ids, skip_special_tokens=True),
-        "account": output.extra_fields[ACCOUNT],
+        "account": output.extra_fields[USAGE_KEY],
         "turns": output.num_turns,
     }
 

@@ -20,7 +20,7 @@ from verl.tools.tool_registry import load_all_tools
 
 from pipelines.trainers.verl.plugin.tool_agent import SeededToolAgent
 from pipelines.trainers.verl.plugin.tool_usage import OPENINGS
-from rewards.builtin.interpreter_tool import ACCOUNT, ARGUMENT, NAME
+from rewards.builtin.interpreter_tool import ARGUMENT, NAME, USAGE_KEY
 from rewards.sandbox import close_all
 
 FOLDER = Path(sys.argv[1])
@@ -81,7 +81,7 @@ async def talk(tools: list[Any], *calls: Any) -> tuple[list[str], dict[str, Any]
     """Return the replies and the usage."""
     agent = Scripted(tools, [call(each) if isinstance(each, str) else each for each in calls])
     output = await agent.run({}, raw_prompt=[], global_steps=1, index=2, session_id=3)
-    counted = dict(output.extra_fields[ACCOUNT])
+    counted = dict(output.extra_fields[USAGE_KEY])
     del counted["last_turn"]
     counted["took_time"] = counted.pop("seconds") > 0
     assert len(agent.seeds) == 1
@@ -235,7 +235,7 @@ async def step_metrics() -> Any:
     from pipelines.trainers.verl.plugin import overrides
 
     used = [{"calls": 2, "malformed": 0, "cut": 0, "errors": 1, "timeouts": 0, "failures": 0, "seconds": 0.5} for _ in range(3)]
-    fields = [{"extra_fields": {ACCOUNT: each, "turn_scores": []}} for each in used]
+    fields = [{"extra_fields": {USAGE_KEY: each, "turn_scores": []}} for each in used]
     fields.append({"extra_fields": {"turn_scores": []}})
     transfer_queue.kv_batch_get = lambda **_: list_of_dict_to_tensordict(fields)
     overridden = PPOTrainer._compute_metrics.__module__ == overrides.__name__
