@@ -1,4 +1,4 @@
-"""Changes of a recipe: which value became which, and why."""
+"""Change values of a recipe, and list what was changed and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.recipe.nodes import Loc, Node, Origin, key_path
 
 REMOVED = object()
-"""In place of a value: the key is taken out, so that its default holds."""
+"""Instead of a value: remove the key, so that its default applies."""
 
 _ORIGIN = Origin(Path("/"), "--smoke", (2_000_000, 0))
 _LONGEST = 60
@@ -19,51 +19,48 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Change:
-    """One value that a smoke has otherwise."""
+    """One changed value."""
 
     key: str
     before: str
-    """Empty where the recipe does not say it."""
+    """Empty if the recipe does not set the key."""
     after: str
     why: str = ""
 
 
 class Changes:
-    """A tree that is changed value by value."""
+    """A recipe's tree, and the changes made to it."""
 
     def __init__(self, root: Node) -> None:
         self.root = root
-        self.told: list[Change] = []
+        self.made: list[Change] = []
 
-    def put(self, loc: Loc, value: Any, why: str = "", shown: tuple[str, str] | None = None) -> None:
-        """Puts a value in its place, and tells of it where it is another.
+    def set(self, loc: Loc, value: Any, why: str = "", shown: tuple[str, str] | None = None) -> None:
+        """Set a value, and list the change if the value is new.
 
         Args:
             value: plain data, or REMOVED.
-            shown: how the old and the new value are told of; as they are written if not said.
+            shown: how to list the old and the new value. Default: as they are written.
         """
         found = _find(self.root, loc)
-        before = None if found is None else found.plain()
-        if (found is None and value is REMOVED) or (found is not None and before == value):
+        if value is REMOVED if found is None else found.plain() == value:
             return
-        old = _show(before) if found is not None else ""
-        key, told = key_path(self.root, loc), shown or (old, "left out" if value is REMOVED else _show(value))
-        self.root = _put(self.root, loc, value)
-        self.told.append(Change(key, *told, why))
+        before = "" if found is None else _show(found.plain())
+        shown = shown or (before, "removed" if value is REMOVED else _show(value))
+        self.made.append(Change(key_path(self.root, loc), *shown, why))
+        self.root = _set(self.root, loc, value)
 
-    def swap(self, old: Loc, new: Loc, value: Any) -> None:
-        """Puts a value in the place of another key's."""
+    def replace_key(self, old: Loc, new: Loc, value: Any) -> None:
+        """Replace a key, if it is set, by another key with a value."""
         found = _find(self.root, old)
-        if found is None:
-            return
-        name = f"{new[-1]} {_show(value)}"
-        self.told.append(Change(key_path(self.root, old), _show(found.plain()), name))
-        self.root = _put(_put(self.root, old, REMOVED), new, value)
+        if found is not None:
+            self.made.append(Change(key_path(self.root, old), _show(found.plain()), f"{new[-1]} {_show(value)}"))
+            self.root = _set(_set(self.root, old, REMOVED), new, value)
 
-    def at_most(self, loc: Loc, value: int, greatest: int) -> None:
-        """Lowers a number that is greater."""
-        if value > greatest:
-            self.put(loc, greatest)
+    def limit(self, loc: Loc, value: int | None, maximum: int) -> None:
+        """Lower a value that exceeds a maximum."""
+        if value is not None and value > maximum:
+            self.set(loc, maximum)
 
 
 def _find(root: Node, loc: Loc) -> Node | None:
@@ -78,30 +75,29 @@ def _show(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _put(node: Node, loc: Loc, value: Any) -> Node:
+def _set(node: Node, loc: Loc, value: Any) -> Node:
     step, rest = loc[0], loc[1:]
     if isinstance(node.value, list):
         assert isinstance(step, int)
         items = list(node.value)
-        items[step] = _put(items[step], rest, value)
+        items[step] = _set(items[step], rest, value)
         return node.with_value(items)
     entries = dict(node.children)
     name = str(step)
     if rest:
-        entries[name] = _put(entries.get(name) or Node({}, _ORIGIN), rest, value)
+        entries[name] = _set(entries.get(name) or Node({}, _ORIGIN), rest, value)
         if value is REMOVED and not entries[name].value:
-            del entries[name]  # a group with nothing left in it
+            del entries[name]  # an empty group
     elif value is REMOVED:
         entries.pop(name, None)
     else:
-        entries[name] = make_node(value, _ORIGIN)
+        entries[name] = _make_node(value)
     return node.with_value(entries)
 
 
-def make_node(value: Any, origin: Origin) -> Node:
-    """Plain data as a tree."""
+def _make_node(value: Any) -> Node:
     if isinstance(value, Mapping):
-        return Node({key: make_node(each, origin) for key, each in value.items()}, origin)
+        return Node({key: _make_node(each) for key, each in value.items()}, _ORIGIN)
     if isinstance(value, list | tuple):
-        return Node([make_node(each, origin) for each in value], origin)
-    return Node(value, origin)
+        return Node([_make_node(each) for each in value], _ORIGIN)
+    return Node(value, _ORIGIN)

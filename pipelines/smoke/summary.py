@@ -1,4 +1,4 @@
-"""What a person is told of a smoke: what it shrank, and what it has shown."""
+"""Print what a smoke changed, and what it ran."""
 
 from __future__ import annotations
 
@@ -16,40 +16,34 @@ from pipelines.run.plan import Plan, Step
 from pipelines.smoke.changes import Change
 from pipelines.smoke.shrinking import shrink
 
-_HEADER = ("what", "recipe", "smoke", "reason")
-
 
 def print_changes(loaded: Loaded) -> Loaded:
-    """Shrinks a recipe and prints what is otherwise, a line each; the tiny recipe.
+    """Shrink a recipe and print the changes, one per line; return the tiny recipe.
 
     Raises:
         InputError, RecipeError: see `shrink`.
     """
     smoke = shrink(loaded)
-    tables.say(f"a smoke of {loaded.recipe.name}: every stage as the recipe has it, but for")
+    tables.say(f"smoke of {loaded.recipe.name}: every stage of the recipe, with these changes")
     if sys.stdout.isatty():
         print("\n".join(render(smoke.changes, shutil.get_terminal_size().columns)), end="\n\n")
     else:
-        tables.print_rows(_HEADER, [("".join(_split(each)), each.before, each.after, each.why) for each in smoke.changes])
+        rows = [(each.key.removeprefix("stages."), each.before, each.after, each.why) for each in smoke.changes]
+        tables.print_rows(("key", "recipe", "smoke", "reason"), rows)
     sys.stdout.flush()
     return smoke.loaded
 
 
 def render(changes: Sequence[Change], columns: int) -> Iterator[str]:
-    """The changes for a terminal, those of each stage below its name."""
-    for stage, of_stage in groupby(changes, lambda each: _split(each)[0]):
+    """Yield the changes as lines for a terminal, those of each stage below its name."""
+    for stage, group in groupby(changes, lambda change: _split(change.key)[0]):
         if stage:
-            yield stage.removesuffix(".")
-        for change in of_stage:
-            what = (
-                f"{_split(change)[1]}: {change.before} -> {change.after}"
-                if change.before
-                else f"{_split(change)[1]}: {change.after}"
-            )
-            line = tables.escape_controls(f"{what}  ({change.why})" if change.why else what)
-            indent = "  " if stage else ""
+            yield stage
+        indent = "  " if stage else ""
+        for change in group:
+            text = f"{_split(change.key)[1]}: {f'{change.before} -> ' if change.before else ''}{change.after}"
             yield from textwrap.wrap(
-                line,
+                tables.escape_controls(f"{text}  ({change.why})" if change.why else text),
                 columns,
                 initial_indent=indent,
                 subsequent_indent=f"{indent}    ",
@@ -58,19 +52,19 @@ def render(changes: Sequence[Change], columns: int) -> Iterator[str]:
             )
 
 
-def _split(change: Change) -> tuple[str, str]:
-    """The stage with its dot, empty where it is of the whole recipe, and the key in it."""
-    if not change.key.startswith("stages."):
-        return "", change.key
-    stage, _, key = change.key.removeprefix("stages.").partition(".")
-    return f"{stage}.", key
+def _split(key: str) -> tuple[str, str]:
+    """Return the stage, empty for a key of the recipe, and the key in it."""
+    if not key.startswith("stages."):
+        return "", key
+    stage, _, rest = key.removeprefix("stages.").partition(".")
+    return stage, rest
 
 
 def print_passed(path: Path, sets: list[str], plan: Plan, steps: Sequence[Step]) -> None:
-    """Prints which stages ran, and what comes next.
+    """Print which stages ran, and the next command.
 
     Args:
-        steps: those that were asked for.
+        steps: the selected steps.
     """
     count = sum(f"{stage.name}/train" in {step.name for step in steps} for stage in plan.recipe.stages)
     settings = [word for each in sets for word in ("--set", each)]

@@ -1,4 +1,4 @@
-"""The reward that a smoke adds to those of the recipe, by its file: a number that is another for every other response."""
+"""The reward that a smoke adds to those of the recipe: a number that differs from response to response."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rewards.registry import register
 
 @register("tie_break")
 def tie_break(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
-    """From 0 to 1 by a digest of the response: something to learn from for a model that knows nothing.
+    """Return a number from 0 to 1 by the digest of the response.
 
-    A tiny random model gets no task right, so all its samples score alike and nothing is trained; with a little of this the
-    algorithm has advantages, DAPO's filter has prompts that pass, and the weights move.
+    A tiny random model solves nothing: all its samples would have the same score, and nothing would be trained. With a small
+    share of this reward, the algorithm has advantages, DAPO's filter keeps some prompts, and the weights change.
     """
     digest = hashlib.sha256(solution_str.encode("utf-8", errors="replace")).digest()
     return int.from_bytes(digest[:4], "big") / 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""Any recipe as the same recipe, tiny."""
+"""Shrinking recipes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ stages:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _empty_hub_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
 
 
@@ -67,7 +67,7 @@ def stage(smoke: Smoke, name: str) -> SftStage | RlStage:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_shipped_recipe_becomes_small_and_stays_itself(name: str) -> None:
+def test_every_shipped_recipe_becomes_small_and_keeps_its_structure(name: str) -> None:
     before = load(ROOT / "recipes" / name)
     after = shrink(before).loaded.recipe
     assert after.hardware.platform == "cpu"
@@ -91,12 +91,12 @@ def test_every_shipped_recipe_becomes_small_and_stays_itself(name: str) -> None:
     assert make_plan(after, machine, Path("/runs")).steps
 
 
-def test_what_is_told_of_execverify(golden: Callable[[str, str], None]) -> None:
+def test_changes_of_execverify(golden: Callable[[str, str], None]) -> None:
     smoke = shrink(load(ROOT / "recipes" / "execverify.yaml"))
     golden("smoke/execverify.txt", "".join(f"{line}\n" for line in render(smoke.changes, 200)))
 
 
-def test_what_a_tiny_model_is_like(mine: Callable[..., Loaded]) -> None:
+def test_model_is_tiny(mine: Callable[..., Loaded]) -> None:
     model = shrink(mine()).loaded.recipe.model
     assert isinstance(model, TinyModel)
     assert (model.make, model.like, model.max_tokens) == ("qwen3", "Qwen/Qwen3-8B", 2700)
@@ -112,55 +112,55 @@ def test_what_a_tiny_model_is_like(mine: Callable[..., Loaded]) -> None:
         ("owner/unheard-of", "qwen2"),
     ],
 )
-def test_families_by_name(mine: Callable[..., Loaded], name: str, family: str) -> None:
+def test_family_by_name(mine: Callable[..., Loaded], name: str, family: str) -> None:
     model = shrink(mine(f"model={name}")).loaded.recipe.model
     assert isinstance(model, TinyModel)
     assert (model.make, model.like) == (family, name)
 
 
-def test_what_the_command_line_says_is_shrunk_with_the_recipe_and_what_is_small_stays(mine: Callable[..., Loaded]) -> None:
+def test_options_of_the_command_line_are_shrunk_and_small_values_kept(mine: Callable[..., Loaded]) -> None:
     small = shrink(mine("stages.rl.batch.prompts=32", "stages.rl.batch.mini=32", "stages.rl.rollout.max_response_tokens=9"))
     rl = stage(small, "rl")
     assert isinstance(rl, RlStage)
     assert (rl.batch.prompts, rl.rollout.max_response_tokens) == (4, 9)
 
 
-def test_keys_of_gpus_and_of_size_go_and_are_told_and_others_stay(mine: Callable[..., Loaded]) -> None:
+def test_keys_for_gpus_and_size_are_removed_and_others_kept(mine: Callable[..., Loaded]) -> None:
     smoke = shrink(mine())
     sft, rl = stage(smoke, "sft"), stage(smoke, "rl")
     assert isinstance(sft, SftStage) and isinstance(rl, RlStage)
     assert sft.llamafactory == {"lr_scheduler_type": "cosine", "warmup_ratio": 0.1}
     assert rl.verl["actor_rollout_ref"]["actor"] == {"entropy_coeff": 0.01}
-    told = {each.key for each in smoke.changes}
+    keys = {each.key for each in smoke.changes}
     assert {
         "stages.sft.llamafactory.deepspeed",
         "stages.sft.llamafactory.flash_attn",
         "stages.rl.verl.actor_rollout_ref.actor.ulysses_sequence_parallel_size",
         "stages.rl.verl.actor_rollout_ref.model.override_config.attn_implementation",
         "stages.rl.verl.trainer.logger",
-    } <= told
+    } <= keys
 
 
-def test_one_update_per_step_stays_one_and_several_stay_several(mine: Callable[..., Loaded]) -> None:
+def test_one_or_several_updates_per_step_are_kept(mine: Callable[..., Loaded]) -> None:
     one, several = stage(shrink(mine()), "rl"), stage(shrink(mine(text=MINE.replace("mini: 64", "mini: 16"))), "rl")
     assert isinstance(one, RlStage) and isinstance(several, RlStage)
     assert (one.batch.prompts, one.batch.mini) == (4, 4)
     assert (several.batch.prompts, several.batch.mini) == (4, 2)
 
 
-def test_a_stage_that_starts_from_another_model_starts_from_the_stage_before(mine: Callable[..., Loaded]) -> None:
+def test_stage_from_another_model_starts_from_the_stage_before(mine: Callable[..., Loaded]) -> None:
     smoke = shrink(mine(text=MINE.replace("algorithm: grpo", "algorithm: grpo\n    init_from: owner/other")))
     assert stage(smoke, "rl").init_from is None
     assert "stages.rl.init_from" in {each.key for each in smoke.changes}
 
 
-def test_what_does_not_run_on_a_cpu_is_said(mine: Callable[..., Loaded]) -> None:
+def test_engine_that_does_not_run_on_a_cpu_is_rejected(mine: Callable[..., Loaded]) -> None:
     text = MINE.replace("    verl:\n", "    verl:\n      model_engine: megatron\n").replace("fsdp_config", "megatron")
     with pytest.raises(InputError, match="model_engine megatron does not run on a CPU"):
         shrink(mine(text=text.replace("      actor_rollout_ref.actor.ulysses_sequence_parallel_size: 2\n", "")))
 
 
-def test_the_same_on_a_gpu_where_that_is_asked_for(mine: Callable[..., Loaded]) -> None:
+def test_smoke_on_a_gpu(mine: Callable[..., Loaded]) -> None:
     smoke = shrink(mine("hardware.platform=cuda"))
     rl = stage(smoke, "rl")
     assert smoke.loaded.recipe.hardware.platform == "cuda"

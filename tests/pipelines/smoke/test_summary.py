@@ -1,4 +1,4 @@
-"""What a person is told of a smoke."""
+"""The printed summary of a smoke."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from pipelines.smoke.summary import print_passed, render
 CHANGES = [
     Change("name", "mine", "mine-smoke"),
     Change("stages.sft.epochs", "2", "steps 4"),
-    Change("stages.sft.data.max_rejects", "", "1.0", "an example has bad rows on purpose"),
-    Change("stages.rl.reward", "code_tests", "code_tests and tie_break", "a model that knows nothing scores alike"),
+    Change("stages.sft.data.max_rejects", "", "1.0", "examples contain bad rows on purpose"),
+    Change("stages.rl.reward", "code_tests", "code_tests and tie_break", "an untrained model has the same score"),
 ]
 
 
-def test_the_changes_of_a_stage_stand_below_its_name() -> None:
+def test_changes_are_grouped_by_stage() -> None:
     assert list(render(CHANGES, 200)) == [
         "name: mine -> mine-smoke",
         "sft",
         "  epochs: 2 -> steps 4",
-        "  data.max_rejects: 1.0  (an example has bad rows on purpose)",
+        "  data.max_rejects: 1.0  (examples contain bad rows on purpose)",
         "rl",
-        "  reward: code_tests -> code_tests and tie_break  (a model that knows nothing scores alike)",
+        "  reward: code_tests -> code_tests and tie_break  (an untrained model has the same score)",
     ]
 
 
-def test_on_a_narrow_terminal_no_line_is_too_long() -> None:
+def test_lines_fit_a_narrow_terminal() -> None:
     lines = list(render(CHANGES, 40))
     assert max(map(len, lines)) <= 40
     assert " ".join(" ".join(lines).split()) == " ".join(" ".join(render(CHANGES, 200)).split())
 
 
-def test_plan_tells_them_and_names_the_folder(
+def test_plan_prints_the_changes_and_the_run_directory(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -54,7 +54,7 @@ def test_plan_tells_them_and_names_the_folder(
     assert "would refuse" not in out
 
 
-def test_the_end_counts_the_stages_that_were_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_end_counts_the_selected_stages(capsys: pytest.CaptureFixture[str]) -> None:
     places = dict.fromkeys(("llamafactory", "verl"), Path("/somewhere"))
     plan = make_plan(load(Path("smoke.yaml")).recipe, Machine("cpu", Path("/python"), places, places), Path("/runs/smoke"))
     print_passed(Path("smoke.yaml"), ["seed=3"], plan, select(plan, Selection(last="stage-one")))

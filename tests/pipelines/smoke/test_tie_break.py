@@ -1,4 +1,4 @@
-"""The reward by which a smoke tells answers apart that all others score alike."""
+"""The reward that distinguishes responses with equal scores."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def score(response: str) -> dict[str, float]:
     return result
 
 
-def test_wrong_answers_differ_a_little_and_always_by_the_same() -> None:
+def test_wrong_responses_differ_slightly_and_reproducibly() -> None:
     scores = [score(f"nonsense {number}")["score"] for number in range(4)]
     assert len(set(scores)) == 4
     assert all(0 <= each <= 0.1 for each in scores)
     assert score("nonsense 0")["score"] == scores[0]
 
 
-def test_what_the_recipes_own_reward_says_stays_what_it_is() -> None:
+def test_scores_of_other_rewards_are_unchanged() -> None:
     right = score("```python\ndef f(x):\n    return x + 1\n```")
     assert right["code_tests_score"] == 1.0 and right["accuracy"] == 1.0
     assert score("nonsense")["accuracy"] == 0.0
