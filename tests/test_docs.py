@@ -51,7 +51,7 @@ def test_a_printed_command_is_one_that_works(
             del words[begins : begins + 2]
     elif words[0] == "check":
         # what the trainers answer is tested where they are really asked
-        monkeypatch.setattr("pipelines.checks.upstreams.find_ready", lambda _: None)
+        monkeypatch.setattr("pipelines.checks.upstreams.find_built", lambda _: None)
         if "execverify.yaml" in words:
             words = [*words, "--help"]  # its rows are not here
     elif words[0] in ("env", "data"):

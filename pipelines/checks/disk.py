@@ -1,10 +1,9 @@
-"""Disk for the checkpoints to come, from what each trainer saves."""
+"""Estimate the disk space for checkpoints from what each trainer saves."""
 
 from __future__ import annotations
 
 import math
 import shutil
-from pathlib import Path
 
 from pipelines.checks.findings import Finding
 from pipelines.environments.listing import format_bytes, size_on_disk
@@ -15,54 +14,42 @@ from pipelines.run.plan import Plan, trainer_module
 
 
 def check_disk(plan: Plan) -> Finding:
-    """What the run's stages will take, against what is free where the run directory will lie.
+    """Compare what the stages will write with the free space at the run directory.
 
-    While a checkpoint is written, those that are kept are still there; what an earlier stage made stays. The model that is
-    handed on takes nothing: its files are the exported ones, under a second name.
+    While a checkpoint is written, the kept ones still exist; files of earlier stages remain. The model that is handed over
+    takes no space: its files are hard links to the exported ones.
     """
-    place = plan.directory
-    while not place.is_dir():
-        place = place.parent
+    place = next(each for each in (plan.directory, *plan.directory.parents) if each.is_dir())
     free = shutil.disk_usage(place).free
-    total, parts = 0, []
+    total = written = 0
+    parts = []
     for index, stage in enumerate(plan.recipe.stages):
-        parameters = _count_parameters(find_base_model(plan.recipe, index))
+        model = find_base_model(plan.recipe, index)
+        if isinstance(model, TinyModel):
+            parameters: int | None = count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)
+        else:
+            parameters = count_parameters(model)
         if parameters is None:
-            said = f"{format_bytes(free)} free in {place}; how large the model of {stage.name} is, is not known from its name"
-            return Finding("machine", "disk", said, "unchecked")
-        saved = trainer_module(stage).disk_usage(stage, plan.context(stage), parameters)
+            result = f"{format_bytes(free)} free in {place}; the size of {stage.name}'s model is not in its name"
+            return Finding("machine", "disk", result, "unchecked")
+        usage = trainer_module(stage).disk_usage(stage, plan.context(stage), parameters)
         count = count_checkpoints(stage)
-        total += count * saved.checkpoint + saved.export
-        exported = f" + {format_bytes(saved.export)}" if saved.export else ""
-        parts.append(f"{stage.name} {count} x {format_bytes(saved.checkpoint)}{exported}")
-    there = sum(_size(folder) for stage in plan.recipe.stages for folder in _folders(plan, stage))
-    missing = total - there
-    held = f", of which {format_bytes(there)} are there" if there else ""
-    needed = f"{' + '.join(parts)}: {format_bytes(total)}{held}; {format_bytes(free)} free in {place}"
-    return Finding("machine", "disk", f"about {needed}", "wrong" if missing > free else "ok")
+        total += count * usage.checkpoint + usage.export
+        exported = f" + {format_bytes(usage.export)}" if usage.export else ""
+        parts.append(f"{stage.name} {count} x {format_bytes(usage.checkpoint)}{exported}")
+        paths = plan.paths(stage.name)
+        written += size_on_disk(paths.checkpoints) + size_on_disk(paths.export)
+    already = f", of which {format_bytes(written)} are written" if written else ""
+    result = f"about {' + '.join(parts)}: {format_bytes(total)}{already}; {format_bytes(free)} free in {place}"
+    return Finding("machine", "disk", result, "wrong" if total - written > free else "ok")
 
 
 def count_checkpoints(stage: SftStage | RlStage) -> int:
-    """Most checkpoints of a stage that lie there at once: those that are kept, the best, and the one being written.
+    """Return the largest number of a stage's checkpoints at one time: the kept ones, the best, and the one being written.
 
-    Where all are kept and `epochs` says how long it trains, how many there will be is not known; then two count.
+    Where all are kept and the length is given in `epochs`, their number is unknown; then 2.
     """
     every = stage.save_every or (500 if isinstance(stage, SftStage) else stage.steps)
     written = math.ceil(stage.steps / every) if stage.steps and every else None
     kept = stage.keep_checkpoints + 1 + stage.keep_best if stage.keep_checkpoints else written or 2
     return min(kept, written) if written else kept
-
-
-def _count_parameters(model: str | TinyModel) -> int | None:
-    if isinstance(model, TinyModel):
-        return count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)
-    return count_parameters(model)
-
-
-def _folders(plan: Plan, stage: SftStage | RlStage) -> tuple[Path, Path]:
-    paths = plan.paths(stage.name)
-    return paths.checkpoints, paths.export
-
-
-def _size(folder: Path) -> int:
-    return size_on_disk(folder) if folder.is_dir() else 0

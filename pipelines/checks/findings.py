@@ -1,4 +1,4 @@
-"""What was found about a run: lines of one table, each with its verdict."""
+"""The findings about a run: rows of one table, each with a verdict."""
 
 from __future__ import annotations
 
@@ -10,56 +10,55 @@ from typing import Literal
 from pipelines.console import tables
 
 Verdict = Literal["ok", "note", "wrong", "unchecked"]
-_WORDS: dict[Verdict, str] = {"ok": "", "note": "note: ", "wrong": "WRONG: ", "unchecked": "NOT CHECKED: "}
+_PREFIXES: dict[Verdict, str] = {"ok": "", "note": "note: ", "wrong": "WRONG: ", "unchecked": "NOT CHECKED: "}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line."""
+    """One row of the table."""
 
     about: str
-    """`machine`, or a stage's name."""
+    """`machine`, or the name of a stage."""
     what: str
-    """What was looked at: `disk`, `rows of …`."""
-    said: str
-    """What was found."""
+    """What was checked: `disk`, `rows of …`."""
+    result: str
     verdict: Verdict = "ok"
-    """wrong: a run would fail, or not be worth its time; unchecked: it could not be looked at here."""
+    """wrong: a run would fail or be useless; unchecked: it could not be checked on this machine."""
 
 
 @dataclass
 class Report:
-    """All that was found."""
+    """All findings."""
 
     findings: list[Finding] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """What `pipeline run` or a trainer would refuse: mistakes in the recipe, a line each."""
+    """Mistakes in the recipe, one line each."""
 
     def add(self, findings: Iterable[Finding]) -> None:
-        """Takes more findings in."""
+        """Add findings."""
         self.findings += findings
 
-    def refuse(self, problem: str) -> None:
-        """Takes a mistake in, once."""
+    def add_problem(self, problem: str) -> None:
+        """Add a mistake in the recipe, once."""
         if problem not in self.problems:
             self.problems.append(problem)
 
     @property
     def wrong(self) -> list[str]:
-        """What is wrong without being a mistake in the recipe, a line each."""
-        return [f"{each.about}: {each.what}: {each.said}" for each in self.findings if each.verdict == "wrong"]
+        """The findings with verdict `wrong`, one line each."""
+        return [f"{each.about}: {each.what}: {each.result}" for each in self.findings if each.verdict == "wrong"]
 
     @property
     def unchecked(self) -> bool:
-        """Whether there is something that could not be looked at."""
+        """Whether something could not be checked."""
         return any(each.verdict == "unchecked" for each in self.findings)
 
     def print(self) -> None:
-        """Prints the table of what was found."""
+        """Print the table."""
         before, lines = "", []
         for each in self.findings:
             about = "" if sys.stdout.isatty() and each.about == before else each.about
-            lines.append((about, each.what, _WORDS[each.verdict] + each.said))
+            lines.append((about, each.what, _PREFIXES[each.verdict] + each.result))
             before = each.about
         tables.print_rows(("about", "what", "result"), lines)
         if sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""What the machine has: GPUs and the trainers' environments."""
+"""Check the GPUs and the trainers' environments of this machine."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _SECONDS = 10.0
 
 
 def check_gpus(hardware: Hardware, platform: Platform) -> Finding:
-    """The GPUs of this machine; whether they are enough is found where the recipe's other mistakes are."""
+    """Compare the GPUs of this machine with those that the recipe needs."""
     names = list_gpus()
     if platform == "cpu":
-        return Finding("machine", "GPUs", "not used: the platform is cpu" if names else "none: trained on the CPU")
-    kinds = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
-    asked = f"{hardware.nodes} x {hardware.gpus_per_node}" if hardware.nodes > 1 else f"{hardware.gpus_per_node}"
+        return Finding("machine", "GPUs", "not used: the platform is cpu" if names else "none: trains on the CPU")
+    found = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
+    needed = f"{hardware.nodes} x {hardware.gpus_per_node}" if hardware.nodes > 1 else f"{hardware.gpus_per_node}"
     enough = len(names) >= hardware.gpus_per_node or hardware.nodes > 1
-    return Finding("machine", "GPUs", f"{kinds}; the recipe asks for {asked}", "ok" if enough else "wrong")
+    return Finding("machine", "GPUs", f"{found}; the recipe needs {needed}", "ok" if enough else "wrong")
 
 
 def list_gpus() -> list[str]:
-    """Each GPU's name and memory, as nvidia-smi tells; no more than `GPU` where only its device file is seen."""
+    """Return each GPU's name and memory from nvidia-smi; only `GPU` if it has a device file but nvidia-smi fails."""
     argv = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=True)
@@ -37,15 +37,15 @@ def list_gpus() -> list[str]:
 
 
 def check_environments(environments: Mapping[str, Environment]) -> Iterator[Finding]:
-    """Whether each trainer's environment is built, and what is in it."""
+    """Check whether each trainer's environment is built; list its main packages."""
     for name, environment in environments.items():
         what, reason = f"environment of {name}", environment.why_not_ready()
         if not environment.pinned:
-            said = reason or f"{environment.python}, chosen by {environment.chosen_by}"
-            yield Finding("machine", what, said, "wrong" if reason else "ok")
+            result = reason or f"{environment.python}, chosen by {environment.chosen_by}"
+            yield Finding("machine", what, result, "wrong" if reason else "ok")
         elif reason:
-            said = f"{reason}; `pipeline run` builds it, and so does `{environment.sync_command}`"
-            yield Finding("machine", what, said, "note")
+            result = f"{reason}; `pipeline run` builds it, as does `{environment.sync_command}`"
+            yield Finding("machine", what, result, "note")
         else:
             found = installed_versions(environment.directory)
             shown = [f"{key} {found[key]}" for key in (environment.pin.name, *environment.pin.shows) if key in found]

@@ -1,4 +1,4 @@
-"""The first rows of a stage's sources, really converted; nothing is written."""
+"""Convert the first rows of a stage's sources, without writing anything."""
 
 from __future__ import annotations
 
@@ -20,103 +20,106 @@ from preprocess.errors import SourceError
 from preprocess.rows import Row
 
 ROWS = 200
-"""Rows of each source on which a trainer is asked."""
+"""Rows of each source that a trainer gets."""
 
 COUNTED = 2000
-"""Rows of each source that are counted, unless time runs out."""
+"""Rows of each source that are counted, if there is time."""
 
 
 @dataclass
 class Reader:
-    """One source, converted as far as anybody has asked."""
+    """One source, converted as far as requested."""
 
     name: str
-    """The converter, and the file as a person knows it."""
+    """The converter and the name of the file."""
     stream: Iterator[list[Row] | Reject]
-    made: Converted = field(default_factory=Converted)
+    converted: Converted = field(default_factory=Converted)
     ended: bool = False
-    """Whether that is all there is."""
+    """Whether the source has no more records."""
 
     def read(self, rows: int, until: float = float("inf")) -> list[Row]:
-        """Converts on until there are so many rows, or the clock (`time.monotonic`) says so; the first rows.
+        """Return the first rows.
+
+        Args:
+            rows: How many.
+            until: When to stop with fewer, by `time.monotonic`.
 
         Raises:
-            SourceError, SandboxError: as `preprocess.engine.convert.stream`.
+            SourceError, SandboxError: As `preprocess.engine.convert.stream`.
         """
-        while len(self.made.rows) < rows and not self.ended and time.monotonic() < until:
+        while len(self.converted.rows) < rows and not self.ended and time.monotonic() < until:
             each = next(self.stream, None)
             if each is None:
                 self.ended = True
                 break
-            self.made.records += 1
+            self.converted.records += 1
             if isinstance(each, Reject):
-                self.made.rejects.append(each)
+                self.converted.rejects.append(each)
             else:
-                self.made.rows += each
-        return self.made.rows[:rows]
+                self.converted.rows += each
+        return self.converted.rows[:rows]
 
 
 @dataclass
 class Sample:
-    """A stage's sources."""
+    """The sources of a stage."""
 
     stage: SftStage | RlStage
     where: str
-    """Where the recipe says them."""
+    """The place of the sources in the recipe."""
     readers: list[Reader] = field(default_factory=list)
-    absent: list[Finding] = field(default_factory=list)
+    missing: list[Finding] = field(default_factory=list)
     """Sources that are not on this machine."""
 
     def read(self, rows: int, report: Report, seconds: float = float("inf")) -> dict[str, list[Row]]:
-        """The first rows of each source; a mistake in the recipe that shows in them goes into the report.
+        """Return the first rows of each source; add mistakes in the recipe to the report.
 
         Raises:
-            SandboxError: programs cannot be run.
+            SandboxError: Programs cannot be run.
         """
         found, until = {}, time.monotonic() + seconds
         for reader in list(self.readers):
             try:
                 found[reader.name] = reader.read(rows, until)
             except SourceError as error:
-                report.refuse(f"{self.where}: stages.{self.stage.name}.data: {error}")
+                report.add_problem(f"{self.where}: stages.{self.stage.name}.data: {error}")
                 self.readers.remove(reader)
         return found
 
     def findings(self) -> Iterator[Finding]:
-        """How many rows came of how many records, source by source."""
-        yield from self.absent
+        """Return the number of rows and records of each source."""
+        yield from self.missing
         for reader in self.readers:
             yield self._judge(reader)
-        rows = sum(len(reader.made.rows) for reader in self.readers)
-        whole = self.readers and not self.absent and all(reader.ended for reader in self.readers)
-        if isinstance(self.stage, RlStage) and whole and 0 < rows < self.stage.batch.prompts:
-            said = f"{rows:,} rows in all, fewer than the {self.stage.batch.prompts:,} prompts of one step"
-            yield Finding(self.stage.name, "rows", said, "wrong")
+        rows = sum(len(reader.converted.rows) for reader in self.readers)
+        complete = self.readers and not self.missing and all(reader.ended for reader in self.readers)
+        if isinstance(self.stage, RlStage) and complete and 0 < rows < self.stage.batch.prompts:
+            result = f"{rows:,} rows in total, fewer than the {self.stage.batch.prompts:,} prompts of one step"
+            yield Finding(self.stage.name, "rows", result, "wrong")
 
     def _judge(self, reader: Reader) -> Finding:
-        made, what = reader.made, f"rows of {reader.name}"
-        rejected = [each for each in made.rejects if each.kind == "rejected"]
-        first = next(iter(rejected or made.rejects), None)
-        why = f", first {first.source}:{first.line}: {first.reason}" if first else ""
-        if not made.rows:
-            return Finding(self.stage.name, what, f"no row comes of the {made.records:,} records{why}", "wrong")
-        of = f"all {made.records:,} records" if reader.ended else f"the first {made.records:,} records"
-        said = f"{len(made.rows):,} rows of {of}"
-        if left_out := len(made.rejects) - len(rejected):
-            said += f"; {left_out:,} left out, as its options ask"
+        converted, what = reader.converted, f"rows of {reader.name}"
+        rejected = [each for each in converted.rejects if each.kind == "rejected"]
+        first = next(iter(rejected or converted.rejects), None)
+        reason = f", first {first.source}:{first.line}: {first.reason}" if first else ""
+        if not converted.rows:
+            return Finding(self.stage.name, what, f"no rows from {converted.records:,} records{reason}", "wrong")
+        which = "all" if reader.ended else "the first"
+        result = f"{len(converted.rows):,} rows from {which} {converted.records:,} records"
+        if left_out := len(converted.rejects) - len(rejected):
+            result += f"; {left_out:,} left out by its options"
         if not rejected:
-            return Finding(self.stage.name, what, said)
-        said += f"; {len(rejected):,} rejected{why}"
+            return Finding(self.stage.name, what, result)
+        result += f"; {len(rejected):,} rejected{reason}"
         limit = self.stage.data.max_rejects
-        if reader.ended and len(self.readers) == 1 and len(rejected) > limit * made.records:
-            return Finding(self.stage.name, what, f"{said}; more than max_rejects {limit:g} allows", "wrong")
-        return Finding(self.stage.name, what, said, "note")
+        if reader.ended and len(self.readers) == 1 and len(rejected) > limit * converted.records:
+            return Finding(self.stage.name, what, f"{result}; more than max_rejects {limit:g} allows", "wrong")
+        return Finding(self.stage.name, what, result, "note")
 
 
 def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
-    """A stage's sources, each once, none read yet."""
-    where = loaded.where("stages", stage.name, "data")
-    sample = Sample(stage, where)
+    """Return a stage's sources, each once, without reading them."""
+    sample = Sample(stage, loaded.where("stages", stage.name, "data"))
     sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in all_sources(stage.data)}
     names: set[str] = set()
     for source in sources.values():
@@ -129,8 +132,7 @@ def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
             rows = Rows(source.converter, Path(source.source), source.limit, source.options, file)
             sample.readers.append(Reader(name, stream(rows, stage.kind)))
         else:
-            said = "not on this machine: its rows were not looked at"
-            sample.absent.append(Finding(stage.name, f"rows of {name}", said, "unchecked"))
+            sample.missing.append(Finding(stage.name, f"rows of {name}", "not on this machine", "unchecked"))
     return sample
 
 

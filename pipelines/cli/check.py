@@ -1,4 +1,4 @@
-"""`pipeline check`: everything that can be found wrong with a run before anything is trained."""
+"""`pipeline check`: find what is wrong with a run before anything is trained."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pipelines.checks.findings import Report
 from pipelines.checks.hardware import check_environments, check_gpus
 from pipelines.checks.hub import Hub
 from pipelines.checks.preflight import find_problems
-from pipelines.checks.rewards import as_scored, check_rewards, is_unchecked, print_stage
+from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, rows_by_source
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
-from pipelines.checks.upstreams import Asking
+from pipelines.checks.upstreams import TrainerChecks
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment
@@ -30,11 +30,14 @@ _COUNT_SECONDS = 10.0
 
 
 def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
-    """Prints what was found, the check of each stage's rewards on `count` rows of every source, and what to type next.
+    """Print all findings and the next command.
+
+    Args:
+        count: Rows of each source to check the rewards on.
 
     Raises:
-        InputError: mistakes in the recipe, all of them; a trainer's refusals among them.
-        StepError: a run would fail on this machine, or not be worth its time.
+        InputError: The recipe has mistakes, or a trainer rejects it; all of them, a line each.
+        StepError: A run would fail on this machine or be useless.
     """
     loaded = load(path, sets)
     report, recipe = Report(), loaded.recipe
@@ -43,45 +46,47 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
     plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
     hub = Hub(recipe)
     for problem in find_problems(loaded, machine, environments):
-        report.refuse(problem)
+        report.add_problem(problem)
     report.add([check_gpus(recipe.hardware, machine.platform), check_disk(plan), *check_environments(environments)])
     sandbox.configure(sandbox.Settings(**recipe.sandbox.model_dump()))
     samples = [open_sample(loaded, stage) for stage in recipe.stages]
     try:
         with tempfile.TemporaryDirectory(prefix="pipeline-check-") as folder:
             rows = {sample.stage.name: sample.read(ROWS, report, _COUNT_SECONDS) for sample in samples}
-            asking = Asking(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments)
+            trainers = TrainerChecks(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments)
             try:
-                checked = _look_meanwhile(loaded, samples, count, environments.get("verl"), report)
+                checked = _check_rows(loaded, samples, count, environments.get("verl"), report)
                 report.add(hub.findings())
-                with bar("asking the trainers", None):
-                    asking.findings(report)
+                with bar("waiting for the trainers"):
+                    trainers.collect(report)
             finally:
-                asking.close()
+                trainers.close()
     except sandbox.SandboxError as error:
         raise StepError(f"{error}; see `pipeline doctor`") from error
     finally:
         sandbox.close_all()
-    _conclude(report, loaded, checked, shlex.join(_words(path, sets, runs)))
+    where = [] if runs == Path("runs") else ["--runs", str(runs)]
+    words = ["pipeline", "run", str(path), *(word for each in sets for word in ("--set", each)), *where]
+    _conclude(report, loaded, checked, shlex.join(words))
 
 
-def _look_meanwhile(
+def _check_rows(
     loaded: Loaded, samples: list[Sample], count: int, verl: Environment | None, report: Report
 ) -> dict[str, list[Checked]]:
-    """While the trainers are asked: how many rows there are, and each stage's rewards on the first of them."""
+    """Count rows and check each stage's rewards, while the trainers work."""
     checked = {}
     for sample in samples:
-        with bar(f"counting the rows of {sample.stage.name}", None):
+        with bar(f"counting the rows of {sample.stage.name}"):
             sample.read(COUNTED, report, _COUNT_SECONDS / len(samples))
         report.add(sample.findings())
         if isinstance(sample.stage, RlStage):
-            rows = as_scored(sample.read(count, report))
+            rows = rows_by_source(sample.read(count, report))
             checked[sample.stage.name] = check_rewards(sample.stage, rows, loaded.recipe.sandbox, verl)
     return checked
 
 
-def _conclude(report: Report, loaded: Loaded, checked: dict[str, list[Checked]], following: str) -> None:
-    """Prints everything, what is wrong last."""
+def _conclude(report: Report, loaded: Loaded, checked: dict[str, list[Checked]], command: str) -> None:
+    """Print the findings, then raise what is wrong or print the next command."""
     order = ["machine", *(stage.name for stage in loaded.recipe.stages)]
     report.findings.sort(key=lambda each: order.index(each.about))
     report.print()
@@ -91,13 +96,7 @@ def _conclude(report: Report, loaded: Loaded, checked: dict[str, list[Checked]],
     if report.problems:
         raise InputError("\n".join(report.problems))
     if wrong:
-        more = f" ({len(wrong):,} such findings in all)" if len(wrong) > 1 else ""
-        raise StepError(f"{wrong[0]}{more}; mend this before you train")
+        more = f" ({len(wrong):,} such findings in total)" if len(wrong) > 1 else ""
+        raise StepError(f"{wrong[0]}{more}; fix this before training")
     partly = report.unchecked or any(is_unchecked(each) for found in checked.values() for each in found)
-    said = "nothing is wrong with what could be checked" if partly else "nothing is wrong"
-    tables.say(f"{said}; next: {following}")
-
-
-def _words(path: Path, sets: list[str], runs: Path) -> list[str]:
-    where = [] if runs == Path("runs") else ["--runs", str(runs)]
-    return ["pipeline", "run", str(path), *(word for each in sets for word in ("--set", each)), *where]
+    tables.say(f"no problems found{' in what could be checked' if partly else ''}; next: {command}")

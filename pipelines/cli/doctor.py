@@ -1,45 +1,49 @@
-"""`pipeline doctor`: what this machine has, what is built, and what isolates the programs that a model writes."""
+"""`pipeline doctor`: what this machine has, what is built, and how the programs that a model writes are isolated."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from pipelines.environments import TRAINERS, environment
+from pipelines.environments import TRAINERS, Environment, environment
+from pipelines.environments.ask import AskError, ask
 from pipelines.environments.platform import detected_platform
 from pipelines.errors import StepError
-from pipelines.shipped import CODE
+from pipelines.shipped import python_path
 
-_SECONDS = 120
+_SECONDS = 120.0
 
 
 def print_doctor() -> None:
-    """Prints what was found, section by section.
+    """Print a section per topic.
 
     Raises:
-        StepError: programs cannot be run safely here.
+        StepError: Programs cannot be run safely here.
     """
     width = min(shutil.get_terminal_size((100, 20)).columns, 120)
+    environments = {name: environment(name, detected_platform()) for name in TRAINERS}
     _print_section("machine", _describe_machine(), width)
-    _print_section("environments", _describe_environments(), width)
-    unsound = []
-    for who, python in _find_pythons().items():
+    _print_section("environments", [(name, _describe(found)) for name, found in environments.items()], width)
+    # Programs run in this Python (data, trying rewards) and in verl's (training).
+    pythons = {"pipeline": Path(sys.executable)}
+    if environments["verl"].is_ready():
+        pythons["verl"] = environments["verl"].python
+    unsafe = []
+    for name, python in pythons.items():
         report = _examine(python)
         rows = [("python", str(python))]
-        rows += [(f"has {name}", text) for name, text in report["offered"]]
+        rows += [(f"has {feature}", text) for feature, text in report["offered"]]
         rows += [*report["in_force"], *report["measured"]]
         if report["problem"]:
-            rows.append(("NOT SOUND", report["problem"]))
-            unsound.append(who)
-        _print_section(f"sandbox in {who}'s environment", rows, width)
-    if unsound:
-        raise StepError(f"rewards cannot run untrusted programs safely in the environment of: {', '.join(unsound)}")
+            rows.append(("NOT SAFE", report["problem"]))
+            unsafe.append(name)
+        _print_section(f"sandbox in {name}'s environment", rows, width)
+    if unsafe:
+        raise StepError(f"rewards cannot run untrusted programs safely in the environment of: {', '.join(unsafe)}")
     print("\nnext: pipeline run smoke.yaml")
 
 
@@ -52,39 +56,23 @@ def _describe_machine() -> list[tuple[str, str]]:
         ("cores", f"{len(os.sched_getaffinity(0))}"),
         ("memory", f"{memory.available / 2**30:.0f} of {memory.total / 2**30:.0f} GiB free"),
         ("disk here", f"{disk.free / 2**30:.0f} of {disk.total / 2**30:.0f} GiB free"),
-        ("GPUs", str(gpus) if gpus else "none seen: recipes run on the CPU"),
+        ("GPUs", str(gpus) if gpus else "none found: recipes run on the CPU"),
         ("Python", f"{sys.version.split()[0]}, {sys.executable}"),
     ]
 
 
-def _describe_environments() -> list[tuple[str, str]]:
-    platform = detected_platform()
-    rows: list[tuple[str, str]] = []
-    for name in TRAINERS:
-        found = environment(name, platform)
-        reason = found.why_not_ready()
-        rows.append((name, f"{reason}; `pipeline env sync` builds it" if reason else f"ready, {found.python}"))
-    return rows
-
-
-def _find_pythons() -> dict[str, Path]:
-    """Who runs candidate programs: this command line (data, trying rewards), and verl in training."""
-    pythons = {"pipeline": Path(sys.executable)}
-    verl = environment("verl", detected_platform())
-    if not verl.why_not_ready():
-        pythons["verl"] = verl.python
-    return pythons
+def _describe(found: Environment) -> str:
+    reason = found.why_not_ready()
+    return f"{reason}; `pipeline env sync` builds it" if reason else f"ready, {found.python}"
 
 
 def _examine(python: Path) -> dict[str, Any]:
-    """The report of `rewards.sandbox.local.examine`, from that Python itself."""
-    command = [str(python), "-m", "rewards.sandbox.local.examine"]
+    """Return the report of `rewards.sandbox.local.examine` in a Python."""
+    variables = {"PYTHONPATH": python_path()}
     try:
-        done = subprocess.run(command, cwd=CODE, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        report: dict[str, Any] = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        last = "" if not isinstance(error, ValueError) else done.stderr.strip().rpartition("\n")[2]
-        return {"offered": [], "in_force": [], "measured": [], "problem": last or str(error)}
+        report: dict[str, Any] = ask(python, ["-m", "rewards.sandbox.local.examine"], variables=variables, timeout=_SECONDS)
+    except AskError as error:
+        return {"offered": [], "in_force": [], "measured": [], "problem": str(error)}
     return report
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in a recipe that would cost GPU time: `pipeline check` and `run` tell each in one line and start nothing."""
+"""Mistakes in a recipe that would cost GPU time: `pipeline check` and `run` print a line for each and start nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from pipelines.cli import main as cli
 
 # Settings over the shipped execverify.yaml (8 GPUs; GRPO, 128 prompts in mini batches of 64, 8 samples; tensor parallel 4), and
-# what has to be in the line.
+# what the line must contain.
 MISTAKES: dict[str, tuple[list[str], list[str]]] = {
-    "an algorithm that does not exist": (
+    "an unknown algorithm": (
         ["stages.stage-one.algorithm=gropo"],
         ["algorithm", "'gropo'", "did you mean 'grpo'?"],
     ),
-    "PPO without its critic's settings": (["stages.stage-one.algorithm=ppo"], ["ppo", "critic"]),
+    "PPO without critic settings": (["stages.stage-one.algorithm=ppo"], ["ppo", "critic"]),
     "one sample with GRPO": (
         ["stages.stage-one.rollout.samples=1"],
         ["grpo", "rollout.samples is 1", "expected at least 2"],
@@ -46,7 +46,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["stages.stage-one.rollout.tensor_parallel=16"],
         ["16 GPUs per copy of the model do not fit 8 GPUs", "use 8"],
     ),
-    "checkpoints that are saved and not validated, of which the best is wanted": (
+    "keep_best with checkpoints that are not validated": (
         ["stages.stage-one.keep_best=true", "stages.stage-one.save_every=500", "stages.stage-one.validate_every=200"],
         ["save_every 500", "validate_every 200", "save_every is 400"],
     ),
@@ -54,7 +54,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["stages.sft.template=chatml"],
         ["sft.template", "chatml would replace the model's chat template", "stage stage-one", "qwen"],
     ),
-    "a template that does not exist": (["stages.sft.template=quen"], ["no template 'quen'", "did you mean 'qwen'?"]),
+    "an unknown template": (["stages.sft.template=quen"], ["no template 'quen'", "did you mean 'qwen'?"]),
 }
 
 
@@ -63,7 +63,7 @@ Refuse = Callable[..., list[str]]
 
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refuse:
-    """Calls the command in an empty folder, which has to stay so; the lines of what it tells."""
+    """Call the command in an empty folder, which must stay empty; return the lines of the error."""
     monkeypatch.chdir(tmp_path)
 
     def call(command: str, sets: list[str]) -> list[str]:
@@ -82,14 +82,14 @@ def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 
 @pytest.mark.parametrize("command", ["check", "run"])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_one_line_and_nothing_is_started(refuse: Refuse, mistake: str, command: str) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_started(refuse: Refuse, mistake: str, command: str) -> None:
     sets, words = MISTAKES[mistake]
     (line,) = refuse(command, sets)
     assert [word for word in words if word not in line] == []
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_all_of_several_mistakes_are_told(refuse: Refuse, command: str) -> None:
+def test_all_mistakes_are_reported(refuse: Refuse, command: str) -> None:
     several = [
         "stages.sft.template=chatml",
         "stages.stage-one.rollout.tensor_parallel=3",

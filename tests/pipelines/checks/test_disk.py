@@ -1,4 +1,4 @@
-"""Disk for the checkpoints to come. What a trainer saves is compared with its real checkpoints in tests/smoke/test_chain.py."""
+"""The estimate of disk space. tests/smoke/test_chain.py compares it with real checkpoints."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def _plan(folder: Path, *sets: str, recipe: str = "execverify.yaml") -> Plan:
 
 
 @pytest.mark.parametrize(("free", "verdict"), [(10**12, "ok"), (10**11, "wrong")])
-def test_what_is_needed_is_held_against_what_is_free(
+def test_the_estimate_is_compared_with_the_free_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, verdict: str
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(0, 0, free))
     found = check_disk(_plan(tmp_path))
     assert found.verdict == verdict
-    # 16 bytes of a 7B model under DeepSpeed and 12 under FSDP, three times each: those that are kept and the one being written.
-    assert found.said == (
+    # 16 bytes per parameter of a 7B model under DeepSpeed and 12 under FSDP, three times each: two kept, one being written.
+    assert found.result == (
         "about sft 3 x 112.0 GB + 14.0 GB + stage-one 3 x 84.0 GB + 14.0 GB + stage-two 3 x 84.0 GB + 14.0 GB: "
         f"882.0 GB; {free / 1e9:.1f} GB free in {tmp_path}"
     )
 
 
 @pytest.mark.parametrize(
-    ("sets", "said"),
+    ("sets", "expected"),
     [
         (["stages.stage-one.algorithm=ppo", "stages.stage-one.critic.learning_rate=1e-5"], "stage-one 3 x 168.0 GB"),
         (["stages.sft.lora.rank=16"], "sft 3 x 444 MB + 14.0 GB"),
@@ -47,11 +47,11 @@ def test_what_is_needed_is_held_against_what_is_free(
         (["model=Qwen/Qwen2.5-0.5B"], "sft 3 x 8.0 GB"),
     ],
 )
-def test_what_a_stage_saves_depends_on_how_it_is_trained(tmp_path: Path, sets: list[str], said: str) -> None:
-    assert said in check_disk(_plan(tmp_path, *sets)).said
+def test_the_size_depends_on_the_training(tmp_path: Path, sets: list[str], expected: str) -> None:
+    assert expected in check_disk(_plan(tmp_path, *sets)).result
 
 
-def test_what_is_there_already_is_not_needed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_existing_files_are_subtracted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: _Usage(0, 0, 0))
     plan = _plan(tmp_path, recipe="smoke.yaml")
     for stage, count in (("sft", 12), ("stage-one", 12), ("stage-two", 12)):
@@ -61,10 +61,10 @@ def test_what_is_there_already_is_not_needed_again(monkeypatch: pytest.MonkeyPat
             file.write_bytes(b"x" * count * 1_000_000)
     found = check_disk(plan)
     assert found.verdict == "ok"
-    assert "of which 108 MB are there" in found.said
+    assert "of which 108 MB are written" in found.result
 
 
-def test_a_size_that_nothing_tells_is_not_guessed(tmp_path: Path) -> None:
+def test_an_unknown_size_is_not_guessed(tmp_path: Path) -> None:
     found = check_disk(_plan(tmp_path, "model=owner/name"))
     assert found.verdict == "unchecked"
 
@@ -80,6 +80,6 @@ def test_a_size_that_nothing_tells_is_not_guessed(tmp_path: Path) -> None:
         ({"epochs": 1.0, "steps": None, "keep_checkpoints": 4}, 5),
     ],
 )
-def test_checkpoints_that_lie_there_at_once(settings: dict[str, Any], count: int) -> None:
+def test_the_largest_number_of_checkpoints(settings: dict[str, Any], count: int) -> None:
     stage = load(Path("smoke.yaml"), []).recipe.stages[1]
     assert count_checkpoints(stage.model_copy(update={"save_every": None} | settings)) == count

@@ -1,4 +1,4 @@
-"""How what was found is shown: a table with colours on a terminal, tab-separated lines anywhere else."""
+"""The table of findings: on a terminal, and tab-separated lines elsewhere."""
 
 from __future__ import annotations
 
@@ -10,27 +10,25 @@ from pipelines.checks.findings import Finding, Report
 
 REPORT = Report(
     [
-        Finding("machine", "GPUs", "none; the recipe asks for 8", "wrong"),
+        Finding("machine", "GPUs", "none; the recipe needs 8", "wrong"),
         Finding("machine", "disk", "about sft 3 x 112.0 GB + 14.0 GB + stage-one 3 x 84.0 GB + 14.0 GB: 614.0 GB; 9.0 GB free"),
-        Finding("sft", "rows of a source", "12 rows of all 13 records; 1 rejected", "note"),
+        Finding("sft", "rows of a source", "12 rows from all 13 records; 1 rejected", "note"),
         Finding("sft", "verl", "not asked", "unchecked"),
     ]
 )
 
 
-def test_for_another_program_each_line_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_complete_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     REPORT.print()
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "about\twhat\tresult"
     assert [line.split("\t")[0] for line in lines[1:]] == ["machine", "machine", "sft", "sft"]
-    assert lines[1] == "machine\tGPUs\tWRONG: none; the recipe asks for 8"
+    assert lines[1] == "machine\tGPUs\tWRONG: none; the recipe needs 8"
     assert lines[4] == "sft\tverl\tNOT CHECKED: not asked"
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_for_a_person_it_fits_the_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
-) -> None:
+def test_the_table_fits_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "dumb")
@@ -40,6 +38,6 @@ def test_for_a_person_it_fits_the_terminal(
     assert [line.split()[0] for line in lines if line[:1].strip()] == ["about", "machine", "sft"], "each name once"
 
 
-def test_what_is_wrong_and_what_is_unchecked_is_known() -> None:
-    assert REPORT.wrong == ["machine: GPUs: none; the recipe asks for 8"]
+def test_wrong_and_unchecked_findings() -> None:
+    assert REPORT.wrong == ["machine: GPUs: none; the recipe needs 8"]
     assert REPORT.unchecked

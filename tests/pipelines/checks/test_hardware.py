@@ -1,4 +1,4 @@
-"""GPUs as nvidia-smi tells of them, which is a script here."""
+"""GPUs as reported by nvidia-smi, which is a script here."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(
-    ("hardware", "said", "verdict"),
+    ("hardware", "result", "verdict"),
     [
-        (Hardware(gpus_per_node=2), "2 x NVIDIA H100 of 81559 MiB; the recipe asks for 2", "ok"),
-        (Hardware(gpus_per_node=8), "2 x NVIDIA H100 of 81559 MiB; the recipe asks for 8", "wrong"),
-        # The other machines' are not seen from here.
-        (Hardware(nodes=2, gpus_per_node=8), "2 x NVIDIA H100 of 81559 MiB; the recipe asks for 2 x 8", "ok"),
+        (Hardware(gpus_per_node=2), "2 x NVIDIA H100 of 81559 MiB; the recipe needs 2", "ok"),
+        (Hardware(gpus_per_node=8), "2 x NVIDIA H100 of 81559 MiB; the recipe needs 8", "wrong"),
+        # The GPUs of other machines are unknown.
+        (Hardware(nodes=2, gpus_per_node=8), "2 x NVIDIA H100 of 81559 MiB; the recipe needs 2 x 8", "ok"),
     ],
 )
-def test_gpus_are_held_against_what_is_asked_for(hardware: Hardware, said: str, verdict: str) -> None:
+def test_gpus_are_compared_with_the_recipe(hardware: Hardware, result: str, verdict: str) -> None:
     found = check_gpus(hardware, "cuda")
-    assert (found.said, found.verdict) == (said, verdict)
+    assert (found.result, found.verdict) == (result, verdict)
 
 
 @pytest.mark.usefixtures("two_gpus")
 def test_on_cpu_gpus_are_not_used() -> None:
-    assert check_gpus(Hardware(), "cpu").said == "not used: the platform is cpu"
+    assert check_gpus(Hardware(), "cpu").result == "not used: the platform is cpu"
 
 
 def test_no_nvidia_smi_is_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert check_gpus(Hardware(), "cpu").said == "none: trained on the CPU"
+    assert check_gpus(Hardware(), "cpu").result == "none: trains on the CPU"

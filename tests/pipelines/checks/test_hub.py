@@ -1,4 +1,4 @@
-"""What is asked of the hub, which is a small server here, and what is known without it."""
+"""Requests to the hub, which is a small server here, and what the cache answers without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATA = "PRIME-RL/Eurus-2-RL-Data"
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Answers by what the path says; waits with the answer about what hangs."""
+    """Respond with the status in the path; never respond to a path with `hangs`."""
 
     ends = threading.Event()
     asked: list[tuple[str, str | None]] = []  # noqa: RUF012 (one for all requests)
@@ -58,14 +58,14 @@ def _recipe(model: str = MODEL) -> Recipe:
     return load(Path("execverify.yaml"), [f"model={model}"]).recipe
 
 
-def _said(recipe: Recipe) -> list[tuple[str, str, str]]:
-    return [(each.what, each.said, each.verdict) for each in Hub(recipe).findings()]
+def _results(recipe: Recipe) -> list[tuple[str, str, str]]:
+    return [(each.what, each.result, each.verdict) for each in Hub(recipe).findings()]
 
 
-def test_what_the_hub_has_will_be_fetched(server: str) -> None:
-    assert _said(_recipe()) == [
-        (f"model {MODEL}", "will be fetched from the hub", "ok"),
-        (f"data {DATA}", "will be fetched from the hub", "ok"),
+def test_names_on_the_hub_will_be_downloaded(server: str) -> None:
+    assert _results(_recipe()) == [
+        (f"model {MODEL}", "will be downloaded from the hub", "ok"),
+        (f"data {DATA}", "will be downloaded from the hub", "ok"),
     ]
     assert sorted(_Server.asked) == [
         (f"/{MODEL}/resolve/main/config.json", None),
@@ -74,59 +74,59 @@ def test_what_the_hub_has_will_be_fetched(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "problem"),
     [
         ("owner/404", "it does not exist (404)"),
-        ("owner/401", "it does not exist, or not without a login (HF_TOKEN)"),
+        ("owner/401", "it does not exist, or needs a login (HF_TOKEN)"),
         ("owner/403", "access to it has not been granted"),
         ("owner/500", "status 500"),
     ],
 )
-def test_what_it_has_not_is_told(server: str, name: str, said: str) -> None:
-    assert _said(_recipe(name))[0] == (f"model {name}", f"not in the hub's cache, and {server}: {said}", "wrong")
+def test_unavailable_names_are_reported(server: str, name: str, problem: str) -> None:
+    assert _results(_recipe(name))[0] == (f"model {name}", f"not in the hub's cache, and {server}: {problem}", "wrong")
 
 
 def test_a_hub_that_does_not_answer_is_not_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_SECONDS", 0.5)
-    what, said, verdict = _said(_recipe("owner/hangs"))[0]
+    what, result, verdict = _results(_recipe("owner/hangs"))[0]
     assert (what, verdict) == ("model owner/hangs", "wrong")
-    assert "timed out" in said or "no answer" in said
+    assert "timed out" in result or "no answer" in result
 
 
-def test_a_hub_that_is_not_there_is_told(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    assert "cannot be reached: " in _said(_recipe())[0][1]
+    assert "cannot be reached: " in _results(_recipe())[0][1]
 
 
-def test_a_token_is_shown(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_token_is_sent(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "hf").mkdir()
     (tmp_path / "hf" / "token").write_text("stored\n")
-    _said(_recipe())
-    monkeypatch.setenv("HF_TOKEN", "said")
-    _said(_recipe())
-    assert {token for _, token in _Server.asked} == {"Bearer stored", "Bearer said"}
+    _results(_recipe())
+    monkeypatch.setenv("HF_TOKEN", "variable")
+    _results(_recipe())
+    assert {token for _, token in _Server.asked} == {"Bearer stored", "Bearer variable"}
 
 
-def test_offline_nothing_is_asked(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_sends_no_requests(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert [verdict for _, _, verdict in _said(_recipe())] == ["wrong", "wrong"]
+    assert [verdict for _, _, verdict in _results(_recipe())] == ["wrong", "wrong"]
     assert _Server.asked == []
 
 
-def test_what_is_in_the_cache_is_not_asked_for(server: str, tmp_path: Path) -> None:
+def test_cached_names_send_no_requests(server: str, tmp_path: Path) -> None:
     cache = tmp_path / "hf" / "hub"
     folder = cache / f"models--{MODEL.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("abc")
     (folder / "snapshots" / "abc").mkdir(parents=True)
     (folder / "snapshots" / "abc" / "config.json").write_text("{}")
-    assert not is_cached("models", MODEL)  # its weights are not there yet
+    assert not is_cached("models", MODEL)  # its weights are missing
     (folder / "snapshots" / "abc" / "model.safetensors").write_text("")
     (cache / f"datasets--{DATA.replace('/', '--')}" / "snapshots" / "abc").mkdir(parents=True)
     (cache / f"datasets--{DATA.replace('/', '--')}" / "snapshots" / "abc" / "data.parquet").write_text("")
-    assert [said for _, said, _ in _said(_recipe())] == ["in the hub's cache"] * 2
+    assert [result for _, result, _ in _results(_recipe())] == ["in the hub's cache"] * 2
     assert _Server.asked == []
 
 
-def test_what_lies_in_a_folder_is_nothing_to_the_hub(server: str) -> None:
-    assert _said(load(Path("smoke.yaml"), []).recipe) == []
+def test_local_folders_send_no_requests(server: str) -> None:
+    assert _results(load(Path("smoke.yaml"), []).recipe) == []

@@ -1,4 +1,4 @@
-"""Mistakes in a stage's rewards, found before anything starts: one line each, with file and line of the recipe."""
+"""Mistakes in a stage's rewards: a line each, with file and line of the recipe."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def mine(data_source, solution_str, ground_truth, extra_info, *, style: Literal[
 
 @dataclass(frozen=True)
 class Verl:
-    """verl's environment, as far as it is looked at here."""
+    """The parts of verl's environment that the checks use."""
 
     python: Path = Path(sys.executable)
     built: bool = True
@@ -62,7 +62,7 @@ Found = Callable[..., list[str]]
 
 @pytest.fixture
 def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
-    """The problems of a recipe whose last key is the reward, with the plugin mine.py in the folder `rewards` beside it."""
+    """Return the problems of a recipe whose last key is the reward, with the plugin own/mine.py next to it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "mine.py").write_text("from typing import Literal\n" + PLUGIN)
@@ -91,7 +91,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Found:
         "reward: [{name: mine, file: own/mine.py, data_source: a/*, weight: -0.5}, {name: white_box}]\nmax_failed_rewards: 0",
     ],
 )
-def test_rewards_that_are_right(found: Found, reward: str) -> None:
+def test_correct_rewards(found: Found, reward: str) -> None:
     assert found(reward) == []
 
 
@@ -123,17 +123,17 @@ def test_rewards_that_are_right(found: Found, reward: str) -> None:
         ),
     ],
 )
-def test_rewards_that_are_not(found: Found, tmp_path: Path, reward: str, problems: list[str]) -> None:
+def test_wrong_rewards(found: Found, tmp_path: Path, reward: str, problems: list[str]) -> None:
     assert found(reward) == [line.replace("{folder}", str(tmp_path)) for line in problems]
 
 
 NEEDS = "import no_such_package\n" + PLUGIN
 
 
-def test_a_file_that_needs_a_trainers_package_is_tried_in_the_trainers_python(
+def test_a_file_that_needs_a_trainers_package_is_loaded_in_the_trainers_python(
     found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same Python, but with the package on its path."""
+    """Here the trainer's Python is this one, with the package on its path."""
     (tmp_path / "own" / "needs.py").write_text("from typing import Literal\n" + NEEDS)
     (tmp_path / "there").mkdir()
     root = str(ROOT)
@@ -165,18 +165,18 @@ def test_a_file_that_needs_a_trainers_package_is_tried_in_the_trainers_python(
         ),
         (
             "reward: {name: white_box, data_source: x}",
-            "x.yaml:4: stages.rl: reward.data_source: a single reward takes every row; a pattern is for a list of rewards",
+            "x.yaml:4: stages.rl: reward.data_source: a single reward scores every row; use a list of rewards for patterns",
         ),
         ("reward: white_box\nmax_failed_rewards: 2", "x.yaml:13: stages.rl.max_failed_rewards: found 2, expected at most 1"),
     ],
 )
-def test_what_the_schema_refuses(found: Found, reward: str, problem: str) -> None:
+def test_schema_errors(found: Found, reward: str, problem: str) -> None:
     with pytest.raises(RecipeError) as caught:
         found(reward)
     assert str(caught.value) == problem
 
 
-def test_a_package_that_a_reward_needs_is_asked_for_before_anything_is_trained(
+def test_a_missing_package_of_a_reward_is_reported(
     found: Found, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     [problem] = found("reward: bootcamp\n")
@@ -193,10 +193,8 @@ def test_a_package_that_a_reward_needs_is_asked_for_before_anything_is_trained(
     assert found("reward: bootcamp\n") == []
 
 
-def test_a_package_that_a_new_environment_lacks_is_told_as_soon_as_it_is_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Building takes minutes: here the build is a script that starts this Python, which has no such package, too."""
+def test_a_missing_package_is_reported_when_the_environment_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the built environment is a script that starts this Python, which lacks the package, too."""
     folder, built = tmp_path / "environments" / "verl" / "cpu" / "bin", []
 
     def build(trainer: str, platform: str) -> None:

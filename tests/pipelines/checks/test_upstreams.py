@@ -1,4 +1,4 @@
-"""The pinned trainers really asked, in one process each: all shipped recipes on both platforms, and what they refuse."""
+"""The real trainers validate all shipped recipes on both platforms and reject mistakes, in one process each."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from pipelines.recipe.loading import load
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan, trainer_of
 from pipelines.trainers.answering import Answer, Question
+from pipelines.trainers.llamafactory import trainer as llamafactory
 from pipelines.trainers.verl.rl import trainer as verl
 
 RECIPES = sorted(path.name for path in shipped.RECIPES.glob("*.yaml"))
@@ -33,14 +34,14 @@ Answers = Mapping[str, Answer]
 # smoke.yaml with its first stage trained by verl.
 VERL_SFT = ["stages.sft.trainer=verl", "stages.sft.template=!remove", "stages.sft.llamafactory=!remove"]
 
-# A name, settings over smoke.yaml, the stage, and what of the trainer's own words must be told.
-REFUSED: dict[str, tuple[list[str], str, str]] = {
+# Name -> settings over smoke.yaml, the stage, and a part of the trainer's message.
+REJECTED: dict[str, tuple[list[str], str, str]] = {
     "two sizes": (
         ["stages.stage-one.verl.actor_rollout_ref.actor.ppo_micro_batch_size=4"],
         "stage-one",
         "[actor] You have set both 'actor.ppo_micro_batch_size' AND 'actor.ppo_micro_batch_size_per_gpu'",
     ),
-    "a class that is not there": (
+    "a missing class": (
         ["stages.stage-two.verl.trainer.v1.sampler.custom_sampler={path: pkg://nowhere.at_all, name: Sampler}"],
         "stage-two",
         "nowhere",
@@ -54,7 +55,7 @@ REFUSED: dict[str, tuple[list[str], str, str]] = {
 
 
 def _questions(name: str, sets: list[str], folder: Path, prefix: str, rows: bool) -> list[tuple[str, Question]]:
-    """The questions of a recipe's stages by their trainers, the stages' names with a prefix."""
+    """Return trainer and question of each stage, with a prefix before the stage's name."""
     loaded = load(Path(name), sets)
     environments = find_environments(loaded.recipe)
     plan = make_plan(loaded.recipe, find_machine(loaded.recipe, environments), folder)
@@ -71,7 +72,7 @@ def _questions(name: str, sets: list[str], folder: Path, prefix: str, rows: bool
 
 @pytest.fixture(scope="session")
 def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Answers:
-    """All answers: importing a trainer takes longer than all the questions."""
+    """All answers, from one process per trainer: importing a trainer takes longest."""
     folder = tmp_path_factory.mktemp("asked")
     questions = [
         each
@@ -84,7 +85,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
     for platform in PLATFORMS:
         sets = [*VERL_SFT, f"hardware.platform={platform}"]
         questions += _questions("smoke.yaml", sets, folder / "verl-sft" / platform, f"verl-sft {platform}", rows=True)
-    for place, (name, (sets, _, _)) in enumerate(REFUSED.items()):
+    for place, (name, (sets, _, _)) in enumerate(REJECTED.items()):
         sets = [*sets, "hardware.platform=cpu"]
         questions += _questions("smoke.yaml", sets, folder / f"refused-{place}", name, rows=False)
     found: dict[str, Answer] = {}
@@ -92,7 +93,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
         python = trainer_python(trainer)
         request = folder / f"{trainer}.json"
         request.write_text(json.dumps([asdict(question) for name, question in questions if name == trainer]))
-        module = {"llamafactory": trainer.ANSWERS, "verl": verl.ANSWERS}[trainer]
+        module = {"llamafactory": llamafactory.ANSWERS, "verl": verl.ANSWERS}[trainer]
         environ = {"HF_HUB_OFFLINE": "1", "VERL_PLATFORM": "cpu", "CUDA_VISIBLE_DEVICES": "", "DISABLE_VERSION_CHECK": "1"}
         environ |= {"HF_DATASETS_CACHE": str(folder / "cache"), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
@@ -106,7 +107,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
 @pytest.mark.real
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_trainers_accept_what_every_shipped_recipe_is_rendered_to(answers: Answers, name: str, platform: str) -> None:
+def test_the_trainers_accept_every_shipped_recipe(answers: Answers, name: str, platform: str) -> None:
     for stage in load(Path(name), []).recipe.stages:
         answer = answers[f"{name} {platform} {stage.name}"]
         assert answer.problem is None, f"{stage.name}: {answer.problem}"
@@ -115,9 +116,9 @@ def test_the_trainers_accept_what_every_shipped_recipe_is_rendered_to(answers: A
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_refusal_is_told_in_the_trainers_own_words(answers: Answers, name: str) -> None:
-    _, stage, said = REFUSED[name]
+@pytest.mark.parametrize("name", REJECTED)
+def test_a_rejection_quotes_the_trainer(answers: Answers, name: str) -> None:
+    _, stage, said = REJECTED[name]
     problems = {key: answer.problem for key, answer in answers.items() if key.startswith(f"{name} ")}
     assert [key for key, problem in problems.items() if problem] == [f"{name} {stage}"]
     problem = problems[f"{name} {stage}"]
@@ -128,14 +129,14 @@ def test_a_refusal_is_told_in_the_trainers_own_words(answers: Answers, name: str
 
 @pytest.mark.real
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_verls_trainer_of_supervised_fine_tuning_is_asked_too(answers: Answers, platform: str) -> None:
+def test_verls_sft_trainer_answers(answers: Answers, platform: str) -> None:
     answer = answers[f"verl-sft {platform} sft"]
     assert (answer.problem, answer.facts) == (None, ["76 of 76 rows are left to train on"])
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_rows_are_followed_through_the_trainers_own_data_code(answers: Answers, platform: str) -> None:
+def test_rows_pass_through_the_trainers_data_code(answers: Answers, platform: str) -> None:
     sft, one, two = (answers[f"smoke.yaml {platform} {stage}"] for stage in ("sft", "stage-one", "stage-two"))
     assert sft.facts == ["76 of 76 rows are accepted, 0 without a label, 0 cut at 512 tokens"]
     assert (one.facts, two.facts) == (["40 of 40 rows are left to train on"], ["36 of 36 rows are left to train on"])
@@ -143,26 +144,24 @@ def test_rows_are_followed_through_the_trainers_own_data_code(answers: Answers, 
 
 
 @pytest.mark.real
-def test_the_command_asks_all_trainers_and_tells_what_one_refuses(
-    trainer_python: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_the_command_reports_a_rejection(trainer_python: Callable[[str], Path], tmp_path: Path) -> None:
     for trainer in ("llamafactory", "verl"):
         trainer_python(trainer)
-    sets, stage, said = REFUSED["two sizes"]
+    sets, stage, said = REJECTED["two sizes"]
     words = [word for each in ("hardware.platform=cpu", *sets) for word in ("--set", each)]
     command = [str(Path(sys.executable).with_name("pipeline")), "check", "smoke.yaml", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert done.returncode == 2
-    told = {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") == 2}
-    assert told["sft", "LLaMA-Factory 0.9.5"].startswith("accepts it; 130 of 130 rows are accepted, 0 without a label")
-    assert told["stage-two", "verl 0.9.1"] == "accepts it; 36 of 36 rows are left to train on"
-    assert told[stage, "verl 0.9.1"].startswith("WRONG: refuses it: [actor] You have set both")
-    assert " of 512 tokens" in told["sft", "conversations"]
-    assert " of 320 tokens" in told["stage-two", "prompts"]
+    results = {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") == 2}
+    assert results["sft", "LLaMA-Factory 0.9.5"].startswith("accepts it; 130 of 130 rows are accepted, 0 without a label")
+    assert results["stage-two", "verl 0.9.1"] == "accepts it; 36 of 36 rows are left to train on"
+    assert results[stage, "verl 0.9.1"].startswith("WRONG: rejects it: [actor] You have set both")
+    assert " of 512 tokens" in results["sft", "conversations"]
+    assert " of 320 tokens" in results["stage-two", "prompts"]
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
-    assert f"smoke.yaml:25: stages.{stage}: verl 0.9.1 refuses it: {said}" in line
-    assert list(tmp_path.iterdir()) == [], "something was left behind"
+    assert f"smoke.yaml:25: stages.{stage}: verl 0.9.1 rejects it: {said}" in line
+    assert list(tmp_path.iterdir()) == [], "files remain"
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ class Toy:
 
 
 @pytest.mark.parametrize(
-    ("script", "verdict", "said"),
+    ("script", "verdict", "result"),
     [
         ("echo 'ImportError: no verl' >&2; exit 3", "wrong", "it does not answer: ImportError: no verl"),
         ("exit 3", "wrong", "it does not answer: exit status 3"),
@@ -184,23 +183,23 @@ class Toy:
         ("sleep 600", "unchecked", "no answer after 1 s"),
     ],
 )
-def test_a_trainer_that_does_not_answer_is_told_and_ended(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, verdict: str, said: str
+def test_a_trainer_that_does_not_answer_is_reported_and_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, verdict: str, result: str
 ) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
-    monkeypatch.setattr(upstreams, "find_ready", lambda _: Toy(python))
+    monkeypatch.setattr(upstreams, "find_built", lambda _: Toy(python))
     monkeypatch.setattr(upstreams, "_SECONDS", 1.0)
     loaded = load(Path("smoke.yaml"), ["hardware.platform=cpu"])
     environments = find_environments(loaded.recipe)
     plan = make_plan(loaded.recipe, find_machine(loaded.recipe, environments), tmp_path / "run")
     report = Report()
-    asking = upstreams.Asking(loaded, plan, {}, environments)
+    checks = upstreams.TrainerChecks(loaded, plan, {}, environments)
     try:
-        asking.findings(report)
+        checks.collect(report)
     finally:
-        asking.close()
-    assert {(each.verdict, each.said) for each in report.findings} == {(verdict, said)}
+        checks.close()
+    assert {(each.verdict, each.result) for each in report.findings} == {(verdict, result)}
     assert [each.about for each in report.findings] == ["sft", "stage-one", "stage-two"]
     assert report.problems == []

@@ -1,4 +1,4 @@
-"""`pipeline check`: what it finds before anything is trained, and how it says so."""
+"""`pipeline check`: its findings and messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textwrap import dedent
 import pytest
 
 from pipelines.checks.findings import Report
-from pipelines.checks.rewards import as_scored, check_rewards
+from pipelines.checks.rewards import check_rewards, rows_by_source
 from pipelines.checks.samples import open_sample
 from pipelines.cli import main as cli
 from pipelines.recipe.loading import load
@@ -48,12 +48,12 @@ Check = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Check:
-    """Calls `pipeline check` on a recipe with this reward and the plugin `mine.py`: status, output, error output.
+    """Run `pipeline check` on a recipe with a reward and the plugin `mine.py`; return status, output and error output.
 
-    As on a machine where nothing is built: what the trainers say is asked in tests/pipelines/checks/test_upstreams.py.
+    As if no environment were built; tests/pipelines/checks/test_upstreams.py tests the answers of trainers.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipelines.checks.upstreams.find_ready", lambda _: None)
+    monkeypatch.setattr("pipelines.checks.upstreams.find_built", lambda _: None)
 
     def run(*arguments: str, reward: str = "code_tests", plugin: str = "", recipe: str = RECIPE) -> tuple[int, str, str]:
         Path("small.yaml").write_text(f"{recipe}    reward: {reward}\n")
@@ -68,25 +68,25 @@ def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 
 def rewards(out: str) -> list[str]:
-    """The output from the table of rewards on."""
+    """Return the output from the table of rewards on."""
     lines = out.splitlines()
     return lines[lines.index("stage\treward\tsource\trows\treferences\tcheats\tresult") :]
 
 
 def test_smoke_passes(check: Check, golden: Callable[[str, str], None]) -> None:
     status, out, err = check("smoke.yaml", "--set", "hardware.platform=cpu")
-    said = "nothing is wrong with what could be checked; next: pipeline run smoke.yaml --set hardware.platform=cpu\n"
+    said = "no problems found in what could be checked; next: pipeline run smoke.yaml --set hardware.platform=cpu\n"
     assert (status, err) == (0, said)
     golden("check/smoke.txt", "".join(line for line in out.splitlines(keepends=True) if not line.startswith("machine\t")))
 
 
-def test_a_sample_is_as_long_as_asked_for(check: Check) -> None:
+def test_the_sample_size_is_an_option(check: Check) -> None:
     _, out, _ = check("small.yaml", "--sample", "2")
     assert rewards(out)[1].split("\t")[:5] == ["rl", "code_tests", "programs_code programs.py", "2", "2"]
 
 
 @pytest.mark.parametrize("known", ["", ", reference=solution", ", cheats=lambda truth, info: {'pass': 'pass'}"])
-def test_full_marks_for_everything_are_found(check: Check, known: str) -> None:
+def test_a_constant_reward_is_found(check: Check, known: str) -> None:
     plugin = f"""
     @register("mine"{known})
     def mine(data_source, solution_str, ground_truth, extra_info):
@@ -96,10 +96,10 @@ def test_full_marks_for_everything_are_found(check: Check, known: str) -> None:
     assert status == 1
     assert "WRONG" in out
     assert err.startswith("error: stage rl: reward mine ")
-    assert "mend this before you train" in err
+    assert "fix this before training" in err
 
 
-def test_wrong_marks_name_their_rows(check: Check) -> None:
+def test_wrong_scores_name_their_rows(check: Check) -> None:
     plugin = """
     @register("mine", reference=solution)
     def mine(data_source, solution_str, ground_truth, extra_info):
@@ -110,28 +110,28 @@ def test_wrong_marks_name_their_rows(check: Check) -> None:
     rows = [line.split("\t")[:2] for line in rewards(out)[3:]]
     assert len(rows) == 5
     assert all(row.startswith("programs/") and what == "reference" for row, what in rows)
-    assert "5 marks that it must not give" in err
+    assert "5 wrong scores" in err
     assert rows[0][0] in err
 
 
-def test_rows_of_another_reward_are_said_to_be_that(check: Check) -> None:
+def test_rows_of_another_reward_are_found(check: Check) -> None:
     status, _, err = check(reward="white_box")
     assert status == 1
     assert "reward white_box on programs_code programs.py: it cannot score 5 of 5 rows, first programs/" in err
 
 
-def test_a_reward_that_knows_nothing_is_said_to_be_unchecked(check: Check) -> None:
+def test_a_reward_without_references_and_cheats_is_unchecked(check: Check) -> None:
     plugin = """
     @register("mine")
     def mine(data_source, solution_str, ground_truth, extra_info):
         return len(solution_str)
     """
     status, out, err = check(reward="{name: mine, file: mine.py}", plugin=plugin)
-    assert (status, err) == (0, "nothing is wrong with what could be checked; next: pipeline run small.yaml\n")
-    assert "NOT CHECKED: it knows no reference solution" in out
+    assert (status, err) == (0, "no problems found in what could be checked; next: pipeline run small.yaml\n")
+    assert "NOT CHECKED: it has no reference solutions" in out
 
 
-def test_each_of_several_rewards_is_checked_on_the_rows_it_takes(check: Check) -> None:
+def test_each_reward_is_checked_on_its_own_rows(check: Check) -> None:
     plugin = """
     @register("short")
     def short(data_source, solution_str, ground_truth, extra_info):
@@ -139,7 +139,7 @@ def test_each_of_several_rewards_is_checked_on_the_rows_it_takes(check: Check) -
     """
     reward = '[{name: code_tests}, {name: short, file: mine.py, data_source: "*"}, {name: white_box, data_source: "other/*"}]'
     status, out, err = check(reward=reward, plugin=plugin)
-    assert status == 0, err  # one that is right for what was tried may be one of a sum
+    assert status == 0, err  # a constant is fine in a sum of rewards
     assert [line.split("\t")[1] for line in rewards(out)[1:]] == ["code_tests", "short"]
 
 
@@ -149,7 +149,7 @@ def test_each_of_several_rewards_is_checked_on_the_rows_it_takes(check: Check) -
         ("code_test", ("", ""), r"small.yaml:\d+: stages.rl.reward: .*did you mean 'code_tests'"),
         ("code_tests", ("algorithm: grpo", "algoritm: grpo"), "algoritm"),
         ("code_tests", ("limit: 5", "limits: 5"), "limits"),
-        ("code_tests", ("programs.py", "program.py"), r"there is no .*did you mean .*programs.py"),
+        ("code_tests", ("programs.py", "program.py"), r"not found: .*did you mean .*programs.py"),
         ("code_tests", ("converter: programs_code", "converter: execverify_sft"), "makes no rl rows"),
     ],
 )
@@ -164,37 +164,37 @@ def test_a_source_without_rows_is_found(check: Check, tmp_path: Path) -> None:
     recipe = re.sub(r"programs_code, source: [^,]*", f"cruxeval, source: {tmp_path}/rows.jsonl", RECIPE)
     status, _, err = check(reward="white_box", recipe=recipe)
     assert status == 1
-    assert "rl: rows of cruxeval rows.jsonl: no row comes of the 1 records, first " in err
+    assert "rl: rows of cruxeval rows.jsonl: no rows from 1 records, first " in err
 
 
-def test_fewer_rows_than_a_step_takes_are_found(check: Check) -> None:
+def test_fewer_rows_than_a_step_needs_are_found(check: Check) -> None:
     status, _, err = check("small.yaml", "--set", "stages.rl.batch={prompts: 8, mini: 8}")
     assert status == 1
-    assert "rl: rows: 5 rows in all, fewer than the 8 prompts of one step" in err
+    assert "rl: rows: 5 rows in total, fewer than the 8 prompts of one step" in err
 
 
-def test_a_part_of_a_source_is_said_to_be_one(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partly_read_source_is_reported(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.cli.check.COUNTED", 3)
     monkeypatch.setattr("pipelines.cli.check.ROWS", 2)
     _, out, _ = check("small.yaml", "--sample", "2")
-    assert "rl\trows of programs_code programs.py\t3 rows of the first 3 records" in out
+    assert "rl\trows of programs_code programs.py\t3 rows from the first 3 records" in out
 
 
-def test_rejected_records_are_counted_and_may_be_too_many(check: Check, tmp_path: Path) -> None:
+def test_rejected_records_are_counted_and_limited(check: Check, tmp_path: Path) -> None:
     good = '{"code": "def f(x):\\n    return x", "input": "1", "output": "1", "id": "x"}\n'
     (tmp_path / "rows.jsonl").write_text(good * 9 + "{}x\n")
     recipe = re.sub(r"programs_code, source: [^,]*", f"cruxeval, source: {tmp_path}/rows.jsonl", RECIPE).replace(
         ", limit: 5", ""
     )
     status, out, err = check("small.yaml", "--sample", "1", reward="white_box", recipe=recipe)
-    assert "9 rows of all 10 records; 1 rejected, first " in out
+    assert "9 rows from all 10 records; 1 rejected, first " in out
     assert (status, "more than max_rejects 0.01 allows" in err) == (1, True)
     recipe = recipe.replace("validation: {", "max_rejects: 0.5\n      validation: {")
     status, out, err = check("small.yaml", "--sample", "1", reward="white_box", recipe=recipe)
-    assert (status, "note: 9 rows of all 10 records; 1 rejected" in out) == (0, True)
+    assert (status, "note: 9 rows from all 10 records; 1 rejected" in out) == (0, True)
 
 
-def test_a_column_that_is_missing_is_a_mistake(check: Check, tmp_path: Path) -> None:
+def test_a_missing_column_is_a_mistake(check: Check, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"code": "", "inputs": "", "output": "", "id": "x"}\n')
     recipe = re.sub(r"programs_code, source: [^,]*", f"cruxeval, source: {tmp_path}/rows.jsonl", RECIPE)
     status, _, err = check(reward="white_box", recipe=recipe)
@@ -204,7 +204,7 @@ def test_a_column_that_is_missing_is_a_mistake(check: Check, tmp_path: Path) -> 
 
 @dataclass(frozen=True)
 class Verl:
-    """verl's environment, as far as it is looked at here."""
+    """The parts of verl's environment that the checks use."""
 
     built: bool
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -224,7 +224,7 @@ def test_a_reward_that_needs_verls_environment_is_checked_there(tmp_path: Path, 
         from rewards.registry import register
         @register("mine", reference=lambda truth, info: "good", cheats=lambda truth, info: {"bad": "bad"})
         def mine(data_source, solution_str, ground_truth, extra_info):
-            print("said by a plugin", end="")
+            print("output of a plugin", end="")
             return float(solution_str in ("good", "bad"))
         """)
     )
@@ -232,7 +232,7 @@ def test_a_reward_that_needs_verls_environment_is_checked_there(tmp_path: Path, 
     loaded = load(tmp_path / "small.yaml", [])
     (stage,) = loaded.recipe.stages
     assert isinstance(stage, RlStage)
-    rows = as_scored(open_sample(loaded, stage).read(2, Report()))
+    rows = rows_by_source(open_sample(loaded, stage).read(2, Report()))
     verl = Verl(built, {"PYTHONPATH": f"{ROOT}:{tmp_path / 'there'}"})
     try:
         (checked,) = check_rewards(stage, rows, Sandbox(), verl)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""`pipeline doctor`: what it prints, at any width, and what it says where programs cannot be isolated."""
+"""`pipeline doctor`: its output at any width, and its error where programs cannot be isolated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.cli import doctor, main
 
-SOUND: dict[str, Any] = {
+SAFE: dict[str, Any] = {
     "offered": [["namespaces", "yes"], ["Landlock", "yes, ABI 7"]],
     "in_force": [["isolation", "namespaces"], ["files", "a read-only Python and an empty folder in memory " * 3]],
     "measured": [["start", "0.10 s"]],
@@ -31,8 +31,10 @@ def _print(
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_it_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    status, text = _print(monkeypatch, capsys, SOUND, columns)
+def test_the_output_fits_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = _print(monkeypatch, capsys, SAFE, columns)
     assert status == 0
     lines = text.splitlines()
     assert [line for line in lines if len(line) > columns and "/" not in line] == []
@@ -40,15 +42,15 @@ def test_it_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch, cap
     assert lines[-1] == "next: pipeline run smoke.yaml"
 
 
-def test_where_programs_cannot_be_isolated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_isolation_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     problem = "this machine offers no sound isolation for untrusted programs (namespaces: unshare: Operation not permitted)"
-    status, text = _print(monkeypatch, capsys, {**SOUND, "in_force": [], "measured": [], "problem": problem}, 200)
+    status, text = _print(monkeypatch, capsys, {**SAFE, "in_force": [], "measured": [], "problem": problem}, 200)
     assert status == 1
-    assert f"  NOT SOUND       {problem}"[:110] in text
+    assert f"  NOT SAFE        {problem}"[:110] in text
     assert "error: rewards cannot run untrusted programs safely in the environment of: pipeline" in text
 
 
-def test_it_asks_a_python_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sandbox_of_a_python_is_examined(capsys: pytest.CaptureFixture[str]) -> None:
     report = doctor._examine(Path(sys.executable))
     assert report["problem"] or dict(report["in_force"])["isolation"]
     assert {name for name, _ in report["offered"]} == {"namespaces", "seccomp", "Landlock", "bubblewrap"}
@@ -56,5 +58,5 @@ def test_it_asks_a_python_itself(capsys: pytest.CaptureFixture[str]) -> None:
         assert {name for name, _ in report["measured"]} == {"start", "program", "memory"}
 
 
-def test_a_python_that_is_not_there() -> None:
+def test_a_missing_python() -> None:
     assert "No such file" in doctor._examine(Path("/nowhere/python"))["problem"]

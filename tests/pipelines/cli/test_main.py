@@ -78,7 +78,7 @@ def test_a_mistake_is_one_line_with_file_and_line(call: Call, tmp_path: Path, ol
 def test_a_missing_model_folder(call: Call) -> None:
     status, _, err = call("run", "smoke.yaml", "--set", "model=./no-model")
     assert status == 2
-    assert "model: there is no model folder" in err and "no-model" in err
+    assert "model: model folder not found" in err and "no-model" in err
 
 
 def test_a_folder_without_a_model(call: Call, tmp_path: Path) -> None:
@@ -92,13 +92,13 @@ def test_a_missing_source_names_the_nearest_file(call: Call, tmp_path: Path) -> 
     (tmp_path / "programs.py").touch()
     status, _, err = call("run", smoke_with(tmp_path, "source: data/programs.py", "source: ./program.py"))
     assert status == 2
-    assert f"there is no {tmp_path}/program.py; did you mean '{tmp_path}/programs.py'?" in err
+    assert f"not found: {tmp_path}/program.py; did you mean '{tmp_path}/programs.py'?" in err
 
 
 def test_plan_reports_problems(call: Call) -> None:
     status, out, _ = call("plan", "smoke.yaml", "--set", "model=./no-model")
     assert status == 0
-    assert "`pipeline run` would refuse this recipe:" in out and "there is no model folder" in out
+    assert "`pipeline run` would refuse this recipe:" in out and "model folder not found" in out
 
 
 def test_a_platform_without_its_lock(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_commands_run_from_any_folder(installed: Installed) -> None:
 def test_doctor_examines_the_sandbox(installed: Installed) -> None:
     done = installed.run("pipeline", "doctor")
     assert "it is not built; `pipeline env sync` builds it" in done.stdout
-    assert "isolation" in done.stdout or "NOT SOUND" in done.stdout
+    assert "isolation" in done.stdout or "NOT SAFE" in done.stdout
 
 
 def test_locks_are_not_resolved_in_an_installed_package(installed: Installed) -> None:

@@ -362,7 +362,7 @@ def test_mistakes_in_the_data_are_one_line_and_status_2(call: Call) -> None:
 def test_mistakes_in_the_data_section_come_first(call: Call, tmp_path: Path) -> None:
     status, out, err = call("prepare", "small.yaml", "--set", "stages.first.data.train.source=sad.jsonl")
     assert (status, out) == (2, "")
-    assert "there is no " in err and "did you mean" in err
+    assert "not found: " in err and "did you mean" in err
     assert not (tmp_path / "runs").exists()
 
 
