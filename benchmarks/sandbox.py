@@ -31,14 +31,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import msgspec
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipelines.environments import environment  # noqa: E402
 from pipelines.environments.platform import detected_platform  # noqa: E402
 from preprocess.converters.base import Options  # noqa: E402
-from preprocess.converters.programs import read_programs  # noqa: E402
-from preprocess.converters.shared.tests import read_test, to_truth  # noqa: E402
+from preprocess.converters.programs import FunctionTask, read_tasks  # noqa: E402
+from preprocess.converters.shared.tests import to_calls  # noqa: E402
 from rewards.builtin.code_tests import code_tests  # noqa: E402
 from rewards.sandbox import Program, Settings, close_all, configure  # noqa: E402
 from rewards.sandbox.local.sandbox import LocalSandbox  # noqa: E402
@@ -75,8 +77,7 @@ class Problem:
 
 def make_problem(name: str, prelude: str, right: str, function: str, check: str) -> Problem | None:
     """A problem from the source of `check(candidate)`; None where its tests are no plain calls."""
-    tests = [read_test(line, "candidate") for line in cast(ast.FunctionDef, ast.parse(check).body[0]).body]
-    truth = to_truth([each for each in tests if each], function, prelude) if all(tests) else None
+    truth = to_calls(cast(ast.FunctionDef, ast.parse(check).body[0]).body, function, prelude)
     if truth is None:
         print(f"left out, its tests are no plain calls: {name}")
         return None
@@ -97,11 +98,10 @@ def read_leetcode(path: str) -> list[Problem]:
 def read_own() -> list[Problem]:
     """The programs that are shipped, with their examples as tests."""
     made = []
-    for record in read_programs(ROOT / "recipes" / "data" / "programs.py", Options()):
-        assert record.fields is not None
-        asserts = "\n    ".join(f"assert candidate({args}) == {wanted}" for args, wanted in record.fields["examples"])
-        name = record.fields["name"]
-        made.append(make_problem(name, "", record.fields["code"], name, f"def check(candidate):\n    {asserts}"))
+    for record in read_tasks(ROOT / "recipes" / "data" / "programs.py", Options()):
+        task = msgspec.json.decode(record.text, type=FunctionTask)
+        asserts = "\n    ".join(f"assert candidate({args}) == {expected}" for args, expected in task.examples)
+        made.append(make_problem(task.name, "", task.code, task.name, f"def check(candidate):\n    {asserts}"))
     return [each for each in made if each]
 
 

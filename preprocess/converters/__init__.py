@@ -1,4 +1,9 @@
-"""The converters, by name: one file per kind of source, imported when it is asked for."""
+"""Converters: one file per kind of source, which turns its records into SFT and RL rows.
+
+Other rooms use `find` and `CONVERTERS` (here), `Converter`, `Options` (base), `explain_options` (option_docs), `load_file`,
+`converter` (plugins), `parse_options` (options), `read_calls`, `ask_execution`, `FunctionCall` (programs) and the names that
+`shared` lists.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from preprocess.errors import SourceError
 from rewards.suggestions import suggestion
 
 # Name -> module and the converter in it.
-_PLACES = {
+_MODULES = {
     "alpaca": "alpaca.ALPACA",
     "apps": "apps.APPS",
     "bootcamp": "bootcamp.BOOTCAMP",
@@ -32,36 +37,36 @@ _PLACES = {
 
 
 class _Converters(Mapping[str, Converter[Any, Any]]):
-    """Name -> converter. A process that converts needs one of them, not all."""
+    """Name -> converter, imported on first use: a process that converts needs only one of them."""
 
     def __getitem__(self, name: str) -> Converter[Any, Any]:
-        module, _, attribute = _PLACES[name].partition(".")
+        module, _, attribute = _MODULES[name].partition(".")
         converter: Converter[Any, Any] = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
         return converter
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_PLACES)
+        return iter(_MODULES)
 
     def __len__(self) -> int:
-        return len(_PLACES)
+        return len(_MODULES)
 
 
 CONVERTERS: Mapping[str, Converter[Any, Any]] = _Converters()
 
 
 def find(name: str, file: Path | None = None) -> Converter[Any, Any]:
-    """The converter called `name`: of a file of the user's where one is given, else of those that come with this project.
+    """Return the converter `name` of a Python file of the user, or without a file, of this project.
 
     Raises:
-        SourceError: there is none (names the nearest), or the file does not load.
+        SourceError: it does not exist (suggests the nearest), or the file does not load.
     """
     if file is not None:
         from preprocess.converters.plugins import load_file
 
-        own = load_file(file)
-        if name not in own:
-            raise SourceError(f"{file} registers no converter called {name!r}{suggestion(name, own)}")
-        return own[name]
+        custom = load_file(file)
+        if name not in custom:
+            raise SourceError(f"{file} registers no converter called {name!r}{suggestion(name, custom)}")
+        return custom[name]
     if name not in CONVERTERS:
         raise SourceError(f"no converter is called {name!r}{suggestion(name, CONVERTERS)}")
     return CONVERTERS[name]

@@ -1,4 +1,4 @@
-"""alpaca: instructions with their answers, of any source; the options name the columns."""
+"""alpaca: instructions with answers, from any source; options name the columns."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterable
 import msgspec
 
 from preprocess.converters.base import Converter, Options
-from preprocess.converters.shared.mapping import rename
+from preprocess.converters.shared.conversations import make_conversation, rename_columns
 from preprocess.errors import RowError
 from preprocess.rows import SftRow, Turn
 
 
 class AlpacaOptions(Options, frozen=True, kw_only=True):
-    """Where the parts of an example lie."""
+    """Columns of an example."""
 
     instruction: str = "instruction"
-    """Column of what is asked for."""
+    """Column of the instruction."""
     output: str = "output"
     """Column of the answer."""
     input: str | None = None
-    """Column of what it is asked about; `input`, where there is one, if not said. It follows the instruction on a new line."""
+    """Column of the input, which follows the instruction on a new line; default: `input`, if it exists."""
     system: str | None = None
-    """Column of the system message; `system`, where there is one, if not said."""
+    """Column of the system message; default: `system`, if it exists."""
     history: str | None = None
-    """Column of the turns before, a list of [question, answer]; `history`, where there is one, if not said."""
+    """Column of the previous turns, a list of [question, answer]; default: `history`, if it exists."""
 
 
 class Example(msgspec.Struct, gc=False):
@@ -37,10 +37,6 @@ class Example(msgspec.Struct, gc=False):
     history: list[tuple[str, str]] | None = None
 
 
-def _find_record(options: AlpacaOptions) -> type[Example]:
-    return rename(Example, msgspec.structs.asdict(options))
-
-
 def _sft(record: Example, options: AlpacaOptions) -> Iterable[SftRow]:
     question = "\n".join(part for part in (record.instruction, record.input) if part)
     if not question.strip():
@@ -48,13 +44,13 @@ def _sft(record: Example, options: AlpacaOptions) -> Iterable[SftRow]:
     turns = []
     for asked, answered in [*(record.history or ()), (question, record.output)]:
         turns += [Turn("human", asked), Turn("gpt", answered)]
-    return [SftRow(turns[0].value, tuple(turns), record.system or None)]
+    return [make_conversation(turns, record.system)]
 
 
 ALPACA = Converter(
     "alpaca",
     "instructions with their answers, of any source",
-    _find_record,
+    lambda options: rename_columns(Example, msgspec.structs.asdict(options)),
     AlpacaOptions,
     sft=_sft,
 )

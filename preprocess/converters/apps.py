@@ -1,4 +1,4 @@
-"""apps: APPS' problems, from introductory exercises to competitions, tested by standard input or by calls of a function."""
+"""apps: problems from introductory to competition level, tested by standard input or by calls of a function."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
 from preprocess.converters.shared.signatures import show_name
-from preprocess.converters.shared.tests import read_pairs
-from preprocess.errors import LeftOutError, RowError
-from preprocess.sources.decoding import describe
-
-Difficulty = Literal["introductory", "interview", "competition"]
-
-_PROGRAMS = msgspec.json.Decoder(list[str])
+from preprocess.converters.shared.tests import read_json, read_pairs
+from preprocess.errors import LeftOutError
 
 
 class Apps(msgspec.Struct):
@@ -23,38 +18,36 @@ class Apps(msgspec.Struct):
 
     question: str
     input_output: str
-    """A JSON object of lists, or nothing."""
+    """A JSON object of lists, or empty."""
     solutions: str = ""
-    """A JSON list of programs, or nothing."""
+    """A JSON list of programs, or empty."""
     starter_code: str | None = None
     difficulty: str | None = None
     url: str | None = None
 
 
 class AppsOptions(CodeOptions, frozen=True, kw_only=True):
-    """Which problems are taken."""
+    """Options of APPS."""
 
-    difficulty: tuple[Difficulty, ...] = ("introductory", "interview", "competition")
-    """Leaves out problems of others."""
+    difficulty: tuple[Literal["introductory", "interview", "competition"], ...] = ("introductory", "interview", "competition")
+    """Leave out problems of other difficulties."""
 
 
 def _read(record: Apps, options: AppsOptions) -> CodeTask:
-    if record.difficulty not in (None, *options.difficulty):
-        raise LeftOutError(f"its difficulty is {record.difficulty}")
+    check_choice("difficulty", record.difficulty, (None, *options.difficulty))
     truth = _read_tests(record, options)
-    facts = {"difficulty": record.difficulty, "url": record.url}
     return CodeTask(
         source="apps",
         statement=record.question,
         signature=_find_signature(record, truth),
         solution=_find_solution(record.solutions),
-        make_truth=lambda: _take_truth(truth),
-        detail={name: value for name, value in facts.items() if value},
+        make_truth=lambda: truth,
+        detail={"difficulty": record.difficulty or None, "url": record.url or None},
     )
 
 
 def _read_tests(record: Apps, options: AppsOptions) -> dict[str, Any] | None:
-    """None where there are none: there may be a solution to learn from all the same."""
+    """Return the tests; None if there are none: the problem may still have a solution for SFT."""
     if not record.input_output.strip():
         return None
     try:
@@ -64,7 +57,7 @@ def _read_tests(record: Apps, options: AppsOptions) -> dict[str, Any] | None:
 
 
 def _find_signature(record: Apps, truth: dict[str, Any] | None) -> str | None:
-    """How the program begins, where a function is called; without tests the starter code says whether one is."""
+    """Return the beginning of the function; None if standard input is read: without tests, if there is no starter code."""
     starter = (record.starter_code or "").strip()
     if truth is None:
         return starter or None
@@ -72,13 +65,8 @@ def _find_signature(record: Apps, truth: dict[str, Any] | None) -> str | None:
 
 
 def _find_solution(text: str) -> str | None:
-    """The first that is Python 3: the shortest are golfed."""
-    if not text.strip():
-        return None
-    try:
-        programs = _PROGRAMS.decode(text)
-    except msgspec.MsgspecError as error:
-        raise RowError(f"solutions: {describe(str(error), Apps)}") from error
+    """Return the first solution in Python 3: the shortest ones are golfed."""
+    programs = read_json(text, list[str], "solutions") if text.strip() else []
     return next((program for program in programs if _is_python(program)), None)
 
 
@@ -90,16 +78,6 @@ def _is_python(program: str) -> bool:
     return bool(program.strip())
 
 
-def _take_truth(truth: dict[str, Any] | None) -> dict[str, Any]:
-    if truth is None:
-        raise LeftOutError("it has no tests")
-    return truth
-
-
 APPS = make_converter(
-    "apps",
-    "APPS: problems from introductory to competition level, with their tests and solutions",
-    Apps,
-    AppsOptions,
-    _read,
+    "apps", "APPS: problems from introductory to competition level, with their tests and solutions", Apps, AppsOptions, _read
 )

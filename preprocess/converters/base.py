@@ -1,4 +1,4 @@
-"""What a converter is: a name, its options, the record it reads, and how a record becomes rows."""
+"""The converter: a name, its options, the record that it reads, and functions from a record to rows."""
 
 from __future__ import annotations
 
@@ -16,15 +16,11 @@ from preprocess.sources.reading import Record
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The base of a converter's options: unknown ones are refused. The text below an option is shown as its meaning."""
+    """Base class of a converter's options. Unknown options are refused; the string below an option is its documentation."""
 
     def runs_programs(self, shape: Shape) -> bool:
-        """Whether rows made with these options wait for programs, although the converter's others do not."""
+        """Return whether these options make rows of the shape run programs, in a converter that does not always do so."""
         return False
-
-
-class NoOptions(Options, frozen=True):
-    """There is nothing to choose."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -33,47 +29,42 @@ RecordT = TypeVar("RecordT", bound=msgspec.Struct | dict[str, Any])
 
 @dataclass(frozen=True)
 class Converter(Generic[RecordT, OptionsT]):
-    """One kind of source, and the rows it becomes."""
+    """Converts the records of one kind of source to rows."""
 
     name: str
     help: str
     """One line."""
     record: type[RecordT] | Callable[[OptionsT], type[RecordT]]
-    """The columns that it reads, with their types; other columns are skipped unread. A function where options name them."""
+    """The columns that it reads, with their types; other columns are skipped. A function if options name the columns."""
     options: type[OptionsT]
     sft: Callable[[RecordT, OptionsT], Iterable[SftRow]] | None = None
-    """A record -> its rows; raises RowError. None where the source has no answers to learn from."""
+    """Return the SFT rows of a record; raise RowError. None if the source has no answers."""
     rl: Callable[[RecordT, OptionsT], Iterable[RlRow]] | None = None
-    """A record -> its rows; raises RowError. None where the source has nothing to reward by."""
+    """Return the RL rows of a record; raise RowError. None if the source has nothing to reward by."""
     read: Callable[[Path, OptionsT], Iterator[Record]] | None = None
-    """For sources that are no JSON or parquet: their records, as JSON texts. Raises SourceError."""
+    """Read the records of a source that is neither JSON nor parquet, as JSON texts; raise SourceError."""
     runs_programs: bool = False
-    """Whether making rows waits for programs that run in the sandbox: several records are then converted at once, in
-    threads."""
+    """Whether making rows runs programs in the sandbox: several records are then converted at a time, in threads."""
     example_name: str = ""
-    """Name of its example, where it shares another converter's."""
+    """Name of its example, if it shares that of another converter."""
 
     @property
     def example(self) -> Path:
-        """A small source of its kind, a file or a folder: shown in its page, converted by its golden test."""
+        """A small source, a file or a folder, for its page and its golden test."""
         name = self.example_name or self.name
         return next(path for path in Path(__file__).with_name("examples").iterdir() if path.name.partition(".")[0] == name)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """The shapes it makes."""
-        made: list[Shape] = []
-        if self.sft:
-            made.append("sft")
-        if self.rl:
-            made.append("rl")
-        return tuple(made)
+        """The shapes of its rows."""
+        sft: tuple[Shape, ...] = ("sft",) if self.sft else ()
+        return (*sft, "rl") if self.rl else sft
 
     def make(self, shape: Shape) -> Callable[[RecordT, OptionsT], Iterable[SftRow | RlRow]]:
-        """The function that makes rows of a shape.
+        """Return the function that makes rows of a shape.
 
         Raises:
-            SourceError: it makes none.
+            SourceError: it does not make such rows.
         """
         function = self.sft if shape == "sft" else self.rl
         if function is None:
@@ -81,7 +72,7 @@ class Converter(Generic[RecordT, OptionsT]):
         return function
 
     def find_record(self, options: OptionsT) -> type[RecordT]:
-        """The columns that it reads with these options.
+        """Return the columns that it reads with these options.
 
         Raises:
             SourceError: the options name a column twice.
@@ -92,8 +83,10 @@ class Converter(Generic[RecordT, OptionsT]):
             raise SourceError(f"converter {self.name}: {error}") from None
 
     def read_options(self, given: Mapping[str, Any]) -> OptionsT:
-        """Raises:
-        SourceError: an option is unknown or has a wrong value.
+        """Check options.
+
+        Raises:
+            SourceError: an option is unknown or has a wrong value.
         """
         try:
             return parse_options(dict(given), self.options)

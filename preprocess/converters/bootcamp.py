@@ -1,4 +1,4 @@
-"""bootcamp: InternBootcamp's puzzles, as its generators write them, for the reward of the same name."""
+"""bootcamp: InternBootcamp's generated puzzles, for the reward of the same name."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _PREFIX = "bootcamp/"
 
 
 class BootcampOptions(Options, frozen=True, kw_only=True):
-    """How the puzzles are put."""
+    """Options of the prompts."""
 
     system: str = (
         "Think first, inside <think> and </think>. After that write the solution, step by step, "
         "and give the final answer in the form that the question asks for."
     )
-    """System message of prompts that have none: the reward pays nothing without `</think>`. Empty: none, for models that
-    think in these tags by themselves."""
+    """System message of prompts without one: the reward gives 0 without `</think>`. Empty: no system message, for models
+    that use these tags by default."""
 
 
 class Puzzle(msgspec.Struct, gc=False):
     """A generated puzzle."""
 
     data_source: str
-    """The bootcamp, with or without `bootcamp/` before it."""
+    """The bootcamp, with or without the prefix `bootcamp/`."""
     prompt: str | tuple[Message, ...]
     ground_truth: msgspec.Raw
-    """What the bootcamp generated the puzzle from: any JSON, passed on as it stands."""
+    """The parameters of the puzzle: any JSON, kept unchanged."""
 
 
 def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
@@ -54,10 +54,10 @@ def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
 
 @functools.lru_cache(1024)
 def _name_source(name: str) -> str:
-    """As the reward takes it.
+    """Return the data source in the form of the reward.
 
     Raises:
-        RowError: the reward would not take it.
+        RowError: the reward would not accept it.
     """
     bootcamp = name.removeprefix(_PREFIX)
     if not bootcamp.isidentifier():

@@ -7,25 +7,22 @@ from typing import Literal
 
 import msgspec
 
-from preprocess.converters.base import Converter, NoOptions
-from preprocess.rows import Message, RlRow, SftRow, Turn
+from preprocess.converters.base import Converter, Options
+from preprocess.converters.shared.conversations import ShareGptTurn, make_conversation
+from preprocess.rows import Message, RlRow, SftRow
 
-
-class Said(msgspec.Struct, gc=False):
-    """A turn of a conversation."""
-
-    from_: str = msgspec.field(name="from")
-    value: str
+_TRUTH = ("func_args", "func_name", "func_str", "question_answers", "result", "type")
+"""What the white_box reward reads."""
 
 
 class Conversation(msgspec.Struct, gc=False):
-    """A row for supervised fine-tuning."""
+    """A row for SFT."""
 
-    conversations: list[Said]
+    conversations: list[ShareGptTurn]
 
 
 class Question(msgspec.Struct, gc=False):
-    """A row for reinforcement learning; of its columns those that the reward reads."""
+    """A row for RL; only the columns that the reward reads."""
 
     type: Literal["io_mixed", "oi"]
     func_str: str
@@ -36,40 +33,16 @@ class Question(msgspec.Struct, gc=False):
     question_answers: msgspec.Raw
 
 
-class Truth(msgspec.Struct, gc=False):
-    """What the white_box reward reads."""
-
-    func_args: str
-    func_name: str
-    func_str: str
-    question_answers: msgspec.Raw
-    result: str
-    type: str
+def _sft(record: Conversation, options: Options) -> Iterable[SftRow]:
+    return [make_conversation(record.conversations)]
 
 
-def _sft(record: Conversation, options: NoOptions) -> Iterable[SftRow]:
-    turns = tuple(Turn(each.from_, each.value) for each in record.conversations)
-    return [SftRow(turns[0].value if turns else "", turns)]
+def _rl(record: Question, options: Options) -> Iterable[RlRow]:
+    truth = msgspec.json.encode({name: getattr(record, name) for name in _TRUTH})
+    prompt = (Message("user", record.prompt_str),)
+    # The function is the problem: it has many calls.
+    return [RlRow(problem=record.func_str, data_source="execverify", prompt=prompt, ground_truth=msgspec.Raw(truth))]
 
 
-def _rl(record: Question, options: NoOptions) -> Iterable[RlRow]:
-    truth = Truth(record.func_args, record.func_name, record.func_str, record.question_answers, record.result, record.type)
-    return [
-        RlRow(
-            # One function has many calls: the function is the problem.
-            problem=record.func_str,
-            data_source="execverify",
-            prompt=(Message("user", record.prompt_str),),
-            ground_truth=msgspec.Raw(msgspec.json.encode(truth)),
-        )
-    ]
-
-
-SFT = Converter("execverify_sft", "ExecVerify's conversations on execution reasoning", Conversation, NoOptions, sft=_sft)
-RL = Converter(
-    "execverify_rl",
-    "ExecVerify's questions on execution, for the white_box reward",
-    Question,
-    NoOptions,
-    rl=_rl,
-)
+SFT = Converter("execverify_sft", "ExecVerify's conversations on execution reasoning", Conversation, Options, sft=_sft)
+RL = Converter("execverify_rl", "ExecVerify's questions on execution, for the white_box reward", Question, Options, rl=_rl)

@@ -1,41 +1,32 @@
-"""gsm8k: grade school mathematics (openai/gsm8k): worked answers to learn from, final numbers for verl's own grader."""
+"""gsm8k: grade school mathematics (openai/gsm8k): worked answers for SFT, final numbers for verl's grader."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
-from typing import Literal
 
 import msgspec
 
-from preprocess.converters.base import Converter, Options
+from preprocess.converters.base import Converter
 from preprocess.converters.shared.calculations import MARK, write_calls
-from preprocess.converters.shared.tool_calls import call_in_turn
+from preprocess.converters.shared.tool_calls import ToolOptions, call_in_turn, make_row
 from preprocess.errors import LeftOutError, RowError
-from preprocess.rows import Message, RlRow, SftRow, Shape, Turn
-from rewards.builtin import interpreter_tool
+from preprocess.rows import Message, RlRow, SftRow
 
-# verl's own words (examples/data_preprocess/gsm8k.py): its grader takes the number after the marks.
+# The wording of verl (examples/data_preprocess/gsm8k.py): its grader takes the number after the marks.
 _INSTRUCTION = 'Let\'s think step by step and output the final answer after "####".'
 _FINAL = re.compile(r"#### (-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*$")
 
 
-class Gsm8kOptions(Options, frozen=True, kw_only=True):
-    """Whether the model computes."""
+class Gsm8kOptions(ToolOptions, frozen=True, kw_only=True):
+    """Options of the tool."""
 
-    tool: Literal["python_interpreter"] | None = None
-    """The rows are for a model that may call this tool on its way to the answer."""
     stateful: bool = False
-    """Later calls use what earlier ones computed: for a stage whose tool is stateful."""
+    """Later calls use the results of earlier ones: for a stage whose tool is stateful."""
 
     def __post_init__(self) -> None:
         if self.stateful and self.tool is None:
             raise ValueError("stateful is for rows with a tool")
-
-    def runs_programs(self, shape: Shape) -> bool:
-        """A conversation with the tool holds what the tool really said."""
-        return shape == "sft" and self.tool is not None
 
 
 class Exercise(msgspec.Struct, gc=False):
@@ -43,7 +34,7 @@ class Exercise(msgspec.Struct, gc=False):
 
     question: str
     answer: str
-    """Ends with `#### 42`; calculations on the way are marked `<<40+2=42>>`."""
+    """Ends with `#### 42`; intermediate calculations are marked `<<40+2=42>>`."""
 
 
 def _ask(record: Exercise) -> str:
@@ -60,47 +51,40 @@ def _read_final(record: Exercise) -> str:
 
 
 def _sft(record: Exercise, options: Gsm8kOptions) -> Iterable[SftRow]:
-    """Raises:
-    LeftOutError: with a tool, the answer has no calculation, or one that the tool cannot show.
-    RowError: the question is empty, or the answer has no final number.
-    SandboxError: programs cannot be run.
+    """Return the question with its worked answer; with the tool, each calculation is a call.
+
+    Raises:
+        LeftOutError: with the tool, the answer has no calculation, or one that the tool cannot show.
+        RowError: the question is empty, or the answer has no final number.
+        SandboxError: programs cannot be run.
     """
     _read_final(record)
-    first = Turn("human", _ask(record))
+    question = _ask(record)
     if options.tool is None:
-        return [SftRow(record.question, (first, Turn("gpt", record.answer)))]
+        return [make_row(record.question, question, record.answer)]
     codes, values = write_calls(record.answer, options.stateful)
-    turns = [first]
-    for (call, reply), value in zip(call_in_turn(codes, options.stateful), values, strict=True):
+    calls = call_in_turn(codes, options.stateful)
+    for (_, reply), value in zip(calls, values, strict=True):
         if abs(float(reply) - value) > 1e-6 * abs(value):
             raise LeftOutError(f"a calculation gives {reply}, the answer says {value:g}")
-        turns += [Turn("function_call", call), Turn("observation", reply)]
-    turns.append(Turn("gpt", MARK.sub("", record.answer).strip()))
-    tools = json.dumps([interpreter_tool.SCHEMA])
-    return [SftRow(record.question, tuple(turns), interpreter_tool.SYSTEM, tools)]
+    return [make_row(record.question, question, MARK.sub("", record.answer).strip(), calls)]
 
 
 def _rl(record: Exercise, options: Gsm8kOptions) -> Iterable[RlRow]:
-    question = Message("user", _ask(record))
     return [
         RlRow(
             problem=record.question,
             data_source="openai/gsm8k",
-            prompt=(Message("system", interpreter_tool.SYSTEM), question) if options.tool else (question,),
+            prompt=options.add_system((Message("user", _ask(record)),)),
             # A bare number, as in verl's own rows.
             ground_truth=msgspec.Raw(_read_final(record).encode()),
             ability="math",
             detail={"solution": record.answer},
-            tools=(interpreter_tool.NAME,) if options.tool else (),
+            tools=options.tools,
         )
     ]
 
 
 GSM8K = Converter(
-    "gsm8k",
-    "openai/gsm8k: worked answers for sft, final numbers for rl with verl's grader",
-    Exercise,
-    Gsm8kOptions,
-    _sft,
-    _rl,
+    "gsm8k", "openai/gsm8k: worked answers for sft, final numbers for rl with verl's grader", Exercise, Gsm8kOptions, _sft, _rl
 )

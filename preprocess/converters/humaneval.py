@@ -17,7 +17,7 @@ class HumanEval(msgspec.Struct):
 
     task_id: str
     prompt: str
-    """Imports, perhaps helpers, then the function's head and docstring."""
+    """Imports, sometimes helpers, then the function's signature and docstring."""
     canonical_solution: str
     """The function's body."""
     test: str
@@ -45,19 +45,12 @@ def _make_truth(record: HumanEval, options: CodeOptions) -> dict[str, Any]:
 
 
 def _take_prelude(record: HumanEval) -> str:
-    """What stands before the function: its tests may need it, and an answer may leave it out, as HumanEval's own may."""
+    """Return what precedes the function: its tests may need it, and an answer may omit it, as HumanEval's completions do."""
     tree = parse(f"{record.prompt}    pass\n", "prompt")
-    names = [each.name if isinstance(each, ast.FunctionDef) else "" for each in tree.body]
-    if record.entry_point not in names:
+    first = next((each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == record.entry_point), None)
+    if first is None:
         raise RowError(f"prompt has no function {record.entry_point}")
-    first = tree.body[names.index(record.entry_point)]
     return "\n".join(record.prompt.split("\n")[: first.lineno - 1]).strip()
 
 
-HUMANEVAL = make_converter(
-    "humaneval",
-    "HumanEval: functions to complete, with their tests",
-    HumanEval,
-    CodeOptions,
-    _read,
-)
+HUMANEVAL = make_converter("humaneval", "HumanEval: functions to complete, with their tests", HumanEval, CodeOptions, _read)

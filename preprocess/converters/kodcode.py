@@ -1,24 +1,23 @@
-"""kodcode: KodCode's questions (V1, Light-RL-10K …), each with a solution and tests: a pytest module, or texts."""
+"""kodcode: KodCode (V1, Light-RL-10K …), questions with a solution and tests: a pytest module, or inputs and outputs."""
 
 from __future__ import annotations
 
 import ast
 import re
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.shared.signatures import Definition, find_definitions, show_heads
-from preprocess.converters.shared.tests import parse, take_pairs
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
+from preprocess.converters.shared.signatures import Definition, find_definitions, show_signatures
+from preprocess.converters.shared.tests import parse, read_json, take_pairs
 from preprocess.errors import LeftOutError, RowError
-from preprocess.sources.decoding import describe
 
 _PACKAGES = frozenset({*sys.stdlib_module_names, "sortedcontainers", "pytest", "solution"})
 """What programs and tests can import in the local sandbox."""
 _NOT_IN_TESTS = frozenset({"asyncio", "multiprocessing", "socket", "subprocess", "threading", "unittest"})
-"""What tests cannot: they run in a process of their own, beside the program's."""
+"""What tests cannot import: they run in a separate process from the program."""
 
 
 class KodCode(msgspec.Struct):
@@ -35,75 +34,60 @@ class KodCode(msgspec.Struct):
 
 
 class Texts(msgspec.Struct):
-    """The tests of the style online_judge."""
+    """The tests in the style `online_judge`."""
 
     stdin: list[str]
     stdout: list[str]
 
 
-_TEXTS = msgspec.json.Decoder(Texts)
-
-
 class KodCodeOptions(CodeOptions, frozen=True, kw_only=True):
-    """Which questions are taken."""
+    """Options of KodCode."""
 
     styles: tuple[str, ...] = ()
-    """Leaves out others than these, say instruct, complete, online_judge; none named: all are taken."""
+    """Leave out other styles than these (instruct, complete, online_judge); default: take all."""
     subsets: tuple[str, ...] = ()
-    """Leaves out others than these, say Leetcode, Taco, Prefill; none named: all are taken."""
+    """Leave out other subsets than these (Leetcode, Taco, Prefill …); default: take all."""
     packages: tuple[str, ...] = ()
-    """Packages that the sandbox has beside the standard library; questions that need others are left out."""
-
-
-class Asked(NamedTuple):
-    """What depends on the kind of the tests."""
-
-    signature: str | None
-    truth: dict[str, Any]
-    plan: str = ""
+    """Packages of the sandbox in addition to the standard library; questions that need others are left out."""
 
 
 def _read(record: KodCode, options: KodCodeOptions) -> CodeTask:
-    for name, found, wanted in (("style", record.style, options.styles), ("subset", record.subset, options.subsets)):
-        if wanted and found not in wanted:
-            raise LeftOutError(f"its {name} is {found}")
+    check_choice("style", record.style, options.styles or (record.style,))
+    check_choice("subset", record.subset, options.subsets or (record.subset,))
     solution = parse(record.solution, "solution")
-    asked = (_read_texts if record.test.lstrip().startswith("{") else _read_module)(record, solution, options)
-    facts = {
-        "difficulty": record.gpt_difficulty,
-        "gpt_pass_percentage": record.gpt_pass_percentage,
-        "style": record.style,
-        "subset": record.subset,
-    }
+    read_tests = _read_texts if record.test.lstrip().startswith("{") else _read_module
+    signature, truth, plan = read_tests(record, solution, options)
     return CodeTask(
         source="kodcode",
         statement=record.question,
-        signature=asked.signature,
+        signature=signature,
         solution=record.solution.strip(),
-        make_truth=lambda: asked.truth,
-        plan=asked.plan,
+        make_truth=lambda: truth,
+        plan=plan,
         id=record.question_id,
-        detail={name: value for name, value in facts.items() if value is not None},
+        detail={
+            "difficulty": record.gpt_difficulty,
+            "gpt_pass_percentage": record.gpt_pass_percentage,
+            "style": record.style,
+            "subset": record.subset,
+        },
     )
 
 
-def _read_texts(record: KodCode, solution: ast.Module, options: KodCodeOptions) -> Asked:
+def _read_texts(record: KodCode, solution: ast.Module, options: KodCodeOptions) -> tuple[str | None, dict[str, Any], str]:
     _check_packages(_find_imports(solution), options)
-    try:
-        texts = _TEXTS.decode(record.test)
-    except msgspec.MsgspecError as error:
-        raise RowError(f"test: {describe(str(error), Texts)}") from error
-    return Asked(None, take_pairs(texts.stdin, texts.stdout, "test", options.max_tests))
+    texts = read_json(record.test, Texts, "test")
+    return None, take_pairs(texts.stdin, texts.stdout, "test", options.max_tests), ""
 
 
-def _read_module(record: KodCode, solution: ast.Module, options: KodCodeOptions) -> Asked:
+def _read_module(record: KodCode, solution: ast.Module, options: KodCodeOptions) -> tuple[str | None, dict[str, Any], str]:
     tests = parse(record.test, "test")
     _check_packages(_find_imports(solution) | _find_imports(tests), options)
-    if unfit := sorted(_find_imports(tests) & _NOT_IN_TESTS):
-        raise LeftOutError(f"its tests need {', '.join(unfit)}")
+    if unsupported := sorted(_find_imports(tests) & _NOT_IN_TESTS):
+        raise LeftOutError(f"its tests need {', '.join(unsupported)}")
     tested = _find_tested(solution, tests)
     truth = {"pytest": _shorten(record.test, tests, options.max_tests)}
-    return Asked(_show_signature(record.question, tested), truth, f"To write: {', '.join(each.name for each in tested)}")
+    return _find_signature(record.question, tested), truth, f"To write: {', '.join(each.name for each in tested)}"
 
 
 def _check_packages(needed: set[str], options: KodCodeOptions) -> None:
@@ -112,32 +96,31 @@ def _check_packages(needed: set[str], options: KodCodeOptions) -> None:
 
 
 def _find_imports(tree: ast.Module) -> set[str]:
-    """The modules that are imported anywhere, without what lies in them."""
+    """Return the top-level names of all modules that are imported anywhere."""
     names = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     return {name.partition(".")[0] for name in names if name}
 
 
 def _find_tested(solution: ast.Module, tests: ast.Module) -> list[Definition]:
-    """What the tests import of the solution."""
+    """Return the definitions of the solution that the tests import."""
     imports = [each for each in ast.walk(tests) if isinstance(each, ast.ImportFrom) and each.module == "solution"]
     names = {name.name for each in imports for name in each.names}
-    definitions = find_definitions(solution)
-    found = [node for name, node in definitions.items() if name in names or "*" in names]
+    found = [node for name, node in find_definitions(solution).items() if name in names or "*" in names]
     if not found:
-        raise RowError(f"its tests import {', '.join(sorted(names)) or 'nothing'} from solution, which defines no such thing")
+        raise RowError(f"its tests import {', '.join(sorted(names)) or 'nothing'} from solution, which does not define it")
     return found
 
 
-def _show_signature(question: str, tested: list[Definition]) -> str:
-    """The heads, unless the question shows them: those in the style complete do."""
+def _find_signature(question: str, tested: list[Definition]) -> str:
+    """Return the signatures; empty if the question shows them, as those of the style `complete` do."""
     if all(re.search(rf"\b(def|class) {re.escape(each.name)}\b", question) for each in tested):
         return ""
-    return show_heads(tested)
+    return show_signatures(tested)
 
 
 def _shorten(source: str, tests: ast.Module, max_tests: int) -> str:
-    """The module with the first of its test functions."""
+    """Return the module with its first test functions."""
     functions = [each for each in tests.body if isinstance(each, ast.FunctionDef) and each.name.startswith("test")]
     if len(functions) <= max_tests:
         return source.strip()
@@ -145,10 +128,4 @@ def _shorten(source: str, tests: ast.Module, max_tests: int) -> str:
     return ast.unparse(ast.Module(body, []))
 
 
-KODCODE = make_converter(
-    "kodcode",
-    "KodCode: questions with a solution and a module of tests",
-    KodCode,
-    KodCodeOptions,
-    _read,
-)
+KODCODE = make_converter("kodcode", "KodCode: questions with a solution and a module of tests", KodCode, KodCodeOptions, _read)

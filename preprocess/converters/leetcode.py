@@ -1,4 +1,4 @@
-"""leetcode: LeetCodeDataset's problems, v0.1 to v0.3: solutions to learn from, and their tests to be rewarded by."""
+"""leetcode: LeetCodeDataset v0.1 to v0.3, problems with solutions and tests."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
-from preprocess.converters.shared.tests import parse, read_test, take_check, to_truth
-from preprocess.errors import LeftOutError, RowError
-
-Difficulty = Literal["Easy", "Medium", "Hard"]
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
+from preprocess.converters.shared.tests import parse, take_check, to_calls
+from preprocess.errors import RowError
 
 _STARTER = "\nPlease complete the following python code precisely:\n```python\n"
 
 
 class Meta(msgspec.Struct):
-    """What v0.1 and v0.2 say of a problem."""
+    """Metadata of v0.1 and v0.2."""
 
     difficulty: str | None = None
     query: str | None = None
-    """v0.1 has it here."""
+    """The query of v0.1."""
 
 
 class LeetCode(msgspec.Struct):
@@ -29,31 +27,30 @@ class LeetCode(msgspec.Struct):
 
     task_id: str
     prompt: str
-    """Imports and helpers that every solution finds."""
+    """Imports and helpers that run before every solution."""
     completion: str
     entry_point: str
     test: str
     query: str | None = None
-    """The statement and the code to complete: v0.1 and v0.2."""
+    """The statement and the code to complete: v0.2."""
     meta: Meta | None = None
     problem_description: str | None = None
-    """v0.3, with the next two."""
+    """In v0.3, like the next two."""
     starter_code: str | None = None
     difficulty: str | None = None
 
 
 class LeetCodeOptions(CodeOptions, frozen=True, kw_only=True):
-    """Which problems are taken."""
+    """Options of LeetCodeDataset."""
 
-    difficulty: tuple[Difficulty, ...] = ("Easy", "Medium", "Hard")
-    """Leaves out problems of others."""
+    difficulty: tuple[Literal["Easy", "Medium", "Hard"], ...] = ("Easy", "Medium", "Hard")
+    """Leave out problems of other difficulties."""
 
 
 def _read(record: LeetCode, options: LeetCodeOptions) -> CodeTask:
     difficulty = record.difficulty or (record.meta.difficulty if record.meta else None)
-    difficulty = "Medium" if difficulty == "Meidum" else difficulty  # so in 21 rows of v0.2
-    if difficulty not in (None, *options.difficulty):
-        raise LeftOutError(f"its difficulty is {difficulty}")
+    difficulty = "Medium" if difficulty == "Meidum" else difficulty  # misspelled in 21 rows of v0.2
+    check_choice("difficulty", difficulty, (None, *options.difficulty))
     statement, starter = _split(record)
     lines = [line.rstrip().replace("\xa0", " ") for line in statement.strip().splitlines()]
     return CodeTask(
@@ -63,12 +60,12 @@ def _read(record: LeetCode, options: LeetCodeOptions) -> CodeTask:
         solution=record.completion,
         make_truth=lambda: _make_truth(record, options),
         id=f"leetcode/{record.task_id}",
-        detail={"difficulty": difficulty} if difficulty else {},
+        detail={"difficulty": difficulty or None},
     )
 
 
 def _split(record: LeetCode) -> tuple[str, str]:
-    """The statement, and the code that begins the solution."""
+    """Return the statement, and the code to complete."""
     if record.problem_description is not None and record.starter_code is not None:
         return record.problem_description, record.starter_code
     query = record.query or (record.meta.query if record.meta else None)
@@ -81,17 +78,11 @@ def _split(record: LeetCode) -> tuple[str, str]:
 
 
 def _make_truth(record: LeetCode, options: LeetCodeOptions) -> dict[str, Any]:
-    prelude, function = record.prompt, record.entry_point
     check = take_check(parse(record.test, "test"), options.max_tests)
-    tests = [read_test(line, "candidate") for line in check.body]
-    truth = to_truth([test for test in tests if test], function, prelude) if all(tests) else None
-    return truth or {"functional": f"{ast.unparse(check)}\n\ncheck({function})", "prelude": prelude}
+    truth = to_calls(check.body, record.entry_point, record.prompt)
+    return truth or {"functional": f"{ast.unparse(check)}\n\ncheck({record.entry_point})", "prelude": record.prompt}
 
 
 LEETCODE = make_converter(
-    "leetcode",
-    "LeetCodeDataset v0.1 to v0.3: problems with their solutions and tests",
-    LeetCode,
-    LeetCodeOptions,
-    _read,
+    "leetcode", "LeetCodeDataset v0.1 to v0.3: problems with their solutions and tests", LeetCode, LeetCodeOptions, _read
 )

@@ -1,4 +1,4 @@
-"""mbpp: Mostly Basic Python Problems, whole or sanitized: a sentence, a function, and assertions on it."""
+"""mbpp: Mostly Basic Python Problems, full or sanitized: a sentence, a function, and assertions about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter, name_problem
-from preprocess.converters.shared.signatures import find_definitions, show_heads
+from preprocess.converters.shared.signatures import find_definitions, show_signatures
 from preprocess.converters.shared.tests import parse
 from preprocess.errors import LeftOutError, RowError
 
@@ -20,18 +20,18 @@ class Mbpp(msgspec.Struct):
     code: str
     test_list: list[str]
     text: str | None = None
-    """The statement; in the sanitized set it is called prompt."""
+    """The statement; the sanitized set calls it prompt."""
     prompt: str | None = None
     test_setup_code: str = ""
     test_imports: list[str] = []
-    """Of the sanitized set."""
+    """Only in the sanitized set."""
 
 
 class MbppOptions(CodeOptions, frozen=True, kw_only=True):
-    """How problems are asked."""
+    """Options of MBPP."""
 
     shown_tests: Annotated[int, msgspec.Meta(ge=0)] = 1
-    """Tests that the prompt shows, from the first: the sentences alone say little of what is passed and returned."""
+    """Number of tests in the prompt, from the first: the sentences say little about parameters and return values."""
 
 
 def _read(record: Mbpp, options: MbppOptions) -> CodeTask:
@@ -49,7 +49,7 @@ def _read(record: Mbpp, options: MbppOptions) -> CodeTask:
     return CodeTask(
         source="mbpp",
         statement="\n".join([statement.strip(), *(["For example:", *shown] if shown else [])]),
-        signature=show_heads([definitions[used[0]]]),
+        signature=show_signatures([definitions[used[0]]]),
         solution=code,
         make_truth=lambda: _make_truth(record, tests[: options.max_tests], used[0], set(definitions)),
         id=f"mbpp/{record.task_id}",
@@ -70,7 +70,7 @@ def _make_truth(record: Mbpp, tests: list[ast.Assert], function: str, defined: s
     needed = {name for tree in (setup, *tests) for name in _find_names(tree)} & defined - {function}
     if needed:
         raise LeftOutError(f"its tests use {', '.join(sorted(needed))} of the solution, which its statement does not name")
-    check = ["def check(candidate):", *(f"    {ast.unparse(_rename(test, function))}" for test in tests)]
+    check = ["def check(candidate):", *(f"    {_rename(test, function)}" for test in tests)]
     parts = [ast.unparse(setup), "\n".join(check), f"check({function})"]
     return {"functional": "\n\n".join(part for part in parts if part)}
 
@@ -79,19 +79,13 @@ def _find_names(tree: ast.AST) -> set[str]:
     return {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)}
 
 
-def _rename(test: ast.Assert, function: str) -> ast.Assert:
-    copy = parse(ast.unparse(test), "test_list").body[0]
-    assert isinstance(copy, ast.Assert)
-    for node in ast.walk(copy):
+def _rename(test: ast.Assert, function: str) -> str:
+    """Return the source of a test that calls `candidate` instead of the function."""
+    tree = parse(ast.unparse(test), "test_list")
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == function:
             node.id = "candidate"
-    return copy
+    return ast.unparse(tree)
 
 
-MBPP = make_converter(
-    "mbpp",
-    "MBPP: short functions to write, with their tests",
-    Mbpp,
-    MbppOptions,
-    _read,
-)
+MBPP = make_converter("mbpp", "MBPP: short functions to write, with their tests", Mbpp, MbppOptions, _read)

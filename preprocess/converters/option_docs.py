@@ -1,4 +1,4 @@
-"""What a converter's options mean, from the texts below them in its source."""
+"""Documentation of a converter's options, from the strings below them in its source."""
 
 from __future__ import annotations
 
@@ -17,31 +17,28 @@ from preprocess.converters.base import Options
 
 @dataclass(frozen=True)
 class OptionDoc:
-    """What is known of an option."""
+    """An option."""
 
     name: str
     kind: Any
     """Its type."""
     needed: bool
     default: Any
-    """None where it is needed."""
+    """None if the option is required."""
     meaning: str
-    """Empty for options of one's own converters."""
+    """Empty for options of custom converters."""
 
 
 def explain_options(options: type[Options]) -> list[OptionDoc]:
-    """The options in their order, those of the base class first."""
+    """Return the options in their order, those of the base class first."""
     meanings = {name: text for base in reversed(options.__mro__) for name, text in _find_texts(base).items()}
-    return [
-        OptionDoc(field.name, field.type, field.required, _find_default(field), meanings.get(field.name, ""))
-        for field in msgspec.structs.fields(options)
-    ]
-
-
-def _find_default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return None if field.required else field.default
+    docs = []
+    for field in msgspec.structs.fields(options):
+        default = None if field.required else field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        docs.append(OptionDoc(field.name, field.type, field.required, default, meanings.get(field.name, "")))
+    return docs
 
 
 @functools.cache
@@ -50,7 +47,7 @@ def _find_texts(kind: type) -> dict[str, str]:
         return {}
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    except OSError:  # it was made of a function's parameters
+    except OSError:  # created from the parameters of a function
         return {}
     texts = {}
     for definition in tree.body:

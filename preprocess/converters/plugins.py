@@ -1,6 +1,6 @@
-"""Converters of one's own: functions of one record, in a Python file that the recipe names.
+"""Custom converters: functions of one record, in a Python file that the recipe names.
 
-A file is imported once in each process (see `rewards/plugins/python_files.py`), and a large source is converted by several.
+A file is imported once in each process (see `rewards/plugins/python_files.py`); a large source is converted by several.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -29,96 +30,87 @@ Function = Callable[..., Any]
 """`(record, *, option=default, …)` -> a row, several rows, or None. A row is a mapping, an SftRow or an RlRow."""
 
 _lock = threading.RLock()
-_files: dict[Path, dict[str, Converter[Any, Any]] | SourceError] = {}
-_collecting: list[dict[str, Converter[Any, Any]]] = []
-"""What the file has registered that is being imported for its converters."""
+_target: ContextVar[dict[str, Converter[Any, Any]] | None] = ContextVar("target", default=None)
+"""The converters of the file that is being imported."""
 
 
 def converter(name: str, shape: Shape) -> Callable[[Function], Function]:
-    """Decorator that makes a function the converter called `name`, for rows of a shape: `sft` or `rl`.
+    """Register the decorated function as the converter `name`, for rows of a shape: `sft` or `rl`.
 
-    The function is given a record as a dict; options are its keyword-only parameters.
+    The function gets a record as a dict; its keyword-only parameters are options.
 
     Raises:
-        SourceError: another function has this name already, or the function takes something else.
+        SourceError: the name is taken, or the signature is wrong.
     """
     if not isinstance(name, str) or shape not in get_args(Shape):
         raise SourceError('write @converter("name", "sft") or @converter("name", "rl")')
 
     def add(function: Function) -> Function:
         options = _read_signature(name, function)
-        help_line = (inspect.getdoc(function) or "a converter of your own").partition("\n")[0]
+        help_line = (inspect.getdoc(function) or "a custom converter").partition("\n")[0]
         make: Any = _wrap(name, shape, function)
-        made = Converter(name, help_line, dict, options, **{shape: make})
-        for found in _collecting[-1:]:
+        found = _target.get()
+        if found is not None:
             if name in found:
                 raise SourceError(f"two converters are called {name!r}; the second is at {locate(function)}")
-            found[name] = made
+            found[name] = Converter(name, help_line, dict, options, **{shape: make})
         return function
 
     return add
 
 
 def load_file(path: Path) -> dict[str, Converter[Any, Any]]:
-    """The converters that a file registers, by name.
+    """Return the converters that a file registers, by name.
 
     Raises:
-        SourceError: it is not there, does not import, or registers nothing. One line, with file and line.
+        SourceError: it is missing, does not import, or registers nothing. One line, with file and line.
     """
-    path = path.expanduser().absolute()
     with _lock:
-        if path not in _files:
-            try:
-                _files[path] = _import(path)
-            except SourceError as error:
-                _files[path] = error
-        found = _files[path]
-    if isinstance(found, SourceError):
-        raise SourceError(str(found))  # an error that is raised again and again would gather tracebacks
-    return found
+        return _import(path.expanduser().absolute())
 
 
+@functools.cache
 def _import(path: Path) -> dict[str, Converter[Any, Any]]:
     found: dict[str, Converter[Any, Any]] = {}
-    _collecting.append(found)
+    token = _target.set(found)
     try:
-        with collect(f"file {path}"):  # rewards that it may have, too, are not wanted here
+        with collect(f"file {path}"):  # ignores the rewards of the file
             import_file(path, "converter", SourceError)
     except UserFileError as error:
         raise SourceError(str(error)) from None
     finally:
-        _collecting.pop()
+        _target.reset(token)
     if not found:
         raise SourceError(f'{path} registers no converter; put @converter("name", "sft") before its function')
     return found
 
 
 def _read_signature(name: str, function: Function) -> type[Options]:
-    """The options that a function takes."""
+    """Return the options of a function."""
     where = f"converter {name} ({locate(function)})"
-    wanted = "expected (record, *, option=default, ...)"
+    expected = "expected (record, *, option=default, ...)"
     if inspect.iscoroutinefunction(function):
-        raise SourceError(f"{where} is async; {wanted}, not async")
+        raise SourceError(f"{where} is async; {expected}, not async")
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or parameters[0].kind not in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
-        raise SourceError(f"{where} takes no record; {wanted}")
+        raise SourceError(f"{where} takes no record; {expected}")
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for each in parameters[1:]:
         if each.kind is not each.KEYWORD_ONLY:
-            raise SourceError(f"{where}: parameter {each.name} is not keyword-only; {wanted}")
+            raise SourceError(f"{where}: parameter {each.name} is not keyword-only; {expected}")
         if hasattr(Options, each.name) or each.name.startswith("__"):
             raise SourceError(f"{where}: an option cannot be called {each.name}")
         fields.append((each.name, option_type(function, each), *_read_default(each)))
     try:
         options = msgspec.defstruct(f"{name} options", fields, bases=(Options,), frozen=True, kw_only=True)
-        msgspec.json.Decoder(options)  # looks at the types
+        msgspec.json.Decoder(options)  # checks the types
     except (TypeError, ValueError, NameError) as error:
         raise SourceError(f"{where}: its options cannot be read: {' '.join(str(error).split())}") from None
     return cast("type[Options]", options)
 
 
 def _read_default(parameter: inspect.Parameter) -> tuple[Any, ...]:
-    """As a field's last part; none where there is no default."""
+    """Return the last part of a field: empty if the parameter has no default."""
     default = parameter.default
     if default is parameter.empty:
         return ()
@@ -132,15 +124,15 @@ def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, An
 
     def make(record: dict[str, Any], options: Options) -> list[Row]:
         try:
-            given = function(record, **msgspec.structs.asdict(options))
-            given = list(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | str) else [given]
+            result = function(record, **msgspec.structs.asdict(options))
+            rows = list(result) if isinstance(result, Iterable) and not isinstance(result, Mapping | str) else [result]
         except RowError:
             raise
         except (Exception, SystemExit) as error:
             raise RowError(f"{_explain(error, record)} ({find_line(path, error)})") from error
-        if given in ([], [None]):
+        if rows in ([], [None]):
             raise LeftOutError(f"converter {name} gave no row")
-        return [read_row(each, shape, name) for each in given]
+        return [read_row(each, shape, name) for each in rows]
 
     return make
 

@@ -1,43 +1,44 @@
-"""programs_execution, programs_code: the functions of any Python file, with the calls that the file has of them."""
+"""programs_execution, programs_code: the functions of any Python file, with the calls that the file makes of them."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from preprocess.converters.base import Converter, Options
-from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.base import Options
+from preprocess.converters.shared import code_task, execution
+from preprocess.converters.shared.code_task import CodeOptions, CodeTask
 from preprocess.converters.shared.execution import Exercise, FileOptions, make_exercises
-from preprocess.converters.shared.tests import read_test, to_truth
+from preprocess.converters.shared.tests import to_calls
 from preprocess.errors import LeftOutError, RowError
-from preprocess.rows import RlRow, SftRow
 from preprocess.sources.decoding import as_text
 from preprocess.sources.reading import Record, list_files, name_file, read_text
 from preprocess.tracing.calls import Unusable
 from preprocess.tracing.programs import Function, read_program
 
 
-class Called(msgspec.Struct):
+class FunctionCall(msgspec.Struct):
     """One call of a function of a Python file."""
 
     problem: str
     """The file and the function."""
     name: str
     code: str
-    """A program that has the function and what it needs."""
+    """A program with the function and what it needs."""
     args: str
-    wanted: str | None
-    """Source of what it is said to return."""
+    expected: str | None
+    """Source of the documented return value."""
     number: int
-    """Its place among the function's calls."""
+    """Index among the function's calls."""
 
 
-class Task(msgspec.Struct):
-    """A function of a Python file that is to be written."""
+class FunctionTask(msgspec.Struct):
+    """A function of a Python file, to be written."""
 
     problem: str
     name: str
@@ -45,115 +46,110 @@ class Task(msgspec.Struct):
     signature: str
     code: str
     examples: list[tuple[str, str]]
-    """Arguments and what the call returns."""
+    """Arguments and return value of each."""
 
 
 def read_calls(source: Path, options: Options) -> Iterator[Record]:
-    """The calls of the functions of a Python file, or of all in a folder.
+    """Read the calls of the functions of a Python file, or of all files in a folder.
 
     Raises:
-        SourceError: a file is not there or is not text.
+        SourceError: a file is missing or is not text.
     """
-    for path, function in _read(source):
-        problem = f"{name_file(path, source)}/{function.function}"
-        if isinstance(function, Unusable):
-            yield Record(function.line, b"", function.reason, str(path))
-            continue
-        for number, call in enumerate(function.calls):
-            called = Called(problem, function.function, function.code, call.args, call.wanted, number)
-            yield Record(call.line, as_text(called), path=str(path))
+    return _read(source, _to_calls)
 
 
 def read_tasks(source: Path, options: Options) -> Iterator[Record]:
-    """The functions of a Python file, or of all in a folder, whose docstrings state the problem and whose calls have values.
+    """Read the functions of a Python file, or of all files in a folder, that have a docstring and calls with values.
 
     Raises:
-        SourceError: a file is not there or is not text.
+        SourceError: a file is missing or is not text.
     """
-    for path, function in _read(source):
-        problem = f"{name_file(path, source)}/{function.function}"
-        if isinstance(function, Unusable):
-            yield Record(function.line, b"", function.reason, str(path))
-            continue
-        examples = [(call.args, call.wanted) for call in function.calls if call.wanted is not None]
-        if function.statement and examples:
-            task = Task(problem, function.function, function.statement, function.signature, function.code, examples)
-            yield Record(function.line, as_text(task), path=str(path))
-        else:
-            lacking = "examples with a value" if function.statement else "docstring"
-            yield Record(function.line, b"", f"{function.function} has no {lacking}", str(path))
+    return _read(source, _to_task)
 
 
-def _read(source: Path) -> Iterator[tuple[Path, Function | Unusable]]:
+def _read(source: Path, to_records: Callable[[Function, str, str], Iterator[Record]]) -> Iterator[Record]:
     for path in list_files(source, (".py",)):
-        for function in read_program(read_text(path)):
-            yield path, function
+        for found in read_program(read_text(path)):
+            if isinstance(found, Unusable):
+                yield Record(found.line, b"", found.reason, str(path))
+            else:
+                yield from to_records(found, f"{name_file(path, source)}/{found.name}", str(path))
 
 
-def ask_execution(called: Called, options: FileOptions) -> Iterator[Exercise]:
-    """What is asked about a call.
+def _to_calls(function: Function, problem: str, path: str) -> Iterator[Record]:
+    for number, call in enumerate(function.calls):
+        fields = FunctionCall(problem, function.name, function.code, call.args, call.expected, number)
+        yield Record(call.line, as_text(fields), path=path)
+
+
+def _to_task(function: Function, problem: str, path: str) -> Iterator[Record]:
+    examples = [(call.args, call.expected) for call in function.calls if call.expected is not None]
+    if function.statement and examples:
+        fields = FunctionTask(problem, function.name, function.statement, function.signature, function.code, examples)
+        yield Record(function.line, as_text(fields), path=path)
+    else:
+        missing = "examples with a value" if function.statement else "docstring"
+        yield Record(function.line, b"", f"{function.name} has no {missing}", path)
+
+
+def ask_execution(call: FunctionCall, options: FileOptions) -> Iterator[Exercise]:
+    """Make the exercises of a call.
 
     Raises:
-        RowError, SandboxError: as `make_exercises`.
+        RowError, SandboxError: see `make_exercises`.
     """
-    if called.number >= options.max_calls:
+    if call.number >= options.max_calls:
         raise LeftOutError(f"a function has more calls than max_calls {options.max_calls}")
-    name = f"{called.problem}/{called.number}"
+    name = f"{call.problem}/{call.number}"
     try:
-        yield from make_exercises(called.code, called.name, called.args, called.wanted, name, options)
+        yield from make_exercises(call.code, call.name, call.args, call.expected, call.problem, name, options)
     except LeftOutError:
         raise
     except RowError as error:
-        raise RowError(f"{called.name}({called.args[:80]}): {error}") from error
+        raise RowError(f"{call.name}({call.args[:80]}): {error}") from error
 
 
-def _execution_sft(called: Called, options: FileOptions) -> Iterable[SftRow]:
-    return [each.to_sft(called.problem) for each in ask_execution(called, options)]
-
-
-def _execution_rl(called: Called, options: FileOptions) -> Iterable[RlRow]:
-    return [each.to_rl(called.problem, "programs/execution") for each in ask_execution(called, options)]
-
-
-def _read_task(task: Task, options: CodeOptions) -> CodeTask:
+def _read_task(task: FunctionTask, options: CodeOptions) -> CodeTask:
     return CodeTask(
         source="programs/code",
         statement=task.statement,
         signature=task.signature,
         solution=task.code,
-        make_truth=lambda: _to_truth(task, options.max_tests),
+        make_truth=lambda: _make_truth(task, options.max_tests),
         plan=task.statement,
         id=task.problem,
-        # Questions about the function's execution are of the same problem.
+        # The problem of questions about the function's execution, too.
         problem=task.problem,
     )
 
 
-def _to_truth(task: Task, max_tests: int) -> dict[str, Any]:
-    asserts = [f"assert candidate({args}) == {wanted}" for args, wanted in task.examples[:max_tests]]
-    tests = [read_test(ast.parse(line).body[0], "candidate") for line in asserts]
-    truth = to_truth([test for test in tests if test], task.name) if all(tests) else None
+def _make_truth(task: FunctionTask, max_tests: int) -> dict[str, Any]:
+    asserts = [f"assert candidate({args}) == {value}" for args, value in task.examples[:max_tests]]
     body = "\n    ".join(asserts)
-    return truth or {"functional": f"def check(candidate):\n    {body}\n\ncheck({task.name})"}
+    functional = f"def check(candidate):\n    {body}\n\ncheck({task.name})"
+    return to_calls((ast.parse(each).body[0] for each in asserts), task.name) or {"functional": functional}
 
 
-EXECUTION = Converter(
-    "programs_execution",
-    "questions on what calls return and how they run, from a Python file of functions with calls",
-    Called,
-    FileOptions,
-    _execution_sft,
-    _execution_rl,
+EXECUTION = dataclasses.replace(
+    execution.make_converter(
+        "programs_execution",
+        "questions on what calls return and how they run, from a Python file of functions with calls",
+        FunctionCall,
+        FileOptions,
+        "programs/execution",
+        ask_execution,
+    ),
     read=read_calls,
-    runs_programs=True,
     example_name="programs",
 )
-CODE = make_converter(
-    "programs_code",
-    "functions to write from their docstrings, tested by their examples, from a Python file",
-    Task,
-    CodeOptions,
-    _read_task,
+CODE = dataclasses.replace(
+    code_task.make_converter(
+        "programs_code",
+        "functions to write from their docstrings, tested by their examples, from a Python file",
+        FunctionTask,
+        CodeOptions,
+        _read_task,
+    ),
     read=read_tasks,
     example_name="programs",
 )

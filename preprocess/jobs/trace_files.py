@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from preprocess.converters.programs import Called, ask_execution, read_calls
+from preprocess.converters.programs import FunctionCall, ask_execution, read_calls
 from preprocess.converters.shared.execution import Exercise, FileOptions
 from preprocess.engine.job import Reject
 from preprocess.engine.threads import map_in_threads
@@ -31,7 +31,7 @@ def trace_files(source: Path, options: FileOptions) -> Iterator[dict[str, Any] |
         try:
             if record.broken:
                 raise RowError(record.broken)
-            called = msgspec.json.decode(record.text, type=Called)
+            called = msgspec.json.decode(record.text, type=FunctionCall)
             return [_to_record(each) for each in ask_execution(called, options)]
         except RowError as error:
             return [Reject.from_error(record.path, record.line, error)]

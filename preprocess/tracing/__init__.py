@@ -1,1 +1,5 @@
-"""Programs into questions about their execution."""
+"""Programs to white-box questions about their execution.
+
+Other rooms use `read_program`, `Function` (programs), `Unusable` (calls), `trace`, `Trace`, `Step` (trace), `make_questions`
+and `Questions` (questions). `inside` runs in the sandbox.
+"""

@@ -1,4 +1,4 @@
-"""Finding the calls of a file's functions: in docstrings, at its end, and under `if __name__ == "__main__":`."""
+"""Find the calls of a file's functions: in docstrings, at the top level, and under `if __name__ == "__main__":`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from preprocess.tracing.source import parse
 
 @dataclass(frozen=True)
 class Call:
-    """A call of one of the file's functions."""
+    """A call of a function of the file."""
 
     line: int
     function: str
     args: str
-    """Source of the arguments; where a name stands for a literal, the literal."""
-    wanted: str | None
-    """Literal of what it is said to return; None where nothing is said."""
+    """Source of the arguments; names of literals are replaced by the literals."""
+    expected: str | None
+    """Literal of the documented return value; None if the file does not state one."""
     names: frozenset[str]
     """Names in the arguments."""
 
 
 @dataclass(frozen=True)
 class Unusable:
-    """What looks like a call and cannot be one."""
+    """A function or a call that cannot be used."""
 
     line: int
     function: str
@@ -35,13 +35,13 @@ class Unusable:
 
 
 def find_calls(module: Module) -> Iterator[Call | Unusable]:
-    """What is called at the top level of a file, of `if __name__ == "__main__":` as well."""
+    """Find the calls at the top level of a file, including those under `if __name__ == "__main__":`."""
     for statement in _find_simple(module.body):
         yield from _read_statement(statement, module, statement.lineno, {})
 
 
 def _find_simple(statements: Iterable[ast.AST]) -> Iterator[ast.stmt]:
-    """Statements without a block that are no definitions, in blocks as well."""
+    """Find the statements without a block, also inside blocks, but not inside definitions."""
     for statement in statements:
         if isinstance(statement, ast.Expr | ast.Assert | ast.Assign | ast.AnnAssign | ast.AugAssign):
             yield statement
@@ -50,10 +50,10 @@ def _find_simple(statements: Iterable[ast.AST]) -> Iterator[ast.stmt]:
             yield from _find_simple(each for each in blocks if isinstance(each, ast.stmt | ast.excepthandler | ast.match_case))
 
 
-def find_examples(document: str, start: int, name: str, module: Module) -> Iterator[Call | Unusable]:
-    """The `>>>` examples of a function's docstring, which begins on line `start`."""
+def find_examples(docstring: str, start: int, name: str, module: Module) -> Iterator[Call | Unusable]:
+    """Find the `>>>` examples in the docstring of the function `name`; the docstring begins on line `start`."""
     try:
-        examples = doctest.DocTestParser().get_examples(document)
+        examples = doctest.DocTestParser().get_examples(docstring)
     except ValueError as error:
         yield Unusable(start, name, str(error))
         return
@@ -72,35 +72,37 @@ def find_examples(document: str, start: int, name: str, module: Module) -> Itera
         if isinstance(statement, ast.Import | ast.ImportFrom):
             continue
         found = list(_read_statement(statement, module, line, known))
-        if not any(each.function == name for each in found):
-            yield Unusable(line, name, f"example {source[:80]!r} is no call of {name}")
+        calls = [each for each in found if each.function == name]
+        if not calls:
+            yield Unusable(line, name, f"example {source[:80]!r} does not call {name}")
             continue
-        is_shown = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and len(found) == 1
-        if is_shown and found[0].function == name and isinstance(found[0], Call) and not source.startswith("print("):
-            yield _want(found[0], example)
+        is_shown = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and len(calls) == len(found) == 1
+        if is_shown and isinstance(calls[0], Call) and not source.startswith("print("):
+            yield _expect(calls[0], example)
         else:
-            yield from (each for each in found if each.function == name)
+            yield from calls
 
 
-def _want(call: Call, example: doctest.Example) -> Call | Unusable:
+def _expect(call: Call, example: doctest.Example) -> Call | Unusable:
+    text = f"{call.function}({call.args})"
     if example.exc_msg is not None:
-        return Unusable(call.line, call.function, f"{call.function}({call.args}) raises, as its example says")
+        return Unusable(call.line, call.function, f"the example of {text} raises an exception")
     # A shell prints nothing for None.
-    wanted = example.want.strip() or "None"
-    if not is_literal(wanted):
-        return Unusable(call.line, call.function, f"the value of {call.function}({call.args}) is no literal: {wanted[:80]}")
-    return Call(call.line, call.function, call.args, wanted, call.names)
+    expected = example.want.strip() or "None"
+    if not is_literal(expected):
+        return Unusable(call.line, call.function, f"the value of {text} is not a literal: {expected[:80]}")
+    return Call(call.line, call.function, call.args, expected, call.names)
 
 
 def _read_statement(statement: ast.stmt, module: Module, line: int, known: Mapping[str, ast.expr]) -> Iterator[Call | Unusable]:
-    wanted = _find_wanted(statement)
+    expected = _find_expected(statement)
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in module.functions:
-            yield _read_call(node, module, line, known, wanted.get(node))
+            yield _read_call(node, node.func.id, module, line, known, expected.get(node))
 
 
-def _find_wanted(statement: ast.stmt) -> dict[ast.expr, str]:
-    """The values that `assert f(1) == 2` and `f(1) == 2` tell of."""
+def _find_expected(statement: ast.stmt) -> dict[ast.expr, str]:
+    """Return the values that `assert f(1) == 2` and `f(1) == 2` state."""
     test = statement.test if isinstance(statement, ast.Assert) else statement.value if isinstance(statement, ast.Expr) else None
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
         for call, value in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
@@ -109,14 +111,15 @@ def _find_wanted(statement: ast.stmt) -> dict[ast.expr, str]:
     return {}
 
 
-def _read_call(node: ast.Call, module: Module, line: int, known: Mapping[str, ast.expr], wanted: str | None) -> Call | Unusable:
-    assert isinstance(node.func, ast.Name)
-    own = {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
-    own |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
+def _read_call(
+    node: ast.Call, function: str, module: Module, line: int, known: Mapping[str, ast.expr], expected: str | None
+) -> Call | Unusable:
+    local = {each.arg for each in ast.walk(node) if isinstance(each, ast.arg)}
+    local |= {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
     literals: dict[str, ast.expr] = {}
     names = set()
     for each in ast.walk(ast.Tuple([*node.args, *[keyword.value for keyword in node.keywords]], ast.Load())):
-        if not isinstance(each, ast.Name) or each.id in own:
+        if not isinstance(each, ast.Name) or each.id in local:
             continue
         literal = known.get(each.id) or module.find_literal(each.id)
         if literal is not None:
@@ -124,9 +127,9 @@ def _read_call(node: ast.Call, module: Module, line: int, known: Mapping[str, as
         elif module.defines(each.id):
             names.add(each.id)
         else:
-            return Unusable(line, node.func.id, f"{ast.unparse(node)[:80]}: `{each.id}` is no literal")
+            return Unusable(line, function, f"{ast.unparse(node)[:80]}: `{each.id}` is not a literal")
     call = ast.unparse(_Fill(literals).visit(node))
-    return Call(line, node.func.id, call[len(node.func.id) + 1 : -1], wanted, frozenset(names))
+    return Call(line, function, call[len(function) + 1 : -1], expected, frozenset(names))
 
 
 class _Fill(ast.NodeTransformer):

@@ -1,4 +1,4 @@
-"""A Python file as what its functions are taken from: which of its statements a function needs to run alone."""
+"""Parse a Python file and extract the statements that a function needs to run alone."""
 
 from __future__ import annotations
 
@@ -16,103 +16,107 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass
 class Part:
-    """Statements of a file that share lines: mostly one."""
+    """Statements of a file that share lines: usually one."""
 
     statements: list[ast.stmt]
     start: int
     end: int
-    """Its first and its last line."""
-    used: frozenset[str] = frozenset()
-    """The names that it takes from the file."""
-    made: frozenset[str] = frozenset()
-    """The names that it gives the file, and those whose values it changes."""
+    """First and last line."""
+    uses: frozenset[str] = frozenset()
+    """Names of the file that it reads."""
+    makes: frozenset[str] = frozenset()
+    """Names of the file that it binds, or whose values it changes."""
 
     @property
     def is_definition(self) -> bool:
         """Whether it is a function or a class."""
         return isinstance(self.statements[0], _DEFINITIONS)
 
+    @property
+    def is_always_needed(self) -> bool:
+        """Whether it has a star import, whose names are unknown, or an import from `__future__`."""
+        return any(
+            isinstance(each, ast.ImportFrom) and (each.module == "__future__" or each.names[0].name == "*")
+            for each in self.statements
+        )
+
 
 class Module:
-    """A file that parses.
+    """A parsed file.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: it does not.
+        SyntaxError, ValueError, RecursionError, MemoryError: it does not parse.
     """
 
     def __init__(self, text: str) -> None:
-        # As the parser counts them.
+        # Count lines as the parser does.
         text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         self.lines = text.split("\n")
         compile(text, FILE, "exec", dont_inherit=True)
         self.body = parse(text).body
-        self.parts = _join(each for each in self.body if not is_main_guard(each))
-        for part in self.parts:
-            part.used = frozenset(_find_used("\n".join(self.lines[part.start - 1 : part.end])))
         self.functions = {each.name: each for each in self.body if isinstance(each, ast.FunctionDef)}
-        """By name; of those with one name, the last."""
+        """By name; of several functions with one name, the last."""
+        self.parts = _join(each for each in self.body if not _is_main_guard(each))
         self._makers: dict[str, list[Part]] = {}
         for part in self.parts:
-            part.made = frozenset(name for statement in part.statements for name in _find_made(statement))
-            for name in part.made:
+            part.uses = frozenset(_find_used("\n".join(self.lines[part.start - 1 : part.end])))
+            part.makes = frozenset(name for statement in part.statements for name in _find_made(statement))
+            for name in part.makes:
                 self._makers.setdefault(name, []).append(part)
 
-    def extract(self, names: Iterable[str], left_out: range) -> str:
-        """The statements that make some names and, in turn, what these use, in their order; without some lines."""
+    def extract(self, names: Iterable[str], skipped: range) -> str:
+        """Return the statements that make some names and those these need, in the order of the file, without skipped lines."""
         needed = self.find_needed(names)
-        return self._write([part for part in self.parts if _is_for_all(part) or not needed.isdisjoint(part.made)], left_out)
+        text, before = "", None
+        for part in self.parts:
+            if part.is_always_needed or not needed.isdisjoint(part.makes):
+                if before:
+                    text += "\n\n" if part.is_definition or before.is_definition else "\n"
+                text += "\n".join(self.lines[line - 1] for line in range(part.start, part.end + 1) if line not in skipped)
+                before = part
+        return text
 
     def find_needed(self, names: Iterable[str]) -> set[str]:
-        """Some names, those that their statements use, and so on."""
-        waiting = [*names, *(name for part in self.parts if _is_for_all(part) for name in part.used)]
+        """Return the names and all names that their statements use, directly or indirectly."""
+        waiting = [*names, *(name for part in self.parts if part.is_always_needed for name in part.uses)]
         needed: set[str] = set()
         while waiting:
             name = waiting.pop()
             if name not in needed:
                 needed.add(name)
-                waiting += [used for part in self._makers.get(name, []) for used in part.used]
+                waiting += [used for part in self._makers.get(name, []) for used in part.uses]
         return needed
 
     def find_literal(self, name: str) -> ast.expr | None:
-        """What a name stands for, where it is assigned a literal and nothing else happens to it."""
-        makers = self._makers.get(name, [])
-        statement = makers[0].statements[0] if len(makers) == 1 and len(makers[0].statements) == 1 else None
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
-            return statement.value if is_literal(statement.value) else None
+        """Return the literal that a name stands for; None unless its only statement assigns one."""
+        match self._makers.get(name, []):
+            case [Part(statements=[ast.Assign(targets=[ast.Name()], value=value)])] if is_literal(value):
+                return value
         return None
 
     def defines(self, name: str) -> bool:
-        """Whether a name is that of a function, a class or an import, or is built in."""
+        """Return whether a name is a function, a class, an import or a built-in."""
         makers = self._makers.get(name, [])
         if not makers:
             return hasattr(builtins, name)
         kinds = (*_DEFINITIONS, ast.Import, ast.ImportFrom)
         return all(isinstance(statement, kinds) for part in makers for statement in part.statements)
 
-    def _write(self, parts: list[Part], left_out: range) -> str:
-        text = ""
-        for part, before in zip(parts, [None, *parts], strict=False):
-            if before:
-                text += "\n\n" if part.is_definition or before.is_definition else "\n"
-            numbers = [number for number in range(part.start, part.end + 1) if number not in left_out]
-            text += "\n".join(self.lines[number - 1] for number in numbers)
-        return text
-
-
-def is_main_guard(statement: ast.stmt) -> bool:
-    """`if __name__ == "__main__":`"""
-    return isinstance(statement, ast.If) and any(
-        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
-    )
-
 
 def is_literal(source: ast.expr | str) -> bool:
-    """Whether it is the source of a plain value."""
+    """Return whether it is the source of a plain value."""
     try:
         read_source(source) if isinstance(source, str) else read_node(source)
     except NotValueError:
         return False
     return True
+
+
+def _is_main_guard(statement: ast.stmt) -> bool:
+    """Return whether it is `if __name__ == "__main__":`."""
+    return isinstance(statement, ast.If) and any(
+        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
+    )
 
 
 def _join(statements: Iterable[ast.stmt]) -> list[Part]:
@@ -128,16 +132,8 @@ def _join(statements: Iterable[ast.stmt]) -> list[Part]:
     return parts
 
 
-def _is_for_all(part: Part) -> bool:
-    """Imports whose names are not known, or that change how the source is read."""
-    return any(
-        isinstance(each, ast.ImportFrom) and (each.module == "__future__" or each.names[0].name == "*")
-        for each in part.statements
-    )
-
-
 def _find_made(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement binds, or whose values it changes in place (unless it is an import's)."""
+    """Return the names that a statement binds, or whose values it changes in place."""
     if isinstance(statement, _DEFINITIONS):
         yield statement.name
         return
@@ -146,18 +142,19 @@ def _find_made(statement: ast.stmt) -> Iterator[str]:
             yield (alias.asname or alias.name).partition(".")[0]
         return
     yield from find_bound(statement)
-    if not _only_shows(statement):
+    if not _only_reads(statement):
         yield from find_receivers(statement)
     for node in ast.walk(statement):
         if isinstance(node, ast.stmt) and node is not statement:
             yield from _find_made(node)
 
 
-def _only_shows(statement: ast.stmt) -> bool:
-    """`assert …` and `print(…)`."""
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-        return isinstance(statement.value.func, ast.Name) and statement.value.func.id == "print"
-    return isinstance(statement, ast.Assert)
+def _only_reads(statement: ast.stmt) -> bool:
+    """Return whether it is `assert …` or `print(…)`."""
+    match statement:
+        case ast.Assert() | ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
+            return True
+    return False
 
 
 def _find_used(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The functions of a Python file, each as a program that runs alone, with the calls that the file makes of it."""
+"""Split a Python file into its functions, each as a program that runs alone, with the calls that the file makes of it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from preprocess.tracing.module import Module
 class Function:
     """A function of a Python file."""
 
-    function: str
-    """Its name."""
+    name: str
     line: int
     statement: str
     """Its docstring up to the first example."""
     signature: str
     code: str
-    """The function without its docstring, after what it needs of the file."""
+    """The function without its docstring, after the statements of the file that it needs."""
     calls: tuple[Call, ...]
-    """Its calls, no two with the same arguments: those of its docstring, then those of the file."""
+    """Its calls, without duplicate arguments: first those in its docstring, then those of the file."""
 
 
 def read_program(text: str) -> Iterator[Function | Unusable]:
-    """The public functions that are called somewhere, and what could not be used."""
+    """Return the public functions that have calls, and what cannot be used."""
     try:
         yield from _read(Module(text))
     except SyntaxError as error:
@@ -40,9 +39,9 @@ def read_program(text: str) -> Iterator[Function | Unusable]:
 
 def _read(module: Module) -> Iterator[Function | Unusable]:
     nodes = [node for node in module.functions.values() if not node.name.startswith("_")]
-    everywhere = list(find_calls(module))
+    top_level = list(find_calls(module))
     found = {
-        node: [*_find_examples(node, module), *(each for each in everywhere if each.function == node.name)] for node in nodes
+        node: [*_find_examples(node, module), *(each for each in top_level if each.function == node.name)] for node in nodes
     }
     called = [node.name for node in nodes if any(isinstance(each, Call) for each in found[node])]
     needed = module.find_needed(called)
@@ -52,7 +51,7 @@ def _read(module: Module) -> Iterator[Function | Unusable]:
         elif isinstance(node, ast.AsyncFunctionDef):
             yield Unusable(node.lineno, node.name, f"{node.name} is asynchronous, and not traced")
         elif isinstance(node, ast.FunctionDef) and node in found:
-            # A function without calls that is part of another's program is not lost.
+            # A function without calls is not reported if it is part of another function's program.
             if found[node] or node.name not in needed:
                 yield from _read_function(node, module, found[node])
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
@@ -60,13 +59,13 @@ def _read(module: Module) -> Iterator[Function | Unusable]:
 
 
 def _find_examples(node: ast.FunctionDef, module: Module) -> Iterator[Call | Unusable]:
-    document = ast.get_docstring(node, clean=False)
-    return find_examples(document, node.body[0].lineno, node.name, module) if document else iter(())
+    docstring = ast.get_docstring(node, clean=False)
+    return find_examples(docstring, node.body[0].lineno, node.name, module) if docstring else iter(())
 
 
 def _read_function(node: ast.FunctionDef, module: Module, found: list[Call | Unusable]) -> Iterator[Function | Unusable]:
-    name, document = node.name, ast.get_docstring(node)
-    if document is not None and len(node.body) == 1:
+    name, docstring = node.name, ast.get_docstring(node)
+    if docstring is not None and len(node.body) == 1:
         yield Unusable(node.lineno, name, f"{name} has nothing but a docstring")
         return
     if not found:
@@ -75,24 +74,24 @@ def _read_function(node: ast.FunctionDef, module: Module, found: list[Call | Unu
     for each in found:
         if isinstance(each, Unusable):
             yield each
-        elif each.args not in calls or calls[each.args].wanted is None:
+        elif each.args not in calls or calls[each.args].expected is None:
             calls[each.args] = each
     if calls:
         names = {used for call in calls.values() for used in call.names}
-        code = module.extract([name, *sorted(names)], _find_docstring_lines(node) if document is not None else range(0))
-        statement = (document or "").partition(">>>")[0].strip()
-        yield Function(name, node.lineno, statement, _write_signature(node, module), code, tuple(calls.values()))
+        code = module.extract([name, *sorted(names)], _find_docstring_lines(node) if docstring is not None else range(0))
+        statement = (docstring or "").partition(">>>")[0].strip()
+        yield Function(name, node.lineno, statement, _read_signature(node, module), code, tuple(calls.values()))
 
 
 def _find_docstring_lines(node: ast.FunctionDef) -> range:
-    """The lines of the docstring, where nothing else stands on them."""
-    document, following = node.body[0], node.body[1]
-    end = document.end_lineno or document.lineno
-    alone = document.lineno > node.lineno and following.lineno > end
-    return range(document.lineno, end + 1) if alone else range(0)
+    """Return the lines of the docstring; empty if other code shares them."""
+    docstring, following = node.body[0], node.body[1]
+    end = docstring.end_lineno or docstring.lineno
+    is_alone = docstring.lineno > node.lineno and following.lineno > end
+    return range(docstring.lineno, end + 1) if is_alone else range(0)
 
 
-def _write_signature(node: ast.FunctionDef, module: Module) -> str:
+def _read_signature(node: ast.FunctionDef, module: Module) -> str:
     first = node.body[0]
     lines = module.lines[node.lineno - 1 : first.lineno]
     lines[-1] = lines[-1].encode()[: first.col_offset].decode()

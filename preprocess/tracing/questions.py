@@ -1,9 +1,9 @@
-"""A trace into questions about it, with the answers that are accepted.
+"""Make questions about a trace, with the answers that are accepted.
 
-What the questions mean is said in docs/tracing.md. A line that calls a function of the program begins before that function's
-lines and is done after them, so "right after it has run" can be read in two ways, and so can "for the 2nd time" where runs
-of one line lie within each other, as in a recursion. The answers of all readings are accepted; what has more than two is
-not asked.
+docs/tracing.md defines what the questions mean. A line that calls a function of the program begins before that function's
+lines and is done after them, so "right after it has run" can be read in two ways, and so can "for the 2nd time" if runs of one
+line are nested, as in a recursion. The answers of both readings are accepted. A question with more than two accepted answers
+is not asked.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from preprocess.tracing.source import Line
 from preprocess.tracing.trace import Step, Trace
 
 NO_LINE = "-1"
-"""No line runs after it, or it did not run so often."""
+"""Answer: no line runs after it, or it did not run that often."""
 NIL = "Nil"
-"""The variable has no value then, or the line did not run so often."""
-_NOTHING_CHANCE = 0.25
-"""That the next question is one whose answer is `-1` or `Nil`, where there is a choice and the last was not: a fifth of all.
-Always to say so earns little, and so does never to say so."""
-_MOST_ANSWERS = 2
+"""Answer: the variable has no value then, or the line did not run that often."""
+_NEGATIVE_CHANCE = 0.25
+"""Chance that the next question is a negative one, if there is a choice and the last one was not: a fifth of all questions.
+Always answering `-1` and `Nil` earns little then, and so does never answering them."""
+_MAX_ANSWERS = 2
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question and its accepted answers, the first of which is given as an example."""
+    """One question and its accepted answers; SFT rows teach the first."""
 
     text: str
     answers: tuple[str, ...]
@@ -37,14 +37,14 @@ class Question:
     turn: int
 
     @property
-    def is_of_nothing(self) -> bool:
-        """Whether to say that there is nothing is right."""
+    def is_negative(self) -> bool:
+        """Whether `-1` or `Nil` is an accepted answer."""
         return NO_LINE in self.answers or NIL in self.answers
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked about one trace, in this order."""
+    """The questions about one trace, in this order."""
 
     path: tuple[Question, ...]
     """Which line runs next."""
@@ -57,15 +57,15 @@ class Questions:
         return self.path + self.state
 
     def to_truth(self) -> dict[str, Any]:
-        """`question_answers` as the white_box reward reads it."""
+        """Return `question_answers` in the form of the white_box reward."""
         return {
             "path_answers": [list(each.answers) for each in self.path],
             "state_as": [[_split(answer) for answer in each.answers] for each in self.state],
         }
 
 
-def ask(trace: Trace, count: int, seed: str) -> Questions:
-    """At most `count` questions, half on paths and half on states as far as there are such; the same for a seed."""
+def make_questions(trace: Trace, count: int, seed: str) -> Questions:
+    """Return at most `count` questions, half of each kind if possible; the same seed gives the same questions."""
     chooser = random.Random(seed)
     path, state = (_put_in_order(list(each), chooser) for each in (_ask_path(trace), _ask_state(trace)))
     states = min(len(state), count - min(len(path), count // 2))
@@ -73,20 +73,20 @@ def ask(trace: Trace, count: int, seed: str) -> Questions:
 
 
 def _put_in_order(questions: list[Question], chooser: random.Random) -> list[Question]:
-    """The questions in the order in which they are taken: every line has its turn before one has another."""
+    """Return the questions in the order of selection: one about each line before a second about any."""
     chooser.shuffle(questions)
-    seen: dict[int, int] = defaultdict(int)
+    seen: Counter[int] = Counter()
     ranks = {}
     for each in questions:
         ranks[each] = seen[each.line]
         seen[each.line] += 1
     questions.sort(key=ranks.__getitem__, reverse=True)
-    nothing = [each for each in questions if each.is_of_nothing]
-    something = [each for each in questions if not each.is_of_nothing]
+    negative = [each for each in questions if each.is_negative]
+    positive = [each for each in questions if not each.is_negative]
     order: list[Question] = []
     while True:
-        may_be_nothing = nothing and not (order and order[-1].is_of_nothing)
-        pool = nothing if may_be_nothing and chooser.random() < _NOTHING_CHANCE else something
+        may_be_negative = negative and not (order and order[-1].is_negative)
+        pool = negative if may_be_negative and chooser.random() < _NEGATIVE_CHANCE else positive
         if not pool:
             return order
         order.append(pool.pop())
@@ -98,32 +98,33 @@ def _take(questions: Sequence[Question], count: int) -> tuple[Question, ...]:
 
 def _ask_path(trace: Trace) -> Iterator[Question]:
     for begun, done in _pair_runs(trace):
-        line = trace.source.lines[begun.line]
+        line = trace.lines[begun.line]
         places = [begun.place + 1, *(each.done for each in (begun, done) if each.done is not None)]
         answers = tuple(dict.fromkeys(text for place in places for text in _name_step(trace, place)))
-        if line.is_definite and len(answers) <= _MOST_ANSWERS:
-            yield _ask_next(line, begun.line, begun.turn, answers)
+        if line.is_definite and len(answers) <= _MAX_ANSWERS:
+            yield _ask(line, begun.line, begun.turn, answers)
     for number, line, turn in _find_missing(trace):
-        yield _ask_next(line, number, turn, (NO_LINE,))
+        yield _ask(line, number, turn, (NO_LINE,))
 
 
 def _ask_state(trace: Trace) -> Iterator[Question]:
     for begun, done in _pair_runs(trace):
-        line = trace.source.lines[begun.line]
+        line = trace.lines[begun.line]
         if not line.is_definite or line.leaves:
             continue
         for name, value in begun.changed.items():
             is_clear = value == done.changed.get(name) and (name in line.bound or not line.pauses)
             if value and is_clear and (name in line.changed or name in line.scope.names):
-                yield _ask_value(line, begun.line, begun.turn, name, f"{value.text}; {value.kind}")
+                yield _ask(line, begun.line, begun.turn, (f"{value.text}; {value.kind}",), name)
     for number, line, turn in _find_missing(trace):
         if not line.leaves:
-            for name in dict.fromkeys(each for each in line.changed if line.scope.owns(each)):
-                yield _ask_value(line, number, turn, name, NIL)
+            local = line.scope.names - line.scope.others
+            for name in dict.fromkeys(each for each in line.changed if each in local):
+                yield _ask(line, number, turn, (NIL,), name)
 
 
 def _pair_runs(trace: Trace) -> Iterator[tuple[Step, Step]]:
-    """For each K the run of a line that was the K-th to begin, and the one that was the K-th to be done."""
+    """Return, for each K, the run of a line that began K-th and the one that was done K-th."""
     done: dict[int, list[Step]] = defaultdict(list)
     for step in trace.done_steps:
         done[step.line].append(step)
@@ -132,9 +133,9 @@ def _pair_runs(trace: Trace) -> Iterator[tuple[Step, Step]]:
 
 
 def _find_missing(trace: Trace) -> Iterator[tuple[int, Line, int]]:
-    """For each line the first turn that it might have had and did not."""
+    """Return for each line its first run that was possible and did not happen."""
     counts = Counter(step.line for step in trace.steps)
-    lines = trace.source.lines
+    lines = trace.lines
     calls = Counter(number for number, _ in {(lines[step.line].scope.number, step.frame) for step in trace.steps})
     for number, line in lines.items():
         if line.is_definite and (not counts[number] or line.may_repeat or calls[line.scope.number] > 1):
@@ -142,35 +143,24 @@ def _find_missing(trace: Trace) -> Iterator[tuple[int, Line, int]]:
 
 
 def _name_step(trace: Trace, place: int) -> Iterator[str]:
-    """What the line at a place of a trace may be called."""
+    """Return the accepted names of the line at an index of a trace."""
     if place >= len(trace.steps):
         yield NO_LINE
         return
-    line = trace.source.lines[trace.steps[place].line]
+    line = trace.lines[trace.steps[place].line]
     yield line.text
     if line.decorator:
         yield line.decorator
     if line.is_try:
-        # To enter a `try` does nothing.
+        # Entering a `try` does nothing.
         yield from _name_step(trace, place + 1)
 
 
-def _ask_next(line: Line, number: int, turn: int, answers: tuple[str, ...]) -> Question:
-    return Question(f"Which line runs right after line {_describe(line, number, turn)}?", answers, number, turn)
-
-
-def _ask_value(line: Line, number: int, turn: int, name: str, answer: str) -> Question:
-    text = f"What are value and type of `{name}` after line {_describe(line, number, turn)}?"
-    return Question(text, (answer,), number, turn)
-
-
-def _describe(line: Line, number: int, turn: int) -> str:
-    return f"{number} (`{line.text}`) has run for the {_ordinal(turn)} time"
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
+def _ask(line: Line, number: int, turn: int, answers: tuple[str, ...], variable: str = "") -> Question:
+    ending = "th" if turn % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(turn % 10, "th")
+    run = f"line {number} (`{line.text}`) has run for the {turn}{ending} time"
+    asked = f"What are value and type of `{variable}` after" if variable else "Which line runs right after"
+    return Question(f"{asked} {run}?", answers, number, turn)
 
 
 def _split(answer: str) -> list[str]:

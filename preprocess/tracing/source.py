@@ -1,4 +1,4 @@
-"""What a program's source says of its lines: the statements that begin on them, and the variables these may change."""
+"""Read from a program's source which statements start on each line and which variables they may change."""
 
 from __future__ import annotations
 
@@ -12,77 +12,67 @@ from preprocess.errors import RowError
 from preprocess.tracing.inside.instrument import is_silent
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BLOCKS = ("body", "orelse", "finalbody")
 FILE = "<program>"
-"""What programs are called where they are parsed."""
-# The parser warns of strings such as '\d'.
+"""File name of programs when they are parsed."""
+# The parser warns about strings such as '\d'.
 warnings.filterwarnings("ignore", module=FILE)
 
 
 @dataclass
 class Scope:
-    """A function, or a class in one."""
+    """A function, or a class inside a function."""
 
     number: int
-    """The line that it begins on."""
+    """Its first line."""
     names: set[str]
     """Its parameters and the variables that it binds."""
     others: set[str] = field(default_factory=set)
-    """Names that it says are not its own (`global`, `nonlocal`)."""
-
-    def owns(self, name: str) -> bool:
-        """Whether it is a variable of the function's own."""
-        return name in self.names and name not in self.others
+    """Names that it declares `global` or `nonlocal`."""
 
 
 @dataclass
 class Line:
-    """A line inside of a function on which a statement begins (or an `except` or `case`)."""
+    """A line inside a function on which a statement, an `except` or a `case` starts."""
 
     text: str
     scope: Scope
     changed: tuple[str, ...] = ()
     """Variables that its statements bind, or whose values they may change in place."""
     bound: tuple[str, ...] = ()
-    """Those of them that are bound."""
+    """Variables that its statements bind."""
     decorator: str = ""
     """The first line of a decorated definition."""
     is_try: bool = False
     leaves: bool = False
-    """Nothing of its function runs after it: `return`, `raise`."""
+    """Whether it ends its function: `return`, `raise`."""
     pauses: bool = False
-    """It has a `yield`: others may run before it is done."""
+    """Whether it has a `yield`: other lines may run before it is done."""
     may_repeat: bool = False
-    """It is in a loop, or the head of one."""
+    """Whether it is in a loop, or is the head of one."""
     is_definite: bool = True
-    """Whether it is clear how often it has run: not where a loop and its body, or two functions, share it."""
+    """Whether its runs can be counted: false if a loop and its body, or two functions, share the line."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A program, read."""
+def read_lines(code: str) -> dict[int, Line]:
+    """Return the lines of a program by their numbers, counted from 1.
 
-    code: str
-    lines: dict[int, Line]
-    """By number, counted from 1."""
-
-
-def read_source(code: str) -> Source:
-    """Raises:
-    RowError: the program does not parse.
+    Raises:
+        RowError: the program does not parse.
     """
     reader = _Reader(code)
     try:
         reader.read_block(parse(code).body, None)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise RowError(f"the program does not parse: {error}") from error
-    return Source(code, reader.lines)
+    return reader.lines
 
 
 def parse(code: str) -> ast.Module:
-    """`ast.parse` without warnings.
+    """Run `ast.parse` without warnings.
 
     Raises:
-        SyntaxError, ValueError, RecursionError, MemoryError: it does not parse.
+        SyntaxError, ValueError, RecursionError, MemoryError: the code does not parse.
     """
     tree = compile(code, FILE, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     assert isinstance(tree, ast.Module)
@@ -95,22 +85,20 @@ class _Reader:
         self.lines: dict[int, Line] = {}
 
     def read_block(self, statements: Iterable[ast.stmt], scope: Scope | None, head: int = 0, repeats: bool = False) -> None:
-        """The statements of a block; `head` is the line of the loop whose body it is; it may lie in one further out."""
+        """Read the statements of a block: `head` is the line of its loop, `repeats` whether it is in any loop."""
         for statement in statements:
             if scope and isinstance(statement, ast.Global | ast.Nonlocal):
                 scope.others.update(statement.names)
             if scope and not is_silent(statement):
                 line = self._begin(statement.lineno, statement, scope, repeats)
-                if statement.lineno == head:
-                    line.is_definite = False
+                line.is_definite &= statement.lineno != head
                 if isinstance(statement, _SCOPES) and statement.decorator_list:
                     line.decorator = self._text(statement.decorator_list[0].lineno)
             self._read_inside(statement, scope, repeats)
 
     def _begin(self, number: int, node: ast.AST, scope: Scope, repeats: bool) -> Line:
         line = self.lines.setdefault(number, Line(self._text(number), scope))
-        if line.scope is not scope:
-            line.is_definite = False
+        line.is_definite &= line.scope is scope
         heads = list(_find_heads(node))
         bound = tuple(dict.fromkeys(name for head in heads for name in find_bound(head)))
         scope.names.update(bound)
@@ -134,46 +122,36 @@ class _Reader:
         elif isinstance(statement, ast.For | ast.AsyncFor | ast.While):
             self.read_block(statement.body, scope, statement.lineno, repeats=True)
             self.read_block(statement.orelse, scope, repeats=repeats)
-        elif isinstance(statement, ast.Match):
-            for case in statement.cases:
-                if scope:
-                    self._begin(case.pattern.lineno, case, scope, repeats)
-                self.read_block(case.body, scope, repeats=repeats)
         else:
-            for handler in getattr(statement, "handlers", []):
+            for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
                 if scope:
-                    self._begin(handler.lineno, handler, scope, repeats)
-                self.read_block(handler.body, scope, repeats=repeats)
-            for part in ("body", "orelse", "finalbody"):
-                self.read_block(getattr(statement, part, []), scope, repeats=repeats)
+                    self._begin(getattr(part, "pattern", part).lineno, part, scope, repeats)
+                self.read_block(part.body, scope, repeats=repeats)
+            for name in _BLOCKS:
+                self.read_block(getattr(statement, name, ()), scope, repeats=repeats)
 
 
 def _find_heads(node: ast.AST) -> Iterator[ast.AST]:
-    """What runs on a statement's own line: of a compound one, all but its blocks."""
+    """Return what runs on a statement's own line: all of it except its blocks."""
     if isinstance(node, _SCOPES):
         yield from node.decorator_list
         return
     for name, value in ast.iter_fields(node):
-        if name in ("body", "orelse", "finalbody", "handlers", "cases"):
-            continue
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, ast.AST):
-                yield each
+        if name not in (*_BLOCKS, "handlers", "cases"):
+            yield from (each for each in (value if isinstance(value, list) else [value]) if isinstance(each, ast.AST))
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """The node and what is in it, without what has variables of its own."""
+    """Walk a node, but skip lambdas and the targets of comprehensions, which have variables of their own."""
     yield node
-    if isinstance(node, ast.Lambda):
-        return
-    for child in ast.iter_child_nodes(node):
-        if isinstance(node, ast.comprehension) and child is node.target:
-            continue
-        yield from _walk(child)
+    if not isinstance(node, ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            if not (isinstance(node, ast.comprehension) and child is node.target):
+                yield from _walk(child)
 
 
 def find_bound(head: ast.AST) -> Iterator[str]:
-    """The variables that it binds or deletes."""
+    """Return the variables that a node binds or deletes."""
     for node in _walk(head):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             yield node.id
@@ -184,7 +162,7 @@ def find_bound(head: ast.AST) -> Iterator[str]:
 
 
 def find_receivers(head: ast.AST) -> Iterator[str]:
-    """The variables whose values it may change in place: `a` of `a.append(1)` and `a[0] = 1`."""
+    """Return the variables whose values a node may change in place: `a` of `a.append(1)` and `a[0] = 1`."""
     for node in _walk(head):
         is_target = isinstance(node, ast.Subscript | ast.Attribute) and not isinstance(node.ctx, ast.Load)
         if is_target or (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):

@@ -1,4 +1,4 @@
-"""The calculations that a worked answer marks, `<<3*12=36>>`, as code for the interpreter tool."""
+"""Code for the interpreter tool, from the calculations that a worked answer marks: `<<3*12=36>>`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import string
 from preprocess.errors import LeftOutError
 
 MARK = re.compile(r"<<([^<>]*)>>")
-"""A calculation and its value, as GSM8K's annotators marked them: the text goes on with the value."""
+"""A calculation and its value, in the notation of GSM8K; the value is repeated after it."""
 
 _ALLOWED = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Constant, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.USub)
 
 
 def write_calls(answer: str, stateful: bool) -> tuple[list[str], list[float]]:
-    """Code for each calculation, and the value that the answer says it has.
+    """Return code for each calculation, and its value according to the answer.
 
     Args:
-        answer: the worked answer.
-        stateful: whether each result gets a name, by which later calculations call it.
+        answer: The worked answer.
+        stateful: Whether each result is assigned to a variable, which later calculations use.
 
     Raises:
-        LeftOutError: nothing is marked, or something that is no arithmetic (`50%*20=10`).
+        LeftOutError: nothing is marked, or something other than arithmetic (`50%*20=10`).
     """
     codes: list[str] = []
     values: list[float] = []
     for text in MARK.findall(answer):
-        source, _, said = text.rpartition("=")
-        tree, value = _parse(source, text), _read_value(said, text)
+        tree, value = _read(text)
         if not stateful:
             codes.append(f"print({ast.unparse(tree)})")
         elif len(values) == len(string.ascii_lowercase):
@@ -42,26 +41,20 @@ def write_calls(answer: str, stateful: bool) -> tuple[list[str], list[float]]:
     return codes, values
 
 
-def _parse(source: str, text: str) -> ast.Expression:
+def _read(text: str) -> tuple[ast.Expression, float]:
+    source, _, value = text.rpartition("=")
     try:
-        tree = ast.parse(source.strip(), mode="eval")
+        tree, number = ast.parse(source.strip(), mode="eval"), float(value.replace(",", ""))
+        for node in ast.walk(tree):
+            if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Constant) and type(node.value) not in (int, float)):
+                raise ValueError(f"{type(node).__name__} is not allowed")
     except (SyntaxError, ValueError, RecursionError):
-        raise LeftOutError(f"a calculation is no arithmetic: {text[:80]}") from None
-    for node in ast.walk(tree):
-        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Constant) and type(node.value) not in (int, float)):
-            raise LeftOutError(f"a calculation is no arithmetic: {text[:80]}")
-    return tree
-
-
-def _read_value(said: str, text: str) -> float:
-    try:
-        return float(said.replace(",", ""))
-    except ValueError:
-        raise LeftOutError(f"a calculation is no arithmetic: {text[:80]}") from None
+        raise LeftOutError(f"a calculation is not arithmetic: {text[:80]}") from None
+    return tree, number
 
 
 class _Naming(ast.NodeTransformer):
-    """Puts the name of an earlier result in place of its value; of the latest, where several had it."""
+    """Replaces the value of an earlier result by its variable, the latest if several have that value."""
 
     def __init__(self, values: list[float]) -> None:
         self._names = dict(zip(values, string.ascii_lowercase, strict=False))

@@ -1,41 +1,32 @@
-"""Problems that ask for a program, for every converter that has them: their rows, with or without a tool."""
+"""Problems that ask for a program, from any source: their rows, with or without the interpreter tool."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from preprocess.converters.base import Converter, Options
+from preprocess.converters.base import Converter
 from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
-from preprocess.converters.shared.tool_calls import call_interpreter
+from preprocess.converters.shared.tool_calls import ToolOptions, call_interpreter, make_row
 from preprocess.errors import LeftOutError, RowError
-from preprocess.rows import Message, RlRow, SftRow, Shape, Turn, to_json
-from preprocess.sources.reading import Record
-from rewards.builtin import interpreter_tool
+from preprocess.rows import Message, RlRow, SftRow, to_json
 from rewards.errors import GroundTruthError
 from rewards.programs.ground_truth import parse_tests
 
 
-class CodeOptions(Options, frozen=True, kw_only=True):
-    """Which problems are taken, and how they are asked."""
+class CodeOptions(ToolOptions, frozen=True, kw_only=True):
+    """Options of programming problems."""
 
     max_chars: Positive | None = None
-    """Leaves out problems whose statement, or whose solution, is longer."""
+    """Leave out problems whose statement or solution is longer."""
     max_tests: Positive = 10
-    """Tests kept per problem, from the first."""
-    tool: Literal["python_interpreter"] | None = None
-    """The rows are for a model that may call this tool on its way to the answer."""
-
-    def runs_programs(self, shape: Shape) -> bool:
-        """A conversation with the tool holds what the tool really said."""
-        return shape == "sft" and self.tool is not None
+    """Number of tests to keep per problem, from the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,23 +34,30 @@ class CodeTask:
     """One problem."""
 
     source: str
-    """The rows' data source."""
+    """Data source of the rows."""
     statement: str
-    signature: str | None
-    """The beginning of the program, as the prompt shows it; empty where the statement does, None for a program that reads
-    standard input."""
-    solution: str | None
-    """A right program; None where the source has none."""
-    make_truth: Callable[[], dict[str, Any]]
-    """The tests in a form of the code_tests reward; raises RowError. Asked for only where they are needed."""
+    signature: str | None = None
+    """Beginning of the program in the prompt. Empty: the statement shows it. None: the program reads standard input."""
+    solution: str | None = None
+    make_truth: Callable[[], dict[str, Any] | None]
+    """Return the tests in a form of the code_tests reward, or None; raise RowError. Called only if the row needs tests."""
     plan: str = ""
-    """What a model is taught to think before it answers; empty: the last line of the signature."""
+    """Reasoning of the SFT answer. Default: the last line of the signature."""
     id: str = ""
-    """Names the row; unique within its source. Empty: its file and line."""
+    """Name of the row, unique within its source. Default: its file and line."""
     problem: str = ""
-    """As of the rows. Empty: a digest of the prompt, for many a source has one statement under two names."""
+    """Problem of the rows. Default: a digest of the question, because a source may have one statement under two names."""
+    messages: tuple[Message, ...] = ()
+    """Prompt of the RL row. Default: the question."""
     detail: Mapping[str, Any] = field(default_factory=dict)
-    """Facts that go into the row's detail, beside the solution."""
+    """Facts for the row's detail, in addition to the solution; those that are None are dropped."""
+
+    @property
+    def question(self) -> str:
+        """The question, in the wording of this project."""
+        if self.signature is None:
+            return wording.ask_program(self.statement)
+        return wording.ask_code(self.statement, self.signature)
 
 
 OptionsT = TypeVar("OptionsT", bound=CodeOptions)
@@ -73,80 +71,55 @@ def make_converter(
     record: type[RecordT],
     options: type[OptionsT],
     read_task: Callable[[RecordT, OptionsT], CodeTask],
-    *,
-    read: Callable[[Path, OptionsT], Iterator[Record]] | None = None,
-    example_name: str = "",
 ) -> Converter[RecordT, OptionsT]:
-    """The converter of a source of which each record is one problem; `read` and `example_name` as in Converter."""
+    """Return the converter of a source whose records are one problem each."""
 
-    def make(shape: Callable[[CodeTask, OptionsT], RowT]) -> Callable[[RecordT, OptionsT], list[RowT]]:
-        def make_row(record: RecordT, options: OptionsT) -> list[RowT]:
-            try:
-                return [shape(read_task(record, options), options)]
-            except RecursionError:
-                raise RowError("a program or a test is nested too deeply") from None
+    def make_rows(make: Callable[[CodeTask, OptionsT], RowT], record: RecordT, options: OptionsT) -> list[RowT]:
+        try:
+            return [make(read_task(record, options), options)]
+        except RecursionError:
+            raise RowError("a program or a test is nested too deeply") from None
 
-        return make_row
-
-    return Converter(
-        name,
-        help_,
-        record,
-        options,
-        make(make_sft),
-        make(make_rl),
-        read=read,
-        example_name=example_name,
-    )
+    sft, rl = functools.partial(make_rows, _make_sft), functools.partial(make_rows, _make_rl)
+    return Converter(name, help_, record, options, sft, rl)
 
 
-def make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
-    """The problem with its solution; with a tool, the solution is tried before it is the answer.
-
-    Raises:
-        LeftOutError: there is no solution, something is longer than wanted, or the tool cannot show the solution.
-        RowError: there is no statement, or the tests are broken.
-        SandboxError: programs cannot be run.
-    """
+def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
+    """Return the problem with its solution; with the tool, the solution is run before it is the answer."""
     _check(task, options)
     if not task.solution:
         raise LeftOutError("it has no solution")
-    prompt = ask(task)
-    answer = wording.answer_code(task.plan or _plan(task), task.solution)
-    first, last = Turn("human", prompt), Turn("gpt", answer)
-    problem = task.problem or name_problem(task.source, prompt)
-    if options.tool is None:
-        return SftRow(problem, (first, last))
-    call, reply = call_interpreter(task.solution, check_truth(task.make_truth(), options))
-    turns = (first, Turn("function_call", call), Turn("observation", reply), last)
-    return SftRow(problem, turns, interpreter_tool.SYSTEM, json.dumps([interpreter_tool.SCHEMA]))
+    last_line = (task.signature or "").strip().rpartition("\n")[2].strip().removesuffix(":")
+    plan = task.plan or f"To write: {last_line or 'a program that prints what is asked for.'}"
+    calls = [call_interpreter(task.solution, _read_truth(task, options))] if options.tool else []
+    answer = wording.answer_code(plan, task.solution)
+    return make_row(task.problem or name_problem(task.source, task.question), task.question, answer, calls)
 
 
-def make_rl(task: CodeTask, options: CodeOptions) -> RlRow:
-    """The problem with its tests.
-
-    Raises:
-        LeftOutError: there are no tests, or something is longer than wanted.
-        RowError: there is no statement, or the tests are broken.
-    """
+def _make_rl(task: CodeTask, options: CodeOptions) -> RlRow:
+    """Return the problem with its tests."""
     _check(task, options)
-    prompt = ask(task)
+    facts = {**task.detail, "solution": task.solution or None}
     return RlRow(
-        problem=task.problem or name_problem(task.source, prompt),
+        problem=task.problem or name_problem(task.source, task.question),
         id=task.id,
         data_source=task.source,
-        prompt=add_system((Message("user", prompt),), options),
-        ground_truth=check_truth(task.make_truth(), options),
-        detail={**task.detail, **({"solution": task.solution} if task.solution else {})},
-        tools=name_tools(options),
+        prompt=options.add_system(task.messages or (Message("user", task.question),)),
+        ground_truth=_read_truth(task, options),
+        detail={name: value for name, value in facts.items() if value is not None},
+        tools=options.tools,
     )
 
 
-def ask(task: CodeTask) -> str:
-    """What the model is asked."""
-    if task.signature is None:
-        return wording.ask_program(task.statement)
-    return wording.ask_code(task.statement, task.signature)
+def name_problem(source: str, prompt: str) -> str:
+    """Return a name that rows with the same prompt share."""
+    return f"{source}/{hashlib.sha256(prompt.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
+    """Raise LeftOutError if an option leaves out records with this value."""
+    if value not in allowed:
+        raise LeftOutError(f"its {name} is {value}")
 
 
 def _check(task: CodeTask, options: CodeOptions) -> None:
@@ -156,38 +129,12 @@ def _check(task: CodeTask, options: CodeOptions) -> None:
         raise LeftOutError(f"the statement or the solution is longer than max_chars {options.max_chars}")
 
 
-def check_truth(truth: dict[str, Any], options: CodeOptions) -> dict[str, Any]:
-    """The tests, if the code_tests reward can read them.
-
-    Raises:
-        RowError: it cannot.
-    """
+def _read_truth(task: CodeTask, options: CodeOptions) -> dict[str, Any]:
+    truth = task.make_truth()
+    if truth is None:
+        raise LeftOutError("it has no tests")
     try:
         parse_tests(to_json(truth), options.max_tests)
     except GroundTruthError as error:
         raise RowError(str(error)) from error
     return truth
-
-
-def add_system(prompt: tuple[Message, ...], options: CodeOptions) -> tuple[Message, ...]:
-    """The prompt with the tool's system message, where there is a tool: in place of another one."""
-    if options.tool is None:
-        return prompt
-    rest = (message for message in prompt if message.role != "system")
-    return (Message("system", interpreter_tool.SYSTEM), *rest)
-
-
-def name_tools(options: CodeOptions) -> tuple[str, ...]:
-    """The row's tools."""
-    return (interpreter_tool.NAME,) if options.tool else ()
-
-
-def name_problem(source: str, prompt: str) -> str:
-    """A name that rows with the same prompt share."""
-    return f"{source}/{hashlib.sha256(prompt.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
-
-
-def _plan(task: CodeTask) -> str:
-    if not task.signature:
-        return "To write: a program that prints what is asked for."
-    return f"To write: {task.signature.strip().splitlines()[-1].strip().removesuffix(':')}"

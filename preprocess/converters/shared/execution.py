@@ -1,70 +1,69 @@
-"""Questions about a program's execution, for every converter that has programs and calls."""
+"""Questions about the execution of a program: rows of all converters whose sources have programs and calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from msgspec import Meta
+import msgspec
 
-from preprocess.converters.base import Options
+from preprocess.converters.base import Converter, Options
 from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, Turn
-from preprocess.tracing.questions import Questions, ask
-from preprocess.tracing.trace import MOST_STEPS, Trace, trace
+from preprocess.tracing.questions import Questions, make_questions
+from preprocess.tracing.trace import MAX_STEPS, Trace, trace
 from rewards.parsing.assertion import read_arguments, read_call
 from rewards.parsing.literals import is_same
 from rewards.parsing.source_values import NotValueError, read_source
 
-_MOST_CALLS = 10
-
 
 class ExecutionOptions(Options, frozen=True, kw_only=True):
-    """What is asked about a program."""
+    """Options of questions about a program."""
 
     task: Literal["output", "input", "both"] = "output"
-    """output: what the call returns, and questions about its run; input: arguments that give the value; both: a row of each,
-    but of the first alone where there are no arguments, or one is no plain value."""
-    questions: Annotated[int, Meta(ge=0, le=10)] = 2
-    """Most questions per call about the next line and about variables."""
-    max_steps: Annotated[int, Meta(ge=1, le=5000)] = MOST_STEPS
-    """Rejects calls that run more lines."""
+    """output: ask for the return value, and about the run; input: ask for arguments that give the value; both: one row of
+    each, but only the first if there are no arguments, or one is not a plain value."""
+    questions: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
+    """Maximum number of questions per call about the next line and about variables."""
+    max_steps: Annotated[int, msgspec.Meta(ge=1, le=5000)] = MAX_STEPS
+    """Reject calls that run more lines."""
     max_chars: Positive | None = None
-    """Leaves out longer programs."""
+    """Leave out longer programs."""
     seed: int = 17
-    """Which questions are asked."""
+    """Seed of the choice of questions."""
 
 
 class FileOptions(ExecutionOptions, frozen=True, kw_only=True):
-    """What is asked about the functions of a Python file."""
+    """Options of questions about the functions of a Python file."""
 
-    max_calls: Positive = _MOST_CALLS
-    """Leaves out further calls of a function."""
+    max_calls: Positive = 10
+    """Leave out further calls of a function."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is asked about one call."""
+    """The questions about one call."""
 
     trace: Trace
+    problem: str
     name: str
     kind: Literal["io_mixed", "oi"]
     questions: Questions
 
     @cached_property
     def prompt(self) -> str:
-        """The question."""
+        """The text of the prompt."""
         if self.kind == "oi":
             return wording.ask_input(self.trace)
         return wording.ask_output(self.trace, [question.text for question in self.questions.all])
 
     @property
     def truth(self) -> dict[str, Any]:
-        """What the white_box reward needs."""
+        """Ground truth of the white_box reward."""
         return {
             "type": self.kind,
             "func_str": self.trace.code,
@@ -74,59 +73,80 @@ class Exercise:
             "question_answers": self.questions.to_truth() if self.kind == "io_mixed" else {},
         }
 
-    def to_sft(self, problem: str) -> SftRow:
-        """The question with its worked answer."""
+    def to_sft(self) -> SftRow:
+        """Return the prompt with its worked answer."""
         assertion = f"assert {self.trace.function}({self.trace.args}) == {self.trace.value}"
         lines = [assertion, *(question.answers[0] for question in self.questions.all)]
         response = wording.answer(wording.reason(self.trace), "\n".join(lines))
-        return SftRow(problem, (Turn("human", self.prompt), Turn("gpt", response)))
+        return SftRow(self.problem, (Turn("human", self.prompt), Turn("gpt", response)))
 
-    def to_rl(self, problem: str, source: str) -> RlRow:
-        """The question with what its reward needs."""
+    def to_rl(self, source: str) -> RlRow:
+        """Return the prompt with its ground truth."""
         prompt = (Message("user", self.prompt),)
-        return RlRow(problem=problem, id=self.name, data_source=source, prompt=prompt, ground_truth=self.truth)
+        return RlRow(problem=self.problem, id=self.name, data_source=source, prompt=prompt, ground_truth=self.truth)
+
+
+OptionsT = TypeVar("OptionsT", bound=ExecutionOptions)
+RecordT = TypeVar("RecordT", bound=msgspec.Struct)
+
+
+def make_converter(
+    name: str,
+    help_: str,
+    record: type[RecordT],
+    options: type[OptionsT],
+    source: str,
+    ask: Callable[[RecordT, OptionsT], Iterator[Exercise]],
+) -> Converter[RecordT, OptionsT]:
+    """Return the converter of a source whose records are one call each; `source` is the data source of its RL rows."""
+    return Converter(
+        name,
+        help_,
+        record,
+        options,
+        lambda record, options: [each.to_sft() for each in ask(record, options)],
+        lambda record, options: [each.to_rl(source) for each in ask(record, options)],
+        runs_programs=True,
+    )
 
 
 def make_exercises(
-    code: str, function: str, args: str, wanted: str | None, name: str, options: ExecutionOptions
+    code: str, function: str, args: str, expected: str | None, problem: str, name: str, options: ExecutionOptions
 ) -> Iterator[Exercise]:
-    """Runs a call and asks about it.
+    """Run a call and ask about it.
 
     Args:
-        code: the program.
-        function: the name of its function.
-        args: source of the arguments.
-        wanted: source of what the call is said to return; None where nothing is said.
-        name: names the rows, and with the seed chooses the questions.
-        options: what is asked.
+        code: The program.
+        function: Name of the function.
+        args: Source of the arguments.
+        expected: Source of the documented return value, if any.
+        problem: Problem of the rows.
+        name: Name of the rows; with the seed, it selects the questions.
+        options: What to ask.
 
     Raises:
-        LeftOutError: the program is longer than wanted.
-        RowError: there is no trace, or the call returns something else.
+        LeftOutError: the program is longer than `max_chars`.
+        RowError: the call cannot be traced, or returns something else.
         SandboxError: the sandbox failed.
     """
     if options.max_chars and len(code) > options.max_chars:
         raise LeftOutError(f"the program is longer than max_chars {options.max_chars}")
-    (traced,) = trace(code, function, [args], options.max_steps)
-    if isinstance(traced, str):
-        raise RowError(traced)
-    if wanted is not None and not _is_value(traced.value, wanted):
-        raise RowError(f"it returns {traced.value[:80]}, expected {wanted[:80]}")
+    traced = trace(code, function, args, options.max_steps)
+    if expected is not None and not _is_value(traced.value, expected):
+        raise RowError(f"it returns {traced.value[:80]}, expected {expected[:80]}")
     if options.task != "input":
-        yield Exercise(traced, name, "io_mixed", ask(traced, options.questions, f"{options.seed}:{name}"))
-    if options.task == "both" and _has_plain_arguments(f"{function}({args})"):
-        yield Exercise(traced, f"{name}/input", "oi", Questions((), ()))
+        yield Exercise(traced, problem, name, "io_mixed", make_questions(traced, options.questions, f"{options.seed}:{name}"))
+    if options.task != "output" and _has_plain_arguments(f"{function}({args})"):
+        yield Exercise(traced, problem, f"{name}/input" if options.task == "both" else name, "oi", Questions((), ()))
     elif options.task == "input":
-        if not _has_plain_arguments(f"{function}({args})"):
-            raise RowError("its arguments are not plain values, or there are none, so that no others can be found")
-        yield Exercise(traced, name, "oi", Questions((), ()))
+        raise RowError("its arguments are not plain values, or there are none, so that no others can be found")
 
 
-def _is_value(text: str, wanted: str) -> bool:
+def _is_value(text: str, expected: str) -> bool:
     try:
-        return is_same(read_source(text), read_source(wanted))
+        return is_same(read_source(text), read_source(expected))
     except NotValueError as error:
-        raise RowError(f"not a literal: {wanted[:80]!r}") from error
+        raise RowError(f"not a literal: {expected[:80]!r}") from error
 
 
 def _has_plain_arguments(call: str) -> bool:

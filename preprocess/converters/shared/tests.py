@@ -1,11 +1,11 @@
-"""The tests of published data sets, read as data and syntax: expected values stay with the grader where JSON holds them."""
+"""Read the tests of published data sets, as JSON data if possible: the program cannot see expected values then."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -24,30 +24,41 @@ class Pairs(msgspec.Struct):
     fn_name: str | None = None
 
 
-_PAIRS = msgspec.json.Decoder(Pairs)
+def read_json(text: str, kind: Any, column: str) -> Any:
+    """Decode a column that holds JSON text.
+
+    Raises:
+        RowError: it is not JSON of this type; names the column.
+    """
+    try:
+        return _make_decoder(kind).decode(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise RowError(f"{column}: {describe(str(error), kind)}") from error
+
+
+@functools.cache
+def _make_decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def read_pairs(text: str, column: str, max_tests: int) -> dict[str, Any]:
-    """The first tests of a JSON text `{"inputs": …, "outputs": …[, "fn_name": …]}`.
+    """Return the first tests of a JSON text `{"inputs": …, "outputs": …[, "fn_name": …]}`.
 
     Raises:
-        RowError: it is no such text, or the lists differ in length; names the column.
-        LeftOutError: there are no tests.
+        RowError: it is not such a text, or the lists differ in length; names the column.
+        LeftOutError: it has no tests.
     """
-    try:
-        pairs = _PAIRS.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise RowError(f"{column}: {describe(str(error), Pairs)}") from error
+    pairs = read_json(text, Pairs, column)
     truth = take_pairs(pairs.inputs, pairs.outputs, column, max_tests)
     return {**truth, "fn_name": pairs.fn_name} if pairs.fn_name else truth
 
 
 def take_pairs(inputs: list[Any], outputs: list[Any], column: str, max_tests: int) -> dict[str, Any]:
-    """The first tests.
+    """Return the first tests.
 
     Raises:
         RowError: the lists differ in length; names the column.
-        LeftOutError: there are no tests.
+        LeftOutError: the lists are empty.
     """
     if len(inputs) != len(outputs):
         raise RowError(f"{column}: {len(inputs)} inputs and {len(outputs)} outputs")
@@ -57,10 +68,10 @@ def take_pairs(inputs: list[Any], outputs: list[Any], column: str, max_tests: in
 
 
 def parse(source: str, column: str) -> ast.Module:
-    """Python source as syntax.
+    """Parse Python source.
 
     Raises:
-        RowError: it is none; names the column.
+        RowError: it does not parse; names the column.
     """
     try:
         return ast.parse(source)
@@ -69,10 +80,10 @@ def parse(source: str, column: str) -> ast.Module:
 
 
 def take_check(tree: ast.Module, max_tests: int) -> ast.FunctionDef:
-    """The function `check(candidate)` of a test; where it has nothing but assertions, with the first of them.
+    """Return the function `check(candidate)` of a test; if it has only assertions, cut it to the first ones.
 
     Raises:
-        RowError: there is none.
+        RowError: the test has no such function.
     """
     check = next((each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "check"), None)
     if check is None or len(check.args.args) != 1:
@@ -82,44 +93,46 @@ def take_check(tree: ast.Module, max_tests: int) -> ast.FunctionDef:
     return check
 
 
-@dataclass(frozen=True)
-class Test:
-    """One call and what it must return."""
+def to_calls(tests: Iterable[ast.stmt], function: str, prelude: str = "") -> dict[str, Any] | None:
+    """Return tests of the form `assert candidate(literals) == literal` as inputs and outputs of a function.
 
-    args: list[Any] | dict[str, Any]
-    """A list of arguments, or named ones."""
-    expected: Any
-
-
-def read_test(line: ast.stmt, function: str) -> Test | None:
-    """`assert function(literals) == literal` as a test; None where the statement is anything else."""
-    test = line.test if isinstance(line, ast.Assert) else None
-    if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
-        return None
-    call = test.left
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function):
-        return None
-    if (call.args and call.keywords) or any(keyword.arg is None for keyword in call.keywords):
-        return None
-    try:
-        expected = read_literal(ast.unparse(test.comparators[0]))
-        if call.keywords:
-            return Test({str(each.arg): read_literal(ast.unparse(each.value)) for each in call.keywords}, expected)
-        return Test([read_literal(ast.unparse(each)) for each in call.args], expected)
-    except NotLiteralError:
-        return None
-
-
-def to_truth(tests: Sequence[Test], function: str, prelude: str = "") -> dict[str, Any] | None:
-    """Eurus' ground truth; None where a value is no JSON data (a set, a number as a key)."""
-    truth: dict[str, Any] = {
-        "fn_name": function,
-        "inputs": [test.args for test in tests],
-        "outputs": [[test.expected] for test in tests],
-    }
+    Returns:
+        A ground truth in the form of Eurus. None if a test has another form, or a value is not JSON data (a set, a number as
+        a key).
+    """
+    inputs, outputs = [], []
+    for test in tests:
+        call = _read_assert(test)
+        if call is None:
+            return None
+        inputs.append(call[0])
+        outputs.append([call[1]])
+    truth: dict[str, Any] = {"fn_name": function, "inputs": inputs, "outputs": outputs}
     try:
         if not is_accepted(json.loads(json.dumps(truth, allow_nan=False)), truth):
             return None
     except (TypeError, ValueError):
         return None
     return {**truth, "prelude": prelude} if prelude else truth
+
+
+def _read_assert(statement: ast.stmt) -> tuple[list[Any] | dict[str, Any], Any] | None:
+    """Return arguments, positional or named, and the expected value; None if the statement has another form."""
+    match statement:
+        case ast.Assert(
+            test=ast.Compare(
+                left=ast.Call(func=ast.Name(id="candidate"), args=args, keywords=keywords), ops=[ast.Eq()], comparators=[value]
+            )
+        ):
+            pass
+        case _:
+            return None
+    if (args and keywords) or any(keyword.arg is None for keyword in keywords):
+        return None
+    try:
+        expected = read_literal(ast.unparse(value))
+        if keywords:
+            return {str(each.arg): read_literal(ast.unparse(each.value)) for each in keywords}, expected
+        return [read_literal(ast.unparse(each)) for each in args], expected
+    except NotLiteralError:
+        return None

@@ -1,4 +1,4 @@
-"""Code tried in the interpreter, as a model is to learn it: each call, and what the tool really replied."""
+"""Rows of models that can call the interpreter tool: each call with the actual reply of the tool."""
 
 from __future__ import annotations
 
@@ -7,46 +7,78 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from preprocess.converters.base import Options
 from preprocess.errors import LeftOutError
-from rewards.builtin.interpreter_tool import ARGUMENT, NAME, make_reply
+from preprocess.rows import Message, SftRow, Shape, Turn
+from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, SYSTEM, make_reply
 from rewards.parsing.literals import NotLiteralError, read_literal
 from rewards.programs.ground_truth import read_text
 from rewards.sandbox import Execution, Limits, Program, get
 
-_MOST_CALLS = 2
-_LONGEST = 300
-"""Characters of a call, or of a text for standard input: nobody would type more."""
-_LONGEST_REPLY = 1000
+_MAX_CALLS = 2
+_MAX_CHARS = 300
+"""Of a call, or of a text for standard input: a model would not write more."""
+_MAX_REPLY_CHARS = 1000
 _LIMITS = Limits(cpu_seconds=5.0, wall_seconds=30.0, output_bytes=10_000)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+>")
 
 
+class ToolOptions(Options, frozen=True, kw_only=True):
+    """Options of rows with or without the tool."""
+
+    tool: Literal["python_interpreter"] | None = None
+    """Make rows for a model that can call this tool before it answers."""
+
+    def runs_programs(self, shape: Shape) -> bool:
+        """Return whether the rows hold replies of the tool."""
+        return shape == "sft" and self.tool is not None
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The tools of an RL row."""
+        return (NAME,) if self.tool else ()
+
+    def add_system(self, prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Return the prompt with the system message of the tool, if any, which replaces another one."""
+        if self.tool is None:
+            return prompt
+        return (Message("system", SYSTEM), *(message for message in prompt if message.role != "system"))
+
+
+def make_row(problem: str, prompt: str, answer: str, calls: Iterable[tuple[str, str]] = ()) -> SftRow:
+    """Return the conversation of a prompt and its answer, with calls of the tool and their replies in between."""
+    turns = [Turn(*each) for call, reply in calls for each in (("function_call", call), ("observation", reply))]
+    system, tools = (SYSTEM, json.dumps([SCHEMA])) if turns else (None, None)
+    return SftRow(problem, (Turn("human", prompt), *turns, Turn("gpt", answer)), system, tools)
+
+
 def call_interpreter(solution: str, truth: dict[str, Any]) -> tuple[str, str]:
-    """The call, as LLaMA-Factory takes it, and the reply; the solution runs on its first test or two.
+    """Run the solution on its first test or two; return the call in LLaMA-Factory's form, and the reply.
 
     Args:
-        truth: the tests, as the code_tests reward reads them.
+        solution: The program.
+        truth: The tests in a form of the code_tests reward.
 
     Raises:
-        LeftOutError: no test says in a line how the program is called; it does not run without a grader's imports, or at
-            all; what it prints is long, or differs from run to run.
+        LeftOutError: no test has a short call; the code fails without the imports of a grader, or in any case; its output
+            is long, or differs from run to run.
         SandboxError: programs cannot be run.
     """
-    ((call, reply),) = call_in_turn([_write(solution, truth)], stateful=False)
-    return call, reply
+    (result,) = call_in_turn([_write(solution, truth)], stateful=False)
+    return result
 
 
 def call_in_turn(codes: Sequence[str], stateful: bool) -> list[tuple[str, str]]:
-    """Calls one after the other, as LLaMA-Factory takes them, each with its reply.
+    """Run pieces of code in order; return each call in LLaMA-Factory's form with its reply.
 
     Args:
-        codes: what is run.
-        stateful: whether the variables live from call to call.
+        codes: The code of each call.
+        stateful: Whether variables are kept from call to call.
 
     Raises:
-        LeftOutError: one fails, prints much, or prints what differs from run to run.
+        LeftOutError: a call fails, or its output is long or differs from run to run.
         SandboxError: programs cannot be run.
     """
     if stateful:
@@ -69,33 +101,30 @@ def _show(code: str, execution: Execution) -> tuple[str, str]:
         why = execution.error.strip().rpartition("\n")[2] or execution.verdict
         raise LeftOutError(f"the code fails in the interpreter: {why[:200]}")
     reply = make_reply(execution)
-    if len(reply) > _LONGEST_REPLY or _ADDRESS.search(reply):
-        raise LeftOutError("what the code prints in the interpreter is too long, or holds addresses")
+    if len(reply) > _MAX_REPLY_CHARS or _ADDRESS.search(reply):
+        raise LeftOutError("the output of the code in the interpreter is too long, or has memory addresses")
     return json.dumps({"name": NAME, "arguments": {ARGUMENT: code}}, ensure_ascii=False), reply
 
 
 def _write(solution: str, truth: dict[str, Any]) -> str:
+    """Return the solution with the calls, or the standard input, of its first tests."""
     prelude = (truth.get("prelude") or "").strip()
     before, after = "" if prelude in solution else prelude, ""
     if "inputs" in truth and not truth.get("fn_name"):
-        before = _feed(map(read_text, truth["inputs"]))
+        text = next((each for each in map(read_text, truth["inputs"]) if len(each) <= _MAX_CHARS), None)
+        if text is None:
+            raise LeftOutError(f"no test has an input of at most {_MAX_CHARS} characters")
+        before = f"import io\nimport sys\n\nsys.stdin = io.StringIO({text!r})"
     else:
-        calls = [call for call in _find_calls(truth, solution) if len(call) <= _LONGEST][:_MOST_CALLS]
+        calls = [call for call in _find_calls(truth, solution) if len(call) <= _MAX_CHARS][:_MAX_CALLS]
         if not calls:
-            raise LeftOutError("no test shows in a line how the function is called")
+            raise LeftOutError(f"no test has a call with literals of at most {_MAX_CHARS} characters")
         after = "\n".join(f"print({call})" for call in calls)
     return "\n\n".join(part for part in (before, solution.strip(), after) if part)
 
 
-def _feed(texts: Iterable[str]) -> str:
-    text = next((each for each in texts if len(each) <= _LONGEST), None)
-    if text is None:
-        raise LeftOutError("no test's input is short enough to be typed")
-    return f"import io\nimport sys\n\nsys.stdin = io.StringIO({text!r})"
-
-
 def _find_calls(truth: dict[str, Any], solution: str) -> Iterator[str]:
-    """Sources of calls that tests make, with literals alone."""
+    """Return the sources of the calls that tests make with literals."""
     if "inputs" in truth:
         function = _find_function(truth["fn_name"], solution)
         return (f"{function}({_write_arguments(given)})" for given in truth["inputs"])
@@ -108,7 +137,7 @@ def _find_calls(truth: dict[str, Any], solution: str) -> Iterator[str]:
 
 
 def _find_function(name: str, solution: str) -> str:
-    """The function by its name, or in the class `Solution`, where graders look for it, too."""
+    """Return the expression of a function, which may be a method of the class `Solution`, as graders accept it."""
     try:
         names = {each.name for each in ast.parse(solution).body if isinstance(each, ast.FunctionDef | ast.ClassDef)}
     except (SyntaxError, ValueError):
@@ -124,14 +153,12 @@ def _write_arguments(given: Any) -> str:
 
 
 def _read_names(tree: ast.Module) -> dict[str, str]:
-    """What the tests call the function, and what it is: they end with `check(function)`."""
-    last = tree.body[-1]
-    call = last.value if isinstance(last, ast.Expr) else None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or not call.args:
-        return {}
-    name = call.func.id
-    checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == name and each.args.args]
-    return {each.args.args[0].arg: ast.unparse(call.args[0]) for each in checks}
+    """Return the name of the function in the tests, and its expression: the tests end with `check(function)`."""
+    match tree.body[-1]:
+        case ast.Expr(value=ast.Call(func=ast.Name(id=name), args=[function, *_])):
+            checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == name and each.args.args]
+            return {each.args.args[0].arg: ast.unparse(function) for each in checks}
+    return {}
 
 
 def _find_asserted(tree: ast.Module, names: dict[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What models are asked and the form they answer in: one wording for all converters."""
+"""The wording of prompts and answers: the same for all converters."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from preprocess.tracing.trace import Trace
 
 _FORM = "Think inside <reasoning></reasoning>, then answer inside <answer></answer>"
-_MOST_STEPS = 6
+_MAX_STEPS = 6
 
 
 def ask_output(trace: Trace, questions: Sequence[str]) -> str:
-    """What does the call return, and the questions about its run."""
+    """Return a prompt that asks for the return value of a call, and questions about its run."""
     parts = [_show(trace.code), f"Complete the assertion: assert {trace.function}({trace.args}) == ??"]
     parts += [f"{number}. {question}" for number, question in enumerate(questions, 1)]
     if not questions:
@@ -21,39 +21,39 @@ def ask_output(trace: Trace, questions: Sequence[str]) -> str:
 
 
 def ask_input(trace: Trace) -> str:
-    """Which input gives the output."""
+    """Return a prompt that asks for arguments that give a value."""
     task = f"Find arguments that make it true: assert {trace.function}(??) == {trace.value}"
     return "\n".join([_show(trace.code), task, f"{_FORM}: the whole assertion."])
 
 
 def ask_code(statement: str, signature: str) -> str:
-    """Write the function; the statement shows its signature where that is empty."""
+    """Return a prompt that asks for a function; the signature is empty if the statement shows it."""
     shown = [_show(signature)] if signature else []
     return "\n".join([statement.strip(), *shown, f"{_FORM}: the whole program in a python block."])
 
 
 def ask_program(statement: str) -> str:
-    """Write the program."""
+    """Return a prompt that asks for a program."""
     task = "The program reads standard input and writes to standard output."
     return "\n".join([statement.strip(), task, f"{_FORM}: the whole program in a python block."])
 
 
 def answer(reasoning: str, answer_text: str) -> str:
-    """A response in the form that the prompts ask for."""
+    """Return a response in the form that the prompts ask for."""
     return f"<reasoning>\n{reasoning.strip()}\n</reasoning>\n<answer>\n{answer_text.strip()}\n</answer>"
 
 
 def answer_code(reasoning: str, code: str) -> str:
-    """A response with a program."""
+    """Return a response with a program."""
     return answer(reasoning, _show(code))
 
 
 def reason(trace: Trace) -> str:
-    """What the run did, step by step; the middle of a long run is left out."""
+    """Return what the run did, step by step, without the middle of a long run."""
     steps = [[f"{name} = {value.text}" for name, value in step.changed.items() if value] for step in trace.done_steps]
     lines = [", ".join(changes) for changes in steps if changes]
-    if len(lines) > _MOST_STEPS:
-        half = _MOST_STEPS // 2
+    if len(lines) > _MAX_STEPS:
+        half = _MAX_STEPS // 2
         lines = [*lines[:half], "...", *lines[-half:]]
     return "\n".join([*lines, f"returns {trace.value}"])
 

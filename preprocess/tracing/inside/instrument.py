@@ -1,10 +1,10 @@
-"""Puts calls into a program's functions that tell which line begins, without changing what they do.
+"""Insert calls into a program's functions that record which line begins, without changing what the program does.
 
-A tracer of the interpreter's own (`sys.settrace`) sees what the compiler made of the source, which differs from version to
-version: comprehensions with and without frames, `with` lines that run twice, lines of constants that never run. What is
-told here follows from the source alone: a line begins where a statement on it begins; of a statement that spans lines, its
-first. The head of a loop begins each time it is tested or asked for its next item; `elif`, `except` and `case` begin when
-they are tried. Lambdas and comprehensions are parts of the statement in which they run.
+A tracer of the interpreter (`sys.settrace`) sees compiled code, which differs between Python versions: comprehensions with and
+without frames, `with` lines that run twice, constant lines that never run. The steps recorded here depend on the source
+alone: a line begins where a statement on it begins; a statement over several lines counts as its first line. The head of a
+loop begins each time it is tested or asked for its next item; `elif`, `except` and `case` begin when they are tried. Lambdas
+and comprehensions are part of the statement in which they run.
 """
 
 from __future__ import annotations
@@ -15,22 +15,19 @@ import builtins
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType
-    from typing import Any
 
 globals().update({name: value for name, value in vars(builtins).items() if not name.startswith("_")})
 
 BEGIN, LOOP, END = "__begin_line__", "__loop_line__", "__end_frame__"
-"""What the calls are of: (line), (line, items), ()."""
-
-_FUNCTIONS = (ast.FunctionDef, ast.ClassDef)
+"""Names of the inserted calls. Their arguments: (line), (line, items), ()."""
 
 
 class NotFollowedError(Exception):
-    """The program has what cannot be followed."""
+    """The program has a construct that cannot be traced."""
 
 
 def instrument(source: str) -> CodeType:
-    """The program, compiled.
+    """Return the compiled program.
 
     Raises:
         NotFollowedError: it has asynchronous functions or `except*`.
@@ -43,35 +40,34 @@ def instrument(source: str) -> CodeType:
 
 
 def is_silent(statement: ast.stmt) -> bool:
-    """Whether it only tells the compiler, or the reader, something."""
-    if isinstance(statement, ast.Global | ast.Nonlocal):
-        return True
+    """Return whether the statement does nothing at run time."""
     if isinstance(statement, ast.AnnAssign):
         return statement.value is None
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    is_constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_constant or isinstance(statement, ast.Global | ast.Nonlocal)
 
 
 def _block(statements: list[ast.stmt], line: int, inside: bool) -> list[ast.stmt]:
-    """The statements of a block with their calls; those that stand on the line that began last get none."""
-    made: list[ast.stmt] = []
+    """Return the statements of a block with their calls; those on the line that began last (`line`) get none."""
+    result: list[ast.stmt] = []
     for statement in statements:
-        # The test of a `while` begins its line, each time.
+        # The line of a `while` begins with each test.
         if inside and statement.lineno != line and not is_silent(statement) and not isinstance(statement, ast.While):
-            made.append(ast.copy_location(ast.Expr(_begin(statement.lineno, statement)), statement))
+            result.append(ast.Expr(_call(BEGIN, statement.lineno)))
         line = statement.lineno
         _visit(statement, inside)
-        made.append(statement)
-    return made
+        result.append(statement)
+    return result
 
 
 def _visit(statement: ast.stmt, inside: bool) -> None:
-    """Changes what lies in a statement. `inside` a function; elsewhere only the functions are looked for."""
+    """Instrument the blocks of a statement `inside` a function; elsewhere, only the functions in them."""
     line = statement.lineno
     if isinstance(statement, ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith):
         raise NotFollowedError("asynchronous functions cannot be traced")
     if isinstance(statement, ast.TryStar):
         raise NotFollowedError("except* cannot be traced")
-    if isinstance(statement, _FUNCTIONS):
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         _visit_body(statement, inside)
     elif isinstance(statement, ast.Try):
         _visit_try(statement, inside)
@@ -81,7 +77,7 @@ def _visit(statement: ast.stmt, inside: bool) -> None:
         if inside and isinstance(statement, ast.While):
             statement.test = _after_begin(line, statement.test)
         elif inside and isinstance(statement, ast.For):
-            statement.iter = ast.copy_location(_call(LOOP, statement.iter, ast.Constant(line), statement.iter), statement.iter)
+            statement.iter = _call(LOOP, line, statement.iter)
         for name in ("body", "orelse"):
             if getattr(statement, name, None):
                 setattr(statement, name, _block(getattr(statement, name), line, inside))
@@ -92,13 +88,11 @@ def _visit_body(statement: ast.FunctionDef | ast.ClassDef, inside: bool) -> None
         statement.body = _block(statement.body, 0, inside=False)
         return
     start = 1 if ast.get_docstring(statement, clean=False) is not None else 0
-    # The body of a class that stands on the class's own line is part of that line; a function's runs another time.
+    # The body of a class on the line of `class` runs as part of that line; the body of a function does not.
     line = statement.lineno if isinstance(statement, ast.ClassDef) else 0
     rest = _block(statement.body[start:], line, inside=True)
     if rest:
-        end = ast.copy_location(ast.Expr(_call(END, statement)), statement.body[-1])
-        whole = ast.copy_location(ast.Try(rest, [], [], [end]), rest[0])
-        statement.body[start:] = [whole]
+        statement.body[start:] = [ast.Try(rest, [], [], [ast.Expr(_call(END))])]
 
 
 def _visit_try(statement: ast.Try, inside: bool) -> None:
@@ -108,7 +102,7 @@ def _visit_try(statement: ast.Try, inside: bool) -> None:
         if inside and handler.type is not None:
             handler.type = _after_begin(handler.lineno, handler.type)
         elif inside:
-            handler.body.insert(0, ast.copy_location(ast.Expr(_begin(handler.lineno, handler)), handler))
+            handler.body.insert(0, ast.Expr(_call(BEGIN, handler.lineno)))
     statement.orelse = _block(statement.orelse, 0, inside)
     statement.finalbody = _block(statement.finalbody, 0, inside)
 
@@ -119,22 +113,17 @@ def _visit_match(statement: ast.Match, inside: bool) -> None:
         line = case.pattern.lineno
         case.body = _block(case.body, line, inside)
         if inside:
-            # It never matches, for the call returns None.
-            anything = ast.copy_location(ast.MatchAs(), case.pattern)
-            nothing = ast.copy_location(ast.Pass(), case.pattern)
-            cases.append(ast.match_case(anything, _begin(line, case.pattern), [nothing]))
+            # This case never matches: the call in its guard returns None.
+            cases.append(ast.match_case(ast.MatchAs(), _call(BEGIN, line), [ast.Pass()]))
         cases.append(case)
     statement.cases = cases
 
 
 def _after_begin(line: int, value: ast.expr) -> ast.expr:
-    """`begin(line) or value`: the value, for the call returns None."""
-    return ast.copy_location(ast.BoolOp(ast.Or(), [_begin(line, value), value]), value)
+    """Return `begin(line) or value`, which is the value: the call returns None."""
+    return ast.BoolOp(ast.Or(), [_call(BEGIN, line), value])
 
 
-def _begin(line: int, place: ast.AST) -> ast.Call:
-    return _call(BEGIN, place, ast.Constant(line))
-
-
-def _call(name: str, place: Any, *arguments: ast.expr) -> ast.Call:
-    return ast.copy_location(ast.Call(ast.Name(name, ast.Load()), list(arguments), []), place)
+def _call(name: str, *arguments: int | ast.expr) -> ast.Call:
+    expressions = [ast.Constant(each) if isinstance(each, int) else each for each in arguments]
+    return ast.Call(ast.Name(name, ast.Load()), expressions, [])

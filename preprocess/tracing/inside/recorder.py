@@ -1,4 +1,4 @@
-"""Writes down which lines a program begins, and what each of them changed."""
+"""Record which lines a program runs and what each of them changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+# The program may replace built-in functions, or functions of `sys`: keep the originals.
 globals().update({name: value for name, value in vars(builtins).items() if not name.startswith("_")})
 _get_frame, _get_error = sys._getframe, sys.exc_info
 
 
 class TooManyStepsError(BaseException):
-    """No `except Exception` of a program's takes it for its own."""
+    """Not an Exception, so that the program's `except Exception` does not catch it."""
 
 
 class Frame:
@@ -34,61 +35,61 @@ class Frame:
 
 
 class Recorder:
-    """What the hooks that `instrument` puts into a program call.
+    """The hooks that `instrument` inserts into a program.
 
-    `steps` has, for each line that was begun, `[frame, line, changes, done]`: the number of its frame; the variables of that
-    frame that had another value when the line was done, as `[type, literal]`, or `[]` where there is no literal; how many
-    lines had been begun when it was done, or None where it never was: the last `yield` of a generator that is left.
+    `steps` has `[frame, line, changes, done]` for each line that began: the number of its frame; the variables of the frame
+    whose values were different when the line was done, as `[type, literal]`, or `[]` if there is no literal; the number of
+    lines that had begun when it was done, or None if it never was: the last `yield` of an abandoned generator.
     """
 
-    def __init__(self, most_steps: int, longest: int) -> None:
+    def __init__(self, max_steps: int, max_value_chars: int) -> None:
         self.is_on = False
         self.fault = ""
-        """What makes the run one that is not told of."""
+        """Reason why the run cannot be traced."""
         self.steps: list[list[Any]] = []
-        self._most, self._longest = most_steps, longest
+        self._max_steps, self._max_value_chars = max_steps, max_value_chars
         self._frames: dict[int, Frame] = {}
         self._count = 0
         self._thread = get_ident()
 
     def fail(self, reason: str) -> None:
-        """The run is not told of; the first reason counts."""
+        """Give up on the run; the first reason is kept."""
         self.fault = self.fault or reason
 
     def begin(self, line: int) -> None:
-        """A line begins in the frame that calls."""
+        """Begin a line in the calling frame."""
         if self.is_on:
             self.begin_in(_get_frame(1), line)
 
     def end(self) -> None:
-        """The frame that calls ends."""
+        """End the calling frame."""
         if self.is_on:
             frame = _get_frame(1)
             known = self._frames.pop(id(frame), None)
             if known is not None and known.step is not None:
                 step = known.step
-                self._finish(known, self._look(frame))
+                self._finish(known, self._read_state(frame))
                 if _get_error()[0] is GeneratorExit:
                     step[3] = None
 
     def loop(self, line: int, items: Iterable[Any]) -> Loop:
-        """The items of a `for` loop, whose head begins again before each but the first."""
+        """Return the items of a `for` loop; its head begins again before each item except the first."""
         return Loop(self, line, items)
 
     def begin_in(self, frame: FrameType, line: int) -> None:
-        """A line begins in a frame."""
+        """Begin a line in a frame."""
         if get_ident() != self._thread:
             self.fail("it starts threads")
             return
-        state = self._look(frame)
+        state = self._read_state(frame)
         known = self._frames.get(id(frame))
         if known is None:
             known = self._frames[id(frame)] = Frame(self._count, state)
             self._count += 1
         else:
             self._finish(known, state)
-        if len(self.steps) >= self._most:
-            self.fail(f"more than {self._most} steps")
+        if len(self.steps) >= self._max_steps:
+            self.fail(f"more than {self._max_steps} steps")
             raise TooManyStepsError
         known.step = [known.number, line, {}, None]
         self.steps.append(known.step)
@@ -101,20 +102,19 @@ class Recorder:
             frame.step = None
         frame.state = state
 
-    def _look(self, frame: FrameType) -> dict[str, Any]:
+    def _read_state(self, frame: FrameType) -> dict[str, Any]:
         state: dict[str, Any] = {}
         for name, value in frame.f_locals.items():
-            if name.startswith("__"):
-                continue
-            try:
-                state[name] = [type(value).__name__, literal(value, self._longest)]
-            except NoLiteralError:
-                state[name] = []
+            if not name.startswith("__"):
+                try:
+                    state[name] = [type(value).__name__, literal(value, self._max_value_chars)]
+                except NoLiteralError:
+                    state[name] = []
         return state
 
 
 class Loop:
-    """An iterator that tells of each time it is asked for more."""
+    """An iterator that records each request for an item."""
 
     __slots__ = ("_begun", "_items", "_line", "_recorder")
 

@@ -1,45 +1,42 @@
-"""Values as source text that gives them back."""
+"""Write values as source text."""
 
 from __future__ import annotations
 
 import builtins
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing would cost every run
+if TYPE_CHECKING:  # importing typing would slow down every run
     from collections.abc import Iterable
     from typing import Any
 
-# What a program does to the built-in functions does not reach this file.
+# The program may replace built-in functions: keep the originals.
 globals().update({name: value for name, value in vars(builtins).items() if not name.startswith("_")})
 
-_DEEPEST = 40
+_MAX_DEPTH = 40
 
 
 class NoLiteralError(Exception):
-    """A value that is not plain data, or too long."""
+    """The value is not plain data, or is too long."""
 
 
-def literal(value: Any, longest: int) -> str:
-    """The value as source text of at most `longest` characters. Nothing of the program's runs.
+def literal(value: Any, max_chars: int) -> str:
+    """Return the source text of a value. No code of the program runs.
 
     Raises:
-        NoLiteralError: it has none.
+        NoLiteralError: the value is not plain data, or its text is longer than `max_chars`.
     """
-    text = _write(value, longest, 0)
-    if len(text) > longest:
-        raise NoLiteralError(f"longer than {longest} characters")
+    text = _write(value, max_chars, 0)
+    if len(text) > max_chars:
+        raise NoLiteralError(f"longer than {max_chars} characters")
     return text
 
 
 def _write(value: Any, room: int, depth: int) -> str:
-    # Types are compared by `is`: a class's class may say that it is equal to whatever it likes.
+    # Types are compared by `is`: the metaclass of a class may define any `==`.
     kind = type(value)
-    if kind is int:
-        if value.bit_length() > 4 * room + 4:
-            raise NoLiteralError(f"longer than {room} characters")
-        return repr(value)
-    if kind is str or kind is bytes:
-        if len(value) > room:
+    if kind is int or kind is str or kind is bytes:
+        # Checked before `repr`, which is slow for large values.
+        if (value.bit_length() > 4 * room + 4) if kind is int else (len(value) > room):
             raise NoLiteralError(f"longer than {room} characters")
         return repr(value)
     if kind is bool or value is None:
@@ -58,17 +55,17 @@ def _write(value: Any, room: int, depth: int) -> str:
         return f"({', '.join(_write_all(value, room, depth))}{',' if len(value) == 1 else ''})"
     if kind is dict:
         keys, values = _write_all(value, room, depth), _write_all(value.values(), room, depth)
-        return "{" + ", ".join([f"{key}: {each}" for key, each in zip(keys, values)]) + "}"  # noqa: B905 (of one length)
-    if kind is set:
-        # Their order means nothing, and differs from run to run.
-        return "{" + ", ".join(sorted(_write_all(value, room, depth))) + "}" if value else "set()"
-    if kind is frozenset:
-        return "frozenset({" + ", ".join(sorted(_write_all(value, room, depth))) + "})" if value else "frozenset()"
-    raise NoLiteralError(f"{_describe(kind)} is not plain data")
+        return "{" + ", ".join([f"{key}: {each}" for key, each in zip(keys, values)]) + "}"  # noqa: B905 (same length)
+    if kind is set or kind is frozenset:
+        # Sorted: the order of a set differs from run to run.
+        items = "{" + ", ".join(sorted(_write_all(value, room, depth))) + "}" if value else ""
+        return f"frozenset({items})" if kind is frozenset else items or "set()"
+    name = str(type.__dict__["__name__"].__get__(kind))
+    raise NoLiteralError(f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name} is not plain data")
 
 
 def _write_all(values: Iterable[Any], room: int, depth: int) -> list[str]:
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         raise NoLiteralError("nested too deep")
     texts = []
     for value in values:
@@ -78,8 +75,3 @@ def _write_all(values: Iterable[Any], room: int, depth: int) -> list[str]:
             raise NoLiteralError("longer than it may be")
         texts.append(text)
     return texts
-
-
-def _describe(kind: type) -> str:
-    name = str(type.__dict__["__name__"].__get__(kind))
-    return f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"

@@ -1,4 +1,4 @@
-"""alpaca: instructions in any columns."""
+"""alpaca: instructions from any columns."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tests.preprocess.converters.code_rows import convert_record, take_reject, t
         ({"instruction": "I", "output": "O", "history": None}, {}, ["I", "O"]),
     ],
 )
-def test_questions_and_answers(tmp_path: Path, record: dict[str, Any], options: dict[str, Any], turns: list[str]) -> None:
+def test_turns(tmp_path: Path, record: dict[str, Any], options: dict[str, Any], turns: list[str]) -> None:
     row = take_sft(convert_record("alpaca", "sft", tmp_path, record, **options))
     assert [turn.value for turn in row.conversations] == turns
     assert [turn.speaker for turn in row.conversations] == ["human", "gpt"] * (len(turns) // 2)
     assert row.problem == turns[0]
 
 
-def test_the_system_message(tmp_path: Path) -> None:
+def test_system_message(tmp_path: Path) -> None:
     record = {"instruction": "I", "output": "O", "rule": "S"}
     assert take_sft(convert_record("alpaca", "sft", tmp_path, record, system="rule")).system == "S"
     assert take_sft(convert_record("alpaca", "sft", tmp_path, {**record, "system": ""})).system is None
@@ -47,7 +47,7 @@ def test_the_system_message(tmp_path: Path) -> None:
         ({"instruction": "I", "output": "O", "history": "A"}, "history is text, expected a list or null"),
     ],
 )
-def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("alpaca", "sft", tmp_path, record))
     assert kind == "rejected"
     assert reason in found
@@ -64,7 +64,7 @@ def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -
         ({"instruction": "output"}, "converter alpaca: column 'output' is named twice"),
     ],
 )
-def test_a_mistake_in_the_recipe_is_no_reject(tmp_path: Path, options: dict[str, str], message: str) -> None:
+def test_wrong_options_are_an_error(tmp_path: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(SourceError) as caught:
         convert_record("alpaca", "sft", tmp_path, {"instructions": "I", "output": "O"}, **options)
     assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""apps: which of a problem's many forms a row takes."""
+"""apps: problems with standard input and with functions."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_standard_input(tmp_path: Path) -> None:
     assert row.id == "rows:1"  # both splits number their problems from 0
 
 
-def test_a_function(tmp_path: Path) -> None:
+def test_function(tmp_path: Path) -> None:
     record = {**RECORD, "input_output": json.dumps(CALLS), "starter_code": "def double(n):\n\t"}
     row = take_rl(convert_record("apps", "rl", tmp_path, record))
     assert row.ground_truth == CALLS
@@ -40,34 +40,34 @@ def test_a_function(tmp_path: Path) -> None:
     assert judge(row, "class Solution:\n    def double(self, n):\n        return 2 * n if n < 2 else 0") == 0.5
 
 
-def test_a_function_without_starter_code_is_named(tmp_path: Path) -> None:
+def test_function_without_starter_code(tmp_path: Path) -> None:
     row = take_rl(convert_record("apps", "rl", tmp_path, {**RECORD, "input_output": json.dumps(CALLS)}))
     assert "```python\ndef double(...):\n```" in row.prompt[0].content
 
 
-def test_starter_code_is_not_shown_where_standard_input_is_read(tmp_path: Path) -> None:
+def test_starter_code_is_hidden_for_standard_input(tmp_path: Path) -> None:
     row = take_rl(convert_record("apps", "rl", tmp_path, {**RECORD, "starter_code": "def double(n):"}))
     assert "def double" not in row.prompt[0].content
 
 
-def test_the_first_tests_are_kept(tmp_path: Path) -> None:
+def test_max_tests(tmp_path: Path) -> None:
     row = take_rl(convert_record("apps", "rl", tmp_path, RECORD, max_tests=1))
     assert row.ground_truth == {"inputs": ["1\n"], "outputs": ["2\n"]}
 
 
-def test_the_first_solution_in_python_3_is_taught(tmp_path: Path) -> None:
+def test_first_python_3_solution_is_taught(tmp_path: Path) -> None:
     answer = take_sft(convert_record("apps", "sft", tmp_path, RECORD)).conversations[1].value
     assert f"```python\n{SOLUTIONS[1]}\n```" in answer
 
 
 @pytest.mark.parametrize("tests", ["", '{"inputs": [], "outputs": []}'])
-def test_without_tests_there_is_something_to_learn(tmp_path: Path, tests: str) -> None:
+def test_without_tests_only_sft(tmp_path: Path, tests: str) -> None:
     record = {**RECORD, "input_output": tests}
     assert take_sft(convert_record("apps", "sft", tmp_path, record))
     assert take_reject(convert_record("apps", "rl", tmp_path, record)) == ("left_out", "it has no tests")
 
 
-def test_without_a_solution_there_is_something_to_try(tmp_path: Path) -> None:
+def test_without_solution_only_rl(tmp_path: Path) -> None:
     no_solution = {**RECORD, "solutions": ""}
     assert "solution" not in take_rl(convert_record("apps", "rl", tmp_path, no_solution)).detail
     assert take_reject(convert_record("apps", "sft", tmp_path, no_solution)) == ("left_out", "it has no solution")
@@ -91,7 +91,7 @@ def test_difficulty(tmp_path: Path) -> None:
         ({"question": " "}, "the problem has no statement"),
     ],
 )
-def test_broken_records_are_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("apps", "rl", tmp_path, {**RECORD, **change}))
     assert kind == "rejected"
     assert reason in found

@@ -1,4 +1,4 @@
-"""bootcamp: the source's own JSON reaches the reward, from folders with sides, and what the reward would refuse is rejected."""
+"""bootcamp: unchanged ground truths, folders with splits, and rejects."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PUZZLE: dict[str, Any] = {"data_source": "Game24", "prompt": "Make 24.", "ground
 @pytest.mark.parametrize(
     "truth", ['{ "b": 1.50,"a": [1e3, "\\u00fc ü"] }', "[1, 2]", '"text"', "null", "-0.0", '{"a": 12345678901234567890}']
 )
-def test_the_ground_truth_stays_as_it_stands(tmp_path: Path, truth: str) -> None:
+def test_ground_truth_is_unchanged(tmp_path: Path, truth: str) -> None:
     source = tmp_path / "rows.jsonl"
     source.write_text(f'{{"data_source": "Game24", "ground_truth": {truth}, "prompt": "Q"}}\n', encoding="utf-8")
     row = take_rl(convert([Source("bootcamp", source)], "rl"))
     assert to_json(row.ground_truth) == truth
 
 
-def test_a_data_source_may_have_its_prefix(tmp_path: Path) -> None:
+def test_data_source_with_or_without_prefix(tmp_path: Path) -> None:
     for name in ("Game24", "bootcamp/Game24"):
         assert (
             take_rl(convert_record("bootcamp", "rl", tmp_path, {**PUZZLE, "data_source": name})).data_source
@@ -55,7 +55,7 @@ def test_a_data_source_may_have_its_prefix(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_prompts_of_either_form(tmp_path: Path, prompt: object, options: dict[str, str], roles: list[str]) -> None:
+def test_prompts(tmp_path: Path, prompt: object, options: dict[str, str], roles: list[str]) -> None:
     row = take_rl(convert_record("bootcamp", "rl", tmp_path, {**PUZZLE, "prompt": prompt}, **options))
     assert [message.role for message in row.prompt] == roles
     assert row.prompt[-1].content == row.problem == "Q"
@@ -63,7 +63,7 @@ def test_prompts_of_either_form(tmp_path: Path, prompt: object, options: dict[st
         assert row.prompt[0].content == "S"
 
 
-def test_the_system_message_asks_for_what_the_reward_asks_for(tmp_path: Path) -> None:
+def test_system_message_asks_for_think_tags(tmp_path: Path) -> None:
     assert "</think>" in take_rl(convert_record("bootcamp", "rl", tmp_path, PUZZLE)).prompt[0].content
 
 
@@ -81,21 +81,21 @@ def test_the_system_message_asks_for_what_the_reward_asks_for(tmp_path: Path) ->
         ({"ground_truth": {"x": float("nan")}}, "not JSON: Out of range float values are not JSON compliant"),
     ],
 )
-def test_what_is_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("bootcamp", "rl", tmp_path, {**PUZZLE, **change}))
     assert kind == "rejected"
     assert reason in found
 
 
-def test_a_column_that_is_called_otherwise(tmp_path: Path) -> None:
+def test_misspelled_column_is_an_error(tmp_path: Path) -> None:
     record = {**PUZZLE, "groundtruth": 1}
     del record["ground_truth"]
     with pytest.raises(SourceError, match=r"rows\.jsonl:1: no column 'ground_truth'; did you mean 'groundtruth'\?"):
         convert_record("bootcamp", "rl", tmp_path, record)
 
 
-def test_a_folder_is_merged_by_sides_and_shuffled_by_the_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "count_cores", lambda: 1)  # what processes do is tested elsewhere
+def test_folder_is_split_and_shuffled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "count_cores", lambda: 1)  # processes are tested elsewhere
     source = tmp_path / "bootcamps"
     for side, count in (("train", 40), ("test", 5)):
         for name in ("a", "b/c"):
@@ -103,12 +103,16 @@ def test_a_folder_is_merged_by_sides_and_shuffled_by_the_seed(tmp_path: Path, mo
             path.parent.mkdir(parents=True, exist_ok=True)
             lines = [json.dumps({**PUZZLE, "prompt": f"{side} {name} {n}"}) for n in range(count)]
             path.write_text("\n".join(lines) + "\n")
-    # A puzzle of the test is no puzzle to train on.
+    # A puzzle of the test side is removed from training.
     with (source / "train" / "a.jsonl").open("a") as file:
         file.write(json.dumps({**PUZZLE, "prompt": "test a 0"}) + "\n")
     ids: dict[int, list[str]] = {}
     for seed in (1, 1, 2):
-        config = {"shape": "rl", "train": [{"converter": "bootcamp", "source": str(source)}], "validation": "own"}
+        config: dict[str, Any] = {
+            "shape": "rl",
+            "train": [{"converter": "bootcamp", "source": str(source)}],
+            "validation": "own",
+        }
         config |= {"shuffle": True, "seed": seed, "output": str(tmp_path / "out")}
         (tmp_path / "prepare.json").write_text(json.dumps(config))
         assert main([str(tmp_path / "prepare.json")]) == 0
@@ -125,7 +129,7 @@ def test_a_folder_is_merged_by_sides_and_shuffled_by_the_seed(tmp_path: Path, mo
     assert (reject["kind"], reject["line"]) == ("held_out", 41)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no InternBootcamp rows here")
+@pytest.mark.skipif(not REAL.is_dir(), reason="InternBootcamp rows are missing")
 def test_generated_rows() -> None:
     result = convert([Source("bootcamp", REAL)], "rl")
     assert (len(result.rows), result.rejects) == (320, [])

@@ -1,4 +1,4 @@
-"""What a converter of one's own may give, and what is said of anything else."""
+"""Results of custom converters: accepted rows, and errors for everything else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read_rl(given: Any) -> RlRow:
     return row
 
 
-def test_the_least_that_a_row_has() -> None:
+def test_minimal_rows() -> None:
     row = read_rl({"prompt": "Q", "ground_truth": 1})
     assert row.prompt == (Message("user", "Q"),)
     assert (row.data_source, row.problem, row.id, row.ability, row.detail, row.tools) == ("mine", "Q", "", "code", {}, ())
@@ -27,7 +27,7 @@ def test_the_least_that_a_row_has() -> None:
     assert taught == SftRow("Q", (Turn("human", "Q"), Turn("gpt", "A")))
 
 
-def test_all_that_a_row_may_have() -> None:
+def test_rows_with_all_fields() -> None:
     prompt = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}]
     more = {"data_source": "d", "problem": "p", "id": "i", "ability": "a", "detail": {"solution": "s"}, "tools": ["t"]}
     row = read_rl({"prompt": prompt, "ground_truth": 1, **more})
@@ -41,7 +41,7 @@ def test_all_that_a_row_may_have() -> None:
 @pytest.mark.parametrize(
     ("truth", "text"),
     [
-        ("as it stands", "as it stands"),
+        ("any text", "any text"),
         ('{"a": 1}', '{"a": 1}'),
         ({"b": "ü", "a": [1, None]}, '{"a": [1, null], "b": "ü"}'),
         (42, "42"),
@@ -49,11 +49,11 @@ def test_all_that_a_row_may_have() -> None:
         (None, "null"),
     ],
 )
-def test_a_ground_truth_is_a_text_or_becomes_json(truth: object, text: str) -> None:
+def test_ground_truth(truth: object, text: str) -> None:
     assert to_json(read_rl({"prompt": "Q", "ground_truth": truth}).ground_truth) == text
 
 
-def test_a_row_is_a_row() -> None:
+def test_row_object_is_unchanged() -> None:
     row = RlRow(problem="p", data_source="d", prompt=(), ground_truth={})
     assert read_row(row, "rl", "mine") is row
 
@@ -87,7 +87,7 @@ def test_a_row_is_a_row() -> None:
         ({"conversations": "Q"}, "sft", "wrong row: conversations is text, expected a list"),
     ],
 )
-def test_anything_else_is_one_line(given: object, shape: Shape, reason: str) -> None:
+def test_errors(given: object, shape: Shape, reason: str) -> None:
     with pytest.raises(RowError) as caught:
         read_row(given, shape, "mine")
     assert reason in str(caught.value)

@@ -1,4 +1,4 @@
-"""eurus: the code rows alone, with the published prompts or the project's own."""
+"""eurus: code rows, with the published prompts or in the wording of this project."""
 
 import json
 from pathlib import Path
@@ -25,14 +25,14 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_a_published_row(tmp_path: Path) -> None:
+def test_published_form(tmp_path: Path) -> None:
     row = take_rl(convert_record("eurus", "rl", tmp_path, RECORD))
     assert row.ground_truth == {"inputs": ["1\n"] * 10, "outputs": ["2\n"] * 10}
     assert (row.data_source, row.id) == ("eurus/taco", "taco/train/3")
     assert [(message.role, message.content) for message in row.prompt] == [("system", "S"), ("user", QUESTION)]
 
 
-def test_the_projects_own_form(tmp_path: Path) -> None:
+def test_answer_form(tmp_path: Path) -> None:
     (message,) = take_rl(convert_record("eurus", "rl", tmp_path, RECORD, form="answer")).prompt
     assert message.content.startswith("Double it.\nThe program reads standard input")
     assert "Present the code" not in message.content
@@ -42,14 +42,14 @@ def test_the_projects_own_form(tmp_path: Path) -> None:
     assert "```python\ndef double(...):\n```" in message.content
 
 
-def test_the_tools_system_message_stands_in_place_of_the_published_one(tmp_path: Path) -> None:
+def test_system_message_of_the_tool_replaces_the_published_one(tmp_path: Path) -> None:
     row = take_rl(convert_record("eurus", "rl", tmp_path, RECORD, tool="python_interpreter"))
     assert [message.role for message in row.prompt] == ["system", "user"]
     assert row.prompt[0].content != "S"
     assert row.prompt[1].content == QUESTION
 
 
-def test_the_examples_programs_are_judged() -> None:
+def test_programs_are_scored() -> None:
     rows = [row for row in convert_example("eurus", "rl").rows if isinstance(row, RlRow)]
     programs = [
         "ways = [1, 1, 1]\nn = int(input())\nwhile len(ways) <= n:\n    ways.append(ways[-1] + ways[-3])\nprint(ways[n])",
@@ -61,12 +61,12 @@ def test_the_examples_programs_are_judged() -> None:
     assert [judge(row, "print(0)") for row in rows] == [0.0, 0.0, 0.0]
 
 
-def test_rows_of_one_question_are_one_problem(tmp_path: Path) -> None:
+def test_rows_with_one_question_share_a_problem(tmp_path: Path) -> None:
     other = {**RECORD, "data_source": "apps", "extra_info": {"split": "train", "index": 4}}
     assert len({take_rl(convert_record("eurus", "rl", tmp_path, record)).problem for record in (RECORD, other)}) == 1
 
 
-def test_the_published_parquet_gives_the_same_rows(tmp_path: Path) -> None:
+def test_parquet_gives_the_same_rows(tmp_path: Path) -> None:
     example = CONVERTERS["eurus"].example
     records = [json.loads(line) for line in example.read_text(encoding="utf-8").splitlines()]
     pq.write_table(pa.Table.from_pylist(records), tmp_path / "train.parquet")
@@ -83,6 +83,6 @@ def test_the_published_parquet_gives_the_same_rows(tmp_path: Path) -> None:
         ({"prompt": [{"role": "tool", "content": "Q"}]}, "rejected", "prompt[0].role is 'tool'"),
     ],
 )
-def test_what_gives_no_row(tmp_path: Path, change: dict[str, Any], kind: str, reason: str) -> None:
+def test_records_without_rows(tmp_path: Path, change: dict[str, Any], kind: str, reason: str) -> None:
     found = take_reject(convert_record("eurus", "rl", tmp_path, {**RECORD, **change}))
     assert (found[0], found[1][: len(reason)]) == (kind, reason)

@@ -1,4 +1,4 @@
-"""Every converter: its example becomes the rows that a person has read and found right, and its page names its options."""
+"""Every converter: golden rows of its example, and the options on its page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MADE = [(name, shape) for name, converter in sorted(CONVERTERS.items()) for shap
 
 
 def convert_example(name: str, shape: Shape, path: Path) -> list[str]:
-    """The example's rows as they are read back, then what gave no row, each as a line of JSON."""
+    """Return the rows of the example, read from the written file, then its rejects, each as a line of JSON."""
     example = CONVERTERS[name].example
     file = RowsFile(path, shape, "train")
     rejects = []
@@ -39,15 +39,13 @@ def convert_example(name: str, shape: Shape, path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "shape"), MADE)
-def test_the_example_becomes_its_golden_rows(
-    name: str, shape: Shape, tmp_path: Path, golden: Callable[[str, str], None]
-) -> None:
+def test_golden_rows(name: str, shape: Shape, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     lines = convert_example(name, shape, tmp_path / "rows.parquet")
     golden(f"converters/{name}.{shape}.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def read_sources(page: str) -> list[dict[str, Any]]:
-    """The sources of a page's recipes."""
+    """Return the sources in the recipes of a page."""
     data = [yaml.safe_load(block)["data"] for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)]
     given = [each.get(side) for each in data for side in ("train", "validation")]
     lists = [each if isinstance(each, list) else [each] for each in given]
@@ -55,7 +53,7 @@ def read_sources(page: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", sorted(CONVERTERS))
-def test_its_page_names_its_options_and_has_a_recipe(name: str) -> None:
+def test_page_lists_options_and_has_a_recipe(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
     converter = CONVERTERS[name]
     assert [option for option in converter.options.__struct_fields__ if f"`{option}`" not in page] == []
@@ -66,7 +64,7 @@ def test_its_page_names_its_options_and_has_a_recipe(name: str) -> None:
         asked.find_record(asked.read_options(source.get("options", {})))
 
 
-def test_every_converter_says_what_it_is() -> None:
+def test_names_and_help() -> None:
     for name, converter in CONVERTERS.items():
         assert converter.name == name
         assert converter.shapes

@@ -1,4 +1,4 @@
-"""execverify_sft, execverify_rl: the published columns, and what the reward reads of them."""
+"""execverify_sft, execverify_rl: the published columns."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def talk(*turns: tuple[str, Any]) -> dict[str, Any]:
     return {"conversations": [{"from": speaker, "value": text} for speaker, text in turns]}
 
 
-def test_a_conversation_stays_as_it_stands(tmp_path: Path) -> None:
+def test_conversation_is_unchanged(tmp_path: Path) -> None:
     row = take_sft(convert_record("execverify_sft", "sft", tmp_path, talk(("human", "Q"), ("gpt", " A\n"))))
     assert [(turn.speaker, turn.value) for turn in row.conversations] == [("human", "Q"), ("gpt", " A\n")]
 
 
-def test_the_ground_truth_is_what_the_reward_reads(tmp_path: Path) -> None:
+def test_ground_truth(tmp_path: Path) -> None:
     row = take_rl(convert_record("execverify_rl", "rl", tmp_path, QUESTION))
     read = {"type", "func_str", "func_name", "func_args", "result", "question_answers"}
     assert json.loads(to_json(row.ground_truth)) == {name: QUESTION[name] for name in read}
     assert (row.prompt[0].content, row.problem) == ("Q", QUESTION["func_str"])
 
 
-def test_the_examples_answers_earn_the_best_mark() -> None:
+def test_example_answers_get_the_best_score() -> None:
     rows = convert([Source("execverify_rl", CONVERTERS["execverify_rl"].example)], "rl").rows
     assert len(rows) == 4
     for row in rows:
@@ -72,7 +72,7 @@ def test_the_examples_answers_earn_the_best_mark() -> None:
         ({"conversations": "Q"}, "conversations is text, expected a list"),
     ],
 )
-def test_conversations_that_are_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
+def test_rejected_conversations(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("execverify_sft", "sft", tmp_path, record))
     assert kind == "rejected"
     assert reason in found
@@ -92,19 +92,19 @@ def test_conversations_that_are_rejected(tmp_path: Path, record: dict[str, Any],
         ),
     ],
 )
-def test_questions_that_are_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_rejected_questions(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("execverify_rl", "rl", tmp_path, {**QUESTION, **change}))
     assert kind == "rejected"
     assert reason in found
 
 
-def test_columns_that_nobody_reads_may_hold_anything(tmp_path: Path) -> None:
+def test_other_columns_are_ignored(tmp_path: Path) -> None:
     row = take_rl(
         convert_record("execverify_rl", "rl", tmp_path, {**QUESTION, "trace_events": float("nan"), "questions": None})
     )
     assert row.prompt[0].content == "Q"
 
 
-def test_the_other_file_of_the_two(tmp_path: Path) -> None:
+def test_sft_file_is_an_error_for_rl(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"rows\.jsonl:1: no column 'type'; found conversations"):
         convert_record("execverify_rl", "rl", tmp_path, talk(("human", "Q"), ("gpt", "A")))

@@ -1,4 +1,4 @@
-"""gsm8k: the final number as verl's grader compares it."""
+"""gsm8k: final numbers in the form of verl's grader, and calculations with the tool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import SourceError
-from preprocess.rows import to_json
+from preprocess.rows import Shape, to_json
 from rewards.builtin import interpreter_tool
 from rewards.builtin.verl_graders import make_reference, read_truth
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_rl, take_sft
@@ -24,7 +24,7 @@ from tests.preprocess.converters.code_rows import convert_record, take_reject, t
         ("#### 1\n#### 2", "2"),
     ],
 )
-def test_the_final_number(tmp_path: Path, answer: str, number: str) -> None:
+def test_final_number(tmp_path: Path, answer: str, number: str) -> None:
     row = take_rl(convert_record("gsm8k", "rl", tmp_path, {"question": "Q", "answer": answer}))
     truth = to_json(row.ground_truth)
     assert truth == read_truth(truth) == number
@@ -32,11 +32,10 @@ def test_the_final_number(tmp_path: Path, answer: str, number: str) -> None:
     assert (row.data_source, row.problem, row.detail) == ("openai/gsm8k", "Q", {"solution": answer})
 
 
-def test_both_shapes_ask_the_same(tmp_path: Path) -> None:
+def test_both_shapes_have_the_same_prompt(tmp_path: Path) -> None:
     record = {"question": "Q", "answer": "<<1+1=2>>2\n#### 2"}
-    asked, taught = (
-        take(convert_record("gsm8k", shape, tmp_path, record)) for take, shape in ((take_rl, "rl"), (take_sft, "sft"))
-    )
+    asked = take_rl(convert_record("gsm8k", "rl", tmp_path, record))
+    taught = take_sft(convert_record("gsm8k", "sft", tmp_path, record))
     assert asked.prompt[0].content == taught.conversations[0].value
     assert asked.problem == taught.problem
     assert taught.conversations[1].value == record["answer"]
@@ -54,7 +53,7 @@ def test_both_shapes_ask_the_same(tmp_path: Path) -> None:
         ("Q", "", "the answer ends with '', expected #### and a number"),
     ],
 )
-def test_what_is_rejected(tmp_path: Path, shape: str, question: str, answer: str, reason: str) -> None:
+def test_rejected(tmp_path: Path, shape: Shape, question: str, answer: str, reason: str) -> None:
     kind, found = take_reject(convert_record("gsm8k", shape, tmp_path, {"question": question, "answer": answer}))
     assert kind == "rejected"
     assert reason in found
@@ -71,7 +70,7 @@ TOOL = interpreter_tool.NAME
     ("stateful", "codes"),
     [(False, ["print(3 * 12)", "print(36 - 20)"]), (True, ["a = 3 * 12\nprint(a)", "b = a - 20\nprint(b)"])],
 )
-def test_with_the_tool_each_calculation_is_a_call(tmp_path: Path, stateful: bool, codes: list[str]) -> None:
+def test_tool_calls(tmp_path: Path, stateful: bool, codes: list[str]) -> None:
     row = take_sft(convert_record("gsm8k", "sft", tmp_path, BAKER, tool=TOOL, stateful=stateful))
     speakers = ["human", "function_call", "observation", "function_call", "observation", "gpt"]
     assert [turn.speaker for turn in row.conversations] == speakers
@@ -83,7 +82,7 @@ def test_with_the_tool_each_calculation_is_a_call(tmp_path: Path, stateful: bool
     assert json.loads(row.tools or "") == [interpreter_tool.SCHEMA]
 
 
-def test_with_the_tool_a_prompt_names_it(tmp_path: Path) -> None:
+def test_prompt_with_the_tool(tmp_path: Path) -> None:
     row = take_rl(convert_record("gsm8k", "rl", tmp_path, BAKER, tool=TOOL))
     assert row.tools == (TOOL,)
     assert [each.role for each in row.prompt] == ["system", "user"]
@@ -95,29 +94,29 @@ def test_with_the_tool_a_prompt_names_it(tmp_path: Path) -> None:
     ("calculations", "reason"),
     [
         ("", "the answer marks no calculation, such as <<3*12=36>>"),
-        ("<<50%*20=10>>", "a calculation is no arithmetic: 50%*20=10"),
-        ("<<7%4=3>>", "a calculation is no arithmetic: 7%4=3"),
-        ("<<x*2=4>>", "a calculation is no arithmetic: x*2=4"),
-        ("<<'a'=1>>", "a calculation is no arithmetic: 'a'=1"),
-        ("<<2*2=four>>", "a calculation is no arithmetic: 2*2=four"),
-        ("<<2+2>>", "a calculation is no arithmetic: 2+2"),
+        ("<<50%*20=10>>", "a calculation is not arithmetic: 50%*20=10"),
+        ("<<7%4=3>>", "a calculation is not arithmetic: 7%4=3"),
+        ("<<x*2=4>>", "a calculation is not arithmetic: x*2=4"),
+        ("<<'a'=1>>", "a calculation is not arithmetic: 'a'=1"),
+        ("<<2*2=four>>", "a calculation is not arithmetic: 2*2=four"),
+        ("<<2+2>>", "a calculation is not arithmetic: 2+2"),
         ("<<1/3=.33>>", "a calculation gives 0.3333333333333333, the answer says 0.33"),
         ("<<1/0=1>>", "the code fails in the interpreter: ZeroDivisionError: division by zero"),
         ("<<1+1=2>>" * 27, "the answer has more calculations than there are names for their results"),
     ],
 )
-def test_answers_that_the_tool_cannot_show_are_left_out(tmp_path: Path, calculations: str, reason: str) -> None:
+def test_left_out_with_the_tool(tmp_path: Path, calculations: str, reason: str) -> None:
     record = {"question": "Q", "answer": f"{calculations}\n#### 3"}
     assert take_reject(convert_record("gsm8k", "sft", tmp_path, record, tool=TOOL, stateful=True)) == ("left_out", reason)
 
 
-def test_a_value_that_two_results_have_is_the_later_one(tmp_path: Path) -> None:
+def test_duplicate_value_refers_to_the_later_result(tmp_path: Path) -> None:
     record = {"question": "Q", "answer": "<<1+1=2>><<4/2=2>><<2*-3=-6>>\n#### -6"}
     row = take_sft(convert_record("gsm8k", "sft", tmp_path, record, tool=TOOL, stateful=True))
     assert json.loads(row.conversations[5].value)["arguments"]["code"] == "c = b * -3\nprint(c)"
     assert row.conversations[4].value == "2.0"
 
 
-def test_stateful_is_for_rows_with_the_tool(tmp_path: Path) -> None:
+def test_stateful_requires_the_tool(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"converter gsm8k: .*stateful is for rows with a tool"):
         convert_record("gsm8k", "sft", tmp_path, BAKER, stateful=True)

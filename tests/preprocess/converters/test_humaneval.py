@@ -1,4 +1,4 @@
-"""humaneval: whole programs are asked for, and judged by the published assertions."""
+"""humaneval: whole programs, scored by the published assertions."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_a_row(tmp_path: Path) -> None:
+def test_row(tmp_path: Path) -> None:
     row = take_rl(convert_record("humaneval", "rl", tmp_path, RECORD))
     assert row.prompt[0].content.startswith("Complete the function double_all.\n```python\nfrom typing import List\n")
     assert row.ground_truth == {
@@ -34,7 +34,7 @@ def test_a_row(tmp_path: Path) -> None:
     assert row.detail["solution"] == f"{RECORD['prompt']}{RECORD['canonical_solution']}".strip()
 
 
-def test_what_stands_before_the_function_may_be_left_out(tmp_path: Path) -> None:
+def test_answer_may_omit_the_prelude(tmp_path: Path) -> None:
     row = take_rl(convert_record("humaneval", "rl", tmp_path, RECORD))
     alone = "def double_all(values: List[int]) -> List[int]:\n    return [double(value) for value in values]"
     assert judge(row, alone) == 1.0
@@ -42,12 +42,12 @@ def test_what_stands_before_the_function_may_be_left_out(tmp_path: Path) -> None
     assert judge(row, "def another(values):\n    return []") == 0.0
 
 
-def test_assertions_are_decided_as_python_does(tmp_path: Path) -> None:
+def test_assertions_compare_like_python(tmp_path: Path) -> None:
     row = take_rl(convert_record("humaneval", "rl", tmp_path, RECORD))
     assert judge(row, "def double_all(values):\n    return tuple(2 * value for value in values)") == 0.0
 
 
-def test_the_whole_program_is_taught(tmp_path: Path) -> None:
+def test_whole_program_is_taught(tmp_path: Path) -> None:
     answer = take_sft(convert_record("humaneval", "sft", tmp_path, RECORD)).conversations[1].value
     assert "```python\nfrom typing import List\n" in answer
     assert "    return [double(value) for value in values]\n```" in answer
@@ -61,13 +61,13 @@ def test_the_whole_program_is_taught(tmp_path: Path) -> None:
         ({"entry_point": "other"}, "prompt has no function other"),
     ],
 )
-def test_broken_records_are_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("humaneval", "rl", tmp_path, {**RECORD, **change}))
     assert (kind, found[: len(reason)]) == ("rejected", reason)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the published rows are not here")
-def test_every_published_problem_becomes_a_row_and_its_solution_passes() -> None:
+@pytest.mark.skipif(not REAL.exists(), reason="HumanEval is missing")
+def test_published_solutions_pass() -> None:
     result = convert([Source("humaneval", REAL)], "rl")
     assert (len(result.rows), result.rejects) == (164, [])
     rows = [row for row in result.rows if isinstance(row, RlRow)]

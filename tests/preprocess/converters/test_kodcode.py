@@ -1,4 +1,4 @@
-"""kodcode: test modules and texts, and what the sandbox has no packages for."""
+"""kodcode: test modules, texts, and packages that the sandbox lacks."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_a_row(tmp_path: Path) -> None:
+def test_row(tmp_path: Path) -> None:
     row = take_rl(convert_record("kodcode", "rl", tmp_path, RECORD))
     assert row.ground_truth == {"pytest": TEST}
     assert "```python\ndef double(n: int, *, by: int=2) -> int:\n```" in row.prompt[0].content
@@ -37,14 +37,14 @@ def test_a_row(tmp_path: Path) -> None:
     }
 
 
-def test_a_question_that_shows_the_function(tmp_path: Path) -> None:
+def test_question_that_shows_the_function(tmp_path: Path) -> None:
     record = {**RECORD, "style": "complete", "question": "def double(n):\n    '''Doubles.'''"}
     prompt = take_rl(convert_record("kodcode", "rl", tmp_path, record)).prompt[0].content
     assert "```" not in prompt
     assert "standard input" not in prompt
 
 
-def test_the_first_test_functions_are_kept(tmp_path: Path) -> None:
+def test_max_tests(tmp_path: Path) -> None:
     row = take_rl(convert_record("kodcode", "rl", tmp_path, RECORD, max_tests=1))
     assert judge(row, "def double(n):\n    return 2") == 1.0
     row = take_rl(convert_record("kodcode", "rl", tmp_path, RECORD))
@@ -82,11 +82,11 @@ def test_left_out(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
         assert take_reject(convert_record("kodcode", shape, tmp_path, {**RECORD, **change})) == ("left_out", reason)
 
 
-def test_what_tests_cannot_import_is_what_their_runner_refuses() -> None:
+def test_modules_that_tests_cannot_import() -> None:
     assert _NOT_IN_TESTS == _MISSING_MODULES
 
 
-def test_packages_that_the_sandbox_has(tmp_path: Path) -> None:
+def test_packages(tmp_path: Path) -> None:
     record = {**RECORD, "solution": f"import numpy as np\nfrom sortedcontainers import SortedList\n{RECORD['solution']}"}
     assert take_rl(convert_record("kodcode", "rl", tmp_path, record, packages=["numpy"]))
 
@@ -96,12 +96,12 @@ def test_packages_that_the_sandbox_has(tmp_path: Path) -> None:
     [
         ({"solution": "def double(n)"}, "solution does not parse: "),
         ({"test": "def test_one("}, "test does not parse: "),
-        ({"test": TEST.replace("double", "triple")}, "its tests import triple from solution, which defines no such thing"),
+        ({"test": TEST.replace("double", "triple")}, "its tests import triple from solution, which does not define it"),
         ({"test": "def test_one():\n    assert True"}, "its tests import nothing from solution"),
         ({"test": '{"stdin": [1], "stdout": ["1"]}'}, "test: stdin[0] is a number, expected text"),
         ({"test": "from solution import double\n"}, "the tests define no function whose name begins with test"),
     ],
 )
-def test_broken_records_are_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("kodcode", "rl", tmp_path, {**RECORD, **change}))
     assert (kind, found[: len(reason)]) == ("rejected", reason)

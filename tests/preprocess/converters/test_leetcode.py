@@ -1,4 +1,4 @@
-"""leetcode: three layouts, one row."""
+"""leetcode: three layouts give the same row."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ V03 = {
 
 
 @pytest.mark.parametrize("record", [V01, V02, V03], ids=["v0.1", "v0.2", "v0.3"])
-def test_every_layout_becomes_the_same_row(tmp_path: Path, record: dict[str, Any]) -> None:
+def test_layouts_give_the_same_row(tmp_path: Path, record: dict[str, Any]) -> None:
     row = take_rl(convert_record("leetcode", "rl", tmp_path, record))
     assert row.ground_truth == {
         "fn_name": "Solution().add",
@@ -50,7 +50,7 @@ def test_every_layout_becomes_the_same_row(tmp_path: Path, record: dict[str, Any
     assert row == take_rl(convert_record("leetcode", "rl", tmp_path, V02))
 
 
-def test_other_assertions_stay_assertions(tmp_path: Path) -> None:
+def test_other_assertions_are_kept(tmp_path: Path) -> None:
     test = "def check(candidate):\n    assert same(candidate(a=node([1])), node([2]))\n    assert candidate(a=1) == 1\n"
     row = take_rl(convert_record("leetcode", "rl", tmp_path, {**V02, "test": test}, max_tests=1))
     assert row.ground_truth == {
@@ -59,13 +59,13 @@ def test_other_assertions_stay_assertions(tmp_path: Path) -> None:
     }
 
 
-def test_the_solution_is_taught(tmp_path: Path) -> None:
+def test_solution_is_taught(tmp_path: Path) -> None:
     prompt, answer = take_sft(convert_record("leetcode", "sft", tmp_path, V02)).conversations
     assert prompt.value.startswith("Add.\n```python\nclass Solution:\n    def add")
     assert f"<answer>\n```python\n{SHARED['completion']}```\n</answer>" in answer.value
 
 
-def test_difficulty_is_read_in_spite_of_a_misspelling(tmp_path: Path) -> None:
+def test_misspelled_difficulty(tmp_path: Path) -> None:
     record = {**V02, "meta": {"difficulty": "Meidum"}}
     assert take_rl(convert_record("leetcode", "rl", tmp_path, record, difficulty=["Medium"])).detail["difficulty"] == "Medium"
     kind, reason = take_reject(convert_record("leetcode", "rl", tmp_path, record, difficulty=["Easy", "Hard"]))
@@ -82,16 +82,16 @@ def test_difficulty_is_read_in_spite_of_a_misspelling(tmp_path: Path) -> None:
         ({"query": None, "meta": None}, "neither query, nor meta.query, nor problem_description and starter_code"),
     ],
 )
-def test_broken_records_are_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("leetcode", "rl", tmp_path, {**V02, **change}))
     assert (kind, found[: len(reason)]) == ("rejected", reason)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_every_published_problem_of_v0_2_becomes_a_row(split: str) -> None:
+def test_published_problems_become_rows(split: str) -> None:
     path = REAL / f"LeetCodeDataset-v0.2.0-{split}.jsonl.gz"
     if not path.exists():
-        pytest.skip("the published rows are not here")
+        pytest.skip("LeetCodeDataset is missing")
     with gzip.open(path) as file:
         records = sum(1 for _ in file)
     result = convert([Source("leetcode", path)], "rl")
@@ -101,14 +101,14 @@ def test_every_published_problem_of_v0_2_becomes_a_row(split: str) -> None:
 def test_published_solutions_pass() -> None:
     path = REAL / "LeetCodeDataset-v0.2.0-test.jsonl.gz"
     if not path.exists():
-        pytest.skip("the published rows are not here")
+        pytest.skip("LeetCodeDataset is missing")
     rows = convert([Source("leetcode", path, limit=30)], "rl").rows
     assert {row.id: judge(row, row.detail["solution"]) for row in rows if isinstance(row, RlRow)} == {
         row.id: 1.0 for row in rows if isinstance(row, RlRow)
     }
 
 
-def test_problems_that_differ_in_their_limits_alone_are_one(tmp_path: Path) -> None:
+def test_problems_with_one_statement_share_a_problem(tmp_path: Path) -> None:
     other = {**V02, "task_id": "two-sum-ii", "test": "def check(candidate):\n    assert candidate(a = [9]) == 9\n"}
     path = tmp_path / "rows.jsonl"
     path.write_text(f"{json.dumps(V02)}\n{json.dumps(other)}\n")

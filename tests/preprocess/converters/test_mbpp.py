@@ -1,4 +1,4 @@
-"""mbpp: both of its sets, and what a sentence and three assertions leave unsaid."""
+"""mbpp: the full and the sanitized set."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ SANITIZED: dict[str, Any] = {
 }
 
 
-def test_the_full_set(tmp_path: Path) -> None:
+def test_full_set(tmp_path: Path) -> None:
     row = take_rl(convert_record("mbpp", "rl", tmp_path, FULL))
     assert row.ground_truth == {
         "functional": "def check(candidate):\n    assert candidate(1) == 2\n    assert candidate(0) == 0\n"
@@ -38,7 +38,7 @@ def test_the_full_set(tmp_path: Path) -> None:
     assert judge(row, "def double(n):\n    return 2 if n == 1 else 0") == pytest.approx(2 / 3)
 
 
-def test_the_sanitized_set(tmp_path: Path) -> None:
+def test_sanitized_set(tmp_path: Path) -> None:
     row = take_rl(convert_record("mbpp", "rl", tmp_path, SANITIZED))
     assert row.ground_truth == {
         "functional": "import math\n\ndef check(candidate):\n    assert math.isclose(candidate(1), 0.5)\n\ncheck(halve)"
@@ -48,7 +48,7 @@ def test_the_sanitized_set(tmp_path: Path) -> None:
     assert take_sft(convert_record("mbpp", "sft", tmp_path, SANITIZED)).conversations[0].value == row.prompt[0].content
 
 
-def test_how_many_tests_are_shown(tmp_path: Path) -> None:
+def test_shown_tests(tmp_path: Path) -> None:
     shown = [
         take_rl(convert_record("mbpp", "rl", tmp_path, FULL, shown_tests=count)).prompt[0].content.count("assert double")
         for count in (0, 2, 5)
@@ -56,19 +56,19 @@ def test_how_many_tests_are_shown(tmp_path: Path) -> None:
     assert shown == [0, 2, 3]
 
 
-def test_how_many_tests_are_kept(tmp_path: Path) -> None:
+def test_max_tests(tmp_path: Path) -> None:
     row = take_rl(convert_record("mbpp", "rl", tmp_path, FULL, max_tests=2, shown_tests=0))
     assert judge(row, "def double(n):\n    return 2 if n == 1 else 0") == 1.0
 
 
-def test_setup_that_the_tests_share(tmp_path: Path) -> None:
+def test_setup_code(tmp_path: Path) -> None:
     record = {**FULL, "test_setup_code": "two = 2", "test_list": ["assert double(two) == 4"]}
     assert judge(take_rl(convert_record("mbpp", "rl", tmp_path, record)), FULL["code"]) == 1.0
 
 
 @pytest.mark.parametrize("test", ["assert (check(73)) == True", "assert sorted([check(73)]) == [True]"])
-def test_a_function_called_check(tmp_path: Path, test: str) -> None:
-    # Problem 56 has one; its tests, too, are put into a function of that name.
+def test_function_called_check(tmp_path: Path, test: str) -> None:
+    # Problem 56 has one; the tests are put into a function of that name, too.
     record = {**FULL, "code": "def check(n):\n    return n == 73", "test_list": [test, "assert check(70) == False"]}
     row = take_rl(convert_record("mbpp", "rl", tmp_path, record))
     assert judge(row, record["code"]) == 1.0
@@ -92,6 +92,6 @@ def test_a_function_called_check(tmp_path: Path, test: str) -> None:
         ({"test_list": [f"assert double({'-' * 900}1) == 2"]}, "rejected", "a program or a test is nested too deeply"),
     ],
 )
-def test_what_gives_no_row(tmp_path: Path, change: dict[str, Any], kind: str, reason: str) -> None:
+def test_records_without_rows(tmp_path: Path, change: dict[str, Any], kind: str, reason: str) -> None:
     found = take_reject(convert_record("mbpp", "rl", tmp_path, {**FULL, **change}))
     assert (found[0], found[1][: len(reason)]) == (kind, reason)

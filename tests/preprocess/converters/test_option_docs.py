@@ -1,4 +1,4 @@
-"""What an option means stands below it in the source, also in a base class's."""
+"""Option documentation: the string below an option, also in a base class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from preprocess.converters.plugins import load_file
 from preprocess.converters.shared.execution import ExecutionOptions, FileOptions
 
 
-def test_options_in_their_order_with_what_they_mean() -> None:
+def test_options_are_in_order_with_their_documentation() -> None:
     docs = explain_options(FileOptions)
     assert [each.name for each in docs] == [*ExecutionOptions.__struct_fields__, "max_calls"]
-    assert {each.name: (each.default, each.meaning) for each in docs}["seed"] == (17, "Which questions are asked.")
+    assert {each.name: (each.default, each.meaning) for each in docs}["seed"] == (17, "Seed of the choice of questions.")
     assert all(each.meaning for each in [*docs, *explain_options(MbppOptions)])
     assert explain_options(Options) == []
 
 
-def test_the_options_of_a_function(tmp_path: Path) -> None:
+def test_options_of_a_function(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("""
 from preprocess.converters.plugins import converter
 

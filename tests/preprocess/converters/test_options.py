@@ -52,7 +52,7 @@ def test_plain_values_become_a_struct() -> None:
         ({"file": "a", "kinds": {"x": "c"}}, "kinds[...] is 'c', expected a or b"),
     ],
 )
-def test_the_reason(given: Any, message: str) -> None:
+def test_error_message(given: Any, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         parse_options(given, _Outer)
     assert str(caught.value) == message

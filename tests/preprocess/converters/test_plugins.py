@@ -1,4 +1,4 @@
-"""Converters of one's own: the page's example, what they may give, and one line for everything that can be wrong."""
+"""Custom converters: the example of the page, accepted results, and one-line errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a file with a converter, after the import of the decorator as its first line, and gives its path."""
+    """Return a function that writes a file with a converter; its first line imports the decorator."""
 
     def write_file(text: str, name: str = "mine.py") -> Path:
         path = tmp_path / name
@@ -52,7 +52,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def run(file: Path, records: list[Any], shape: Shape = "rl", **options: Any) -> Converted:
-    """What the converter `mine` of a file makes of records."""
+    """Convert records with the converter `mine` of a file."""
     source = file.with_name("rows.jsonl")
     source.write_text("".join(json.dumps(each) + "\n" for each in records), encoding="utf-8")
     return convert([Source("mine", source, options=options, file=file)], shape)
@@ -62,7 +62,7 @@ def reasons(result: Converted) -> list[tuple[int, str, str]]:
     return [(each.line, each.kind, each.reason) for each in result.rejects]
 
 
-def test_the_pages_example(tmp_path: Path) -> None:
+def test_example_of_the_page(tmp_path: Path) -> None:
     for name, text in EXAMPLE.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     source = tmp_path / "riddles.jsonl"
@@ -70,6 +70,7 @@ def test_the_pages_example(tmp_path: Path) -> None:
     loaded = load(tmp_path / "riddles.yaml")
     assert find_data_problems(loaded) == []
     data = next(stage for stage in loaded.recipe.stages if stage.name == "stage-one").data
+    assert not isinstance(data.train, list)
     config = {"shape": "rl", "train": [data.train.model_dump()], "validation": {"fraction": 0.2}, "output": str(tmp_path / "o")}
     (tmp_path / "prepare.json").write_text(json.dumps(config))
     assert main([str(tmp_path / "prepare.json")]) == 0
@@ -85,7 +86,7 @@ def test_the_pages_example(tmp_path: Path) -> None:
     assert [row.conversations[1].value for row in taught if isinstance(row, SftRow)] == ["piano", "Buch", "clock"]
 
 
-def test_the_pages_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "riddles.py").write_text(EXAMPLE["riddles.py"], encoding="utf-8")
     (tmp_path / "riddles.jsonl").write_text("".join(json.dumps(each) + "\n" for each in RIDDLES))
     (command,) = re.findall(r"^(pipeline .*)$", PAGE, re.M)
@@ -97,11 +98,11 @@ def test_the_pages_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert pq.read_metadata(tmp_path / "riddles.parquet").num_rows == 2
 
 
-def test_what_a_recipe_gets_wrong_is_found_before_anything_starts(tmp_path: Path) -> None:
+def test_check_finds_mistakes_in_the_recipe(tmp_path: Path) -> None:
     for name, text in EXAMPLE.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "riddles.jsonl").touch()
-    for said, meant, message in [
+    for old, new, message in [
         (
             "converter: riddles,",
             "converter: ridles,",
@@ -113,12 +114,12 @@ def test_what_a_recipe_gets_wrong_is_found_before_anything_starts(tmp_path: Path
         (
             "file: riddles.py",
             "file: riddle.py",
-            f"there is no plugin file {tmp_path}/riddle.py; did you mean '{tmp_path}/riddles.py'?",
+            f"plugin file {tmp_path}/riddle.py not found; did you mean '{tmp_path}/riddles.py'?",
         ),
     ]:
         recipe = EXAMPLE["riddles.yaml"]
-        assert said in recipe
-        (tmp_path / "wrong.yaml").write_text(recipe.replace(said, meant))
+        assert old in recipe
+        (tmp_path / "wrong.yaml").write_text(recipe.replace(old, new))
         (problem,) = find_data_problems(load(tmp_path / "wrong.yaml"))
         assert problem.startswith(f"{tmp_path}/wrong.yaml:4: stages.stage-one.data: ")
         assert message in problem
@@ -134,18 +135,19 @@ def mine(record, *, needed: int, choice: Literal["a", "b"] = "a", copy=1.5, late
 """)
     assert [row.problem for row in run(file, [{}], needed=3).rows] == ["3 a 1.5 x"]
     assert [row.problem for row in run(file, [{}], needed=3, choice="b", copy=2, later="y").rows] == ["3 b 2.0 y"]
-    for options, message in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({}, "converter mine: options has no 'needed'; found none"),
         ({"needed": "many"}, "converter mine: needed is text, expected a number"),
         ({"needed": 3, "choice": "c"}, "converter mine: choice is 'c', expected a or b"),
         ({"needed": 3, "chioce": "a"}, "converter mine: unknown 'chioce'; did you mean 'choice'?"),
-    ]:
+    ]
+    for options, message in wrong:
         with pytest.raises(SourceError) as caught:
             run(file, [{}], **options)
         assert message in str(caught.value)
 
 
-def test_what_options_may_be_by_default(write: Write) -> None:
+def test_types_of_options_from_their_defaults(write: Write) -> None:
     file = write("""
 from pathlib import Path
 
@@ -159,20 +161,20 @@ def mine(record, *, words=["a"], schema={"b": 1}, where: Path = Path("c"), anyth
         run(file, [{}], where=3)
 
 
-def test_a_record_may_become_several_rows_of_either_kind(write: Write) -> None:
+def test_several_rows_of_one_record(write: Write) -> None:
     file = write("""
 from preprocess.rows import Message, RlRow
 
 @converter("mine", "rl")
 def mine(record):
-    yield {"prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}], "ground_truth": "as it stands"}
+    yield {"prompt": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}], "ground_truth": "any text"}
     yield RlRow(problem="p", data_source="d", prompt=(Message("user", "Q"),), ground_truth={"a": 1})
     yield {"prompt": "Q", "ground_truth": [1], "data_source": "e", "id": "x", "ability": "y", "detail": {"solution": "s"},
            "tools": ["t"], "problem": "z"}
 """)
     result = run(file, [{}])
     rows = [row for row in result.rows if isinstance(row, RlRow)]
-    assert [to_json(row.ground_truth) for row in rows] == ["as it stands", '{"a": 1}', "[1]"]
+    assert [to_json(row.ground_truth) for row in rows] == ["any text", '{"a": 1}', "[1]"]
     assert [(row.id, row.data_source, row.problem) for row in rows] == [
         ("rows:1", "mine", "Q"),
         ("rows:1/1", "d", "p"),
@@ -204,7 +206,7 @@ ANY_ROW = 'return {"prompt": "Q", "ground_truth": 1}'
         ("return {'prompt': ' ', 'ground_truth': 1}", "the prompt does not end with a user's message"),
     ],
 )
-def test_a_function_that_fails_rejects_the_record(write: Write, body: str, reason: str) -> None:
+def test_failing_function_rejects_the_record(write: Write, body: str, reason: str) -> None:
     imports = "from preprocess.errors import RowError"
     file = write(f'{imports}\n@converter("mine", "rl")\ndef mine(record):\n    {body}\n')
     result = run(file, [{"answer": 1}])
@@ -215,7 +217,7 @@ def test_a_function_that_fails_rejects_the_record(write: Write, body: str, reaso
     assert "\n" not in found
 
 
-def test_what_is_left_out_is_told(write: Write) -> None:
+def test_left_out(write: Write) -> None:
     file = write("""
 from preprocess.errors import LeftOutError
 
@@ -232,7 +234,7 @@ def mine(record):
     ]
 
 
-def test_records_that_are_none(write: Write) -> None:
+def test_invalid_records(write: Write) -> None:
     file = write(f'@converter("mine", "rl")\ndef mine(record):\n    {ANY_ROW}\n')
     result = run(file, [{"x": float("nan")}, [1], 7])
     assert len(result.rows) == 1
@@ -242,7 +244,7 @@ def test_records_that_are_none(write: Write) -> None:
     ]
 
 
-def test_a_parquet_files_rows_come_whole(write: Write, tmp_path: Path) -> None:
+def test_parquet_rows_have_all_columns(write: Write, tmp_path: Path) -> None:
     file = write("""
 @converter("mine", "rl")
 def mine(record):
@@ -300,7 +302,7 @@ def mine(record):
         ),
     ],
 )
-def test_a_broken_file_is_one_line_with_its_place(write: Write, text: str, message: str) -> None:
+def test_broken_file_is_a_one_line_error(write: Write, text: str, message: str) -> None:
     file = write(text)
     for _ in range(2):
         with pytest.raises(SourceError) as caught:
@@ -309,7 +311,7 @@ def test_a_broken_file_is_one_line_with_its_place(write: Write, text: str, messa
         assert "\n" not in str(caught.value)
 
 
-def test_processes_import_the_file_themselves(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_import_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "CHUNK_BYTES", 100)
     file = write("""
 import os

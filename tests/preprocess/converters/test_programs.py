@@ -1,4 +1,4 @@
-"""The converters of Python files: what one small program becomes."""
+"""programs_execution, programs_code: the rows of a small program."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from preprocess.engine.convert import Converted, convert
 from preprocess.engine.job import Source
 from preprocess.errors import SourceError
-from preprocess.rows import RlRow, SftRow
+from preprocess.rows import RlRow, SftRow, Shape
 
 PROGRAM = '''
 def last(items):
@@ -22,13 +22,13 @@ def last(items):
 CODE = "def last(items):\n    place = len(items) - 1\n    return items[place]"
 
 
-def _convert(tmp_path: Path, converter: str, shape: str, text: str = PROGRAM, **options: object) -> Converted:
+def _convert(tmp_path: Path, converter: str, shape: Shape, text: str = PROGRAM, **options: object) -> Converted:
     path = tmp_path / "programs.py"
     path.write_text(text)
     return convert([Source(converter, path, options=options)], shape)
 
 
-def test_execution_asks_for_the_value_the_next_line_and_a_state(tmp_path: Path) -> None:
+def test_execution_questions(tmp_path: Path) -> None:
     (row,) = _convert(tmp_path, "programs_execution", "rl").rows
     assert isinstance(row, RlRow)
     assert isinstance(row.ground_truth, dict)
@@ -47,7 +47,7 @@ def test_execution_asks_for_the_value_the_next_line_and_a_state(tmp_path: Path) 
     assert "Return the last item" not in row.prompt[-1].content
 
 
-def test_execution_answers_in_the_form_the_reward_reads(tmp_path: Path) -> None:
+def test_execution_answer(tmp_path: Path) -> None:
     (row,) = _convert(tmp_path, "programs_execution", "sft", questions=0).rows
     assert isinstance(row, SftRow)
     assert row.conversations[1].value == (
@@ -55,27 +55,27 @@ def test_execution_answers_in_the_form_the_reward_reads(tmp_path: Path) -> None:
     )
 
 
-def test_code_states_the_problem_and_keeps_the_examples_as_tests(tmp_path: Path) -> None:
+def test_code_task(tmp_path: Path) -> None:
     (row,) = _convert(tmp_path, "programs_code", "rl").rows
     assert isinstance(row, RlRow)
     assert row.ground_truth == {"fn_name": "last", "inputs": [[[1, 2]]], "outputs": [[2]]}
     assert row.prompt[-1].content.startswith("Return the last item.\n```python\ndef last(items):\n```")
 
 
-def test_values_that_json_cannot_hold_become_assertions(tmp_path: Path) -> None:
+def test_values_that_are_not_json_become_assertions(tmp_path: Path) -> None:
     text = PROGRAM.replace("last([1, 2])\n    2", "last([{1: 2}])\n    {1: 2}")
     (row,) = _convert(tmp_path, "programs_code", "rl", text).rows
     assert isinstance(row, RlRow)
     assert row.ground_truth == {"functional": "def check(candidate):\n    assert candidate([{1: 2}]) == {1: 2}\n\ncheck(last)"}
 
 
-def test_both_tasks_are_two_rows(tmp_path: Path) -> None:
+def test_both_tasks(tmp_path: Path) -> None:
     rows = _convert(tmp_path, "programs_execution", "rl", task="both").rows
     assert [row.id for row in rows if isinstance(row, RlRow)] == ["programs/last/0", "programs/last/0/input"]
     assert len({row.problem for row in rows}) == 1
 
 
-def test_calls_outside_the_docstring_are_asked_about_but_are_no_tests(tmp_path: Path) -> None:
+def test_calls_outside_the_docstring(tmp_path: Path) -> None:
     text = f"{PROGRAM}\nprint(last([3]))\nassert last([4]) == 4\n"
     assert len(_convert(tmp_path, "programs_execution", "rl", text).rows) == 3
     (row,) = _convert(tmp_path, "programs_code", "rl", text).rows
@@ -83,7 +83,7 @@ def test_calls_outside_the_docstring_are_asked_about_but_are_no_tests(tmp_path: 
     assert row.ground_truth == {"fn_name": "last", "inputs": [[[1, 2]], [[4]]], "outputs": [[2], [4]]}
 
 
-def test_a_function_to_write_has_a_docstring_and_values(tmp_path: Path) -> None:
+def test_code_task_requires_docstring_and_values(tmp_path: Path) -> None:
     for text, reason in (
         ("def f(x):\n    return x\nassert f(1) == 1", "f has no docstring"),
         ('def f(x):\n    """Text."""\n    return x\nf(1)', "f has no examples with a value"),
@@ -101,17 +101,17 @@ def test_a_function_to_write_has_a_docstring_and_values(tmp_path: Path) -> None:
         (PROGRAM.replace("place = len(items) - 1", "place = sum(range(10**12))"), 5, "out of time"),
         (PROGRAM.replace("place = len(items) - 1", "for place in range(999):\n        pass"), 5, "more than 300 steps"),
         (PROGRAM.replace("    >>> last([1, 2])\n    2\n", ""), 2, "has no examples"),
-        (PROGRAM.replace(">>> last", ">>> first"), 5, "is no call of last"),
+        (PROGRAM.replace(">>> last", ">>> first"), 5, "does not call last"),
         ("def (", 1, "not Python: invalid syntax"),
     ],
 )
-def test_what_cannot_be_converted_is_kept_with_line_and_reason(tmp_path: Path, text: str, line: int, reason: str) -> None:
+def test_rejected(tmp_path: Path, text: str, line: int, reason: str) -> None:
     result = _convert(tmp_path, "programs_execution", "rl", text)
     assert not result.rows
     assert [each.line for each in result.rejects] == [line]
     assert reason in result.rejects[0].reason
 
 
-def test_an_unknown_option_names_the_nearest(tmp_path: Path) -> None:
+def test_unknown_option(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="did you mean 'questions'"):
         _convert(tmp_path, "programs_execution", "rl", question=2)

@@ -1,4 +1,4 @@
-"""sharegpt: conversations in any columns and words; what LLaMA-Factory would skip or cannot read is rejected."""
+"""sharegpt: conversations from any columns; rejects what LLaMA-Factory would skip or cannot read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.preprocess.converters.code_rows import convert_record, take_reject, t
 OPENAI = {"conversations": "messages", "role": "role", "content": "content"}
 
 
-def say(*turns: tuple[str, str | None]) -> list[dict[str, Any]]:
+def make_turns(*turns: tuple[str, str | None]) -> list[dict[str, Any]]:
     return [{"from": speaker, "value": text} for speaker, text in turns]
 
 
@@ -28,20 +28,20 @@ def call_f(text: str, arguments: object) -> dict[str, Any]:
     return {"from": "gpt", "value": text, "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}
 
 
-def spoken(row: SftRow) -> list[tuple[str, str]]:
+def get_turns(row: SftRow) -> list[tuple[str, str]]:
     return [(turn.speaker, turn.value) for turn in row.conversations]
 
 
-TALK = say(("human", "Q"), ("gpt", "A"))
+TALK = make_turns(("human", "Q"), ("gpt", "A"))
 
 
-def test_openais_messages(tmp_path: Path) -> None:
+def test_openai_messages(tmp_path: Path) -> None:
     messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
     row = take_sft(convert_record("sharegpt", "sft", tmp_path, {"messages": messages}, **OPENAI))
-    assert (spoken(row), row.system, row.problem) == ([("human", "Q"), ("gpt", "A")], "S", "Q")
+    assert (get_turns(row), row.system, row.problem) == ([("human", "Q"), ("gpt", "A")], "S", "Q")
 
 
-def test_openais_messages_of_a_parquet_file(tmp_path: Path) -> None:
+def test_openai_messages_from_parquet(tmp_path: Path) -> None:
     call = {"type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
     messages = [
         {"role": "user", "content": "Q", "tool_calls": None},
@@ -52,7 +52,7 @@ def test_openais_messages_of_a_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"messages": [messages], "tools": ['[{"name": "f"}]']}), path)
     row = take_sft(convert([Source("sharegpt", path, options=OPENAI)], "sft"))
-    assert spoken(row) == [
+    assert get_turns(row) == [
         ("human", "Q"),
         ("function_call", '[{"name":"f","arguments":{"x":1}}]'),
         ("observation", "1"),
@@ -69,17 +69,17 @@ def test_openais_messages_of_a_parquet_file(tmp_path: Path) -> None:
         '<think>\nHm.\n</think>\n{"name": "f", "arguments": {}}',
     ],
 )
-def test_calls_that_llamafactory_reads(tmp_path: Path, call: str) -> None:
-    turns = say(("human", "Q"), ("function_call", call), ("observation", "1"), ("gpt", "A"))
+def test_function_calls(tmp_path: Path, call: str) -> None:
+    turns = make_turns(("human", "Q"), ("function_call", call), ("observation", "1"), ("gpt", "A"))
     assert take_sft(convert_record("sharegpt", "sft", tmp_path, {"conversations": turns})).conversations[1].value == call
 
 
-def test_columns_and_speakers_of_any_name(tmp_path: Path) -> None:
+def test_custom_columns_and_speakers(tmp_path: Path) -> None:
     turns = [{"who": "student", "text": "Q"}, {"who": "teacher", "text": "A"}]
     record = {"talk": turns, "rule": "S", "can": [{"name": "f"}], "system": "not this", "conversations": 7}
     options = {"conversations": "talk", "role": "who", "content": "text", "system": "rule", "tools": "can"}
     row = take_sft(convert_record("sharegpt", "sft", tmp_path, record, **options, roles={"student": "human", "teacher": "gpt"}))
-    assert (spoken(row), row.system, row.tools) == ([("human", "Q"), ("gpt", "A")], "S", '[{"name":"f"}]')
+    assert (get_turns(row), row.system, row.tools) == ([("human", "Q"), ("gpt", "A")], "S", '[{"name":"f"}]')
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_columns_and_speakers_of_any_name(tmp_path: Path) -> None:
         ({"conversations": TALK, "system": ""}, None),
         ({"conversations": TALK, "system": None}, None),
         ({"conversations": TALK, "system": "S"}, "S"),
-        ({"conversations": [*say(("system", "S")), *TALK]}, "S"),
-        ({"conversations": [*say(("system", "S")), *TALK], "system": "S"}, "S"),
-        ({"conversations": [*say(("system", "")), *TALK], "system": "S"}, "S"),
+        ({"conversations": [*make_turns(("system", "S")), *TALK]}, "S"),
+        ({"conversations": [*make_turns(("system", "S")), *TALK], "system": "S"}, "S"),
+        ({"conversations": [*make_turns(("system", "")), *TALK], "system": "S"}, "S"),
     ],
 )
-def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str | None) -> None:
+def test_system_message(tmp_path: Path, record: dict[str, Any], system: str | None) -> None:
     assert take_sft(convert_record("sharegpt", "sft", tmp_path, record)).system == system
 
 
@@ -101,21 +101,24 @@ def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str 
     ("record", "reason"),
     [
         ({"conversations": []}, "0 turns, expected an even number of at least two"),
-        ({"conversations": say(("system", "S"))}, "0 turns, expected an even number of at least two"),
-        ({"conversations": [*TALK, *say(("human", "Q"))]}, "3 turns, expected an even number of at least two"),
-        ({"conversations": say(("gpt", "A"), ("human", "Q"))}, "turn 1 is from 'gpt', expected human or observation"),
-        ({"conversations": say(("human", "Q"), ("tool", "1"))}, "turn 2 is from 'observation', expected gpt or function_call"),
-        ({"conversations": [*TALK, *say(("system", "S"), ("gpt", "A"))]}, "turn 3 is from 'system', expected human or"),
-        ({"conversations": say(("human", "Q"), ("gpt", " "))}, "the last answer is empty"),
-        ({"conversations": say(("human", "Q"), ("gpt", None))}, "turn 2 has no text"),
+        ({"conversations": make_turns(("system", "S"))}, "0 turns, expected an even number of at least two"),
+        ({"conversations": [*TALK, *make_turns(("human", "Q"))]}, "3 turns, expected an even number of at least two"),
+        ({"conversations": make_turns(("gpt", "A"), ("human", "Q"))}, "turn 1 is from 'gpt', expected human or observation"),
         (
-            {"conversations": say(("human", "Q"), ("function_call", "f(1)"))},
+            {"conversations": make_turns(("human", "Q"), ("tool", "1"))},
+            "turn 2 is from 'observation', expected gpt or function_call",
+        ),
+        ({"conversations": [*TALK, *make_turns(("system", "S"), ("gpt", "A"))]}, "turn 3 is from 'system', expected human or"),
+        ({"conversations": make_turns(("human", "Q"), ("gpt", " "))}, "the last answer is empty"),
+        ({"conversations": make_turns(("human", "Q"), ("gpt", None))}, "turn 2 has no text"),
+        (
+            {"conversations": make_turns(("human", "Q"), ("function_call", "f(1)"))},
             "turn 2 is not a tool call: expected JSON text of",
         ),
-        ({"conversations": say(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is not a tool call"),
-        ({"conversations": say(("human", "Q"), ("function_call", "[]"))}, "turn 2 is not a tool call"),
-        ({"conversations": say(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
-        ({"conversations": [*say(("system", "S")), *TALK], "system": "T"}, "there are two system messages"),
+        ({"conversations": make_turns(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is not a tool call"),
+        ({"conversations": make_turns(("human", "Q"), ("function_call", "[]"))}, "turn 2 is not a tool call"),
+        ({"conversations": make_turns(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
+        ({"conversations": [*make_turns(("system", "S")), *TALK], "system": "T"}, "two different system messages"),
         ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; found content, role"),
         ({"conversations": [{"from": "human", "value": 3}]}, "conversations[0].value is a number, expected text or null"),
         ({"conversations": "Q"}, "conversations is text, expected a list"),
@@ -123,16 +126,16 @@ def test_the_system_message(tmp_path: Path, record: dict[str, Any], system: str 
         ({"conversations": TALK, "tools": '{"name": "f"}'}, "expected a list of objects or its JSON text"),
         ({"conversations": TALK, "tools": 3}, "tools is a number, expected text or a list or null"),
         (
-            {"conversations": [*say(("human", "Q")), call_f("A", {})]},
-            "turn 2 is a text and calls of tools at once; LLaMA-Factory takes one of them",
+            {"conversations": [*make_turns(("human", "Q")), call_f("A", {})]},
+            "turn 2 has both text and tool calls; LLaMA-Factory accepts one of them",
         ),
         (
-            {"conversations": [*say(("human", "Q")), call_f("", "x")]},
+            {"conversations": [*make_turns(("human", "Q")), call_f("", "x")]},
             "turn 2: the arguments of f are not JSON",
         ),
     ],
 )
-def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
+def test_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("sharegpt", "sft", tmp_path, record))
     assert kind == "rejected"
     assert reason in found
@@ -154,15 +157,13 @@ def test_what_is_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -
         ),
     ],
 )
-def test_a_mistake_in_the_recipe_is_no_reject(
-    tmp_path: Path, record: dict[str, Any], options: dict[str, Any], message: str
-) -> None:
+def test_wrong_options_are_an_error(tmp_path: Path, record: dict[str, Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(SourceError) as caught:
         convert_record("sharegpt", "sft", tmp_path, record, **options)
     assert message in str(caught.value)
 
 
-def test_the_examples_tools_are_what_llamafactory_parses() -> None:
+def test_tools_are_json_text() -> None:
     rows = convert([Source("sharegpt", CONVERTERS["sharegpt"].example)], "sft").rows
     texts = [row.tools for row in rows if isinstance(row, SftRow) and row.tools]
     assert len(texts) == 2

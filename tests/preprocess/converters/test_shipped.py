@@ -1,4 +1,4 @@
-"""The shipped programs: every one converts, and every solution passes its own tests."""
+"""The data of the recipes: every record converts, and every taught answer gets the best score."""
 
 import json
 
@@ -18,7 +18,7 @@ PROGRAMS = DATA / "programs.py"
 @pytest.mark.parametrize(
     ("converter", "reward", "best"), [("programs_execution", "white_box", 2.0), ("programs_code", "code_tests", 1.0)]
 )
-def test_the_answer_that_is_taught_earns_the_best_mark(converter: str, reward: str, best: float) -> None:
+def test_taught_answers_get_the_best_score(converter: str, reward: str, best: float) -> None:
     taught, asked = (convert([Source(converter, PROGRAMS)], shape) for shape in ("sft", "rl"))
     assert not taught.rejects
     assert not asked.rejects
@@ -33,7 +33,7 @@ def test_the_answer_that_is_taught_earns_the_best_mark(converter: str, reward: s
         assert (rl.id, result) == (rl.id, {"score": best, "accuracy": 1.0, "format": 1.0, "failed": 0.0})
 
 
-def test_every_product_is_computed_in_two_calls() -> None:
+def test_products_are_computed_in_two_calls() -> None:
     taught = convert([Source("gsm8k", DATA / "products.jsonl", options={"tool": NAME, "stateful": True})], "sft")
     assert not taught.rejects
     assert len(taught.rows) == 300

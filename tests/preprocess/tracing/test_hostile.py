@@ -1,14 +1,16 @@
-"""Programs that want to hang, to hurt, or to be believed: each is a reason, or a true trace."""
+"""Programs that hang, do damage or forge reports: each gives an error or a true trace."""
+
+import re
 
 import pytest
 
+from preprocess.errors import RowError
 from preprocess.tracing.trace import Trace, trace
 
 
-def _run(body: str) -> Trace | str:
+def _run(body: str) -> Trace:
     lines = "\n    ".join(body.split("\n"))
-    (result,) = trace(f"import os, sys\ndef f():\n    {lines}", "f", [""])
-    return result
+    return trace(f"import os, sys\ndef f():\n    {lines}", "f", "")
 
 
 @pytest.mark.parametrize(
@@ -36,10 +38,9 @@ def _run(body: str) -> Trace | str:
         ("raise ValueError('x' * 10 ** 8)", "ValueError: xxx"),
     ],
 )
-def test_it_has_a_reason(body: str, reason: str) -> None:
-    result = _run(body)
-    assert isinstance(result, str), result
-    assert reason in result
+def test_errors(body: str, reason: str) -> None:
+    with pytest.raises(RowError, match=re.escape(reason)):
+        _run(body)
 
 
 @pytest.mark.parametrize(
@@ -56,14 +57,13 @@ def test_it_has_a_reason(body: str, reason: str) -> None:
         "import gc\ngc.disable()\nsys.setrecursionlimit(50)\nreturn 1",
     ],
 )
-def test_it_is_told_of_truly(body: str) -> None:
+def test_true_traces(body: str) -> None:
     result = _run(body)
-    assert isinstance(result, Trace), result
     assert result.value == "1"
     assert result.steps[-1].line == 2 + len(body.split("\n"))
 
 
-def test_objects_that_pretend_to_be_values_are_none() -> None:
+def test_objects_that_imitate_values_have_no_literal() -> None:
     result = _run(
         "class M(type):\n"
         "    def __eq__(self, other): return True\n"
@@ -77,15 +77,21 @@ def test_objects_that_pretend_to_be_values_are_none() -> None:
         "c = [b]\n"
         "return 1"
     )
-    assert isinstance(result, Trace), result
     assert all(value is None for step in result.steps for value in step.changed.values())
 
 
-def test_a_program_that_is_lost_takes_no_other_call_with_it() -> None:
-    results = trace("import os\ndef f(n):\n    if n: os._exit(1)\n    return n", "f", ["0", "1", "0"])
-    assert [type(each) for each in results] == [Trace, str, Trace]
+def test_exit_does_not_affect_other_calls() -> None:
+    code = "import os\ndef f(n):\n    if n: os._exit(1)\n    return n"
+    assert trace(code, "f", "0").value == "0"
+    with pytest.raises(RowError, match="the run ended with error"):
+        trace(code, "f", "1")
+    assert trace(code, "f", "0").value == "0"
 
 
-def test_a_program_that_never_gets_to_its_function() -> None:
-    assert trace("while True: pass\ndef f(): return 1", "f", [""]) == ["it ran out of time"]
-    assert trace("import os\nos._exit(0)\ndef f(): return 1", "f", [""]) == ["the program ended before its function returned"]
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [("while True: pass", "it ran out of time"), ("import os\nos._exit(0)", "the program ended before its function returned")],
+)
+def test_program_that_never_defines_its_function(program: str, reason: str) -> None:
+    with pytest.raises(RowError, match=f"^{reason}$"):
+        trace(f"{program}\ndef f(): return 1", "f", "")

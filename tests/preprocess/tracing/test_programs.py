@@ -1,4 +1,4 @@
-"""What is taken from Python files: which functions, with what they need, and which calls."""
+"""Functions of Python files, with what they need, and their calls."""
 
 import textwrap
 
@@ -13,15 +13,15 @@ def _read(text: str) -> list[Function | Unusable]:
 
 
 def _take(text: str, name: str = "f") -> Function:
-    (found,) = [each for each in _read(text) if isinstance(each, Function) and each.function == name]
+    (found,) = [each for each in _read(text) if isinstance(each, Function) and each.name == name]
     return found
 
 
 def _calls(text: str) -> list[tuple[str, str | None]]:
-    return [(call.args, call.wanted) for call in _take(text).calls]
+    return [(call.args, call.expected) for call in _take(text).calls]
 
 
-def test_a_function_with_what_it_needs_in_the_order_of_the_file() -> None:
+def test_function_with_what_it_needs() -> None:
     function = _take('''
         """A module."""
         from __future__ import annotations
@@ -89,7 +89,7 @@ def test_a_function_with_what_it_needs_in_the_order_of_the_file() -> None:
     assert function.signature == "def f(x):"
 
 
-def test_conditional_definitions_and_star_imports_are_kept() -> None:
+def test_conditional_definitions_and_star_imports() -> None:
     code = _take("""
         from math import *
         try:
@@ -108,12 +108,12 @@ def test_conditional_definitions_and_star_imports_are_kept() -> None:
     assert code.endswith("else:\n    def g(): return 1\n\ndef f(): return g(), pi")
 
 
-def test_a_docstring_on_a_line_with_other_code_stays() -> None:
+def test_docstring_on_a_shared_line_is_kept() -> None:
     assert _take('def f(x): "Text."; return x\nf(1)').code == 'def f(x): "Text."; return x'
     assert _take('def f(x): "Text."; return x\nf(1)').signature == "def f(x):"
 
 
-def test_examples_of_a_docstring() -> None:
+def test_docstring_examples() -> None:
     assert _calls('''
         def f(*a, **k):
             """Text.
@@ -135,7 +135,7 @@ def test_examples_of_a_docstring() -> None:
     ''') == [("1, x=[2]", "3"), ("None", "None"), ("2", "4"), ("[1, 2]", "[]"), ("5", None), ("6", "(7,)")]
 
 
-def test_calls_of_the_file() -> None:
+def test_top_level_calls() -> None:
     assert _calls("""
         import math
         ITEMS = [1, 2]
@@ -179,12 +179,12 @@ def test_calls_of_the_file() -> None:
     ]
 
 
-def test_what_arguments_use_comes_along() -> None:
+def test_names_in_arguments_are_included() -> None:
     function = _take("class P:\n    pass\nclass Q:\n    pass\ndef f(p):\n    return 1\nf(P())")
     assert function.code == "class P:\n    pass\n\ndef f(p):\n    return 1"
 
 
-def test_of_a_call_that_is_there_twice_the_one_with_a_value_counts() -> None:
+def test_duplicate_call_with_a_value_is_used() -> None:
     assert _calls("def f(x):\n    return x\nf(1)\nassert f(1) == 1") == [("1", "1")]
 
 
@@ -193,20 +193,20 @@ def test_of_a_call_that_is_there_twice_the_one_with_a_value_counts() -> None:
     [
         ("def f(x):\n    return x", 1, "f has no examples: neither `>>> f(…)` in its docstring nor a call"),
         ('def f(x):\n    "Text."\nf(1)', 1, "f has nothing but a docstring"),
-        ("def f(x):\n    return x\ny = input()\nf(y)", 4, "f(y): `y` is no literal"),
-        ("def f(x):\n    return x\n[f(i) for i in (1, 2)]", 3, "f(i): `i` is no literal"),
-        ("y = 1\ny = 2\ndef f(x):\n    return x\nf(y)", 5, "f(y): `y` is no literal"),
-        ('def f(x):\n    """\n    >>> g(1)\n    2\n    """\n    return x', 3, "example 'g(1)' is no call of f"),
+        ("def f(x):\n    return x\ny = input()\nf(y)", 4, "f(y): `y` is not a literal"),
+        ("def f(x):\n    return x\n[f(i) for i in (1, 2)]", 3, "f(i): `i` is not a literal"),
+        ("y = 1\ny = 2\ndef f(x):\n    return x\nf(y)", 5, "f(y): `y` is not a literal"),
+        ('def f(x):\n    """\n    >>> g(1)\n    2\n    """\n    return x', 3, "example 'g(1)' does not call f"),
         ('def f(x):\n    """\n    >>> f(1\n    2\n    """\n    return x', 3, "example 'f(1' is not one statement"),
         (
             'def f(x):\n    """\n    >>> f(1)\n    <object>\n    """\n    return x',
             3,
-            "the value of f(1) is no literal: <object>",
+            "the value of f(1) is not a literal: <object>",
         ),
         (
             'def f(x):\n    """\n    >>> f(1)\n    Traceback (most recent call last):\n    Error: x\n    """\n    return x',
             3,
-            "f(1) raises, as its example says",
+            "the example of f(1) raises an exception",
         ),
         ('def f(x):\n    """\n    >>>f(1)\n    """\n    return x', 2, "lacks blank"),
         ("async def f(x):\n    return x\nf(1)", 1, "f is asynchronous, and not traced"),
@@ -223,13 +223,13 @@ def test_of_a_call_that_is_there_twice_the_one_with_a_value_counts() -> None:
         (f"x = {'(' * 300}{')' * 300}", 1, "not Python: too many nested parentheses"),
     ],
 )
-def test_what_cannot_be_used_has_its_line_and_reason(text: str, line: int, reason: str) -> None:
+def test_unusable(text: str, line: int, reason: str) -> None:
     found = [each for each in _read(text) if isinstance(each, Unusable)]
     assert [each.line for each in found] == [line]
     assert reason in found[0].reason
 
 
-def test_functions_that_others_need_are_not_lost() -> None:
+def test_needed_functions_are_not_reported() -> None:
     text = "def g(x):\n    return x\ndef f(x):\n    return g(x)\ndef h(x):\n    return g(x)\nf(1)"
     function, unusable = _read(text)
     assert isinstance(function, Function)
@@ -238,16 +238,16 @@ def test_functions_that_others_need_are_not_lost() -> None:
     assert unusable.function == "h"
 
 
-def test_helpers_by_their_names_are_no_candidates() -> None:
+def test_private_functions_are_ignored() -> None:
     assert _read("def _g(x):\n    return x\n_g(1)") == []
 
 
-def test_what_comes_after_an_unusable_example_is_used() -> None:
+def test_examples_after_an_unusable_one() -> None:
     text = 'def f(x):\n    """\n    >>> g(1)\n    2\n    >>> f(3)\n    4\n    """\n    return x'
     assert [type(each) for each in _read(text)] == [Unusable, Function]
     assert _calls(text) == [("3", "4")]
 
 
-def test_files_of_other_systems() -> None:
+def test_bom_and_crlf() -> None:
     function = _take("\ufeffA = 1\r\ndef f(x):\r\n    return A\r\nf(2)\r\n")
     assert function.code == "A = 1\n\ndef f(x):\n    return A"

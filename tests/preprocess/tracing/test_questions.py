@@ -1,15 +1,16 @@
-"""What is asked about runs, and whether it is true."""
+"""Questions about runs, and whether their answers are true."""
 
 import re
 import sys
 import textwrap
 from collections.abc import Iterator
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from preprocess.tracing.questions import Question, Questions, ask
+from preprocess.tracing.questions import Question, Questions, make_questions
 from preprocess.tracing.trace import Trace, trace
 from tests.preprocess.tracing.test_trace import CONSTRUCTS
 
@@ -18,14 +19,12 @@ _ASKED = re.compile(r"(?:of `(?P<name>\w+)` )?(?:right )?after line (?P<line>\d+
 
 
 def _run(code: str, args: str) -> Trace:
-    (result,) = trace(textwrap.dedent(code).strip(), "f", [args])
-    assert isinstance(result, Trace), result
-    return result
+    return trace(textwrap.dedent(code).strip(), "f", args)
 
 
 def _ask_all(run: Trace) -> Questions:
-    """Every question that some seed asks."""
-    asked = [ask(run, 100, str(seed)) for seed in range(20)]
+    """Return the questions of many seeds."""
+    asked = [make_questions(run, 100, str(seed)) for seed in range(20)]
     path = {question: None for each in asked for question in each.path}
     state = {question: None for each in asked for question in each.state}
     return Questions(tuple(path), tuple(state))
@@ -36,15 +35,15 @@ def _find_answers(run: Trace, line: int, turn: int) -> tuple[str, ...]:
     return question.answers
 
 
-def test_they_are_the_same_for_a_seed_and_split_between_kinds() -> None:
+def test_seed_and_split_between_kinds() -> None:
     run = _run(LOOP, "3")
-    first, second = ask(run, 4, "17:a"), ask(run, 4, "17:a")
+    first, second = make_questions(run, 4, "17:a"), make_questions(run, 4, "17:a")
     assert first == second
     assert (len(first.path), len(first.state)) == (2, 2)
-    assert any(ask(run, 4, f"{seed}:a") != first for seed in range(5))
+    assert any(make_questions(run, 4, f"{seed}:a") != first for seed in range(5))
 
 
-def test_their_wording_and_their_answers() -> None:
+def test_wording_and_answers() -> None:
     questions = _ask_all(_run(LOOP, "2"))
     path = {question.text: question.answers for question in questions.path}
     state = {question.text: question.answers for question in questions.state}
@@ -69,7 +68,7 @@ def test_their_wording_and_their_answers() -> None:
     }
 
 
-def test_the_truth_is_in_the_form_that_the_reward_reads() -> None:
+def test_truth() -> None:
     question = Question("?", ("Nil",), 1, 1)
     assert Questions((Question("?", ("a", "-1"), 1, 1),), (question, Question("?", ("'; '; str",), 1, 1))).to_truth() == {
         "path_answers": [["a", "-1"]],
@@ -78,10 +77,10 @@ def test_the_truth_is_in_the_form_that_the_reward_reads() -> None:
 
 
 def _watch(code: str, args: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each line that the interpreter says to run in the function, and its variables afterwards, as their answers."""
+    """Return each line that the interpreter runs in the function, with the variables afterwards, as answers."""
     seen: list[tuple[int, dict[str, str]]] = []
 
-    def note(frame: Any, event: str, argument: object) -> object:
+    def note(frame: FrameType, event: str, argument: object) -> Any:
         if frame.f_code.co_filename == "<own>":
             state = {name: f"{value!r}; {type(value).__name__}" for name, value in frame.f_locals.items()}
             seen.append((frame.f_lineno if event == "line" else 0, state))
@@ -128,7 +127,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_they_agree_with_the_interpreter_on_plain_programs(name: str) -> None:
+def test_answers_agree_with_the_interpreter(name: str) -> None:
     code, args = textwrap.dedent(PLAIN[name][0]).strip(), PLAIN[name][1]
     watched = list(_watch(code, args))
     lines = [line for line, _ in watched]
@@ -149,29 +148,29 @@ def test_they_agree_with_the_interpreter_on_plain_programs(name: str) -> None:
             assert question.answers == (watched[place][1][asked["name"]],)
 
 
-def test_all_readings_of_what_runs_after_a_call_are_accepted() -> None:
+def test_readings_after_a_call() -> None:
     run = _run(*CONSTRUCTS["recursion"][:2])
     assert _find_answers(run, 4, 1) == ("if n == 0:", "return n + below")
     assert _find_answers(run, 2, 2) == ("below = f(n - 1)",)
-    # What the inner call returns to is a line that had begun before.
+    # The inner call returns to a line that began before it.
     assert _find_answers(run, 3, 1) == ("return n + below",)
     assert _find_answers(run, 5, 2) == ("-1",)
 
 
-def test_a_return_that_calls_is_followed_by_the_call_or_by_nothing() -> None:
+def test_readings_after_a_return_with_a_call() -> None:
     run = _run("def f(n):\n    if n == 0:\n        return 0\n    return n + f(n - 1)", "1")
     assert _find_answers(run, 4, 1) == ("if n == 0:", "-1")
 
 
-def test_a_yield_is_followed_by_who_asked_for_it_or_by_its_own_next_line() -> None:
+def test_readings_after_a_yield() -> None:
     run = _run(*CONSTRUCTS["a generator"][:2])
     assert _find_answers(run, 3, 1) == ("out.append(x)", "for i in range(n):")
     assert _find_answers(run, 8, 3) == ("for i in range(n):", "return out")
-    assert _find_answers(_run(*CONSTRUCTS["a generator that is left"][:2]), 2, 1) == ("return a",)
+    assert _find_answers(_run(*CONSTRUCTS["an abandoned generator"][:2]), 2, 1) == ("return a",)
 
 
-def test_a_try_may_be_passed_over_and_a_decorator_named() -> None:
-    assert _find_answers(_run(*CONSTRUCTS["an exception that goes through frames"][:2]), 9, 1) == ("g(x)",)
+def test_try_and_decorators() -> None:
+    assert _find_answers(_run(*CONSTRUCTS["an exception through two frames"][:2]), 9, 1) == ("g(x)",)
     assert _find_answers(
         _run("def f():\n    a = 1\n    try:\n        a = 2\n    finally:\n        pass\n    return a", ""), 2, 1
     ) == (
@@ -182,8 +181,8 @@ def test_a_try_may_be_passed_over_and_a_decorator_named() -> None:
     assert _find_answers(run, 2, 1) == ("def g():", "@(lambda g: g)")
 
 
-def test_values_are_asked_only_where_every_reading_gives_the_same() -> None:
-    # Of the runs of line 4 the first to begin is the last to be done.
+def test_values_with_several_readings_are_not_asked() -> None:
+    # The run of line 4 that begins first is done last.
     texts = [each.text for each in _ask_all(_run(*CONSTRUCTS["recursion"][:2])).state]
     assert not [text for text in texts if "`below`" in text and "3rd" not in text]
     texts = [each.text for each in _ask_all(_run(*CONSTRUCTS["a generator"][:2])).state]
@@ -195,37 +194,37 @@ def test_lines_that_cannot_be_counted_are_not_asked_about() -> None:
     assert {each.line for each in _ask_all(run).all} <= {4}
 
 
-def test_lines_that_run_once_are_not_asked_about_for_a_second_time() -> None:
+def test_lines_that_run_once_have_no_second_run() -> None:
     questions = _ask_all(_run("def f(n):\n    a = 1\n    if n:\n        a = 2\n    return a", "0"))
-    nothing = {(each.line, each.turn) for each in questions.all if each.is_of_nothing}
-    assert nothing == {(4, 1), (5, 1)}
+    negative = {(each.line, each.turn) for each in questions.all if each.is_negative}
+    assert negative == {(4, 1), (5, 1)}
 
 
-def test_to_say_that_there_is_nothing_pays_little() -> None:
+def test_share_of_negative_questions() -> None:
     run = _run(LOOP, "3")
-    asked = [ask(run, 4, str(seed)) for seed in range(300)]
+    asked = [make_questions(run, 4, str(seed)) for seed in range(300)]
     for kind in ([each.path for each in asked], [each.state for each in asked]):
-        share = sum(question.is_of_nothing for each in kind for question in each) / sum(map(len, kind))
+        share = sum(question.is_negative for each in kind for question in each) / sum(map(len, kind))
         assert 0.1 < share < 0.3
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_no_question_is_asked_twice_and_none_has_many_answers(name: str) -> None:
+def test_questions_are_distinct_and_have_few_answers(name: str) -> None:
     run = _run(*CONSTRUCTS[name][:2])
     for seed in range(5):
-        questions = ask(run, 8, str(seed)).all
+        questions = make_questions(run, 8, str(seed)).all
         texts = [each.text for each in questions]
         assert len(set(texts)) == len(texts)
         assert all(1 <= len(each.answers) <= 2 for each in questions)
 
 
-def test_every_line_has_its_turn_before_one_has_another() -> None:
+def test_questions_cover_several_lines() -> None:
     run = _run(LOOP, "40")
     for seed in range(20):
-        lines = [each.line for each in ask(run, 8, str(seed)).path]
+        lines = [each.line for each in make_questions(run, 8, str(seed)).path]
         assert len(set(lines)) >= 2
 
 
 @pytest.mark.parametrize("count", range(5))
-def test_there_are_no_more_than_wanted(count: int) -> None:
-    assert len(ask(_run(LOOP, "3"), count, "1").all) == count
+def test_count(count: int) -> None:
+    assert len(make_questions(_run(LOOP, "3"), count, "1").all) == count

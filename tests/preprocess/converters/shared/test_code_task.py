@@ -1,4 +1,4 @@
-"""Rows of programming problems, whatever their source: right solutions pass, wrong ones do not, and so with the tool."""
+"""Rows of programming problems from any source, with and without the tool."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ APPS = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_solution_of_every_example_scores_best_and_another_program_does_not(name: str) -> None:
+def test_solutions_get_the_best_score(name: str) -> None:
     rows = [row for row in convert_example(name, "rl").rows if isinstance(row, RlRow) and "solution" in row.detail]
     assert rows
     for row in rows:
@@ -39,7 +39,7 @@ def test_the_solution_of_every_example_scores_best_and_another_program_does_not(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_answer_that_is_taught_is_the_answer_to_the_prompt(name: str) -> None:
+def test_taught_answers_pass_the_tests(name: str) -> None:
     taught = {
         row.conversations[0].value: row.conversations[1].value
         for row in convert_example(name, "sft").rows
@@ -52,7 +52,7 @@ def test_the_answer_that_is_taught_is_the_answer_to_the_prompt(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_shapes_call_a_problem_the_same(name: str) -> None:
+def test_both_shapes_have_the_same_problem(name: str) -> None:
     taught, asked = convert_example(name, "sft").rows, convert_example(name, "rl").rows
     problems = {row.conversations[0].value: row.problem for row in taught if isinstance(row, SftRow)}
     shared = [row for row in asked if isinstance(row, RlRow) and row.prompt[0].content in problems]
@@ -61,7 +61,7 @@ def test_both_shapes_call_a_problem_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*NAMES, "eurus"])
-def test_with_the_tool_a_prompt_has_its_system_message_and_names_it(name: str) -> None:
+def test_prompts_with_the_tool(name: str) -> None:
     rows = convert_example(name, "rl", tool="python_interpreter").rows
     assert rows
     for row in rows:
@@ -72,7 +72,7 @@ def test_with_the_tool_a_prompt_has_its_system_message_and_names_it(name: str) -
         assert "tool_call" not in json.dumps([message.content for message in row.prompt])
 
 
-def test_with_the_tool_a_conversation_tries_the_solution_and_holds_what_was_printed(tmp_path: Path) -> None:
+def test_conversation_with_the_tool(tmp_path: Path) -> None:
     row = take_sft(convert_record("apps", "sft", tmp_path, APPS, tool="python_interpreter"))
     assert [turn.speaker for turn in row.conversations] == ["human", "function_call", "observation", "gpt"]
     _, call, reply, answer = (turn.value for turn in row.conversations)
@@ -84,7 +84,7 @@ def test_with_the_tool_a_conversation_tries_the_solution_and_holds_what_was_prin
     assert json.loads(row.tools or "") == [interpreter_tool.SCHEMA]
 
 
-def test_the_page_shows_such_a_conversation(tmp_path: Path) -> None:
+def test_conversation_on_the_page(tmp_path: Path) -> None:
     tests = {"fn_name": "double", "inputs": [[2], [0], [7]], "outputs": [4, 0, 14]}
     solution = "def double(n):\n    return 2 * n"
     record = {**APPS, "solutions": json.dumps([solution]), "input_output": json.dumps(tests)}
@@ -102,7 +102,7 @@ def test_the_page_shows_such_a_conversation(tmp_path: Path) -> None:
         ("sft", {}, False),
     ],
 )
-def test_only_conversations_with_the_tool_wait_for_programs(shape: Shape, options: dict[str, str], waits: bool) -> None:
+def test_only_conversations_with_the_tool_run_programs(shape: Shape, options: dict[str, str], waits: bool) -> None:
     assert Job(Source("apps", Path("rows.jsonl"), options=options), shape, Whole("train")).runs_programs is waits
 
 
@@ -117,7 +117,7 @@ def test_only_conversations_with_the_tool_wait_for_programs(shape: Shape, option
         ("mbpp", "print(every_second('abcde'))\nprint(every_second(''))", "ace"),
     ],
 )
-def test_a_function_is_called_as_its_first_tests_call_it(name: str, last: str, reply: str | None) -> None:
+def test_calls_are_those_of_the_first_tests(name: str, last: str, reply: str | None) -> None:
     tried = {}
     for row in convert_example(name, "sft", tool="python_interpreter").rows:
         assert isinstance(row, SftRow)
@@ -126,47 +126,47 @@ def test_a_function_is_called_as_its_first_tests_call_it(name: str, last: str, r
     assert tried.get(last) == reply
 
 
-def test_lines_are_put_to_standard_input_as_the_reward_does(tmp_path: Path) -> None:
+def test_standard_input_from_lines(tmp_path: Path) -> None:
     tests = json.dumps({"inputs": [["2", "3"]], "outputs": [["4"]]})
     row = take_sft(convert_record("apps", "sft", tmp_path, {**APPS, "input_output": tests}, tool="python_interpreter"))
     assert "io.StringIO('2\\n3')" in json.loads(row.conversations[1].value)["arguments"]["code"]
 
 
-def test_what_stands_before_the_solution_stands_there_once() -> None:
+def test_prelude_is_not_repeated() -> None:
     for name, line in (("humaneval", "from typing import List"), ("leetcode", "from itertools import *")):
         for row in convert_example(name, "sft", tool="python_interpreter").rows:
             assert isinstance(row, SftRow)
             assert json.loads(row.conversations[1].value)["arguments"]["code"].count(line) <= 1
 
 
-def test_broken_tests_are_rejected_with_the_tool_too(tmp_path: Path) -> None:
+def test_broken_tests_are_rejected_with_the_tool(tmp_path: Path) -> None:
     tests = {"fn_name": "f", "inputs": ["no json"], "outputs": ["1"]}
     record = {**APPS, "input_output": json.dumps(tests), "starter_code": "def f(a):"}
     assert take_reject(convert_record("apps", "sft", tmp_path, record, tool="python_interpreter"))[0] == "rejected"
 
 
-def test_a_solution_that_fails_in_the_tool_is_left_out(tmp_path: Path) -> None:
+def test_solution_that_fails_in_the_tool_is_left_out(tmp_path: Path) -> None:
     record = {**APPS, "solutions": json.dumps(["print(2 * number)"])}
     kind, reason = take_reject(convert_record("apps", "sft", tmp_path, record, tool="python_interpreter"))
     assert kind == "left_out"
     assert reason == "the code fails in the interpreter: NameError: name 'number' is not defined"
 
 
-def test_long_problems_are_left_out(tmp_path: Path) -> None:
+def test_max_chars(tmp_path: Path) -> None:
     reason = "the statement or the solution is longer than max_chars 10"
     for shape in SHAPES:
         assert take_reject(convert_record("apps", shape, tmp_path, APPS, max_chars=10)) == ("left_out", reason)
 
 
-def test_tests_that_the_reward_cannot_read_are_rejected(tmp_path: Path) -> None:
+def test_broken_tests_are_rejected(tmp_path: Path) -> None:
     tests = {"fn_name": "f", "inputs": ["no json"], "outputs": ["1"]}
     record = {**APPS, "input_output": json.dumps(tests), "starter_code": "def f(a):"}
     kind, reason = take_reject(convert_record("apps", "rl", tmp_path, record))
     assert (kind, reason) == ("rejected", "an input is 'no json', expected a list of arguments, or JSON per line")
 
 
-def test_problems_with_one_statement_are_one_problem(tmp_path: Path) -> None:
-    # So are "-i" and "-ii" of a dozen problems of LeetCodeDataset v0.2.
+def test_problems_with_one_statement_share_a_problem(tmp_path: Path) -> None:
+    # As the pairs "-i" and "-ii" in LeetCodeDataset v0.2.
     one = take_rl(convert_record("apps", "rl", tmp_path, {**APPS, "url": "one"}))
     other = take_rl(convert_record("apps", "rl", tmp_path, {**APPS, "url": "other", "solutions": ""}))
     third = take_rl(convert_record("apps", "rl", tmp_path, {**APPS, "question": "Another."}))

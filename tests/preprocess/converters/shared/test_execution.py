@@ -1,4 +1,4 @@
-"""Questions about the execution of programs of all kinds, and what the white_box reward gives for answers to them."""
+"""Questions about the execution of programs, and their scores by the white_box reward."""
 
 import json
 import textwrap
@@ -15,9 +15,9 @@ from tests.preprocess.tracing.test_trace import CONSTRUCTS
 CODE = "def f(a, b=1):\n    c = a + b\n    return c"
 
 
-def _make(code: str, args: str, wanted: str | None = None, **options: object) -> list[Exercise]:
+def _make(code: str, args: str, expected: str | None = None, **options: object) -> list[Exercise]:
     chosen = parse_options(options, ExecutionOptions)
-    return list(make_exercises(textwrap.dedent(code).strip(), "f", args, wanted, "name", chosen))
+    return list(make_exercises(textwrap.dedent(code).strip(), "f", args, expected, "problem", "name", chosen))
 
 
 def _score(exercise: Exercise, response: str) -> float:
@@ -28,19 +28,19 @@ def _score(exercise: Exercise, response: str) -> float:
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_right_answers_earn_all_and_cheats_less(name: str) -> None:
+def test_right_answers_score_best_and_cheats_lower(name: str) -> None:
     code, args, _ = CONSTRUCTS[name]
     for exercise in _make(code, args, task="both", questions=6):
         truth = json.dumps(exercise.truth)
         assert _score(exercise, make_reference(truth, {})) == 2.0
-        assert _score(exercise, exercise.to_sft("").conversations[1].value) == 2.0
+        assert _score(exercise, exercise.to_sft().conversations[1].value) == 2.0
         for what, cheat in make_cheats(truth, {}).items():
             if what != "no tags":
                 assert _score(exercise, cheat) < 1.0, what
 
 
 @pytest.mark.parametrize("name", ["recursion", "a generator", "a decorated function inside"])
-def test_every_accepted_answer_is_worth_the_same(name: str) -> None:
+def test_accepted_answers_score_the_same(name: str) -> None:
     code, args, _ = CONSTRUCTS[name]
     for seed in range(8):
         (exercise,) = _make(code, args, questions=6, seed=seed)
@@ -53,12 +53,12 @@ def test_every_accepted_answer_is_worth_the_same(name: str) -> None:
         assert _score(exercise, f"<answer>{first}</answer>") == _score(exercise, f"<answer>{last}</answer>") == 2.0
 
 
-def test_the_worked_answer_tells_of_lines_as_they_are_done() -> None:
+def test_worked_answer_lists_lines_in_the_order_they_are_done() -> None:
     (exercise,) = _make(*CONSTRUCTS["recursion"][:2], questions=0)
-    assert "<reasoning>\nbelow = 0\nbelow = 1\nreturns 3\n</reasoning>" in exercise.to_sft("").conversations[1].value
+    assert "<reasoning>\nbelow = 0\nbelow = 1\nreturns 3\n</reasoning>" in exercise.to_sft().conversations[1].value
 
 
-def test_the_tasks() -> None:
+def test_tasks() -> None:
     assert [each.kind for each in _make(CODE, "1", task="output")] == ["io_mixed"]
     assert [each.kind for each in _make(CODE, "1", task="input")] == ["oi"]
     both = _make(CODE, "1", task="both")
@@ -68,19 +68,19 @@ def test_the_tasks() -> None:
 
 
 @pytest.mark.parametrize(("code", "args"), [(CODE, "len('ab')"), ("def f():\n    return 1", "")])
-def test_arguments_that_cannot_be_found_are_not_asked_for(code: str, args: str) -> None:
+def test_arguments_that_are_not_plain_values(code: str, args: str) -> None:
     assert [each.kind for each in _make(code, args, task="both")] == ["io_mixed"]
     with pytest.raises(RowError, match="its arguments are not plain values, or there are none"):
         _make(code, args, task="input")
 
 
-def test_the_questions_are_the_same_for_a_seed_alone() -> None:
+def test_seed() -> None:
     prompts = [_make(*CONSTRUCTS["branches"][:2], questions=3, seed=seed)[0].prompt for seed in (1, 1, 2, 3, 4)]
     assert prompts[0] == prompts[1]
     assert len(set(prompts)) > 1
 
 
-def test_what_an_example_says_is_checked() -> None:
+def test_expected_value_is_checked() -> None:
     assert _make(CODE, "1", "2")
     with pytest.raises(RowError, match="it returns 2, expected 3"):
         _make(CODE, "1", "3")
@@ -88,7 +88,7 @@ def test_what_an_example_says_is_checked() -> None:
         _make(CODE, "1", "x")
 
 
-def test_what_options_leave_out() -> None:
+def test_max_chars_and_max_steps() -> None:
     with pytest.raises(LeftOutError, match="longer than max_chars 5"):
         _make(CODE, "1", max_chars=5)
     with pytest.raises(RowError, match="more than 1 steps"):

@@ -1,0 +1,71 @@
+"""Conversations for SFT, from columns that options name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from preprocess.errors import RowError
+from preprocess.rows import SftRow, Turn
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+
+class ShareGptTurn(msgspec.Struct, gc=False):
+    """A turn of a conversation."""
+
+    from_: str = msgspec.field(name="from")
+    value: str
+
+
+def make_conversation(
+    turns: Sequence[Turn | ShareGptTurn], system: str | None = None, tools: str | None = None, problem: str | None = None
+) -> SftRow:
+    """Return the row of a conversation; `problem` defaults to the first turn."""
+    given = tuple(each if isinstance(each, Turn) else Turn(each.from_, each.value) for each in turns)
+    return SftRow(problem or (given[0].value if given else ""), given, system or None, tools)
+
+
+def encode_tools(tools: str | list[dict[str, Any]] | None) -> str | None:
+    """Return tool schemas as LLaMA-Factory reads them: JSON text.
+
+    Raises:
+        RowError: the text is not a JSON list of objects.
+    """
+    if not tools:
+        return None
+    if not isinstance(tools, str):
+        return msgspec.json.encode(tools).decode()
+    try:
+        msgspec.json.decode(tools, type=list[dict[str, Any]])
+    except msgspec.MsgspecError as error:
+        raise RowError(f"tools is {tools[:80]!r}, expected a list of objects or its JSON text") from error
+    return tools
+
+
+def rename_columns(
+    kind: type[StructT], columns: Mapping[str, str | None], types: Mapping[str, Any] | None = None
+) -> type[StructT]:
+    """Return the record type with other column names.
+
+    Args:
+        kind: The record type.
+        columns: Field -> column. A named column is required, even if the field has a default.
+        types: Field -> its type, if that changes too.
+
+    Raises:
+        ValueError: two fields have the same column.
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(kind):
+        column = columns.get(field.name)
+        settings = msgspec.field(name=column) if column else msgspec.field(name=field.encode_name, default=field.default)
+        fields.append((field.name, (types or {}).get(field.name, field.type), settings))
+    names = [each[2].name for each in fields]
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise ValueError(f"column {duplicate!r} is named twice")
+    renamed = msgspec.defstruct(kind.__name__, fields, bases=(kind,), module=kind.__module__, kw_only=True, gc=False)
+    return cast("type[StructT]", renamed)
