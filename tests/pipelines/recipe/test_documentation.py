@@ -60,7 +60,7 @@ def test_recipes_load(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
-def test_the_stage_of_the_page_on_fine_tuning_is_either_trainers(trainer: str, tmp_path: Path) -> None:
+def test_sft_page_stage_loads_with_both_trainers(trainer: str, tmp_path: Path) -> None:
     (block,) = re.findall(
         r"^```yaml\n(.*?)^```$", PAGE.with_name("sft.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
