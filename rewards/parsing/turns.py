@@ -8,11 +8,14 @@ Of each turn's header, only the role remains, on its own line. Every function ru
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 _REPLY, _REPLY_END = "<tool_response>", "</tool_response>"
 _CALL, _CALL_END = "<tool_call>", "</tool_call>"
+_REPLIES = re.compile(f"{_REPLY}(?:.*?{_REPLY_END}|.*)", re.DOTALL)
+_CALLS = re.compile(f"{_CALL}(.*?){_CALL_END}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +39,16 @@ def take_last_turn(text: str) -> str:
 
 def take_turns(text: str) -> list[str]:
     """Return the model's non-empty turns, without the tool's replies."""
-    turns, place = [], 0
-    while place >= 0:
-        start = text.find(_REPLY, place)
-        turn = text[place : start if start >= 0 else len(text)].strip().removeprefix("assistant\n")
-        turns.append(turn.removesuffix("\nuser").removesuffix("\ntool").strip())
-        end = text.find(_REPLY_END, start) if start >= 0 else -1
-        place = end + len(_REPLY_END) if end >= 0 else -1
-    return [turn for turn in turns if turn]
+    parts = [part.strip().removeprefix("assistant\n") for part in _REPLIES.split(text)]
+    return [turn for part in parts if (turn := part.removesuffix("\nuser").removesuffix("\ntool").strip())]
 
 
 def count_calls(turn: str, tool: str, argument: str) -> Calls:
     """Count the well-formed and the malformed calls in a turn."""
-    opened, good, place = turn.count(_CALL), 0, 0
-    for _ in range(opened):
-        start = turn.find(_CALL, place)
-        end = turn.find(_CALL_END, start) if start >= 0 else -1
-        if end < 0:
-            break
-        good += _is_call(turn[start + len(_CALL) : end], tool, argument)
-        place = end + len(_CALL_END)
-    return Calls(good, opened - good)
+    # Without the text after the last end, every start has an end, and the search takes linear time.
+    terminated = turn[: turn.rfind(_CALL_END) + len(_CALL_END)]
+    good = sum(_is_call(source, tool, argument) for source in _CALLS.findall(terminated))
+    return Calls(good, turn.count(_CALL) - good)
 
 
 def _is_call(source: str, tool: str, argument: str) -> bool:

@@ -216,9 +216,8 @@ def _define(text: str, names: list[str]) -> str:
 
 
 def _find_names(tests: CallTests | SourceTests) -> list[str]:
-    if tests.function:
+    if isinstance(tests, CallTests) or tests.function:
         return [tests.function]
-    assert isinstance(tests, SourceTests)
     return find_solution_names("\n".join(tests.source.sources))
 
 

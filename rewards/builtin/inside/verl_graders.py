@@ -16,21 +16,13 @@ from types import ModuleType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Iterator, Mapping, Sequence
 
 
-class _NoLimit(contextlib.ContextDecorator):
-    """Replaces verl's time limit, which needs signals or processes. The sandbox has its own limit."""
-
-    def __init__(self, seconds: float = 0, error_message: str = "") -> None:
-        pass
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_: object) -> None:
-        return
+@contextlib.contextmanager
+def _no_limit(seconds: float = 0, error_message: str = "") -> Iterator[None]:
+    """Replace verl's time limit, which needs signals or processes. The sandbox has its own limit."""
+    yield
 
 
 class _Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -51,10 +43,6 @@ class _Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return self.sources[fullname]
 
 
-def _deprecated(*_: object) -> Callable[[Any], Any]:
-    return lambda function: function
-
-
 def main(code: str) -> None:
     """Grade one response."""
     task = json.loads(code)
@@ -62,13 +50,15 @@ def main(code: str) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    for name in ("verl", "verl.utils"):
+    stubs: dict[str, dict[str, object]] = {
+        "verl": {"__path__": []},
+        "verl.utils": {"__path__": []},
+        "verl.utils.import_utils": {"deprecated": lambda *_: lambda function: function},
+        "verl.utils.py_functional": {"timeout_limit": _no_limit},
+    }
+    for name, contents in stubs.items():
         sys.modules[name] = ModuleType(name)
-        sys.modules[name].__path__ = []
-    sys.modules["verl.utils.import_utils"] = ModuleType("verl.utils.import_utils")
-    sys.modules["verl.utils.import_utils"].deprecated = _deprecated  # type: ignore[attr-defined]
-    sys.modules["verl.utils.py_functional"] = ModuleType("verl.utils.py_functional")
-    sys.modules["verl.utils.py_functional"].timeout_limit = _NoLimit  # type: ignore[attr-defined]
+        vars(sys.modules[name]).update(contents)
     sys.meta_path.insert(0, _Sources(task["sources"]))
     try:
         graders = importlib.import_module("verl.utils.reward_score")

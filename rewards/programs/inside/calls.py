@@ -39,32 +39,22 @@ def pack(value: Any) -> Any:
     """
     kind = type(value)
     if kind in _JSON_ATOMS:
-        if kind is int and (value > 1 << 64 or value < -1 << 64):
-            return {"i": hex(value)}
-        return value
-    if kind is list:
-        kinds = set(map(type, value))
-        if kinds <= {str, bool, float, type(None)} or (kinds == {int} and max(map(abs, value)) < 1 << 64):
+        return {"i": hex(value)} if kind is int and abs(value) > 1 << 64 else value
+    if isinstance(value, list):
+        kinds = set(map(type, list.__iter__(value)))
+        if kind is list and (kinds <= _JSON_ATOMS - {int} or (kinds == {int} and max(map(abs, value)) < 1 << 64)):
             return value
-        return [pack(item) for item in value]
-    if kind is dict:
-        return {"d": [[pack(key), pack(item)] for key, item in value.items()]}
-    return _pack_other(value)
-
-
-def _pack_other(value: Any) -> Any:
-    kinds: tuple[tuple[Any, str], ...] = ((tuple, "t"), (set, "s"), (frozenset, "f"))
-    for kind, name in kinds:
-        if isinstance(value, kind):
-            return {name: [pack(item) for item in kind.__iter__(value)]}
+        return [pack(item) for item in list.__iter__(value)]
     if isinstance(value, dict):
         return {"d": [[pack(key), pack(dict.__getitem__(value, key))] for key in dict.__iter__(value)]}
+    containers: tuple[tuple[Any, str], ...] = ((tuple, "t"), (set, "s"), (frozenset, "f"))
+    for container, name in containers:
+        if isinstance(value, container):
+            return {name: [pack(item) for item in container.__iter__(value)]}
     if isinstance(value, (bytes, bytearray)):
         return {"b": list(value)}
     if isinstance(value, complex):
         return {"c": [value.real, value.imag]}
-    if isinstance(value, list):
-        return [pack(item) for item in list.__iter__(value)]
     if isinstance(value, int):
         return pack(int.__index__(value))
     if isinstance(value, float):

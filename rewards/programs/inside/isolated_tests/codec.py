@@ -83,13 +83,10 @@ class Endpoint:
         for name, content in contents.items():
             object.__setattr__(value, name, content)
 
-    def export(self, value: Any) -> Any:
-        """Encode a value that is not copied as a reference."""
-        raise NotImplementedError
+    # Encode a value that is not copied as a reference, and decode a reference.
+    def export(self, value: Any) -> Any: ...
 
-    def resolve(self, data: list[Any]) -> Any:
-        """Return the value of a reference."""
-        raise NotImplementedError
+    def resolve(self, data: list[Any]) -> Any: ...
 
 
 class Encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -63,21 +64,17 @@ def main(text: str) -> None:
             # The program did not load, lacks a name or ended. Tests without a report count as failed.
             return
     finally:
-        try:
+        with contextlib.suppress(OSError):
             os.kill(candidate, signal.SIGKILL)
             os.waitpid(candidate, 0)
-        except OSError:
-            pass
 
 
 def _make_undumpable() -> None:
     """Prevent other processes of this user from reading the memory of this one."""
-    try:
+    with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
         ctypes.CDLL(None).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        pass
 
 
 def _run_candidate(reader: int, writer: int, scope: dict[str, Any], task: dict[str, Any]) -> None:
