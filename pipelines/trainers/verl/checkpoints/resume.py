@@ -68,7 +68,7 @@ def prepare_resume(stage: str, paths: StagePaths, needed_rows: Mapping[str, int]
 
 
 def complete_checkpoints(paths: StagePaths) -> dict[int, Mapping[str, Any]]:
-    """Return the marker of each complete checkpoint by its step (plugin/checkpoint.py, plugin/sft_checkpoint.py)."""
+    """Return the marker of each complete checkpoint by its step (plugin/checkpoint.py, `rotation.mark_and_rotate_sft`)."""
     markers = {folder: read_marker(folder) for folder in paths.checkpoints.glob("global_step_*")}
     return {
         step_number(folder): marker

@@ -109,7 +109,7 @@ def mark_sft_checkpoints() -> None:
     from verl.utils.checkpoint.checkpoint_handler import CheckpointHandler
     from verl.utils.distributed import destroy_global_process_group
 
-    from pipelines.trainers.verl.plugin.sft_checkpoint import mark_and_rotate
+    from pipelines.trainers.verl.checkpoints.rotation import mark_and_rotate_sft
 
     save, load_all = CheckpointHandler.save_checkpoint, CheckpointHandler.load_checkpoint
     load = CheckpointHandler._load_dataloader_state
@@ -121,7 +121,7 @@ def mark_sft_checkpoints() -> None:
         finally:
             self.max_ckpt_to_keep = keep
         if self.rank == 0:
-            mark_and_rotate(Path(self.default_local_dir) / f"global_step_{step}", step, keep)
+            mark_and_rotate_sft(Path(self.default_local_dir) / f"global_step_{step}", step, keep)
 
     def load_checkpoint(self: Any) -> int:
         step: int = load_all(self)

@@ -8,17 +8,10 @@ from typing import Any
 from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.best import find_best, validation_metrics, validation_score
 from pipelines.trainers.verl.checkpoints.metric_files import RL_STEP
-from pipelines.trainers.verl.checkpoints.resume import (
-    check_finished,
-    complete_checkpoints,
-    count_rows,
-    merge,
-    metrics,
-    prepare_resume,
-    weight_bytes,
-)
+from pipelines.trainers.verl.checkpoints.resume import metrics
 from pipelines.trainers.verl.nested import get_path, unflatten
 from pipelines.trainers.verl.rl.config import launch
 from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
@@ -47,15 +40,15 @@ def disk_usage(stage: RlStage, context: Context, parameters: int) -> DiskUsage:
     """
     keys = unflatten(stage.verl)
     adapters = get_path(keys, "actor_rollout_ref.model.lora_rank", 0)
-    checkpoint = weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
+    checkpoint = resume.weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
     if stage.method.critic:
-        checkpoint += 3 * weight_bytes(keys, "critic.fsdp")
+        checkpoint += 3 * resume.weight_bytes(keys, "critic.fsdp")
     return DiskUsage(checkpoint=checkpoint * parameters, export=2 * parameters)
 
 
 def export(stage: RlStage, context: Context) -> Launch:
     """Render verl's merge of the policy's shards; the critic is not exported."""
-    return merge(context.paths.checkpoint / "actor", context)
+    return resume.merge(context.paths.checkpoint / "actor", context)
 
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:
@@ -65,7 +58,7 @@ def before_attempt(stage: RlStage, paths: StagePaths) -> int:
         InputError: the prepared rows do not fill a single step.
     """
     archive_failures(failures_folder(paths))
-    return prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
+    return resume.prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
 
 
 def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
@@ -83,7 +76,7 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
         return None
     # verl computes the steps of epochs; the total is unknown before its first checkpoint.
     total = stage.steps
-    if total is None and (counted := complete_checkpoints(paths)):
+    if total is None and (counted := resume.complete_checkpoints(paths)):
         total = int(counted[max(counted)]["total_steps"])
     return progress_of(trained[-1], total, _SHOWN)
 
@@ -96,7 +89,7 @@ def result(stage: RlStage, paths: StagePaths) -> Result:
     """
     rows = metrics(stage, paths)
     check_best_metric(stage, rows)
-    last, complete = check_finished(paths, stage.steps)
+    last, complete = resume.check_finished(paths, stage.steps)
     chosen, notes = last, _dropped_rows(stage, paths, complete[last])
     if stage.keep_best:
         chosen, note = _choose_best(stage, paths, rows, complete)
@@ -147,7 +140,7 @@ def _dropped_rows(stage: RlStage, paths: StagePaths, marker: Mapping[str, Any]) 
     """Return notes on the rows that verl dropped for their long prompts, which it reports only in its log."""
     notes = []
     for split in ("train", "validation"):
-        given, used = count_rows(paths, split), marker.get(f"{split}_rows")
+        given, used = resume.count_rows(paths, split), marker.get(f"{split}_rows")
         if given is not None and used is not None and used < given:
             limit = stage.rollout.max_prompt_tokens
             notes.append(f"{given - used} of {given} {split} rows were dropped: their prompts are longer than {limit} tokens")

@@ -5,23 +5,43 @@ from __future__ import annotations
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.verl import cpu, cuda
+from pipelines.trainers.verl.attempt_files import KEEP_BEST
+from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
-from pipelines.trainers.verl.checkpoints.resume import (
-    check_finished,
-    count_rows,
-    merge,
-    metrics,
-    prepare_resume,
-    weight_bytes,
-)
-from pipelines.trainers.verl.nested import get_path, unflatten
-from pipelines.trainers.verl.sft.config import launch
+from pipelines.trainers.verl.checkpoints.resume import metrics
+from pipelines.trainers.verl.hydra import command, render, training_length, upstream_keys
+from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
+from pipelines.trainers.verl.variables import training_environment
 
 __all__ = ["ANSWERS", "before_attempt", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 
+_GROUPS = ("data", "model", "engine", "optim", "checkpoint", "trainer")
+
+# Shown next to the progress bar: name, verl's metric.
 _SHOWN = (("loss", "train/loss"), ("eval_loss", "val/loss"), ("lr", "train/lr"))
+
+
+def launch(stage: SftStage, context: Context) -> Launch:
+    """Render `verl.trainer.sft_trainer` under torchrun with one YAML file that overrides verl's defaults.
+
+    Precedence, lowest first: the stage's typed fields, the platform, `stage.verl`. The same command resumes from the
+    checkpoint that the tracker file names (trainer.resume_mode auto).
+
+    Raises:
+        InputError: verl does not support the stage.
+    """
+    platform = cpu if context.platform == "cpu" else cuda
+    settings = deep_merge(_stage(stage, context), platform.sft_settings(stage), upstream_keys(stage))
+    torchrun = ("torch.distributed.run", "--standalone", "--nproc_per_node", str(context.recipe.hardware.gpus_per_node), "-m")
+    title = f"verl: supervised fine-tuning, stage {stage.name}"
+    return Launch(
+        argv=command(context, *torchrun, "verl.trainer.sft_trainer"),
+        environment=training_environment(context) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
+        files={"train.yaml": render("sft_trainer_engine", _GROUPS, settings, title)},
+    )
 
 
 def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
@@ -29,14 +49,14 @@ def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
 
     With adapters it saves the whole model's weights too, but only the adapters' averages. The merged model has 16 bits.
     """
-    weights = weight_bytes(unflatten(stage.verl), "engine")
+    weights = resume.weight_bytes(unflatten(stage.verl), "engine")
     return DiskUsage(checkpoint=weights * (1 if stage.lora else 3) * parameters, export=2 * parameters)
 
 
 def export(stage: SftStage, context: Context) -> Launch:
     """Render verl's merge of the shards; adapters, which verl leaves separate, are then merged into the model."""
     module = "pipelines.trainers.verl.checkpoints.merge_adapters" if stage.lora else "verl.model_merger"
-    return merge(context.paths.checkpoint, context, module)
+    return resume.merge(context.paths.checkpoint, context, module)
 
 
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
@@ -46,7 +66,7 @@ def before_attempt(stage: SftStage, paths: StagePaths) -> int:
         InputError: the prepared rows do not fill a single step, or the validation rows are missing.
     """
     validation = {} if stage.validate_every is None else {"validation": 1}
-    return prepare_resume(stage.name, paths, {"train": _rows_per_step(paths), **validation})
+    return resume.prepare_resume(stage.name, paths, {"train": _rows_per_step(paths), **validation})
 
 
 def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
@@ -61,7 +81,7 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
     Raises:
         StepError: training ended early or without a checkpoint, or the last checkpoint has no validation loss.
     """
-    last, complete = check_finished(paths, _total_steps(stage, paths))
+    last, complete = resume.check_finished(paths, _total_steps(stage, paths))
     chosen, notes = last, _dropped_rows(paths)
     if stage.keep_best:
         best = find_lowest_loss(complete)
@@ -72,9 +92,52 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
     return Result(paths.checkpoints / f"global_step_{chosen}", last, notes)
 
 
+def _stage(stage: SftStage, context: Context) -> Settings:
+    """Translate the stage's typed fields into verl's settings."""
+    hardware, seed, batch = context.recipe.hardware, context.recipe.seed, stage.batch
+    validates = stage.validate_every is not None
+    model: Settings = {"path": context.model}
+    if stage.lora is not None:
+        target = stage.lora.target
+        model |= {
+            "lora_rank": stage.lora.rank,
+            "lora_alpha": stage.lora.alpha,
+            "target_modules": "all-linear" if target == "all" else [name.strip() for name in target.split(",")],
+        }
+    return {
+        "data": {
+            "train_files": str(context.paths.data / "train.parquet"),
+            "val_files": str(context.paths.data / "validation.parquet") if validates else None,
+            "train_batch_size": batch.per_device * batch.accumulate * hardware.gpus_per_node,
+            "micro_batch_size_per_gpu": batch.per_device,
+            "use_dynamic_bsz": stage.packing,
+            "max_token_len_per_gpu": batch.per_device * stage.max_tokens,
+            "max_length": stage.max_tokens,
+            "pad_mode": "no_padding",
+            "custom_cls": {"path": "pkg://pipelines.trainers.verl.plugin.sft_rows", "name": "SftRows", "seed": seed},
+        },
+        "model": model,
+        "engine": {"seed": seed},
+        "optim": {"lr": stage.learning_rate},
+        "trainer": {
+            **training_length(stage),
+            "save_freq": stage.save_every or -1,
+            "test_freq": stage.validate_every or -1,
+            "max_ckpt_to_keep": stage.keep_checkpoints,
+            "resume_mode": "auto",
+            "default_local_dir": str(context.paths.checkpoints),
+            "nnodes": 1,
+            "n_gpus_per_node": hardware.gpus_per_node,
+            "logger": ["console", "file"],
+            "project_name": context.recipe.name,
+            "experiment_name": stage.name,
+        },
+    }
+
+
 def _dropped_rows(paths: StagePaths) -> tuple[str, ...]:
     """Return a note on the incomplete last batch, which verl's data loader drops (trainer/sft_trainer.py, v0.9.1)."""
-    rows, batch = count_rows(paths, "train"), _rows_per_step(paths)
+    rows, batch = resume.count_rows(paths, "train"), _rows_per_step(paths)
     if not rows or not rows % batch:
         return ()
     steps, dropped = divmod(rows, batch)
@@ -85,7 +148,7 @@ def _total_steps(stage: SftStage, paths: StagePaths) -> int | None:
     """Return the number of steps as verl counts them; None if the rows are missing."""
     if stage.steps is not None:
         return stage.steps
-    rows = count_rows(paths, "train")
+    rows = resume.count_rows(paths, "train")
     assert stage.epochs is not None
     return None if rows is None else int(stage.epochs) * (rows // _rows_per_step(paths))
 

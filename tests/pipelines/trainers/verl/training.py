@@ -42,10 +42,26 @@ def run_python(python: Path, environment: Mapping[str, str], program: str, *argu
         env=dict(environment),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def run_probe(
+    python: Path, environment: Mapping[str, str], probe: Path, folder: Path, *arguments: Path
+) -> list[dict[str, Any]]:
+    """Run a probe script in verl's environment, and return its JSON lines."""
+    done = subprocess.run(
+        [str(python), "-W", "ignore", str(probe), str(folder), *map(str, arguments)],
+        env={**environment, "VERL_PLATFORM": "cpu"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
 
 
 def write_tasks(path: Path, count: int, data_source: str = "test/addition") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply
 from rewards.sandbox import Program, get
 from tests import ROOT
 from tests.pipelines.trainers.verl.stages import context, rl_stage
+from tests.pipelines.trainers.verl.training import run_probe
 
 PROBE = Path(__file__).with_name("tool_probe.py")
 
@@ -96,17 +96,7 @@ def outcomes(verl_python: Path, verl_environment: dict[str, str], tmp_path_facto
         (folder / name).mkdir()
         (folder / name / "tool.yaml").write_text(rendered.files["tool.yaml"], encoding="utf-8")
     (folder / "code.json").write_text(json.dumps(CODE), encoding="utf-8")
-    done = subprocess.run(
-        [verl_python, "-W", "ignore", PROBE, folder],
-        env=verl_environment | {"VERL_PLATFORM": "cpu"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"name"')]
-    return {line.pop("name"): line for line in lines}
+    return {line.pop("name"): line for line in run_probe(verl_python, verl_environment, PROBE, folder)}
 
 
 def counted(**counts: int) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 from pipelines.trainers.verl.rl.config import launch
 from tests import ROOT
 from tests.pipelines.trainers.verl.stages import context, rl_stage
+from tests.pipelines.trainers.verl.training import run_probe
 
 PROBE = Path(__file__).with_name("probe.py")
 
@@ -33,21 +32,12 @@ RENDERED = {
 
 def probe(python: Path, environment: dict[str, str], folder: Path) -> Outcomes:
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [str(python), "-W", "ignore", str(PROBE), str(folder)],
-        env=environment | {"TMPDIR": str(folder), "VERL_PLATFORM": "cpu"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"name"')]
-    assert done.returncode == 0, done.stderr[-2000:]
+    lines = run_probe(python, environment | {"TMPDIR": str(folder)}, PROBE, folder)
     return {line.pop("name"): line for line in lines}
 
 
 @pytest.fixture(scope="module")
-def without_plugin(verl_python: Path, verl_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+def without(verl_python: Path, verl_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """Return the outcomes in verl without the plugin."""
     platform = ROOT / "pipelines/trainers/verl/plugin/platform.py"
     environment = verl_environment | {"PROBE_PLATFORM_ONLY": str(platform)}

@@ -19,6 +19,7 @@ from preprocess.rows import SftRow
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME
 from tests import ROOT
 from tests.pipelines.trainers.verl.plugin.test_interpreter import render, tool_stage
+from tests.pipelines.trainers.verl.training import run_probe
 from tests.preprocess.converters.code_rows import convert_example
 from tests.rows import write_rows
 
@@ -128,16 +129,7 @@ def outcomes(
     prompt = lesson.conversations[0].prompt
     conversations += [{"mode": "stateful", "prompt": prompt, **each} for each in WRONG.values()]
     (folder / "conversations.json").write_text(json.dumps(conversations))
-    done = subprocess.run(
-        [verl_python, "-W", "ignore", PROBE, folder, lesson.model],
-        env=verl_environment | {"VERL_PLATFORM": "cpu"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"prompt"')]
+    lines = run_probe(verl_python, verl_environment, PROBE, folder, lesson.model)
     return {"lesson": lines[: len(lesson.conversations)], **dict(zip(WRONG, lines[len(lesson.conversations) :], strict=True))}
 
 

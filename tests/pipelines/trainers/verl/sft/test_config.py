@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from pipelines.errors import InputError
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Launch, Platform
-from pipelines.trainers.verl.sft.config import launch
+from pipelines.trainers.verl.sft.trainer import launch
 from tests.pipelines.trainers.verl.rl.test_config import shown
 from tests.pipelines.trainers.verl.stages import context, sft_stage
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import InputError, StepError
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.plugin.sft_checkpoint import mark_and_rotate
+from pipelines.trainers.verl.checkpoints.rotation import mark_and_rotate_sft
 from pipelines.trainers.verl.sft import trainer
 from pipelines.trainers.verl.variables import metrics_folder
 from tests.pipelines.trainers.verl.stages import context, sft_stage
@@ -122,7 +122,7 @@ def test_best_is_not_deleted(paths: StagePaths, monkeypatch: pytest.MonkeyPatch,
     log(paths, 1, *({"step": step, "val/loss": loss} for step, loss in losses.items()))
     monkeypatch.setenv("PIPELINE_METRICS_FOLDER", str(metrics_folder(paths)))
     for step in losses:
-        mark_and_rotate(save(paths, step, complete=False), step, keep=1)
+        mark_and_rotate_sft(save(paths, step, complete=False), step, keep=1)
     assert sorted(folder.name for folder in paths.checkpoints.iterdir()) == kept
     mark = json.loads((paths.checkpoints / "global_step_8/progress.json").read_text())
     assert mark == {"step": 8, "validation_loss": 0.75}
