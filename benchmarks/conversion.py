@@ -1,17 +1,18 @@
-"""What conversion costs beside the published way and beside Arrow alone, in one run on the same generated files.
+"""Cost of converting rows, compared with the published scripts and with Arrow alone, on the same generated files.
 
-    python benchmarks/conversion.py               # 500,000 bootcamp rows and 100,000 execverify_rl rows
-    python benchmarks/conversion.py 0.1           # a tenth of that
+Each side is a separate process that reads JSON lines and writes parquet:
 
-Each side is a process of its own that reads JSON lines and writes parquet. The published way runs in a trainer's
-environment (`pipeline env sync`), one process; ours is `pipeline data prepare`'s, with the split, the checks and all cores;
-the floor is pyarrow reading the JSON lines and writing parquet with no conversion. The bootcamp rows are mixed by a seed on
-both sides, as the published script does. Peak memory is that of all processes of a side together, with shared pages counted
-once, from a run of its own: looking for it takes time.
+  ours             `preprocess.jobs.prepare`, with split, checks and all cores
+  published way    benchmarks/published_conversion.py in LLaMA-Factory's environment, one process
+  pyarrow          pyarrow reads the JSON lines and writes parquet, without any conversion
+
+Both sides shuffle the bootcamp rows, as the published script does. Peak memory is that of all processes of a side together,
+with shared pages counted once; it comes from a second run, because watching takes time. Memory must not grow with the rows.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -19,104 +20,116 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.harness import ROOT, Result, run
+from pipelines.environments import environment
+from pipelines.environments.platform import detected_platform
+
 SIZES = {"bootcamp": 500_000, "execverify_rl": 100_000}
+QUICK_ROWS = 1000
 
-OURS = """
-import json, sys
-from pathlib import Path
-from preprocess.jobs.prepare import prepare
-from preprocess.jobs.prepare_config import read_config
-if __name__ == "__main__":
-    source = {"converter": sys.argv[1], "source": sys.argv[2]}
-    config = {"shape": "rl", "train": [source], "validation": {"fraction": 0.01}, "output": sys.argv[3]}
-    config["shuffle"] = sys.argv[1] == "bootcamp"
-    summary = prepare(read_config(json.dumps(config)))
-    assert sum(summary["rows"].values()) == summary["records"] == int(sys.argv[4]), summary
-"""
-
-FLOOR = """
+ARROW = """
 import sys
 import pyarrow.json, pyarrow.parquet
 pyarrow.parquet.write_table(pyarrow.json.read_json(sys.argv[1]), sys.argv[2], compression="zstd")
 """
 
 
-@dataclass
-class Measured:
-    """One run of one side."""
+@dataclass(frozen=True)
+class Side:
+    """One side's time and peak memory."""
 
-    rows: int
     seconds: float
-    peak_mb: float
-
-    @property
-    def rate(self) -> float:
-        return self.rows / self.seconds
+    megabytes: float
 
 
-def main(share: float) -> None:
-    published = find_python()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    sizes = " and ".join(f"{count:,} {kind}" for kind, count in SIZES.items())
+    parser.add_argument("--share", type=float, default=1.0, help=f"share of {sizes} rows (default: 1)")
+
+
+def measure(given: argparse.Namespace) -> Iterator[Result]:
+    """Yield the figures for each kind of rows."""
+    trainer = environment("llamafactory", detected_platform())
+    missing = "--quick" if given.quick else trainer.why_not_ready() or ""
     with tempfile.TemporaryDirectory() as folder:
         for kind, size in SIZES.items():
-            compare(kind, max(1000, int(size * share)), Path(folder), published)
+            rows = QUICK_ROWS if given.quick else max(QUICK_ROWS, int(size * given.share))
+            yield from compare(kind, rows, Path(folder), trainer.python, missing, run_once if given.quick else run_twice)
 
 
-def compare(kind: str, count: int, folder: Path, published: Path) -> None:
-    """Prints a file's table and ratios."""
-    source, fifth = folder / f"{kind}.jsonl", folder / f"{kind}-fifth.jsonl"
-    generate(kind, count, source)
-    generate(kind, count // 5, fifth)
-    print(f"\n{kind}: {count:,} rows, {source.stat().st_size / 1e6:,.0f} MB of JSON lines")
-    target = folder / "out.parquet"
-    script = folder / "ours.py"
-    script.write_text(OURS)
-    scripted = [sys.executable, str(script), kind]
-    sides = {
-        "published": measure([str(published), str(ROOT / "benchmarks/published_conversion.py"), kind, source, target], count),
-        "ours": measure([*scripted, source, folder / "ours", count], count),
-        "ours, a fifth of the rows": measure([*scripted, fifth, folder / "fifth", count // 5], count // 5),
-        "floor": measure([sys.executable, "-c", FLOOR, source, target], count),
-    }
-    for name, side in sides.items():
-        print(f"  {name:<26} {side.seconds:>7.2f} s {side.rate:>11,.0f} rows/s {side.peak_mb:>7,.0f} MB at most")
-    ours = sides["ours"]
-    print(f"  ours / published: {ours.rate / sides['published'].rate:.1f} times the rows per second (at least 5)")
-    print(f"  ours / floor:     {ours.seconds / sides['floor'].seconds:.1f} times its wall time (at most 8)")
+def compare(
+    kind: str, rows: int, folder: Path, python: Path, missing: str, run_side: Callable[[Sequence[object]], Side]
+) -> Iterator[Result]:
+    source, target, fifth = (folder / f"{kind}{suffix}" for suffix in (".jsonl", ".parquet", "-fifth.jsonl"))
+    generate(kind, rows, source)
+    generate(kind, rows // 5, fifth)
+    published = None
+    if not missing:
+        published = run_side([python, ROOT / "benchmarks/published_conversion.py", kind, source, target])
+    ours = run_side(prepare_command(kind, source, folder / f"{kind}-ours"))
+    smaller = run_side(prepare_command(kind, fifth, folder / f"{kind}-fifth"))
+    arrow = run_side([sys.executable, "-c", ARROW, source, target])
+    name, theirs = f"{rows:,} {kind} rows", published or Side(0.0, 0.0)
+    rate = rows / theirs.seconds if published else None
+    yield Result(name, "rows/s", rows / ours.seconds, rate, "published way", at_least=5, left_out=missing)
+    yield Result(name, "s", ours.seconds, arrow.seconds, "pyarrow", at_most=8)
+    memory = theirs.megabytes if published else None
+    yield Result(f"{name}, peak memory", "MB", ours.megabytes, memory, "published way", left_out=missing)
+    yield Result(f"{name}, peak memory", "MB", ours.megabytes, smaller.megabytes, "ours, a fifth of the rows")
     source.unlink()
 
 
-def measure(command: Sequence[object], rows: int) -> Measured:
-    """Runs a side twice: once for its time, once for the memory of its processes."""
-    seconds, _ = run(command, watched=False)
-    _, peak = run(command, watched=True)
-    return Measured(rows, seconds, peak / 1e6)
+def prepare_command(kind: str, source: Path, output: Path) -> list[object]:
+    """Write a configuration; return the command that prepares a source's rows."""
+    settings = {
+        "shape": "rl",
+        "train": [{"converter": kind, "source": str(source)}],
+        "validation": {"fraction": 0.01},
+        "shuffle": kind == "bootcamp",
+        "output": str(output),
+    }
+    file = output.with_suffix(".json")
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    return [sys.executable, "-m", "preprocess.jobs.prepare", file]
 
 
-def run(command: Sequence[object], *, watched: bool) -> tuple[float, float]:
-    """The wall time, and where it is watched the peak memory in bytes."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_DATASETS_CACHE": tempfile.gettempdir()}
-    began, peak = time.perf_counter(), 0.0
-    process = subprocess.Popen([str(part) for part in command], env=environment)
+def run_once(command: Sequence[object]) -> Side:
+    """Run a command once; watching its memory makes it slower."""
+    seconds, peak = run_command(command, watched=True)
+    return Side(seconds, peak / 1e6)
+
+
+def run_twice(command: Sequence[object]) -> Side:
+    """Run a command once for its time and once for its memory."""
+    seconds, _ = run_command(command, watched=False)
+    _, peak = run_command(command, watched=True)
+    return Side(seconds, peak / 1e6)
+
+
+def run_command(command: Sequence[object], *, watched: bool) -> tuple[float, float]:
+    """Return the wall time and, if watched, the peak memory in bytes."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "HF_DATASETS_CACHE": tempfile.gettempdir()}
+    start, peak = time.perf_counter(), 0.0
+    process = subprocess.Popen([str(part) for part in command], env=variables, stdout=subprocess.DEVNULL)
     while watched and process.poll() is None:
         peak = max(peak, read_memory(process.pid))
         time.sleep(0.1)
     process.wait()
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     if process.returncode:
         sys.exit(f"{command} ended with {process.returncode}")
     return seconds, peak
 
 
 def read_memory(number: int) -> float:
-    """Proportional set size of a process and its children, in bytes."""
+    """Return the proportional set size of a process and its children, in bytes."""
     try:
         process = psutil.Process(number)
         return float(sum(each.memory_full_info().pss for each in [process, *process.children(recursive=True)]))
@@ -125,9 +138,9 @@ def read_memory(number: int) -> float:
 
 
 def generate(kind: str, count: int, path: Path) -> None:
-    """Writes rows of the published form; the same for a kind and a count."""
+    """Write rows in the published format; the same for a kind and a count."""
     chance = random.Random(f"{kind}:{count}")
-    make: Callable[[random.Random, int], dict[str, Any]] = {"bootcamp": make_puzzle, "execverify_rl": make_question}[kind]
+    make = {"bootcamp": make_puzzle, "execverify_rl": make_question}[kind]
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             file.write(json.dumps(make(chance, number), ensure_ascii=False) + "\n")
@@ -169,13 +182,5 @@ def make_question(chance: random.Random, number: int) -> dict[str, Any]:
     }
 
 
-def find_python() -> Path:
-    """A trainer's Python, which has pandas and datasets."""
-    python = ROOT / "third_party/llamafactory/environments/cpu/bin/python"
-    if not python.exists():
-        sys.exit("the published way needs a trainer's environment: pipeline env sync llamafactory")
-    return python
-
-
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
+    run(__doc__, measure, add_arguments)

@@ -1,88 +1,95 @@
-"""What the chain costs on top of the commands that it runs: both sides measured, printed as a ratio.
+"""Cost of the pipeline on top of the commands that it runs, and the time of commands that run nothing.
 
-    python benchmarks/overhead.py recipes/smoke.yaml            # about twice the recipe's own time
+1. The wall time of `pipeline --help`, `pipeline plan` and, after 2, of a run in which every step is complete; best of five.
+2. The wall time of `pipeline run RECIPE` in an empty folder, with its environments built, compared with that of its commands
+   alone: each step's `command.sh`, in the same order, on the same files, after its results have been removed.
 
-1. `pipeline run RECIPE` in an empty folder, its environments built: the wall time.
-2. Each of its commands again, bare, from the `command.sh` that the run left, in the same order, on the same files.
-3. How long `--help`, `plan` and a run with nothing to do take, best of five.
-
-Measures of the second side begin from the same state as the first: what a command makes is removed before it is run bare.
+The second part takes about twice as long as the recipe; `--quick` leaves it out.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.harness import ROOT, Result, run, time_call
+from pipelines.recipe.finding import find_recipe
+from pipelines.recipe.loading import load
+from pipelines.run.machine import find_environments
 
-def main(recipe: str) -> None:
-    pipeline = str(Path(sys.executable).with_name("pipeline"))
+PIPELINE = str(Path(sys.executable).with_name("pipeline"))
+RESULTS = {
+    "prepare": "data",
+    "make-model": "model",
+    "count-prompts": "prompts.json",
+    "train": "checkpoints",
+    "export-model": "export",
+    "handover": "model",
+}
+"""Folder of a step -> what its command writes."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", default="smoke.yaml", help="default: smoke.yaml")
+
+
+def measure(given: argparse.Namespace) -> Iterator[Result]:
+    """Yield the times without, then with the recipe's commands."""
+    times = 1 if given.quick else 5
+    environments = find_environments(load(find_recipe(given.recipe, Path())).recipe)
+    reasons = [reason for each in environments.values() if (reason := each.why_not_ready())]
+    missing = "--quick" if given.quick else "; ".join(reasons)
     with tempfile.TemporaryDirectory() as folder:
-        chain = measure([pipeline, "run", recipe, "--runs", folder])
-        (run,) = (each for each in Path(folder).iterdir() if each.is_dir())
-        print(f"pipeline run {recipe}: {chain:.1f} s")
-        idle = {
-            "a run with nothing to do": [pipeline, "run", recipe, "--runs", folder],
-            "pipeline plan": [pipeline, "plan", recipe, "--runs", folder],
-            "pipeline --help": [pipeline, "--help"],
-        }
-        for name, argv in idle.items():
-            print(f"{name}: {min(measure(argv) for _ in range(5)):.2f} s")
-        bare = 0.0
-        for script in in_order(run):
-            remove_results(script.parent)
-            seconds = measure([str(script)], variables={"PYTHONPATH": str(Path(__file__).resolve().parents[1])})
-            print(f"  bare {script.parent.relative_to(run)}: {seconds:.1f} s")
-            check_link(script.parent)
-            bare += seconds
-        print(f"the commands alone: {bare:.1f} s")
-        print(f"the chain on top of them: {chain - bare:+.1f} s, ratio {chain / bare:.3f} (bounds: 5 s and 1.03)")
+        arguments = [given.recipe, "--runs", folder]
+        yield Result("pipeline --help", "s", best_of(times, [PIPELINE, "--help"]), at_most=0.25)
+        yield Result("pipeline plan", "s", best_of(times, [PIPELINE, "plan", *arguments]))
+        if missing:
+            yield Result(f"pipeline run {given.recipe}", "s", at_most=1.03, left_out=missing)
+            return
+        seconds = best_of(1, [PIPELINE, "run", *arguments])
+        yield Result("pipeline run, all steps complete", "s", best_of(times, [PIPELINE, "run", *arguments]))
+        (directory,) = (each for each in Path(folder).iterdir() if each.is_dir())
+        alone = sum(map(run_alone, find_scripts(directory)))
+        yield Result(f"pipeline run {given.recipe}", "s", seconds, alone, "its commands alone", at_most=1.03)
+        yield Result("added by the pipeline", "s", seconds - alone, at_most=5)
 
 
-def measure(argv: list[str], variables: dict[str, str] | None = None) -> float:
-    """Wall time of a command in seconds; it must succeed."""
-    began = time.perf_counter()
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **(variables or {})})
-    seconds = time.perf_counter() - began
+def best_of(times: int, argv: list[str]) -> float:
+    """Return the least wall time of a command, which must succeed."""
+    return min(time_call(lambda: run_command(argv)) for _ in range(times))
+
+
+def run_command(argv: list[str]) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     if done.returncode:
         sys.exit(f"{argv} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+
+
+def find_scripts(directory: Path) -> list[Path]:
+    """Return the scripts of a run's steps, in the order in which they were executed."""
+    records = {file: json.loads(file.read_text()) for file in directory.rglob("record.json") if "replaced" not in file.parts}
+    ordered = sorted(records, key=lambda file: (records[file]["started"], file.stat().st_mtime))
+    return [file.with_name("command.sh") for file in ordered]
+
+
+def run_alone(script: Path) -> float:
+    """Run a step's command again, from the state in which the pipeline started it; return the seconds."""
+    step, stage = script.parent.name, script.parent.parent
+    result = stage / RESULTS[step]
+    if result.is_dir():
+        shutil.rmtree(result)
+    seconds = time_call(lambda: run_command([str(script)]))
+    if step == "train" and not (stage / "checkpoint").resolve().exists():
+        sys.exit(f"{script}: the command alone wrote another checkpoint than the pipeline's")
     return seconds
 
 
-def in_order(run: Path) -> list[Path]:
-    """The scripts of the run's steps, in the order in which they were started."""
-    started = {}
-    for record in run.rglob("record.json"):
-        if "replaced" not in record.parts:
-            started[record.parent / "command.sh"] = json.loads(record.read_text())["made"]
-    scripts = sorted(started, key=lambda script: (script.parent / "log").stat().st_ctime)
-    return sorted(scripts, key=lambda script: started[script].partition(" ")[0])
-
-
-def remove_results(step: Path) -> None:
-    """Takes away what the step made, so that it has it all to make again."""
-    made = {
-        "prepare": ["data"],
-        "make-model": ["model"],
-        "train": ["checkpoints"],
-        "export-model": ["export"],
-        "handover": ["model"],
-    }[step.name]
-    for name in made:
-        shutil.rmtree(step.parent / name, ignore_errors=True)
-
-
-def check_link(step: Path) -> None:
-    """The link `checkpoint` that the chain left must point at what the bare command made again."""
-    if step.name == "train" and not (step.parent / "checkpoint").resolve().exists():
-        sys.exit(f"{step}: the bare command made another checkpoint than the chain's")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "smoke.yaml")
+    run(__doc__, measure, add_arguments)

@@ -1,8 +1,8 @@
-"""The published way to convert, for `conversion.py` to run in a trainer's environment: `KIND SOURCE TARGET`.
+"""The published way to convert rows, for conversion.py to run in a trainer's environment: `KIND SOURCE TARGET`.
 
-bootcamp: the lines shuffled, each through `json.loads` into a list, a data frame, a parquet file; all such files read
-again, shuffled into one and written (InternBootcamp's examples/verl_usage/verl_data_preprocess.py does these steps).
-execverify_rl: the whole file into a list, `datasets.Dataset.from_list`, `map` with one function per row, `to_parquet`.
+bootcamp: shuffle the lines, `json.loads` each into a list, and write a data frame as parquet; read all such files again,
+shuffle them into one and write it (the steps of InternBootcamp's examples/verl_usage/verl_data_preprocess.py).
+execverify_rl: read the whole file into a list, `datasets.Dataset.from_list`, `map` with a function per row, `to_parquet`.
 """
 
 import json
@@ -16,9 +16,9 @@ SYSTEM = (
 
 
 def convert_bootcamp(source: str, target: str) -> None:
-    import pandas
+    import pandas  # type: ignore[import-untyped]
 
-    # One file for each source, and then all of them shuffled into one.
+    # One file for each source, then all of them shuffled into one.
     rows = []
     with open(source, encoding="utf-8") as file:  # noqa: PTH123
         lines = list(file.readlines())

@@ -1,17 +1,15 @@
-"""Programs per second of the sandbox and of the reward on top of it, beside what they replace: all measured in one run.
+"""Programs per second of the sandbox and of the code_tests reward, compared with what they replace.
 
-    python benchmarks/sandbox.py LeetCodeDataset-v0.2.0-test.jsonl.gz [--rounds 3] [--core 0]
-    python benchmarks/sandbox.py                       # the programs of recipes/data, where no such file is at hand
+Each problem has a right solution and a wrong one (the same with its return value changed). On one core, with one worker:
 
-For each problem the right solution and a wrong one (the same, with what it returns changed), on ONE core, one worker:
+  sandbox      `sandbox.run` of the solution with its tests, isolated
+  forks        a Python with the same modules loaded that forks for each program: no isolation, no limits
+  python -c    a new interpreter for each program
+  code_tests   the reward: expected values stay outside the program's process
+  prime_code   verl's grader for code, in verl's environment
 
-1. sandbox    `sandbox.run` of the solution with its tests, isolated
-2. bare       a pool that forks a Python with the same modules loaded, no isolation and no limits
-3. python -c  an interpreter for each
-4. code_tests the reward; expected values stay outside of the program's process
-5. prime_code verl's grader for code, in verl's environment (left out where that is not built)
-
-Rounds are interleaved and the best of each is taken. Then, on all cores, verdicts with 1, 8 and 64 at once.
+Rounds are interleaved and the best of each side counts; rates are over the right and the wrong solutions together, unless the
+line names one. Then, on all cores, verdicts with 1, 8 and 64 concurrent programs: a busy machine must not change any.
 """
 
 from __future__ import annotations
@@ -26,31 +24,28 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
-import msgspec
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from pipelines.environments import environment  # noqa: E402
-from pipelines.environments.platform import detected_platform  # noqa: E402
-from preprocess.converters.base import Options  # noqa: E402
-from preprocess.converters.programs import FunctionTask, read_tasks  # noqa: E402
-from preprocess.converters.shared.tests import to_calls  # noqa: E402
-from rewards.builtin.code_tests import code_tests  # noqa: E402
-from rewards.sandbox import Program, Settings, close_all, configure  # noqa: E402
-from rewards.sandbox.local.sandbox import LocalSandbox  # noqa: E402
+from benchmarks.harness import ROOT, Result, run, time_call
+from pipelines.environments import environment
+from pipelines.environments.platform import detected_platform
+from preprocess.converters.base import Options
+from preprocess.converters.programs import read_tasks
+from preprocess.converters.shared.tests import to_calls
+from rewards.builtin.code_tests import code_tests
+from rewards.sandbox import Program, Settings, close_all, configure
+from rewards.sandbox.local.sandbox import LocalSandbox
 
 KINDS = ("right", "wrong")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A function, a right and a wrong way to write it, and its tests in both forms."""
+    """A function, a right and a wrong solution, and its tests in two formats."""
 
     name: str
     prelude: str
@@ -60,12 +55,12 @@ class Problem:
     truth: str
     """`inputs`, `outputs` and `fn_name`, as JSON."""
 
-    def to_program(self, solution: str) -> str:
-        """The solution with its tests, to be run as it is."""
-        return f"{self.prelude}\n{solution}\n{self.asserts}"
+    def to_program(self, kind: str) -> str:
+        """Return a solution with its tests, as one program."""
+        return f"{self.prelude}\n{getattr(self, kind)}\n{self.asserts}"
 
     def to_prime(self) -> str:
-        """The same tests as verl's grader reads them: arguments in order, one JSON value per line."""
+        """Return the tests in the format of verl's grader: arguments in order, one JSON value per line."""
         truth = json.loads(self.truth)
         inputs = [list(each.values()) if isinstance(each, dict) else each for each in truth["inputs"]]
         outputs = [json.dumps(each[0]) for each in truth["outputs"]]
@@ -76,10 +71,9 @@ class Problem:
 
 
 def make_problem(name: str, prelude: str, right: str, function: str, check: str) -> Problem | None:
-    """A problem from the source of `check(candidate)`; None where its tests are no plain calls."""
+    """Make a problem from the source of `check(candidate)`; None if its tests are not plain calls."""
     truth = to_calls(cast(ast.FunctionDef, ast.parse(check).body[0]).body, function, prelude)
     if truth is None:
-        print(f"left out, its tests are no plain calls: {name}")
         return None
     owner = function.replace("()", "")
     changed = "lambda *args, **kwargs: (lambda value: [value, value])(_right(*args, **kwargs))"
@@ -87,113 +81,108 @@ def make_problem(name: str, prelude: str, right: str, function: str, check: str)
     return Problem(name, prelude, right, wrong, f"{check}\ncheck({function})\n", json.dumps(truth))
 
 
-def read_leetcode(path: str) -> list[Problem]:
-    """LeetCodeDataset's problems whose tests are plain calls; all 200 of the test split are."""
+def read_leetcode(path: Path) -> Iterator[Problem | None]:
+    """Yield LeetCodeDataset's problems."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    made = [make_problem(r["task_id"], r["prompt"], r["completion"], r["entry_point"], r["test"]) for r in rows]
-    return [each for each in made if each]
+        for row in map(json.loads, file):
+            yield make_problem(row["task_id"], row["prompt"], row["completion"], row["entry_point"], row["test"])
 
 
-def read_own() -> list[Problem]:
-    """The programs that are shipped, with their examples as tests."""
-    made = []
+def read_shipped() -> Iterator[Problem | None]:
+    """Yield the functions that are shipped with the recipes, with their examples as tests."""
     for record in read_tasks(ROOT / "recipes" / "data" / "programs.py", Options()):
-        task = msgspec.json.decode(record.text, type=FunctionTask)
-        asserts = "\n    ".join(f"assert candidate({args}) == {expected}" for args, expected in task.examples)
-        made.append(make_problem(task.name, "", task.code, task.name, f"def check(candidate):\n    {asserts}"))
-    return [each for each in made if each]
+        if record.text:
+            task = json.loads(record.text)
+            asserts = "\n    ".join(f"assert candidate({args}) == {value}" for args, value in task["examples"])
+            yield make_problem(task["name"], "", task["code"], task["name"], f"def check(candidate):\n    {asserts}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="?", help="LeetCodeDataset v0.2, .jsonl.gz")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rows", nargs="?", type=Path, help="LeetCodeDataset v0.2, .jsonl.gz; default: the shipped programs")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--core", type=int, default=0)
-    given = parser.parse_args()
-    problems = read_leetcode(given.rows) if given.rows else read_own()
-    all_cores = os.sched_getaffinity(0)
-    print(f"{len(problems)} problems, a right and a wrong solution each; one core of {len(all_cores)}, best of {given.rounds}")
+    parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)), help="the core of the first part")
+
+
+def measure(given: argparse.Namespace) -> Iterator[Result]:
+    """Yield the rates on one core, then the verdicts on all."""
+    problems = [each for each in (read_leetcode(given.rows) if given.rows else read_shipped()) if each is not None]
+    if given.quick:
+        problems, given.rounds = problems[:3], 1
+    cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {given.core})
+    try:
+        yield from measure_rates(problems, given.rounds, given.quick)
+    finally:
+        os.sched_setaffinity(0, cores)
+    configure(Settings())
+    for concurrent in (1, 8) if given.quick else (1, 8, 64):
+        start = time.perf_counter()
+        wrong = asyncio.run(find_wrong_verdicts(problems, concurrent))
+        seconds = time.perf_counter() - start
+        name = f"code_tests on {len(cores)} cores, {concurrent} concurrent"
+        yield Result(name, "programs/s", len(wrong) / seconds)
+        yield Result(f"{name}: wrong verdicts", f"of {len(wrong)}", sum(wrong), at_most=0, is_count=True)
+    close_all()
+
+
+def measure_rates(problems: Sequence[Problem], rounds: int, quick: bool) -> Iterator[Result]:
+    """Yield the rates of all sides on this process's cores."""
     configure(Settings(workers=1))
-    sandbox, bare, prime = LocalSandbox(workers=1), Helper([os.path.realpath(sys.executable), "-S", "-c", BARE]), start_prime()
-    programs = {kind: [each.to_program(getattr(each, kind)) for each in problems] for kind in KINDS}
-    sides: dict[str, Callable[[str], list[bool]]] = {
-        "sandbox": lambda kind: [
-            each.verdict == "ok" for each in asyncio.run(sandbox.run_many([Program(code) for code in programs[kind]]))
-        ],
-        "bare": lambda kind: bare.judge(programs[kind]),
+    sandbox, forks = LocalSandbox(workers=1), Helper([os.path.realpath(sys.executable), "-S", "-c", FORKS])
+    verl = environment("verl", detected_platform())
+    missing = "--quick" if quick else verl.why_not_ready() or ""
+    prime = None if missing else Helper([str(verl.python), "-c", PRIME])
+    programs = {kind: [each.to_program(kind) for each in problems] for kind in KINDS}
+    sides: dict[str, Callable[[str], object]] = {
+        "sandbox": lambda kind: asyncio.run(sandbox.run_many([Program(code) for code in programs[kind]])),
+        "forks": lambda kind: forks.judge(programs[kind]),
         "python -c": lambda kind: run_interpreters(programs[kind]),
         "code_tests": lambda kind: asyncio.run(score_all(problems, kind)),
     }
     if prime is not None:
         tasks = {kind: [[f"{each.prelude}\n{getattr(each, kind)}", each.to_prime()] for each in problems] for kind in KINDS}
         sides["prime_code"] = lambda kind: prime.judge(tasks[kind])
-    # The first call of each starts what it needs.
+    # The first call of each side starts its processes.
     asyncio.run(sandbox.run_many([Program("")]))
     asyncio.run(score_all(problems[:1], "right"))
-    rates: dict[tuple[str, str], float] = {}
-    for number in range(given.rounds):
+    seconds: dict[tuple[str, str], float] = {}
+    for _ in range(rounds):
         for name, judge in sides.items():
             for kind in KINDS:
-                began = time.perf_counter()
-                passed = judge(kind)
-                rate = len(passed) / (time.perf_counter() - began)
-                rates[name, kind] = max(rates.get((name, kind), 0.0), rate)
-                unlike = [problems[each].name for each, right in enumerate(passed) if right is not (kind == "right")]
-                if unlike and not number:
-                    print(f"  {name}: {len(unlike)} {kind} solutions are judged otherwise: {', '.join(unlike[:3])} …")
-    print_rates(rates)
+                taken = time_call(partial(judge, kind))
+                seconds[name, kind] = min(seconds.get((name, kind), taken), taken)
     sandbox.close()
-    for helper in (bare, prime):
-        if helper is not None:
-            helper.close()
-    close_all()
-    os.sched_setaffinity(0, all_cores)
-    configure(Settings())
-    check_verdicts(problems)
+    forks.close()
     close_all()
 
+    def rate(name: str, *kinds: str) -> float:
+        return len(kinds) * len(problems) / sum(seconds[name, kind] for kind in kinds)
 
-def print_rates(rates: dict[tuple[str, str], float]) -> None:
-    """The rates, and the ratios that matter."""
-    for (name, kind), rate in rates.items():
-        print(f"{name:<11} {kind}: {rate:7.1f} programs/s")
-    for name, other, bound in (("sandbox", "bare", 0.85), ("sandbox", "python -c", 4.0)):
-        both = [2 / sum(1 / rates[each, kind] for kind in ("right", "wrong")) for each in (name, other)]
-        print(f"{name} / {other}, right and wrong together: {both[0] / both[1]:.2f} (bound: {bound})")
-    if ("prime_code", "right") in rates:
-        for kind, bound in (("right", 5), ("wrong", 15)):
-            print(
-                f"code_tests / prime_code, {kind}: {rates['code_tests', kind] / rates['prime_code', kind]:.1f} (bound: {bound})"
-            )
+    for other, bound in (("forks", 0.85), ("python -c", 4.0)):
+        yield Result("sandbox", "programs/s", rate("sandbox", *KINDS), rate(other, *KINDS), other, at_least=bound)
+    for kind, bound in (("right", 5.0), ("wrong", 15.0)):
+        theirs = None if prime is None else rate("prime_code", kind)
+        name = f"code_tests, {kind} solutions"
+        yield Result(name, "programs/s", rate("code_tests", kind), theirs, "prime_code", at_least=bound, left_out=missing)
+    if prime is not None:
+        prime.close()
 
 
-def check_verdicts(problems: Sequence[Problem]) -> None:
-    """Whether a busy machine turns right into wrong, or wrong into right."""
+async def find_wrong_verdicts(problems: Sequence[Problem], concurrent: int) -> list[bool]:
+    """Score all solutions in a random order; return for each whether its verdict is wrong."""
+    turn = asyncio.Semaphore(concurrent)
+    tasks = [(each, kind) for each in problems for kind in KINDS]
+    random.Random(concurrent).shuffle(tasks)
 
-    async def judge(at_once: int) -> list[str]:
-        turn = asyncio.Semaphore(at_once)
-        tasks = [(each, kind) for each in problems for kind in KINDS]
-        random.Random(at_once).shuffle(tasks)
+    async def is_wrong(problem: Problem, kind: str) -> bool:
+        async with turn:
+            return await score(problem, kind) is not (kind == "right")
 
-        async def one(problem: Problem, kind: str) -> bool:
-            async with turn:
-                return await score(problem, kind) is (kind == "right")
-
-        as_they_should = await asyncio.gather(*(one(*task) for task in tasks))
-        return [kind for (_, kind), good in zip(tasks, as_they_should, strict=True) if not good]
-
-    for at_once in (1, 8, 64):
-        began = time.perf_counter()
-        failed = asyncio.run(judge(at_once))
-        rate = 2 * len(problems) / (time.perf_counter() - began)
-        right, wrong = failed.count("right"), failed.count("wrong")
-        print(f"{at_once:>3} at once, all cores: {right} right ones failed, {wrong} wrong ones passed; {rate:.0f} programs/s")
+    return list(await asyncio.gather(*(is_wrong(*task) for task in tasks)))
 
 
 class Helper:
-    """A process that judges lists of tasks: a line of JSON in, a line of JSON out. It imports before it is measured."""
+    """A process that judges lists of tasks, one JSON line in and one out. It imports its modules before it is measured."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
@@ -202,7 +191,7 @@ class Helper:
         self.judge([])
 
     def judge(self, tasks: Sequence[object]) -> list[bool]:
-        """Which tasks passed."""
+        """Return which tasks passed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(tasks) + "\n")
@@ -210,11 +199,11 @@ class Helper:
         return list(json.loads(self._process.stdout.readline()))
 
     def close(self) -> None:
-        """Ends it."""
+        """End the process."""
         self._process.communicate()
 
 
-BARE = """
+FORKS = """
 import gc, importlib, json, os, sys
 sys.path.insert(0, os.getcwd())
 from rewards.sandbox.local.inside.template import COMMON
@@ -245,7 +234,6 @@ def fork_and_run(program):
 for line in sys.stdin:
     print(json.dumps([fork_and_run(each) for each in json.loads(line)]), flush=True)
 """
-"""The floor: a warm Python, with the modules that the sandbox's has, forks for each program; no isolation, no limits."""
 
 PRIME = """
 import json, sys
@@ -257,35 +245,24 @@ for line in sys.stdin:
 """
 
 
-def start_prime() -> Helper | None:
-    """verl's grader in verl's own environment."""
-    verl = environment("verl", detected_platform())
-    if verl.why_not_ready():
-        print(f"prime_code is left out: {verl.why_not_ready()}")
-        return None
-    return Helper([str(verl.python), "-c", PRIME])
-
-
-def run_interpreters(programs: Sequence[str]) -> list[bool]:
-    """A fresh interpreter for each program."""
-    python = os.path.realpath(sys.executable)  # a virtual environment would only start more slowly
-    nothing = subprocess.DEVNULL
-    return [
-        subprocess.run([python, "-c", each], stdin=nothing, stdout=nothing, stderr=nothing).returncode == 0 for each in programs
-    ]
+def run_interpreters(programs: Sequence[str]) -> None:
+    """Run each program in a new interpreter."""
+    python = os.path.realpath(sys.executable)  # the one of a virtual environment starts more slowly
+    for each in programs:
+        subprocess.run([python, "-c", each], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 async def score(problem: Problem, kind: str) -> bool:
-    """Whether the reward gives full marks."""
+    """Return whether the reward gives full marks."""
     solution = problem.right if kind == "right" else problem.wrong
     result = await code_tests("leetcode", f"```python\n{solution}\n```", problem.truth, {})
-    return result["accuracy"] == 1.0
+    return bool(result["accuracy"] == 1.0)
 
 
 async def score_all(problems: Sequence[Problem], kind: str) -> list[bool]:
-    """The same for all, at once."""
+    """Score one solution of each problem, concurrently."""
     return list(await asyncio.gather(*(score(each, kind) for each in problems)))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, measure, add_arguments)

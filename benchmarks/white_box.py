@@ -1,29 +1,31 @@
-"""What white_box costs beside the published way, side by side in one run, one worker each, printed as ratios.
+"""Rows per second of the white_box reward, compared with the published way, on one worker each.
 
-    python benchmarks/white_box.py cruxeval.jsonl        # CRUXEval's functions, traced by this project's converter
-    python benchmarks/white_box.py                       # the small programs that come with this project
-
-Each row's right answer, the same answer in another spelling (the assertion then has to be parsed), one with a wrong
-question and one with a wrong assertion. The published way (ExecVerify) runs the row's function and the assertion in a
-fresh interpreter with a limit of 0.5 s; comparing the further answers is left out of its time. Every row is scored once,
-so that nothing is remembered of it.
+The published way (ExecVerify) runs the row's function and the assertion in a new interpreter, limited to 0.5 s; the comparison
+of the further answers is not included in its time. Each row has several answers: the right one, the same with other spacing
+and quotes (the assertion must then be parsed), one with a wrong question, and one with a wrong assertion. Every row is
+scored once, so that no cache helps. `compute_score` is the whole way from verl's call to the result.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import asyncio
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from benchmarks.harness import ROOT, Result, run, time_call
 from preprocess.engine.convert import convert
 from preprocess.engine.job import Source
+from preprocess.rows import RlRow
 from rewards.builtin import white_box as reward
 from rewards.builtin.white_box_cheats import make_reference
 from rewards.entry import compute_score
@@ -37,40 +39,33 @@ Item = tuple[str, str]
 """Ground truth and response."""
 
 
-def main(source: Path | None) -> None:
-    mixed, found = trace(source, "output"), trace(source, "input")
-    print(f"{len(mixed)} io_mixed rows, {len(found)} oi rows, from {source or 'the programs of this project'}")
-    print(f"one interpreter that does nothing: {1e3 * nothing():.1f} ms\n")
-    print(
-        f"{'rows':<10} {'answers':<28} {'published/s':>12} {'ours/s':>10} {'us a row':>9} {'ratio':>7} {'through entry/s':>16}"
-    )
-    for kind, rows in (("io_mixed", mixed), ("oi", found)):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rows", nargs="?", type=Path, help="CRUXEval's cruxeval.jsonl; default: the shipped programs")
+
+
+def measure(given: argparse.Namespace) -> Iterator[Result]:
+    """Yield the rates for each kind of rows and answers."""
+    limit = 2 if given.quick else None
+    output, input_ = (make_rows(given.rows, task)[:limit] for task in ("output", "input"))
+    for kind, rows in (("io_mixed rows", output), ("oi rows", input_)):
         for name, change in ANSWERS.items():
             items = [(row, answer) for row in rows if (answer := change(row)) is not None]
-            if items and (kind == "io_mixed" or name != "a wrong question"):
-                show(kind, name, items)
-    # The next row's arguments: nobody knows what comes of them before the row's function is run on them.
-    items = [(row, other_input(row, other)) for row, other in pairwise(found)][:PUBLISHED_ROWS]
-    asyncio.run(score(items[:1]))  # opens the sandbox
-    show("oi", "an input that has to be run", items)
+            if items and (kind == "io_mixed rows" or name != "a wrong question"):
+                yield from compare(f"{kind}, {name}", items)
+    # The next row's arguments: the reward must run the row's function to know what it returns for them.
+    items = [(row, other_input(row, other)) for row, other in pairwise(input_)][:PUBLISHED_ROWS]
+    yield from compare("oi rows, an input that must be run", items)
     close_all()
 
 
-def show(kind: str, name: str, items: Sequence[Item]) -> None:
-    published = rate(lambda: [run_published(*item) for item in items[:PUBLISHED_ROWS]], len(items[:PUBLISHED_ROWS]))
-    reward._read_truth.cache_clear()
-    ours = rate(lambda: asyncio.run(score(items)), len(items))
-    reward._read_truth.cache_clear()
-    whole = rate(lambda: asyncio.run(score_through_entry(items)), len(items))
-    print(
-        f"{kind:<10} {name:<28} {published:>12.0f} {ours:>10,.0f} {1e6 / ours:>9.1f} {ours / published:>7.0f} {whole:>16,.0f}"
-    )
-
-
-def rate(work: Callable[[], object], count: int) -> float:
-    began = time.perf_counter()
-    work()
-    return count / (time.perf_counter() - began)
+def compare(name: str, items: Sequence[Item]) -> Iterator[Result]:
+    sample = items[:PUBLISHED_ROWS]
+    published = len(sample) / time_call(lambda: [run_published(*item) for item in sample])
+    for label, work in ((name, score), (f"{name}, compute_score", score_through_entry)):
+        asyncio.run(work(items[:1]))  # opens the sandbox and reads the settings
+        reward._read_truth.cache_clear()
+        rate = len(items) / time_call(partial(asyncio.run, work(items)))
+        yield Result(label, "rows/s", rate, published, "published way")
 
 
 async def score(items: Sequence[Item]) -> None:
@@ -85,18 +80,13 @@ async def score_through_entry(items: Sequence[Item]) -> None:
 
 
 def run_published(truth: str, response: str) -> bool:
-    """Whether a fresh interpreter runs the row's function and the assertion to its end in half a second."""
+    """Return whether a new interpreter runs the row's function and the assertion successfully in half a second."""
     row, answer = json.loads(truth), take_answer(response) or ""
     program = f"{row['func_str']}\n{answer.splitlines()[0]}\n"
     try:
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=0.5)
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=0.5).returncode == 0
     except subprocess.TimeoutExpired:
         return False
-    return done.returncode == 0
-
-
-def nothing() -> float:
-    return 1 / rate(lambda: [subprocess.run([sys.executable, "-c", "pass"]) for _ in range(20)], 20)
 
 
 def right(truth: str) -> str | None:
@@ -104,7 +94,7 @@ def right(truth: str) -> str | None:
 
 
 def respelled(truth: str) -> str | None:
-    """The same assertion as another hand would write it; None where that makes no difference."""
+    """Return the right answer with other spacing and quotes; None if the assertion has neither."""
     first, *rest = (take_answer(make_reference(truth, {})) or "").split("\n")
     spelled = ast.unparse(ast.parse(first)).replace(", ", ",").replace("'", '"')
     return make_response("\n".join([spelled, *rest])) if is_same(spelled, first) else None
@@ -127,7 +117,7 @@ def other_input(truth: str, other: str) -> str:
 
 ANSWERS: dict[str, Callable[[str], str | None]] = {
     "right": right,
-    "right, in another spelling": respelled,
+    "right with other spacing": respelled,
     "a wrong question": wrong_question,
     "a wrong assertion": wrong_assertion,
 }
@@ -140,15 +130,13 @@ def is_same(one: str, other: str) -> bool:
         return False
 
 
-def trace(source: Path | None, task: str) -> list[str]:
-    """Ground truths of the rows that the project's converter makes."""
+def make_rows(source: Path | None, task: str) -> list[str]:
+    """Return the ground truths of the rows that the project's converters make."""
     converter = "programs_execution" if source is None else "cruxeval"
-    path = source or Path(__file__).resolve().parents[1] / "recipes" / "data" / "programs.py"
     options: dict[str, Any] = {"task": task, "questions": QUESTIONS}
-    made = convert([Source(converter, path, None, options)], "rl")
-    rows: list[Any] = [*made.rows]
-    return list(dict.fromkeys(row.to_record(0, "train")["reward_model"]["ground_truth"] for row in rows))
+    made = convert([Source(converter, source or ROOT / "recipes" / "data" / "programs.py", None, options)], "rl")
+    return list(dict.fromkeys(msgspec.json.encode(row.ground_truth).decode() for row in made.rows if isinstance(row, RlRow)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    run(__doc__, measure, add_arguments)
