@@ -1,5 +1,5 @@
-"""Built-in rewards, one module each. `rewards.plugins.loading` imports them by name.
+"""Built-in rewards, one module each, loaded by name.
 
-Names for other rooms: `USAGE_KEY`, `ARGUMENT`, `NAME`, `SCHEMA`, `SYSTEM`, `make_reply`, `shorten` (`interpreter_tool`). They
+Names for other rooms: `ARGUMENT`, `NAME`, `SCHEMA`, `SYSTEM`, `USAGE_KEY`, `make_reply`, `shorten` (interpreter_tool). They
 define the Python tool for the converters, the tool served in training and the reward that counts its calls.
 """
