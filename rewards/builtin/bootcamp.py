@@ -69,7 +69,7 @@ async def bootcamp(
     seconds: float = 5.0,
     memory_mb: int = 4096,
 ) -> dict[str, float]:
-    """InternBootcamp's own score of a puzzle's answer, for data sources `bootcamp/<name>`.
+    """Score a puzzle's answer with InternBootcamp, for data sources `bootcamp/<name>`.
 
     Args:
         format_score: Score of a readable but wrong answer.

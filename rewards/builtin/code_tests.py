@@ -66,7 +66,7 @@ async def code_tests(
     seconds: float = 5.0,
     memory_mb: int = 1024,
 ) -> dict[str, float]:
-    """The share of the row's tests that the program in the response passes.
+    """Score the share of the row's tests that the program in the response passes.
 
     Args:
         max_tests: Maximum number of tests to run per row. ExecVerify's published stage two runs the first 10.

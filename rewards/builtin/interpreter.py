@@ -58,7 +58,7 @@ async def interpreter(
     when_wrong_only: bool = False,
     seconds: float = 200.0,
 ) -> dict[str, float]:
-    """Another reward for the last turn's answer, and a small bonus for well-formed tool calls.
+    """Score the last turn with another reward, and add a small bonus for well-formed tool calls.
 
     Without a bonus, models that can guess the answer soon stop calling the tool. verl found that 0.1, once per trajectory
     with a call, prevents this (pull request 4998); these are the defaults. verl's ReTool example adds 0.1 per call, at most

@@ -92,7 +92,7 @@ async def verl(
     seconds: float = 10.0,
     memory_mb: int = 1024,
 ) -> dict[str, float]:
-    """verl's own grader for the row's data source: gsm8k, MATH, DAPO, Numina, searchR1 …
+    """Score with verl's own grader for the row's data source: gsm8k, MATH, DAPO, Numina, searchR1 …
 
     Args:
         seconds: CPU time per response. Beyond it, the score is 0.

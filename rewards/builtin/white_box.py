@@ -58,7 +58,7 @@ async def white_box(
     format_bonus: float = 0.0,
     seconds: float = 2.0,
 ) -> dict[str, float]:
-    """Half for the filled assertion, half for the share of path and state questions answered.
+    """Score half for the assertion, and half for the share of path and state questions answered.
 
     Args:
         best: Score of a fully right answer.
