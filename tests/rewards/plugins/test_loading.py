@@ -164,7 +164,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     registry.REWARDS.update(before)
 
 
-REWARD = "from rewards.registry import register\n@register('{name}', ready=print)\ndef f(**kwargs):\n    'Of a package.'\n    return 1.0\n"
+REWARD = """
+from rewards.registry import register
+
+@register('{name}', ready=print)
+def f(**kwargs):
+    return 1.0
+"""
 
 
 def test_package_provides_rewards(package: Any) -> None:
