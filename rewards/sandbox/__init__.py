@@ -1,6 +1,11 @@
-"""Running code that nobody trusts: `await get().run(Program(code), Limits(cpu_seconds=2))`."""
+"""Run untrusted code: `await get().run(Program(code), Limits(cpu_seconds=2))`.
 
-from rewards.sandbox.base import Sandbox, SandboxError, Session
+Other rooms use the names below, `read_reports` (reports), `LocalSandbox` (local.sandbox), and run the module
+`rewards.sandbox.local.examine`.
+"""
+
+from rewards.sandbox.background import Sandbox
+from rewards.sandbox.base import SandboxError, Session
 from rewards.sandbox.program import Execution, Limits, Program, Verdict
 from rewards.sandbox.settings import Settings, close_all, configure, get, read_settings
 

@@ -1,4 +1,4 @@
-"""One event loop in a thread of its own: what lets a sandbox be used from any thread and any event loop."""
+"""The base class of both sandboxes, which runs everything in one event loop in a background thread."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import asyncio
 import concurrent.futures
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from rewards.sandbox.base import SandboxError
+from rewards.sandbox.base import SandboxError, Session
+from rewards.sandbox.program import Execution, Limits, Program
 
 T = TypeVar("T")
 
+_CLOSED = "the sandbox is closed"
+
 
 class Background:
-    """Runs coroutines in its own loop; the thread starts with the first one and ends with `close` or the process.
+    """Runs coroutines from any thread and any event loop in one loop.
 
-    A process that is forked after that has no such thread, and is refused.
+    The thread starts with the first coroutine and ends with `close` or the process. A process that is forked after that
+    does not have the thread, and its calls raise.
     """
 
-    def __init__(self, name: str = "sandbox") -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -29,29 +34,29 @@ class Background:
         self._process = 0
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Blocks until the coroutine is done, for callers outside an event loop.
+        """Block until the coroutine is done; for callers outside an event loop.
 
         Raises:
-            SandboxError: this is closed, or was closed meanwhile; or this process was forked since.
+            SandboxError: this is closed or was closed meanwhile, or this process was forked after the first call.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
-            raise RuntimeError("called from the sandbox's own thread, which would wait for itself; await it instead")
+            raise RuntimeError("called from the sandbox's own thread, which would deadlock; await it instead")
         future = self._submit(coroutine)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise _closed() from None
+            raise SandboxError(_CLOSED) from None
         except BaseException:
-            # Ctrl-C while waiting: nobody will ask for the result. Does nothing to a future that is done.
+            # Ctrl-C while waiting. Has no effect on a future that is done.
             future.cancel()
             raise
 
     async def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Awaits the coroutine from any loop; cancelling the awaiting task cancels it.
+        """Await the coroutine from any loop. Cancelling the awaiting task cancels it.
 
         Raises:
-            SandboxError: this is closed, or was closed meanwhile.
+            SandboxError: as for `run`.
         """
         future = self._submit(coroutine)
         try:
@@ -59,33 +64,28 @@ class Background:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._closed and not (task and task.cancelling()):
-                raise _closed() from None
+                raise SandboxError(_CLOSED) from None
             raise
 
-    def close(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
-        """Cancels what runs, runs `last` in the loop, ends the thread and waits for its end. Again: does nothing."""
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cancel all coroutines, run `last` in the loop, and end the thread. A second call has no effect."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-            if self._is_forked():
+            if self._loop is None or self._thread is None or self._is_forked():
                 return
-            loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(_end(last), loop)
-        if thread is not threading.current_thread():
-            thread.join()
+        asyncio.run_coroutine_threadsafe(_end(last), self._loop)
+        if self._thread is not threading.current_thread():
+            self._thread.join()
 
     def _submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        # Under the lock, so that nothing is handed to a loop that is about to stop.
+        # Under the lock, so that nothing is submitted to a loop that is about to stop.
         with self._lock:
-            if self._closed:
+            if self._closed or self._is_forked():
                 coroutine.close()
-                raise _closed()
-            if self._is_forked():
-                coroutine.close()
-                raise SandboxError("the sandbox was opened before this process was forked; open another one in it")
+                forked = "the sandbox was opened before this process was forked; open another one in it"
+                raise SandboxError(_CLOSED if self._closed else forked)
             if self._loop is None:
                 self._process = os.getpid()
                 self._loop = asyncio.new_event_loop()
@@ -97,27 +97,66 @@ class Background:
         return self._loop is not None and self._process != os.getpid()
 
 
-def _closed() -> SandboxError:
-    return SandboxError("the sandbox is closed")
-
-
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.get_loop().run_forever()
 
 
-async def _end(last: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+async def _end(last: Callable[[], Coroutine[Any, Any, None]]) -> None:
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     try:
-        if last is not None:
-            await last()
+        await last()
     finally:
         asyncio.get_running_loop().stop()
+
+
+class Sandbox(ABC):
+    """Runs untrusted programs. Usable from any thread and any event loop."""
+
+    def __init__(self, name: str) -> None:
+        self._background = Background(name)
+
+    async def run(self, program: Program, limits: Limits | None = None) -> Execution:
+        """Run one program in a fresh process.
+
+        Raises:
+            SandboxError: the sandbox failed. A failing program does not raise.
+        """
+        return await self._background.wait(self._run(program, limits or Limits()))
+
+    async def run_many(self, programs: Sequence[Program], limits: Limits | None = None) -> list[Execution]:
+        """Run all programs, as many at once as there are workers. Results are in the order of the programs."""
+        return await self._background.wait(self._run_many(programs, limits or Limits()))
+
+    def run_blocking(self, program: Program, limits: Limits | None = None) -> Execution:
+        """Run one program from code outside an event loop, in any thread."""
+        return self._background.run(self._run(program, limits or Limits()))
+
+    @abstractmethod
+    async def open_session(self) -> Session:
+        """Open a session without variables."""
+
+    @abstractmethod
+    def describe(self) -> list[tuple[str, str]]:
+        """Return the isolation in force as (facility, description), for display."""
+
+    def close(self) -> None:
+        """End all workers and sessions."""
+        self._background.close(self._close)
+
+    async def _run_many(self, programs: Sequence[Program], limits: Limits) -> list[Execution]:
+        tasks = [asyncio.ensure_future(self._run(program, limits)) for program in programs]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    @abstractmethod
+    async def _run(self, program: Program, limits: Limits) -> Execution: ...
+
+    @abstractmethod
+    async def _close(self) -> None: ...

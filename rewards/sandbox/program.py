@@ -1,4 +1,4 @@
-"""Program, Limits and Execution: what is run, what it may use, and how it ended."""
+"""Program, Limits and Execution: what to run, what it may use, and how it ended."""
 
 from __future__ import annotations
 
@@ -8,40 +8,39 @@ from typing import Literal
 Verdict = Literal["ok", "error", "timeout", "memory", "output", "killed"]
 """How a program ended.
 
-ok: with status 0. error: with another status, an uncaught exception included. timeout: past its CPU or wall time.
-memory: past its memory. output: past its output. killed: by a signal, a segmentation fault included.
+ok: exit status 0. error: another exit status, including an uncaught exception. timeout: over its CPU or wall time.
+memory: over its memory. output: over its output. killed: by a signal, including a segmentation fault.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Python source that nobody trusts, and what it reads."""
+    """Untrusted Python source and its standard input."""
 
     code: str
     stdin: str = ""
     runner: str | None = None
-    """A module or package of ours, by its dotted name, whose `main(code)` is called in the program's process in place of
-    running the code as `__main__`. It is trusted. It imports the standard library and, where it is a package, what lies
-    in it, at the top of its files: it is loaded once, and its own names cannot be imported when a program runs. Its
-    standard input and output are the program's."""
+    """Dotted name of a trusted module or package. Its `main(code)` is called in the program's process instead of running
+    the code as `__main__`, with the program's standard input and output. It imports only the standard library and, in a
+    package, its own modules, at the top of its files: it is loaded once, and a program cannot import these modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one execution may use, all of its processes together where no other is said."""
+    """What one execution may use: all its processes together, except where stated."""
 
     cpu_seconds: float = 5.0
-    """CPU time: what a program is judged by, whatever else the machine does."""
+    """CPU time. This is the main limit: it does not depend on the load of the machine."""
     wall_seconds: float = 30.0
-    """Time from start to end, for programs that sleep; generous, because a busy machine must not fail a right program."""
+    """Wall time, for programs that sleep. Generous, because a busy machine must not fail a correct program."""
     memory_mb: int = 1024
-    """MiB, of address space for one process and of resident memory for all."""
+    """MiB: address space of each process, and resident memory of all."""
     processes: int = 32
     """Processes and threads at one time."""
     file_mb: int = 64
-    """MiB of one file; all of them together get 64 from the local sandbox in namespaces."""
+    """MiB of each file. In namespaces, the local sandbox limits all files together to 64 MiB."""
     output_bytes: int = 1_000_000
-    """Bytes written to standard output, and as many to standard error."""
+    """Bytes of standard output, and of standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,14 @@ class Execution:
 
     verdict: Verdict
     output: str = ""
-    """Standard output, as UTF-8 with what is none replaced; cut at the limit."""
+    """Standard output as UTF-8, with invalid bytes replaced; cut at the limit."""
     error: str = ""
     """Standard error, likewise."""
     status: int | None = None
-    """Exit status, or minus the number of the signal that ended it; None where the sandbox ended it."""
+    """Exit status, or minus the number of the signal that ended it; None if the sandbox ended it."""
     seconds: float = 0.0
     """Wall time."""
     cpu_seconds: float | None = None
-    """CPU time; None where the sandbox does not know it."""
+    """CPU time; None if the sandbox does not measure it."""
     value: str | None = None
-    """In a session: `repr` of the last expression, where the code ends with one that is not None."""
+    """In a session: `repr` of the last expression, if the code ends with an expression that is not None."""

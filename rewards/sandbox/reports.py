@@ -1,4 +1,4 @@
-"""What a runner reports from beside a program: lines of JSON that carry a token which the program is not told."""
+"""Reports of a runner in a program's output: lines of JSON that carry a token unknown to the program."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_reports(output: str, token: str) -> Iterator[dict[str, Any]]:
-    """The reports in an output, in their order. Whatever else stands there, hostile or not, is passed over."""
+    """Yield the reports in an output, in order. Skip all other lines, hostile or not."""
     for line in output.split("\n"):
         if token not in line:
             continue

@@ -1,4 +1,4 @@
-"""Where a runner's sources are found, to be sent to where it runs."""
+"""Read a runner's sources, to send them to where it runs."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ from rewards.sandbox.base import SandboxError
 
 @functools.cache
 def read_runner(name: str) -> dict[str, str]:
-    """The sources of a runner by their dotted names: of one module, or of all that lie in a package.
+    """Return the sources of a runner by dotted name: one module, or every module of a package.
 
-    The packages above it are empty ones.
+    The packages above it are included with empty sources.
 
     Raises:
-        SandboxError: there is no module or package of that name.
+        SandboxError: the module or package is not found.
     """
     try:
-        found = importlib.util.find_spec(name)
-    except ImportError:  # of a package in its name
-        found = None
-    if found is None or found.origin is None or not found.has_location:
-        raise SandboxError(f"there is no runner {name}")
-    files = {name: Path(found.origin)}
-    if found.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(name)
+    except ImportError:  # of a parent package
+        spec = None
+    if spec is None or spec.origin is None or not spec.has_location:
+        raise SandboxError(f"runner {name} not found")
+    files = {name: Path(spec.origin)}
+    if spec.submodule_search_locations is not None:
         folder = files[name].parent
-        files = {_name(name, path.relative_to(folder)): path for path in sorted(folder.rglob("*.py"))}
-    above = {name.rsplit(".", level)[0]: "" for level in range(1, name.count(".") + 1)}
-    return above | {each: path.read_text(encoding="utf-8") for each, path in files.items()}
-
-
-def _name(package: str, path: Path) -> str:
-    parts = path.with_suffix("").parts
-    return ".".join((package, *(parts[:-1] if parts[-1] == "__init__" else parts)))
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            files[".".join((name, *(parts[:-1] if parts[-1] == "__init__" else parts)))] = path
+    parents = {name.rsplit(".", level)[0]: "" for level in range(1, name.count(".") + 1)}
+    return parents | {each: path.read_text(encoding="utf-8") for each, path in files.items()}

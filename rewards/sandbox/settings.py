@@ -1,4 +1,4 @@
-"""Which sandbox this process uses: set once from the recipe, opened when first needed."""
+"""Which sandbox this process uses: set once from the recipe, opened on first use."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from rewards.sandbox.base import Sandbox
-
-Isolation = Literal["strong", "weak"]
+from rewards.sandbox.background import Sandbox
 
 
 @dataclass(frozen=True)
@@ -18,41 +16,43 @@ class Settings:
     """The recipe's `sandbox:`."""
 
     url: str | None = None
-    """A SandboxFusion service; the local sandbox if not said."""
-    isolation: Isolation = "strong"
-    """`weak` lets the local sandbox run where the kernel offers less than a sound minimum."""
+    """URL of a SandboxFusion service. Default: the local sandbox."""
+    isolation: Literal["strong", "weak"] = "strong"
+    """`weak` lets the local sandbox run where the kernel offers no sound isolation."""
     workers: int | None = None
-    """Programs that run at once; this process's share of the cores if not said."""
+    """Programs that run at once. Default: this process's share of the cores."""
     imports: tuple[str, ...] = ()
-    """Packages that programs see, beside the standard library; imported once, when the sandbox starts."""
-
-
-def read_settings(given: Mapping[str, Any], processes: int) -> Settings:
-    """The recipe's `sandbox:` for one of so many processes of this machine: each has its share of the cores."""
-    share = max(1, len(os.sched_getaffinity(0)) // max(1, processes))
-    chosen = {name: value for name, value in given.items() if value is not None}
-    return Settings(**{"workers": share, **chosen})
+    """Packages that programs can import besides the standard library; imported once, when the sandbox starts."""
 
 
 _lock = threading.Lock()
 _settings = Settings()
 _open: dict[tuple[int, Settings], Sandbox] = {}
-"""By the process that opened it, too: a forked one cannot use its parent's."""
+"""Keyed by process id too: a forked process cannot use its parent's sandbox."""
+
+
+def read_settings(given: Mapping[str, Any], processes: int) -> Settings:
+    """Return the settings of the recipe's `sandbox:` for one of `processes` processes, which share the cores."""
+    share = max(1, len(os.sched_getaffinity(0)) // max(1, processes))
+    return Settings(**{"workers": share, **{name: value for name, value in given.items() if value is not None}})
 
 
 def configure(settings: Settings) -> None:
-    """What `get` gives from now on."""
+    """Set the settings for later calls of `get`."""
     global _settings  # noqa: PLW0603 (one choice for the whole process)
     _settings = settings
 
 
 def get(imports: tuple[str, ...] = ()) -> Sandbox:
-    """The sandbox that the settings choose, opened once; one with more packages where `imports` asks for them.
+    """Return the configured sandbox, opened on first use.
+
+    Args:
+        imports: packages that programs can import in addition to those of the settings.
 
     Raises:
-        SandboxError: it cannot be had.
+        SandboxError: the sandbox is not available.
     """
-    chosen = _settings if not imports else _with(_settings, imports)
+    chosen = replace(_settings, imports=tuple(dict.fromkeys((*_settings.imports, *imports)))) if imports else _settings
     key = (os.getpid(), chosen)
     with _lock:
         if key not in _open:
@@ -61,16 +61,12 @@ def get(imports: tuple[str, ...] = ()) -> Sandbox:
 
 
 def close_all() -> None:
-    """Ends every sandbox that this process opened."""
+    """Close every sandbox that this process opened."""
     with _lock:
         for (process, _), sandbox in _open.items():
             if process == os.getpid():
                 sandbox.close()
         _open.clear()
-
-
-def _with(settings: Settings, imports: tuple[str, ...]) -> Settings:
-    return replace(settings, imports=tuple(dict.fromkeys((*settings.imports, *imports))))
 
 
 def _make(settings: Settings) -> Sandbox:

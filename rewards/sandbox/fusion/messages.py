@@ -1,4 +1,4 @@
-"""SandboxFusion's messages: a program and its limits as a request, an answer as an execution. Nothing is sent here."""
+"""SandboxFusion's messages: convert a program and its limits to a request, and an answer to an execution."""
 
 from __future__ import annotations
 
@@ -14,48 +14,48 @@ from rewards.sandbox.program import Execution, Limits, Program, Verdict
 from rewards.sandbox.runner_sources import read_runner
 
 SERVICE_OUTPUT_BYTES = 1 << 20
-"""The service keeps this much of each stream and drops the rest without a word."""
-
-_TOO_LITTLE_TO_TELL = "MemoryError()\nlost sys.stderr"
-"""What Python 3.13 ends with where memory does not reach for a traceback."""
+"""The service keeps this much of each stream and silently drops the rest."""
+_NO_MEMORY_FOR_TRACEBACK = "MemoryError()\nlost sys.stderr"
+"""The end of Python 3.13's output if there is not enough memory for a traceback."""
 _LAUNCH = "rewards.sandbox.fusion.sent.launch"
 
 
 class ServiceFault(Exception):  # noqa: N818
-    """The service could not run the program, and says that it is not the program's fault; worth another try."""
+    """The service could not run the program, for reasons that are not the program's fault. Worth a retry."""
 
 
 def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The body of POST /run_code.
+    """Return the body of POST /run_code.
 
-    The program travels as a file; the code that the service runs is `sent/launch.py`, which becomes it.
+    The program is sent as a file. The code that the service runs is `sent/launch.py`, which executes that file.
 
     Args:
-        program: what to run.
-        limits: within which limits.
-        fetch: files of the service's folder, one above the program's own, that the answer is to bring back.
+        program: the program.
+        limits: its limits.
+        fetch: files to return, by path relative to the service's folder, which is the parent of the program's.
 
     Raises:
         SandboxError: the program's runner does not exist.
     """
     files = {"main.py": program.code}
     if program.runner is not None:
-        # A literal of ASCII only: data, whatever the code holds.
+        # An ASCII literal, so the code stays data whatever it contains.
         files = {"main.py": f"from {program.runner} import main\n\nmain({program.code!a})\n"}
-        files |= _lay_out(read_runner(program.runner))
-    task = json.dumps(
-        {
-            "RLIMIT_CPU": math.ceil(limits.cpu_seconds),
-            "RLIMIT_AS": limits.memory_mb << 20,
-            "RLIMIT_FSIZE": limits.file_mb << 20,
-            # Every thread of the program takes as much of its address space; the service would set all of it.
-            "RLIMIT_STACK": 16 << 20,
-            "RLIMIT_CORE": 0,
-        }
-    )
+        sources = read_runner(program.runner)
+        packages = {name.rpartition(".")[0] for name in sources}
+        for name, text in sources.items():
+            files[f"{name.replace('.', '/')}{'/__init__' * (name in packages)}.py"] = text
+    rlimits = {
+        "RLIMIT_CPU": math.ceil(limits.cpu_seconds),
+        "RLIMIT_AS": limits.memory_mb << 20,
+        "RLIMIT_FSIZE": limits.file_mb << 20,
+        # Every thread reserves this much of the address space; by default the service sets it to all of it.
+        "RLIMIT_STACK": 16 << 20,
+        "RLIMIT_CORE": 0,
+    }
     return {
         "language": "python",
-        "code": f"{read_runner(_LAUNCH)[_LAUNCH]}\nmain({task!r})\n",
+        "code": f"{read_runner(_LAUNCH)[_LAUNCH]}\nmain({json.dumps(rlimits)!r})\n",
         "files": {name: base64.b64encode(_encode(text)).decode() for name, text in files.items()},
         "fetch_files": list(fetch),
         "stdin": _encode(program.stdin).decode(),
@@ -65,68 +65,56 @@ def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = 
 
 
 def read_execution(answer: Mapping[str, Any], limits: Limits) -> Execution:
-    """What an answer of /run_code says of the program.
+    """Convert an answer of /run_code.
 
     Raises:
-        ServiceFault: it says that the service failed.
+        ServiceFault: it reports that the service failed.
         SandboxError: it is not an answer of SandboxFusion.
     """
     if answer.get("status") == "SandboxError":
-        raise ServiceFault(f"failed itself: {_last_line(str(answer.get('message') or 'no reason given'))}")
+        raise ServiceFault(f"service error: {_last_line(str(answer.get('message') or 'no reason given'))}")
     result = answer.get("run_result")
     if not isinstance(result, dict) or result.get("status") not in ("Finished", "TimeLimitExceeded"):
-        raise SandboxError(
-            f"its answer has no `run_result` that is Finished or TimeLimitExceeded: {_last_line(json.dumps(answer))}"
-        )
-    code = result.get("return_code")
-    if result["status"] == "Finished" and not isinstance(code, int):
-        raise SandboxError("its answer has no `return_code`")
-    output, longer = _cut(result.get("stdout"), limits.output_bytes)
-    error, also_longer = _cut(result.get("stderr"), limits.output_bytes)
-    status = None if result["status"] == "TimeLimitExceeded" else _unshell(code)
+        found = _last_line(json.dumps(answer))
+        raise SandboxError(f"the answer has no `run_result` with status Finished or TimeLimitExceeded: {found}")
+    code, status = result.get("return_code"), None
+    if result["status"] == "Finished":
+        if not isinstance(code, int):
+            raise SandboxError("the answer has no `return_code`")
+        # A shell between the service and the program turns signal N into status 128 + N; so does `sys.exit(128 + N)`.
+        status = 128 - code if code > 128 and code - 128 in signal.valid_signals() else code
+    output, output_is_cut = _cut(result.get("stdout"), limits.output_bytes)
+    error, error_is_cut = _cut(result.get("stderr"), limits.output_bytes)
     seconds = float(result.get("execution_time") or 0.0)
-    verdict: Verdict = "output" if longer or also_longer else _judge(status, error, seconds, limits)
+    verdict: Verdict = "output" if output_is_cut or error_is_cut else _judge(status, error, seconds, limits)
     return Execution(verdict, output, error, None if verdict in ("output", "timeout") else status, seconds)
 
 
-def read_file(answer: Mapping[str, Any], name: str) -> str | None:
-    """A file that was fetched; None where the program left none."""
-    content = (answer.get("files") or {}).get(name)
+def read_json_file(answer: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Return the JSON object in a fetched file; None if the program has written something else or nothing."""
     try:
-        return None if content is None else base64.b64decode(content).decode("utf-8", errors="replace")
-    except (TypeError, ValueError):
+        value = json.loads(base64.b64decode(answer["files"][name]))
+    except (LookupError, TypeError, ValueError, RecursionError):
         return None
-
-
-def _lay_out(sources: Mapping[str, str]) -> dict[str, str]:
-    """Modules by their dotted names as files."""
-    packages = {name.rpartition(".")[0] for name in sources}
-    return {f"{name.replace('.', '/')}{'/__init__' * (name in packages)}.py": text for name, text in sources.items()}
+    return value if isinstance(value, dict) else None
 
 
 def _judge(status: int | None, error: str, seconds: float, limits: Limits) -> Verdict:
-    # The kernel signals a process at its limit of CPU time, and kills one that ignores that.
+    # At the CPU limit the kernel signals a process, and then kills it if it ignores the signal.
     if status is None or (status in (-signal.SIGXCPU, -signal.SIGKILL) and seconds >= limits.cpu_seconds):
         return "timeout"
     if status == 0:
         return "ok"
-    told = error.rstrip()
-    if told.rpartition("\n")[2].startswith("MemoryError") or told.endswith(_TOO_LITTLE_TO_TELL):
+    end = error.rstrip()
+    if end.rpartition("\n")[2].startswith("MemoryError") or end.endswith(_NO_MEMORY_FOR_TRACEBACK):
         return "memory"
     return "killed" if status < 0 else "error"
 
 
-def _unshell(code: Any) -> int:
-    """A shell between the service and the program turns signal N into status 128 + N; so does `sys.exit(128 + N)`."""
-    status = int(code)
-    known = status > 128 and status - 128 in signal.valid_signals()
-    return 128 - status if known else status
-
-
 def _cut(text: Any, limit: int) -> tuple[str, bool]:
     data = _encode(str(text or ""))
-    longer = len(data) > limit or len(data) >= SERVICE_OUTPUT_BYTES
-    return data[:limit].decode("utf-8", errors="ignore"), longer
+    is_cut = len(data) > limit or len(data) >= SERVICE_OUTPUT_BYTES
+    return data[:limit].decode("utf-8", errors="ignore"), is_cut
 
 
 def _encode(text: str) -> bytes:
@@ -134,6 +122,5 @@ def _encode(text: str) -> bytes:
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    line = lines[-1] if lines else ""
+    line = text.strip().rpartition("\n")[2].strip()
     return line if len(line) <= 200 else f"…{line[-200:]}"

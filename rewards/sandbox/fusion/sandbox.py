@@ -1,4 +1,4 @@
-"""Running programs on a SandboxFusion service (github.com/bytedance/SandboxFusion) over HTTP."""
+"""Run programs on a SandboxFusion service (github.com/bytedance/SandboxFusion) over HTTP."""
 
 from __future__ import annotations
 
@@ -6,107 +6,86 @@ import asyncio
 import functools
 import json
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from rewards.sandbox.background import Background
+from rewards.sandbox.background import Background, Sandbox
 from rewards.sandbox.base import SandboxError, Session
-from rewards.sandbox.fusion.messages import read_execution, read_file, write_request
+from rewards.sandbox.fusion.messages import read_execution, read_json_file, write_request
 from rewards.sandbox.fusion.service import FusionService
 from rewards.sandbox.program import Execution, Limits, Program
 
 _SESSION = "rewards.sandbox.fusion.sent.session"
 
 
-class FusionSandbox:
+class FusionSandbox(Sandbox):
     """Runs each program by `POST /run_code`.
 
-    Limits: the service itself knows wall time only, and memory only where its `isolation` is none. So each program is
-    sent with `sent/launch.py`, which lowers its limits of CPU time, memory and file size before it begins; they hold for
-    each of its processes, not for all together, and nothing limits how many processes there are. Output is cut here.
-    A status over 128 is read as the signal that a shell tells of by it.
+    The service itself limits only wall time, and memory if its `isolation` is none. So each program is sent with
+    `sent/launch.py`, which lowers its limits of CPU time, memory and file size before it starts. They apply to each process,
+    not to all together, and the number of processes is not limited. Output is cut here.
+    An exit status over 128 is interpreted as a signal, as a shell reports it.
 
-    What a program can see and do is the service's matter: its Python and packages, its network, its files.
+    What a program can see and do (Python, packages, network, files) depends on the service.
 
     Args:
         url: the service's address, `http://host:8080`.
-        concurrency: programs at one time. The service has a limit of its own, and queues what is over it.
-        attempts: how often a program is sent before giving up: again after a transport fault (no connection, a broken
-            one, HTTP 429, 502, 503, 504) or where the service says that it failed itself (`SandboxError`); never because
-            a program failed, and never after `patience` has run out.
-        backoff: seconds before the second attempt, doubled for each one after that.
-        patience: seconds that the service may take beyond a program's wall time.
+        concurrency: programs that run at once. The service has its own limit, and queues programs above it.
+        attempts: how often a program is sent. It is sent again after a transport fault (no connection, a broken one,
+            HTTP 429, 502, 503, 504) or if the service reports its own failure (`SandboxError`); never because a program
+            failed or `patience` has passed.
+        backoff: seconds before the second attempt, doubled for each further one.
+        patience: seconds to wait for the service beyond a program's wall time.
 
     Raises:
-        SandboxError: the url is none.
+        SandboxError: the URL is invalid.
     """
 
     def __init__(
         self, url: str, *, concurrency: int = 32, attempts: int = 4, backoff: float = 1.0, patience: float = 60.0
     ) -> None:
+        super().__init__("SandboxFusion")
         self._service = FusionService(url, concurrency, attempts, backoff, patience)
         self._concurrency = concurrency
-        self._background = Background("SandboxFusion")
-
-    async def run(self, program: Program, limits: Limits | None = None) -> Execution:
-        """Runs one program in a fresh process."""
-        return await self._background.wait(self._run(program, limits or Limits()))
-
-    async def run_many(self, programs: Sequence[Program], limits: Limits | None = None) -> list[Execution]:
-        """Runs all, `concurrency` at once; results in the order of the programs."""
-        return await self._background.wait(self._run_many(programs, limits or Limits()))
-
-    def run_blocking(self, program: Program, limits: Limits | None = None) -> Execution:
-        """`run` for code outside an event loop."""
-        return self._background.run(self._run(program, limits or Limits()))
 
     async def open_session(self) -> Session:
-        """A new session; see FusionSession for what replaying means."""
-        return FusionSession(self._service, self._background)
+        """Open a session; see FusionSession for its cost."""
+        return _FusionSession(self._service, self._background)
 
     def describe(self) -> list[tuple[str, str]]:
-        """What is in force; asks nothing of the service."""
+        """Return what is in force, without a request to the service."""
         return [
             ("sandbox", f"SandboxFusion at {self._service.url}, {self._concurrency} programs at once"),
-            ("isolation", "not known: the service's own (`sandbox.isolation` in its configuration: `none` isolates nothing)"),
-            ("network", "not known: the service's own"),
-            ("files", "not known: the service's own; a working folder for each program"),
-            ("time", "CPU time for each process; wall time by the service"),
+            (
+                "isolation",
+                "unknown: depends on the service (`sandbox.isolation` in its configuration: `none` isolates nothing)",
+            ),
+            ("network", "unknown: depends on the service"),
+            ("files", "unknown: depends on the service; a working folder for each program"),
+            ("time", "CPU time of each process; wall time by the service"),
             ("memory", "address space of each process"),
             ("processes", "not limited"),
             ("output", "cut here; the service keeps 1 MiB of each stream"),
         ]
 
-    def close(self) -> None:
-        """Ends what runs and closes the connections. A program that has begun goes on to its limit at the service."""
-        self._background.close(self._service.close)
-
     async def _run(self, program: Program, limits: Limits) -> Execution:
-        request = write_request(program, limits)
-        return await self._service.post(
-            "/run_code", request, limits.wall_seconds, functools.partial(read_execution, limits=limits)
-        )
+        read = functools.partial(read_execution, limits=limits)
+        return await self._service.run_code(write_request(program, limits), limits.wall_seconds, read)
 
-    async def _run_many(self, programs: Sequence[Program], limits: Limits) -> list[Execution]:
-        tasks = [asyncio.ensure_future(self._run(program, limits)) for program in programs]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+    async def _close(self) -> None:
+        # Programs that have started run on to their limits at the service.
+        await self._service.close()
 
 
-class FusionSession:
-    """A session on a service that keeps none: each call first runs the earlier ones again, unseen.
+class _FusionSession:
+    """A session on a service without sessions: each call re-runs the earlier ones first, with their output discarded.
 
-    So what earlier calls did outside their variables happens again with each call, their time passes again (a call's wall
-    time is its own limit and twice what the earlier ones took), and the clock reads later than it did; random numbers and
-    hashes come out the same. A call that was ended, or that ended its own process, is not run again. The calls of one
-    session run one after the other.
+    So side effects of earlier calls outside their variables are repeated, and so is their time: a call's wall time is its
+    own limit plus twice the time of the earlier ones. The clock shows a later time; random numbers and hashes are the same.
+    A call that was ended, or that ended its own process, is not re-run. The calls of one session run one after another.
 
-    `POST /run_jupyter` is not used: it starts a Jupyter kernel for every request, gives no call limits of its own, and
-    waits out its whole time where a call ends the kernel.
+    `POST /run_jupyter` is not used: it starts a Jupyter kernel for every request, has no limits per call, and waits for its
+    whole timeout if a call ends the kernel.
     """
 
     def __init__(self, service: FusionService, background: Background) -> None:
@@ -118,11 +97,9 @@ class FusionSession:
         self._closed = False
 
     async def run(self, code: str, limits: Limits | None = None) -> Execution:
-        """Runs code on the variables that earlier calls left."""
         return await self._background.wait(self._run(code, limits or Limits()))
 
     async def close(self) -> None:
-        """Forgets the calls; nothing of them is kept by the service."""
         self._closed = True
         self._calls.clear()
 
@@ -140,8 +117,8 @@ class FusionSession:
                 "value_characters": limits.output_bytes,
             }
             request = write_request(Program(json.dumps(task), runner=_SESSION), allowed, fetch=("done",))
-            execution, done = await self._service.post(
-                "/run_code", request, allowed.wall_seconds, functools.partial(_read_call, limits=limits)
+            execution, done = await self._service.run_code(
+                request, allowed.wall_seconds, lambda answer: (read_execution(answer, limits), read_json_file(answer, "done"))
             )
             if done is None or execution.verdict not in ("ok", "error"):
                 return execution
@@ -150,14 +127,6 @@ class FusionSession:
             return replace(execution, value=_as_text(done.get("value")))
 
 
-def _read_call(answer: Any, limits: Limits) -> tuple[Execution, dict[str, Any] | None]:
-    try:
-        done = json.loads(read_file(answer, "done") or "")
-    except ValueError:
-        done = None
-    return read_execution(answer, limits), done if isinstance(done, dict) else None
-
-
-def _as_text(value: object) -> str | None:
-    # The call runs in the process that wrote this, and may have written something else.
+def _as_text(value: Any) -> str | None:
+    # The call runs in the process that writes this, so it may be anything.
     return value.encode("utf-8", errors="backslashreplace").decode() if isinstance(value, str) else None

@@ -10,20 +10,20 @@ from typing import Any, cast
 
 from rewards.sandbox.base import SandboxError
 from rewards.sandbox.local.inside import messages
+from rewards.sandbox.local.tracebacks import add_lines
 from rewards.sandbox.program import Execution, Limits, Program
 from rewards.sandbox.runner_sources import read_runner
-from rewards.sandbox.tracebacks import add_lines
 
 REPLY_SECONDS = 60.0
-"""A worker ends a program at its limits; one that is silent so much longer is broken."""
+"""A worker ends a program at its limits. A worker that does not answer for this much longer is broken."""
 
 
 class WorkerGoneError(Exception):
-    """The worker's connection has closed, or it is silent."""
+    """The worker's connection has closed, or the worker does not answer."""
 
 
 class Worker(asyncio.Protocol):
-    """The client's side of one worker: a question, then its answer."""
+    """The client's side of one worker: a request, then its answer."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -32,7 +32,7 @@ class Worker(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._answer: asyncio.Future[Any] | None = None
         self._gone = False
-        self._knows: set[str] = set()
+        self._runners: set[str] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -46,20 +46,19 @@ class Worker(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(WorkerGoneError(str(exc) if exc else "it ended"))
+        self._fail(str(exc) if exc else "it ended")
 
     async def run(self, program: Program, limits: Limits) -> Execution:
-        """Runs a program to its end."""
-        if program.runner is not None and program.runner not in self._knows:
-            self.send(_to_fields(None, program.runner), json.dumps(read_runner(program.runner)))
-            self._knows.add(program.runner)
+        """Run a program to its end."""
+        if program.runner is not None and program.runner not in self._runners:
+            self._send(_to_fields(None, program.runner), json.dumps(read_runner(program.runner)))
+            self._runners.add(program.runner)
         answer = self.expect(limits.wall_seconds + REPLY_SECONDS)
-        self.send(_to_fields(limits, program.runner), program.code, program.stdin)
+        self._send(_to_fields(limits, program.runner), program.code, program.stdin)
         try:
             fields = await answer
         finally:
-            self.rest()
+            self.unwatch()
         if "verdict" not in fields:
             raise SandboxError(f"{program.runner or 'a program'} cannot be run: {fields.get('error')}")
         if fields["error"]:
@@ -67,46 +66,49 @@ class Worker(asyncio.Protocol):
         return Execution(**fields)
 
     def become_session(self) -> None:
-        """From now on the worker is given the calls of one session."""
-        self.send(b'{"session": true}')
-
-    def send(self, fields: bytes, code: str = "", stdin: str = "") -> None:
-        """Sends a request; that the worker is gone shows in the answer."""
-        assert self._transport is not None
-        both = (text.encode("utf-8", errors="surrogatepass") for text in (code, stdin))
-        self._transport.write(messages.pack_request(fields, *both))
+        """Make the worker run the calls of one session from now on."""
+        self._send(b'{"session": true}')
 
     def expect(self, seconds: float) -> asyncio.Future[Any]:
-        """The next message from the worker. Once `watch` was called, a WorkerGoneError where it does not come in time."""
+        """Return the next message from the worker. It fails with WorkerGoneError `seconds` after `watch` was called."""
         self._seconds = seconds
-        answer = self._answer = asyncio.get_running_loop().create_future()
+        self._answer = asyncio.get_running_loop().create_future()
         if self._gone:
-            answer.set_exception(WorkerGoneError("it ended"))
-        return answer
+            self._fail("it ended")
+        return self._answer
 
     def watch(self) -> None:
-        """Begins to count the time for the answer; most answers are there long before anybody has to."""
-        self.rest()
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up)
+        """Start the timer for the answer. Called late, because most answers come before a timer is worth its cost."""
+        self.unwatch()
+        self._timer = asyncio.get_running_loop().call_later(
+            self._seconds, self._fail, f"it did not answer for {self._seconds:.0f} s"
+        )
 
-    def rest(self) -> None:
+    def unwatch(self) -> None:
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _give_up(self) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(WorkerGoneError(f"nothing was heard from it for {self._seconds:.0f} s"))
-
     def close(self) -> None:
-        """Ends the worker and whatever it runs."""
+        """End the worker and what it runs."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _send(self, fields: bytes, code: str = "", stdin: str = "") -> None:
+        """Send a request. If the worker has ended, the answer fails."""
+        assert self._transport is not None
+        both = (text.encode("utf-8", errors="surrogatepass") for text in (code, stdin))
+        self._transport.write(messages.pack_request(fields, *both))
+
+    def _fail(self, reason: str) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(WorkerGoneError(reason))
 
 
 @functools.lru_cache(maxsize=64)
 def _to_fields(limits: Limits | None, runner: str | None) -> bytes:
-    """What a worker is asked for, beside code and input; a run has few different ones. Without limits: learn a runner."""
+    """Return a request's fields, cached because a run has few different ones. Without limits: load a runner."""
     fields: dict[str, Any] = {"source": True} if limits is None else {"limits": asdict(limits)}
     if runner is not None:
         fields["uses"] = runner

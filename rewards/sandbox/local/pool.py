@@ -1,4 +1,4 @@
-"""The template process of the local sandbox, the workers that it forks, and whose turn it is."""
+"""The template process of the local sandbox, the workers forked from it, and the queue for them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import os
 import socket
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rewards.sandbox.base import SandboxError
 from rewards.sandbox.local import isolation
 from rewards.sandbox.local.connection import REPLY_SECONDS, Worker, WorkerGoneError
 from rewards.sandbox.local.inside import messages
-from rewards.sandbox.local.isolation import Isolation
 from rewards.sandbox.program import Execution, Limits, Program
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -20,65 +21,65 @@ _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from rewards.sandbox.local.inside.template import main; main(int(sys.argv[2]))"
 )
-_LONG = 0.3
-"""Seconds after which a program no longer holds up those that wait, as long as there are workers left to start; and
-after which its worker is watched."""
+_LONG_SECONDS = 0.3
+"""After this time a program no longer blocks the queue, as long as more workers may start, and its worker is watched."""
 _WORKERS_PER_CORE = 8
 
 
 async def open_pool(wanted: int, demand: isolation.Demand, imports: tuple[str, ...], kind: isolation.Kind | None) -> Pool:
-    """A pool of the best kind that works here: what the kernel really allows shows only when it is tried."""
+    """Open a pool with the best kind of isolation that works here: only trying shows what the kernel allows.
+
+    Raises:
+        SandboxError: no accepted kind works, or an import fails.
+    """
     refused: list[str] = []
-    for each in isolation.candidates(demand, kind):
-        if each.missing:
-            refused.append(f"{each.kind}: {each.missing}")
-            continue
-        pool = Pool(wanted, each, imports)
+    for each in [kind] if kind else isolation.accepted_kinds(demand):
         try:
+            pool = Pool(wanted, isolation.prepare(each), imports)
             await pool.open()
         except isolation.NotOfferedError as error:
-            await pool.close()
-            refused.append(f"{each.kind}: {error}")
-            continue
-        except BaseException:
-            await pool.close()
-            raise
-        each.refused = tuple(refused)
-        return pool
-    raise SandboxError(isolation.explain_refusal(refused))
+            refused.append(f"{each}: {error}")
+        else:
+            pool.isolation.refused = tuple(refused)
+            return pool
+    raise SandboxError(
+        f"this machine offers no sound isolation for untrusted programs ({'; '.join(refused)}); allow user namespaces, or run "
+        "them with resource limits only (`sandbox: {isolation: weak}` in the recipe), or on a SandboxFusion service (`url`)"
+    )
 
 
 class Pool:
     """A template process and the workers forked from it."""
 
-    def __init__(self, wanted: int, kind: Isolation, imports: tuple[str, ...]) -> None:
+    def __init__(self, wanted: int, kind: isolation.Isolation, imports: tuple[str, ...]) -> None:
         self.isolation = kind
-        self._wanted, self._imports = wanted, imports
+        self._imports = imports
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
-        self.permits = asyncio.Semaphore(wanted)
-        self.most = wanted * _WORKERS_PER_CORE
-        self.running = 0
+        self._slots = asyncio.Semaphore(wanted)
+        self._running, self._max_running = 0, wanted * _WORKERS_PER_CORE
         self._starting = asyncio.Lock()
         self._template: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
     async def open(self) -> None:
-        """Starts the template and the first worker."""
-        await self._start_template()
-        self._idle.append(await self.start_worker())
+        """Start the template and the first worker."""
+        try:
+            await self._start_template()
+            self._idle.append(await self._start_worker())
+        except BaseException:
+            await self.close()
+            raise
 
     async def run(self, program: Program, limits: Limits) -> Execution:
-        """Runs a program when its turn has come."""
-        await self.permits.acquire()
-        place = _Place(self)
-        try:
+        """Run a program when a slot is free."""
+        async with self._slot() as slot:
             for attempt in (1, 2):
-                place.worker = worker = self._idle.pop() if self._idle else await self.start_worker()
+                slot.worker = worker = self._idle.pop() if self._idle else await self._start_worker()
                 try:
                     result = await worker.run(program, limits)
                 except WorkerGoneError as error:
-                    # The kernel may choose a worker when memory runs out; its program is given one more chance.
+                    # The kernel may kill a worker when memory runs out; its program gets a second try.
                     self._forget(worker)
                     if attempt == 2:
                         return Execution("killed", error=f"two workers ended while they ran it: {error}")
@@ -88,88 +89,49 @@ class Pool:
                 else:
                     self._idle.append(worker)
                     return result
-        finally:
-            place.leave()
         raise AssertionError
 
     async def start_session(self) -> Worker:
-        """A worker that keeps variables from call to call."""
-        worker = await self.start_worker()
+        """Return a new worker that keeps variables between calls."""
+        worker = await self._start_worker()
         worker.become_session()
         return worker
 
     async def call(self, session: Worker, code: str, limits: Limits) -> Execution:
-        """Runs one call of a session when its turn has come.
+        """Run one call of a session when a slot is free.
 
         Raises:
             SandboxError: the session has ended.
         """
-        await self.permits.acquire()
-        place = _Place(self)
-        place.worker = session
-        try:
-            return await session.run(Program(code), limits)
-        except WorkerGoneError as error:
-            raise SandboxError(f"the session has ended: {error}") from None
-        finally:
-            place.leave()
+        async with self._slot() as slot:
+            slot.worker = session
+            try:
+                return await session.run(Program(code), limits)
+            except WorkerGoneError as error:
+                raise SandboxError(f"the session has ended: {error}") from None
 
     async def end_session(self, session: Worker) -> None:
-        """Ends its worker, and with it variables and files."""
+        """End the session's worker, and with it the variables and files."""
         self._forget(session)
 
-    async def start_worker(self) -> Worker:
-        """A new worker, which has told how it is isolated."""
-        async with self._starting:
-            if self._template is None or self._template.poll() is not None:
-                await self._start_template()
-        assert self._control is not None
-        ours, theirs = socket.socketpair()
-        try:
-            socket.send_fds(self._control, [b"w"], [theirs.fileno()])
-        except OSError as error:
-            ours.close()
-            raise SandboxError(f"the sandbox's template process is gone: {error}") from None
-        finally:
-            theirs.close()
-        # A worker tells how it is isolated before it is asked anything.
-        worker = Worker()
-        answer = worker.expect(REPLY_SECONDS)
-        worker.watch()
-        await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
-        try:
-            hello = await answer
-        except WorkerGoneError as error:
-            worker.close()
-            raise SandboxError(f"a worker of the sandbox did not start: {error}") from None
-        finally:
-            worker.rest()
-        if "error" in hello:
-            worker.close()
-            raise isolation.NotOfferedError(str(hello["error"]))
-        self.isolation.hello = hello
-        self._all.add(worker)
-        return worker
-
     def measure(self) -> tuple[int, int]:
-        """Bytes of the template and all that it started, and those that the newest worker shares with nobody."""
+        """Return the bytes of the template with its descendants, and those that only the newest worker uses."""
         assert self._template is not None
         total, alone, waiting = 0, 0, [self._template.pid]
         while waiting:
             folder = Path(f"/proc/{waiting.pop()}")
             try:
-                rollup = (folder / "smaps_rollup").read_text()
+                lines = (folder / "smaps_rollup").read_text().splitlines()[1:]
                 waiting += [int(pid) for pid in (folder / "task" / folder.name / "children").read_text().split()]
             except OSError:  # it has ended
                 continue
-            sizes = {
-                name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in rollup.splitlines()[1:])
-            }
+            sizes = {name: int(rest.split()[0]) << 10 for name, _, rest in (line.partition(":") for line in lines)}
             total += sizes["Pss"]
             alone = sizes["Private_Clean"] + sizes["Private_Dirty"]
         return total, alone
 
     async def close(self) -> None:
+        """End the template and all workers."""
         for worker in self._all:
             worker.close()
         self._all.clear()
@@ -183,6 +145,62 @@ class Pool:
                 self._template.wait()
             self._template = None
 
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[_Slot]:
+        """Wait for a slot. A slot that is held for long is passed on to the next in the queue."""
+        await self._slots.acquire()
+        slot, passed_on = _Slot(), False
+
+        def pass_on() -> None:
+            nonlocal passed_on
+            if slot.worker is not None:
+                slot.worker.watch()
+            if self._running <= self._max_running:
+                passed_on = True
+                self._slots.release()
+
+        self._running += 1
+        timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, pass_on)
+        try:
+            yield slot
+        finally:
+            timer.cancel()
+            self._running -= 1
+            if not passed_on:
+                self._slots.release()
+
+    async def _start_worker(self) -> Worker:
+        async with self._starting:
+            if self._template is None or self._template.poll() is not None:
+                await self._start_template()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"the sandbox's template process has ended: {error}") from None
+        finally:
+            theirs.close()
+        # A worker's first message reports its isolation.
+        worker = Worker()
+        answer = worker.expect(REPLY_SECONDS)
+        worker.watch()
+        await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
+        try:
+            hello = await answer
+        except WorkerGoneError as error:
+            worker.close()
+            raise SandboxError(f"a worker of the sandbox did not start: {error}") from None
+        finally:
+            worker.unwatch()
+        if "error" in hello:
+            worker.close()
+            raise isolation.NotOfferedError(str(hello["error"]))
+        self.isolation.hello = hello
+        self._all.add(worker)
+        return worker
+
     def _forget(self, worker: Worker) -> None:
         worker.close()
         self._all.discard(worker)
@@ -191,54 +209,36 @@ class Pool:
         for worker in self._idle:
             self._forget(worker)
         self._idle.clear()
-        ours, theirs = socket.socketpair()
+        self._control, theirs = socket.socketpair()
         try:
-            # In this thread, which lives as long as the sandbox: the template ends with the thread that made it.
+            # In this thread, which lives as long as the sandbox: the template ends with the thread that started it.
             self._template = _spawn(theirs.fileno())
         finally:
             theirs.close()
-        self._control = ours
-        config = self.isolation.configure(_ROOT, self._imports)
         try:
-            ours.sendall(messages.pack_json(config))
-            ready = await asyncio.to_thread(messages.receive_json, ours)
+            self._control.sendall(messages.pack_json(self.isolation.configure(_ROOT, self._imports)))
+            ready = await asyncio.to_thread(messages.receive_json, self._control)
         except OSError:  # it has ended
             ready = None
-        last = _read_last_line(self._template, ended=ready is None)
+        assert self._template.stderr is not None
+        with self._template.stderr as stream:  # it is not read after this
+            last = stream.read().decode(errors="replace").strip().rpartition("\n")[2] if ready is None else ""
         if ready is None:
-            raise SandboxError(f"the sandbox's Python ({isolation.python()}) ended at its start: {last}")
+            why = last or f"status {self._template.wait()}"
+            raise SandboxError(f"the sandbox's Python ({isolation.python()}) failed to start: {why}")
         if "error" in ready:
-            raise SandboxError(f"the sandbox could not load what programs need: {ready['error']}")
+            raise SandboxError(f"the sandbox could not import what programs need: {ready['error']}")
 
 
-class _Place:
-    """A place among the programs that run at once. One that is held for long is lent to the next in the queue."""
+class _Slot:
+    """One of the programs that run at once, and its worker."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.worker: Worker | None = None
-        self._pool = pool
-        self._lent = False
-        pool.running += 1
-        self._timer = asyncio.get_running_loop().call_later(_LONG, self._be_patient)
-
-    def leave(self) -> None:
-        """Gives it back."""
-        self._timer.cancel()
-        self._pool.running -= 1
-        if not self._lent:
-            self._pool.permits.release()
-
-    def _be_patient(self) -> None:
-        if self.worker is not None:
-            self.worker.watch()
-        if self._pool.running <= self._pool.most:
-            self._lent = True
-            self._pool.permits.release()
+    worker: Worker | None = None
 
 
 def _spawn(control: int) -> subprocess.Popen[bytes]:
-    # Nothing of this process's environment, which may hold secrets, lies in the memory of a program. The run's mark
-    # stays, by which a run finds what it started.
+    # This process's environment may hold secrets, so it must not be in the memory of a program. The run's mark stays:
+    # a run uses it to find its processes.
     environment = {name: os.environ[name] for name in ("PIPELINE_RUN",) if name in os.environ}
     environment |= {
         "PATH": "/usr/bin:/bin",
@@ -247,9 +247,8 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
         "MALLOC_ARENA_MAX": "2",
         "OMP_NUM_THREADS": "1",
     }
-    command = [isolation.python(), "-s", "-S", "-P", "-X", "utf8", "-B", "-c", _START, str(_ROOT), str(control)]
     return subprocess.Popen(
-        command,
+        [isolation.python(), "-s", "-S", "-P", "-X", "utf8", "-B", "-c", _START, str(_ROOT), str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -258,11 +257,3 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
         cwd="/",
         start_new_session=True,
     )
-
-
-def _read_last_line(template: subprocess.Popen[bytes], *, ended: bool) -> str:
-    """What a template said last, if it has ended; nobody reads what it writes from now on."""
-    assert template.stderr is not None
-    with template.stderr as stream:
-        text = stream.read().decode(errors="replace").strip() if ended else ""
-    return text.rpartition("\n")[2] or f"status {template.wait()}" if ended else ""

@@ -1,7 +1,7 @@
-"""The source lines of a traceback, put in by who has the source.
+"""Add source lines to a program's traceback, in the client, which has the source.
 
-A program's process prints its traceback by the interpreter's own printer, which finds no file to read lines from; working
-them out there would cost every wrong program half as much again.
+A program's process prints its traceback with the interpreter's own printer, which finds no file to read lines from.
+Formatting it there would make a failing program half as expensive again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _FRAME = re.compile(rf'^( *)File "{re.escape(NAME)}", line (\d+), in .*\n', re.M
 
 
 def add_lines(error: str, code: str) -> str:
-    """What a program wrote to standard error, with a line of its source under each frame of a traceback."""
+    """Return a program's standard error with the source line under each traceback frame."""
     if f'File "{NAME}", line ' not in error:
         return error
     lines = code.splitlines()

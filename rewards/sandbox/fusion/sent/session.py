@@ -1,4 +1,4 @@
-"""One call of a session: runs the earlier calls again, unseen, and then the new one."""
+"""One call of a session: re-run the earlier calls with their output discarded, then run the new one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pathlib import Path
 
 
 def main(task: str) -> None:
-    """Runs one call and ends the process.
+    """Run one call and end the process.
 
-    Leaves the file `done` beside the program's folder: {"value": repr of the last expression, or null}. Without it the
-    call ended its process, and cannot be run again before the next one.
+    Write the file `done` next to the program's folder: {"value": repr of the last expression, or null}. Without it the call
+    has ended its process, and cannot be re-run before the next one.
 
     Args:
         task: JSON of `before` (the earlier calls), `code`, `seed`, `cpu_seconds` and `value_characters`.
@@ -28,26 +28,25 @@ def main(task: str) -> None:
     given = json.loads(task)
     done = Path.cwd().parent / "done"
     random.seed(given["seed"])
-    module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
     before = given["before"]
     _replay(before, module.__dict__)
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = math.ceil(used.ru_utime + used.ru_stime + given["cpu_seconds"])
-    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    if most == resource.RLIM_INFINITY or limit < most:
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    if hard == resource.RLIM_INFINITY or limit < hard:
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     value, status = None, 0
     try:
         value = _run(given["code"], len(before) + 1, module.__dict__)
-    except SystemExit as leaving:
-        status = _status(leaving.code)
+    except SystemExit as stop:
+        status = _status(stop.code)
     except BaseException as error:
         status = 1
-        _tell(error)
+        _print_traceback(error)
     _flush()
     done.write_text(json.dumps({"value": None if value is None else value[: given["value_characters"]]}), encoding="utf-8")
-    # Threads that the call started do not hold up its end.
+    # Do not wait for threads that the call started.
     os._exit(status)
 
 
@@ -65,22 +64,22 @@ def _run(code: str, number: int, namespace: dict[str, object]) -> str | None:
 
 def _replay(before: list[str], namespace: dict[str, object]) -> None:
     kept = [os.dup(1), os.dup(2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
-        os.dup2(nowhere, descriptor)
+        os.dup2(devnull, descriptor)
     for number, code in enumerate(before, 1):
         with contextlib.suppress(BaseException):
             _run(code, number, namespace)
     _flush()
-    for descriptor, copy in zip((1, 2), kept):  # noqa: B905 (unknown to older Pythons)
+    for descriptor, copy in zip((1, 2), kept):  # noqa: B905 (not in older Pythons)
         os.dup2(copy, descriptor)
-    for descriptor in (*kept, nowhere):
+    for descriptor in (*kept, devnull):
         os.close(descriptor)
 
 
-def _tell(error: BaseException) -> None:
-    own, frames = main.__code__.co_filename, error.__traceback__
-    while frames is not None and (frames.tb_frame.f_code.co_filename in (own, ast.__file__)):
+def _print_traceback(error: BaseException) -> None:
+    skipped, frames = (main.__code__.co_filename, ast.__file__), error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename in skipped:
         frames = frames.tb_next
     with contextlib.suppress(Exception):
         traceback.print_exception(type(error), error, frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # `signal`, without the enumerations around every call
+import _signal  # type: ignore[import-not-found]  # `signal`, without its enumerations, which slow down every call
 import atexit
 import contextlib
 import os
@@ -10,31 +10,24 @@ import signal
 import sys
 import threading
 from types import ModuleType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rewards.sandbox.local.inside import kernel
-from rewards.sandbox.local.inside.limits import put_in_force
-
-if TYPE_CHECKING:
-    from rewards.sandbox.local.inside.request import Request
-    from rewards.sandbox.local.inside.worker import Worker
+from rewards.sandbox.local.inside.limits import Request, apply_limits
+from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 NAME = "main.py"
-"""What tracebacks call the program."""
-
-PROGRAM_USER = 1000
-"""Who programs are, to themselves."""
+"""The program's file name in tracebacks."""
 
 _OURS = __file__.rpartition("/")[0]
 
 
 def become_program(worker: Worker, request: Request, code: bytes, streams: tuple[int, int, int]) -> NoReturn:
-    """Runs a program in this process, which ends with it."""
-    status, text = 1, ""
+    """Run a program in this process, and end with it."""
+    status = 1
     try:
         give_up_rights(worker, request, streams)
-        text = code.decode("utf-8", errors="surrogatepass")
-        status = _run(worker, request, text)
+        status = _run(worker, request, code.decode("utf-8", errors="surrogatepass"))
     except BaseException:
         with contextlib.suppress(BaseException):
             report_exception()
@@ -43,16 +36,16 @@ def become_program(worker: Worker, request: Request, code: bytes, streams: tuple
 
 
 def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, int], kept: int = -1) -> None:
-    """Leaves this process its streams, its limits, and nothing else.
+    """Leave this process only its streams and its limits.
 
-    After a fork every page that is written to, if only to count a reference, is copied: this is kept short, and what can
-    be done before the fork is done there.
+    After a fork every page that is written to is copied, and counting a reference writes. So this is short, and as much as
+    possible is done before the fork.
 
     Args:
         worker: the process it was forked from.
-        request: whose limits are put in force.
-        streams: what become the standard streams.
-        kept: what becomes descriptor 3, if there is one; no other stays open.
+        request: the limits.
+        streams: descriptors that become the standard streams.
+        kept: a descriptor that becomes descriptor 3; -1: none. All others are closed.
     """
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
@@ -67,9 +60,9 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
             kernel.restrict_files(worker.ruleset)
     os.closerange(first, 1 << 16)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    put_in_force(request.prepared)
+    apply_limits(request.prepared)
     if worker.switches_user:
-        # From root of the namespace to a user of it: all capabilities go (capabilities(7)).
+        # From root of the namespace to another user: this drops all capabilities (capabilities(7)).
         os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
     else:
         kernel.drop_capabilities()
@@ -81,10 +74,7 @@ def _run(worker: Worker, request: Request, code: str) -> int:
     if request.uses:
         worker.runners[request.uses].main(code)
         return _finish(0)
-    module = ModuleType("__main__")
-    module.__dict__.update(__builtins__=__builtins__)
-    sys.modules["__main__"] = module
-    sys.argv = [NAME]
+    module = make_main()
     try:
         exec(compile(code, NAME, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as stop:
@@ -95,8 +85,16 @@ def _run(worker: Worker, request: Request, code: str) -> int:
     return _finish(0)
 
 
+def make_main() -> ModuleType:
+    """Install and return an empty `__main__`."""
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    module.__dict__.update(__builtins__=__builtins__)
+    sys.argv = [NAME]
+    return module
+
+
 def report_exception() -> None:
-    """Writes the traceback of the exception being handled, without the frames that are ours, and without source lines."""
+    """Write the traceback of the exception being handled, without our frames and without source lines."""
     kind, error, trace = sys.exc_info()
     assert kind is not None
     assert error is not None
@@ -110,14 +108,14 @@ def report_exception() -> None:
 
 
 def skip_our_frames(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback that begins in the program."""
+    """Return the part of a traceback that begins in the program."""
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
         trace = trace.tb_next
     return trace
 
 
 def read_status(code: Any) -> int:
-    """What a process that ends with SystemExit exits with (Python/pythonrun.c, `handle_system_exit`)."""
+    """Return the exit status for SystemExit, like `handle_system_exit` in Python/pythonrun.c."""
     if code is None:
         return 0
     if isinstance(code, int):
@@ -128,7 +126,7 @@ def read_status(code: Any) -> int:
 
 
 def _finish(status: int) -> int:
-    """What the interpreter does at its end: waits for threads, calls what was registered, and writes what is left."""
+    """Do what the interpreter does at its end: wait for threads, call exit functions, and flush the streams."""
     try:
         if len(threading._active) > 1:  # type: ignore[attr-defined]
             threading._shutdown()  # type: ignore[attr-defined]

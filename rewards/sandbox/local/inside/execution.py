@@ -1,40 +1,35 @@
-"""One execution: a program is forked, watched, ended, and told of."""
+"""One execution: fork a program, watch it, end it, and pack the answer."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING
 
 from rewards.sandbox.local.inside import child, messages
-from rewards.sandbox.local.inside.limits import Usage
-
-if TYPE_CHECKING:
-    from rewards.sandbox.local.inside.request import Request
-    from rewards.sandbox.local.inside.worker import Worker
+from rewards.sandbox.local.inside.limits import Request, Usage
+from rewards.sandbox.local.inside.worker import Worker
 
 _TICK = 0.05
-"""Seconds between two looks at what a program uses."""
+"""Seconds between two measurements of a program's usage."""
 _QUIET_MS = 5
-"""Milliseconds in which a program that floods its output may wait to be read."""
+"""Milliseconds after which a running program's output is read."""
 _CHUNK = 1 << 16
 _NEAR = 0.9
-"""A process that was killed this near to its memory limit was killed for memory."""
+"""A process that was killed above this share of its memory limit was killed for memory."""
 
 
 class ClientGoneError(Exception):
-    """Nobody waits for the result."""
+    """The client no longer waits for the result."""
 
 
 def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: socket.socket) -> bytes:
-    """Runs one program to its end, and all of its processes' end; returns the packed answer.
+    """Run one program until it and all its processes have ended, and return the packed answer.
 
-    Written flat, and with as few objects as can be: after a fork every page that is written to, if only to count a
-    reference, is copied, here as in the program.
+    This is flat and creates few objects: after a fork every page that is written to is copied, here as in the program, and
+    counting a reference writes.
     """
     output, output_end = os.pipe2(os.O_CLOEXEC)
     error, error_end = os.pipe2(os.O_CLOEXEC)
@@ -48,7 +43,7 @@ def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: s
     os.close(error_end)
     done = os.pidfd_open(pid)
     worker.poll.register(done, select.POLLIN)
-    # Most programs end soon and write little: what they wrote lies in the pipes until then.
+    # Most programs end soon and write little: until then their output stays in the pipes.
     events = worker.poll.poll(_QUIET_MS)
     worker.poll.unregister(done)
     ended_by, outputs = None, (Output(output, request.output_bytes), Output(error, request.output_bytes))
@@ -57,14 +52,14 @@ def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: s
     status, usage = worker.end(pid, by_force=ended_by is not None)
     os.close(done)
     for each in outputs:
-        each.take_rest()
+        each.finish(wait=True)
     cpu = usage.ru_utime + usage.ru_stime
     exit_code = os.waitstatus_to_exitcode(status)
     verdict = ended_by or _judge(exit_code, cpu, usage.ru_maxrss << 10, outputs, request)
-    # What wrote more than it may was ended by the sandbox, even where it was quick enough to end by itself.
-    told_status = None if ended_by or verdict == "output" else exit_code
+    # A program over its output limit has no status, even if it ended before the sandbox ended it.
+    shown_status = None if ended_by or verdict == "output" else exit_code
     seconds = time.monotonic() - begun
-    return messages.pack_execution(verdict, told_status, seconds, cpu, outputs[0].told(), outputs[1].told())
+    return messages.pack_execution(verdict, shown_status, seconds, cpu, outputs[0].cut(), outputs[1].cut())
 
 
 class Output:
@@ -78,24 +73,21 @@ class Output:
         self._limit = limit
 
     def take(self) -> bool:
-        """Reads a piece, waiting for one; False at the end, which comes when no process has the other side."""
+        """Wait for a chunk and read it. Return False at the end, when no process has the other side."""
         chunk = os.read(self.reading, _CHUNK)
         if len(self.data) <= self._limit:
             self.data += chunk
         return bool(chunk)
 
-    def take_rest(self) -> None:
-        """Reads to the end, and closes it."""
-        while self.take() and not self.too_long:
-            pass
-        os.close(self.reading)
-
-    def take_ready(self) -> None:
-        """Reads what is there, and closes it: processes live on that could write more."""
-        os.set_blocking(self.reading, False)
-        with contextlib.suppress(BlockingIOError):
+    def finish(self, *, wait: bool) -> None:
+        """Read to the end and close the pipe. Without `wait`, read only what is already written."""
+        if not wait:
+            os.set_blocking(self.reading, False)
+        try:
             while self.take() and not self.too_long:
                 pass
+        except BlockingIOError:  # processes that could write more are still running
+            pass
         os.close(self.reading)
 
     @property
@@ -103,13 +95,13 @@ class Output:
         """Whether it is over the limit."""
         return len(self.data) > self._limit
 
-    def told(self) -> bytes:
-        """What may be told of it."""
-        return self.data if len(self.data) <= self._limit else self.data[: self._limit]
+    def cut(self) -> bytes:
+        """Return the output up to the limit."""
+        return self.data[: self._limit]
 
 
 class Watch:
-    """Waits for the end of a program, taking its output and looking at what it uses."""
+    """Waits for the end of a program, reads its output and measures its usage."""
 
     __slots__ = ("_connection", "_outputs", "_poll", "_request")
 
@@ -119,7 +111,7 @@ class Watch:
         self._poll.register(connection.fileno(), select.POLLIN)
 
     def wait(self, done: int, usage: Usage, begun: float) -> str | None:
-        """Returns when `done` is readable, or with the limit that was passed before.
+        """Return None when `done` is readable, or else the verdict of the limit that was exceeded.
 
         Raises:
             ClientGoneError: the other side of the connection has closed.
@@ -145,15 +137,12 @@ class Watch:
                 return "timeout"
             if now >= next_look:
                 next_look = now + _TICK
-                if (passed := self._look(usage)) is not None:
-                    return passed
+                cpu, memory = usage.measure()
+                if cpu > self._request.cpu_seconds:
+                    return "timeout"
+                if memory > self._request.memory_bytes:
+                    return "memory"
             events = self._poll.poll(max(0.0, min(next_look, deadline) - now) * 1000 + 1)
-
-    def _look(self, usage: Usage) -> str | None:
-        cpu, memory = usage.measure()
-        if cpu > self._request.cpu_seconds:
-            return "timeout"
-        return "memory" if memory > self._request.memory_bytes else None
 
 
 def _judge(code: int, cpu: float, memory: int, outputs: tuple[Output, Output], request: Request) -> str:

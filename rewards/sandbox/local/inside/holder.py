@@ -1,4 +1,4 @@
-"""The holder: the process in which a session's variables live. It has no rights, and code that nobody trusts has run in it."""
+"""The holder: the process that holds a session's variables. It has no rights, because untrusted code has run in it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,17 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from rewards.sandbox.local.inside import child, messages
-from rewards.sandbox.local.inside.limits import put_in_force_softly
+from rewards.sandbox.local.inside.limits import apply_soft_limits
 
 
 def hold(*, forks: bool) -> NoReturn:
-    """Runs the calls that come on descriptor 3, and never returns.
+    """Run the calls that arrive on descriptor 3, and never return.
 
     Args:
-        forks: each call runs in a child, which is the holder from then on if the worker takes it; this process ends when the
-            worker has. Otherwise calls run here.
+        forks: run each call in a child, which replaces this process as the holder if the worker accepts it. Otherwise calls
+            run in this process.
     """
-    module = ModuleType("__main__")
-    module.__dict__.update(__builtins__=__builtins__)
-    sys.modules["__main__"] = module
-    sys.argv = [child.NAME]
+    module = child.make_main()
     channel, number = socket.socket(fileno=3), 0
     with contextlib.suppress(BaseException):
         while (received := _receive_call(channel)) is not None:
@@ -42,7 +39,7 @@ def hold(*, forks: bool) -> NoReturn:
             if forks:
                 os.dup2(descriptors[3], channel.fileno())
                 os.closerange(4, 1 << 16)
-            put_in_force_softly(task["limits"])
+            apply_soft_limits(task["limits"])
             report = messages.pack_json(_run(module, task, f"call {number}"))
             if forks:
                 channel.sendall(report)
@@ -63,10 +60,10 @@ def _receive_call(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | 
 
 
 def _run(module: ModuleType, task: dict[str, Any], name: str) -> dict[str, Any]:
-    """Runs the code of a call, and says how it ended."""
+    """Run the code of a call, and return its report."""
     code, value, status, verdict = task["code"], None, 0, "ok"
     begun = time.process_time()
-    # What an earlier call defined may raise in a later one: each keeps its source under a name of its own.
+    # A function of an earlier call may raise in a later one, so each call keeps its source under a unique name.
     linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     try:
         body = ast.parse(code, name)
@@ -76,7 +73,7 @@ def _run(module: ModuleType, task: dict[str, Any], name: str) -> dict[str, Any]:
             result = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), module.__dict__)
             if result is not None:
                 module.__dict__["_"] = result
-                value = repr(result)[: task["longest"]]
+                value = repr(result)[: task["value_characters"]]
     except SystemExit as stop:
         status = child.read_status(stop.code)
         verdict = "ok" if status == 0 else "error"

@@ -1,107 +1,135 @@
-"""What a program may use: put in force before it begins, and watched while it runs."""
+"""A request's resource limits: set before a program starts, and watched while it runs."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
 import time
-from typing import Any
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _STACK = 64 << 20
-"""Deep recursion in C, as sorting or regular expressions may need it; what an address space has room for."""
-
+"""For deep recursion in C, as in sorting or regular expressions; small enough for the address space limit."""
 _OPEN_FILES = 128
-"""Sockets and pipes hold memory of the kernel's, which no limit of a process counts."""
+"""Sockets and pipes use kernel memory that no limit of a process counts."""
 
 
-def put_common_in_force() -> None:
-    """Sets the limits that are the same for every program and do not hinder a worker."""
-    for kind, most in (
+class Request:
+    """A request to a worker, parsed once and kept for all programs with the same fields."""
+
+    __slots__ = ("cpu_seconds", "fields", "memory_bytes", "output_bytes", "prepared", "uses", "wall_seconds")
+
+    def __init__(self, text: bytes, base_bytes: int, others: int) -> None:
+        """Parse a request.
+
+        Args:
+            text: the fields as JSON.
+            base_bytes: address space of the warm interpreter before the program starts.
+            others: processes of the program's user besides its own; -1 if the kernel cannot count them separately.
+        """
+        self.fields = json.loads(text)
+        self.uses: str | None = self.fields.get("uses")
+        """The runner to call with the code."""
+        limits = self.fields.get("limits")
+        if limits is None:
+            return
+        self.cpu_seconds = float(limits["cpu_seconds"])
+        self.wall_seconds = float(limits["wall_seconds"])
+        self.memory_bytes = int(limits["memory_mb"]) << 20
+        self.output_bytes = int(limits["output_bytes"])
+        values = {
+            # One second more than is watched for: the kernel counts whole seconds, and gives no reason when it kills.
+            resource.RLIMIT_CPU: math.ceil(limits["cpu_seconds"]) + 1,
+            resource.RLIMIT_AS: base_bytes + self.memory_bytes,
+            resource.RLIMIT_FSIZE: int(limits["file_mb"]) << 20,
+        }
+        if others >= 0:
+            values[resource.RLIMIT_NPROC] = int(limits["processes"]) + others
+        self.prepared = [(kind, (value, value)) for kind, value in values.items()]
+
+
+def apply_common_limits() -> None:
+    """Set the limits that are the same for all programs and do not affect a worker."""
+    for kind, value in (
         (resource.RLIMIT_STACK, _STACK),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
-        hard = resource.getrlimit(kind)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
+        value = _cap(value, resource.getrlimit(kind)[1])
+        resource.setrlimit(kind, (value, value))
 
 
-def prepare(limits: dict[str, Any], base_bytes: int, others: int) -> list[tuple[int, tuple[int, int]]]:
-    """The limits that the kernel keeps for each process, ready to be set.
-
-    Args:
-        limits: the fields of `Limits`.
-        base_bytes: address space that the warm interpreter takes before the program.
-        others: processes of the program's user beside its own; -1 where they cannot be counted apart.
-    """
-    memory = base_bytes + (int(limits["memory_mb"]) << 20)
-    # A second more than is watched for: the kernel counts whole seconds, and kills without a word.
-    most = {
-        resource.RLIMIT_CPU: math.ceil(limits["cpu_seconds"]) + 1,
-        resource.RLIMIT_AS: memory,
-        resource.RLIMIT_FSIZE: int(limits["file_mb"]) << 20,
-    }
-    if others >= 0:
-        most[resource.RLIMIT_NPROC] = int(limits["processes"]) + others
-    return [(kind, (value, value)) for kind, value in most.items()]
-
-
-def put_in_force(prepared: list[tuple[int, tuple[int, int]]]) -> None:
-    """Sets them for this process and its children, for good."""
+def apply_limits(prepared: list[tuple[int, tuple[int, int]]]) -> None:
+    """Set a request's limits for this process and its children, permanently."""
     for kind, values in prepared:
         resource.setrlimit(kind, values)
 
 
-def put_in_force_softly(prepared: list[tuple[int, tuple[int, int]]]) -> None:
-    """Sets them so that a later call may have others; a program can take them back, and is watched all the same.
+def apply_soft_limits(prepared: list[tuple[int, tuple[int, int]]]) -> None:
+    """Set a request's limits so that a later call can have others.
 
-    No process without privileges can raise what was set for good.
+    An unprivileged process cannot raise a permanent limit. A program can undo these limits, but it is also watched.
     """
     for kind, (value, _) in prepared:
         if kind != resource.RLIMIT_CPU:
             hard = resource.getrlimit(kind)[1]
-            resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+            resource.setrlimit(kind, (_cap(value, hard), hard))
+
+
+def _cap(value: int, hard: int) -> int:
+    return value if hard == resource.RLIM_INFINITY else min(value, hard)
+
+
+def read_stat(proc: int, pid: str | int) -> list[bytes] | None:
+    """Return the fields of /proc/PID/stat after the process's name, which may contain anything; None if it has ended."""
+    try:
+        descriptor = os.open(f"{pid}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, 1024).rpartition(b")")[2].split()
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 class Usage:
-    """What the processes of one program have used so far, read from a /proc that shows no others."""
+    """What the processes of one program have used, read from a /proc that shows no others.
 
-    def __init__(self, proc: int, main: int, spared: tuple[int, ...] = ()) -> None:
+    Args:
+        proc: a descriptor of that /proc; -1 if there is none, and only the main process is measured.
+        main: the main process.
+        skipped: processes that are not the program's, besides the first one.
+    """
+
+    def __init__(self, proc: int, main: int, skipped: tuple[int, ...] = ()) -> None:
         self._proc = proc
         self._main = main
-        self._spared = {1, *spared}
-        self._before = 0.0
-        if proc < 0:  # a process that has run before, as a session's may have
-            self._before = self.measure()[0]
+        self._skipped = {1, *skipped}
+        # A session's process may have run before.
+        self._before = self._measure_main() if proc < 0 else 0.0
 
     def measure(self) -> tuple[float, int]:
-        """CPU seconds of all that live and of their children that ended; resident bytes of all that live."""
+        """Return CPU seconds of the live processes and their ended children, and resident bytes of the live ones."""
         if self._proc < 0:
-            # (~pid << 3) | 2 is the clock of all of a process's threads (clock_getcpuclockid(3)).
-            try:
-                return time.clock_gettime((~self._main << 3) | 2) - self._before, 0
-            except OSError:
-                return 0.0, 0
+            return self._measure_main() - self._before, 0
         ticks, pages = 0, 0
         for name in os.listdir(self._proc):
-            if not name.isdigit() or int(name) in self._spared:
+            if not name.isdigit() or int(name) in self._skipped:
                 continue
-            try:
-                descriptor = os.open(f"{name}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-            except OSError:
-                continue
-            try:
-                text = os.read(descriptor, 1024)
-            except OSError:
-                continue
-            finally:
-                os.close(descriptor)
-            # The name in parentheses may hold anything; what follows it are numbers (proc(5)).
-            fields = text.rpartition(b")")[2].split()
-            ticks += sum(map(int, fields[11:15]))
-            pages += int(fields[21])
+            fields = read_stat(self._proc, name)
+            if fields is not None:
+                ticks += sum(map(int, fields[11:15]))
+                pages += int(fields[21])
         return ticks / _TICKS, pages * _PAGE
+
+    def _measure_main(self) -> float:
+        try:
+            # (~pid << 3) | 2 is the CPU clock of a process (clock_getcpuclockid(3)).
+            return time.clock_gettime((~self._main << 3) | 2)
+        except OSError:
+            return 0.0

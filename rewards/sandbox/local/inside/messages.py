@@ -1,8 +1,8 @@
-"""Messages between the sandbox's client and its processes. Data only, whatever the other side is.
+"""Messages between the sandbox's client and its processes. They are data only, because either side may be hostile.
 
-A request is fields as JSON, then source and standard input as bytes; an answer is JSON or an execution in a fixed form.
-What a program may not see in the memory that it is forked with (the tests, in its standard input) goes from the
-connection to a file through one buffer, which is cleared.
+A request is fields as JSON, then source and standard input as bytes. An answer is JSON, or an execution in a binary form.
+Standard input may hold tests, which a program must not find in the memory it is forked with: it goes from the connection to
+a file through one buffer, which is cleared.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _CLEAN = bytes(len(_BUFFER))
 
 
 def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
-    """A request as bytes; `fields` is JSON already, as it is the same for many programs."""
+    """Pack a request; `fields` is already JSON, because it is the same for many programs."""
     return b"".join((_REQUEST.pack(len(fields), len(code), len(stdin)), fields, code, stdin))
 
 
 def receive_request(connection: socket.socket, folder: str) -> tuple[bytes, bytes, int] | None:
-    """The next request: its fields, its code, and a descriptor of what its program reads (-1: nothing).
+    """Receive the next request; None if the other side has closed.
 
-    None where the other side has closed. The descriptor is of a file without a name in `folder`.
+    Returns:
+        The fields, the code, and a descriptor of the standard input, an unnamed file in `folder` (-1: empty).
     """
     head = _receive(connection, _REQUEST.size)
     if not head:
@@ -50,7 +51,7 @@ def receive_request(connection: socket.socket, folder: str) -> tuple[bytes, byte
 
 
 def pack_json(message: Any) -> bytes:
-    """An answer that is no execution."""
+    """Pack an answer that is not an execution."""
     body = json.dumps(message).encode("ascii")
     return _JSON.pack(_IS_JSON, len(body)) + body
 
@@ -64,22 +65,14 @@ def pack_execution(
     error: bytes,
     value: bytes | None = None,
 ) -> bytes:
-    """An execution as bytes; `cpu_seconds` is NaN where it is not known."""
-    head = _EXECUTION.pack(
-        _IS_EXECUTION,
-        VERDICTS.index(verdict),
-        _NO_STATUS if status is None else status,
-        seconds,
-        cpu_seconds,
-        len(output),
-        len(error),
-        -1 if value is None else len(value),
-    )
-    return b"".join((head, output, error, value or b""))
+    """Pack an execution; an unknown `cpu_seconds` is NaN."""
+    code, number = VERDICTS.index(verdict), _NO_STATUS if status is None else status
+    sizes = len(output), len(error), -1 if value is None else len(value)
+    return b"".join((_EXECUTION.pack(_IS_EXECUTION, code, number, seconds, cpu_seconds, *sizes), output, error, value or b""))
 
 
 def size(data: bytes | bytearray) -> int:
-    """How long the answer is that begins with these bytes; more than there are while that is not known."""
+    """Return the length of the answer that begins with `data`; more than its length while that is unknown."""
     if data[:1] == _IS_EXECUTION:
         if len(data) < _EXECUTION.size:
             return _EXECUTION.size
@@ -89,7 +82,7 @@ def size(data: bytes | bytearray) -> int:
 
 
 def unpack(data: bytes | bytearray) -> dict[str, Any]:
-    """The answer that these bytes are; an execution as its fields."""
+    """Unpack an answer; an execution as its fields."""
     if data[:1] != _IS_EXECUTION:
         message = json.loads(data[_JSON.size :])
         return message if isinstance(message, dict) else {}
@@ -110,7 +103,7 @@ def unpack(data: bytes | bytearray) -> dict[str, Any]:
 
 
 def receive_json(connection: socket.socket) -> Any:
-    """The next answer that is no execution; None where the other side has closed."""
+    """Receive the next answer that is not an execution; None if the other side has closed."""
     head = _receive(connection, _JSON.size)
     if not head:
         return None
@@ -119,7 +112,7 @@ def receive_json(connection: socket.socket) -> Any:
 
 
 def _receive(connection: socket.socket, count: int) -> bytes:
-    """So many bytes; fewer where the other side has closed before."""
+    """Receive `count` bytes; fewer if the other side closes before."""
     data = connection.recv(count)
     while len(data) < count:
         more = connection.recv(count - len(data))

@@ -1,4 +1,4 @@
-"""Loading a runner, a module or a package, from sources that came over the connection."""
+"""Load a runner, a module or a package, from sources that came over the connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 
 def load(name: str, sources: Mapping[str, str]) -> ModuleType:
-    """The module `name`, whose parts may import each other while they are loaded.
+    """Return the module `name`, whose parts can import each other while they are loaded.
 
-    Programs may have modules of the same names: nothing of it stays where `import` finds it.
+    Programs may have modules of the same names, so none of them stays importable.
 
     Args:
         name: the runner.
-        sources: of each of its modules, by its dotted name.
+        sources: the source of each of its modules, by dotted name.
     """
     loaded = set(sys.modules)
     finder: Any = _Sources(sources)

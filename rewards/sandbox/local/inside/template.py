@@ -1,7 +1,7 @@
-"""The template: a Python that is warmed once and forks the workers. Started by `rewards.sandbox.local.sandbox` alone.
+"""The template: a Python that is warmed once and forks the workers. Started only by `rewards.sandbox.local.pool`.
 
-It reads its configuration and one message per worker from a socket; a worker's own connection comes with the message.
-It ends when the socket's other side does.
+It reads its configuration, and then one message per worker, from a socket. Each message carries the worker's connection. The
+template ends when the other side of the socket closes.
 """
 
 from __future__ import annotations
@@ -16,39 +16,27 @@ import socket
 import sys
 from typing import Any
 
-from rewards.sandbox.local.inside import kernel, messages, worker
-from rewards.sandbox.local.inside.child import PROGRAM_USER
+from rewards.sandbox.local.inside import kernel, messages, worker_process
+from rewards.sandbox.local.inside.worker import PROGRAM_USER, end_children, reap_children
 
 COMMON = (
-    *(
-        "__future__",
-        "abc",
-        "array",
-        "ast",
-        "bisect",
-        "builtins",
-        "cmath",
-        "collections",
-        "collections.abc",
-        "contextlib",
-        "copy",
-    ),
-    *("dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "gc", "heapq", "io", "itertools", "json"),
-    *("linecache", "math", "operator", "os", "queue", "random", "re", "statistics", "string", "struct", "sys", "textwrap"),
-    *("threading", "time", "traceback", "types", "typing"),
+    *("__future__", "abc", "array", "ast", "bisect", "builtins", "cmath", "collections", "collections.abc", "contextlib"),
+    *("copy", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "gc", "heapq", "io", "itertools"),
+    *("json", "linecache", "math", "operator", "os", "queue", "random", "re", "statistics", "string", "struct", "sys"),
+    *("textwrap", "threading", "time", "traceback", "types", "typing"),
 )
-"""What programs of the field import most: they find it loaded. More would make every fork dearer."""
+"""The modules that programs import most, loaded in advance. More would make every fork more expensive."""
 
 _COLLECT_AFTER = 20_000
-"""Allocations before the youngest objects are searched for cycles. Python's own 700 means that a program of a few
-milliseconds pays for searches that find nothing."""
+"""Allocations before the youngest generation is collected. With Python's default of 700, a program of a few milliseconds
+pays for collections that find nothing."""
 
 
 def main(descriptor: int) -> None:
-    """Serves the socket with this number until its other side is gone."""
+    """Serve the socket with this number until its other side closes."""
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
-    # A signal that can be heard: the programs' folder is to be removed.
+    # A signal that can be handled, because the programs' folder has to be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     kernel.die_with_parent(signal.SIGTERM)
     config = messages.receive_json(control)
@@ -59,20 +47,20 @@ def main(descriptor: int) -> None:
         return
     control.sendall(messages.pack_json({"ready": True}))
     kernel.adopt_orphans()
-    signal.signal(signal.SIGCHLD, lambda *_: _reap())
+    signal.signal(signal.SIGCHLD, lambda *_: reap_children())
     if config["mode"] == "namespaces":
         _serve(config, control, None)
         return
     import shutil
     import tempfile
 
-    # Workers that see the host's files get folders in one that is made here, and removed by whom it was made.
+    # Workers that see the host's files get folders in this one; the template also removes it.
     folder = tempfile.mkdtemp(prefix="sandbox-", dir=config["temporary"])
     try:
         _serve(config, control, folder)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        worker.end_children()
+        end_children()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -89,7 +77,7 @@ def _serve(config: dict[str, Any], control: socket.socket, folder: str | None) -
         if folder is not None:
             config["work"] = f"{folder}/{workers}"
             os.mkdir(config["work"])
-        _make_worker(config, descriptors[0], control)
+        _fork_worker(config, descriptors[0], control)
 
 
 def _warm(config: dict[str, Any]) -> None:
@@ -100,57 +88,51 @@ def _warm(config: dict[str, Any]) -> None:
     for name, folder in config["extras"]:
         sys.path.append(folder)
         if config["mode"] != "namespaces":
-            # Their folder cannot be listed there, which is how a program would find them.
+            # A program cannot find them by itself there, because it cannot list their folder.
             importlib.import_module(name)
             sys.path.remove(folder)
     for name in config["imports"]:
         importlib.import_module(name)
-    # A program has no business with these names, and may have modules of the same name.
+    # A program must not see these modules, and may have modules of the same names.
     for name in [name for name in sys.modules if name.partition(".")[0] == "rewards"]:
         del sys.modules[name]
-    # What the modules above would do at the end of an interpreter is not the programs' business.
+    # Exit functions of the modules above must not run in programs.
     atexit._clear()
     gc.collect()
-    # What is here now lives for ever: collections in the forked processes would only copy its pages.
+    # These objects live forever: collections in the forked processes would only copy their pages.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
 
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def _make_worker(config: dict[str, Any], connection: int, control: socket.socket) -> None:
-    """Forks a worker into its namespaces. What goes wrong is told on the worker's own connection."""
-    asks, told = os.pipe(), os.pipe()
+def _fork_worker(config: dict[str, Any], connection: int, control: socket.socket) -> None:
+    """Fork a worker into its namespaces. The worker reports errors on its connection."""
+    requests, replies = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
         control.close()
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
-        os.close(asks[0])
-        os.close(told[1])
-        worker.start(config, socket.socket(fileno=connection), asks[1], told[0])
-    for descriptor in (asks[1], told[0], connection):
+        os.close(requests[0])
+        os.close(replies[1])
+        worker_process.start(config, socket.socket(fileno=connection), requests[1], replies[0])
+    for descriptor in (requests[1], replies[0], connection):
         os.close(descriptor)
-    with contextlib.suppress(OSError):  # the worker is gone, and has said why
-        if os.read(asks[0], 1) == worker.MAP_USERS:
-            os.write(told[1], worker.MAPPED if _map_users(pid, config) else worker.NOT_MAPPED)
+    with contextlib.suppress(OSError):  # the worker has ended, and has reported why
+        if os.read(requests[0], 1) == worker_process.MAP_USERS:
+            os.write(replies[1], worker_process.MAPPED if _map_users(pid, config) else worker_process.NOT_MAPPED)
         if config["mode"] == "namespaces":
-            # The worker is this process's child's child, and becomes its child when that has ended.
+            # The worker is a grandchild of this process, and becomes its child when the process in between ends.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-            os.write(told[1], worker.ADOPTED)
-    os.close(asks[0])
-    os.close(told[1])
+            os.write(replies[1], worker_process.ADOPTED)
+    os.close(requests[0])
+    os.close(replies[1])
 
 
 def _map_users(pid: int, config: dict[str, Any]) -> bool:
-    """Two users for a worker that root made: itself, and for the programs one whose processes the kernel counts.
+    """Map two users for a worker started by root: itself, and a user for programs, whose processes the kernel counts.
 
-    It does not count root's (kernel/fork.c, `INIT_USER`).
+    The kernel does not count root's processes (kernel/fork.c, `INIT_USER`).
     """
     try:
         for kind in ("uid_map", "gid_map"):

@@ -1,4 +1,4 @@
-"""The file system that a program sees: a read-only Python, a few devices, and a temporary folder of its own."""
+"""The file system that a program sees: a read-only Python, a few devices, and an empty temporary folder."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import os
 from rewards.sandbox.local.inside import kernel
 
 _BASE = "/tmp"
-"""A folder that every machine has; something is mounted on it for a moment, where nobody else sees it."""
+"""A folder that every machine has. Something is mounted on it for a moment, invisible to other processes."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
 def enter(readable: list[str], work: str, file_mb: int) -> int:
-    """Leaves the host's files for a view of `readable` and an empty folder `work`, which is not above any of these.
+    """Replace the host's files by a view of `readable` and an empty folder `work`, which contains none of these.
 
-    This process has a mount namespace of its own. Returns a descriptor of a /proc that only whoever holds it can look into;
-    -1 where the kernel refuses one.
+    This process must be in a new mount namespace.
+
+    Returns:
+        A descriptor of a /proc that is not mounted in the view; -1 if the kernel refuses one.
     """
     kernel.mount("none", "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
-    # Two moves, as bubblewrap makes them: into a new root that shows the old one, then into the view made there.
+    # Two moves, as in bubblewrap: into a new root that contains the old one, then into the view built there.
     kernel.mount("tmpfs", _BASE, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, "mode=755,size=1m")
     for name in ("old", "new"):
         os.mkdir(f"{_BASE}/{name}")
@@ -29,13 +31,17 @@ def enter(readable: list[str], work: str, file_mb: int) -> int:
     for path in (*_DEVICES, *readable):
         _show(path)
     os.makedirs("/new/dev", exist_ok=True)
-    # Where shared memory and named semaphores are looked for.
+    # Where the C library looks for shared memory and named semaphores.
     os.symlink(work, "/new/dev/shm")
     os.mkdir(f"/new{work}")
     os.mkdir("/new/proc")
     proc = _open_proc("/new/proc")
     os.rmdir("/new/proc")
-    kernel.change_root("/new")
+    os.chdir("/new")
+    # pivot_root(".", ".") of pivot_root(2): the old root is mounted over the new one until it is unmounted.
+    kernel.swap_root(".", ".")
+    kernel.unmount(".")
+    os.chdir("/")
     kernel.make_read_only("/", recursive=False)
     options = f"mode=1777,size={file_mb}m,nr_inodes=16k"
     kernel.mount("tmpfs", work, "tmpfs", kernel.NO_SETUID | kernel.NO_DEVICES, options)
@@ -44,15 +50,14 @@ def enter(readable: list[str], work: str, file_mb: int) -> int:
 
 def _show(path: str) -> None:
     source, target = f"/old{path}", f"/new{path}"
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.islink(source):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         os.symlink(os.readlink(source), target)
     elif os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
         kernel.mount(source, target, flags=kernel.BIND | kernel.RECURSIVE)
         kernel.make_read_only(target)
     elif os.path.exists(source):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
         kernel.mount(source, target, flags=kernel.BIND)
 

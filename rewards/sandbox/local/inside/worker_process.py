@@ -1,0 +1,91 @@
+"""The process of a worker: it enters its isolation, reports it to the client, and serves the client's requests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from typing import Any, NoReturn
+
+from rewards.sandbox.local.inside import execution, kernel, messages, session
+from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
+
+MAP_USERS, NO_MAP = b"a", b"n"
+"""A worker's requests to the template."""
+MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
+"""The template's replies."""
+
+
+def start(config: dict[str, Any], connection: socket.socket, requests: int, replies: int) -> NoReturn:
+    """Isolate this process, report the isolation to the client, and serve the client.
+
+    Args:
+        config: the template's configuration.
+        connection: the client.
+        requests: a pipe to the template, to request user ids.
+        replies: a pipe from the template.
+    """
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        switches_user = config["mode"] == "namespaces" and _enter_namespaces(config, requests, replies)
+        worker = Worker(config, switches_user)
+        os.close(requests)
+        os.close(replies)
+        worker.isolate()
+        worker.poll.register(connection, select.POLLIN)
+        kernel.die_with_parent(signal.SIGKILL)
+        connection.sendall(messages.pack_json({"pid_one": worker.owns_processes, "proc": worker.proc >= 0}))
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            connection.sendall(messages.pack_json({"error": why or type(error).__name__}))
+        os._exit(1)
+    with contextlib.suppress(BaseException):  # the client sees the connection close, and uses another worker
+        _serve(worker, connection)
+    os._exit(0)
+
+
+def _enter_namespaces(config: dict[str, Any], requests: int, replies: int) -> bool:
+    """Continue as the first process of new namespaces. Return whether programs run as a separate user."""
+    user, group = os.getuid(), os.getgid()
+    kernel.unshare(kernel.NEW_USER | kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC | kernel.NEW_UTS)
+    os.write(requests, NO_MAP if config["host_user"] is None else MAP_USERS)
+    two_users = config["host_user"] is not None and os.read(replies, 1) == MAPPED
+    if not two_users:
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{PROGRAM_USER} {user} 1"),
+            ("gid_map", f"{PROGRAM_USER} {group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    if os.fork():  # only a child is in the new process namespace
+        os._exit(0)
+    # Wait until the template has adopted this process: `die_with_parent` must not see the end of the process in between.
+    os.read(replies, 1)
+    # A process group extends across namespaces: in the template's, a program could kill those of other workers.
+    os.setsid()
+    socket.sethostname("sandbox")
+    if two_users:
+        os.setgroups([])
+        os.setresgid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
+    return two_users
+
+
+def _serve(worker: Worker, connection: socket.socket) -> None:
+    while (received := messages.receive_request(connection, worker.work)) is not None:
+        fields, code, stdin = received
+        request = worker.read(fields)
+        if request.uses is not None and "source" in request.fields:
+            worker.add_runner(request.uses, code)
+        elif "session" in request.fields:
+            session.serve(worker, connection)
+            return
+        elif request.uses is not None and request.uses not in worker.runners:
+            connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))
+        else:
+            answer = execution.run(worker, request, code, stdin, connection)
+            worker.clean()
+            connection.sendall(answer)
