@@ -28,8 +28,7 @@ from typing import Any
 import psutil
 
 from benchmarks.harness import ROOT, Result, run
-from pipelines.environments import environment
-from pipelines.environments.platform import detected_platform
+from pipelines.environments import detected_platform, environment
 
 SIZES = {"bootcamp": 500_000, "execverify_rl": 100_000}
 QUICK_ROWS = 1000

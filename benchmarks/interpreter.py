@@ -15,8 +15,7 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.harness import ROOT, Result, run
-from pipelines.environments import environment
-from pipelines.environments.platform import detected_platform
+from pipelines.environments import detected_platform, environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

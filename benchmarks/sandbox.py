@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks.harness import ROOT, Result, run, time_call
-from pipelines.environments import environment
-from pipelines.environments.platform import detected_platform
+from pipelines.environments import detected_platform, environment
 from preprocess.converters.base import Options
 from preprocess.converters.programs import read_tasks
 from preprocess.converters.shared.tests import to_calls

@@ -9,9 +9,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from pipelines.environments import TRAINERS, Environment, environment
+from pipelines.environments import TRAINERS, Environment, detected_platform, environment
 from pipelines.environments.ask import AskError, ask
-from pipelines.environments.platform import detected_platform
 from pipelines.errors import StepError
 from pipelines.shipped import python_path
 

@@ -66,8 +66,7 @@ def app() -> typer.Typer:
 
 def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source: _Source = None) -> None:
     """Build what is missing and print a line per trainer."""
-    from pipelines.environments import TRAINERS, sync
-    from pipelines.environments.platform import detected_platform
+    from pipelines.environments import TRAINERS, detected_platform, sync
 
     chosen = detected_platform() if platform == "auto" else platform
     for name in [trainer] if trainer else TRAINERS:
@@ -78,14 +77,9 @@ def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source:
 def list_command() -> None:
     """Print a table."""
     from pipelines.console.tables import print_rows
-    from pipelines.environments.listing import format_bytes, list_environments
+    from pipelines.environments.listing import COLUMNS, list_environments
 
-    lines = []
-    for row in list_environments():
-        versions = ", ".join(f"{name} {version}" for name, version in row.versions)
-        size = format_bytes(row.bytes_on_disk) if row.bytes_on_disk else "-"
-        lines.append((row.trainer, row.platform, row.state, versions, size, str(row.path)))
-    print_rows(("trainer", "platform", "state", "versions", "size", "path"), lines)
+    print_rows(COLUMNS, list_environments())
 
 
 def lock_command(

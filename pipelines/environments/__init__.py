@@ -1,12 +1,11 @@
 """One virtual environment per trainer and platform, built from the pins and locks in `third_party/`.
 
-For other rooms: `environment`, `Environment` and `TRAINERS` (choosing one starts no process), `sync` (build), `find_ready`
-and `find_with_ray` (ready), `ask` (ask), `detected_platform` (platform), `PLATFORMS` (pins), `installed_versions`,
-`size_on_disk` and `format_bytes` (listing).
+For other rooms: the names below, `ask` and `call` (ask), `PLATFORMS` (pins), and `installed_versions`, `size_on_disk` and
+`format_bytes` (listing). Choosing an environment starts no process; `sync` builds it.
 """
 
-from pipelines.environments.choice import Environment, environment
+from pipelines.environments.choice import Environment, detected_platform, environment, find_ready, find_with_ray
 from pipelines.environments.pins import TRAINERS, TrainerName
 from pipelines.environments.sync import sync
 
-__all__ = ["TRAINERS", "Environment", "TrainerName", "environment", "sync"]
+__all__ = ["TRAINERS", "Environment", "TrainerName", "detected_platform", "environment", "find_ready", "find_with_ray", "sync"]

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.environments import build_command, uv
 from pipelines.environments.pins import Pin, locked_versions
@@ -53,11 +53,16 @@ class Build:
         """Report the start of a phase."""
         self.phases.start(f"{self.pin.trainer} {self.platform}: {text}")
 
+    def run(self, argv: Sequence[str], *, variables: Mapping[str, str] | None = None, **options: Any) -> None:
+        """Run a command with `build_command.run`."""
+        environ = {**self.variables, **(variables or {})}
+        build_command.run(argv, log=self.log, variables=environ, lock=self.lock, **options)
+
     def uv(self, *arguments: str, what: str, stdin: str | None = None) -> None:
         """Run uv.
 
         Raises:
-            StepError: It failed; the message starts with `what`.
+            StepError: It failed; the message contains `what`.
         """
         downloads = Downloads()
 
@@ -66,17 +71,10 @@ class Build:
                 self.phases.detail(summary)
 
         failures = []
+        what = f"{self.pin.trainer} {self.platform}: {what}"
         for choice in uv.index_choices(self.settings, self.variables):
             try:
-                return build_command.run(
-                    [uv.find_uv(), *arguments],
-                    log=self.log,
-                    variables={**self.variables, **choice},
-                    what=f"{self.pin.trainer} {self.platform}: {what}",
-                    lock=self.lock,
-                    stdin=stdin,
-                    watch=watch,
-                )
+                return self.run([uv.find_uv(), *arguments], what=what, variables=choice, stdin=stdin, watch=watch)
             except StepError as failure:
                 failures.append(failure)
         # The error of the main index is the useful one: the others are usually partial.
@@ -114,8 +112,7 @@ def build(task: Build, base: str) -> None:
     # Some packages ship files for newer Pythons, which do not compile and are never imported: not a failure.
     with suppress(StepError):
         argv = [str(task.python), "-m", "compileall", "-q", "-j", "0", str(site_packages(task.directory))]
-        argv += [str(pin.checkout / pin.code)]
-        build_command.run(argv, log=task.log, variables=task.variables, what="compiling", lock=task.lock)
+        task.run([*argv, str(pin.checkout / pin.code)], what="compiling")
 
 
 def find_base_interpreter(variables: Mapping[str, str]) -> str:

@@ -50,10 +50,9 @@ def refuse_to_lose_edits(pin: Pin) -> None:
         )
 
 
-def write_stamp(pin: Pin, source: Source, tree: Path, commit: str | None) -> None:
+def write_stamp(pin: Pin, source: Source, tree: Path) -> None:
     """Record the pin and the files of a new tree. The last step before it is moved to its place."""
-    values = {"pin": _identify(pin, source), "commit": commit, "files": _digest_files(tree)}
-    (tree / _STAMP).write_text(json.dumps(values), "utf-8")
+    (tree / _STAMP).write_text(json.dumps({"pin": _identify(pin, source), "files": _digest_files(tree)}), "utf-8")
 
 
 def _identify(pin: Pin, source: Source) -> str:

@@ -1,4 +1,4 @@
-"""Choose the Python of a trainer: the recipe's, the one of a variable, or the pinned one."""
+"""Choose the Python of a trainer: the recipe's, the one in a variable, or the pinned one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.environments import checkout, stamp
 from pipelines.environments.ask import AskError, ask
-from pipelines.environments.pins import Pin, TrainerName, pin, require_lock
+from pipelines.environments.pins import TRAINERS, Pin, TrainerName, pin, require_lock
 from pipelines.errors import InputError
 from pipelines.shipped import DATA, python_path
 
@@ -55,11 +55,6 @@ class Environment:
     def directory(self) -> Path:
         """The folder of the virtual environment."""
         return self.python.parent.parent
-
-    @property
-    def source(self) -> Path:
-        """The pinned checkout of the trainer."""
-        return self.pin.checkout
 
     @property
     def sync_command(self) -> str:
@@ -137,3 +132,27 @@ def pinned_environment(trainer: TrainerName, platform: Platform, root: Path) -> 
     pinned = pin(trainer, root)
     require_lock(pinned, platform)
     return Environment(pinned, platform, pinned.environment(platform) / "bin" / "python", "pinned")
+
+
+def detected_platform(devices: Path = Path("/dev")) -> Platform:
+    """Return `cuda` if this machine has an NVIDIA GPU, else `cpu`. Looks for device files, starts no process."""
+    # nvidia0 natively and in containers; dxg under WSL.
+    return "cuda" if any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists() else "cpu"
+
+
+def find_ready() -> Environment | None:
+    """Return the first environment that is ready, for work with a library that the orchestrator lacks; None if none is."""
+    platform = detected_platform()
+    return next((found for trainer in TRAINERS if (found := environment(trainer, platform)).is_ready()), None)
+
+
+def find_with_ray() -> Environment:
+    """Return verl's environment, which has Ray.
+
+    Raises:
+        InputError: It is not ready.
+    """
+    found = environment("verl", detected_platform())
+    if not found.is_ready():
+        raise InputError("--ray needs Ray, which is in verl's environment; build it with `pipeline env sync verl`")
+    return found

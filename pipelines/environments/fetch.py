@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.environments import build_command, uv
+from pipelines.environments import uv
+from pipelines.environments.building import Build
 from pipelines.environments.checkout import Source, refuse_to_lose_edits, write_stamp
 from pipelines.environments.pins import Pin
-from pipelines.environments.progress import Phases
 from pipelines.errors import StepError
 
 
-def fetch(pin: Pin, source: Source, *, variables: Mapping[str, str], log: Path, lock: int, phases: Phases) -> None:
-    """Put the pinned source into `pin.checkout`, replacing an older one.
+def fetch(task: Build, source: Source) -> None:
+    """Put the pinned source into the checkout, replacing an older one.
 
     Raises:
         StepError: It cannot be downloaded, its hash differs, or an older checkout has local edits.
     """
+    pin = task.pin
     refuse_to_lose_edits(pin)
     for orphan in pin.build_folder.glob(".checkout-*"):  # of a killed call
         shutil.rmtree(orphan, ignore_errors=True)
@@ -32,14 +31,15 @@ def fetch(pin: Pin, source: Source, *, variables: Mapping[str, str], log: Path, 
     scratch = Path(tempfile.mkdtemp(prefix=".checkout-", dir=pin.build_folder))
     try:
         if source == "git":
-            phases.start(f"{pin.trainer}: cloning {pin.repository} at {pin.tag}")
+            task.start_phase(f"cloning {pin.repository} at {pin.tag}")
             tree = scratch / "tree"
-            commit = _clone(pin, tree, variables=variables, log=log, lock=lock)
+            argv = ["git", "-c", "advice.detachedHead=false", "clone", "--depth=1", f"--branch={pin.tag}", pin.repository]
+            what = f"{pin.name} {pin.tag} cannot be cloned from {pin.repository}"
+            task.run([*argv, str(tree)], what=what, variables={"GIT_TERMINAL_PROMPT": "0"})
         else:
-            phases.start(f"{pin.trainer}: downloading the source of {pin.name} {pin.version}")
-            tree = _unpack(pin, _download(pin, scratch, variables=variables, log=log, lock=lock), scratch / "unpacked")
-            commit = None
-        write_stamp(pin, source, tree, commit)
+            task.start_phase(f"downloading the source of {pin.name} {pin.version}")
+            tree = _unpack(pin, _download(task, scratch), scratch / "unpacked")
+        write_stamp(pin, source, tree)
         if pin.checkout.exists():
             pin.checkout.rename(scratch / "old")
         tree.rename(pin.checkout)
@@ -49,16 +49,9 @@ def fetch(pin: Pin, source: Source, *, variables: Mapping[str, str], log: Path, 
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _clone(pin: Pin, tree: Path, *, variables: Mapping[str, str], log: Path, lock: int) -> str:
-    what = f"{pin.name} {pin.tag} cannot be cloned from {pin.repository}"
-    argv = ["git", "-c", "advice.detachedHead=false", "clone", "--depth=1", f"--branch={pin.tag}", pin.repository, str(tree)]
-    build_command.run(argv, log=log, variables={**variables, "GIT_TERMINAL_PROMPT": "0"}, what=what, lock=lock)
-    head = subprocess.run(["git", "-C", str(tree), "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    return head.stdout.strip()
-
-
-def _download(pin: Pin, scratch: Path, *, variables: Mapping[str, str], log: Path, lock: int) -> Path:
+def _download(task: Build, scratch: Path) -> Path:
     """Download the source archive with pip, which checks the hash before it reads the archive."""
+    pin = task.pin
     requirement = scratch / "requirement.txt"
     requirement.write_text(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n", "utf-8")
     archives = scratch / "archives"
@@ -74,8 +67,7 @@ def _download(pin: Pin, scratch: Path, *, variables: Mapping[str, str], log: Pat
 
     what = f"{pin.name} {pin.version}: its source archive"
     try:
-        environ = {**variables, **uv.pip_variables(os.environ)}
-        build_command.run(argv, log=log, variables=environ, what=f"{what} cannot be downloaded", lock=lock, watch=watch)
+        task.run(argv, what=f"{what} cannot be downloaded", variables=uv.pip_variables(os.environ), watch=watch)
         [archive] = archives.iterdir()
     except StepError as error:
         if "hash" in details:
@@ -83,7 +75,7 @@ def _download(pin: Pin, scratch: Path, *, variables: Mapping[str, str], log: Pat
                 f"{what} is not the pinned one: its sha256 is {details['hash']}, {pin.folder / 'pin.toml'} has {pin.sha256}"
             ) from None
         if "connection" in details:
-            raise StepError(f"{what} cannot be downloaded: {details['connection']} (full log: {log})") from None
+            raise StepError(f"{what} cannot be downloaded: {details['connection']} (full log: {task.log})") from None
         raise error from None
     return archive
 
@@ -92,11 +84,9 @@ def _unpack(pin: Pin, archive: Path, folder: Path) -> Path:
     """Unpack an archive of one folder and return that folder."""
     try:
         with tarfile.open(archive) as tar:
-            # Python 3.11.0 to 3.11.3 have no filters; what is unpacked has the pinned digest, so it is harmless.
-            if hasattr(tarfile, "data_filter"):
-                tar.extractall(folder, filter="data")
-            else:
-                tar.extractall(folder)
+            # Python 3.11.0 to 3.11.3 have no filters; the archive has the pinned digest, so it is harmless.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+            tar.extractall(folder)
         [tree] = folder.iterdir()
     except (tarfile.TarError, ValueError) as error:
         raise StepError(f"{pin.name} {pin.version}: its source archive cannot be unpacked: {error}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,22 +15,15 @@ if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
 
 
-@dataclass(frozen=True)
-class Row:
-    """One trainer on one platform."""
-
-    trainer: str
-    platform: Platform
-    state: str
-    """`built`, `stale: …` or `not built`; the variable's name for an existing Python that it names."""
-    versions: tuple[tuple[str, str], ...]
-    """The main packages, as installed or, before that, as locked."""
-    bytes_on_disk: int
-    path: Path
+COLUMNS = ("trainer", "platform", "state", "versions", "size", "path")
 
 
-def list_environments() -> list[Row]:
-    """Return a row per trainer and platform that has a lock."""
+def list_environments() -> list[tuple[str, ...]]:
+    """Return a row of COLUMNS per trainer and platform that has a lock.
+
+    The state is `built`, `stale: …` or `not built`, or the variable that names an existing Python. The versions are the
+    installed ones or, before that, the locked ones.
+    """
     return [_read_row(pin(t), p) for t in TRAINERS for p in PLATFORMS if pin(t).lock(p).is_file()]
 
 
@@ -65,14 +57,16 @@ def installed_versions(directory: Path) -> dict[str, str]:
     return found
 
 
-def _read_row(pinned: Pin, platform: Platform) -> Row:
+def _read_row(pinned: Pin, platform: Platform) -> tuple[str, ...]:
     chosen = environment(pinned.trainer, platform)
     if not chosen.pinned:
-        return Row(pinned.trainer, platform, chosen.why_not_ready() or chosen.chosen_by, (), 0, chosen.python)
-    directory = chosen.directory
-    reason, exists = stamp.why_stale(directory, stamp.expected(pinned, platform)), directory.is_dir()
-    state = "built" if reason is None else f"stale: {reason}" if exists else "not built"
-    locked = {pinned.name: pinned.version, **locked_versions(pinned.lock(platform))}
-    versions = installed_versions(directory) if exists else locked
-    shown = tuple((name, versions[name]) for name in (pinned.name, *pinned.shows) if name in versions)
-    return Row(pinned.trainer, platform, state, shown, size_on_disk(directory) if exists else 0, directory)
+        return (pinned.trainer, platform, chosen.why_not_ready() or chosen.chosen_by, "", "-", str(chosen.python))
+    directory, size = chosen.directory, "-"
+    reason = stamp.why_stale(directory, stamp.expected(pinned, platform))
+    if directory.is_dir():
+        versions, size = installed_versions(directory), format_bytes(size_on_disk(directory))
+        state = f"stale: {reason}" if reason else "built"
+    else:
+        versions, state = {pinned.name: pinned.version, **locked_versions(pinned.lock(platform))}, "not built"
+    shown = ", ".join(f"{name} {versions[name]}" for name in (pinned.name, *pinned.shows) if name in versions)
+    return (pinned.trainer, platform, state, shown, size, str(directory))

@@ -73,15 +73,15 @@ def _sync(built: Environment, source: Source | None, phases: Phases) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _locked(home / ".lock", pinned.trainer, phases) as lock:
         log = home / f"{platform}.log"
+        task = building.Build(pinned, platform, directory, log, lock, settings, variables, phases)
         if checkout.why_stale(pinned) or (source and not checkout.is_up_to_date(pinned, source)):
             log.write_text("", "utf-8")
-            fetch.fetch(pinned, source or "registry", variables=variables, log=log, lock=lock, phases=phases)
+            fetch.fetch(task, source or "registry")
         if not built.is_ready():
             log.write_text("", "utf-8")
             wanted = stamp.expected(pinned, platform)
             _remove(directory)
-            base = building.find_base_interpreter(variables)
-            building.build(building.Build(pinned, platform, directory, log, lock, settings, variables, phases), base)
+            building.build(task, building.find_base_interpreter(variables))
             wanted["python"] = building.site_packages(directory).parent.name
             stamp.write(directory, wanted)
     size = format_bytes(size_on_disk(directory))

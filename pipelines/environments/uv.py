@@ -6,19 +6,17 @@ Users and companies configure pip (an index, a folder of wheels, a certificate);
 from __future__ import annotations
 
 import ast
-import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pipelines.environments.ask import AskError, call
 from pipelines.errors import StepError
 
-_SECTIONS = {"global": 0, "install": 1, "download": 1, ":env:": 2}
+_SECTIONS = ("global", "install", "download", ":env:")
 """The sections of pip's configuration that apply to installing; later ones take precedence."""
 
 _VARIABLES = {
@@ -35,49 +33,30 @@ _PIP_VARIABLES = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "UV_INDEX": "PIP_EXTRA_IN
 
 
 def find_uv() -> str:
-    """Return the path of uv, a dependency of this project.
-
-    Raises:
-        StepError: It is not installed.
-    """
+    """Return the path of uv, a dependency of this project."""
     with suppress(ImportError, FileNotFoundError):
         from uv import find_uv_bin
 
         return find_uv_bin()
-    found = shutil.which("uv")
-    if found is None:
-        raise StepError("uv is not installed; install it with `pip install uv`")
-    return found
+    return "uv"
 
 
 def read_pip_settings() -> dict[str, str]:
-    """Return pip's settings (`find-links` -> its value) from its configuration files and variables."""
-    argv = [sys.executable, "-m", "pip", "config", "list"]
-    with suppress(OSError, subprocess.TimeoutExpired):
-        answer = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        if answer.returncode == 0:
-            return parse_settings(answer.stdout)
-    # pip's variables count even if pip does not run.
-    prefix = "PIP_"
-    return {k.removeprefix(prefix).lower().replace("_", "-"): v for k, v in os.environ.items() if k.startswith(prefix)}
+    """Return pip's settings (`find-links` -> its value) from its configuration files and variables.
+
+    Raises:
+        StepError: pip does not run.
+    """
+    try:
+        return parse_settings(call(sys.executable, ["-m", "pip", "config", "list"], timeout=60))
+    except AskError as error:
+        raise StepError(f"pip's settings cannot be read: {error}") from None
 
 
 def parse_settings(listing: str) -> dict[str, str]:
     """Parse the output of `pip config list`, lines of `section.key='value'`."""
-    found: dict[str, tuple[int, str]] = {}
-    for line in listing.splitlines():
-        name, equals, quoted = line.partition("=")
-        section, _, key = name.rpartition(".")
-        rank = _SECTIONS.get(section)
-        if not equals or rank is None:
-            continue
-        try:
-            value = str(ast.literal_eval(quoted))
-        except (SyntaxError, ValueError):
-            value = quoted
-        if key not in found or rank >= found[key][0]:
-            found[key] = (rank, value)
-    return {key: value for key, (_, value) in found.items()}
+    lines = re.findall(r"(?m)^(.+?)\.([^.=]+)=('.*'|\".*\")$", listing)
+    return {key: str(ast.literal_eval(value)) for wanted in _SECTIONS for section, key, value in lines if section == wanted}
 
 
 def uv_variables(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.environments import TRAINERS, Environment, environment
-from pipelines.environments.platform import detected_platform
+from pipelines.environments import TRAINERS, Environment, detected_platform, environment
 from pipelines.recipe.schema import Recipe
 from pipelines.run.plan import Machine, trainer_of
 from pipelines.trainers.base import Platform
@@ -34,6 +33,6 @@ def find_machine(recipe: Recipe, environments: Mapping[str, Environment]) -> Mac
         platform=find_platform(recipe),
         orchestrator=Path(sys.executable),
         pythons={name: each.python for name, each in environments.items()},
-        sources={name: each.source for name, each in environments.items()},
+        sources={name: each.pin.checkout for name, each in environments.items()},
         variables={name: each.variables for name, each in environments.items()},
     )

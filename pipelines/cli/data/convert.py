@@ -14,7 +14,7 @@ from pipelines.cli.common import in_sandbox, read_options
 from pipelines.cli.data import outcomes
 from pipelines.cli.data.lengths import count_tokens, find_counter
 from pipelines.console import tables
-from pipelines.environments.ready import find_ready, find_with_ray
+from pipelines.environments import find_ready, find_with_ray
 from pipelines.errors import InputError, StepError
 from pipelines.run.process import signals_as_stopped
 from preprocess import converters

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.environments import Environment
+from pipelines.environments import Environment, find_ready
 from pipelines.environments.ask import AskError, call
-from pipelines.environments.ready import find_ready
 from pipelines.errors import InputError, StepError
 from preprocess.rows import Shape
 from preprocess.sources import hub

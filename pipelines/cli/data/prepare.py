@@ -12,8 +12,7 @@ from pipelines.cli.common import run_command
 from pipelines.cli.data import outcomes
 from pipelines.console import tables
 from pipelines.digests import write_atomically
-from pipelines.environments import Environment
-from pipelines.environments.ready import find_with_ray
+from pipelines.environments import Environment, find_with_ray
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
 from pipelines.run import row_counts

@@ -49,7 +49,7 @@ def test_checking_an_environment_starts_no_process(toy: Toy, monkeypatch: pytest
     monkeypatch.setattr(subprocess, "Popen", refuse)
     built = environment("verl", "cpu", root=toy.root)
     assert built.is_ready()
-    assert built.source == toy.trainer / "checkout"
+    assert built.pin.checkout == toy.trainer / "checkout"
 
 
 def test_sync_repairs_a_sync_killed_in_any_phase(toy: Toy) -> None:
