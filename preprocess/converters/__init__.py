@@ -1,8 +1,7 @@
 """Converters: one file per kind of source, which turns its records into SFT and RL rows.
 
-Other rooms use `find` and `CONVERTERS` (here), `Converter`, `Options` (base), `explain_options` (option_docs), `load_file`,
-`converter` (plugins), `parse_options` (options), `read_calls`, `ask_execution`, `FunctionCall` (programs) and the names that
-`shared` lists.
+Other rooms use `find` and `CONVERTERS` (here), `Converter`, `Options` (base), `parse_options`, `explain_options` (options),
+`load_file`, `converter` (plugins), `read_calls`, `ask_execution`, `FunctionCall` (programs) and the names that `shared` lists.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -35,7 +36,10 @@ class AppsOptions(CodeOptions, frozen=True, kw_only=True):
 
 def _read(record: Apps, options: AppsOptions) -> CodeTask:
     check_choice("difficulty", record.difficulty, (None, *options.difficulty))
-    truth = _read_tests(record, options)
+    truth = None
+    if record.input_output.strip():
+        with suppress(LeftOutError):  # without tests, the problem may still have a solution for SFT
+            truth = read_pairs(record.input_output, "input_output", options.max_tests)
     return CodeTask(
         source="apps",
         statement=record.question,
@@ -44,16 +48,6 @@ def _read(record: Apps, options: AppsOptions) -> CodeTask:
         make_truth=lambda: truth,
         detail={"difficulty": record.difficulty or None, "url": record.url or None},
     )
-
-
-def _read_tests(record: Apps, options: AppsOptions) -> dict[str, Any] | None:
-    """Return the tests; None if there are none: the problem may still have a solution for SFT."""
-    if not record.input_output.strip():
-        return None
-    try:
-        return read_pairs(record.input_output, "input_output", options.max_tests)
-    except LeftOutError:
-        return None
 
 
 def _find_signature(record: Apps, truth: dict[str, Any] | None) -> str | None:

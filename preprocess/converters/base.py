@@ -45,14 +45,12 @@ class Converter(Generic[RecordT, OptionsT]):
     """Read the records of a source that is neither JSON nor parquet, as JSON texts; raise SourceError."""
     runs_programs: bool = False
     """Whether making rows runs programs in the sandbox: several records are then converted at a time, in threads."""
-    example_name: str = ""
-    """Name of its example, if it shares that of another converter."""
 
     @property
     def example(self) -> Path:
-        """A small source, a file or a folder, for its page and its golden test."""
-        name = self.example_name or self.name
-        return next(path for path in Path(__file__).with_name("examples").iterdir() if path.name.partition(".")[0] == name)
+        """A small source, a file or a folder, for its page and its golden test: `programs.py` for `programs_code`."""
+        examples = Path(__file__).with_name("examples").iterdir()
+        return next(path for path in examples if self.name.startswith(path.name.partition(".")[0]))
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 
 import msgspec
@@ -36,6 +35,9 @@ class Puzzle(msgspec.Struct, gc=False):
 
 
 def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
+    bootcamp = record.data_source.removeprefix(_PREFIX)
+    if not bootcamp.isidentifier():
+        raise RowError(f"data_source is {record.data_source!r}, expected a bootcamp's name such as Game24")
     prompt = record.prompt
     messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
     problem = messages[-1].content if messages else ""
@@ -43,26 +45,9 @@ def _rl(record: Puzzle, options: BootcampOptions) -> Iterable[RlRow]:
         messages = (Message("system", options.system), *messages)
     return [
         RlRow(
-            problem=problem,
-            data_source=_name_source(record.data_source),
-            prompt=messages,
-            ground_truth=record.ground_truth,
-            ability="puzzle",
+            problem=problem, data_source=_PREFIX + bootcamp, prompt=messages, ground_truth=record.ground_truth, ability="puzzle"
         )
     ]
-
-
-@functools.lru_cache(1024)
-def _name_source(name: str) -> str:
-    """Return the data source in the form of the reward.
-
-    Raises:
-        RowError: the reward would not accept it.
-    """
-    bootcamp = name.removeprefix(_PREFIX)
-    if not bootcamp.isidentifier():
-        raise RowError(f"data_source is {name!r}, expected a bootcamp's name such as Game24")
-    return _PREFIX + bootcamp
 
 
 BOOTCAMP = Converter(

@@ -54,10 +54,6 @@ def read_row(given: Any, shape: Shape, name: str) -> Row:
     if isinstance(fields, _Sft):
         return make_conversation(fields.conversations, fields.system, encode_tools(fields.tools), fields.problem)
     assert isinstance(fields, _Rl)
-    return _to_rl(fields, name)
-
-
-def _to_rl(fields: _Rl, name: str) -> RlRow:
     prompt = (Message("user", fields.prompt),) if isinstance(fields.prompt, str) else fields.prompt
     # The reward gets text unchanged; other data as JSON.
     truth = fields.ground_truth if isinstance(fields.ground_truth, str) else to_json(fields.ground_truth)

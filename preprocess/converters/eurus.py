@@ -57,9 +57,8 @@ def _read(record: Eurus, options: EurusOptions) -> CodeTask:
     truth = read_pairs(record.reward_model.ground_truth, "reward_model.ground_truth", options.max_tests)
     messages = record.prompt
     if options.form == "answer":
-        statement, name = question.partition(_TASK)[0], truth.get("fn_name")
-        text = wording.ask_code(statement, show_name(name)) if name else wording.ask_program(statement)
-        messages = (Message("user", text),)
+        signature = show_name(truth["fn_name"]) if "fn_name" in truth else None
+        messages = (Message("user", wording.ask_code(question.partition(_TASK)[0], signature)),)
     return CodeTask(
         source=f"eurus/{record.data_source}",
         statement=question,

@@ -37,20 +37,15 @@ def _read(record: HumanEval, options: CodeOptions) -> CodeTask:
 
 
 def _make_truth(record: HumanEval, options: CodeOptions) -> dict[str, Any]:
-    tree = parse(record.test, "test")
-    take_check(tree, options.max_tests)
-    truth = {"functional": f"{ast.unparse(tree)}\n\ncheck({record.entry_point})"}
-    prelude = _take_prelude(record)
-    return {**truth, "prelude": prelude} if prelude else truth
-
-
-def _take_prelude(record: HumanEval) -> str:
-    """Return what precedes the function: its tests may need it, and an answer may omit it, as HumanEval's completions do."""
-    tree = parse(f"{record.prompt}    pass\n", "prompt")
-    first = next((each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == record.entry_point), None)
-    if first is None:
-        raise RowError(f"prompt has no function {record.entry_point}")
-    return "\n".join(record.prompt.split("\n")[: first.lineno - 1]).strip()
+    tests, program = parse(record.test, "test"), parse(f"{record.prompt}    pass\n", "prompt")
+    take_check(tests, options.max_tests)
+    truth = {"functional": f"{ast.unparse(tests)}\n\ncheck({record.entry_point})"}
+    for each in program.body:
+        if isinstance(each, ast.FunctionDef) and each.name == record.entry_point:
+            # The tests may need what precedes the function, and an answer may omit it, as HumanEval's completions do.
+            prelude = "\n".join(record.prompt.split("\n")[: each.lineno - 1]).strip()
+            return {**truth, "prelude": prelude} if prelude else truth
+    raise RowError(f"prompt has no function {record.entry_point}")
 
 
 HUMANEVAL = make_converter("humaneval", "HumanEval: functions to complete, with their tests", HumanEval, CodeOptions, _read)

@@ -11,7 +11,7 @@ import msgspec
 
 from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
 from preprocess.converters.shared.signatures import Definition, find_definitions, show_signatures
-from preprocess.converters.shared.tests import parse, read_json, take_pairs
+from preprocess.converters.shared.tests import Pairs, parse, read_pairs
 from preprocess.errors import LeftOutError, RowError
 
 _PACKAGES = frozenset({*sys.stdlib_module_names, "sortedcontainers", "pytest", "solution"})
@@ -33,11 +33,11 @@ class KodCode(msgspec.Struct):
     gpt_difficulty: str | None = None
 
 
-class Texts(msgspec.Struct):
+class Texts(Pairs, rename={"inputs": "stdin", "outputs": "stdout"}):
     """The tests in the style `online_judge`."""
 
-    stdin: list[str]
-    stdout: list[str]
+    inputs: list[str]
+    outputs: list[str]
 
 
 class KodCodeOptions(CodeOptions, frozen=True, kw_only=True):
@@ -55,8 +55,14 @@ def _read(record: KodCode, options: KodCodeOptions) -> CodeTask:
     check_choice("style", record.style, options.styles or (record.style,))
     check_choice("subset", record.subset, options.subsets or (record.subset,))
     solution = parse(record.solution, "solution")
-    read_tests = _read_texts if record.test.lstrip().startswith("{") else _read_module
-    signature, truth, plan = read_tests(record, solution, options)
+    tests = None if record.test.lstrip().startswith("{") else parse(record.test, "test")
+    needed = _find_imports(solution) | (_find_imports(tests) if tests else set())
+    if missing := sorted(needed - _PACKAGES - set(options.packages)):
+        raise LeftOutError(f"it needs {', '.join(missing)}")
+    if tests is None:
+        signature, truth, plan = None, read_pairs(record.test, "test", options.max_tests, Texts), ""
+    else:
+        signature, truth, plan = _read_module(record, solution, tests, options.max_tests)
     return CodeTask(
         source="kodcode",
         statement=record.question,
@@ -74,25 +80,18 @@ def _read(record: KodCode, options: KodCodeOptions) -> CodeTask:
     )
 
 
-def _read_texts(record: KodCode, solution: ast.Module, options: KodCodeOptions) -> tuple[str | None, dict[str, Any], str]:
-    _check_packages(_find_imports(solution), options)
-    texts = read_json(record.test, Texts, "test")
-    return None, take_pairs(texts.stdin, texts.stdout, "test", options.max_tests), ""
-
-
-def _read_module(record: KodCode, solution: ast.Module, options: KodCodeOptions) -> tuple[str | None, dict[str, Any], str]:
-    tests = parse(record.test, "test")
-    _check_packages(_find_imports(solution) | _find_imports(tests), options)
+def _read_module(
+    record: KodCode, solution: ast.Module, tests: ast.Module, max_tests: int
+) -> tuple[str | None, dict[str, Any], str]:
+    """Return the signature in the prompt, the ground truth, and the plan."""
     if unsupported := sorted(_find_imports(tests) & _NOT_IN_TESTS):
         raise LeftOutError(f"its tests need {', '.join(unsupported)}")
     tested = _find_tested(solution, tests)
-    truth = {"pytest": _shorten(record.test, tests, options.max_tests)}
-    return _find_signature(record.question, tested), truth, f"To write: {', '.join(each.name for each in tested)}"
-
-
-def _check_packages(needed: set[str], options: KodCodeOptions) -> None:
-    if missing := sorted(needed - _PACKAGES - set(options.packages)):
-        raise LeftOutError(f"it needs {', '.join(missing)}")
+    truth = {"pytest": _shorten(record.test, tests, max_tests)}
+    # The question may show the definitions, as those of the style `complete` do.
+    is_shown = all(re.search(rf"\b(def|class) {re.escape(each.name)}\b", record.question) for each in tested)
+    plan = f"To write: {', '.join(each.name for each in tested)}"
+    return "" if is_shown else show_signatures(tested), truth, plan
 
 
 def _find_imports(tree: ast.Module) -> set[str]:
@@ -110,13 +109,6 @@ def _find_tested(solution: ast.Module, tests: ast.Module) -> list[Definition]:
     if not found:
         raise RowError(f"its tests import {', '.join(sorted(names)) or 'nothing'} from solution, which does not define it")
     return found
-
-
-def _find_signature(question: str, tested: list[Definition]) -> str:
-    """Return the signatures; empty if the question shows them, as those of the style `complete` do."""
-    if all(re.search(rf"\b(def|class) {re.escape(each.name)}\b", question) for each in tested):
-        return ""
-    return show_signatures(tested)
 
 
 def _shorten(source: str, tests: ast.Module, max_tests: int) -> str:

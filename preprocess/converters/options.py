@@ -1,7 +1,13 @@
-"""A converter's options: structs that refuse unknown keys, with one-line errors."""
+"""A converter's options: structs that refuse unknown keys, with one-line errors, and their documentation."""
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -31,3 +37,40 @@ def parse_options(given: Any, kind: type[OptionsT]) -> OptionsT:
 def _decode_path(kind: type, value: Any) -> Any:
     """Decode the types that msgspec does not support: paths are given as text."""
     return Path(value) if kind is Path and isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class OptionDoc:
+    """An option."""
+
+    name: str
+    kind: Any
+    """Its type."""
+    needed: bool
+    default: Any
+    """None if the option is required."""
+    meaning: str
+    """Empty for options of custom converters."""
+
+
+def explain_options(options: type[msgspec.Struct]) -> list[OptionDoc]:
+    """Return the options in their order, those of the base class first."""
+    meanings = {name: text for base in reversed(options.__mro__) for name, text in _find_texts(base).items()}
+    docs = []
+    for field in msgspec.structs.fields(options):
+        default = None if field.required else field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
+        docs.append(OptionDoc(field.name, field.type, field.required, default, meanings.get(field.name, "")))
+    return docs
+
+
+@functools.cache
+def _find_texts(kind: type) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    with suppress(OSError, TypeError):  # no source: built in, or created from the parameters of a function
+        for pair in pairwise(ast.walk(ast.parse(inspect.getsource(kind)))):
+            match pair:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts[name] = inspect.cleandoc(text)
+    return texts

@@ -100,23 +100,16 @@ def _read_signature(name: str, function: Function) -> type[Options]:
             raise SourceError(f"{where}: parameter {each.name} is not keyword-only; {expected}")
         if hasattr(Options, each.name) or each.name.startswith("__"):
             raise SourceError(f"{where}: an option cannot be called {each.name}")
-        fields.append((each.name, option_type(function, each), *_read_default(each)))
+        default = each.default
+        if isinstance(default, list | dict | set):
+            default = msgspec.field(default_factory=functools.partial(copy.deepcopy, default))
+        fields.append((each.name, option_type(function, each), *(() if default is each.empty else (default,))))
     try:
         options = msgspec.defstruct(f"{name} options", fields, bases=(Options,), frozen=True, kw_only=True)
         msgspec.json.Decoder(options)  # checks the types
     except (TypeError, ValueError, NameError) as error:
         raise SourceError(f"{where}: its options cannot be read: {' '.join(str(error).split())}") from None
     return cast("type[Options]", options)
-
-
-def _read_default(parameter: inspect.Parameter) -> tuple[Any, ...]:
-    """Return the last part of a field: empty if the parameter has no default."""
-    default = parameter.default
-    if default is parameter.empty:
-        return ()
-    if isinstance(default, list | dict | set):
-        return (msgspec.field(default_factory=functools.partial(copy.deepcopy, default)),)
-    return (default,)
 
 
 def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, Any], Options], list[Row]]:
@@ -129,15 +122,11 @@ def _wrap(name: str, shape: Shape, function: Function) -> Callable[[dict[str, An
         except RowError:
             raise
         except (Exception, SystemExit) as error:
-            raise RowError(f"{_explain(error, record)} ({find_line(path, error)})") from error
+            missing = error.args[0] if isinstance(error, KeyError) and error.args else None
+            hint = misspelling(missing, record) if isinstance(missing, str) and missing not in record else ""
+            raise RowError(f"{one_line(error)}{hint} ({find_line(path, error)})") from error
         if rows in ([], [None]):
             raise LeftOutError(f"converter {name} gave no row")
         return [read_row(each, shape, name) for each in rows]
 
     return make
-
-
-def _explain(error: BaseException, record: Mapping[str, Any]) -> str:
-    line = one_line(error)
-    missing = error.args[0] if isinstance(error, KeyError) and error.args else None
-    return line + misspelling(missing, record) if isinstance(missing, str) and missing not in record else line

@@ -50,20 +50,12 @@ class FunctionTask(msgspec.Struct):
 
 
 def read_calls(source: Path, options: Options) -> Iterator[Record]:
-    """Read the calls of the functions of a Python file, or of all files in a folder.
-
-    Raises:
-        SourceError: a file is missing or is not text.
-    """
+    """Read the calls of the functions of a Python file, or of all files in a folder; raise SourceError."""
     return _read(source, _to_calls)
 
 
 def read_tasks(source: Path, options: Options) -> Iterator[Record]:
-    """Read the functions of a Python file, or of all files in a folder, that have a docstring and calls with values.
-
-    Raises:
-        SourceError: a file is missing or is not text.
-    """
+    """Read the functions of a file or a folder that have a docstring and calls with values; raise SourceError."""
     return _read(source, _to_task)
 
 
@@ -93,11 +85,7 @@ def _to_task(function: Function, problem: str, path: str) -> Iterator[Record]:
 
 
 def ask_execution(call: FunctionCall, options: FileOptions) -> Iterator[Exercise]:
-    """Make the exercises of a call.
-
-    Raises:
-        RowError, SandboxError: see `make_exercises`.
-    """
+    """Return the exercises of a call; raise RowError or SandboxError, see `make_exercises`."""
     if call.number >= options.max_calls:
         raise LeftOutError(f"a function has more calls than max_calls {options.max_calls}")
     name = f"{call.problem}/{call.number}"
@@ -140,7 +128,6 @@ EXECUTION = dataclasses.replace(
         ask_execution,
     ),
     read=read_calls,
-    example_name="programs",
 )
 CODE = dataclasses.replace(
     code_task.make_converter(
@@ -151,5 +138,4 @@ CODE = dataclasses.replace(
         _read_task,
     ),
     read=read_tasks,
-    example_name="programs",
 )

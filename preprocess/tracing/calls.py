@@ -50,8 +50,9 @@ def _find_simple(statements: Iterable[ast.AST]) -> Iterator[ast.stmt]:
             yield from _find_simple(each for each in blocks if isinstance(each, ast.stmt | ast.excepthandler | ast.match_case))
 
 
-def find_examples(docstring: str, start: int, name: str, module: Module) -> Iterator[Call | Unusable]:
-    """Find the `>>>` examples in the docstring of the function `name`; the docstring begins on line `start`."""
+def find_examples(node: ast.FunctionDef, module: Module) -> Iterator[Call | Unusable]:
+    """Find the `>>>` examples in the docstring of a function."""
+    docstring, start, name = ast.get_docstring(node, clean=False) or "", node.body[0].lineno, node.name
     try:
         examples = doctest.DocTestParser().get_examples(docstring)
     except ValueError as error:

@@ -28,11 +28,6 @@ class Part:
     """Names of the file that it binds, or whose values it changes."""
 
     @property
-    def is_definition(self) -> bool:
-        """Whether it is a function or a class."""
-        return isinstance(self.statements[0], _DEFINITIONS)
-
-    @property
     def is_always_needed(self) -> bool:
         """Whether it has a star import, whose names are unknown, or an import from `__future__`."""
         return any(
@@ -67,13 +62,13 @@ class Module:
     def extract(self, names: Iterable[str], skipped: range) -> str:
         """Return the statements that make some names and those these need, in the order of the file, without skipped lines."""
         needed = self.find_needed(names)
-        text, before = "", None
-        for part in self.parts:
-            if part.is_always_needed or not needed.isdisjoint(part.makes):
-                if before:
-                    text += "\n\n" if part.is_definition or before.is_definition else "\n"
-                text += "\n".join(self.lines[line - 1] for line in range(part.start, part.end + 1) if line not in skipped)
-                before = part
+        parts = [part for part in self.parts if part.is_always_needed or not needed.isdisjoint(part.makes)]
+        text, after_definition = "", False
+        for part in parts:
+            is_definition = isinstance(part.statements[0], _DEFINITIONS)
+            text += "" if part is parts[0] else "\n\n" if is_definition or after_definition else "\n"
+            text += "\n".join(self.lines[line - 1] for line in range(part.start, part.end + 1) if line not in skipped)
+            after_definition = is_definition
         return text
 
     def find_needed(self, names: Iterable[str]) -> set[str]:
@@ -142,19 +137,14 @@ def _find_made(statement: ast.stmt) -> Iterator[str]:
             yield (alias.asname or alias.name).partition(".")[0]
         return
     yield from find_bound(statement)
-    if not _only_reads(statement):
-        yield from find_receivers(statement)
+    match statement:
+        case ast.Assert() | ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
+            pass  # only reads
+        case _:
+            yield from find_receivers(statement)
     for node in ast.walk(statement):
         if isinstance(node, ast.stmt) and node is not statement:
             yield from _find_made(node)
-
-
-def _only_reads(statement: ast.stmt) -> bool:
-    """Return whether it is `assert …` or `print(…)`."""
-    match statement:
-        case ast.Assert() | ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
-            return True
-    return False
 
 
 def _find_used(text: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ def _read(module: Module) -> Iterator[Function | Unusable]:
     nodes = [node for node in module.functions.values() if not node.name.startswith("_")]
     top_level = list(find_calls(module))
     found = {
-        node: [*_find_examples(node, module), *(each for each in top_level if each.function == node.name)] for node in nodes
+        node: [*find_examples(node, module), *(each for each in top_level if each.function == node.name)] for node in nodes
     }
     called = [node.name for node in nodes if any(isinstance(each, Call) for each in found[node])]
     needed = module.find_needed(called)
@@ -56,11 +56,6 @@ def _read(module: Module) -> Iterator[Function | Unusable]:
                 yield from _read_function(node, module, found[node])
         elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield Unusable(node.lineno, node.name, f"{node.name} is defined again on line {module.functions[node.name].lineno}")
-
-
-def _find_examples(node: ast.FunctionDef, module: Module) -> Iterator[Call | Unusable]:
-    docstring = ast.get_docstring(node, clean=False)
-    return find_examples(docstring, node.body[0].lineno, node.name, module) if docstring else iter(())
 
 
 def _read_function(node: ast.FunctionDef, module: Module, found: list[Call | Unusable]) -> Iterator[Function | Unusable]:

@@ -81,7 +81,7 @@ def parse(code: str) -> ast.Module:
 
 class _Reader:
     def __init__(self, code: str) -> None:
-        self.texts = re.split("\r\n|\r|\n", code)
+        self.texts = ["", *(text.strip() for text in re.split("\r\n|\r|\n", code))]
         self.lines: dict[int, Line] = {}
 
     def read_block(self, statements: Iterable[ast.stmt], scope: Scope | None, head: int = 0, repeats: bool = False) -> None:
@@ -93,11 +93,11 @@ class _Reader:
                 line = self._begin(statement.lineno, statement, scope, repeats)
                 line.is_definite &= statement.lineno != head
                 if isinstance(statement, _SCOPES) and statement.decorator_list:
-                    line.decorator = self._text(statement.decorator_list[0].lineno)
+                    line.decorator = self.texts[statement.decorator_list[0].lineno]
             self._read_inside(statement, scope, repeats)
 
     def _begin(self, number: int, node: ast.AST, scope: Scope, repeats: bool) -> Line:
-        line = self.lines.setdefault(number, Line(self._text(number), scope))
+        line = self.lines.setdefault(number, Line(self.texts[number], scope))
         line.is_definite &= line.scope is scope
         heads = list(_find_heads(node))
         bound = tuple(dict.fromkeys(name for head in heads for name in find_bound(head)))
@@ -109,9 +109,6 @@ class _Reader:
         line.pauses |= any(isinstance(each, ast.Yield | ast.YieldFrom) for head in heads for each in _walk(head))
         line.may_repeat |= repeats or isinstance(node, ast.For | ast.While)
         return line
-
-    def _text(self, number: int) -> str:
-        return self.texts[number - 1].strip()
 
     def _read_inside(self, statement: ast.stmt, scope: Scope | None, repeats: bool) -> None:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -78,13 +78,7 @@ class Trace:
 
 
 def trace(code: str, function: str, args: str, max_steps: int = MAX_STEPS) -> Trace:
-    """Call a function twice, each time in a new process, and return what its lines did.
-
-    Args:
-        code: The program.
-        function: Name of the function.
-        args: Source of the arguments.
-        max_steps: Number of lines that the call may run.
+    """Call a program's function twice, each time in a new process, and return what its lines did.
 
     Raises:
         RowError: the program does not parse, or the call cannot be traced.

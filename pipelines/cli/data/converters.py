@@ -13,7 +13,7 @@ from pipelines.cli.data.convert import one_line_errors
 from pipelines.console import tables
 from preprocess import converters
 from preprocess.converters.base import Converter
-from preprocess.converters.option_docs import OptionDoc, explain_options
+from preprocess.converters.options import OptionDoc, explain_options
 from preprocess.converters.plugins import load_file
 
 

@@ -52,13 +52,6 @@ class CodeTask:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the row's detail, in addition to the solution; those that are None are dropped."""
 
-    @property
-    def question(self) -> str:
-        """The question, in the wording of this project."""
-        if self.signature is None:
-            return wording.ask_program(self.statement)
-        return wording.ask_code(self.statement, self.signature)
-
 
 OptionsT = TypeVar("OptionsT", bound=CodeOptions)
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -66,11 +59,7 @@ RowT = TypeVar("RowT", SftRow, RlRow)
 
 
 def make_converter(
-    name: str,
-    help_: str,
-    record: type[RecordT],
-    options: type[OptionsT],
-    read_task: Callable[[RecordT, OptionsT], CodeTask],
+    name: str, help_: str, record: type[RecordT], options: type[OptionsT], read_task: Callable[[RecordT, OptionsT], CodeTask]
 ) -> Converter[RecordT, OptionsT]:
     """Return the converter of a source whose records are one problem each."""
 
@@ -86,25 +75,25 @@ def make_converter(
 
 def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
     """Return the problem with its solution; with the tool, the solution is run before it is the answer."""
-    _check(task, options)
+    question = _ask(task, options)
     if not task.solution:
         raise LeftOutError("it has no solution")
     last_line = (task.signature or "").strip().rpartition("\n")[2].strip().removesuffix(":")
     plan = task.plan or f"To write: {last_line or 'a program that prints what is asked for.'}"
     calls = [call_interpreter(task.solution, _read_truth(task, options))] if options.tool else []
-    answer = wording.answer_code(plan, task.solution)
-    return make_row(task.problem or name_problem(task.source, task.question), task.question, answer, calls)
+    answer = wording.answer(plan, wording.show_code(task.solution))
+    return make_row(task.problem or name_problem(task.source, question), question, answer, calls)
 
 
 def _make_rl(task: CodeTask, options: CodeOptions) -> RlRow:
     """Return the problem with its tests."""
-    _check(task, options)
+    question = _ask(task, options)
     facts = {**task.detail, "solution": task.solution or None}
     return RlRow(
-        problem=task.problem or name_problem(task.source, task.question),
+        problem=task.problem or name_problem(task.source, question),
         id=task.id,
         data_source=task.source,
-        prompt=options.add_system(task.messages or (Message("user", task.question),)),
+        prompt=options.add_system(task.messages or (Message("user", question),)),
         ground_truth=_read_truth(task, options),
         detail={name: value for name, value in facts.items() if value is not None},
         tools=options.tools,
@@ -122,11 +111,12 @@ def check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) 
         raise LeftOutError(f"its {name} is {value}")
 
 
-def _check(task: CodeTask, options: CodeOptions) -> None:
+def _ask(task: CodeTask, options: CodeOptions) -> str:
     if not task.statement.strip():
         raise RowError("the problem has no statement")
     if options.max_chars and max(len(task.statement), len(task.solution or "")) > options.max_chars:
         raise LeftOutError(f"the statement or the solution is longer than max_chars {options.max_chars}")
+    return wording.ask_code(task.statement, task.signature)
 
 
 def _read_truth(task: CodeTask, options: CodeOptions) -> dict[str, Any]:

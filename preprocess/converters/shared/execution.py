@@ -113,16 +113,12 @@ def make_converter(
 def make_exercises(
     code: str, function: str, args: str, expected: str | None, problem: str, name: str, options: ExecutionOptions
 ) -> Iterator[Exercise]:
-    """Run a call and ask about it.
+    """Run a call of a program's function and ask about it.
 
     Args:
-        code: The program.
-        function: Name of the function.
         args: Source of the arguments.
         expected: Source of the documented return value, if any.
-        problem: Problem of the rows.
         name: Name of the rows; with the seed, it selects the questions.
-        options: What to ask.
 
     Raises:
         LeftOutError: the program is longer than `max_chars`.
@@ -136,7 +132,11 @@ def make_exercises(
         raise RowError(f"it returns {traced.value[:80]}, expected {expected[:80]}")
     if options.task != "input":
         yield Exercise(traced, problem, name, "io_mixed", make_questions(traced, options.questions, f"{options.seed}:{name}"))
-    if options.task != "output" and _has_plain_arguments(f"{function}({args})"):
+    if options.task == "output":
+        return
+    node = read_call(f"{function}({args})")
+    arguments = read_arguments(node) if node else None
+    if arguments and (arguments.args or arguments.kwargs):
         yield Exercise(traced, problem, f"{name}/input" if options.task == "both" else name, "oi", Questions((), ()))
     elif options.task == "input":
         raise RowError("its arguments are not plain values, or there are none, so that no others can be found")
@@ -147,9 +147,3 @@ def _is_value(text: str, expected: str) -> bool:
         return is_same(read_source(text), read_source(expected))
     except NotValueError as error:
         raise RowError(f"not a literal: {expected[:80]!r}") from error
-
-
-def _has_plain_arguments(call: str) -> bool:
-    node = read_call(call)
-    arguments = read_arguments(node) if node else None
-    return arguments is not None and bool(arguments.args or arguments.kwargs)

@@ -25,11 +25,7 @@ class Pairs(msgspec.Struct):
 
 
 def read_json(text: str, kind: Any, column: str) -> Any:
-    """Decode a column that holds JSON text.
-
-    Raises:
-        RowError: it is not JSON of this type; names the column.
-    """
+    """Decode JSON text of a type; raise RowError, which names the column, if that fails."""
     try:
         return _make_decoder(kind).decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:
@@ -41,38 +37,24 @@ def _make_decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def read_pairs(text: str, column: str, max_tests: int) -> dict[str, Any]:
+def read_pairs(text: str, column: str, max_tests: int, kind: type[Pairs] = Pairs) -> dict[str, Any]:
     """Return the first tests of a JSON text `{"inputs": …, "outputs": …[, "fn_name": …]}`.
 
     Raises:
         RowError: it is not such a text, or the lists differ in length; names the column.
         LeftOutError: it has no tests.
     """
-    pairs = read_json(text, Pairs, column)
-    truth = take_pairs(pairs.inputs, pairs.outputs, column, max_tests)
+    pairs = read_json(text, kind, column)
+    if len(pairs.inputs) != len(pairs.outputs):
+        raise RowError(f"{column}: {len(pairs.inputs)} inputs and {len(pairs.outputs)} outputs")
+    if not pairs.inputs:
+        raise LeftOutError("it has no tests")
+    truth = {"inputs": pairs.inputs[:max_tests], "outputs": pairs.outputs[:max_tests]}
     return {**truth, "fn_name": pairs.fn_name} if pairs.fn_name else truth
 
 
-def take_pairs(inputs: list[Any], outputs: list[Any], column: str, max_tests: int) -> dict[str, Any]:
-    """Return the first tests.
-
-    Raises:
-        RowError: the lists differ in length; names the column.
-        LeftOutError: the lists are empty.
-    """
-    if len(inputs) != len(outputs):
-        raise RowError(f"{column}: {len(inputs)} inputs and {len(outputs)} outputs")
-    if not inputs:
-        raise LeftOutError("it has no tests")
-    return {"inputs": inputs[:max_tests], "outputs": outputs[:max_tests]}
-
-
 def parse(source: str, column: str) -> ast.Module:
-    """Parse Python source.
-
-    Raises:
-        RowError: it does not parse; names the column.
-    """
+    """Parse Python source; raise RowError, which names the column, if that fails."""
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -57,13 +57,9 @@ def make_row(problem: str, prompt: str, answer: str, calls: Iterable[tuple[str, 
 def call_interpreter(solution: str, truth: dict[str, Any]) -> tuple[str, str]:
     """Run the solution on its first test or two; return the call in LLaMA-Factory's form, and the reply.
 
-    Args:
-        solution: The program.
-        truth: The tests in a form of the code_tests reward.
-
     Raises:
-        LeftOutError: no test has a short call; the code fails without the imports of a grader, or in any case; its output
-            is long, or differs from run to run.
+        LeftOutError: no test has a short call; the code fails, for example without the imports of a grader; its output is
+            long, or has memory addresses.
         SandboxError: programs cannot be run.
     """
     (result,) = call_in_turn([_write(solution, truth)], stateful=False)
@@ -71,14 +67,10 @@ def call_interpreter(solution: str, truth: dict[str, Any]) -> tuple[str, str]:
 
 
 def call_in_turn(codes: Sequence[str], stateful: bool) -> list[tuple[str, str]]:
-    """Run pieces of code in order; return each call in LLaMA-Factory's form with its reply.
-
-    Args:
-        codes: The code of each call.
-        stateful: Whether variables are kept from call to call.
+    """Run pieces of code in order, `stateful` in one session; return each call in LLaMA-Factory's form with its reply.
 
     Raises:
-        LeftOutError: a call fails, or its output is long or differs from run to run.
+        LeftOutError: a call fails, or its output is long or has memory addresses.
         SandboxError: programs cannot be run.
     """
     if stateful:

@@ -12,7 +12,7 @@ _MAX_STEPS = 6
 
 def ask_output(trace: Trace, questions: Sequence[str]) -> str:
     """Return a prompt that asks for the return value of a call, and questions about its run."""
-    parts = [_show(trace.code), f"Complete the assertion: assert {trace.function}({trace.args}) == ??"]
+    parts = [show_code(trace.code), f"Complete the assertion: assert {trace.function}({trace.args}) == ??"]
     parts += [f"{number}. {question}" for number, question in enumerate(questions, 1)]
     if not questions:
         return "\n".join([*parts, f"{_FORM}: the whole assertion."])
@@ -23,29 +23,20 @@ def ask_output(trace: Trace, questions: Sequence[str]) -> str:
 def ask_input(trace: Trace) -> str:
     """Return a prompt that asks for arguments that give a value."""
     task = f"Find arguments that make it true: assert {trace.function}(??) == {trace.value}"
-    return "\n".join([_show(trace.code), task, f"{_FORM}: the whole assertion."])
+    return "\n".join([show_code(trace.code), task, f"{_FORM}: the whole assertion."])
 
 
-def ask_code(statement: str, signature: str) -> str:
-    """Return a prompt that asks for a function; the signature is empty if the statement shows it."""
-    shown = [_show(signature)] if signature else []
+def ask_code(statement: str, signature: str | None) -> str:
+    """Return a prompt that asks for a program; see `CodeTask.signature`."""
+    shown = ["The program reads standard input and writes to standard output."] if signature is None else []
+    if signature:
+        shown = [show_code(signature)]
     return "\n".join([statement.strip(), *shown, f"{_FORM}: the whole program in a python block."])
-
-
-def ask_program(statement: str) -> str:
-    """Return a prompt that asks for a program."""
-    task = "The program reads standard input and writes to standard output."
-    return "\n".join([statement.strip(), task, f"{_FORM}: the whole program in a python block."])
 
 
 def answer(reasoning: str, answer_text: str) -> str:
     """Return a response in the form that the prompts ask for."""
     return f"<reasoning>\n{reasoning.strip()}\n</reasoning>\n<answer>\n{answer_text.strip()}\n</answer>"
-
-
-def answer_code(reasoning: str, code: str) -> str:
-    """Return a response with a program."""
-    return answer(reasoning, _show(code))
 
 
 def reason(trace: Trace) -> str:
@@ -58,5 +49,6 @@ def reason(trace: Trace) -> str:
     return "\n".join([*lines, f"returns {trace.value}"])
 
 
-def _show(code: str) -> str:
+def show_code(code: str) -> str:
+    """Return a python block."""
     return f"```python\n{code.rstrip()}\n```"

@@ -41,14 +41,11 @@ def _write(value: Any, room: int, depth: int) -> str:
         return repr(value)
     if kind is bool or value is None:
         return repr(value)
-    if kind is float:
-        if value != value:
-            raise NoLiteralError("nan has no literal")
-        return repr(value) if value - value == 0 else f"float('{value!r}')"
-    if kind is complex:
-        if (value - value) != 0:
+    if kind is float or kind is complex:
+        is_finite = value - value == 0
+        if value != value or not (is_finite or kind is float):
             raise NoLiteralError(f"{value!r} has no literal")
-        return repr(value)
+        return repr(value) if is_finite else f"float('{value!r}')"
     if kind is list:
         return f"[{', '.join(_write_all(value, room, depth))}]"
     if kind is tuple:
