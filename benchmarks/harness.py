@@ -129,12 +129,16 @@ def _describe_machine(loads: Sequence[float]) -> dict[str, Any]:
 def _to_row(result: Result, reason: str) -> tuple[str, ...]:
     bounds = [f"at least {result.at_least:g}"] if result.at_least is not None else []
     bounds += [f"at most {result.at_most:g}"] if result.at_most is not None else []
-    theirs = f"{result.theirs:,.4g} ({result.against})" if result.theirs is not None else result.against
+    theirs = f"{_format(result.theirs)} ({result.against})" if result.theirs is not None else result.against
     return (
         f"{result.name}, {result.unit}",
-        "" if result.ours is None else f"{result.ours:,.4g}",
+        "" if result.ours is None else _format(result.ours),
         theirs,
-        "" if result.ratio is None else f"{result.ratio:,.3g}",
+        "" if result.ratio is None else f"{result.ratio:.3g}",
         ", ".join(bounds),
         result.judge(reason),
     )
+
+
+def _format(figure: float) -> str:
+    return f"{figure:,.0f}" if abs(figure) >= 1000 else f"{figure:.4g}"
