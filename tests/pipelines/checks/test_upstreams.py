@@ -175,22 +175,22 @@ class Toy:
 
 
 @pytest.mark.parametrize(
-    ("script", "verdict", "result"),
+    ("script", "seconds", "verdict", "result"),
     [
-        ("echo 'ImportError: no verl' >&2; exit 3", "wrong", "it does not answer: ImportError: no verl"),
-        ("exit 3", "wrong", "it does not answer: exit status 3"),
-        ("echo rubbish", "wrong", "it does not answer: exit status 0"),
-        ("sleep 600", "unchecked", "no answer after 1 s"),
+        ("echo 'ImportError: no verl' >&2; exit 3", 600.0, "wrong", "it does not answer: ImportError: no verl"),
+        ("exit 3", 600.0, "wrong", "it does not answer: exit status 3"),
+        ("echo rubbish", 600.0, "wrong", "it does not answer: exit status 0"),
+        ("sleep 600", 1.0, "unchecked", "no answer after 1 s"),
     ],
 )
 def test_a_trainer_that_does_not_answer_is_reported_and_killed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, verdict: str, result: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str, seconds: float, verdict: str, result: str
 ) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr(upstreams, "find_built", lambda _: Toy(python))
-    monkeypatch.setattr(upstreams, "_SECONDS", 1.0)
+    monkeypatch.setattr(upstreams, "_SECONDS", seconds)
     loaded = load(Path("smoke.yaml"), ["hardware.platform=cpu"])
     environments = find_environments(loaded.recipe)
     plan = make_plan(loaded.recipe, find_machine(loaded.recipe, environments), tmp_path / "run")
