@@ -162,7 +162,7 @@ def _check_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
 
 
 def _training(stage: SftStage, context: Context) -> dict[str, Any]:
-    cuda = context.platform == "cuda"
+    cuda, lora = context.platform == "cuda", stage.lora
     upstream = dict(stage.llamafactory)
     if not cuda:
         upstream.pop("deepspeed", None)
@@ -175,11 +175,8 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
         # method
         "stage": "sft",
         "do_train": True,
-        "finetuning_type": "full" if stage.lora is None else "lora",
-    }
-    if stage.lora is not None:
-        settings |= {"lora_rank": stage.lora.rank, "lora_alpha": stage.lora.alpha, "lora_target": stage.lora.target}
-    settings |= {
+        "finetuning_type": "full" if lora is None else "lora",
+        **({} if lora is None else {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "lora_target": lora.target}),
         # data
         "dataset_dir": str(context.paths.data),
         "dataset": "train",

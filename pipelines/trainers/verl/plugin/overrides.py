@@ -73,8 +73,7 @@ def add_remax_baselines() -> None:
     """
     from verl.trainer.ppo.v1 import trainer_base as upstream
 
-    from pipelines.trainers.verl.plugin.baselines import FIELD
-    from pipelines.trainers.verl.plugin.sampling import GREEDY
+    from pipelines.trainers.verl.plugin.sampling import BASELINE_FIELD, GREEDY
 
     submit = upstream.PPOTrainer._submit_batch_to_rollout
     compute = upstream.compute_advantage_for_multi_trajectories
@@ -88,8 +87,8 @@ def add_remax_baselines() -> None:
 
     def compute_advantage(data: Any, batch_keys: list[str], adv_estimator: Any, **others: Any) -> Any:
         if adv_estimator == "remax":
-            stored = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=[FIELD])
-            data.batch[FIELD] = stored[FIELD]
+            stored = upstream.tq.kv_batch_get(keys=batch_keys, partition_id="train", select_fields=[BASELINE_FIELD])
+            data.batch[BASELINE_FIELD] = stored[BASELINE_FIELD]
         return compute(data, batch_keys=batch_keys, adv_estimator=adv_estimator, **others)
 
     upstream.PPOTrainer._submit_batch_to_rollout = submit_batch_to_rollout

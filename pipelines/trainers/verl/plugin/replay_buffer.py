@@ -9,8 +9,7 @@ import transfer_queue as tq
 from tensordict import TensorDict
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from pipelines.trainers.verl.plugin.baselines import FIELD, prompt_of, split_baselines
-from pipelines.trainers.verl.plugin.sampling import GREEDY
+from pipelines.trainers.verl.plugin.sampling import BASELINE_FIELD, GREEDY, prompt_of, split_baselines
 
 
 class NothingToLearnError(RuntimeError):
@@ -94,7 +93,7 @@ class BaselineReplayBuffer(OrderedReplayBuffer):
             raise RuntimeError(f"no prompt of step {global_steps} has both samples and a greedy response")
         tq.kv_clear(keys=removed, partition_id=partition_id)
         scores = torch.tensor([baselines[prompt_of(key)] for key in kept], dtype=torch.float32)
-        tq.kv_batch_put(keys=kept, partition_id=partition_id, fields=TensorDict({FIELD: scores}, batch_size=len(kept)))
+        tq.kv_batch_put(keys=kept, partition_id=partition_id, fields=TensorDict({BASELINE_FIELD: scores}, batch_size=len(kept)))
         metrics["training/baseline/score/mean"] = sum(baselines.values()) / len(baselines)
         metrics["training/baseline/lost_samples"] = len(removed) - len(baselines)
         return batch.select_keys(kept), metrics

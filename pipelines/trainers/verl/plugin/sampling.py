@@ -1,13 +1,19 @@
-"""Sampling parameters per sample: a seed for each, greedy decoding for baselines."""
+"""Sampling parameters per sample: a seed for each, and greedy responses as ReMax's baselines.
+
+A greedy response to each prompt is generated with its samples but not trained on; its score is the baseline.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 GREEDY = "greedy_session"
 """The field of a prompt with the index of its greedy response (verl's session), if any."""
+
+BASELINE_FIELD = "reward_baselines"
+"""The field of a sample with its baseline, as verl's estimator names it (trainer/ppo/core_algos.py)."""
 
 
 def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,3 +35,35 @@ def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any
 def sample_seed(seed: int, step: int, row: int, sample: int) -> int:
     """Return a 32-bit seed that depends only on the recipe's seed, the step, the row and the sample's index."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}/{row}/{sample}".encode()).digest()[:4], "big")
+
+
+def split_baselines(
+    keys: Sequence[str], scores: Sequence[float], greedy: Sequence[int]
+) -> tuple[dict[str, float], list[str], list[str]]:
+    """Separate the greedy responses of a step from its samples.
+
+    Args:
+        keys: verl's, `<prompt>_<session>_<index in the session>`.
+        scores: the score of each response.
+        greedy: the greedy session of each response's prompt.
+
+    Returns:
+        The greedy response's score by prompt; the samples of those prompts, in order; all other keys: the greedy responses,
+        and samples whose prompt's greedy response failed.
+    """
+    baselines: dict[str, float] = {}
+    samples = []
+    for key, score, greedy_session in zip(keys, scores, greedy, strict=True):
+        prompt, session, _ = key.rsplit("_", 2)
+        if int(session) == greedy_session:
+            baselines[prompt] = score
+        else:
+            samples.append(key)
+    kept = [key for key in samples if prompt_of(key) in baselines]
+    kept_keys = set(kept)
+    return baselines, kept, [key for key in keys if key not in kept_keys]
+
+
+def prompt_of(key: str) -> str:
+    """Return the prompt of a response's key."""
+    return key.rsplit("_", 2)[0]

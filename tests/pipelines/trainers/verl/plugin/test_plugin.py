@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.trainers.verl.plugin.after_import import after_import
-from pipelines.trainers.verl.plugin.baselines import split_baselines
-from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_params
+from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_params, split_baselines
 from tests import ROOT
 
 
