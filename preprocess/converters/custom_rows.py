@@ -9,7 +9,7 @@ import msgspec
 
 from preprocess.converters.shared.conversations import ShareGptTurn, encode_tools, make_conversation
 from preprocess.errors import RowError
-from preprocess.rows import Message, RlRow, Row, SftRow, Shape, to_json
+from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn, to_json
 from preprocess.sources.decoding import describe
 from rewards.suggestions import suggestion
 
@@ -52,7 +52,8 @@ def read_row(given: Any, shape: Shape, name: str) -> Row:
     except msgspec.ValidationError as error:
         raise RowError(f"converter {name} gave a wrong row: {describe(str(error), kind, given)}") from error
     if isinstance(fields, _Sft):
-        return make_conversation(fields.conversations, fields.system, encode_tools(fields.tools), fields.problem)
+        turns = [Turn(each.from_, each.value) for each in fields.conversations]
+        return make_conversation(turns, fields.system, encode_tools(fields.tools), fields.problem)
     assert isinstance(fields, _Rl)
     prompt = (Message("user", fields.prompt),) if isinstance(fields.prompt, str) else fields.prompt
     # The reward gets text unchanged; other data as JSON.

@@ -9,7 +9,7 @@ import msgspec
 
 from preprocess.converters.base import Converter, Options
 from preprocess.converters.shared.conversations import ShareGptTurn, make_conversation
-from preprocess.rows import Message, RlRow, SftRow
+from preprocess.rows import Message, RlRow, SftRow, Turn
 
 _TRUTH = ("func_args", "func_name", "func_str", "question_answers", "result", "type")
 """What the white_box reward reads."""
@@ -34,7 +34,7 @@ class Question(msgspec.Struct, gc=False):
 
 
 def _sft(record: Conversation, options: Options) -> Iterable[SftRow]:
-    return [make_conversation(record.conversations)]
+    return [make_conversation([Turn(each.from_, each.value) for each in record.conversations])]
 
 
 def _rl(record: Question, options: Options) -> Iterable[RlRow]:

@@ -21,11 +21,10 @@ class ShareGptTurn(msgspec.Struct, gc=False):
 
 
 def make_conversation(
-    turns: Sequence[Turn | ShareGptTurn], system: str | None = None, tools: str | None = None, problem: str | None = None
+    turns: Sequence[Turn], system: str | None = None, tools: str | None = None, problem: str | None = None
 ) -> SftRow:
     """Return the row of a conversation; `problem` defaults to the first turn."""
-    given = tuple(each if isinstance(each, Turn) else Turn(each.from_, each.value) for each in turns)
-    return SftRow(problem or (given[0].value if given else ""), given, system or None, tools)
+    return SftRow(problem or (turns[0].value if turns else ""), tuple(turns), system or None, tools)
 
 
 def encode_tools(tools: str | list[dict[str, Any]] | None) -> str | None:
