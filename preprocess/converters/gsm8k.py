@@ -61,7 +61,7 @@ def _sft(record: Exercise, options: Gsm8kOptions) -> Iterable[SftRow]:
     calls = call_in_turn(codes, options.stateful)
     for (_, reply), value in zip(calls, values, strict=True):
         if abs(float(reply) - value) > 1e-6 * abs(value):
-            raise LeftOutError(f"a calculation gives {reply}, the answer says {value:g}")
+            raise LeftOutError(f"a calculation gives {reply}, expected {value:g}")
     return [make_row(record.question, question, _MARK.sub("", record.answer).strip(), calls)]
 
 

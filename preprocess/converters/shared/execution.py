@@ -139,7 +139,7 @@ def make_exercises(
     if arguments and (arguments.args or arguments.kwargs):
         yield Exercise(traced, problem, f"{name}/input" if options.task == "both" else name, "oi", Questions((), ()))
     elif options.task == "input":
-        raise RowError("its arguments are not plain values, or there are none, so that no others can be found")
+        raise RowError("its arguments are not plain values, or it has none: other arguments cannot be found")
 
 
 def _is_value(text: str, expected: str) -> bool:

@@ -100,7 +100,7 @@ def test_prompt_with_the_tool(tmp_path: Path) -> None:
         ("<<'a'=1>>", "a calculation is not arithmetic: 'a'=1"),
         ("<<2*2=four>>", "a calculation is not arithmetic: 2*2=four"),
         ("<<2+2>>", "a calculation is not arithmetic: 2+2"),
-        ("<<1/3=.33>>", "a calculation gives 0.3333333333333333, the answer says 0.33"),
+        ("<<1/3=.33>>", "a calculation gives 0.3333333333333333, expected 0.33"),
         ("<<1/0=1>>", "the code fails in the interpreter: ZeroDivisionError: division by zero"),
         ("<<1+1=2>>" * 27, "the answer has more calculations than there are names for their results"),
     ],

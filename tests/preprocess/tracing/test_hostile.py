@@ -22,7 +22,7 @@ def _run(body: str) -> Trace:
         ("def g():\n    try:\n        while True: pass\n    finally:\n        g()\ng()", "steps"),
         ("os.fork()", "it forks"),
         ("while True:\n    try:\n        os.fork()\n    except OSError: pass", "it forks"),
-        ("import threading\nt = threading.Thread(target=f)\nt.start()\nt.join()", ""),
+        ("import threading\nt = threading.Thread(target=f)\nt.start()\nt.join()", "thread"),
         ("os._exit(0)", "ended before its function returned"),
         ("os.kill(os.getpid(), 9)", "killed"),
         ("sys.exit(0)", "SystemExit"),

@@ -1,18 +1,14 @@
 """Questions about runs, and whether their answers are true."""
 
 import re
-import sys
 import textwrap
-from collections.abc import Iterator
 from itertools import pairwise
-from types import FrameType
-from typing import Any
 
 import pytest
 
 from preprocess.tracing.questions import Question, Questions, make_questions
 from preprocess.tracing.trace import Trace, trace
-from tests.preprocess.tracing.test_trace import CONSTRUCTS
+from tests.preprocess.tracing.test_trace import CONSTRUCTS, watch
 
 LOOP = "def f(n):\n    s = 0\n    for i in range(n):\n        s += i\n    return s"
 _ASKED = re.compile(r"(?:of `(?P<name>\w+)` )?(?:right )?after line (?P<line>\d+) \(`.*`\) has run for the (?P<turn>\d+)")
@@ -76,27 +72,6 @@ def test_truth() -> None:
     }
 
 
-def _watch(code: str, args: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Return each line that the interpreter runs in the function, with the variables afterwards, as answers."""
-    seen: list[tuple[int, dict[str, str]]] = []
-
-    def note(frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename == "<own>":
-            state = {name: f"{value!r}; {type(value).__name__}" for name, value in frame.f_locals.items()}
-            seen.append((frame.f_lineno if event == "line" else 0, state))
-        return note
-
-    names: dict[str, object] = {}
-    exec(compile(code, "<own>", "exec"), names)
-    before = sys.gettrace()
-    sys.settrace(note)
-    try:
-        eval(f"f({args})", names)
-    finally:
-        sys.settrace(before)
-    return ((line, after) for (line, _), (_, after) in pairwise(seen) if line)
-
-
 PLAIN = {
     "a loop": (LOOP, "4"),
     "branches": (CONSTRUCTS["branches"][0], "2"),
@@ -129,7 +104,8 @@ PLAIN = {
 @pytest.mark.parametrize("name", PLAIN)
 def test_answers_agree_with_the_interpreter(name: str) -> None:
     code, args = textwrap.dedent(PLAIN[name][0]).strip(), PLAIN[name][1]
-    watched = list(_watch(code, args))
+    seen, _ = watch(code, args)
+    watched = [(line, after) for (line, _), (_, after) in pairwise(seen) if line]
     lines = [line for line, _ in watched]
     questions = _ask_all(_run(code, args))
     assert len(questions.path) > 3

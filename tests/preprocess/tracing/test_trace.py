@@ -449,6 +449,31 @@ CONSTRUCTS = {
 }
 
 
+def watch(code: str, args: str) -> tuple[list[tuple[int, dict[str, str]]], object]:
+    """Run a function with the interpreter's tracer.
+
+    Returns:
+        Each line when it begins (0 for other events) with the variables as answers, and the return value.
+    """
+    seen: list[tuple[int, dict[str, str]]] = []
+
+    def note(frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename != "<watched>":
+            return None
+        state = {name: f"{value!r}; {type(value).__name__}" for name, value in frame.f_locals.items()}
+        seen.append((frame.f_lineno if event == "line" else 0, state))
+        return note
+
+    names: dict[str, object] = {}
+    exec(compile(code, "<watched>", "exec"), names)
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        return seen, eval(f"f({args})", names)
+    finally:
+        sys.settrace(before)
+
+
 def _run(code: str, args: str, function: str = "f") -> Trace:
     return trace(textwrap.dedent(code).strip(), function, args)
 
@@ -511,25 +536,9 @@ def test_other_python_versions_give_the_same_steps(version: str) -> None:
 )
 def test_plain_programs_agree_with_the_interpreter(name: str) -> None:
     code, args = textwrap.dedent(CONSTRUCTS[name][0]).strip(), CONSTRUCTS[name][1]
-    lines: list[int] = []
-
-    def note(frame: FrameType, event: str, argument: object) -> Any:
-        if frame.f_code.co_filename != "<own>":
-            return None
-        if event == "line":
-            lines.append(frame.f_lineno)
-        return note
-
-    names: dict[str, object] = {}
-    exec(compile(code, "<own>", "exec"), names)
-    before = sys.gettrace()
-    sys.settrace(note)
-    try:
-        value = eval(f"f({args})", names)
-    finally:
-        sys.settrace(before)
+    seen, value = watch(code, args)
     run = _run(code, args)
-    assert [step.line for step in run.steps] == lines
+    assert [step.line for step in run.steps] == [line for line, _ in seen if line]
     assert run.value == repr(value)
 
 

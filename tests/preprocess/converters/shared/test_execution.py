@@ -70,7 +70,7 @@ def test_tasks() -> None:
 @pytest.mark.parametrize(("code", "args"), [(CODE, "len('ab')"), ("def f():\n    return 1", "")])
 def test_arguments_that_are_not_plain_values(code: str, args: str) -> None:
     assert [each.kind for each in _make(code, args, task="both")] == ["io_mixed"]
-    with pytest.raises(RowError, match="its arguments are not plain values, or there are none"):
+    with pytest.raises(RowError, match="its arguments are not plain values, or it has none"):
         _make(code, args, task="input")
 
 
