@@ -8,7 +8,6 @@ import shutil
 from pipelines.checks.findings import Finding
 from pipelines.environments.listing import format_bytes, size_on_disk
 from pipelines.models.parameters import count_parameters, count_tiny_parameters
-from pipelines.recipe.consistency import find_base_model
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, trainer_module
 
@@ -23,8 +22,8 @@ def check_disk(plan: Plan) -> Finding:
     free = shutil.disk_usage(place).free
     total = written = 0
     parts = []
-    for index, stage in enumerate(plan.recipe.stages):
-        model = find_base_model(plan.recipe, index)
+    for stage in plan.recipe.stages:
+        model = plan.recipe.base_model(stage)
         if isinstance(model, TinyModel):
             parameters: int | None = count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)
         else:

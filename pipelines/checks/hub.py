@@ -15,7 +15,6 @@ from urllib.request import Request, urlopen
 from pipelines.checks.findings import Finding
 from pipelines.models.folder import hub_endpoint, hub_home, is_cached, is_hub_offline
 from pipelines.recipe.schema import Recipe
-from pipelines.run.plan import all_sources
 from preprocess.sources.hub import parse
 
 _SECONDS = 6.0
@@ -86,6 +85,6 @@ def _models(recipe: Recipe) -> Iterator[tuple[str, str]]:
 def _data_sets(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for stage in recipe.stages:
         against = stage.data.decontaminate.against if stage.data.decontaminate else []
-        for source in (*(each.source for each in all_sources(stage.data)), *(each.source for each in against)):
+        for source in (*(each.source for each in stage.sources), *(each.source for each in against)):
             if not Path(source).is_absolute() and (found := parse(source)):
                 yield "datasets", found.name

@@ -11,7 +11,7 @@ from pipelines.environments import Environment
 from pipelines.recipe import deepspeed
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
-from pipelines.run.plan import Machine, all_sources, filter_files
+from pipelines.run.plan import Machine, filter_files
 from preprocess.sources import hub
 from rewards.suggestions import nearest_path
 
@@ -88,7 +88,7 @@ def _missing_models(loaded: Loaded) -> Iterator[str]:
 def _missing_sources(loaded: Loaded) -> Iterator[str]:
     for stage in loaded.recipe.stages:
         place = _at(loaded, "stages", stage.name, "data")
-        for source in (*(each.source for each in all_sources(stage.data)), *filter_files(stage).values()):
+        for source in (*(each.source for each in stage.sources), *filter_files(stage).values()):
             path = Path(source)
             if not path.is_absolute() and hub.parse(source) is None:
                 yield f"{place}: not found: {source}; expected a file, a folder, or owner/name on the hub"
@@ -102,7 +102,7 @@ def _unknown_names(loaded: Loaded) -> Iterator[str]:
     from preprocess.errors import SourceError
 
     for stage in loaded.recipe.stages:
-        for source in all_sources(stage.data):
+        for source in stage.sources:
             try:
                 converter = find(source.converter, Path(source.file) if source.file else None)
                 converter.make(stage.kind)

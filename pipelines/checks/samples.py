@@ -11,7 +11,6 @@ from pathlib import Path
 from pipelines.checks.findings import Finding, Report
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.run.plan import all_sources
 from preprocess.config import Source
 from preprocess.engine.convert import Converted, stream
 from preprocess.engine.job import Reject
@@ -120,7 +119,7 @@ class Sample:
 def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
     """Return a stage's sources, each once, without reading them."""
     sample = Sample(stage, loaded.where("stages", stage.name, "data"))
-    sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in all_sources(stage.data)}
+    sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in stage.sources}
     names: set[str] = set()
     for source in sources.values():
         name = _name(source)

@@ -9,9 +9,8 @@ from typing import Any
 
 from pipelines.digests import write_atomically
 from pipelines.models.folder import find_model_folder, read_model_info
-from pipelines.recipe.consistency import find_base_model
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
-from pipelines.run.plan import Plan, counting_of, trainer_module, trainer_of
+from pipelines.run.plan import Plan, counting_of, trainer_module
 from pipelines.trainers.answering import Question
 from pipelines.trainers.base import StagePaths
 from preprocess.columns import pack
@@ -31,7 +30,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
         InputError: The trainer does not support the stage.
     """
     paths, index = plan.paths(stage.name), plan.recipe.stages.index(stage)
-    model = find_base_model(plan.recipe, index)
+    model = plan.recipe.base_model(stage)
     folder = None if isinstance(model, TinyModel) else find_model_folder(model)
     make = None if folder else _model_config(plan, model, stage)
     place = str(folder or (make or {})["output"])
@@ -68,7 +67,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
 
 def _model_config(plan: Plan, model: str | TinyModel, stage: SftStage | RlStage) -> dict[str, Any]:
     """Return how to make a tiny model or a stand-in; each trainer makes its own, so that none waits for another."""
-    tiny, trainer = isinstance(model, TinyModel), trainer_of(stage)
+    tiny, trainer = isinstance(model, TinyModel), stage.trainer
     name = f"model-{trainer}" if tiny else f"model-{trainer}-{stage.name}"
     files = [plan.paths(each.name).data / "train.parquet" for each in (plan.recipe.stages if tiny else [stage])]
     config = model.model_dump(exclude_none=True) if isinstance(model, TinyModel) else _STAND_IN

@@ -20,7 +20,7 @@ from pipelines.environments.ask import last_line
 from pipelines.environments.pins import PLATFORMS
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.run.plan import Plan, trainer_module, trainer_of
+from pipelines.run.plan import Plan, trainer_module
 from pipelines.trainers.answering import Answer
 from preprocess.rows import Row
 
@@ -64,7 +64,7 @@ class TrainerChecks:
         for stage in plan.recipe.stages:
             write_rows([row for each in rows.get(stage.name, {}).values() for row in each], stage, plan.paths(stage.name))
         for trainer, wanted in environments.items():
-            stages = [stage for stage in plan.recipe.stages if trainer_of(stage) == trainer]
+            stages = [stage for stage in plan.recipe.stages if stage.trainer == trainer]
             if found := find_built(wanted):
                 self._processes.append(self._start(trainer, found, stages))
             else:

@@ -13,53 +13,43 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe.chat_templates import check_template
 from pipelines.recipe.nodes import Loc
-from pipelines.recipe.schema import Hardware, Recipe, RlStage, TinyModel
-from rewards.suggestions import any_of
+from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
+from pipelines.recipe.upstream_keys import templates
+from rewards.suggestions import any_of, suggestion
 
 Problems = Iterator[tuple[Loc, str]]
-"""Locations and messages."""
 
 
 def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
     for index, stage in enumerate(recipe.stages):
-        model = _read_base_model(recipe, index)
-        found = _check_rl(stage, recipe.hardware, model) if isinstance(stage, RlStage) else _check_sft(recipe, index, model)
+        model = _read_model(recipe.base_model(stage))
+        found = _check_rl(stage, recipe.hardware, model) if isinstance(stage, RlStage) else _check_sft(stage, recipe, model)
         for loc, message in found:
             yield ("stages", index, *loc), message
 
 
-def find_base_model(recipe: Recipe, index: int) -> str | TinyModel:
-    """Return the model at the start of the chain of stages that leads to a stage; it has the same size and shape."""
-    while (previous := _previous_stage(recipe, index)) is not None:
-        index = previous
-    return recipe.stages[index].init_from or recipe.model
-
-
-def _previous_stage(recipe: Recipe, index: int) -> int | None:
-    """Return the index of the stage whose model a stage starts from."""
-    names, start = [stage.name for stage in recipe.stages[:index]], recipe.stages[index].init_from
-    if start is None:
-        return index - 1 if index else None
-    return names.index(start) if start in names else None
-
-
-def _read_base_model(recipe: Recipe, index: int) -> ModelInfo:
-    model = find_base_model(recipe, index)
+def _read_model(model: str | TinyModel) -> ModelInfo:
     if isinstance(model, TinyModel):
         return ModelInfo(model.heads, model.heads, model.max_tokens, chat_template=True)
     folder = find_model_folder(model)
     return read_model_info(folder) if folder is not None else ModelInfo()
 
 
-def _check_sft(recipe: Recipe, index: int, model: ModelInfo) -> Problems:
-    stage = recipe.stages[index]
-    if stage.kind == "sft" and stage.trainer == "llamafactory":
-        followers = (each.name for other, each in enumerate(recipe.stages) if _previous_stage(recipe, other) == index)
-        if message := check_template(stage.template, next(followers, None), model.chat_template):
-            yield ("template",), message
+def _check_sft(stage: SftStage, recipe: Recipe, model: ModelInfo) -> Problems:
+    name = stage.template
+    if stage.trainer != "llamafactory" or name is None:
+        return
+    followers = [each.name for each in recipe.stages if recipe.previous(each) is stage]
+    if name not in templates():
+        yield ("template",), f"LLaMA-Factory has no template {name!r}{suggestion(name, templates())}"
+    elif templates()[name] and followers and model.chat_template is not False:
+        yield (
+            ("template",),
+            f"{name} would replace the model's chat template, which stage {followers[0]} uses for its prompts; "
+            "use one that keeps it, such as qwen, or null",
+        )
 
 
 @dataclass(frozen=True)
@@ -75,8 +65,28 @@ class _Worker:
     """Responses per forward pass."""
     micro_loc: Loc
     sequence_parallel: int
+    """GPUs per sequence in training (Ulysses)."""
     dynamic: bool
     """Whether forward passes are filled by tokens instead of by a number of responses."""
+
+
+def _read_worker(stage: RlStage, group: str, engine: str) -> _Worker:
+    def read(key: str, field: str) -> tuple[int, Loc]:
+        value = _get(stage, f"{group}.{key}", None)
+        if isinstance(value, int):
+            return value, ("verl", *group.split("."), key)
+        return getattr(stage.batch, field), ("batch", field)
+
+    # In verl, the older of two keys wins if it is above 1.
+    sizes = [_get(stage, f"{group}.{place}ulysses_sequence_parallel_size", 1) for place in ("", f"{engine}.")]
+    dynamic = _get(stage, f"{group}.use_dynamic_bsz", _get(stage, "actor_rollout_ref.actor.use_dynamic_bsz", default=False))
+    return _Worker(
+        tuple(group.split(".")),
+        *read("ppo_mini_batch_size", "mini"),
+        *read("ppo_micro_batch_size_per_gpu", "micro_per_gpu"),
+        next((size for size in sizes if isinstance(size, int) and size > 1), 1),
+        bool(dynamic),
+    )
 
 
 def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
@@ -86,8 +96,8 @@ def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
     gpus = hardware.nodes * hardware.gpus_per_node
     yield from _check_tensor_parallel(stage, hardware, model)
     yield from _check_positions(stage, model)
-    actor = _actor(stage)
-    critic = _critic(stage) if stage.method.critic else actor
+    actor = _read_worker(stage, "actor_rollout_ref.actor", "fsdp_config")
+    critic = _read_worker(stage, "critic", "fsdp") if stage.method.critic else actor
     if not actor.dynamic and stage.batch.prompts * stage.rollout.samples % gpus:
         unit = gpus // math.gcd(gpus, stage.rollout.samples)
         yield (
@@ -170,40 +180,6 @@ def _check_positions(stage: RlStage, model: ModelInfo) -> Problems:
             f"max_prompt_tokens {rollout.max_prompt_tokens} + max_response_tokens {rollout.max_response_tokens} = {longest}, "
             f"and the model has {model.positions} positions (max_position_embeddings)",
         )
-
-
-def _actor(stage: RlStage) -> _Worker:
-    group = "actor_rollout_ref.actor"
-    return _Worker(
-        tuple(group.split(".")),
-        stage.batch.mini,
-        ("batch", "mini"),
-        stage.batch.micro_per_gpu,
-        ("batch", "micro_per_gpu"),
-        _sequence_parallel(stage, group, "fsdp_config"),
-        bool(_get(stage, f"{group}.use_dynamic_bsz", default=False)),
-    )
-
-
-def _critic(stage: RlStage) -> _Worker:
-    mini_key, micro_key = "critic.ppo_mini_batch_size", "critic.ppo_micro_batch_size_per_gpu"
-    mini, micro = _get(stage, mini_key, None), _get(stage, micro_key, None)
-    return _Worker(
-        ("critic",),
-        mini if isinstance(mini, int) else stage.batch.mini,
-        ("verl", *mini_key.split(".")) if isinstance(mini, int) else ("batch", "mini"),
-        micro if isinstance(micro, int) else stage.batch.micro_per_gpu,
-        ("verl", *micro_key.split(".")) if isinstance(micro, int) else ("batch", "micro_per_gpu"),
-        _sequence_parallel(stage, "critic", "fsdp"),
-        bool(_get(stage, "critic.use_dynamic_bsz", _get(stage, "actor_rollout_ref.actor.use_dynamic_bsz", default=False))),
-    )
-
-
-def _sequence_parallel(stage: RlStage, group: str, engine: str) -> int:
-    """Return the GPUs per sequence in training (Ulysses); in verl, the older of two keys wins if it is above 1."""
-    name = "ulysses_sequence_parallel_size"
-    older, newer = _get(stage, f"{group}.{name}", 1), _get(stage, f"{group}.{engine}.{name}", 1)
-    return max(1, older if isinstance(older, int) and older > 1 else newer if isinstance(newer, int) else 1)
 
 
 def _get(stage: RlStage, key: str, default: Any) -> Any:

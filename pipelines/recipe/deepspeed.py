@@ -17,23 +17,21 @@ FILES = {
 }
 
 
-def find_values(root: Node) -> Iterator[tuple[Loc, Node]]:
-    """Find every text value of `deepspeed` in a recipe."""
-    for index, stage in enumerate(root.stages):
-        section = stage.children.get("llamafactory")
-        node = section.children.get("deepspeed") if section is not None else None
-        if node is not None and isinstance(node.value, str):
-            yield ("stages", index, "llamafactory", "deepspeed"), node
-
-
 def is_path(text: str) -> bool:
     """Return whether a value is a path rather than a short name."""
     return "/" in text or text.endswith(".json")
 
 
+def find_values(root: Node) -> Iterator[tuple[Loc, str]]:
+    """Find every text value of `deepspeed` in a recipe, with its location."""
+    for index, stage in enumerate(root.stages):
+        section = stage.child("llamafactory")
+        if section is not None and (text := section.text("deepspeed")) is not None:
+            yield ("stages", index, "llamafactory", "deepspeed"), text
+
+
 def check(root: Node) -> Iterator[tuple[Loc, str]]:
     """Find unknown short names: location and message."""
-    for loc, node in find_values(root):
-        text = str(node.value)
+    for loc, text in find_values(root):
         if text not in FILES and not is_path(text):
             yield loc, f"found {text!r}, expected {any_of(FILES)}, or the path of a .json file{did_you_mean(text, FILES)}"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from pipelines.recipe import schema_lookup
 from pipelines.recipe.nodes import Loc, Node
-from pipelines.recipe.problems import Problem, problem_at
 from rewards.suggestions import any_of, did_you_mean, nearest
 
 _EXPECTED = {
@@ -33,11 +32,9 @@ _BOUNDS = {
     "less_than_equal": ("at most", "le"),
 }
 
-Located = tuple[Loc, Problem]
 
-
-def to_problems(error: ValidationError, root: Node) -> list[Located]:
-    """Convert each error into a problem, with its location in the tree."""
+def explain(error: ValidationError, root: Node) -> list[tuple[Loc, str]]:
+    """Convert each error into its location in the tree and a message."""
     errors = [(_location(item["loc"]), item) for item in error.errors(include_url=False)]
     # A misspelled key is not also reported as a missing one.
     guesses = {
@@ -51,7 +48,7 @@ def to_problems(error: ValidationError, root: Node) -> list[Located]:
         if kind == "missing" and loc in guesses:
             continue
         place = loc[:-1] if kind == "missing" else (*loc, "kind") if kind == "union_tag_invalid" else loc
-        problems.append((place, problem_at(root, place, _message(root, loc, item))))
+        problems.append((place, _message(root, loc, item)))
     return problems
 
 
@@ -74,15 +71,17 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any]) -> str:
         return f"found {given}, expected {words} {context[limit]:g}"
     match kind:
         case "extra_forbidden":
-            return _unknown_key(root, loc)
+            return _unknown_key(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1]))
         case "missing":
-            return _missing_key(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1]).get(str(loc[-1])))
+            description = schema_lookup.fields_at(root, loc[:-1])[str(loc[-1])].description or ""
+            first_sentence = " ".join(description.split()).split(". ")[0].rstrip(".")
+            return f"missing key {loc[-1]}" + (f" ({first_sentence})" if first_sentence else "")
         case "union_tag_not_found":
             return "missing key kind: sft or rl" if isinstance(given, dict) else _wrong_type(given, "a mapping")
         case "union_tag_invalid":
             return _wrong_choice(context["tag"], ["sft", "rl"])
         case "literal_error":
-            return _wrong_choice(given, schema_lookup.choices_at(root, loc))
+            return _wrong_choice(given, re.findall(r"'([^']*)'", context["expected"]))
         case "value_error":
             return str(context["error"])
         case "too_short":
@@ -98,10 +97,8 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any]) -> str:
 
 def describe_value(value: object) -> str:
     """Return a value as messages show it."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
@@ -114,22 +111,14 @@ def _wrong_type(value: object, expected: str) -> str:
     return f"found {describe_value(value)}, expected {expected}{hint}"
 
 
-def _wrong_choice(value: object, values: list[Any]) -> str:
+def _wrong_choice(value: object, values: list[str]) -> str:
     return f"found {value!r}, expected {any_of(values)}" + (did_you_mean(value, values) if isinstance(value, str) else "")
 
 
-def _missing_key(key: str, field: FieldInfo | None) -> str:
-    if field is None or not field.description:
-        return f"missing key {key}"
-    first_sentence = " ".join(field.description.split()).split(". ")[0].rstrip(".")
-    return f"missing key {key} ({first_sentence})"
-
-
-def _unknown_key(root: Node, loc: Loc) -> str:
-    name, valid = str(loc[-1]), schema_lookup.fields_at(root, loc[:-1])
+def _unknown_key(name: str, valid: Mapping[str, Any]) -> str:
     if near := did_you_mean(name, valid):
         return f"unknown key{near}"
     for key, field in valid.items():
-        if name in schema_lookup.fields(schema_lookup.matching_types(field.annotation, (), None)):
+        if name in schema_lookup.fields(schema_lookup.matching_types(field.annotation)):
             return f"unknown key here; did you mean {f'{key}.{name}'!r}?"
     return f"unknown key; expected {any_of(valid)}"

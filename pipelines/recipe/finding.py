@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from pipelines.recipe import upstream_keys
@@ -34,59 +36,52 @@ def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path
     if plain and (RECIPES / name).is_file():
         return RECIPES / name
     shipped = [file.name for file in sorted(RECIPES.glob("*.yaml"))]
-    siblings = [file.name for file in sorted(path.parent.glob("*.yaml"))] if path.parent.is_dir() else []
     reason = "is a folder, expected a recipe file" if path.is_dir() else "recipe file not found"
-    hint = suggestion(Path(name).name, list(dict.fromkeys([*siblings, *shipped])))
+    hint = suggestion(Path(name).name, {*(file.name for file in path.parent.glob("*.yaml")), *shipped})
     listed = f"; shipped recipes: {', '.join(shipped)}" if shipped and not hint.startswith("; expected") else ""
     message = f"{reason}{hint}{listed}"
     raise error_at(where, key, f"{name}: {message}") if where else error_at(name, "", message)
 
 
-def display_path(path: Path) -> str:
+def read_recipe(path: Path, extended_by: tuple[Path, ...] = (), numbers: Iterator[int] | None = None) -> Node:
+    """Read a recipe file and merge it over all files that it extends.
+
+    Args:
+        path: the file.
+        extended_by: the files that lead to this one by `extends`.
+        numbers: numbers the files in the order of reading.
+
+    Raises:
+        RecipeError: a file cannot be read, is not YAML, or extends itself through other files.
+    """
+    numbers = numbers or count()
+    chain, number, shown = (*extended_by, path), next(numbers), _display_path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise error_at(shown, "", f"not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise error_at(shown, "", f"cannot be read: {error.strerror}") from None
+    node = read(text, lambda line: Origin(path.parent, f"{shown}:{line}", (number, line)))
+    if not isinstance(node.value, dict):
+        found = describe_value(node.plain())
+        raise error_at(node.origin.text, "", f"found {found}, expected a mapping with the keys name, model, stages …")
+    node = upstream_keys.nest_keys(node)
+    over = node.with_value({key: child for key, child in node.children.items() if key != "extends"})
+    base: Node | None = None
+    for name in _extended_names(node.child("extends")):
+        file = find_recipe(str(name.value), path.parent, name.origin.text, "extends")
+        if file in chain:
+            circle = " -> ".join(map(_display_path, [*chain[chain.index(file) :], file]))
+            raise error_at(name.origin.text, "extends", f"circular reference: {circle}")
+        inner = read_recipe(file, chain, numbers)
+        base = inner if base is None else deep_merge(base, inner)
+    return clear_marks(over) if base is None else deep_merge(base, over)
+
+
+def _display_path(path: Path) -> str:
     """Return a path for messages: relative if it is inside the current folder."""
-    current = Path.cwd()
-    return str(path.relative_to(current)) if path.is_relative_to(current) else str(path)
-
-
-class RecipeReader:
-    """Reads a recipe file and the files that it extends."""
-
-    def __init__(self) -> None:
-        self.files: list[Path] = []
-        """The files read so far, extended files first."""
-        self._open: list[Path] = []
-        self._count = 0
-
-    def read(self, path: Path) -> Node:
-        """Read a file and merge it over all files that it extends.
-
-        Raises:
-            RecipeError: a file cannot be read, is not YAML, or extends itself through other files.
-        """
-        self._open.append(path)
-        self._count += 1
-        number = self._count
-        node = read(_read_text(path), lambda line: Origin(path.parent, f"{display_path(path)}:{line}", (number, line)))
-        if not isinstance(node.value, dict):
-            found = describe_value(node.plain())
-            raise error_at(node.origin.text, "", f"found {found}, expected a mapping with the keys name, model, stages …")
-        node = upstream_keys.nest_keys(node)
-        over = node.with_value({key: child for key, child in node.children.items() if key != "extends"})
-        base: Node | None = None
-        for name in _extended_names(node.children.get("extends")):
-            read_base = self._read_base(name, path)
-            base = read_base if base is None else deep_merge(base, read_base)
-        self._open.pop()
-        if path not in self.files:
-            self.files.append(path)
-        return clear_marks(over) if base is None else deep_merge(base, over)
-
-    def _read_base(self, name: Node, extended_by: Path) -> Node:
-        path = find_recipe(str(name.value), extended_by.parent, name.origin.text, "extends")
-        if path in self._open:
-            chain = " -> ".join(display_path(file) for file in [*self._open[self._open.index(path) :], path])
-            raise error_at(name.origin.text, "extends", f"circular reference: {chain}")
-        return self.read(path)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _extended_names(node: Node | None) -> list[Node]:
@@ -97,12 +92,3 @@ def _extended_names(node: Node | None) -> list[Node]:
         if not isinstance(name.value, str) or not name.value:
             raise error_at(name.origin.text, "extends", "expected a recipe file or a list of them")
     return names
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise error_at(display_path(path), "", f"not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise error_at(display_path(path), "", f"cannot be read: {error.strerror}") from None

@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 _MAX_LINE = 160
 
 _VARIABLE = {"$ref": "#/$defs/Variable"}
-_KINDS = {"sft": SftStage.__name__, "rl": RlStage.__name__}
+_KINDS: dict[str, type[SftStage | RlStage]] = {"sft": SftStage, "rl": RlStage}
 
 
 def dump_schema() -> str:
@@ -36,10 +36,17 @@ def build_schema() -> Schema:
         for name, definition in full.items():
             definitions[f"{prefix}{name}"] = _convert(definition, prefix, required)
         definitions[f"{prefix}Recipe"]["properties"]["stages"]["items"] = _stage(prefix, required)
-        for (kind, section), keys in upstream_keys.SECTIONS.items():
-            definitions[f"{prefix}{_KINDS[kind]}"]["properties"][section] |= {"$ref": f"#/$defs/{keys}"}
+        for kind, sections in upstream_keys.SECTIONS.items():
+            for section, keys in sections.items():
+                definitions[f"{prefix}{_KINDS[kind].__name__}"]["properties"][section] |= {"$ref": f"#/$defs/{keys}"}
+    defaults = {
+        "description": "Keys for all stages of a kind; a stage overrides them.",
+        "type": "object",
+        "properties": {kind: {"$ref": f"#/$defs/Partial{model.__name__}"} for kind, model in _KINDS.items()},
+        "additionalProperties": False,
+    }
     for name in ("PartialRecipe", "Recipe"):
-        definitions[name]["properties"] |= {"extends": _EXTENDS, "defaults": _defaults()}
+        definitions[name]["properties"] |= {"extends": _EXTENDS, "defaults": defaults}
     definitions["Variable"] = {
         "type": "string",
         "pattern": r"^\$\{env:",
@@ -53,7 +60,12 @@ def build_schema() -> Schema:
         "if": {"anyOf": [{"required": ["extends"]}, {"required": ["defaults"]}]},
         "then": {"$ref": "#/$defs/PartialRecipe"},
         "else": {"$ref": "#/$defs/Recipe"},
-        "$defs": definitions | {keys: _section(*of, keys) for of, keys in upstream_keys.SECTIONS.items()},
+        "$defs": definitions
+        | {
+            keys: _section(keys, _KINDS[kind].model_fields[section].description)
+            for kind, sections in upstream_keys.SECTIONS.items()
+            for section, keys in sections.items()
+        },
     }
 
 
@@ -63,23 +75,17 @@ _EXTENDS: Schema = {
 }
 
 
-def _defaults() -> Schema:
-    kinds = {kind: {"$ref": f"#/$defs/Partial{name}"} for kind, name in _KINDS.items()}
-    return {
-        "description": "Keys for all stages of a kind; a stage overrides them.",
-        "type": "object",
-        "properties": kinds,
-        "additionalProperties": False,
-    }
+# Dotted keys are checked when the recipe is loaded.
+_CLOSED: Schema = {"additionalProperties": False, "patternProperties": {r"\.": {}}}
 
 
 def _stage(prefix: str, required: bool) -> Schema:
     by_kind = [
         {
             "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {"$ref": f"#/$defs/{prefix}{name}"},
+            "then": {"$ref": f"#/$defs/{prefix}{model.__name__}"},
         }
-        for kind, name in _KINDS.items()
+        for kind, model in _KINDS.items()
     ]
     stage: Schema = {
         "type": "object",
@@ -89,8 +95,8 @@ def _stage(prefix: str, required: bool) -> Schema:
     }
     if not required:
         # Without a kind, it is that of the extended recipe's stage.
-        either = [{"$ref": f"#/$defs/{prefix}{name}"} for name in _KINDS.values()]
-        stage["allOf"] = [*by_kind, {"if": {"not": {"required": ["kind"]}}, "then": {"anyOf": either}}]
+        either = {"anyOf": [each["then"] for each in by_kind]}
+        stage["allOf"] = [*by_kind, {"if": {"not": {"required": ["kind"]}}, "then": either}]
     return stage
 
 
@@ -121,9 +127,9 @@ def _or_variable(schema: Schema) -> Schema:
     return about | {"anyOf": [schema, _VARIABLE]}
 
 
-def _section(kind: str, section: str, keys: str) -> Schema:
+def _section(keys: str, description: str | None) -> Schema:
     """Return the schema of a section: nested keys, and dotted ones if the upstream's configuration lists them."""
-    tree: Schema = {"type": "object", "properties": {}}
+    tree = _group()
     dotted: Schema = {}
     for key, entry in upstream_keys.keys(keys).items():
         if key in RESERVED[keys]:
@@ -135,37 +141,28 @@ def _section(kind: str, section: str, keys: str) -> Schema:
         place["properties"][last] = _leaf(entry)
         if groups and "added" not in entry and "dp" in entry.get("engines", ["dp"]):
             dotted[key] = _leaf(entry)
-    model = SftStage if kind == "sft" else RlStage
-    tree["description"] = model.model_fields[section].description
-    tree["properties"] |= dotted
-    tree["additionalProperties"] = False
-    tree["patternProperties"] = {r"\.": {}}
-    return tree
+    properties = tree["properties"] | dotted
+    return {"type": "object", "properties": properties, "description": description, **_CLOSED}
 
 
 def _group() -> Schema:
-    # Dotted keys are checked when the recipe is loaded.
-    return {"type": "object", "properties": {}, "additionalProperties": False, "patternProperties": {r"\.": {}}}
+    return {"type": "object", "properties": {}, **_CLOSED}
 
 
 def _leaf(entry: Any) -> Schema:
     leaf: Schema = {}
     if "help" in entry:
         leaf["description"] = entry["help"]
-    default = entry.get("default")
+    default, names = entry.get("default"), entry.get("type", [])
     if default is not None and not str(default).startswith("${"):
         leaf["default"] = default
-    names = entry.get("type")
-    if names is None:
-        return leaf
     names = [names] if isinstance(names, str) else names
     if "enum" in entry:
         return leaf | {"anyOf": [{"enum": entry["enum"]}, {"type": "string", "pattern": r"\$\{"}]}
-    if "string" not in names:
+    if names and "string" not in names:
         # Variables, and references of the upstream: ${actor_rollout_ref.model.path}.
-        names = [*names, "string"]
-        return leaf | {"type": names, "pattern": r"\$\{"}
-    return leaf | {"type": names if len(names) > 1 else names[0]}
+        return leaf | {"type": [*names, "string"], "pattern": r"\$\{"}
+    return leaf | ({"type": names if len(names) > 1 else names[0]} if names else {})
 
 
 def _dump(value: Any, depth: int) -> str:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.recipe import consistency, deepspeed, defaults, paths, set_option, upstream_keys, variables
-from pipelines.recipe.error_messages import Located, to_problems
-from pipelines.recipe.finding import RecipeReader, find_recipe
+from pipelines.recipe import consistency, deepspeed, paths, upstream_keys, variables
+from pipelines.recipe.defaults import apply_defaults
+from pipelines.recipe.error_messages import explain
+from pipelines.recipe.finding import find_recipe, read_recipe
 from pipelines.recipe.nodes import Loc, Node, Step
 from pipelines.recipe.problems import Problem, RecipeError, problem_at
 from pipelines.recipe.schema import Recipe
+from pipelines.recipe.set_option import apply_set_options
 from rewards.suggestions import suggestion
 
 
@@ -26,8 +28,6 @@ class Loaded:
     recipe: Recipe
     path: Path
     """The recipe file, absolute."""
-    files: tuple[Path, ...]
-    """All recipe files that were read, extended files first."""
     root: Node
 
     def where(self, *loc: Step) -> str:
@@ -61,46 +61,40 @@ def load(path: Path, sets: Sequence[str] = ()) -> Loaded:
         RecipeError: all mistakes, one line each.
     """
     found = find_recipe(str(path), Path.cwd())
-    reader = RecipeReader()
-    tree = set_option.apply_set_options(reader.read(found), sets, Path.cwd())
+    tree = apply_set_options(read_recipe(found), sets, Path.cwd())
     tree = variables.substitute(upstream_keys.nest_keys(tree), os.environ)
-    root = paths.resolve(defaults.apply_defaults(tree))
-    return validate_tree(root, found, tuple(reader.files), defaults.default_origins(tree))
+    return validate_tree(paths.resolve(apply_defaults(tree)), found)
 
 
-def validate_tree(root: Node, path: Path, files: tuple[Path, ...], shared: frozenset[tuple[int, int]] = frozenset()) -> Loaded:
+def validate_tree(root: Node, path: Path) -> Loaded:
     """Validate a tree and convert it into a recipe.
 
     Args:
         root: with absolute paths, without variables and defaults.
         path: the recipe file.
-        files: all files that were read.
-        shared: the origins of values that several stages share (`default_origins`).
 
     Raises:
         RecipeError: all mistakes, one line each.
     """
-    recipe: Recipe | None = None
-    located: list[Located] = []
     found = [*_check_init_from(root), *upstream_keys.check(root), *deepspeed.check(root)]
     try:
         recipe = Recipe.model_validate(root.plain())
         found += consistency.check(recipe)
     except ValidationError as error:
-        located = to_problems(error, root)
-    located += [(loc, problem_at(root, loc, message)) for loc, message in found]
-    if recipe is None or located:
-        raise RecipeError(_sort_problems(located, root, shared))
-    return Loaded(recipe, path, files, root)
+        found = [*explain(error, root), *found]
+    if found:
+        raise RecipeError(_sort_problems(found, root))
+    return Loaded(recipe, path, root)
 
 
-def _sort_problems(located: list[Located], root: Node, shared: frozenset[tuple[int, int]]) -> Iterator[Problem]:
-    """Sort problems by their place in the files; drop repetitions of problems in shared values."""
+def _sort_problems(found: list[tuple[Loc, str]], root: Node) -> Iterator[Problem]:
+    """Sort problems by their place in the files; a mistake in `defaults` is reported once, not for every stage."""
     seen = set()
-    for loc, problem in sorted(located, key=lambda item: root.nearest(item[0]).origin.order):
-        same = (problem.where, loc[2:], problem.message)
-        if same not in seen or root.nearest(loc).origin.order not in shared:
-            yield problem
+    for loc, message in sorted(found, key=lambda item: root.nearest(item[0]).origin.order):
+        origin = root.nearest(loc).origin
+        same = (origin, loc[2:] if loc[:1] == ("stages",) else loc, message)
+        if same not in seen:
+            yield problem_at(root, loc, message)
         seen.add(same)
 
 

@@ -57,7 +57,8 @@ def _merge_stages(base: Node, over: Node) -> list[Node]:
     result = list(base.items)
     for index, stage in enumerate(over.items):
         key = _join("stages", stage.name or str(index))
-        place = next((i for i, other in enumerate(result) if stage.name is not None and other.name == stage.name), None)
+        names = [other.name for other in result]
+        place = names.index(stage.name) if stage.name in names and stage.name is not None else None
         if place is None:
             result.append(clear_marks(stage, key))
         elif stage.mark == "remove":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -54,7 +54,7 @@ class Node:
 
     @property
     def name(self) -> str | None:
-        """The entry `name` of a mapping, if it is text."""
+        """The entry `name`, if it is text."""
         return self.text("name")
 
     def text(self, key: str) -> str | None:
@@ -96,13 +96,13 @@ class Node:
         for index, item in enumerate(self.items):
             yield from item.walk((*loc, index))
 
-    def map_scalars(self, function: Callable[[Loc, Node], Node], loc: Loc = ()) -> Node:
-        """Return the tree with each scalar replaced by `function(location, node)`."""
+    def replace(self, changed: Mapping[Loc, Node], loc: Loc = ()) -> Node:
+        """Return the tree with the nodes at some locations replaced."""
+        if loc in changed:
+            return changed[loc]
         if isinstance(self.value, Mapping):
-            return self.with_value({key: child.map_scalars(function, (*loc, key)) for key, child in self.value.items()})
-        if isinstance(self.value, list):
-            return self.with_value([item.map_scalars(function, (*loc, index)) for index, item in enumerate(self.value)])
-        return function(loc, self)
+            return self.with_value({key: child.replace(changed, (*loc, key)) for key, child in self.value.items()})
+        return self.with_value([item.replace(changed, (*loc, i)) for i, item in enumerate(self.items)]) if self.items else self
 
     def with_value(self, value: Scalar | Mapping[str, Node] | list[Node]) -> Node:
         """Return a node with the same origin and another value."""
@@ -115,9 +115,8 @@ def key_path(root: Node, loc: Loc) -> str:
     node: Node | None = root
     for step in loc:
         node = node.child(step) if node is not None else None
-        name = node.name if node is not None and isinstance(step, int) else None
-        if name is not None:
-            text += f".{name}"
+        if isinstance(step, int):
+            text += f".{node.name}" if node is not None and node.name is not None else f"[{step}]"
         else:
-            text += f"[{step}]" if isinstance(step, int) else f".{step}"
+            text += f".{step}"
     return text.removeprefix(".")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import NoneType
 
 from pipelines.recipe import deepspeed, schema_lookup
 from pipelines.recipe.nodes import Loc, Node
@@ -35,28 +36,23 @@ def is_path(text: str, folder: Path) -> bool:
 
 def resolve(root: Node) -> Node:
     """Make the paths of a recipe absolute, each relative to where it was written; restore the text of text fields."""
-    names = {stage.name for stage in root.stages if stage.name}
+    names = {stage.name for stage in root.stages}
     changed: dict[Loc, Node] = {}
-    for loc, node, types in schema_lookup.typed_scalars(root):
-        if node.raw is not None and not isinstance(node.value, str | None) and schema_lookup.is_text_only(types):
+    for loc, node, kinds in schema_lookup.typed_scalars(root):
+        if node.raw is not None and not isinstance(node.value, str | None) and {kind for kind, _ in kinds} <= {str, NoneType}:
             # RUN=7 in the environment or on the command line is the text "7" in a text field.
             node = changed[loc] = node.with_value(node.raw)
-        rule = schema_lookup.path_rule(types)
-        if rule is not None and isinstance(node.value, str) and node.value and _applies(rule, node, names):
-            changed[loc] = _absolute(node)
-    for loc, node in deepspeed.find_values(root):
-        if deepspeed.is_path(str(node.value)):
-            changed[loc] = _absolute(node)
-    return root.map_scalars(changed.get)
+        rule = next((mark for _, metadata in kinds for mark in metadata if isinstance(mark, PathRule)), None)
+        if rule is None or not isinstance(node.value, str) or not node.value or (rule.stage and node.value in names):
+            continue
+        if not rule.hub or is_path(node.value, node.origin.folder):
+            changed[loc] = _absolute(node, node.value)
+    for loc, text in deepspeed.find_values(root):
+        if deepspeed.is_path(text):
+            changed[loc] = _absolute(root.nearest(loc), text)
+    return root.replace(changed)
 
 
-def _absolute(node: Node) -> Node:
+def _absolute(node: Node, text: str) -> Node:
     """Resolve `..` but not symbolic links."""
-    return node.with_value(os.path.normpath(node.origin.folder / Path(str(node.value)).expanduser()))
-
-
-def _applies(rule: PathRule, node: Node, stages: set[str]) -> bool:
-    text = str(node.value)
-    if rule.stage and text in stages:
-        return False
-    return not rule.hub or is_path(text, node.origin.folder)
+    return node.with_value(os.path.normpath(node.origin.folder / Path(text).expanduser()))

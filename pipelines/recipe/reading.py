@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pipelines.recipe.nodes import Node, Origin, Scalar
-from pipelines.recipe.problems import RecipeError, error_at
+from pipelines.recipe.problems import error_at
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -64,13 +64,13 @@ class _Builder:
     def build(self, node: Any, origin: Origin, path: tuple[str, ...]) -> Node:
         self._count += 1
         if id(node) in self._open:
-            raise _error(origin, path, f"the anchor &{node.anchor} contains itself")
+            raise error_at(origin.text, ".".join(path), f"the anchor &{node.anchor} contains itself")
         if self._count > _MAX_NODES:
-            raise _error(origin, path, f"anchors expand to more than {_MAX_NODES} values")
-        tag = str(node.tag.value if hasattr(node.tag, "value") else node.tag) if node.tag is not None else ""
+            raise error_at(origin.text, ".".join(path), f"anchors expand to more than {_MAX_NODES} values")
+        tag = node.tag or ""
         mark = _MARKS.get(tag)
         if mark is None and tag.removeprefix(_TAG) not in _KNOWN_TAGS:
-            raise _error(origin, path, f"unknown tag {tag}; expected !remove or !replace")
+            raise error_at(origin.text, ".".join(path), f"unknown tag {tag}; expected !remove or !replace")
         kind = type(node).__name__
         if kind == "ScalarNode":
             return Node(None if mark else self._scalar(node, tag), origin, mark)
@@ -78,11 +78,8 @@ class _Builder:
         try:
             if kind == "MappingNode":
                 return Node(self._mapping(node, path), origin, mark)
-            items = [
-                self.build(item, self._at(item.start_mark.line + 1), (*path, str(index)))
-                for index, item in enumerate(node.value)
-            ]
-            return Node(items, origin, mark)
+            items = ((item, self._at(item.start_mark.line + 1), str(index)) for index, item in enumerate(node.value))
+            return Node([self.build(item, at, (*path, index)) for item, at, index in items], origin, mark)
         finally:
             self._open.pop()
 
@@ -92,18 +89,18 @@ class _Builder:
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if key_node.tag is not None and str(key_node.tag).endswith(":merge"):
+            if (key_node.tag or "").endswith(":merge"):
                 for other in value_node.value if type(value_node).__name__ == "SequenceNode" else [value_node]:
                     built = self.build(other, self._at(line), (*path, "<<"))
                     if not isinstance(built.value, dict):
-                        raise _error(self._at(line), path, "<<: expected a mapping or a list of mappings")
+                        raise error_at(self._at(line).text, ".".join(path), "<<: expected a mapping or a list of mappings")
                     merged = {**built.value, **merged}
                 continue
             if type(key_node).__name__ != "ScalarNode":
-                raise _error(self._at(line), path, "found a list or mapping as key, expected a word")
+                raise error_at(self._at(line).text, ".".join(path), "found a list or mapping as key, expected a word")
             key = str(key_node.value)
             if key in lines:
-                raise _error(self._at(line), (*path, key), f"duplicate key; first in line {lines[key]}")
+                raise error_at(self._at(line).text, ".".join((*path, key)), f"duplicate key; first in line {lines[key]}")
             lines[key] = line
             entries[key] = self.build(value_node, self._at(line), (*path, key))
         return {**merged, **entries}
@@ -114,7 +111,3 @@ class _Builder:
             return str(node.value)
         value: Scalar = self._yaml.constructor.construct_object(node)
         return str(node.value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _error(origin: Origin, path: tuple[str, ...], message: str) -> RecipeError:
-    return error_at(origin.text, ".".join(path), message)

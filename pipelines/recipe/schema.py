@@ -6,12 +6,13 @@ the pinned upstream (`upstream_keys`). Unknown keys are errors everywhere.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
-from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox
+from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also the name of a folder."""
@@ -210,26 +211,32 @@ class _Stage(Model):
     """Use the checkpoint with the best validation as the stage's model, and keep it beside the newest; default: the last."""
 
     @model_validator(mode="after")
-    def _check_length(self) -> _Stage:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("set either `epochs` or `steps`")
+    def _check(self) -> Self:
+        for mistake in self._find_mistakes():
+            raise ValueError(mistake)
         return self
 
-    @model_validator(mode="after")
-    def _check_keep_best(self) -> _Stage:
+    def _find_mistakes(self) -> Iterator[str]:
+        """Find values that contradict each other."""
         save, validate = self.save_every, self.validate_every
+        if (self.epochs is None) == (self.steps is None):
+            yield "set either `epochs` or `steps`"
         if not self.keep_best:
-            return self
+            return
         if save is None or validate is None:
             missing = [name for name, value in (("save_every", save), ("validate_every", validate)) if value is None]
-            raise ValueError(f"keep_best requires `save_every` and `validate_every`; set {' and '.join(missing)}")
-        if save % validate:
+            yield f"keep_best requires `save_every` and `validate_every`; set {' and '.join(missing)}"
+        elif save % validate:
             nearest = max(1, round(save / validate)) * validate
-            raise ValueError(
+            yield (
                 f"keep_best: save_every {save} is not a multiple of validate_every {validate}, "
                 f"so some checkpoints would not be validated; the nearest valid save_every is {nearest}"
             )
-        return self
+
+    @property
+    def sources(self) -> list[Source]:
+        """All sources of the stage's rows, for training and validation."""
+        return [*self.data.train_sources, *self.data.validation_sources]
 
 
 class SftStage(_Stage):
@@ -263,34 +270,23 @@ class SftStage(_Stage):
             return {"template": None, **given}
         return given
 
-    @model_validator(mode="after")
-    def _check_template(self) -> SftStage:
+    def _find_mistakes(self) -> Iterator[str]:
+        yield from super()._find_mistakes()
+        rows = self.batch.per_device
         if self.trainer == "verl" and self.template is not None:
-            raise ValueError(
-                f"template {self.template} is for LLaMA-Factory; verl uses the tokenizer's chat template: remove `template`"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_packing(self) -> SftStage:
+            yield f"template {self.template} is for LLaMA-Factory; verl uses the tokenizer's chat template: remove `template`"
         # LLaMA-Factory asserts this at the first step (data/collator.py, v0.9.5).
-        flash, rows = self.llamafactory.get("flash_attn") == "fa2", self.batch.per_device
-        if self.packing and flash and rows > 1:
-            raise ValueError(
+        if self.packing and self.llamafactory.get("flash_attn") == "fa2" and rows > 1:
+            yield (
                 f"packing: with flash_attn: fa2, LLaMA-Factory supports one sequence per device; batch.per_device is {rows}: "
                 f"set per_device: 1, accumulate: {rows * self.batch.accumulate}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _check_validations_are_saved(self) -> SftStage:
         # transformers tracks the best of all validations, and falls back to the last step if that one was not saved.
         if self.keep_best and self.trainer == "llamafactory" and self.save_every != self.validate_every:
-            raise ValueError(
+            yield (
                 f"keep_best: LLaMA-Factory compares every validation, so each must be saved: "
                 f"save_every is {self.save_every}, validate_every {self.validate_every}; set them to the same value"
             )
-        return self
 
 
 class RlStage(_Stage):
@@ -328,11 +324,10 @@ class RlStage(_Stage):
     verl: UpstreamKeys = Field(default={})
     """Any key of verl's PPO trainer configuration."""
 
-    @model_validator(mode="after")
-    def _check_reward(self) -> RlStage:
-        if isinstance(self.reward, Reward) and self.reward.data_source is not None:
-            raise ValueError("reward.data_source: a single reward scores every row; use a list of rewards for patterns")
-        return self
+    @property
+    def trainer(self) -> Literal["verl"]:
+        """The stage's trainer."""
+        return "verl"
 
     @property
     def rewards(self) -> list[Reward]:
@@ -345,58 +340,34 @@ class RlStage(_Stage):
         """The stage's algorithm."""
         return ALGORITHMS[self.algorithm]
 
-    @model_validator(mode="after")
-    def _check_algorithm(self) -> RlStage:
-        name, method, batch = self.algorithm, self.method, self.batch
-        if self.rollout.samples < method.samples:
-            raise ValueError(
-                f"{name} compares the samples of a prompt: rollout.samples is {self.rollout.samples}, "
-                f"expected at least {method.samples}"
-            )
-        if len(self.rewards) < method.rewards:
-            raise ValueError(
-                f"{name} normalizes the rewards separately: `reward` lists {len(self.rewards)}, "
-                f"expected at least {method.rewards}"
-            )
+    def _find_mistakes(self) -> Iterator[str]:
+        yield from super()._find_mistakes()
+        name, method, batch, kl = self.algorithm, self.method, self.batch, self.kl
+        if isinstance(self.reward, Reward) and self.reward.data_source is not None:
+            yield "reward.data_source: a single reward scores every row; use a list of rewards for patterns"
+        if (given := self.rollout.samples) < method.samples:
+            yield f"{name} compares the samples of a prompt: rollout.samples is {given}, expected at least {method.samples}"
+        if (given := len(self.rewards)) < method.rewards:
+            yield f"{name} normalizes the rewards separately: `reward` lists {given}, expected at least {method.rewards}"
         if self.critic is not None and not method.critic:
-            raise ValueError(f"{name} has no critic: remove `critic`, which is for ppo")
+            yield f"{name} has no critic: remove `critic`, which is for ppo"
         if self.critic is None and method.critic:
-            raise ValueError(f"{name} trains a critic, and `critic` is missing: set `critic: {{}}` to use its defaults")
+            yield f"{name} trains a critic, and `critic` is missing: set `critic: {{}}` to use its defaults"
         if batch.prompts % batch.mini:
-            raise ValueError(f"batch.prompts {batch.prompts} is not a multiple of batch.mini {batch.mini}")
-        if batch.micro_per_gpu < method.micro:
-            raise ValueError(
-                f"{name} compares the responses of a forward pass: batch.micro_per_gpu is {batch.micro_per_gpu}, "
-                f"expected at least {method.micro}"
-            )
+            yield f"batch.prompts {batch.prompts} is not a multiple of batch.mini {batch.mini}"
+        if (given := batch.micro_per_gpu) < method.micro:
+            expected = f"batch.micro_per_gpu is {given}, expected at least {method.micro}"
+            yield f"{name} compares the responses of a forward pass: {expected}"
         if method.on_policy and batch.mini != batch.prompts:
-            raise ValueError(
-                f"{name} updates once per step: batch.mini is {batch.mini}, expected batch.prompts, {batch.prompts}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_best_metric(self) -> RlStage:
-        if self.best_metric is None:
-            return self
-        if not self.keep_best:
-            raise ValueError("best_metric requires `keep_best: true`")
-        if not self.best_metric.startswith("val-"):
-            raise ValueError(
-                f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_kl(self) -> RlStage:
-        places = self.method.kl
-        if self.kl is not None and not places:
-            raise ValueError(
-                f"{self.algorithm} has no KL penalty: remove `kl`, or use an algorithm that supports it, such as grpo"
-            )
-        if self.kl is not None and self.kl.place is not None and self.kl.place not in places:
-            raise ValueError(f"kl.place is {self.kl.place}: {self.algorithm} supports the penalty in the {places[0]} only")
-        return self
+            yield f"{name} updates once per step: batch.mini is {batch.mini}, expected batch.prompts, {batch.prompts}"
+        if self.best_metric is not None and not self.keep_best:
+            yield "best_metric requires `keep_best: true`"
+        if self.best_metric is not None and not self.best_metric.startswith("val-"):
+            yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
+        if kl is not None and not method.kl:
+            yield f"{name} has no KL penalty: remove `kl`, or use an algorithm that supports it, such as grpo"
+        elif kl is not None and kl.place not in (None, *method.kl):
+            yield f"kl.place is {kl.place}: {name} supports the penalty in the {method.kl[0]} only"
 
 
 Stage = Annotated[SftStage | RlStage, Field(discriminator="kind")]
@@ -423,7 +394,24 @@ class Recipe(Model):
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:
         names = [stage.name for stage in self.stages]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"two stages are named {twice[0]!r}")
+        for name in sorted(names):
+            if names.count(name) > 1:
+                raise ValueError(f"two stages are named {name!r}")
         return self
+
+    def previous(self, stage: SftStage | RlStage) -> SftStage | RlStage | None:
+        """Return the stage whose model a stage starts from; None: it starts from another model."""
+        names = [each.name for each in self.stages]
+        index = names.index(stage.name)
+        if stage.init_from is None:
+            return self.stages[index - 1] if index else None
+        return self.stages[names.index(stage.init_from)] if stage.init_from in names[:index] else None
+
+    def lineage(self, stage: SftStage | RlStage) -> list[SftStage | RlStage]:
+        """Return a stage and all stages that its model comes from, the first stage last."""
+        previous = self.previous(stage)
+        return [stage] if previous is None else [stage, *self.lineage(previous)]
+
+    def base_model(self, stage: SftStage | RlStage) -> str | TinyModel:
+        """Return the model that the first stage of a stage's lineage starts from; all have its size and shape."""
+        return self.lineage(stage)[-1].init_from or self.model

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipelines.recipe.merging import clear_marks
-from pipelines.recipe.nodes import Loc, Node, Origin
+from pipelines.recipe.nodes import Loc, Node, Origin, Step
 from pipelines.recipe.problems import Problem, RecipeError, error_at
 from pipelines.recipe.reading import read_scalar
 from rewards.suggestions import any_of, did_you_mean
@@ -28,8 +29,13 @@ def apply_set_options(root: Node, options: Sequence[str], folder: Path) -> Node:
     """
     problems: list[Problem] = []
     for index, option in enumerate(options):
+        key, equals, value = option.partition("=")
+        key = key.strip()
+        origin = Origin(folder, f"--set {key}", (_ORDER, index))
         try:
-            root = _apply(root, option, index, folder)
+            if not equals or not key:
+                raise error_at(f"--set {option}", "", "expected key=value, such as stages.sft.learning_rate=2e-5")
+            root = _set(root, key, read_scalar(value, origin), ())
         except RecipeError as error:
             problems.extend(error.problems)
     if problems:
@@ -37,41 +43,28 @@ def apply_set_options(root: Node, options: Sequence[str], folder: Path) -> Node:
     return root
 
 
-def _apply(root: Node, option: str, index: int, folder: Path) -> Node:
-    key, equals, value = option.partition("=")
-    key = key.strip()
-    origin = Origin(folder, f"--set {key}", (_ORDER, index))
-    if not equals or not key:
-        raise error_at(f"--set {option}", "", "expected key=value, such as stages.sft.learning_rate=2e-5")
-    return _set(root, key, origin, read_scalar(value, origin), ())
-
-
-def _set(node: Node, key: str, origin: Origin, value: Node, done: Loc) -> Node:
-    where = ".".join(map(str, done)) or "the recipe"
+def _set(node: Node, key: str, value: Node, done: Loc) -> Node:
+    where, origin = ".".join(map(str, done)) or "the recipe", value.origin
+    step: Step
     if isinstance(node.value, list):
         step, rest = _find_item(node, key, origin, where)
-        items = list(node.value)
-        if not rest and value.mark == "remove":
-            del items[step]
-        else:
-            items[step] = _set(items[step], rest, origin, value, (*done, step)) if rest else clear_marks(value)
-        return node.with_value(items)
-    if not isinstance(node.value, dict):
+    elif isinstance(node.value, dict):
+        step, _, rest = key.partition(".")
+        if not step or key.endswith("."):
+            raise error_at(origin.text, "", "empty key: two dots in a row, or a dot at an end")
+    else:
         raise error_at(origin.text, "", f"{where} is {node.value!r} ({node.origin.text}), not a mapping")
-    name, _, rest = key.partition(".")
-    if not name or key.endswith("."):
-        raise error_at(origin.text, "", "empty key: two dots in a row, or a dot at an end")
-    entries = dict(node.value)
+    entries: dict[Any, Node] = dict(node.children) or dict(enumerate(node.items))
     if rest:
-        inner = entries.get(name)
+        inner = entries.get(step)
         if inner is None or inner.value is None:
             inner = Node({}, origin)
-        entries[name] = _set(inner, rest, origin, value, (*done, name))
+        entries[step] = _set(inner, rest, value, (*done, step))
     elif value.mark != "remove":
-        entries[name] = clear_marks(value)
-    elif entries.pop(name, None) is None:
+        entries[step] = clear_marks(value)
+    elif entries.pop(step, None) is None:
         raise error_at(origin.text, "", "!remove: nothing to remove, the recipe does not set this")
-    return node.with_value(entries)
+    return node.with_value(list(entries.values()) if isinstance(node.value, list) else entries)
 
 
 def _find_item(node: Node, key: str, origin: Origin, where: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import NoneType, UnionType
 from typing import Any
 
 from pipelines.recipe.error_messages import describe_value
@@ -24,21 +25,20 @@ KEY_FILES = {
 }
 """The generated key lists: of verl's PPO trainer, of its SFT trainer, and of LLaMA-Factory."""
 
-SECTIONS = {
-    ("rl", "verl"): "verl",
-    ("sft", "llamafactory"): "llamafactory",
-    ("sft", "verl"): "verl_sft",
-}
-"""(kind of stage, section, which is named after the trainer) -> key list; a kind's default trainer first."""
+TEMPLATES_FILE = THIRD_PARTY / "llamafactory/templates.json"
+"""The generated list of LLaMA-Factory's chat templates."""
 
-_TYPE_NAMES = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
+SECTIONS = {"rl": {"verl": "verl"}, "sft": {"llamafactory": "llamafactory", "verl": "verl_sft"}}
+"""Kind of stage -> section, named after a trainer (the default one first) -> key list."""
+
+_TYPES: Mapping[str, tuple[str, type | UnionType]] = {
+    "integer": ("a whole number", int),
+    "number": ("a number", int | float),
+    "boolean": ("true or false", bool),
+    "string": ("text", str),
+    "array": ("a list", list),
+    "object": ("a mapping", dict),
+    "null": ("null", NoneType),
 }
 
 
@@ -56,6 +56,13 @@ def groups(upstream: str) -> frozenset[str]:
     return frozenset(".".join(part[:end]) for part in parts for end in range(1, len(part)))
 
 
+@cache
+def templates() -> Mapping[str, bool]:
+    """Return LLaMA-Factory's chat templates: name -> whether it replaces the tokenizer's chat template."""
+    document = json.loads(TEMPLATES_FILE.read_text(encoding="utf-8"))
+    return document["templates"]  # type: ignore[no-any-return]
+
+
 def nest_keys(root: Node) -> Node:
     """Convert dotted upstream keys into nested ones, so that both forms merge.
 
@@ -64,29 +71,21 @@ def nest_keys(root: Node) -> Node:
     """
     changed: dict[str, Node] = {}
     if root.stages:
-        stages = [_nest_sections(stage, stage.text("kind") or "") for stage in root.stages]
+        stages = [_nest_sections(stage, stage.text("kind")) for stage in root.stages]
         changed["stages"] = root.children["stages"].with_value(stages)
-    defaults = root.children.get("defaults")
-    if defaults is not None and isinstance(defaults.value, dict):
+    if (defaults := root.children.get("defaults")) and defaults.children:
         kinds = {kind: _nest_sections(node, kind) for kind, node in defaults.children.items()}
         changed["defaults"] = defaults.with_value(kinds)
     return root.with_value({**root.children, **changed}) if changed else root
 
 
-def _nest_sections(stage: Node, kind: str) -> Node:
-    if not isinstance(stage.value, dict):
-        return stage
+def _nest_sections(stage: Node, kind: str | None) -> Node:
     changed = {
         section: _nest(node, upstream, "")
-        for section, upstream in _sections(kind).items()
-        if (node := stage.children.get(section)) is not None and isinstance(node.value, dict)
+        for section, upstream in SECTIONS.get(kind or "", {}).items()
+        if (node := stage.children.get(section)) and node.children
     }
-    return stage.with_value({**stage.value, **changed}) if changed else stage
-
-
-def _sections(kind: str) -> dict[str, str]:
-    """Return section -> key list for a kind of stage."""
-    return {section: upstream for (of, section), upstream in SECTIONS.items() if of == kind}
+    return stage.with_value({**stage.children, **changed}) if changed else stage
 
 
 def _nest(node: Node, upstream: str, prefix: str, dotted: bool = False) -> Node:
@@ -121,17 +120,17 @@ def _join(one: Node, other: Node, path: str) -> Node:
 def check(root: Node) -> Iterator[tuple[Loc, str]]:
     """Find problems of the upstream keys of a recipe: location and message."""
     for index, stage in enumerate(root.stages):
-        sections = _sections(stage.text("kind") or "")
+        sections = SECTIONS.get(stage.text("kind") or "", {})
+        trainer = stage.text("trainer") or next(iter(sections), "")
         for section, upstream in sections.items():
             node = stage.children.get(section)
-            trainer = stage.text("trainer") or next(iter(sections))
-            if node is None or not isinstance(node.value, dict) or trainer not in sections:
+            if node is None or not node.children or trainer not in sections:
                 continue  # wrong types are reported by the schema
-            if section != trainer and node.value:
+            if section == trainer:
+                for path, message in check_keys(upstream, node.plain()):
+                    yield ("stages", index, section, *path), message
+            else:
                 yield ("stages", index, section), f"{trainer} trains this stage, not {section}; use `{trainer}`"
-                continue
-            for path, message in check_keys(upstream, node.plain()):
-                yield ("stages", index, section, *path), message
 
 
 def check_keys(
@@ -169,22 +168,16 @@ def _check_value(entry: Mapping[str, Any], value: Any, engine: str) -> str:
         return ""  # an upstream's reference to another of its keys
     allowed = entry.get("type", [])
     names = [allowed] if isinstance(allowed, str) else allowed
-    if names and not any(_has_type(value, name) for name in names):
+    # In Python, true and false are whole numbers.
+    fits = (isinstance(value, _TYPES[name][1]) and isinstance(value, bool) == (name == "boolean") for name in names)
+    if names and not any(fits):
         default = f" (the default is {json.dumps(entry['default'])})" if entry.get("default") is not None else ""
-        expected = any_of(_TYPE_NAMES[name] for name in names if name != "null")
+        expected = any_of(_TYPES[name][0] for name in names if name != "null")
         return f"found {describe_value(value)}, expected {expected}{default}"
     enum = [option for option in entry.get("enum", []) if option is not None]
     if enum and isinstance(value, str) and value not in enum:
         return f"found {value!r}, expected {any_of(enum)}{did_you_mean(value, enum)}"
     return ""
-
-
-def _has_type(value: Any, name: str) -> bool:
-    if name == "null":
-        return value is None
-    if name in ("integer", "number"):
-        return not isinstance(value, bool) and isinstance(value, int if name == "integer" else int | float)
-    return isinstance(value, {"boolean": bool, "string": str, "array": list, "object": dict}[name])
 
 
 def _unknown_key(upstream: str, path: tuple[str, ...], value: Any) -> str:
@@ -199,8 +192,6 @@ def _unknown_key(upstream: str, path: tuple[str, ...], value: Any) -> str:
     siblings = {other.removeprefix(start).split(".")[0] for other in keys(upstream) if other.startswith(start)}
     if near := did_you_mean(path[-1], sorted(siblings)):
         return f"unknown key{near}"
-    by_name: dict[str, str] = {}
-    for other in sorted(keys(upstream), key=len):
-        by_name.setdefault(other.rpartition(".")[2], other)
+    by_name = {other.rpartition(".")[2]: other for other in sorted(keys(upstream), key=len)[::-1]}
     elsewhere = nearest(path[-1], by_name)
     return f"unknown key; did you mean {by_name[elsewhere]!r}?" if elsewhere else f"unknown key{suggestion(path[-1], siblings)}"

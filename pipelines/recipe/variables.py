@@ -14,10 +14,6 @@ _REFERENCE = re.compile(r"\$\$\{|\$\{env:([^}:]*)(?::([^}]*))?(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class _ReferenceError(Exception):
-    """An invalid reference."""
-
-
 def substitute(root: Node, environment: Mapping[str, str]) -> Node:
     """Replace references by the values of environment variables.
 
@@ -26,21 +22,17 @@ def substitute(root: Node, environment: Mapping[str, str]) -> Node:
     Raises:
         RecipeError: a variable is not set, or a reference is malformed.
     """
-    problems: list[tuple[tuple[int, int], Problem]] = []
-
-    def replace_references(loc: Loc, node: Node) -> Node:
-        if not isinstance(node.value, str) or "${" not in node.value:
-            return node
-        try:
-            return _substitute(node, node.value, environment)
-        except _ReferenceError as error:
-            problems.append((node.origin.order, problem_at(root, loc, str(error))))
-            return node
-
-    result = root.map_scalars(replace_references)
+    problems: list[Problem] = []
+    changed: dict[Loc, Node] = {}
+    for loc, node in sorted(root.walk(), key=lambda item: item[1].origin.order):
+        if isinstance(node.value, str) and "${" in node.value:
+            try:
+                changed[loc] = _substitute(node, node.value, environment)
+            except ValueError as error:
+                problems.append(problem_at(root, loc, str(error)))
     if problems:
-        raise RecipeError(problem for _, problem in sorted(problems, key=lambda item: item[0]))
-    return result
+        raise RecipeError(problems)
+    return root.replace(changed)
 
 
 def _substitute(node: Node, text: str, environment: Mapping[str, str]) -> Node:
@@ -49,12 +41,11 @@ def _substitute(node: Node, text: str, environment: Mapping[str, str]) -> Node:
             return "${"
         name, default, closed = match[1], match[2], match[3]
         if not closed or not _NAME.fullmatch(name):
-            raise _ReferenceError(f"found {text!r}; a variable is written ${{env:NAME}} or ${{env:NAME:default}}")
-        if name in environment:
-            return environment[name]
-        if default is None:
-            raise _ReferenceError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:default}}")
-        return default
+            raise ValueError(f"found {text!r}; a variable is written ${{env:NAME}} or ${{env:NAME:default}}")
+        value = environment.get(name, default)
+        if value is None:
+            raise ValueError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:default}}")
+        return value
 
     whole = _REFERENCE.fullmatch(text)
     filled = _REFERENCE.sub(value_of, text)

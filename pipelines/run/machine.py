@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.environments import TRAINERS, Environment, detected_platform, environment
 from pipelines.recipe.schema import Recipe
-from pipelines.run.plan import Machine, trainer_of
+from pipelines.run.plan import Machine
 from pipelines.trainers.base import Platform
 
 
@@ -23,7 +23,7 @@ def find_environments(recipe: Recipe) -> dict[str, Environment]:
     """Return the environment of each trainer in the recipe, built or not."""
     platform = find_platform(recipe)
     given = {"llamafactory": recipe.environments.llamafactory, "verl": recipe.environments.verl}
-    trainers = {trainer_of(stage) for stage in recipe.stages}
+    trainers = {stage.trainer for stage in recipe.stages}
     return {name: environment(name, platform, given[name]) for name in TRAINERS if name in trainers}
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.models.folder import is_cached
-from pipelines.run.plan import all_sources
 from pipelines.smoke.changes import REMOVED
 from preprocess.config import Data, EvaluationSet, Source
 from preprocess.converters import find as find_converter
@@ -41,7 +40,7 @@ def shrink_data(data: Data, where: str) -> Iterator[Changed]:
         InputError: a source is missing, and its converter has no example.
     """
     train, held_out = _as_list(data.train), data.validation
-    missing = [source for source in all_sources(data) if not is_local(source.source)]
+    missing = [source for source in [*data.train_sources, *data.validation_sources] if not is_local(source.source)]
     yield "train", *_replace(train, where)
     value, why, shown = _VALIDATION
     if isinstance(held_out, list | Source):

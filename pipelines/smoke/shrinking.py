@@ -76,7 +76,7 @@ def shrink(loaded: Loaded) -> Smoke:
                 changes.set((*place, "llamafactory", *path), REMOVED, why)
         if stage.init_from is not None and stage.init_from not in [each.name for each in recipe.stages]:
             changes.set((*place, "init_from"), REMOVED, "a smoke has one tiny model")
-    return Smoke(validate_tree(changes.root, loaded.path, loaded.files), tuple(changes.made))
+    return Smoke(validate_tree(changes.root, loaded.path), tuple(changes.made))
 
 
 def _shrink_model(changes: Changes, recipe: Recipe) -> None:

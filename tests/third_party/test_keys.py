@@ -10,8 +10,7 @@ from dataclass_reader import ABSENT, Classes, Field, Type
 from key_files import render_llamafactory, render_templates, render_verl, render_verl_sft
 
 from pipelines.environments.pins import pin
-from pipelines.recipe.chat_templates import TEMPLATES_FILE
-from pipelines.recipe.upstream_keys import KEY_FILES
+from pipelines.recipe.upstream_keys import KEY_FILES, TEMPLATES_FILE
 
 OUTDATED = "regenerate it: third_party/tools/generate_keys.py"
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from key_files import render_llamafactory, render_templates, render_verl, render_verl_sft
 
-from pipelines.recipe.chat_templates import TEMPLATES_FILE
-from pipelines.recipe.upstream_keys import KEY_FILES
+from pipelines.recipe.upstream_keys import KEY_FILES, TEMPLATES_FILE
 
 
 def main(verl: str, llamafactory: str, transformers: str) -> None:

@@ -21,7 +21,7 @@ from pipelines.checks.samples import open_sample
 from pipelines.checks.trainer_requests import make_question, write_rows
 from pipelines.recipe.loading import load
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import make_plan, trainer_of
+from pipelines.run.plan import make_plan
 from pipelines.trainers.answering import Answer, Question
 from pipelines.trainers.llamafactory import trainer as llamafactory
 from pipelines.trainers.verl.rl import trainer as verl
@@ -66,7 +66,7 @@ def _questions(name: str, sets: list[str], folder: Path, prefix: str, rows: bool
             write_rows([row for each in made.values() for row in each], stage, plan.paths(stage.name))
     for stage in loaded.recipe.stages:
         question, _ = make_question(plan, stage)
-        found.append((trainer_of(stage), replace(question, stage=f"{prefix} {stage.name}")))
+        found.append((stage.trainer, replace(question, stage=f"{prefix} {stage.name}")))
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
-from pipelines.run.plan import Machine, make_plan, trainer_of
+from pipelines.run.plan import Machine, make_plan
 from pipelines.smoke import Smoke, shrink
 from pipelines.smoke.summary import render
 from tests import ROOT
@@ -72,8 +72,8 @@ def test_every_shipped_recipe_becomes_small_and_keeps_its_structure(name: str) -
     after = shrink(before).loaded.recipe
     assert after.hardware.platform == "cpu"
     assert isinstance(after.model, TinyModel)
-    assert [(each.name, each.kind, trainer_of(each)) for each in after.stages] == [
-        (each.name, each.kind, trainer_of(each)) for each in before.recipe.stages
+    assert [(each.name, each.kind, each.trainer) for each in after.stages] == [
+        (each.name, each.kind, each.trainer) for each in before.recipe.stages
     ]
     for small, large in zip(after.stages, before.recipe.stages, strict=True):
         assert small.learning_rate == large.learning_rate
