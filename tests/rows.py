@@ -1,4 +1,4 @@
-"""Files of rows for tests, written as the engine writes them."""
+"""Write files of rows for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from preprocess.rows import Row, Shape
 
 
 def write_rows(path: Path, rows: Sequence[Row], shape: Shape) -> None:
-    """Writes training rows."""
+    """Write training rows to a parquet file."""
     file = RowsFile(path, shape, "train")
     file.write(pack(rows, [""] * len(rows), shape))
     file.keep()

@@ -1,8 +1,7 @@
-"""A conversation as a chat template takes it, and as the tokens that a model learns from.
+"""Conversations as messages for a chat template, and as tokens for training.
 
-Runs in the trainers' environments, with any tokenizer of `transformers`; imports nothing but the standard library. verl's
-trainer gets these tokens; LLaMA-Factory renders rows itself, and makes the same ones of them where its template is a copy of
-the tokenizer's own.
+Runs in the trainers' environments, with any tokenizer of `transformers`; imports only the standard library. verl's trainer
+gets these tokens; LLaMA-Factory renders rows itself, with the same result if its template is a copy of the tokenizer's.
 """
 
 from __future__ import annotations
@@ -16,45 +15,45 @@ _ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}
 _THOUGHT = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 Pair = tuple[list[int], list[int]]
-"""The tokens of what the model reads next, and of what it then says."""
+"""The tokens of a prompt and of its answer."""
 
 
 class ConversationError(ValueError):
-    """A row that the chat template does not render, or not turn by turn; the message says why."""
+    """The chat template does not render a row, or not turn by turn; the message is the reason."""
 
 
 def to_messages(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row's conversation (`conversations`, `system`) in the form of an OpenAI chat; calls of tools are structured."""
+    """Return a row's conversation (`conversations`, `system`) as OpenAI messages, with structured tool calls."""
     system = [{"role": "system", "content": row["system"]}] if row["system"] else []
     return [*system, *(_to_message(turn["from"], turn["value"]) for turn in row["conversations"])]
 
 
 def to_tools(row: Mapping[str, Any]) -> list[Any] | None:
-    """A row's tools as a chat template takes them: a schema alone is a function's."""
+    """Return a row's tools for a chat template; a bare schema is a function's."""
     tools = json.loads(row["tools"]) if row["tools"] else []
     return [tool if tool.get("type") == "function" else {"type": "function", "function": tool} for tool in tools] or None
 
 
 def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> list[Pair]:
-    """The tokens of each turn of the model, and those of what comes before it since its last turn.
+    """Return the tokens of each of the model's turns, paired with the tokens before it since its previous turn.
 
-    Each turn begins after the very prompt that generation gives the model, and tokens do not reach across that border.
+    Each turn follows exactly the prompt of generation, and no token spans the two.
 
     Args:
-        tokenizer: with a chat template.
-        row: of shape SftRow.
-        arguments: the template's own.
+        tokenizer: A tokenizer with a chat template.
+        row: A row of shape SftRow.
+        arguments: Arguments of the template.
 
     Raises:
-        ConversationError: the template refuses the row, leaves an answer out, or writes earlier turns anew when later ones
-            come.
+        ConversationError: The template refuses the row, leaves an answer out, or changes earlier turns when later ones
+            follow.
     """
     messages, tools = to_messages(row), to_tools(row)
 
-    def render(count: int, *, ask: bool) -> str:
+    def render(count: int, *, prompt: bool) -> str:
         try:
             text: str = tokenizer.apply_chat_template(
-                messages[:count], tools=tools, tokenize=False, add_generation_prompt=ask, **arguments
+                messages[:count], tools=tools, tokenize=False, add_generation_prompt=prompt, **arguments
             )
         except Exception as error:
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -64,22 +63,22 @@ def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> li
     pairs, text = [], ""
     for place, message in enumerate(messages):
         if message["role"] == "assistant":
-            asked, answered = render(place, ask=True), render(place + 1, ask=False)
+            prompt, answered = render(place, prompt=True), render(place + 1, prompt=False)
             turn = place + 1 - (messages[0]["role"] == "system")
-            if answered == asked:
-                raise ConversationError(f"the chat template shows nothing of turn {turn}")
-            if not asked.startswith(text) or not answered.startswith(asked):
-                raise ConversationError(f"the chat template writes what is before turn {turn} in another way once it is there")
-            pairs.append((_encode(tokenizer, asked[len(text) :]), _encode(tokenizer, answered[len(asked) :])))
+            if answered == prompt:
+                raise ConversationError(f"the chat template leaves out turn {turn}")
+            if not prompt.startswith(text) or not answered.startswith(prompt):
+                raise ConversationError(f"the chat template changes the text before turn {turn} when that turn follows")
+            pairs.append((_encode(tokenizer, prompt[len(text) :]), _encode(tokenizer, answered[len(prompt) :])))
             text = answered
     return pairs
 
 
 def cut(pairs: Sequence[Pair], limit: int) -> list[Pair]:
-    """The pairs within `limit` tokens, cut as LLaMA-Factory does; something of the first answer always remains.
+    """Truncate the pairs to `limit` tokens as LLaMA-Factory does; the first answer keeps at least one token.
 
-    The rest of a pair that is too long loses its prompt's end while its answer is under half of what there is room for,
-    then the answer's end, or both in proportion (data/processor/processor_utils.py `infer_seqlen`, v0.9.5).
+    A pair that is too long loses the end of its prompt if its answer is under half of the limit, else the end of the answer
+    if the prompt is, else both in proportion (data/processor/processor_utils.py `infer_seqlen`, v0.9.5).
     """
     kept = []
     for prompt, answer in pairs:
@@ -106,7 +105,7 @@ def _to_message(speaker: str, text: str) -> dict[str, Any]:
     calls = said if isinstance(said, list) else [said]
     return {
         "role": "assistant",
-        # A chat template puts a line's end between the thought and the call.
+        # A chat template puts a line break between the thought and the call.
         "content": thought[0].removesuffix("\n") if thought else "",
         "tool_calls": [
             {"type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}} for call in calls

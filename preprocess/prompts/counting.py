@@ -1,4 +1,4 @@
-"""Counting the tokens of prompts with the chat template of the model that they are for.
+"""Count the tokens of prompts with their model's chat template.
 
 Runs in a trainer's environment: it needs pyarrow and transformers.
 """
@@ -17,19 +17,19 @@ from preprocess.lifetime import end_with
 from preprocess.prompts.conversations import ConversationError, render_pairs, to_messages, to_tools
 
 SHOWN = 5
-"""Rows that are named where many are meant."""
+"""Rows named in a message about many."""
 
 _BATCH = 256
 _ROWS_FOR_PROCESSES = 20_000
 
 
 class PromptError(Exception):
-    """The prompts are not fit to be trained on; the message is the one line that a person reads."""
+    """The prompts cannot be trained on; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Files of rows, and the model that they are for."""
+    """A stage's files of rows and its model."""
 
     name: str
     shape: Literal["sft", "rl"]
@@ -46,26 +46,25 @@ class Stage:
     tools: Mapping[str, Any] = field(default_factory=dict)
     """Tool -> its schema, as rows name the tools in extra_info.tool_selection."""
     by_turns: bool = False
-    """Whether conversations are trained on turn by turn, with the tokenizer's own chat template: one that does not render so
-    cannot be trained on."""
+    """Train on conversations turn by turn, with the tokenizer's own chat template, which must render them."""
     taught: bool = False
-    """Whether an sft stage comes before it, whose trainer gives a model without a chat template one."""
+    """An earlier sft stage adds a chat template to a model without one."""
 
 
 @dataclass
 class Lengths:
-    """What was counted in one file."""
+    """The counts of one file."""
 
     tokens: array[int] = field(default_factory=lambda: array("L"))
     over: list[str] = field(default_factory=list)
-    """The rows that are longer than the limit."""
+    """Rows longer than the limit."""
     unrendered: list[str] = field(default_factory=list)
-    """Conversations that the chat template refuses, and why; counted without it."""
+    """Conversations that the chat template refuses, with its message; counted without it."""
     named: Tally[str] = field(default_factory=Tally)
-    """Tool -> how many prompts name it."""
+    """Tool -> number of prompts that name it."""
 
     def summarise(self) -> dict[str, Any]:
-        """What the stage's file says of it."""
+        """Return the summary in the stage's file."""
         ordered = sorted(self.tokens)
         count = len(ordered)
         return {
@@ -94,14 +93,14 @@ class Counter:
 
     @property
     def needs_template(self) -> bool:
-        """Whether nothing can be trained on without a chat template."""
+        """Whether training requires a chat template."""
         return self.stage.shape == "rl" or self.stage.by_turns
 
     def count(self, path: str, group: int) -> Lengths:
-        """The lengths of the rows of one row group.
+        """Count the rows of one row group.
 
         Raises:
-            PromptError: a prompt does not render.
+            PromptError: A prompt does not render.
         """
         import pyarrow.parquet as pq
 
@@ -130,7 +129,7 @@ class Counter:
             return sum(len(prompt) + len(answer) for prompt, answer in render_pairs(self.tokenizer, row))
         except ConversationError as error:
             raise PromptError(
-                f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` renders by itself"
+                f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` has templates"
             ) from error
 
     def _render(self, row: Mapping[str, Any], name: str, found: Lengths) -> str:
@@ -153,10 +152,10 @@ class Counter:
 
 
 def measure(stage: Stage) -> dict[str, Lengths]:
-    """The lengths of all rows of a stage, by file; large files by all cores.
+    """Count all rows of a stage, by file; large files on all cores.
 
     Raises:
-        PromptError: the tokenizer does not load, or a prompt does not render.
+        PromptError: The tokenizer does not load, or a prompt does not render.
     """
     import pyarrow.parquet as pq
 
@@ -164,7 +163,7 @@ def measure(stage: Stage) -> dict[str, Lengths]:
     if counter.tokenizer.chat_template is None and counter.needs_template:
         if stage.taught:
             return {}
-        raise PromptError(f"{stage.name}: the tokenizer of {stage.model} has no chat template: no prompt can be built")
+        raise PromptError(f"{stage.name}: the tokenizer of {stage.model} has no chat template: prompts cannot be rendered")
     tasks, rows = [], 0
     for split, path in stage.files.items():
         metadata = pq.read_metadata(path)
@@ -180,14 +179,14 @@ def measure(stage: Stage) -> dict[str, Lengths]:
 
 
 def _count_all(counter: Counter, tasks: Sequence[tuple[str, str, int]], rows: int) -> Iterator[Lengths]:
-    global _counter  # noqa: PLW0603 (what forked processes begin with)
+    global _counter  # noqa: PLW0603 (forked processes inherit it)
     places = [(path, group) for _, path, group in tasks]
     processes = min(len(os.sched_getaffinity(0)), len(places))
     if rows < _ROWS_FOR_PROCESSES or processes < 2:
         yield from (counter.count(*place) for place in places)
         return
     _counter = counter
-    # fork: each process has the tokenizer, and none imports transformers anew.
+    # fork: the processes inherit the tokenizer and do not import transformers again.
     with multiprocessing.get_context("fork").Pool(processes, end_with, (os.getpid(),)) as pool:
         yield from pool.imap(_count, places)
 

@@ -1,12 +1,11 @@
-"""How many tokens prompts have: `python -m preprocess.prompts.lengths CONFIG.json`, in a trainer's environment.
+"""`python -m preprocess.prompts.lengths CONFIG.json`: count the tokens of prompts, in a trainer's environment.
 
-Renders every prompt with the chat template of the model that it is for, before anything is trained: verl drops a prompt
-that does not render, or is too long, with no more than a line in its log, and a conversation that is too long is cut.
-Writes each stage's lengths to a file, and what a person should know to notes.json beside the configuration.
+Renders every prompt with its model's chat template before any training: verl drops a prompt that does not render or is too
+long with only a line in its log, and truncates conversations that are too long. Writes each stage's lengths to a file, and
+notes for the user to notes.json next to the configuration.
 
-An rl prompt has exactly the tokens that verl gives it, and so has a conversation that verl trains on. One that LLaMA-Factory
-trains on is counted by the same template, though it renders by its own of the name that the stage says: the count may be off
-by a few tokens a turn.
+An rl prompt has exactly the tokens that verl gives it, and so has a conversation that verl trains on. LLaMA-Factory renders
+conversations with its own template of the stage's `template`; their count may be off by a few tokens per turn.
 """
 
 from __future__ import annotations
@@ -21,24 +20,21 @@ from typing import Any
 from preprocess import atomic
 from preprocess.prompts.counting import SHOWN, Lengths, PromptError, Stage, measure
 
-_FATE = {"rl": "verl leaves them out", "sft": "they are cut"}
+_OUTCOME = {"rl": "verl leaves them out", "sft": "they are truncated"}
 
 
 def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
-    """Prints the lengths and writes them to the stage's file; what a person should know, a line each.
+    """Print the lengths and write them to the stage's file; return notes for the user.
 
     Raises:
-        PromptError: too many are too long.
+        PromptError: Too many are too long.
     """
     summaries = {split: lengths.summarise() for split, lengths in found.items()}
-    about = {"shape": stage.shape, "model": stage.model, "limit": stage.limit, "files": summaries}
-    _write(Path(stage.output), about)
+    _write(Path(stage.output), {"shape": stage.shape, "model": stage.model, "limit": stage.limit, "files": summaries})
     things = "prompts" if stage.shape == "rl" else "conversations"
-    notes = (
-        []
-        if found
-        else [f"{stage.name}: its prompts were not counted: {stage.model} has no chat template before it is trained"]
-    )
+    notes = []
+    if not found:
+        notes.append(f"{stage.name}: its prompts were not counted: {stage.model} has no chat template before it is trained")
     for split, summary in summaries.items():
         print(
             f"{stage.name} {split}: {summary['rows']:,} {things} of {summary['mean']:g} tokens on average; median "
@@ -46,13 +42,13 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
         )
         if over := summary["over"]:
             which = ", ".join(summary["first_over"]) + (", …" if over > SHOWN else "")
-            said = (
+            note = (
                 f"{stage.name} {split}: {over:,} of {summary['rows']:,} {things} are longer than {stage.limit:,} tokens; "
-                f"{_FATE[stage.shape]}: {which}"
+                f"{_OUTCOME[stage.shape]}: {which}"
             )
             if over == summary["rows"] or over > stage.max_overlong * summary["rows"]:
-                raise PromptError(f"{said}; more than max_overlong {stage.max_overlong:g} allows")
-            notes.append(said)
+                raise PromptError(f"{note}; more than max_overlong {stage.max_overlong:g} allows")
+            notes.append(note)
         if unrendered := found[split].unrendered:
             notes.append(
                 f"{stage.name} {split}: {len(unrendered):,} {things} do not render with the model's own chat template, "
@@ -65,15 +61,15 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
 
 
 def _compare_tools(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
-    """Where the rows' tools are not the stage's."""
+    """Return notes where the rows' tools differ from the stage's."""
     named = sum((lengths.named for lengths in found.values()), Tally[str]())
-    lacking = [
-        f"{stage.name}: {count:,} prompts name the tool {name}, which the stage does not say: no model is shown it"
+    missing = [
+        f"{stage.name}: {count:,} prompts name the tool {name}, which the stage does not have: no model sees it"
         for name, count in named.items()
         if name not in stage.tools
     ]
     unused = [name for name in stage.tools if found and name not in named]
-    return lacking + [f"{stage.name}: no prompt names the tool {name}: no model is shown it" for name in unused]
+    return missing + [f"{stage.name}: no prompt names the tool {name}: no model sees it" for name in unused]
 
 
 def _write(path: Path, value: Any) -> None:
@@ -81,7 +77,7 @@ def _write(path: Path, value: Any) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     if len(arguments) != 1:
         print("usage: python -m preprocess.prompts.lengths CONFIG.json", file=sys.stderr)
         return 2

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The same conversion on a Ray cluster. Other rooms use `Cluster` (cluster)."""

@@ -1,4 +1,4 @@
-"""Chunks converted by Ray Data, on all machines of a cluster. Runs in verl's environment, which has Ray."""
+"""Convert chunks with Ray Data on all machines of a cluster. Runs in verl's environment, which has Ray."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _BLOCK_BYTES = 16_000_000
 
 @dataclass(frozen=True)
 class Unit:
-    """What one machine converts at a time: chunks that lie in files, or a file that can only be read from its beginning."""
+    """A task of one machine: a chunk of a plain file, or a file that can only be read from the beginning."""
 
     job: int
     chunk: Chunk | None = None
     file: Path | None = None
-    """With neither of the two, the whole source."""
+    """Without a chunk or file, the task is the whole source."""
 
     def read(self, job: Job) -> Iterator[Chunk]:
-        """Its chunks."""
+        """Return the chunks."""
         if self.chunk is not None:
             return iter([self.chunk])
         return job.read() if self.file is None else read_chunks(job.source.source, [self.file], job.columns)
 
 
 def split_work(jobs: Sequence[Job]) -> Iterator[Unit]:
-    """The units of the jobs, in order.
+    """Yield the units of the jobs, in order.
 
     Raises:
-        SourceError: a source is not there, or a converter, shape or option does not exist.
+        SourceError: A source, converter, shape or option does not exist.
     """
     for number, job in enumerate(jobs):
-        first = next(job.read(), None)  # a mistake is said here, not on another machine
+        first = next(job.read(), None)  # a mistake is raised here, not on another machine
         if first is None:
             continue
         if job.converter.read is not None or job.source.limit is not None:
@@ -61,7 +61,7 @@ def split_work(jobs: Sequence[Job]) -> Iterator[Unit]:
 
 @functools.lru_cache(maxsize=1)
 def _unpack(jobs: bytes) -> Sequence[Job]:
-    """The jobs, once in each process of the cluster."""
+    """Unpickle the jobs once per process of the cluster."""
     unpacked: Sequence[Job] = pickle.loads(jobs)
     return unpacked
 
@@ -73,15 +73,15 @@ def _convert(row: dict[str, Any], jobs: bytes, settings: sandbox.Settings) -> It
     try:
         for chunk in unit.read(job):
             yield {"made": pickle.dumps(convert_chunk(job, chunk))}
-    except Exception as error:  # Ray would wrap it in a traceback of its own
+    except Exception as error:  # Ray would wrap it in its own traceback
         yield {"made": pickle.dumps(error)}
 
 
 def convert_on_ray(jobs: Sequence[Job], settings: sandbox.Settings) -> Iterator[Part]:
-    """As `preprocess.engine.parallel.convert_all`, on the cluster that this process is connected to.
+    """Convert as `preprocess.engine.parallel.convert_all`, on the cluster that this process is connected to.
 
     Raises:
-        SourceError, SandboxError, PrepareError: as there; or the cluster failed.
+        SourceError, SandboxError, PrepareError: As there; or the cluster failed.
     """
     import ray
 

@@ -1,4 +1,4 @@
-"""A Ray cluster that converts for this process: jobs go to a child with verl's Python, which has Ray; parts come back."""
+"""Conversion on a Ray cluster: jobs go to a child process with verl's Python, which has Ray, and parts come back."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where conversion happens. The sources, and a converter's file, lie at the same paths on all machines."""
+    """A cluster. The sources and any converter file are at the same paths on all its machines."""
 
     address: str
-    """host:port, `auto` for the cluster this machine belongs to, or `local` to start one here that ends with the conversion."""
+    """host:port, `auto` for this machine's cluster, or `local` to start one here that ends with the conversion."""
     python: Path
     """The Python of verl's environment."""
     settings: Settings = field(default_factory=Settings)
-    """How programs run there."""
+    """The sandbox of the programs that run there."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Variables that make this project importable in that Python, where it is not installed."""
 
     def convert(self, jobs: Sequence[Job]) -> Iterator[Part]:
-        """As `preprocess.engine.parallel.convert_all`, in the same order.
+        """Convert as `preprocess.engine.parallel.convert_all`, in the same order.
 
         Raises:
-            SourceError, SandboxError, PrepareError: as there; or there is no such cluster, or it failed.
+            SourceError, SandboxError, PrepareError: As there; or the cluster is missing or failed.
         """
         argv = [str(self.python), "-m", "preprocess.ray.convert_on_cluster", self.address, str(os.getpid())]
         variables = {**os.environ, **self.variables}
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as log:
             try:
-                child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=variables)
+                child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=variables)
             except OSError as error:
                 raise PrepareError(f"{self.python}: {error.strerror}") from None
             assert child.stdin is not None and child.stdout is not None
@@ -51,10 +51,10 @@ class Cluster:
                 with child.stdin:
                     pickle.dump((tuple(jobs), self.settings), child.stdin)
                 yield from _receive(child.stdout)
-                _wait(child)  # it takes its cluster down
+                _wait(child)  # it shuts its cluster down
             except (EOFError, BrokenPipeError, pickle.UnpicklingError):
                 _wait(child)
-                raise PrepareError(f"Ray: {_find_last_line(said)}") from None
+                raise PrepareError(f"Ray: {_find_last_line(log)}") from None
             finally:
                 child.stdout.close()
                 child.terminate()
@@ -64,7 +64,7 @@ class Cluster:
 
 
 def _receive(stream: IO[bytes]) -> Iterator[Part]:
-    """The parts until the child says that there are no more."""
+    """Yield the parts up to the None that ends them."""
     while (made := pickle.load(stream)) is not None:
         if isinstance(made, Exception):
             raise made
@@ -77,7 +77,7 @@ def _wait(child: subprocess.Popen[bytes]) -> bool:
     return child.returncode is not None
 
 
-def _find_last_line(said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = said.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "it ended without a word"
+def _find_last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it ended without a message"

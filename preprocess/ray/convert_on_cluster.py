@@ -1,7 +1,7 @@
 """`python -m preprocess.ray.convert_on_cluster ADDRESS PARENT`: convert on a Ray cluster for the process PARENT.
 
-Runs with the Python of verl's environment, which has Ray; `preprocess.ray.cluster` starts it. Standard input has the jobs;
-standard output gets what came of each chunk, then None.
+`preprocess.ray.cluster` starts it with the Python of verl's environment, which has Ray. Standard input has the jobs;
+standard output gets the converted chunks, then None.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _SECONDS = 10.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     address, parent = arguments
     end_with(int(parent), signal.SIGTERM)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a cluster of our own is ended, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also ends a local cluster
     channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # only what we send goes to the parent; whatever else is printed goes where errors go
+    os.dup2(2, 1)  # only parts go to the parent; anything printed goes to standard error
     with channel, tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:
         jobs, settings = pickle.load(sys.stdin.buffer)
         try:
             _connect(address, scratch)
             _send_parts(jobs, settings, channel)
         except Exception as error:
-            # An exception of Ray's own may not travel; ours do.
+            # Ray's exceptions may not unpickle in the parent.
             ours = type(error).__module__.startswith(("preprocess.", "rewards."))
-            said = (str(error).splitlines() or [""])[0]
-            pickle.dump(error if ours else PrepareError(f"Ray: {type(error).__name__}: {said}"), channel)
+            first = (str(error).splitlines() or [""])[0]
+            pickle.dump(error if ours else PrepareError(f"Ray: {type(error).__name__}: {first}"), channel)
     return 0
 
 
@@ -58,8 +58,10 @@ def _send_parts(jobs: Sequence[Job], settings: sandbox.Settings, channel: IO[byt
 
 
 def _connect(address: str, scratch: str) -> None:
-    """Raises:
-    SourceError: there is no such cluster.
+    """Connect to the cluster, or start a local one.
+
+    Raises:
+        SourceError: There is no cluster at the address.
     """
     if (problem := _probe(address)) is not None:
         raise SourceError(f"no Ray cluster at {address}: {problem}")
@@ -80,7 +82,7 @@ def _connect(address: str, scratch: str) -> None:
 
 
 def _probe(address: str) -> str | None:
-    """Why nothing answers at host:port; Ray itself would try for many minutes."""
+    """Return the error of connecting to host:port, if any; Ray itself would retry for many minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return None if address in ("auto", "local") else "expected host:port, `auto` or `local`"

@@ -1,1 +1,5 @@
-"""TODO room."""
+"""Sources: local files, and data sets of the HuggingFace hub, read in chunks of records.
+
+Other rooms use `read_chunks`, `pack_records`, `list_files`, `measure`, `read_text`, `Chunk` and `Record` (reading), `describe`,
+`explain` and `as_text` (decoding), and `parse`, `read_hub_name`, `HubName` and `Fetcher` (hub).
+"""

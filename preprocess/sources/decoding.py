@@ -1,4 +1,4 @@
-"""JSON text into a converter's record, or the reason why not, as a person would say it."""
+"""Decode JSON text into a converter's record, with plain error messages."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class MissingColumnError(RowError):
 
 
 def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exception) -> Any:
-    """Reads once more what the fast decoder refused: Python's JSON also knows NaN, say, in columns that nobody reads.
+    """Decode a record that the fast decoder refused: Python's JSON also accepts NaN, which is harmless in unused columns.
 
     Raises:
-        RowError: it is no such record; the message says what was found and what was expected.
+        RowError: The record is invalid; the message has what was found and what was expected.
     """
     try:
         fields = json.loads(text)
@@ -60,16 +60,16 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
         return msgspec.json.decode(json.dumps(kept, allow_nan=False), type=kind)
     except msgspec.MsgspecError as failure:
         raise RowError(describe(str(failure), kind, fields)) from error
-    except ValueError as failure:  # NaN or Infinity in a column that is read
+    except ValueError as failure:  # NaN or Infinity in a used column
         raise RowError(f"not JSON: {failure}") from error
 
 
 def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole: str = "the record") -> str:
-    """msgspec's message in this project's words.
+    """Translate msgspec's message into plain words.
 
     Args:
-        fields: what the message is about, if that was read.
-        whole: what all of it is called.
+        fields: The decoded value, if there is one.
+        whole: The name of the value.
     """
     if "surrogate" in message:
         return "not UTF-8 text: half of a surrogate pair"
@@ -81,7 +81,7 @@ def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole
     if found := _WRONG_TYPE.match(message):
         return f"{place} is {_describe_types(found['found'], found['expected'].split(' | '))}"
     if found := _OUT_OF_BOUNDS.match(message):
-        value, expected = _look_up(fields, path), _NAMES.get(found["expected"], found["expected"])
+        value, expected = _get_path(fields, path), _NAMES.get(found["expected"], found["expected"])
         return f"{place}{'' if value is None else f' is {value!r}'[:80]}, expected {expected} {found['bounds']}"
     if found := _WRONG_VALUE.match(message):
         choices = [choice for each in _find_types(kind, path) if get_origin(each) is Literal for choice in get_args(each)]
@@ -91,8 +91,8 @@ def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole
         known = [field.encode_name for each in structs for field in msgspec.structs.fields(each)]
         return f"{f'{path}: ' if path else ''}unknown {found['name']!r}{suggestion(found['name'], known)}"
     if found := _MISSING_KEY.match(message):
-        there = _look_up(fields, path)
-        return f"{place} has no {found['name']!r}{misspelling(found['name'], there) if isinstance(there, dict) else ''}"
+        keys = _get_path(fields, path)
+        return f"{place} has no {found['name']!r}{misspelling(found['name'], keys) if isinstance(keys, dict) else ''}"
     return f"{place}: {message[:1].lower()}{message[1:]}"
 
 
@@ -103,8 +103,8 @@ def _describe_types(found: str, expected: list[str]) -> str:
     return f"{names.get(found, found)}, expected {' or '.join(names.get(each, each) for each in expected)}"
 
 
-def _look_up(fields: Any, path: str) -> Any:
-    """What stands at msgspec's path `a.b[0]`; None where a name is no plain one."""
+def _get_path(fields: Any, path: str) -> Any:
+    """Return the value at msgspec's path `a.b[0]`; None if it cannot be found."""
     for key, index in _STEP.findall(path):
         try:
             fields = fields[int(index) if index else key]
@@ -114,24 +114,24 @@ def _look_up(fields: Any, path: str) -> Any:
 
 
 def _find_types(kind: Any, path: str) -> list[Any]:
-    """What may stand at msgspec's path."""
-    found = _take_apart(kind)
+    """Return the valid types at msgspec's path."""
+    found = _union_members(kind)
     for key, _ in _STEP.findall(path):
         if key:
             fields = [field for each in found if _is_struct(each) for field in msgspec.structs.fields(each)]
             inner = [field.type for field in fields if field.encode_name == key]
         else:
             inner = [argument for each in found for argument in get_args(each)]
-        found = [each for type_ in inner for each in _take_apart(type_)]
+        found = [each for type_ in inner for each in _union_members(type_)]
     return found
 
 
-def _take_apart(kind: Any) -> list[Any]:
-    """The types of a union; another type alone."""
+def _union_members(kind: Any) -> list[Any]:
+    """Return the types of a union; any other type alone."""
     if get_origin(kind) is Annotated:
-        return _take_apart(get_args(kind)[0])
+        return _union_members(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
-        return [each for argument in get_args(kind) for each in _take_apart(argument)]
+        return [each for argument in get_args(kind) for each in _union_members(argument)]
     return [kind]
 
 
@@ -140,5 +140,5 @@ def _is_struct(kind: Any) -> bool:
 
 
 def as_text(fields: Any) -> bytes:
-    """A record that was no JSON before, as JSON text."""
+    """Return a record as JSON text."""
     return msgspec.json.encode(fields)

@@ -1,9 +1,8 @@
-"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER`: a data set of the HuggingFace hub as parquet files, one per split.
+"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER`: save a data set of the HuggingFace hub as parquet files, one per split.
 
-Run by a Python that has `datasets`; of this project it imports nothing. Where the hub is, what was fetched before and whether
-to go online at all is for `datasets` to know (HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN). SUBSET and SPLIT may be
-empty; SPLIT may be `*`: all splits. The last line of the output is JSON: {"files": …}, or {"error": …, "mistake": true
-where the name is wrong and not the connection}.
+Run by a Python that has `datasets`; imports nothing of this project. The settings of `datasets` apply (HF_ENDPOINT, HF_HOME,
+HF_HUB_OFFLINE, HF_TOKEN). SUBSET and SPLIT may be empty; SPLIT `*` is all splits. The last line of the output is JSON:
+{"files": …}, or {"error": …, "mistake": …}; `mistake` is true if the name is wrong, false if the download failed.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Any
 
 
 class _MistakeError(Exception):
-    """What was asked for is not there."""
+    """The name is wrong."""
 
 
 def download(name: str, subset: str | None, split: str | None, folder: Path) -> list[str]:
-    """Writes the files; returns their names."""
+    """Write the files; return their names."""
     import datasets
 
     if split is None:
@@ -40,7 +39,7 @@ def download(name: str, subset: str | None, split: str | None, folder: Path) -> 
 
 def _refuse_several(splits: list[str], name: str) -> None:
     if len(splits) > 1:
-        raise _MistakeError(f"it has the splits {', '.join(splits)}; say which: {name}@{splits[0]}")
+        raise _MistakeError(f"it has the splits {', '.join(splits)}; choose one: {name}@{splits[0]}")
 
 
 def _describe(error: Exception) -> dict[str, Any]:
@@ -54,18 +53,18 @@ def _describe(error: Exception) -> dict[str, Any]:
     if kinds & {"ConnectionError", "FileNotFoundError", "OfflineModeIsEnabled"}:
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
         why = "HF_HUB_OFFLINE is set" if offline else f"the hub ({endpoint}) cannot be reached"
-        return {"error": f"{why}, and it was not fetched before", "mistake": False}
+        return {"error": f"{why}, and it is not cached", "mistake": False}
     return {"error": f"{first[:300]}", "mistake": "ValueError" in kinds}
 
 
 def main(arguments: list[str]) -> int:
-    """The command; always 0: what went wrong stands in its last line."""
+    """Run the command; the exit status is always 0, and the last line has any error."""
     name, subset, split, folder = arguments
     try:
-        said: dict[str, Any] = {"files": download(name, subset or None, split or None, Path(folder))}
+        result: dict[str, Any] = {"files": download(name, subset or None, split or None, Path(folder))}
     except Exception as error:
-        said = _describe(error)
-    print(json.dumps(said))
+        result = _describe(error)
+    print(json.dumps(result))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A JSON list of any length, element by element, without ever holding more than a piece of it."""
+"""A JSON list of any length, read element by element in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SPACE = " \t\n\r"
 
 
 def split_list(file: IO[bytes], path: Path) -> Iterator[bytes]:
-    """The texts of a list's elements, each on one line.
+    """Yield the text of each element, without line breaks.
 
     Raises:
-        SourceError: it is no JSON list, or not UTF-8, or breaks off; says in which line.
+        SourceError: The file is not a JSON list, not UTF-8, or incomplete; names the line.
     """
     return _Splitter(file, path).split()
 
@@ -56,7 +56,7 @@ class _Splitter:
         while True:
             try:
                 _, end = self.decoder.raw_decode(self.text, self.place)
-                # A number may go on in the next piece.
+                # A number may continue in the next piece.
                 if end < len(self.text) or self.ended:
                     break
                 failure = ""
@@ -64,15 +64,15 @@ class _Splitter:
                 failure = str(error.msg)
             except RecursionError:
                 raise self._error("an element is nested too deeply") from None
-            if not self._read_on():
+            if not self._read_more():
                 raise self._error(f"not JSON in the element that begins here: {failure}")
         text = self.text[self.place : end]
         self._pass(end)
-        # Between tokens alone: inside a string a line break is written \n.
+        # Only between tokens: in a string a line break is written \n.
         return text.replace("\n", " ").encode("utf-8")
 
     def _peek(self) -> str:
-        """The next character that is no space; empty at the end."""
+        """Return the next character that is not a space; empty at the end."""
         while True:
             place = self.place
             while place < len(self.text) and self.text[place] in _SPACE:
@@ -80,21 +80,21 @@ class _Splitter:
             self._pass(place)
             if place < len(self.text):
                 return self.text[place]
-            if not self._read_on():
+            if not self._read_more():
                 return ""
 
     def _pass(self, place: int) -> None:
         self.line += self.text.count("\n", self.place, place)
         self.place = place
 
-    def _read_on(self) -> bool:
-        """Reads another piece; False at the end. What was passed is forgotten."""
+    def _read_more(self) -> bool:
+        """Read another piece and drop the text that was passed; return False at the end."""
         if self.ended:
             return False
         held = len(self.text) - self.place
         if held > _LONGEST:
             raise self._error(f"an element of more than {_LONGEST:,} characters, or one that is not closed")
-        # As much again as there is, so that a long element is not read over and over.
+        # Double the text, so that a long element is not decoded many times.
         data = self.file.read(max(_PIECE, held))
         try:
             more = self.utf8.decode(data, not data)

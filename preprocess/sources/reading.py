@@ -1,7 +1,7 @@
-"""Reading a source in chunks: a few MB of records that are converted together, by any process, in any order.
+"""Read a source in chunks: a few MB of records that any process can convert, in any order.
 
-A chunk of a plain file says where its records lie, and whoever converts it reads them; so the files' bytes pass through
-one process only. Compressed files and JSON lists can only be read from their beginning: their chunks carry the text.
+A chunk of a plain file has only the position of its records, and the process that converts it reads them. Compressed files
+and JSON lists can only be read from the beginning: their chunks have the text.
 """
 
 from __future__ import annotations
@@ -34,51 +34,51 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """One record of a source, as JSON text."""
 
     line: int
-    """Counted from 1; for JSON lists and parquet the place of the record."""
+    """Counted from 1; for JSON lists and parquet the number of the record."""
     text: bytes
     broken: str = ""
-    """Why there is no text."""
+    """The reason if there is no text."""
     path: str = ""
-    """The file, where a converter reads its source itself."""
+    """The file, if the converter reads its source itself."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Records that follow each other in one file."""
+    """Consecutive records of one file."""
 
     path: Path
     name: str
-    """The file's path in its source, without endings: the beginning of its rows' names."""
+    """The file's path in its source, without endings: the prefix of its rows' names."""
     size: int
-    """Bytes of the file that it stands for."""
+    """Bytes of the file that the chunk takes."""
     first: int
-    """Line of its first record, counted from 1."""
+    """Line of the first record, counted from 1."""
 
     def read(self) -> Iterator[Record]:
-        """Its records.
+        """Yield the records.
 
         Raises:
-            OSError, SourceError: the file cannot be read.
+            OSError, SourceError: The file cannot be read.
         """
         raise NotImplementedError
 
     def read_lines(self) -> bytes | None:
-        """Its text where that is lines, one record on each; None where it is anything else."""
+        """Return the text if it has one record per line, else None."""
         return None
 
 
 @dataclass(frozen=True)
 class Lines(Chunk):
-    """Lines that were read already."""
+    """Lines in memory."""
 
     data: bytes
 
     def read(self) -> Iterator[Record]:
-        """The lines that are not blank."""
+        """Yield the lines that are not blank."""
         return _number(self.data, self.first)
 
     def read_lines(self) -> bytes:
-        """All lines."""
+        """Return all lines."""
         return self.data
 
 
@@ -89,11 +89,11 @@ class FileLines(Chunk):
     offset: int
 
     def read(self) -> Iterator[Record]:
-        """The lines that are not blank."""
+        """Yield the lines that are not blank."""
         return _number(self.read_lines(), self.first)
 
     def read_lines(self) -> bytes:
-        """All lines."""
+        """Return all lines."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -101,35 +101,35 @@ class FileLines(Chunk):
 
 @dataclass(frozen=True)
 class Batch(Chunk):
-    """Rows of a parquet file: decoded once, for a row group can be the whole file."""
+    """Rows of a parquet file, in memory: a row group can be the whole file, and is decoded once."""
 
     batch: pa.RecordBatch
 
     def read(self) -> Iterator[Record]:
-        """The rows."""
+        """Yield the rows."""
         for line, fields in enumerate(self.batch.to_pylist(), self.first):
             yield Record(line, as_text(fields))
 
 
 @dataclass(frozen=True)
 class Records(Chunk):
-    """Records that a converter read itself."""
+    """Records in memory, read by a converter itself."""
 
     records: tuple[Record, ...]
 
     def read(self) -> Iterator[Record]:
-        """The records."""
+        """Yield the records."""
         return iter(self.records)
 
 
 def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = (), size: int = CHUNK_BYTES) -> Iterator[Chunk]:
-    """The chunks of a source's JSON, JSON-lines (either gzipped too) or parquet files.
+    """Yield the chunks of a source's JSON, JSON-lines (both also gzipped) or parquet files.
 
     Args:
-        columns: those that are needed; others of a parquet file are left unread. Empty: all.
+        columns: The columns to read of parquet files. Empty: all.
 
     Raises:
-        SourceError: a file is unreadable as a whole.
+        SourceError: A file cannot be read.
     """
     for path in files:
         name = name_file(path, source)
@@ -145,7 +145,7 @@ def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = 
 
 
 def pack_records(records: Iterable[Record], source: Path, count: int = 64) -> Iterator[Chunk]:
-    """Records that a converter reads itself, in chunks."""
+    """Yield the records that a converter reads itself in chunks."""
     waiting: list[Record] = []
     for record in records:
         if waiting and (len(waiting) >= count or record.path != waiting[0].path):
@@ -157,10 +157,10 @@ def pack_records(records: Iterable[Record], source: Path, count: int = 64) -> It
 
 
 def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
-    """The source itself, or the files in it, by name; hidden ones are not looked at.
+    """Return the source itself, or the files in it sorted by name, without hidden ones.
 
     Raises:
-        SourceError: there is none.
+        SourceError: No file is found.
     """
     if not source.exists():
         raise SourceError(f"source {source} does not exist")
@@ -174,22 +174,22 @@ def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
 
 
 def name_file(path: Path, source: Path) -> str:
-    """The file's path in its source, without endings."""
+    """Return the file's path in its source, without endings."""
     relative = path.relative_to(source) if path != source else Path(path.name)
     return str(relative.with_name(relative.name.partition(".")[0]))
 
 
 def measure(source: Path) -> int:
-    """Bytes of all files of the source."""
+    """Return the bytes of all files of the source."""
     files = source.rglob("*") if source.is_dir() else [source]
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def read_text(path: Path) -> str:
-    """A whole text file, gunzipped where its name says so.
+    """Read a text file, which may be gzipped.
 
     Raises:
-        SourceError: it cannot be read, or is not UTF-8.
+        SourceError: It cannot be read, or is not UTF-8.
     """
     try:
         data = path.read_bytes()
@@ -205,7 +205,7 @@ def _pack(records: list[Record], source: Path) -> Records:
 
 
 def _number(data: bytes, first: int) -> Iterator[Record]:
-    # Split at \n alone: other separators may stand in JSON strings.
+    # Split only at \n: JSON strings may contain other separators.
     for line, text in enumerate(data.split(b"\n"), first):
         if text and not text.isspace():
             yield Record(line, text)
@@ -235,13 +235,13 @@ def _read_whole_lines(file: Any, size: int, place: str) -> bytes:
     if data and not data.endswith(b"\n"):
         rest: bytes = file.readline(LONGEST_LINE)
         if len(rest) == LONGEST_LINE:
-            raise SourceError(f"{place}: soon after comes a line of more than {LONGEST_LINE:,} bytes")
+            raise SourceError(f"{place}: one of the next lines has more than {LONGEST_LINE:,} bytes")
         data += rest
     return data
 
 
 def _is_list(path: Path) -> bool:
-    """Whether the file is a JSON list: its ending does not tell, for many a list is called .jsonl and the other way round."""
+    """Return whether the file is a JSON list, by its content: many lists are named .jsonl, and vice versa."""
     with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
         return bytes(file.read(65536)).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
 
@@ -268,7 +268,7 @@ def _read_parquet(path: Path, name: str, columns: Collection[str], size: int) ->
         # Without buffers for whole columns, which can be the whole file.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
             rows, length = file.metadata.num_rows, path.stat().st_size
-            # Where one is missing, whoever says so says which there are.
+            # If one is missing, read all: the error message lists them.
             kept = list(columns) if columns and set(columns) <= set(file.schema_arrow.names) else None
             unpacked = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
             count = min(_MOST_ROWS, max(1, size * rows // max(1, unpacked)))

@@ -1,4 +1,4 @@
-"""Rows as their files hold them: one schema, whatever the rows are."""
+"""Rows as Arrow columns."""
 
 import msgspec
 import pyarrow as pa
@@ -14,7 +14,7 @@ def _row(**changes: object) -> RlRow:
     return RlRow(**{**given, **changes})  # type: ignore[arg-type]
 
 
-def test_an_rl_row() -> None:
+def test_rl_rows() -> None:
     system = Message("system", "S")
     rows = [_row(), _row(id="mine", prompt=(system, Message("user", "Q")), tools=("python_interpreter",), detail={"x": 1})]
     batch = complete(pack(rows, ["f:1", "f:2"], "rl"), "rl", "validation", 40)
@@ -45,7 +45,7 @@ def test_an_rl_row() -> None:
     ]
 
 
-def test_an_sft_row() -> None:
+def test_sft_rows() -> None:
     turns = (Turn("human", "Q"), Turn("gpt", "A"))
     rows = [SftRow("p", turns), SftRow("p", turns * 2, "S", "[]")]
     table = complete(pack(rows, ["", ""], "sft"), "sft", "train", 0)
@@ -58,8 +58,8 @@ def test_an_sft_row() -> None:
 
 
 @pytest.mark.parametrize("shape", ["sft", "rl"])
-def test_the_schema_is_plain(shape: str) -> None:
-    """Nothing that an older `datasets` or pandas would read otherwise: no dictionaries, no large types, no metadata."""
+def test_schema_has_only_plain_types(shape: str) -> None:
+    """No dictionaries, large types or metadata, which older versions of `datasets` or pandas read differently."""
 
     def walk(kind: pa.DataType) -> None:
         if pa.types.is_struct(kind):
@@ -76,12 +76,12 @@ def test_the_schema_is_plain(shape: str) -> None:
         walk(field.type)
 
 
-def test_text_that_is_json_already_stays_as_it_is() -> None:
+def test_raw_json_is_unchanged() -> None:
     text = '{"b" : 1.50, "a":[1e400]}'
     assert to_json(msgspec.Raw(text.encode())) == text
 
 
 @pytest.mark.parametrize("value", [{"a": float("nan")}, {"a": {1, 2}}, msgspec.Raw(b'"\xff"')])
-def test_what_is_no_json(value: object) -> None:
+def test_invalid_json_is_an_error(value: object) -> None:
     with pytest.raises(RowError):
         to_json(value)

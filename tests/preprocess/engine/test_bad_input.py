@@ -1,4 +1,4 @@
-"""Whatever is wrong with a source, each record of it gives rows or a line with its place and the reason; never a traceback."""
+"""Bad input: each record gives rows, or a reject with its line and reason; never a traceback."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ QUESTION: dict[str, Any] = {
 }
 FUNCTION = {"code": "def f(a):\n    return a", "input": "1", "output": "1", "id": "x"}
 
-# The good record, the bad one (a record, or a line as it stands), and why.
+# Name -> converter, good record, bad record or line, and the reason.
 CASES: dict[str, tuple[str, Any, Any, str]] = {
     "truncated": ("execverify_rl", QUESTION, b'{"type": "oi", "func_str": "def', "not JSON: Unterminated string"),
     "latin-1": ("execverify_rl", QUESTION, '{"type": "oi", "prompt_str": "für"}'.encode("latin-1"), "not UTF-8: byte 0xfc"),
@@ -92,7 +92,7 @@ def _convert(tmp_path: Path, converter: str, lines: list[Any], **changes: Any) -
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_bad_record_is_a_reject_and_the_others_are_rows(tmp_path: Path, case: str) -> None:
+def test_bad_record_becomes_a_reject(tmp_path: Path, case: str) -> None:
     converter, good, bad, reason = CASES[case]
     (reject,) = _convert(tmp_path, converter, [good, bad, good])
     assert (reject["source"], reject["line"], reject["kind"]) == (str(tmp_path / "rows.jsonl"), 2, "rejected")
@@ -102,7 +102,7 @@ def test_a_bad_record_is_a_reject_and_the_others_are_rows(tmp_path: Path, case: 
     assert len(reject["reason"]) < 400
 
 
-def test_past_the_share_the_run_fails_and_the_old_file_stays(tmp_path: Path) -> None:
+def test_too_many_rejects_fail_and_keep_the_old_file(tmp_path: Path) -> None:
     _convert(tmp_path, "execverify_rl", [QUESTION, b"{", QUESTION])
     before = (tmp_path / "out.parquet").read_bytes()
     with pytest.raises(
@@ -113,7 +113,7 @@ def test_past_the_share_the_run_fails_and_the_old_file_stays(tmp_path: Path) -> 
     assert len((tmp_path / "out.rejects.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_parquet_of_another_schema_names_the_nearest_column(tmp_path: Path) -> None:
+def test_parquet_with_a_wrong_column_names_the_nearest(tmp_path: Path) -> None:
     source = tmp_path / "rows.parquet"
     pq.write_table(pa.Table.from_pylist([{f"{name}s": str(value) for name, value in QUESTION.items()}]), source)
     with pytest.raises(SourceError, match=r"rows.parquet:1: no column 'type'; did you mean 'types'\?"):
@@ -122,8 +122,8 @@ def test_a_parquet_of_another_schema_names_the_nearest_column(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("converter", sorted(CONVERTERS))
-def test_rubbish_is_rejected_by_every_converter(tmp_path: Path, converter: str) -> None:
-    """Each column of a good record in turn holds what it must not: no exception but those that are said in one line."""
+def test_every_converter_rejects_invalid_values(tmp_path: Path, converter: str) -> None:
+    """Put invalid values into each column of a good record in turn; only one-line errors are allowed."""
     made = CONVERTERS[converter]
     if made.read is not None:
         pytest.skip("reads Python files, whose mistakes are tested with their reader")

@@ -1,4 +1,4 @@
-"""What becomes of each record: rows, or a reject with its line and reason; nothing in between."""
+"""Conversion of a chunk: each record gives rows, or a reject with its line and reason."""
 
 import json
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def _why(part: Part) -> list[tuple[int, str, str]]:
     return [(reject.line, reject.kind, reject.reason) for reject in part.rejects]
 
 
-def test_every_bad_record_has_its_line_and_its_reason(tmp_path: Path) -> None:
+def test_rejects_have_line_and_reason(tmp_path: Path) -> None:
     long = {**GOOD, "func_str": "x" * (LONGEST_TRUTH + 1)}
     latin = json.dumps({**GOOD, "question_answers": {"a": "ü"}}, ensure_ascii=False).encode("latin-1")
     part = _convert(
@@ -61,7 +61,7 @@ def test_every_bad_record_has_its_line_and_its_reason(tmp_path: Path) -> None:
     assert reasons[4] == "the prompt does not end with a user's message"
 
 
-def test_a_column_that_the_first_record_lacks_is_a_mistake(tmp_path: Path) -> None:
+def test_missing_column_in_the_first_record_is_an_error(tmp_path: Path) -> None:
     wrong = {("prompt" if key == "prompt_str" else key): value for key, value in GOOD.items()}
     with pytest.raises(SourceError, match=r"rows.jsonl:1: no column 'prompt_str'; did you mean 'prompt'\?"):
         _convert(tmp_path, wrong, GOOD, rule=Whole("train"))
@@ -76,7 +76,7 @@ class LeavesOut:
         return ("contaminated", f"like {self.problem}") if row.problem == self.problem else None
 
 
-def test_filters_and_held_out_problems_are_counted_with_the_rows_name(tmp_path: Path) -> None:
+def test_filtered_and_held_out_rows_are_rejects_with_names(tmp_path: Path) -> None:
     rule = Whole("validation")
     other, third = ({**GOOD, "func_str": f"def f(a):\n    return {n}"} for n in (2, 3))
     problems = [_problem(tmp_path, each) for each in (other, third)]
@@ -98,7 +98,7 @@ def _problem(tmp_path: Path, record: dict[str, Any]) -> str:
     return convert([Source("execverify_rl", path)], "rl").rows[0].problem
 
 
-def test_a_limit_counts_records(tmp_path: Path) -> None:
+def test_limit_counts_records(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(GOOD) + "\n\n" for _ in range(9)))
     job = Job(Source("execverify_rl", path, limit=4), "rl", Whole("train"))

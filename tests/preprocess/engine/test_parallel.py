@@ -1,9 +1,11 @@
-"""Many processes and one give the same files; none is left, whoever is killed."""
+"""Conversion by several processes."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,10 @@ import psutil
 import pytest
 
 from preprocess.engine import parallel
-from preprocess.errors import PrepareError
+from preprocess.engine.threads import count_cores
 from preprocess.jobs.prepare import prepare
 from preprocess.jobs.prepare_config import read_config
-
-SCRIPT = """
-import sys
-from preprocess.jobs.prepare import main
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
-"""
+from tests import ROOT
 
 
 def _write_rows(path: Path, count: int) -> None:
@@ -45,7 +41,7 @@ def _read(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_the_number_of_processes_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shuffle: bool) -> None:
+def test_number_of_processes_does_not_change_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shuffle: bool) -> None:
     made = []
     for cores in (1, 2, 3):
         monkeypatch.setattr(parallel, "count_cores", lambda cores=cores: cores)
@@ -57,43 +53,64 @@ def test_the_number_of_processes_changes_nothing(tmp_path: Path, monkeypatch: py
     assert [reject["line"] for reject in rejects] == [8, 1008, 2008, 3008]
 
 
-def _start(tmp_path: Path, config: dict[str, Any]) -> subprocess.Popen[bytes]:
-    script = tmp_path / "prepare.py"
-    script.write_text(SCRIPT)
+# Kills a process at the first progress: this one, or one of its workers. Prints the workers.
+KILL = """
+import os, signal, sys
+from pathlib import Path
+import psutil
+from preprocess.jobs.prepare import prepare
+from preprocess.jobs.prepare_config import read_config
+from tests import ROOT
+
+killed = []
+
+def kill(*counts):
+    if killed:
+        return
+    workers = psutil.Process().children()
+    killed.append(sys.argv[2])
+    print(*[worker.pid for worker in workers], flush=True)
+    os.kill(os.getpid() if sys.argv[2] == "parent" else workers[0].pid, signal.SIGKILL)
+
+if __name__ == "__main__":
+    prepare(read_config(Path(sys.argv[1]).read_text()), kill)
+"""
+
+
+def _run_and_kill(tmp_path: Path, config: dict[str, Any], victim: str) -> tuple[subprocess.CompletedProcess[str], list[int]]:
     (tmp_path / "config.json").write_text(json.dumps(config))
-    process = subprocess.Popen([sys.executable, script, tmp_path / "config.json"], stderr=subprocess.PIPE)
-    # Until its own children convert.
-    while process.poll() is None and len(psutil.Process(process.pid).children()) < 2:
-        time.sleep(0.01)
-    return process
+    (tmp_path / "kill.py").write_text(KILL)
+    argv = [sys.executable, tmp_path / "kill.py", tmp_path / "config.json", victim]
+    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return done, [int(each) for each in done.stdout.splitlines()[0].split()]
 
 
-@pytest.mark.skipif(parallel.count_cores() < 2, reason="one core: no processes are started")
-def test_a_killed_conversion_leaves_the_old_files_and_no_process(tmp_path: Path) -> None:
+def _wait_for_end(process: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(process)
+        if found.status() != psutil.STATUS_ZOMBIE:
+            found.wait(timeout=60)
+
+
+@pytest.mark.skipif(count_cores() < 2, reason="one core: no processes are started")
+def test_killed_conversion_keeps_old_files_and_ends_its_workers(tmp_path: Path) -> None:
     config = _config(tmp_path, "out")
     prepare(read_config(json.dumps(config)))
     before = _read(tmp_path / "out")
-    with (tmp_path / "rows.jsonl").open("a") as file:
-        file.write((tmp_path / "rows.jsonl").read_text() * 8)
-    process = _start(tmp_path, config)
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.communicate()
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+    done, workers = _run_and_kill(tmp_path, config, "parent")
+    assert done.returncode == -signal.SIGKILL and len(workers) >= 2
+    for worker in workers:
+        _wait_for_end(worker)
     kept = {name: data for name, data in _read(tmp_path / "out").items() if not name.startswith(".")}
     assert kept == before
     prepare(read_config(json.dumps(config)))
     assert not list((tmp_path / "out").glob(".*"))
 
 
-@pytest.mark.skipif(parallel.count_cores() < 2, reason="one core: no processes are started")
-def test_a_killed_worker_is_one_line_and_status_1(tmp_path: Path) -> None:
-    process = _start(tmp_path, _config(tmp_path, "out", 30_000))
-    psutil.Process(process.pid).children()[0].kill()
-    _, error = process.communicate(timeout=60)
-    assert (process.returncode, error.decode()) == (1, f"error: {PrepareError(KILLED)}\n")
-    assert [path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")] == []
-
-
-KILLED = "a process that converts rows was killed; is there too little memory?"
+@pytest.mark.skipif(count_cores() < 2, reason="one core: no processes are started")
+def test_killed_worker_is_a_one_line_error(tmp_path: Path) -> None:
+    done, _ = _run_and_kill(tmp_path, _config(tmp_path, "out", 30_000), "worker")
+    assert done.stderr.splitlines()[-1].endswith(
+        "PrepareError: a process that converts rows was killed; is there too little memory?"
+    )
+    assert not [path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")]

@@ -1,31 +1,40 @@
-"""How far a preparation is, told by a file."""
+"""The progress file of a preparation."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from preprocess.engine import progress as module
 from preprocess.engine.progress import ProgressCounts, progress_file, read_progress
 
 
-def test_it_is_told_while_it_lasts(tmp_path: Path) -> None:
+def test_updates_a_few_times_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
     path = tmp_path / "progress.json"
     assert read_progress(path) is None
     with progress_file(path) as progress:
         progress(10, 100, 3)
         assert read_progress(path) == ProgressCounts(10, 100, 3)
+        now += 0.1
         progress(11, 100, 4)
-        assert read_progress(path) == ProgressCounts(10, 100, 3), "not more than a few times a second"
+        assert read_progress(path) == ProgressCounts(10, 100, 3), "too early"
+        now += 0.3
+        progress(12, 100, 5)
+        assert read_progress(path) == ProgressCounts(12, 100, 5)
         progress(100, 100, 9)
-        assert read_progress(path) == ProgressCounts(100, 100, 9), "but always the end"
+        assert read_progress(path) == ProgressCounts(100, 100, 9), "the end is always written"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
+def test_ignores_write_errors(tmp_path: Path) -> None:
     with progress_file(tmp_path / "nowhere" / "progress.json") as progress:
         progress(10, 100, 3)
 
 
-def test_what_is_no_progress_is_none(tmp_path: Path) -> None:
+def test_invalid_file_is_none(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("{")
     (tmp_path / "b").write_text('{"records": 1}')
     assert [read_progress(tmp_path / name) for name in "ab"] == [None, None]

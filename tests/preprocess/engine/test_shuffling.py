@@ -1,4 +1,4 @@
-"""A shuffle keeps every row, differs with the seed, and mixes what came from different places."""
+"""Shuffling keeps every row, depends on the seed, and mixes rows of all places."""
 
 from pathlib import Path
 
@@ -30,17 +30,17 @@ def _write(path: Path, seed: int, expected_bytes: int) -> list[str]:
 
 
 @pytest.mark.parametrize("expected_bytes", [0, 10**8, 10**12])
-def test_all_rows_are_there_and_mixed(tmp_path: Path, expected_bytes: int) -> None:
+def test_shuffle_keeps_and_mixes_all_rows(tmp_path: Path, expected_bytes: int) -> None:
     path = tmp_path / "train.parquet"
     order = _write(path, 17, expected_bytes)
     assert sorted(order, key=int) == [str(number) for number in range(900)]
     assert order == _write(path, 17, expected_bytes)
     assert order != _write(path, 18, expected_bytes)
-    # Of the first ninth of the rows about a ninth comes from each ninth of the source.
+    # The first ninth of the rows has rows of each ninth of the source.
     assert {int(each) // 100 for each in order[:100]} == set(range(9))
 
 
-def test_what_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
+def test_discard_deletes_everything(tmp_path: Path) -> None:
     rows = ShuffledRows(RowsFile(tmp_path / "train.parquet", "rl", "train"), Shuffle(17, 1))
     row = RlRow(problem="p", data_source="d", prompt=(Message("user", "Q"),), ground_truth={})
     rows.write(pack([row], [""], "rl"), [1])

@@ -1,4 +1,4 @@
-"""Which rows validate, and that nothing but seed, share and problem decides it."""
+"""The split into training and validation depends only on seed, share and problem."""
 
 from pathlib import Path
 
@@ -14,19 +14,19 @@ def _held(rule: Share, names: list[str]) -> set[str]:
     return {name for name in names if rule.choose(rule.digest(name)) == "validation"}
 
 
-def test_the_share_is_about_right_and_the_seed_matters() -> None:
+def test_share_and_seed_choose_the_validation_problems() -> None:
     held = _held(Share.of(0.1, 17), NAMES)
     assert 320 < len(held) < 480
     assert held != _held(Share.of(0.1, 18), NAMES)
 
 
-def test_a_problem_stays_where_it_is_when_others_come() -> None:
+def test_other_problems_do_not_move_a_problem() -> None:
     rule = Share.of(0.3, 17)
     assert _held(rule, NAMES[:50]) == _held(rule, NAMES) & set(NAMES[:50])
     assert _held(Share.of(0.1, 17), NAMES) < _held(rule, NAMES)
 
 
-def test_a_moved_limit_leaves_a_problem_on_each_side() -> None:
+def test_move_leaves_a_problem_in_each_split() -> None:
     for fraction in (1e-9, 1 - 1e-9):
         rule = Share.of(fraction, 17)
         digests = {rule.digest(name) for name in NAMES[:5]}
@@ -35,7 +35,7 @@ def test_a_moved_limit_leaves_a_problem_on_each_side() -> None:
         assert {moved.choose(digest) for digest in digests} == {"train", "validation"}
 
 
-def test_a_whole_side_leaves_out_the_other_sides_problems() -> None:
+def test_whole_excludes_validation_problems_from_training() -> None:
     validation = Whole("validation")
     digests = validation.report({validation.digest("a")})
     train = Whole("train", frozenset(digests))
@@ -52,7 +52,7 @@ def test_a_whole_side_leaves_out_the_other_sides_problems() -> None:
         (["test/training.jsonl", "test/x.jsonl"], ["test/x.jsonl"]),
     ],
 )
-def test_files_say_what_they_are_for(tmp_path: Path, names: list[str], held: list[str]) -> None:
+def test_split_from_file_names(tmp_path: Path, names: list[str], held: list[str]) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
@@ -60,7 +60,7 @@ def test_files_say_what_they_are_for(tmp_path: Path, names: list[str], held: lis
     assert sorted(find_files(tmp_path, "train") + find_files(tmp_path, "validation")) == find_files(tmp_path, None)
 
 
-def test_a_file_that_says_nothing_is_a_mistake(tmp_path: Path) -> None:
+def test_file_name_without_a_split_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("{}")
     with pytest.raises(SourceError, match=r"rows.jsonl: neither its name nor a folder contains train, test or validation"):
         find_files(tmp_path, "train")

@@ -1,4 +1,4 @@
-"""What counts as an overlap with an evaluation set, and what does not."""
+"""Overlaps with evaluation sets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sft(question: str, answer: str) -> SftRow:
 def judge() -> DecontaminationFilter:
     made = DecontaminationFilter(13, 0.5)
     made.add("market.jsonl", EVALUATION)
-    restored: DecontaminationFilter = pickle.loads(pickle.dumps(made))  # as a process of the pool has it
+    restored: DecontaminationFilter = pickle.loads(pickle.dumps(made))  # as a worker process receives it
     return restored
 
 
@@ -65,20 +65,20 @@ def judge() -> DecontaminationFilter:
         sft("Write a program.", f"You were asked: {STATEMENT}"),
         rl("Something else", SOLUTION),
     ],
-    ids=["as it is", "in other words around it", "with words exchanged", "in an answer", "its solution"],
+    ids=["unchanged", "inside other words", "with words exchanged", "in an answer", "its solution"],
 )
-def test_words_in_a_row(row: RlRow | SftRow, judge: DecontaminationFilter) -> None:
+def test_shared_ngrams_are_an_overlap(row: RlRow | SftRow, judge: DecontaminationFilter) -> None:
     assert judge.judge(row, "x") == ("contaminated", "words in a row are those of eval/0 of market.jsonl")
 
 
-def test_other_words_are_no_overlap(judge: DecontaminationFilter) -> None:
+def test_other_words_are_not_an_overlap(judge: DecontaminationFilter) -> None:
     words = STATEMENT.split()
     assert judge.judge(rl(" ".join(reversed(words))), "x") is None
-    assert judge.judge(rl(" ".join(words[:14])), "x") is None, "one sentence of several is what problems share"
+    assert judge.judge(rl(" ".join(words[:14])), "x") is None, "problems may share one of several sentences"
     assert judge.judge(sft("", ""), "x") is None
 
 
-def test_a_short_text_is_compared_whole(judge: DecontaminationFilter) -> None:
+def test_short_text_is_compared_as_a_whole(judge: DecontaminationFilter) -> None:
     found = ("contaminated", "a line is that of eval/1 of market.jsonl")
     assert judge.judge(rl(f"Your task:\n{SHORT.lower()}\nGo."), "x") == found
     assert judge.judge(rl(f"{SHORT} Then sort the words."), "x") is None
@@ -109,11 +109,11 @@ RENAMED = '''class Solution:
     ],
     ids=["solution", "block in a prompt", "block in an answer", "white box"],
 )
-def test_a_body_under_other_names(row: RlRow | SftRow, judge: DecontaminationFilter) -> None:
+def test_body_with_other_names_is_an_overlap(row: RlRow | SftRow, judge: DecontaminationFilter) -> None:
     assert judge.judge(row, "x") == ("contaminated", "a function's body is that of eval/0 of market.jsonl")
 
 
-def test_another_body_is_no_overlap(judge: DecontaminationFilter) -> None:
+def test_other_body_is_not_an_overlap(judge: DecontaminationFilter) -> None:
     for change in [("c + 1", "c + 2"), ("max(", "min("), ("<= h", "<= c")]:
         assert judge.judge(rl("Something else", RENAMED.replace(*change)), "x") is None
 
@@ -122,8 +122,8 @@ SIGNATURE = "def {0}(numbers: list[int], limit: int) -> int:"
 TASKS = ["sum the {0} numbers", "count {0} below the limit", "find the largest {0}", "merge two lists of {0}"]
 
 
-def test_the_wording_of_prompts_is_no_overlap() -> None:
-    """Rows made by one converter ask in the same words; the problems differ."""
+def test_prompt_boilerplate_is_not_an_overlap() -> None:
+    """Rows of one converter use the same phrases; the problems differ."""
     made = DecontaminationFilter(13, 0.5)
     rows = [wording.ask_code(task.format(f"e{n}"), SIGNATURE.format(f"e{n}")) for n in range(8) for task in TASKS]
     made.add("eval", [(str(place), find_contents([prompt])) for place, prompt in enumerate(rows)])
@@ -133,7 +133,7 @@ def test_the_wording_of_prompts_is_no_overlap() -> None:
     assert made.judge(rl(rows[3]), "x") is not None
 
 
-def test_numbers_and_idioms_are_no_overlap() -> None:
+def test_numbers_and_idioms_are_not_an_overlap() -> None:
     numbers = ", ".join(map(str, range(30)))
     loops = "for i in range(len(s)): for j in range(i + 1, len(s)): if s[i] == s[j]: return i, j"
     made = DecontaminationFilter(13, 0.5)
@@ -142,14 +142,14 @@ def test_numbers_and_idioms_are_no_overlap() -> None:
     assert made.judge(rl(f"Explain: {loops}"), "x") is None
 
 
-def test_what_every_row_of_a_set_says_is_no_overlap() -> None:
+def test_text_shared_by_all_rows_is_not_an_overlap() -> None:
     made = DecontaminationFilter(13, 0.5)
     said = "Answer with one short Python function only"
     made.add("eval", [(str(n), Contents((said, f"{STATEMENT} Do it {n} times."), ())) for n in range(5)])
     assert made.judge(rl(said), "x") is None
 
 
-def test_fewer_words_in_a_row_find_more() -> None:
+def test_shorter_ngrams_find_more() -> None:
     pieces = STATEMENT.split()
     cut = " ".join(word for place in range(0, len(pieces), 10) for word in [*pieces[place : place + 10], "etc"])
     for ngram, expected in [(13, False), (10, True)]:
@@ -167,7 +167,7 @@ def write_lines(path: Path, *records: Any) -> Path:
     return path
 
 
-def test_an_evaluation_set_is_read_by_a_converter_or_as_it_is(tmp_path: Path) -> None:
+def test_evaluation_set_with_and_without_converter(tmp_path: Path) -> None:
     record = {"code": SOLUTION.replace("capacity", "f"), "input": "[1], 2", "output": "1", "id": "sample_7"}
     raw = _load(write_lines(tmp_path / "raw.jsonl", record))
     assert raw.sets == {"raw.jsonl": 1}
@@ -178,7 +178,7 @@ def test_an_evaluation_set_is_read_by_a_converter_or_as_it_is(tmp_path: Path) ->
     assert converted.judge(rl(STATEMENT), "x") is not None
 
 
-def test_what_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
+def test_unreadable_evaluation_set_is_an_error(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "eval.jsonl", {"conversations": [{"from": "human", "value": STATEMENT}]})
     with pytest.raises(SourceError, match=r"eval\.jsonl:1: 1 turns.*; without a converter its texts are compared"):
         _load(path, "execverify_sft")
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_not_passed_over(tmp_path: Path) -> None:
         _load(path)
 
 
-def test_prepare_counts_and_lists_what_overlaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_reports_overlaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def turns(question: str) -> dict[str, Any]:
         return {"conversations": [{"from": "human", "value": question}, {"from": "gpt", "value": "So."}]}
 
@@ -208,7 +208,7 @@ def test_prepare_counts_and_lists_what_overlaps(tmp_path: Path, capsys: pytest.C
     assert main([str(tmp_path / "config.json")]) == 0
     assert "compared with 1 rows of eval.jsonl" in capsys.readouterr().out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["rows"] == {"train": 4, "validation": 1}, "validation rows of their own are not trained on"
+    assert summary["rows"] == {"train": 4, "validation": 1}, "separate validation rows are not compared"
     assert summary["contaminated"] == {"words in a row are those of e/1 of eval.jsonl": 1}
     (reject,) = map(json.loads, (tmp_path / "out" / "rejects.jsonl").read_text().splitlines())
     assert (reject["kind"], reject["line"], reject["row"]) == ("contaminated", 5, "train:5")

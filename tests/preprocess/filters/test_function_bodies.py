@@ -1,4 +1,4 @@
-"""Which functions are taken for the same."""
+"""Equality of function bodies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def same(one: str, other: str) -> bool:
     ],
     ids=["names", "signature", "annotation and comment", "method", "layout"],
 )
-def test_the_same_body(other: str) -> None:
+def test_equal_bodies(other: str) -> None:
     assert same(BODY, other)
 
 
@@ -47,16 +47,16 @@ def test_the_same_body(other: str) -> None:
         ("place]", "place, 1]"),
     ],
 )
-def test_another_body(before: str, after: str) -> None:
+def test_different_bodies(before: str, after: str) -> None:
     assert not same(BODY, BODY.replace(before, after))
 
 
-def test_recursion_under_another_name_is_the_same() -> None:
+def test_renamed_recursion_is_equal() -> None:
     text = "def {0}(n, a, b, c):\n    if n:\n        return {0}(n - 1, a, c, b) + [(a, c)] + {0}(n - 1, b, a, c)"
     assert same(text.format("hanoi"), text.format("move"))
 
 
-def test_trivial_bodies_and_helpers_are_no_evidence() -> None:
+def test_trivial_bodies_and_helpers_are_left_out() -> None:
     assert not digest_bodies("def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a\n")
     helper = BODY + "def find(parents, x):\n    while parents[x] != x:\n        x = parents[x]\n    return x\n"
     assert len(digest_bodies(helper)) == 1
@@ -65,12 +65,12 @@ def test_trivial_bodies_and_helpers_are_no_evidence() -> None:
 @pytest.mark.parametrize(
     "code", ["def f(:\n" * 20, "x = " + "(" * 5000 + "1" + ")" * 5000, "\0" * 100, "def f():\n    '\\d'\n" * 5, "x" * 300_000]
 )
-def test_what_is_no_program_has_no_bodies(code: str, recwarn: pytest.WarningsRecorder) -> None:
+def test_invalid_code_has_no_bodies(code: str, recwarn: pytest.WarningsRecorder) -> None:
     assert digest_bodies(code) == []
     assert not recwarn.list
 
 
-def test_code_is_found_in_fences_or_as_the_whole() -> None:
+def test_find_code_in_fences_or_the_whole_text() -> None:
     assert find_code(f"Look:\n```python\n{BODY}```\nand\n```\nno code\n```") == [BODY]
     assert find_code(BODY) == [BODY]
     assert find_code("No program at all.") == []

@@ -1,4 +1,4 @@
-"""docs/decontamination.md and docs/pass-rates.md: their recipes are ones, and their commands lead from rows to fewer rows."""
+"""The examples of docs/decontamination.md and docs/pass-rates.md work."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def blocks(page: str, kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_recipes_hold_what_a_recipe_can_hold(page: str) -> None:
+def test_recipes_of_the_pages_are_valid(page: str) -> None:
     (block,) = blocks(page, "yaml")
     plain = read(block, lambda line: Origin(Path(), str(line), (0, line))).plain()
     data = Data.model_validate(plain["data"])
     assert data.decontaminate or data.train.pass_rates  # type: ignore[union-attr]
 
 
-def test_the_lines_shown_are_pass_rates(tmp_path: Path) -> None:
+def test_example_lines_are_pass_rates(tmp_path: Path) -> None:
     (block,) = blocks("pass-rates", "json")
     (tmp_path / "scores.jsonl").write_text(block)
     assert read_pass_rates(tmp_path / "scores.jsonl", 1.0) == {"leetcode/two-sum": 0.5, "leetcode/3sum": 0.25}
 
 
-def test_the_program_is_one() -> None:
+def test_example_program_compiles() -> None:
     (block,) = blocks("pass-rates", "python")
     compile(block, "generate.py", "exec")
 
 
-def test_the_commands_lead_to_the_rows_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but the model: it passes one of two samples of the first row, and none of the second."""
+def test_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a model: one of two samples of the first row passes, and none of the second."""
     monkeypatch.chdir(tmp_path)
     problems = ROOT / "preprocess" / "converters" / "examples" / "humaneval.jsonl"
     source = shutil.copy(problems, tmp_path / "problems.jsonl")

@@ -1,4 +1,4 @@
-"""Choosing rows by how often a model passes."""
+"""Selection of rows by pass rates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write_lines(path: Path, *lines: Any) -> Path:
     return path
 
 
-def test_samples_are_counted_by_row(tmp_path: Path) -> None:
+def test_samples_become_pass_rates(tmp_path: Path) -> None:
     lines = [
         {"id": "a", "index": 0, "score": 2.0, "accuracy": 1.0, "format": 1.0, "failed": None, "reasons": []},
         {"id": "a", "index": 0, "score": 1.5, "accuracy": 0.75, "format": 1.0, "failed": None, "reasons": []},
@@ -33,7 +33,7 @@ def test_samples_are_counted_by_row(tmp_path: Path) -> None:
     assert read_pass_rates(path, 0.5) == {"a": 1.0, "7": 1.0}
 
 
-def test_rates_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_pass_rates_are_read(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "rates.jsonl", {"id": "a", "pass_rate": 0.25}, {"id": "b", "pass_rate": 1})
     assert read_pass_rates(path, 1.0) == {"a": 0.25, "b": 1.0}
 
@@ -51,12 +51,12 @@ def test_rates_are_taken_as_they_are(tmp_path: Path) -> None:
         ([], "has no pass rates"),
     ],
 )
-def test_a_file_of_something_else_is_one_line(tmp_path: Path, lines: list[Any], message: str) -> None:
+def test_invalid_file_is_a_one_line_error(tmp_path: Path, lines: list[Any], message: str) -> None:
     with pytest.raises(SourceError, match=message):
         read_pass_rates(write_lines(tmp_path / "rates.jsonl", *lines), 1.0)
 
 
-def test_three_of_ten_are_not_over_a_limit_of_a_third(tmp_path: Path) -> None:
+def test_bounds_are_inclusive(tmp_path: Path) -> None:
     samples = [{"id": f"row/{passes}", "score": float(n < passes)} for passes in range(11) for n in range(10)]
     rates = read_pass_rates(write_lines(tmp_path / "scores.jsonl", *samples), 1.0)
     chosen = PassRateFilter(rates, 0.1, 0.3, keep_unknown=False)
@@ -69,7 +69,7 @@ def test_three_of_ten_are_not_over_a_limit_of_a_third(tmp_path: Path) -> None:
     assert PassRateFilter(rates, 0.1, 0.3, keep_unknown=True).judge(row, "other") is None
 
 
-def test_prepare_leaves_rows_out_of_the_source_that_has_rates(tmp_path: Path) -> None:
+def test_prepare_filters_only_the_source_with_rates(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "?"}, {"from": "gpt", "value": "!"}]
     sources = []
     for name in ("measured", "other"):

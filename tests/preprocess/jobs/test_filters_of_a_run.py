@@ -1,4 +1,4 @@
-"""Decontamination and pass rates, from a recipe to what the preparation is told."""
+"""Decontamination and pass rates, from a recipe to prepare.json."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_preparation_is_told_and_looks_at_the_files(recipe: Path, tmp_path: Path) -> None:
+def test_filters_reach_prepare_json_and_the_inputs(recipe: Path, tmp_path: Path) -> None:
     loaded = load(recipe)
     assert find_data_problems(loaded) == []
     here, there = Path("/python"), Path("/checkout")
@@ -54,18 +54,18 @@ def test_the_preparation_is_told_and_looks_at_the_files(recipe: Path, tmp_path: 
     ]
     assert config.decontaminate.ngram == 10
     names = {"rows.jsonl", "rates.jsonl", "HumanEval.jsonl.gz", "other.jsonl"}
-    assert {Path(path).name for path in step.inputs.values()} == names, "changed, they make other rows"
+    assert {Path(path).name for path in step.inputs.values()} == names, "they are in the cache key"
 
 
 @pytest.mark.parametrize(
     ("before", "after", "problem"),
     [
-        ("file: rates.jsonl", "file: rate.jsonl", "there is no .*rate.jsonl; did you mean .*rates.jsonl"),
-        ("source: other.jsonl", "source: others.jsonl", "there is no .*others.jsonl; did you mean .*other.jsonl"),
+        ("file: rates.jsonl", "file: rate.jsonl", "not found: .*rate.jsonl; did you mean .*rates.jsonl"),
+        ("source: other.jsonl", "source: others.jsonl", "not found: .*others.jsonl; did you mean .*other.jsonl"),
         ("converter: humaneval", "converter: humanevil", "no converter is called 'humanevil'; did you mean 'humaneval'"),
     ],
 )
-def test_what_is_not_there_is_found_before_anything_is_done(recipe: Path, before: str, after: str, problem: str) -> None:
+def test_missing_files_and_converters_are_found_by_preflight(recipe: Path, before: str, after: str, problem: str) -> None:
     recipe.write_text(RECIPE.replace(before, after))
     (found,) = find_data_problems(load(recipe))
     assert re.search(problem, found)
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_found_before_anything_is_done(recipe: Path, before
         ("pass_rates: {file", "pass_rates: {fil", "pass_rates.fil: unknown key; did you mean 'file'?"),
     ],
 )
-def test_a_mistake_names_its_place(recipe: Path, before: str, after: str, problem: str) -> None:
+def test_mistake_has_file_and_line(recipe: Path, before: str, after: str, problem: str) -> None:
     recipe.write_text(RECIPE.replace(before, after))
     with pytest.raises(RecipeError) as error:
         load(recipe)

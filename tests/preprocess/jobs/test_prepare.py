@@ -64,7 +64,7 @@ def test_no_problem_is_in_both_splits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fraction", [1e-6, 1 - 1e-6])
-def test_each_side_has_a_problem_whatever_the_draw(tmp_path: Path, fraction: float) -> None:
+def test_each_split_has_a_problem(tmp_path: Path, fraction: float) -> None:
     status, output = _prepare(tmp_path, validation={"fraction": fraction})
     assert status == 0
     assert min(len(_read(output / f"{name}.parquet")) for name in ("train", "validation")) == 2
@@ -78,7 +78,7 @@ def test_one_problem_cannot_be_split(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not list(output.glob("*.parquet"))
 
 
-def test_sources_that_share_problems_share_the_split(tmp_path: Path) -> None:
+def test_sources_with_the_same_problems_share_the_split(tmp_path: Path) -> None:
     _, output = _prepare(tmp_path)
     held = {record["extra_info"]["id"].split("/")[1] for record in _read(output / "validation.parquet")}
     programs = str(tmp_path / "programs.py")
@@ -87,7 +87,7 @@ def test_sources_that_share_problems_share_the_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", ["sft", "rl"])
-def test_the_same_input_gives_the_same_bytes_and_the_one_schema(tmp_path: Path, shape: str) -> None:
+def test_output_is_deterministic_and_has_the_schema(tmp_path: Path, shape: str) -> None:
     _, output = _prepare(tmp_path, shape=shape)
     first = {path.name: path.read_bytes() for path in output.iterdir()}
     _prepare(tmp_path, shape=shape)
@@ -97,7 +97,7 @@ def test_the_same_input_gives_the_same_bytes_and_the_one_schema(tmp_path: Path, 
     assert not pq.read_metadata(output / "train.parquet").metadata
 
 
-def test_another_seed_gives_another_split(tmp_path: Path) -> None:
+def test_seed_changes_the_split(tmp_path: Path) -> None:
     held = set()
     for seed in range(6):
         _, output = _prepare(tmp_path, seed=seed)
@@ -105,7 +105,7 @@ def test_another_seed_gives_another_split(tmp_path: Path) -> None:
     assert len(held) > 1
 
 
-def test_sft_says_every_tag_to_llamafactory(tmp_path: Path) -> None:
+def test_dataset_info_has_every_tag(tmp_path: Path) -> None:
     _, output = _prepare(tmp_path, shape="sft")
     info = json.loads((output / "dataset_info.json").read_text())
     assert set(info) == {"train", "validation"}
@@ -115,7 +115,7 @@ def test_sft_says_every_tag_to_llamafactory(tmp_path: Path) -> None:
     assert info["train"]["formatting"] == "sharegpt"
 
 
-def test_validation_of_its_own_takes_its_problems_out_of_training(tmp_path: Path) -> None:
+def test_problems_of_separate_validation_are_held_out(tmp_path: Path) -> None:
     source = {"converter": "programs_execution", "source": str(tmp_path / "programs.py")}
     status, output = _prepare(tmp_path, validation=[{**source, "limit": 2}])
     assert status == 0
@@ -144,7 +144,7 @@ def test_too_many_rejects_fail_and_are_kept(tmp_path: Path, capsys: pytest.Captu
     assert not (output / "train.parquet").exists()
 
 
-def test_left_out_records_are_no_failures(tmp_path: Path) -> None:
+def test_left_out_records_are_not_failures(tmp_path: Path) -> None:
     train = [{"converter": "programs_execution", "source": str(tmp_path / "programs.py")}]
     status, output = _prepare(tmp_path, train=[*train, {**train[0], "options": {"max_chars": 5}}])
     assert status == 0
@@ -163,7 +163,7 @@ def test_left_out_records_are_no_failures(tmp_path: Path) -> None:
         ({"converter": "execverify_sft"}, "makes no rl rows, only sft"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(
+def test_mistake_is_one_line_and_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], message: str
 ) -> None:
     rows = tmp_path / "rows.jsonl"
@@ -175,7 +175,7 @@ def test_a_mistake_is_one_line_and_status_2(
     assert error.count("\n") == 1
 
 
-def test_a_misspelt_column_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelled_column_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"code": "", "inputs": "", "output": "", "id": ""}\n')
     status, _ = _prepare(tmp_path, train=[{"converter": "cruxeval", "source": str(rows)}])
@@ -183,7 +183,7 @@ def test_a_misspelt_column_names_the_nearest(tmp_path: Path, capsys: pytest.Capt
     assert "rows.jsonl:1: no column 'input'; did you mean 'inputs'?" in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_is_one_line_and_status_1(
+def test_full_disk_is_one_line_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -196,7 +196,7 @@ def test_a_disk_that_is_full_is_one_line_and_status_1(
     assert not list(output.glob(".*"))
 
 
-def test_where_programs_run_does_not_change_the_rows(tmp_path: Path) -> None:
+def test_sandbox_settings_do_not_change_the_rows(tmp_path: Path) -> None:
     _, output = _prepare(tmp_path)
     first = {path.name: path.read_bytes() for path in output.iterdir()}
     status, _ = _prepare(tmp_path, sandbox={"isolation": "weak", "workers": 3})
@@ -204,7 +204,7 @@ def test_where_programs_run_does_not_change_the_rows(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in output.iterdir()} == first
 
 
-def test_a_sandbox_that_is_not_there_is_one_line_and_status_1(
+def test_missing_sandbox_is_one_line_and_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Files of rows are read by what trains on them, without a row lost: `datasets`, verl and LLaMA-Factory themselves."""
+"""`datasets`, verl and LLaMA-Factory read all rows of our files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rl(number: int, *messages: Message, tools: tuple[str, ...] = ()) -> RlRow:
 
 ASKED = Message("user", "What is f(1)?")
 FILES: dict[str, tuple[Shape, list[Row]]] = {
-    # The first file of each shape has nothing but nulls or empty lists where the second has something.
+    # The optional columns of the first file of each shape have only nulls or empty lists.
     "rl": ("rl", [rl(number, ASKED) for number in range(3)]),
     "rl-tools": ("rl", [rl(number, Message("system", "Be brief. " * 20), ASKED, tools=("python",)) for number in range(4)]),
     "train": ("sft", [SftRow("a", (Turn("human", f"What is f({n})?"), Turn("gpt", "It is 1."))) for n in range(3)]),
@@ -63,11 +63,11 @@ def find_types(kind: pa.DataType) -> list[pa.DataType]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_schema_is_one_that_every_reader_knows(name: str, tmp_path: Path) -> None:
-    """What older and newer readers disagree on is not there; a file of nulls has the types of any other."""
+def test_schema_is_portable(name: str, tmp_path: Path) -> None:
+    """It has only types that all versions read alike; a file of nulls has the same types."""
     write(tmp_path)
     path = tmp_path / f"{name}.parquet"
-    assert pq.read_metadata(path).metadata is None, "neither `huggingface` nor `ARROW:schema`"
+    assert pq.read_metadata(path).metadata is None, "no `huggingface` or `ARROW:schema`"
     schema = pq.read_schema(path)
     assert schema == pq.read_schema(tmp_path / ("rl.parquet" if FILES[name][0] == "rl" else "train.parquet"))
     plain = (pa.types.is_string, pa.types.is_int64, pa.types.is_list, pa.types.is_struct)
@@ -138,7 +138,7 @@ Run = Callable[..., list[Any]]
 
 @pytest.fixture(scope="module")
 def run(trainer_python: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a program in a trainer's environment; what it said."""
+    """Run programs in a trainer's environment and return the values that they print."""
     cache = tmp_path_factory.mktemp("cache")
 
     def run_program(trainer: str, program: str, *arguments: object) -> list[Any]:
@@ -161,7 +161,7 @@ def run(trainer_python: Callable[[str], Path], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
-    """The files, and a tiny model whose tokenizer has learnt from them."""
+    """The files, and a tiny model with a tokenizer trained on them."""
     made = tmp_path_factory.mktemp("rows")
     write(made)
     settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 1024, "seed": 1}
@@ -176,7 +176,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
 
 
 def count(run: Run, trainer: str, folder: Path, shape: Shape, *names: str) -> list[int]:
-    """The lengths of a file's rows as the check before training counts them."""
+    """Return the lengths of the rows of some files, as counted before training."""
     files = {name: str(folder / f"{name}.parquet") for name in names}
     stage = Stage("one", shape, str(folder / "model"), files, str(folder / "prompts.json"))
     return [tokens for lengths in run(trainer, COUNTED, json.dumps(vars(stage))) for tokens in lengths]
@@ -184,12 +184,12 @@ def count(run: Run, trainer: str, folder: Path, shape: Shape, *names: str) -> li
 
 @pytest.mark.real
 @pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
-def test_datasets_reads_and_mixes_them(trainer: str, folder: Path, run: Run) -> None:
+def test_datasets_reads_and_concatenates(trainer: str, folder: Path, run: Run) -> None:
     assert run(trainer, DATASETS, folder) == [[3, 4, 7], [3, 2, 5]]
 
 
 @pytest.mark.real
-def test_verl_keeps_every_row_but_those_that_were_said_to_be_too_long(folder: Path, run: Run) -> None:
+def test_verl_drops_exactly_the_overlong_rows(folder: Path, run: Run) -> None:
     lengths = count(run, "verl", folder, "rl", "rl", "rl-tools")
     limit = sorted(lengths)[2]
     everything, some = run("verl", VERL, folder, folder / "model", limit)
@@ -198,10 +198,10 @@ def test_verl_keeps_every_row_but_those_that_were_said_to_be_too_long(folder: Pa
 
 
 @pytest.mark.real
-def test_llamafactory_keeps_every_row_and_learns_from_each(folder: Path, run: Run) -> None:
+def test_llamafactory_trains_on_every_row(folder: Path, run: Run) -> None:
     train, validation, tools = run("llamafactory", LLAMAFACTORY, folder, folder / "model")
     assert (train[0], validation[0]) == (5, 2)
     assert all(labels > 0 for labels in [*train[2], *validation[2]])
     assert tools == [True, True, True], "the call, the schema and the reply are in the text"
     counted = count(run, "llamafactory", folder, "sft", "train", "validation")
-    assert counted[:4] == [*train[1][:3], validation[1][0]], "where no tool is called, the estimate is exact"
+    assert counted[:4] == [*train[1][:3], validation[1][0]], "without tool calls the estimate is exact"

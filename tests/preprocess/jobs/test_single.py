@@ -1,4 +1,4 @@
-"""One source into one file, or each of its files into one of its own."""
+"""Conversion of one source into one file, or file by file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def turn(speaker: str, text: str) -> dict[str, str]:
 
 
 def write_source(path: Path, numbers: Sequence[int], broken: Sequence[int] = ()) -> Path:
-    """Conversations, those that are `broken` without an answer."""
+    """Write conversations; those in `broken` have no answer."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = []
     for number in numbers:
@@ -46,7 +46,7 @@ def read_rejects(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_one_file_with_its_rejects_beside_it(tmp_path: Path) -> None:
+def test_one_file_and_its_rejects(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", range(10), broken=[3])
     told: list[tuple[int, int, int]] = []
     result = convert_source(
@@ -60,7 +60,7 @@ def test_one_file_with_its_rejects_beside_it(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["rows.parquet", "rows.rejects.jsonl"]
 
 
-def test_the_seed_says_how_rows_are_mixed(tmp_path: Path) -> None:
+def test_seed_determines_the_shuffle(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", range(50))
     orders = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -70,7 +70,7 @@ def test_the_seed_says_how_rows_are_mixed(tmp_path: Path) -> None:
     assert sorted(orders[0]) == sorted(orders[2]) == list(range(50))
 
 
-def test_each_file_of_a_folder_becomes_one_of_its_own(tmp_path: Path) -> None:
+def test_per_file_keeps_the_folder_structure(tmp_path: Path) -> None:
     write_source(tmp_path / "in" / "v1.0.jsonl", [1, 2, 3], broken=[2])
     write_source(tmp_path / "in" / "deep" / "er" / "v1.1.jsonl", [4, 5])
     result = convert_source(conversion(tmp_path / "in", tmp_path / "out", per_file=True, max_rejects=0.5))
@@ -82,7 +82,7 @@ def test_each_file_of_a_folder_becomes_one_of_its_own(tmp_path: Path) -> None:
     ]
 
 
-def test_two_files_are_not_written_to_one(tmp_path: Path) -> None:
+def test_colliding_outputs_are_an_error(tmp_path: Path) -> None:
     write_source(tmp_path / "in" / "a.json", [1])
     write_source(tmp_path / "in" / "a.jsonl", [2])
     with pytest.raises(SourceError, match=r"a\.jsonl: converted, it would overwrite .*a\.parquet"):
@@ -101,7 +101,7 @@ def test_two_files_are_not_written_to_one(tmp_path: Path) -> None:
         ("in", "folder.parquet", {}),
     ],
 )
-def test_an_output_that_would_harm_is_refused(tmp_path: Path, source: str, output: str, changes: dict[str, Any]) -> None:
+def test_output_overlapping_the_source_is_refused(tmp_path: Path, source: str, output: str, changes: dict[str, Any]) -> None:
     for name in ("a.jsonl", "a.rejects.jsonl"):
         write_source(tmp_path / "in" / name, [1])
     (tmp_path / "folder.parquet").mkdir()
@@ -110,7 +110,7 @@ def test_an_output_that_would_harm_is_refused(tmp_path: Path, source: str, outpu
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["a.jsonl", "a.rejects.jsonl"]
 
 
-def test_too_many_rejects_leave_the_old_file_and_all_rejects(tmp_path: Path) -> None:
+def test_too_many_rejects_keep_the_old_file_and_all_rejects(tmp_path: Path) -> None:
     output = tmp_path / "rows.parquet"
     convert_source(conversion(write_source(tmp_path / "a.jsonl", [1, 2]), output))
     source = write_source(tmp_path / "b.jsonl", range(10), broken=[3, 7])
@@ -120,7 +120,7 @@ def test_too_many_rejects_leave_the_old_file_and_all_rejects(tmp_path: Path) -> 
     assert [each["line"] for each in read_rejects(tmp_path / "rows.rejects.jsonl")] == [4, 8]
 
 
-def test_no_rows_at_all_is_a_failure(tmp_path: Path) -> None:
+def test_no_rows_is_an_error(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", [0], broken=[0])
     with pytest.raises(PrepareError, match="no rows from 1 records"):
         convert_source(conversion(source, tmp_path / "rows.parquet", max_rejects=1.0))
@@ -135,7 +135,7 @@ convert_source(conversion(Path(sys.argv[1]), Path(sys.argv[2])), lambda *reached
 """
 
 
-def test_a_killed_conversion_leaves_the_old_file(tmp_path: Path) -> None:
+def test_killed_conversion_keeps_the_old_file(tmp_path: Path) -> None:
     output = tmp_path / "rows.parquet"
     convert_source(conversion(write_source(tmp_path / "a.jsonl", [1, 2]), output))
     source = write_source(tmp_path / "b.jsonl", range(10))

@@ -1,4 +1,4 @@
-"""A person's own file, traced into rows that the converter of ExecVerify's rows reads."""
+"""Python files traced into records that the converter execverify_rl reads."""
 
 import json
 from pathlib import Path
@@ -66,7 +66,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_rows_have_the_published_columns(program: Path) -> None:
+def test_records_have_the_published_columns(program: Path) -> None:
     records, _ = _trace(program, task="both", questions=4)
     assert [(each["id"], each["type"]) for each in records] == [
         ("mine/count/0", "io_mixed"),
@@ -86,7 +86,7 @@ def test_rows_have_the_published_columns(program: Path) -> None:
     assert set(first) - set(second) == {"questions", "trace_events"}
 
 
-def test_what_gives_no_rows_has_its_line_and_reason(program: Path) -> None:
+def test_traced_rejects_have_line_and_reason(program: Path) -> None:
     _, rejects = _trace(program)
     assert [(each.line, each.reason) for each in rejects] == [
         (32, "count([]): it returns 0, expected 1"),
@@ -97,7 +97,7 @@ def test_what_gives_no_rows_has_its_line_and_reason(program: Path) -> None:
     assert {each.source for each in rejects} == {str(program)}
 
 
-def test_a_recipe_reads_them(program: Path, tmp_path: Path) -> None:
+def test_converter_reads_the_records(program: Path, tmp_path: Path) -> None:
     records, _ = _trace(program, task="both")
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in records))
@@ -109,18 +109,18 @@ def test_a_recipe_reads_them(program: Path, tmp_path: Path) -> None:
         assert row.prompt[0].content == record["prompt_str"]
 
 
-def test_the_same_every_time(program: Path) -> None:
+def test_tracing_is_deterministic(program: Path) -> None:
     assert _trace(program, questions=4) == _trace(program, questions=4)
     assert _trace(program, questions=4)[0] != _trace(program, questions=4, seed=18)[0]
 
 
-def test_further_calls_are_left_out_and_counted(program: Path) -> None:
+def test_calls_beyond_max_calls_are_left_out(program: Path) -> None:
     records, rejects = _trace(program, max_calls=1)
     assert len(records) == 1
     assert [each.line for each in rejects if each.kind == "left_out"] == [32, 33, 36]
 
 
-def test_a_folder_with_a_file_that_is_not_python(program: Path) -> None:
+def test_folder_with_an_invalid_file(program: Path) -> None:
     (program.parent / "more").mkdir()
     (program.parent / "more" / "broken.py").write_text("x = 1\ndef f(:\n")
     (program.parent / "more" / "mine.py").write_text("def count(x):\n    return x\ncount(1)")
@@ -131,7 +131,7 @@ def test_a_folder_with_a_file_that_is_not_python(program: Path) -> None:
     ]
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_or_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="does not exist"):
         _trace(tmp_path / "mine.py")
     (tmp_path / "mine.txt").write_text("x")
@@ -142,7 +142,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         _trace(tmp_path / "bytes.py")
 
 
-def test_the_example_of_the_page_is_true(tmp_path: Path) -> None:
+def test_example_of_the_page(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "tracing.md").read_text(encoding="utf-8")
     (tmp_path / "mine.py").write_text(page.partition("```python\n")[2].partition("```")[0])
     records, rejects = _trace(tmp_path / "mine.py", task="both", questions=3)

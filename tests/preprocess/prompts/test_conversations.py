@@ -1,4 +1,4 @@
-"""Conversations as messages, and as the tokens that are learned from."""
+"""Conversations as messages and as tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def row(*turns: tuple[str, str], system: str | None = None, tools: list[Any] | N
 
 
 class Tokenizer:
-    """Renders `role:content` lines, a token per character."""
+    """A tokenizer that renders `role:content` lines, with a token per character."""
 
     def __init__(self, *, forgetful: bool = False, deaf: bool = False) -> None:
         self.forgetful, self.deaf = forgetful, deaf
@@ -37,7 +37,7 @@ class Tokenizer:
         if any(message["content"] == "refuse" for message in messages):
             raise ValueError("no such word\nand more")
         lines = [
-            # As templates of reasoning models do: what was thought is left out once the user says more.
+            # Templates of reasoning models drop earlier thoughts when the user continues.
             f"{message['role']}:{'' if self.forgetful and place < len(messages) - 1 else message['content']}\n"
             for place, message in enumerate(messages)
         ]
@@ -47,7 +47,7 @@ class Tokenizer:
         return [ord(letter) for letter in text]
 
 
-def test_roles_and_calls_are_those_of_a_chat() -> None:
+def test_roles_and_tool_calls() -> None:
     thought = "<think>\nhm\n</think>\n\n"
     made = to_messages(
         row(("human", "f?"), ("function_call", thought + CALL), ("observation", "1"), ("gpt", "1"), system="Be.")
@@ -59,13 +59,13 @@ def test_roles_and_calls_are_those_of_a_chat() -> None:
     assert len(two[1]["tool_calls"]) == 2
 
 
-def test_a_schema_alone_is_a_functions() -> None:
+def test_bare_tool_schema_is_wrapped() -> None:
     wrapped = {"type": "function", "function": {"name": "run"}}
     assert to_tools(row(("human", "a"), ("gpt", "b"), tools=[{"name": "run"}, wrapped])) == [wrapped, wrapped]
     assert to_tools(row(("human", "a"), ("gpt", "b"))) is None
 
 
-def test_each_answer_follows_the_prompt_that_generation_gives() -> None:
+def test_each_answer_follows_its_generation_prompt() -> None:
     pairs = render_pairs(Tokenizer(), row(("human", "a"), ("gpt", "b"), ("human", "c"), ("gpt", "d")))
     assert ["".join(map(chr, ids)) for pair in pairs for ids in pair] == [
         "user:a\nassistant:",
@@ -79,15 +79,15 @@ def test_each_answer_follows_the_prompt_that_generation_gives() -> None:
     ("tokenizer", "words", "said"),
     [
         (Tokenizer(), ("refuse", "b", "c", "d"), "the chat template does not render it: no such word"),
-        (Tokenizer(deaf=True), ("a", "b", "c", "d"), "the chat template shows nothing of turn 2"),
+        (Tokenizer(deaf=True), ("a", "b", "c", "d"), "the chat template leaves out turn 2"),
         (
             Tokenizer(forgetful=True),
             ("a", "b", "c", "d"),
-            "the chat template writes what is before turn 2 in another way once it is there",
+            "the chat template changes the text before turn 2 when that turn follows",
         ),
     ],
 )
-def test_a_row_that_does_not_render_turn_by_turn_is_refused(tokenizer: Tokenizer, words: tuple[str, ...], said: str) -> None:
+def test_row_that_does_not_render_turn_by_turn_is_an_error(tokenizer: Tokenizer, words: tuple[str, ...], said: str) -> None:
     turns = zip(("human", "gpt", "human", "gpt"), words, strict=True)
     with pytest.raises(ConversationError) as caught:
         render_pairs(tokenizer, row(*turns))
@@ -98,18 +98,16 @@ def test_a_row_that_does_not_render_turn_by_turn_is_refused(tokenizer: Tokenizer
     ("lengths", "limit", "kept"),
     [
         ([(10, 4)], 14, [(10, 4)]),
-        ([(10, 4)], 12, [(8, 4)]),  # the prompt's end goes
-        ([(4, 10)], 12, [(4, 8)]),  # the answer's end goes
+        ([(10, 4)], 12, [(8, 4)]),  # truncates the prompt
+        ([(4, 10)], 12, [(4, 8)]),  # truncates the answer
         ([(10, 10)], 10, [(5, 5)]),
         ([(100, 3)], 10, [(7, 3)]),
         ([(6, 4), (6, 4)], 14, [(6, 4), (3, 1)]),
-        ([(6, 4), (6, 4)], 10, [(6, 4)]),  # nothing is left for the second
+        ([(6, 4), (6, 4)], 10, [(6, 4)]),  # drops the second pair
     ],
 )
-def test_what_is_too_long_is_cut_as_by_llamafactory(
-    lengths: list[tuple[int, int]], limit: int, kept: list[tuple[int, int]]
-) -> None:
-    """The numbers are what `infer_seqlen` of LLaMA-Factory 0.9.5 gives; the smoke test compares whole rows with it."""
+def test_truncation_matches_llamafactory(lengths: list[tuple[int, int]], limit: int, kept: list[tuple[int, int]]) -> None:
+    """The numbers are those of `infer_seqlen` of LLaMA-Factory 0.9.5; another test compares whole rows."""
     pairs = [([1] * prompt, [2] * answer) for prompt, answer in lengths]
     assert [(len(prompt), len(answer)) for prompt, answer in cut(pairs, limit)] == kept
 
@@ -195,8 +193,8 @@ def run(python: Path, program: str, folder: Path, limit: int) -> list[str]:
 
 
 @pytest.mark.real
-def test_verl_and_llamafactory_learn_from_the_same_tokens(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
-    """With and without tools, whole and cut: the tokens of each row, and which of them are in the loss."""
+def test_verl_and_llamafactory_train_on_the_same_tokens(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+    """Compare the tokens and loss masks of each row, with and without tools, complete and truncated."""
     write_rows(tmp_path / "train.parquet", ROWS, "sft")
     (tmp_path / "dataset_info.json").write_text(json.dumps(make_dataset_info()))
     settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
@@ -215,6 +213,6 @@ def test_verl_and_llamafactory_learn_from_the_same_tokens(tmp_path: Path, traine
         assert found[place] == [ids, mask], f"row {place}"
     assert [len(ids) == limit for ids, _ in expected] == [False] * 5 + [True] * 3
     assert all(0 < sum(mask) < len(ids) for ids, mask in expected)
-    # Two batches of five: the rows that fill the second one up are not in the loss.
+    # Two batches of five: the padding rows of the second one are not in the loss.
     assert [sum(mask) > 0 for _, mask in found] == [True] * 8 + [False] * 2
-    assert ours[-1] == "TRAIN [true, true, true, true]", "all rows, in an order that the seed decides"
+    assert ours[-1] == "TRAIN [true, true, true, true]", "all rows, in an order that depends on the seed"

@@ -1,4 +1,4 @@
-"""What is said of prompts' lengths; and how they are counted, in the trainers' environments."""
+"""Reports of prompts' lengths, and their counting in the trainers' environments."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def stage(tmp_path: Path, **changes: Any) -> Stage:
     return Stage(**{**given, **changes})
 
 
-def test_lengths_are_summarised() -> None:
+def test_summarise_lengths() -> None:
     summary = Lengths(array("L", range(100, 0, -1)), ["a"]).summarise()
     assert (summary["rows"], summary["mean"], summary["median"], summary["percentile_95"]) == (100, 50.5, 51, 96)
     assert (summary["longest"], summary["over"], summary["first_over"]) == (100, 1, ["a"])
     assert Lengths().summarise()["longest"] == 0
 
 
-def test_what_is_too_long_is_told_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_overlong_rows_are_reported_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = {"train": Lengths(array("L", [10, 60, 60, 20]), ["x/1", "x/2"]), "validation": Lengths(array("L", [5]))}
     (note,) = report(stage(tmp_path, max_overlong=0.5), found)
     assert note == "one train: 2 of 4 prompts are longer than 50 tokens; verl leaves them out: x/1, x/2"
@@ -40,11 +40,11 @@ def test_what_is_too_long_is_told_and_written(tmp_path: Path, capsys: pytest.Cap
     written = json.loads((tmp_path / "prompts.json").read_text())
     assert written["files"]["train"]["over"] == 2
     (note,) = report(stage(tmp_path, shape="sft"), found)
-    assert "conversations are longer than 50 tokens; they are cut" in note
+    assert "conversations are longer than 50 tokens; they are truncated" in note
 
 
 @pytest.mark.parametrize(("over", "share"), [(3, 0.5), (4, 1.0)])
-def test_too_many_that_are_too_long_end_it(tmp_path: Path, over: int, share: float) -> None:
+def test_too_many_overlong_rows_are_an_error(tmp_path: Path, over: int, share: float) -> None:
     found = {"train": Lengths(array("L", [60] * 4), [f"x/{n}" for n in range(over)])}
     with pytest.raises(
         PromptError, match=rf"^one train: {over} of 4 prompts are longer .*; more than max_overlong {share:g} allows$"
@@ -109,7 +109,7 @@ for case in json.loads((folder / "cases.json").read_text()):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Path:
-    """Files of rows, and a tiny model whose tokenizer has learnt from them."""
+    """Files of rows, and a tiny model with a tokenizer trained on them."""
     made = tmp_path_factory.mktemp("prompts")
     files: dict[str, list[Row]] = {"rl": [*RL], "sft": [*SFT]}
     for shape, rows in files.items():
@@ -130,7 +130,7 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.real
 @pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
-def test_prompts_are_counted_as_the_trainer_will_see_them(
+def test_prompts_are_counted_as_the_trainer_renders_them(
     trainer: str, folder: Path, trainer_python: Callable[[str], Path], tmp_path: Path
 ) -> None:
     def case(shape: str, **changes: Any) -> dict[str, Any]:
@@ -166,11 +166,11 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
     assert train[0]["rows"] == 4
     assert found[0][1] == ["one train: 1 of 4 prompts are longer than 200 tokens; verl leaves them out: long"]
     assert train[0]["mean"] > train[1]["mean"], "the tool's schema is part of the prompt"
-    assert found[1][1][1:] == ["one: 1 prompts name the tool python, which the stage does not say: no model is shown it"]
+    assert found[1][1][1:] == ["one: 1 prompts name the tool python, which the stage does not have: no model sees it"]
     assert found[4][1][1:] == []
     assert found[5][1] == []
     assert errors[2] == "error: one: the prompt of with a system message does not render: no system messages here"
-    assert "has no chat template: no prompt can be built" in errors[3]
+    assert "has no chat template: prompts cannot be rendered" in errors[3]
     assert "its prompts were not counted" in found[4][1][0]
     assert (train[5]["rows"], train[5]["over"], found[5][1]) == (2, 0, [])
     assert (
@@ -178,10 +178,10 @@ def test_prompts_are_counted_as_the_trainer_will_see_them(
         in found[6][1][0]
     )
     assert (train[7]["rows"], train[7]["over"]) == (400, 100)
-    assert train[7]["mean"] == train[0]["mean"], "in several processes as in one"
-    assert found[13][1] == ["one: no prompt names the tool other: no model is shown it"]
+    assert train[7]["mean"] == train[0]["mean"], "the same in several processes"
+    assert found[13][1] == ["one: no prompt names the tool other: no model sees it"]
     assert "4 of 4 prompts are longer than 10 tokens" in errors[8]
     assert "the tokenizer of" in errors[9] and "does not load" in errors[9]
     assert (train[10]["rows"], train[10]["longest"]) == (2, train[5]["longest"])
-    assert "row 0 cannot be trained on by verl: the chat template shows nothing of turn 2" in errors[11]
-    assert "has no chat template: no prompt can be built" in errors[12]
+    assert "row 0 cannot be trained on by verl: the chat template leaves out turn 2" in errors[11]
+    assert "has no chat template: prompts cannot be rendered" in errors[12]

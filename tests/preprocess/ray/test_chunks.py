@@ -1,4 +1,4 @@
-"""The same converters on a Ray cluster, which is started for the test and ends with it."""
+"""Conversion on a local Ray cluster."""
 
 import gzip
 import json
@@ -45,7 +45,7 @@ def _write_rows(folder: Path) -> Path:
     return folder
 
 
-def test_what_lies_in_files_is_divided_and_what_does_not_is_not(tmp_path: Path) -> None:
+def test_only_plain_files_are_divided(tmp_path: Path) -> None:
     folder = _write_rows(tmp_path / "rows")
     program = tmp_path / "programs.py"
     program.write_text("def f(a):\n    '''F.\n\n    >>> f(1)\n    1\n    '''\n    return a\n")
@@ -74,10 +74,10 @@ def _read(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.real
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_a_cluster_writes_the_same_files(tmp_path: Path, trainer_python: Callable[[str], Path], shuffle: bool) -> None:
+def test_cluster_writes_the_same_files(tmp_path: Path, trainer_python: Callable[[str], Path], shuffle: bool) -> None:
     _write_rows(tmp_path / "rows")
     cluster = Cluster("local", trainer_python("verl"))
-    # Sockets lie there, whose paths must be short.
+    # Paths of Ray's sockets must be short.
     with tempfile.TemporaryDirectory() as scratch, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", scratch)
         _compare(tmp_path, cluster, shuffle)
@@ -93,13 +93,13 @@ def _compare(tmp_path: Path, cluster: Cluster, shuffle: bool) -> None:
 
 
 def _read_command(number: int) -> str:
-    with suppress(psutil.Error):  # it has ended since
+    with suppress(psutil.Error):  # the process has ended
         return " ".join(psutil.Process(number).cmdline())
     return ""
 
 
 @pytest.mark.real
-def test_programs_are_traced_in_the_cluster(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+def test_cluster_traces_programs(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     train = [{"converter": "programs_execution", "source": str(PROGRAMS)}]
     prepare(_config(tmp_path, "here", train=train))
     prepare(_config(tmp_path, "there", train=train), convert=Cluster("local", trainer_python("verl")).convert)
@@ -114,7 +114,7 @@ def test_programs_are_traced_in_the_cluster(tmp_path: Path, trainer_python: Call
         ("nowhere", "^no Ray cluster at nowhere: expected host:port, `auto` or `local`$"),
     ],
 )
-def test_a_cluster_that_is_not_there_is_one_line(
+def test_missing_cluster_is_a_one_line_error(
     tmp_path: Path, trainer_python: Callable[[str], Path], address: str, message: str
 ) -> None:
     _write_rows(tmp_path / "rows")
@@ -124,13 +124,13 @@ def test_a_cluster_that_is_not_there_is_one_line(
 
 
 @pytest.mark.real
-def test_a_mistake_is_said_as_it_is_here(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
+def test_mistake_has_the_same_message_on_a_cluster(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     train = [{"converter": "execverify_rl", "source": str(tmp_path / "nowhere.jsonl")}]
     with pytest.raises(SourceError, match=r"^source .*nowhere.jsonl does not exist$"):
         prepare(_config(tmp_path, "there", train=train), convert=Cluster("local", trainer_python("verl")).convert)
 
 
-def test_a_python_without_ray_is_one_line(tmp_path: Path) -> None:
+def test_python_without_ray_is_a_one_line_error(tmp_path: Path) -> None:
     _write_rows(tmp_path / "rows")
     with pytest.raises(PrepareError, match=r"^Ray: ModuleNotFoundError: No module named 'ray'$"):
         prepare(_config(tmp_path, "there"), convert=Cluster("local", Path(sys.executable)).convert)

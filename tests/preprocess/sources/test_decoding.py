@@ -1,4 +1,4 @@
-"""What is wrong with a record is said in one line: the column, what was found, what was expected."""
+"""Errors of records are one line: the column, what was found and what was expected."""
 
 from typing import Literal
 
@@ -40,34 +40,34 @@ GOOD = '"prompt": "p", "kind": "a"'
         ("[" * 100_000, "not JSON"),
     ],
 )
-def test_the_reason(text: str, message: str) -> None:
+def test_error_message(text: str, message: str) -> None:
     with pytest.raises(RowError) as caught:
         explain(text.encode(), Kept, ValueError())
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_record_itself() -> None:
+def test_error_message_about_the_whole_record() -> None:
     assert describe("Expected `object`, got `array`", Kept) == "the record is a list, expected an object"
     assert describe("Object missing required field `kind`", Kept, {"knd": 1}) == "the record has no 'kind'; did you mean 'knd'?"
 
 
-def test_choices_of_what_may_be_missing() -> None:
+def test_error_message_of_an_optional_choice() -> None:
     class Asked(msgspec.Struct):
         task: Literal["a", "b"] | None = None
 
     assert describe("Invalid enum value 'c' - at `$.task`", Asked) == "task is 'c', expected a or b"
 
 
-def test_a_wrong_encoding_names_the_byte() -> None:
+def test_wrong_encoding_names_the_byte() -> None:
     with pytest.raises(RowError, match="not UTF-8: byte 0xfc at 12"):
         explain('{"prompt": "ü"}'.encode("latin-1"), Kept, ValueError())
 
 
-def test_a_missing_column_is_a_kind_of_its_own() -> None:
+def test_missing_column_error() -> None:
     with pytest.raises(MissingColumnError):
         explain(b"{}", Kept, ValueError())
 
 
-def test_what_nobody_reads_may_be_anything_that_python_writes() -> None:
+def test_unused_columns_may_be_nan() -> None:
     assert explain(f'{{{GOOD}, "score": NaN}}'.encode(), Kept, ValueError()) == Kept("p", "a")

@@ -1,4 +1,4 @@
-"""Sources on the hub: which text is a name, and fetching one from what `datasets` has in its cache."""
+"""Hub names, and downloads from the cache of `datasets`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ datasets.load_dataset("owner/name")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> tuple[Path, Path]:
-    """A Python with `datasets`, and its cache, in which the data set owner/name lies as if it had been fetched."""
+    """A Python with `datasets`, and a cache with the data set owner/name."""
     folder, python = tmp_path_factory.mktemp("hub"), trainer_python("llamafactory")
     environment = {**os.environ, "HF_HOME": str(folder / "hf")}
     subprocess.run([python, "-c", CACHE], cwd=folder, check=True, capture_output=True, env=environment)
@@ -38,7 +38,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[st
 
 @pytest.fixture
 def fetcher(cache: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
-    """With that cache and no network, in an empty folder."""
+    """A fetcher with that cache and no network, in an empty folder."""
     python, home = cache
     (tmp_path / "away").mkdir()
     monkeypatch.chdir(tmp_path / "away")
@@ -59,12 +59,12 @@ def fetcher(cache: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.Monkey
         ("../a", None),
     ],
 )
-def test_what_is_a_name(text: str, name: HubName | None) -> None:
+def test_parse_hub_names(text: str, name: HubName | None) -> None:
     assert parse(text) == name
     assert name is None or str(name) == text
 
 
-def test_what_is_on_disk_or_misspelt_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_or_misspelled_files_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     assert read_hub_name(Path("data/rows")) is None
@@ -73,28 +73,28 @@ def test_what_is_on_disk_or_misspelt_is_a_path(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.real
-def test_a_split_is_fetched(fetcher: Fetcher) -> None:
+def test_fetch_a_split(fetcher: Fetcher) -> None:
     assert [path.name for path in fetcher.fetch(HubName("owner/name", "default", "train")).iterdir()] == ["train.parquet"]
     every = fetcher.fetch(HubName("owner/name"), every_split=True)
     assert sorted(path.name for path in every.iterdir()) == ["test.parquet", "train.parquet"]
 
 
 @pytest.mark.real
-def test_what_cannot_be_fetched_is_one_line(fetcher: Fetcher, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"^owner/name: it has the splits train, test; say which: owner/name@train$"):
+def test_fetch_errors_are_one_line(fetcher: Fetcher, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"^owner/name: it has the splits train, test; choose one: owner/name@train$"):
         fetcher.fetch(HubName("owner/name"))
     with pytest.raises(SourceError, match=r"^owner/name@tran: Unknown split \"tran\"\. Should be one of .*$"):
         fetcher.fetch(HubName("owner/name", None, "tran"))
-    with pytest.raises(PrepareError, match=r"^owner/other: HF_HUB_OFFLINE is set, and it was not fetched before$"):
+    with pytest.raises(PrepareError, match=r"^owner/other: HF_HUB_OFFLINE is set, and it is not cached$"):
         fetcher.fetch(HubName("owner/other"))
-    with pytest.raises(PrepareError, match=r"^owner/name: .*none does not run: No such file or directory$"):
+    with pytest.raises(PrepareError, match=r"^owner/name: cannot run .*none: No such file or directory$"):
         Fetcher(tmp_path / "none", tmp_path).fetch(HubName("owner/name"))
     with pytest.raises(PrepareError, match=r"^owner/name: .*No module named 'datasets'"):
         Fetcher(Path(sys.executable), tmp_path / "fetched").fetch(HubName("owner/name"))
 
 
 @pytest.mark.real
-def test_rows_are_prepared_of_names(fetcher: Fetcher, tmp_path: Path) -> None:
+def test_prepare_from_a_hub_name(fetcher: Fetcher, tmp_path: Path) -> None:
     sources = [{"converter": "alpaca", "source": "owner/name"}]
     hub = {"python": str(fetcher.python), "folder": "cache"}
     config = {"shape": "sft", "train": sources, "validation": "own", "output": str(tmp_path / "out"), "hub": hub}
@@ -104,7 +104,7 @@ def test_rows_are_prepared_of_names(fetcher: Fetcher, tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_convert_fetches(
+def test_convert_command_fetches(
     fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIPELINE_LLAMAFACTORY_PYTHON", str(fetcher.python))

@@ -1,4 +1,4 @@
-"""Lists are split into elements whatever stands in them, and a broken one says in which line it breaks."""
+"""Splitting of JSON lists, and errors with the line."""
 
 import io
 import json
@@ -20,7 +20,7 @@ def _split(text: str | bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("indent", [None, 0, 2])
 @pytest.mark.parametrize("piece", [1, 3, 17, 1_000_000])
-def test_the_elements_are_those_of_json(monkeypatch: pytest.MonkeyPatch, indent: int | None, piece: int) -> None:
+def test_elements_match_json(monkeypatch: pytest.MonkeyPatch, indent: int | None, piece: int) -> None:
     monkeypatch.setattr(json_lists, "_PIECE", piece)
     rows = [{"a": 'x"]},\\\n', "b": [{"ü": None}, -1.5e3]}, {}, {"c": "𝄞\u2028"}, 12, "]", [], None]
     texts = _split(json.dumps(rows, indent=indent, ensure_ascii=False))
@@ -37,7 +37,7 @@ def test_random_lists(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [json.loads(text) for text in _split(json.dumps(rows, indent=chance.choice([None, 1])))] == rows
 
 
-def test_an_empty_list_and_a_byte_order_mark() -> None:
+def test_empty_list_and_byte_order_mark() -> None:
     assert _split(" [ \n ] ") == []
     assert _split(b"\xef\xbb\xbf[1]") == [b"1"]
 
@@ -56,7 +56,7 @@ def test_an_empty_list_and_a_byte_order_mark() -> None:
         (b'[\n"\xff"]', "rows.json:1: not UTF-8: invalid start byte"),
     ],
 )
-def test_a_broken_list_is_one_clear_line(text: str | bytes, message: str) -> None:
+def test_broken_list_is_a_one_line_error(text: str | bytes, message: str) -> None:
     with pytest.raises(SourceError) as caught:
         _split(text)
     assert message in str(caught.value)

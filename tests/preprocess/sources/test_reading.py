@@ -1,4 +1,4 @@
-"""Every form of a source gives the same records, each with its place, however it is cut into chunks."""
+"""Every format gives the same records and lines, at every chunk size."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ def _write(folder: Path, name: str) -> Path:
 
 
 def _read(source: Path, size: int) -> tuple[list[Chunk], list[tuple[int, Any]]]:
-    # As another process would get them.
+    # Pickled, as for another process.
     chunks = [pickle.loads(pickle.dumps(chunk)) for chunk in read_chunks(source, list_files(source), size=size)]
     return chunks, [(record.line, json.loads(record.text)) for chunk in chunks for record in chunk.read()]
 
@@ -40,9 +40,9 @@ def _read(source: Path, size: int) -> tuple[list[Chunk], list[tuple[int, Any]]]:
     "name",
     ["a.jsonl", "a.jsonl.gz", "a.json", "a.json.gz", "a.parquet", "list.jsonl", "lines.json"],
 )
-def test_all_forms_give_the_same_records(tmp_path: Path, name: str, size: int) -> None:
+def test_all_formats_give_the_same_records(tmp_path: Path, name: str, size: int) -> None:
     path = _write(tmp_path, name)
-    if name == "list.jsonl":  # its ending lies, as many do
+    if name == "list.jsonl":  # a list with the ending of JSON lines
         path.write_text(json.dumps(ROWS))
     chunks, records = _read(path, size)
     assert records == list(enumerate(ROWS, 1))
@@ -51,14 +51,14 @@ def test_all_forms_give_the_same_records(tmp_path: Path, name: str, size: int) -
     assert {chunk.name for chunk in chunks} == {name.partition(".")[0]}
 
 
-def test_blank_lines_and_a_missing_end_keep_the_numbers(tmp_path: Path) -> None:
+def test_line_numbers_with_blank_lines_and_no_final_newline(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('\n{"n": 1}\n  \n\n{"n": 2}')
     for size in (1, 100):
         assert _read(path, size)[1] == [(2, {"n": 1}), (5, {"n": 2})]
 
 
-def test_a_folder_is_read_file_by_file_and_hidden_ones_are_not(tmp_path: Path) -> None:
+def test_folder_without_hidden_files(tmp_path: Path) -> None:
     for name in ("b/one.jsonl", "a.jsonl", ".cache/two.jsonl", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('{"n": 1}\n')
@@ -76,7 +76,7 @@ def test_a_folder_is_read_file_by_file_and_hidden_ones_are_not(tmp_path: Path) -
         ("a.csv", b"a,b", "expected .jsonl, .jsonl.gz"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_unreadable_file_is_a_one_line_error(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(SourceError) as caught:
@@ -84,7 +84,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, name: str, content: byt
     assert message in str(caught.value)
 
 
-def test_records_of_a_converter_stay_with_their_file() -> None:
+def test_packed_records_stay_with_their_file() -> None:
     records = [Record(n, b"{}", path=f"/s/{'a' if n < 70 else 'b'}.py") for n in range(75)]
     chunks = list(pack_records(records, Path("/s")))
     assert [(chunk.name, chunk.first, len(list(chunk.read()))) for chunk in chunks] == [
@@ -94,19 +94,19 @@ def test_records_of_a_converter_stay_with_their_file() -> None:
     ]
 
 
-def test_files_are_named_by_their_place_in_the_source() -> None:
+def test_name_file() -> None:
     assert name_file(Path("/s/train/game24.jsonl.gz"), Path("/s")) == "train/game24"
     assert name_file(Path("/s/game24.jsonl"), Path("/s/game24.jsonl")) == "game24"
 
 
-def test_of_parquet_only_the_needed_columns_are_read(tmp_path: Path) -> None:
+def test_parquet_reads_only_the_given_columns(tmp_path: Path) -> None:
     path = _write(tmp_path, "a.parquet")
     for columns, read in ((["n"], {"n"}), (["n", "absent"], {"n", "text"}), ([], {"n", "text"})):
         (chunk, *_) = read_chunks(path, [path], columns)
         assert {key for record in chunk.read() for key in json.loads(record.text)} == read
 
 
-def test_a_row_group_of_a_whole_file_is_read_piece_by_piece(tmp_path: Path) -> None:
+def test_large_row_group_is_read_in_chunks(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_pylist([{"text": f"{n} " * 2000} for n in range(500)]), path)
     assert pq.read_metadata(path).num_row_groups == 1
