@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import multiprocessing
 import os
 import signal
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import chain
-from typing import Any
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkContext, SpawnContext
+from queue import SimpleQueue
 
 from preprocess.engine.convert import Part, convert_chunk
 from preprocess.engine.job import Job
@@ -42,7 +43,7 @@ def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
         PrepareError: A worker process was killed.
     """
     with ExitStack() as stack:
-        pool: ProcessPoolExecutor | None = None
+        workers: _Workers | None = None
         for number, job in enumerate(jobs):
             chunks = job.read()
             if job.runs_programs:
@@ -53,23 +54,52 @@ def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
             if sum(chunk.size for chunk in first) < _SMALL_BYTES or count_cores() < 2:
                 yield from (convert_chunk(job, chunk) for chunk in chain(first, chunks))
                 continue
-            if pool is None:
-                pool = stack.enter_context(_start_pool(jobs))
-            yield from _map_ordered(pool, number, chain(first, chunks))
+            if workers is None:
+                workers = _Workers(jobs)
+                stack.callback(workers.stop)
+            with map_in_threads() as map_:
+                yield from map_(partial(workers.convert, number), chain(first, chunks))
 
 
-@contextmanager
-def _start_pool(jobs: Sequence[Job]) -> Iterator[ProcessPoolExecutor]:
-    _keep_memory()
-    gc.freeze()
-    # A forked process has all imports already. But with other threads running, it could inherit a lock that is never
-    # released. (Arrow restarts its own threads after a fork.)
-    context = multiprocessing.get_context("fork" if threading.active_count() == 1 else "spawn")
-    pool = ProcessPoolExecutor(count_cores(), context, _initialize, (tuple(jobs), os.getpid()))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+class _Workers:
+    """Worker processes, each with its own pipe: one that is killed in the middle of a message cannot block the others."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        _keep_memory()
+        gc.freeze()
+        # A forked process has all imports already. But with other threads running, it could inherit a lock that is never
+        # released. (Arrow restarts its own threads after a fork.)
+        context: ForkContext | SpawnContext
+        context = get_context("fork") if threading.active_count() == 1 else get_context("spawn")
+        self._idle = SimpleQueue[Connection]()
+        self._processes = []
+        for _ in range(count_cores()):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(tuple(jobs), os.getpid(), theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._processes.append(process)
+            self._idle.put(ours)
+
+    def convert(self, number: int, chunk: Chunk) -> Part:
+        """Convert a chunk of a job in an idle worker; for threads, one per worker."""
+        worker = self._idle.get()
+        try:
+            worker.send((number, chunk))
+            result: Part | Exception = worker.recv()
+        except (EOFError, OSError):
+            raise PrepareError("a process that converts rows was killed; is there too little memory?") from None
+        finally:
+            self._idle.put(worker)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def stop(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.kill()
+            process.join()
 
 
 def _take_small(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
@@ -80,33 +110,22 @@ def _take_small(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         yield chunk
 
 
-def _map_ordered(pool: ProcessPoolExecutor, number: int, chunks: Iterable[Chunk]) -> Iterator[Part]:
-    waiting: deque[Future[Part]] = deque()
-    try:
-        for chunk in chunks:
-            waiting.append(pool.submit(_convert, number, chunk))
-            # One running and one waiting per process; more would only take memory.
-            if len(waiting) >= 2 * count_cores():
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise PrepareError("a process that converts rows was killed; is there too little memory?") from None
-
-
-_jobs: tuple[Job, ...] = ()
-
-
-def _initialize(jobs: tuple[Job, ...], parent: int) -> None:
-    """Initialize a worker process; it receives the jobs once, as their filters can be large."""
-    global _jobs  # noqa: PLW0603 (an initializer can pass values only so)
-    _jobs = jobs
+def _work(jobs: tuple[Job, ...], parent: int, connection: Connection) -> None:
+    """Convert chunks in a worker process, which receives the jobs once, as their filters can be large."""
     _keep_memory()
     # Rows are created and deleted by the hundred thousand without cycles: collecting cycles would take a fifth of the time.
     gc.freeze()
     gc.set_threshold(200_000)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the pool
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     end_with(parent)
+    while True:
+        number, chunk = connection.recv()
+        try:
+            result: Part | Exception = convert_chunk(jobs[number], chunk)
+        except Exception as error:
+            error.add_note(f"In a worker process:\n{traceback.format_exc()}")
+            result = error
+        connection.send(result)
 
 
 def _keep_memory() -> None:
@@ -117,7 +136,3 @@ def _keep_memory() -> None:
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             ctypes.CDLL(None).mallopt(parameter, _KEPT_BYTES)
         pa.set_memory_pool(pa.system_memory_pool())
-
-
-def _convert(number: int, chunk: Chunk) -> Any:
-    return convert_chunk(_jobs[number], chunk)
