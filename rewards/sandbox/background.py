@@ -14,15 +14,14 @@ from rewards.sandbox.base import SandboxError, Session
 from rewards.sandbox.program import Execution, Limits, Program
 
 T = TypeVar("T")
-
 _CLOSED = "the sandbox is closed"
 
 
 class Background:
     """Runs coroutines from any thread and any event loop in one loop.
 
-    The thread starts with the first coroutine and ends with `close` or the process. A process that is forked after that
-    does not have the thread, and its calls raise.
+    The thread starts with the first coroutine and ends with `close` or the process. After `close`, and in a process that
+    was forked since the start, calls raise SandboxError.
     """
 
     def __init__(self, name: str) -> None:
@@ -34,11 +33,7 @@ class Background:
         self._process = 0
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Block until the coroutine is done; for callers outside an event loop.
-
-        Raises:
-            SandboxError: this is closed or was closed meanwhile, or this process was forked after the first call.
-        """
+        """Block until the coroutine is done; for callers outside an event loop."""
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("called from the sandbox's own thread, which would deadlock; await it instead")
@@ -53,11 +48,7 @@ class Background:
             raise
 
     async def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await the coroutine from any loop. Cancelling the awaiting task cancels it.
-
-        Raises:
-            SandboxError: as for `run`.
-        """
+        """Await the coroutine from any loop. Cancelling the awaiting task cancels it."""
         future = self._submit(coroutine)
         try:
             return await asyncio.wrap_future(future)

@@ -63,9 +63,8 @@ def get(imports: tuple[str, ...] = ()) -> Sandbox:
 def close_all() -> None:
     """Close every sandbox that this process opened."""
     with _lock:
-        for (process, _), sandbox in _open.items():
-            if process == os.getpid():
-                sandbox.close()
+        for sandbox in _open.values():
+            sandbox.close()
         _open.clear()
 
 

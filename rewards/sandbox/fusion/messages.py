@@ -27,12 +27,8 @@ class ServiceFault(Exception):  # noqa: N818
 def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the body of POST /run_code.
 
-    The program is sent as a file. The code that the service runs is `sent/launch.py`, which executes that file.
-
-    Args:
-        program: the program.
-        limits: its limits.
-        fetch: files to return, by path relative to the service's folder, which is the parent of the program's.
+    The program is sent as a file. The code that the service runs is `sent/launch.py`, which executes that file. `fetch` names
+    files to return, by path relative to the service's folder, which is the parent of the program's.
 
     Raises:
         SandboxError: the program's runner does not exist.

@@ -7,7 +7,6 @@ import functools
 import json
 import secrets
 from dataclasses import replace
-from typing import Any
 
 from rewards.sandbox.background import Background, Sandbox
 from rewards.sandbox.base import SandboxError, Session
@@ -23,18 +22,16 @@ class FusionSandbox(Sandbox):
 
     The service itself limits only wall time, and memory if its `isolation` is none. So each program is sent with
     `sent/launch.py`, which lowers its limits of CPU time, memory and file size before it starts. They apply to each process,
-    not to all together, and the number of processes is not limited. Output is cut here.
-    An exit status over 128 is interpreted as a signal, as a shell reports it.
-
-    What a program can see and do (Python, packages, network, files) depends on the service.
+    not to all together, and the number of processes is not limited. Output is cut here. An exit status over 128 is
+    interpreted as a signal, as a shell reports it.
 
     Args:
-        url: the service's address, `http://host:8080`.
+        url: `http://host:8080`, with or without the path `/run_code`.
         concurrency: programs that run at once. The service has its own limit, and queues programs above it.
         attempts: how often a program is sent. It is sent again after a transport fault (no connection, a broken one,
             HTTP 429, 502, 503, 504) or if the service reports its own failure (`SandboxError`); never because a program
             failed or `patience` has passed.
-        backoff: seconds before the second attempt, doubled for each further one.
+        backoff: seconds before the second attempt, doubled for each further one, plus up to half at random.
         patience: seconds to wait for the service beyond a program's wall time.
 
     Raises:
@@ -124,9 +121,7 @@ class _FusionSession:
                 return execution
             self._calls.append(code)
             self._seconds = execution.seconds
-            return replace(execution, value=_as_text(done.get("value")))
-
-
-def _as_text(value: Any) -> str | None:
-    # The call runs in the process that writes this, so it may be anything.
-    return value.encode("utf-8", errors="backslashreplace").decode() if isinstance(value, str) else None
+            # The call runs in the process that writes the file, so this may be anything.
+            value = done.get("value")
+            text = value.encode("utf-8", errors="backslashreplace").decode() if isinstance(value, str) else None
+            return replace(execution, value=text)

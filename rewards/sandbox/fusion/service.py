@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import httpx
 
 T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
 _PATH = "/run_code"
 _BUSY = (429, 502, 503, 504)
@@ -30,18 +29,7 @@ _IDLE_SECONDS = 4.0
 
 
 class FusionService:
-    """A service and the connections to it. Used from one event loop; connects on first use.
-
-    Args:
-        url: `http://host:port`, with or without a path of the service such as `/run_code`.
-        concurrency: the number of requests at once, and of connections.
-        attempts: how often a request is sent.
-        backoff: seconds before the second attempt, doubled for each further one, plus up to half at random.
-        patience: seconds to wait for the service beyond the program's wall time.
-
-    Raises:
-        SandboxError: the URL is invalid.
-    """
+    """A service and its connections, for use from one event loop; connects on first use. Arguments as for FusionSandbox."""
 
     def __init__(self, url: str, concurrency: int, attempts: int, backoff: float, patience: float) -> None:
         parts = urlsplit(url.strip())
@@ -53,12 +41,7 @@ class FusionService:
         self._client: httpx.AsyncClient | None = None
 
     async def run_code(self, request: Mapping[str, Any], seconds: float, read: Callable[[Any], T]) -> T:
-        """Post a request, and return its answer as converted by `read`.
-
-        Args:
-            request: the body.
-            seconds: the program's wall time.
-            read: converts an answer; raises ServiceFault if a retry is useful, and SandboxError if not.
+        """Post a request, and return its answer as converted by `read`, which may raise ServiceFault for a retry.
 
         Raises:
             SandboxError: the service is not reachable, hangs, is not SandboxFusion, or failed `attempts` times.
@@ -127,7 +110,7 @@ def _read_answer(status: int, kind: str, body: bytes) -> dict[str, Any]:
     if status in _BUSY:
         raise ServiceFault(f"HTTP {status} {shown}".rstrip())
     if status in (404, 405):
-        raise SandboxError(f"HTTP {status} for POST {_PATH}; this is not a SandboxFusion service, or the URL has an extra path")
+        raise SandboxError(f"HTTP {status} for POST {_PATH}; this is not SandboxFusion, or the URL has an extra path")
     if status != 200:
         raise SandboxError(f"HTTP {status} {shown}".rstrip())
     try:
@@ -135,9 +118,7 @@ def _read_answer(status: int, kind: str, body: bytes) -> dict[str, Any]:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        raise SandboxError(
-            f"POST {_PATH} returned {kind}, not a JSON object; is this a SandboxFusion service? {shown}".rstrip()
-        )
+        raise SandboxError(f"POST {_PATH} returned {kind}, not a JSON object; is this SandboxFusion? {shown}".rstrip())
     return answer
 
 

@@ -19,8 +19,8 @@ from rewards.sandbox.program import Program
 
 _TRIES = 200
 _TRY_NAMESPACES = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from rewards.sandbox.local.inside import kernel; "
-    "kernel.unshare(kernel.NEW_USER | kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC)"
+    "from rewards.sandbox.local.inside import kernel as k; "
+    "k.unshare(k.NEW_USER | k.NEW_PIDS | k.NEW_MOUNTS | k.NEW_NETWORK | k.NEW_IPC)"
 )
 
 
@@ -55,16 +55,15 @@ def examine() -> dict[str, Any]:
 
 
 def _find_offered() -> list[tuple[str, str]]:
-    root = str(Path(__file__).resolve().parents[3])
-    tried = subprocess.run([sys.executable, "-c", _TRY_NAMESPACES, root], capture_output=True, text=True, check=False)
+    command, root = [sys.executable, "-c", _TRY_NAMESPACES], Path(__file__).resolve().parents[3]
+    tried = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     last = tried.stderr.strip().rpartition("\n")[2]
     try:
         compile_filter(forks=True, signals=True)
         filters = "yes, with libseccomp"
     except NoFilterError as error:
         filters = f"no: {error}"
-    version = kernel.landlock_version()
-    bubblewrap = shutil.which("bwrap")
+    version, bubblewrap = kernel.landlock_version(), shutil.which("bwrap")
     return [
         ("namespaces", "yes" if tried.returncode == 0 else f"no: {last}"),
         ("seccomp", filters),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -21,6 +22,8 @@ Kind = Literal["namespaces", "landlock", "weak"]
 landlock: Landlock for files and seccomp for everything else, for containers without namespaces. weak: limits only.
 """
 Demand = Literal["strong", "weak"]
+ACCEPTED: dict[Demand, tuple[Kind, ...]] = {"strong": ("namespaces", "landlock"), "weak": ("namespaces", "landlock", "weak")}
+"""The kinds that satisfy a demand, best first."""
 
 _SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
 _NOBODY = 65534
@@ -65,11 +68,6 @@ class Isolation:
             "filter": self.filter.hex(),
             "host_user": _NOBODY if os.geteuid() == 0 else None,
         }
-
-
-def accepted_kinds(demand: Demand) -> list[Kind]:
-    """Return the accepted kinds, best first."""
-    return ["namespaces", "landlock", "weak"] if demand == "weak" else ["namespaces", "landlock"]
 
 
 def prepare(kind: Kind) -> Isolation:
@@ -147,11 +145,7 @@ def _find_readable(packages: list[str]) -> list[str]:
 
 
 def _find_packages(imports: tuple[str, ...]) -> list[str]:
-    """Return the folders on this Python's path that hold the imports and their dependencies.
-
-    Raises:
-        SandboxError: an import is not installed.
-    """
+    """Return the folders on this Python's path that hold the imports and their dependencies."""
     if not imports:
         return []
     folders = [path for path in sys.path if path and "site-packages" in path and Path(path).is_dir()]
@@ -165,10 +159,8 @@ def _find_packages(imports: tuple[str, ...]) -> list[str]:
 
 def _find_folder(name: str) -> str | None:
     """Return the folder that contains a top-level module or package."""
-    try:
+    with contextlib.suppress(ValueError):  # a module without a spec
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-    if spec is not None and spec.submodule_search_locations:
-        return str(Path(next(iter(spec.submodule_search_locations))).parent)
-    return str(Path(spec.origin).parent) if spec is not None and spec.origin and Path(spec.origin).is_file() else None
+        paths = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec is not None else []
+        return next((str(Path(path).parent) for path in paths if path and Path(path).exists()), None)
+    return None

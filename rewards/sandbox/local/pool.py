@@ -18,22 +18,17 @@ from rewards.sandbox.program import Execution, Limits, Program
 
 _ROOT = Path(__file__).resolve().parents[3]
 _START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from rewards.sandbox.local.inside.template import main; main(int(sys.argv[2]))"
+    "from sys import argv, path; path.insert(0, argv[1]); from rewards.sandbox.local.inside.template import main; main(argv[2])"
 )
 _LONG_SECONDS = 0.3
-"""After this time a program no longer blocks the queue, as long as more workers may start, and its worker is watched."""
+"""After this time a program no longer blocks the queue, as long as more workers may start."""
 _WORKERS_PER_CORE = 8
 
 
 async def open_pool(wanted: int, demand: isolation.Demand, imports: tuple[str, ...], kind: isolation.Kind | None) -> Pool:
-    """Open a pool with the best kind of isolation that works here: only trying shows what the kernel allows.
-
-    Raises:
-        SandboxError: no accepted kind works, or an import fails.
-    """
+    """Open a pool with the best kind of isolation that works here: only trying shows what the kernel allows."""
     refused: list[str] = []
-    for each in [kind] if kind else isolation.accepted_kinds(demand):
+    for each in [kind] if kind else isolation.ACCEPTED[demand]:
         try:
             pool = Pool(wanted, isolation.prepare(each), imports)
             await pool.open()
@@ -73,19 +68,18 @@ class Pool:
 
     async def run(self, program: Program, limits: Limits) -> Execution:
         """Run a program when a slot is free."""
-        async with self._slot() as slot:
+        async with self._slot():
             for attempt in (1, 2):
-                slot.worker = worker = self._idle.pop() if self._idle else await self._start_worker()
+                worker = self._idle.pop() if self._idle else await self._start_worker()
                 try:
                     result = await worker.run(program, limits)
-                except WorkerGoneError as error:
-                    # The kernel may kill a worker when memory runs out; its program gets a second try.
+                except BaseException as error:
                     self._forget(worker)
+                    if not isinstance(error, WorkerGoneError):
+                        raise
+                    # The kernel may kill a worker when memory runs out; its program gets a second try.
                     if attempt == 2:
                         return Execution("killed", error=f"two workers ended while they ran it: {error}")
-                except BaseException:
-                    self._forget(worker)
-                    raise
                 else:
                     self._idle.append(worker)
                     return result
@@ -103,8 +97,7 @@ class Pool:
         Raises:
             SandboxError: the session has ended.
         """
-        async with self._slot() as slot:
-            slot.worker = session
+        async with self._slot():
             try:
                 return await session.run(Program(code), limits)
             except WorkerGoneError as error:
@@ -146,15 +139,13 @@ class Pool:
             self._template = None
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[_Slot]:
+    async def _slot(self) -> AsyncIterator[None]:
         """Wait for a slot. A slot that is held for long is passed on to the next in the queue."""
         await self._slots.acquire()
-        slot, passed_on = _Slot(), False
+        passed_on = False
 
         def pass_on() -> None:
             nonlocal passed_on
-            if slot.worker is not None:
-                slot.worker.watch()
             if self._running <= self._max_running:
                 passed_on = True
                 self._slots.release()
@@ -162,7 +153,7 @@ class Pool:
         self._running += 1
         timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, pass_on)
         try:
-            yield slot
+            yield
         finally:
             timer.cancel()
             self._running -= 1
@@ -182,18 +173,12 @@ class Pool:
             raise SandboxError(f"the sandbox's template process has ended: {error}") from None
         finally:
             theirs.close()
-        # A worker's first message reports its isolation.
-        worker = Worker()
-        answer = worker.expect(REPLY_SECONDS)
-        worker.watch()
-        await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
+        worker = Worker(*await asyncio.open_connection(sock=ours, limit=1 << 20))
         try:
-            hello = await answer
+            hello = await worker.receive(REPLY_SECONDS)
         except WorkerGoneError as error:
             worker.close()
             raise SandboxError(f"a worker of the sandbox did not start: {error}") from None
-        finally:
-            worker.unwatch()
         if "error" in hello:
             worker.close()
             raise isolation.NotOfferedError(str(hello["error"]))
@@ -230,23 +215,12 @@ class Pool:
             raise SandboxError(f"the sandbox could not import what programs need: {ready['error']}")
 
 
-class _Slot:
-    """One of the programs that run at once, and its worker."""
-
-    worker: Worker | None = None
-
-
 def _spawn(control: int) -> subprocess.Popen[bytes]:
     # This process's environment may hold secrets, so it must not be in the memory of a program. The run's mark stays:
     # a run uses it to find its processes.
     environment = {name: os.environ[name] for name in ("PIPELINE_RUN",) if name in os.environ}
-    environment |= {
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "MALLOC_ARENA_MAX": "2",
-        "OMP_NUM_THREADS": "1",
-    }
+    environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    environment |= {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [isolation.python(), "-s", "-S", "-P", "-X", "utf8", "-B", "-c", _START, str(_ROOT), str(control)],
         stdin=subprocess.DEVNULL,

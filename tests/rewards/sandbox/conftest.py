@@ -1,4 +1,4 @@
-"""Both sandboxes, opened once for all tests of a file's worker and closed at the end."""
+"""Both sandboxes, opened once per test process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = ["local", "landlock", "fusion"]
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[FusionServer]:
-    """A server that nobody tells to fail."""
+    """A server without faults."""
     server = FusionServer()
     yield server
     server.close()
@@ -24,12 +24,12 @@ def served() -> Iterator[FusionServer]:
 
 @pytest.fixture(scope="session")
 def make_sandbox(served: FusionServer) -> Callable[[str], Sandbox]:
-    """Opens a sandbox by its kind; whoever asks for it closes it."""
+    """Open a sandbox by kind; the caller closes it."""
 
     def make(kind: str) -> Sandbox:
         if kind == "fusion":
             return FusionSandbox(served.url)
-        # The best that the machine offers: these tests ask for no isolation, test_isolation.py does.
+        # The best isolation of this machine: test_isolation.py tests isolation, these tests do not.
         return LocalSandbox(workers=2, isolation="weak", kind="landlock" if kind == "landlock" else None)
 
     return make
@@ -37,7 +37,7 @@ def make_sandbox(served: FusionServer) -> Callable[[str], Sandbox]:
 
 @pytest.fixture(scope="session", params=KINDS)
 def sandbox(request: pytest.FixtureRequest, make_sandbox: Callable[[str], Sandbox]) -> Iterator[Sandbox]:
-    """One of the two."""
+    """Each kind of sandbox."""
     opened = make_sandbox(request.param)
     yield opened
     opened.close()

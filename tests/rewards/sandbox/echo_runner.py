@@ -1,4 +1,4 @@
-"""A runner that tells what it was given."""
+"""A runner that prints its input."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def main(code: str) -> None:
-    """Prints the code, the input and its own name; raises what a code of the form `raise …` asks for."""
+    """Print the code, the standard input and whether this is `__main__`; raise for code of the form `raise MESSAGE`."""
     if code.startswith("raise "):
         raise RuntimeError(code[6:])
     print(json.dumps({"code": code, "stdin": sys.stdin.read(), "main": __name__ == "__main__"}))

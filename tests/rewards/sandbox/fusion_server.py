@@ -1,4 +1,4 @@
-"""A server of SandboxFusion's protocol on loopback: runs programs for real, isolates little, and fails when told to."""
+"""A test server with SandboxFusion's protocol: runs real programs, isolates little, and fails on request."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from pathlib import Path
 from typing import IO, Any
 
 MOST_OUTPUT = 1 << 20
-"""What the real service keeps of each stream."""
+"""Bytes of each stream that the real service keeps."""
 
 
 class FusionServer:
     """Serves POST /run_code from construction to `close`.
 
-    `faults` holds what the next requests meet, one each: "reset" or "end" (of the connection), "hang", "html", "text",
-    "list" (of JSON), an HTTP status, or an answer as a dictionary. `answer`, where set, is what every request without a
-    fault gets, unrun.
+    `faults` are the outcomes of the next requests, one each: "reset" or "end" (of the connection), "hang" (until `close`),
+    "html", "text", "list" (of JSON), an HTTP status, or an answer as a dictionary. If `answer` is set, every request without
+    a fault gets it, and its program does not run. While `gate` is not set, these requests wait.
     """
 
     def __init__(self) -> None:
@@ -41,6 +41,8 @@ class FusionServer:
         self.most_at_once = 0
         self.lock = threading.Lock()
         self.closing = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fusion = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -49,18 +51,19 @@ class FusionServer:
 
     @property
     def open_connections(self) -> int:
-        """How many are open."""
+        """The number of open connections."""
         return len(self._server.open)
 
     def drop_connections(self) -> None:
-        """Closes them, as a server does with those that are idle."""
+        """Close all connections, as a server does with idle ones."""
         for connection in list(self._server.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Ends it, with its threads and connections."""
+        """End the server with its programs, threads and connections."""
         self.closing.set()
+        self.gate.set()
         self._server.shutdown()
         self.drop_connections()
         self._server.server_close()
@@ -117,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, fault: str | int | dict[str, Any] | None, request: dict[str, Any]) -> None:
         if fault == "reset":
-            # Without lingering, closing sends RST.
+            # Without lingering, close sends RST.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             for each in (self.rfile, self.wfile, self.connection):
                 each.close()
@@ -134,13 +137,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "list":
             self._send(200, "application/json", b"[]")
         elif isinstance(fault, int):
-            self._send(fault, "text/plain", b"said by the server")
+            self._send(fault, "text/plain", b"message of the server")
         elif isinstance(fault, dict):
             self._send_json(fault)
         elif self.path != "/run_code":
             self._send(404, "application/json", b'{"detail":"Not Found"}')
         else:
-            self._send_json(self.server.fusion.answer or run_code(request))
+            fusion = self.server.fusion
+            fusion.gate.wait()
+            self._send_json(fusion.answer or run_code(request, fusion.closing))
 
     def _send_json(self, answer: dict[str, Any]) -> None:
         self._send(200, "application/json", json.dumps(answer).encode())
@@ -153,8 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def run_code(request: dict[str, Any]) -> dict[str, Any]:
-    """Runs one program as the service does: a temporary folder, a file of a random name, a Python on it."""
+def run_code(request: dict[str, Any], closing: threading.Event) -> dict[str, Any]:
+    """Run one program like the service: a Python on a file of a random name in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="fusion-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         for path, content in request.get("files", {}).items():
@@ -162,7 +167,7 @@ def run_code(request: dict[str, Any]) -> dict[str, Any]:
             (folder / path).write_bytes(base64.b64decode(content))
         program = folder / f"tmp{uuid.uuid4().hex}.py"
         program.write_text(request["code"], encoding="utf-8")
-        result = _run(program, request)
+        result = _run(program, request, closing)
         files = {
             path: base64.b64encode((folder / path).read_bytes()).decode()
             for path in request.get("fetch_files", [])
@@ -173,7 +178,7 @@ def run_code(request: dict[str, Any]) -> dict[str, Any]:
     return {**answer, "executor_pod_name": None, "files": files}
 
 
-def _run(program: Path, request: dict[str, Any]) -> dict[str, Any]:
+def _run(program: Path, request: dict[str, Any], closing: threading.Event) -> dict[str, Any]:
     mark = f"FUSION_TEST_RUN={uuid.uuid4().hex}"
     variable, _, value = mark.partition("=")
     begun = time.monotonic()
@@ -198,11 +203,10 @@ def _run(program: Path, request: dict[str, Any]) -> dict[str, Any]:
     ]
     for thread in threads:
         thread.start()
-    try:
-        process.wait(request["run_timeout"])
-        ended = True
-    except subprocess.TimeoutExpired:
-        ended = False
+    while process.poll() is None and time.monotonic() - begun < request["run_timeout"] and not closing.is_set():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+    ended = process.poll() is not None
     seconds = time.monotonic() - begun
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -239,7 +243,7 @@ def _decode(data: bytes) -> str:
 
 
 def _kill_marked(mark: bytes) -> None:
-    """Ends what the program left behind; the service does that by a namespace where its isolation is `lite`."""
+    """Kill the processes that the program left. With `lite` isolation, the service uses a namespace for that."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark in (folder / "environ").read_bytes():

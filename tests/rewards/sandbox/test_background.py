@@ -1,4 +1,4 @@
-"""The loop in a thread of its own: from any thread, from any loop, cancelled, closed."""
+"""The background loop: called from any thread and any loop, cancelled, closed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import pytest
 from rewards.sandbox import SandboxError
 from rewards.sandbox.background import Background
 
+NAME = "under test"
+
 
 @pytest.fixture
 def background() -> Iterator[Background]:
-    """One that is closed at the end."""
-    made = Background("under test")
+    """A background loop that is closed at the end of the test."""
+    made = Background(NAME)
     yield made
-    made.close()
+    made.close(_where_and_forget)
 
 
 async def _where() -> str:
@@ -28,27 +30,31 @@ async def _where() -> str:
     return threading.current_thread().name
 
 
+async def _where_and_forget() -> None:
+    await _where()
+
+
 async def _fail() -> None:
     raise KeyError("it")
 
 
 def _threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "under test"]
+    return [thread for thread in threading.enumerate() if thread.name == NAME]
 
 
-def test_runs_in_its_own_thread(background: Background) -> None:
-    assert background.run(_where()) == "under test"
-    assert asyncio.run(background.wait(_where())) == "under test"
+def test_runs_in_its_thread(background: Background) -> None:
+    assert background.run(_where()) == NAME
+    assert asyncio.run(background.wait(_where())) == NAME
 
 
-def test_starts_when_first_used(background: Background) -> None:
+def test_starts_on_first_use(background: Background) -> None:
     assert not _threads()
     background.run(_where())
     assert len(_threads()) == 1
     assert _threads()[0].daemon
 
 
-def test_many_threads_at_first(background: Background) -> None:
+def test_first_use_by_many_threads(background: Background) -> None:
     barrier = threading.Barrier(16)
 
     def use(_: int) -> str:
@@ -56,50 +62,50 @@ def test_many_threads_at_first(background: Background) -> None:
         return background.run(_where())
 
     with ThreadPoolExecutor(16) as threads:
-        assert list(threads.map(use, range(16))) == ["under test"] * 16
+        assert list(threads.map(use, range(16))) == [NAME] * 16
     assert len(_threads()) == 1
 
 
-def test_exceptions_arrive(background: Background) -> None:
+def test_exceptions_are_raised_in_the_caller(background: Background) -> None:
     with pytest.raises(KeyError, match="it"):
         background.run(_fail())
     with pytest.raises(KeyError, match="it"):
         asyncio.run(background.wait(_fail()))
 
 
-def test_cancelling_the_caller_cancels_the_work(background: Background) -> None:
+def test_cancelling_the_caller_cancels_the_coroutine(background: Background) -> None:
     begun, cancelled = threading.Event(), threading.Event()
 
     async def work() -> None:
         begun.set()
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(1000)
         except asyncio.CancelledError:
             cancelled.set()
             raise
 
     async def call() -> None:
         task = asyncio.create_task(background.wait(work()))
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 120)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(call())
-    assert cancelled.wait(5)
-    assert background.run(_where()) == "under test"
+    assert cancelled.wait(120)
+    assert background.run(_where()) == NAME
 
 
-def test_a_callers_timeout_is_its_own(background: Background) -> None:
+def test_timeout_of_the_caller(background: Background) -> None:
     async def call() -> None:
         async with asyncio.timeout(0.05):
-            await background.wait(asyncio.sleep(60))
+            await background.wait(asyncio.sleep(1000))
 
     with pytest.raises(TimeoutError):
         asyncio.run(call())
 
 
-def test_refuses_to_wait_for_itself(background: Background) -> None:
+def test_call_from_its_own_thread_is_refused(background: Background) -> None:
     async def nested() -> None:
         background.run(_where())
 
@@ -107,34 +113,38 @@ def test_refuses_to_wait_for_itself(background: Background) -> None:
         background.run(nested())
 
 
-def test_closing_ends_what_runs_and_the_thread() -> None:
-    background = Background("under test")
+def test_close_cancels_coroutines_and_ends_the_thread() -> None:
+    background = Background(NAME)
+    started = threading.Semaphore(0)
     ended: list[str] = []
+
+    async def sleep() -> None:
+        started.release()
+        await asyncio.sleep(1000)
 
     async def last() -> None:
         ended.append(threading.current_thread().name)
 
     async def call() -> None:
-        await background.wait(asyncio.sleep(60))
+        await background.wait(sleep())
 
     with ThreadPoolExecutor(2) as threads:
-        waiting = [threads.submit(background.run, asyncio.sleep(60)), threads.submit(asyncio.run, call())]
-        while not _threads():
-            time.sleep(0.01)
-        time.sleep(0.05)
+        waiting = [threads.submit(background.run, sleep()), threads.submit(asyncio.run, call())]
+        for _ in waiting:
+            assert started.acquire(timeout=120)
         background.close(last)
         for each in waiting:
             with pytest.raises(SandboxError, match="the sandbox is closed"):
-                each.result(5)
-    assert ended == ["under test"]
+                each.result(120)
+    assert ended == [NAME]
     assert not _threads()
     background.close(last)
     assert len(ended) == 1
 
 
 def test_closed_for_good() -> None:
-    background = Background("under test")
-    background.close()
+    background = Background(NAME)
+    background.close(_where_and_forget)
     with pytest.raises(SandboxError, match="the sandbox is closed"):
         background.run(_where())
     with pytest.raises(SandboxError, match="the sandbox is closed"):
@@ -143,23 +153,23 @@ def test_closed_for_good() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_is_refused(background: Background) -> None:
+def test_forked_process_is_refused(background: Background) -> None:
     background.run(_where())
     pid = os.fork()
     if pid == 0:
         try:
             background.run(_where())
         except SandboxError as error:
-            background.close()
+            background.close(_where_and_forget)
             os._exit(42 if "forked" in str(error) else 1)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
-    assert background.run(_where()) == "under test"
+    assert background.run(_where()) == NAME
 
 
-def test_closing_while_many_call() -> None:
-    background = Background("under test")
+def test_close_during_many_calls() -> None:
+    background = Background(NAME)
     outcomes: list[str] = []
 
     def use(_: int) -> None:
@@ -171,8 +181,10 @@ def test_closing_while_many_call() -> None:
 
     with ThreadPoolExecutor(8) as threads:
         futures = [threads.submit(use, number) for number in range(8)]
-        time.sleep(0.1)
-        background.close()
+        try:
+            time.sleep(0.05)
+        finally:
+            background.close(_where_and_forget)
         for future in futures:
-            future.result(5)
+            future.result(120)
     assert outcomes == ["the sandbox is closed"] * 8

@@ -1,12 +1,14 @@
-"""What both sandboxes must do alike: the local one, and SandboxFusion behind a server of its protocol.
+"""Behaviour that both sandboxes share: the local one, and SandboxFusion behind a test server.
 
-What depends on how well a service isolates (other processes, the network, the host's files) is not here.
+Isolation (other processes, the network, the host's files) depends on the service and is not tested here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -16,22 +18,25 @@ from pathlib import Path
 
 import pytest
 
-from rewards.sandbox import Execution, Limits, Program, Sandbox, SandboxError, Session
+from rewards.sandbox import Execution, Limits, Program, Sandbox, SandboxError
+from tests.rewards.sandbox.waiting import wait_until
 
-LIMITS = Limits(cpu_seconds=1, wall_seconds=20, memory_mb=512, output_bytes=10_000)
-SHORT = replace(LIMITS, wall_seconds=0.7)
+LIMITS = Limits(cpu_seconds=10, wall_seconds=300, memory_mb=512, output_bytes=10_000)
+"""Limits that a program of a test exceeds only if that is its purpose, on a busy machine too."""
+SPIN = replace(LIMITS, cpu_seconds=1)
+SLEEP = replace(LIMITS, wall_seconds=0.7)
 RUNNER = "tests.rewards.sandbox.echo_runner"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A program, and what may come of it."""
+    """A program and its expected outcome."""
 
     code: str
     verdict: str = "ok"
     output: str = ""
     error: str = ""
-    """What standard error holds."""
+    """A part of standard error."""
     status: int | None = 0
     stdin: str = ""
     limits: Limits = LIMITS
@@ -51,12 +56,12 @@ CASES = {
     "unicode": Case("print('é→🙂', input())", output="é→🙂 ß漢\n", stdin="ß漢"),
     "main": Case("if __name__ == '__main__':\n    print(1)", output="1\n"),
     "future import": Case("from __future__ import annotations\ndef f(x: Unknown): print(x)\nf(1)", output="1\n"),
-    "a class of its own, pickled": Case(
+    "a class of the program, pickled": Case(
         "import pickle\nclass A:\n    x = 3\nprint(pickle.loads(pickle.dumps(A())).x)", output="3\n"
     ),
-    "an endless supply of modules": Case("import sys, heapq, bisect, decimal, fractions, statistics, threading, asyncio"),
+    "standard library modules": Case("import sys, heapq, bisect, decimal, fractions, statistics, threading, asyncio"),
     "at exit": Case("import atexit\natexit.register(print, 'bye')", output="bye\n"),
-    "a thread's output": Case(
+    "output of a thread": Case(
         "import threading, time\nthreading.Thread(target=lambda: (time.sleep(0.05), print('late'))).start()", output="late\n"
     ),
     "twenty threads": Case(
@@ -65,24 +70,24 @@ CASES = {
     "descriptors closed": Case("import os\nfor each in (0, 1, 2):\n    os.close(each)"),
     "exit": Case("raise SystemExit"),
     "exit with a status": Case("import sys\nprint('a')\nsys.exit(3)", "error", output="a\n", status=3),
-    "exit with a text": Case("import sys\nsys.exit('no')", "error", error="no\n", status=1),
+    "exit with a message": Case("import sys\nsys.exit('no')", "error", error="no\n", status=1),
     "exit at once": Case("import os\nos._exit(7)", "error", status=7),
     "exit with status 0 at once": Case("import os\nprint('unflushed')\nos._exit(0)"),
     "exception": Case("x = 0\n\n1 / x", "error", error="line 3", status=1),
-    "exception, its name": Case("x = 0\n\n1 / x", "error", error="ZeroDivisionError: division by zero", status=1),
-    "exception, its line": Case("def f(x):\n    return 1 / x\nf(0)", "error", error="    return 1 / x\n", status=1),
-    "no syntax": Case("def f(:", "error", error="SyntaxError", status=1),
+    "name of an exception": Case("x = 0\n\n1 / x", "error", error="ZeroDivisionError: division by zero", status=1),
+    "source line of an exception": Case("def f(x):\n    return 1 / x\nf(0)", "error", error="    return 1 / x\n", status=1),
+    "syntax error": Case("def f(:", "error", error="SyntaxError", status=1),
     "a null character": Case("print('\0')", "error", error="null byte", status=1),
     "recursion": Case("def f(): f()\nf()", "error", error="RecursionError", status=1),
-    "a loop without end": Case("print('a', flush=True)\n" + ENDLESS, "timeout", output="a\n", status=None),
-    "a loop that will not be interrupted": Case(
-        "while True:\n    try:\n        while True: pass\n    except BaseException: pass", "timeout", status=None
+    "endless loop": Case("print('a', flush=True)\n" + ENDLESS, "timeout", output="a\n", status=None, limits=SPIN),
+    "endless loop that catches exceptions": Case(
+        "while True:\n    try:\n        while True: pass\n    except BaseException: pass", "timeout", status=None, limits=SPIN
     ),
-    "sleep without end": Case("import time\ntime.sleep(1000)", "timeout", status=None, limits=SHORT),
-    "waiting for itself": Case(
-        "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()", "timeout", status=None, limits=SHORT
+    "endless sleep": Case("import time\ntime.sleep(1000)", "timeout", status=None, limits=SLEEP),
+    "deadlock": Case(
+        "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()", "timeout", status=None, limits=SLEEP
     ),
-    "output without end": Case(FLOOD, "output", output="x" * 10_000, status=None),
+    "endless output": Case(FLOOD, "output", output="x" * 10_000, status=None, limits=SPIN),
     "too much on standard error": Case(
         "import sys\nprint('x' * 20_000, file=sys.stderr)", "output", error="x" * 10_000, status=None
     ),
@@ -101,11 +106,9 @@ def _check(case: Case, execution: Execution) -> None:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_one_program(sandbox: Sandbox, case: Case) -> None:
-    begun = time.monotonic()
     execution = sandbox.run_blocking(Program(case.code, case.stdin), case.limits)
     _check(case, execution)
-    assert execution.seconds <= time.monotonic() - begun
-    assert execution.seconds < 8
+    assert 0 < execution.seconds < LIMITS.wall_seconds
 
 
 MEMORY = {
@@ -117,13 +120,13 @@ MEMORY = {
 
 @pytest.mark.parametrize("code", MEMORY.values(), ids=MEMORY)
 def test_memory(sandbox: Sandbox, code: str) -> None:
-    """A process that meets its limit sees MemoryError and ends by it, unless the sandbox ends it before."""
-    execution = sandbox.run_blocking(Program(code), replace(LIMITS, cpu_seconds=5))
+    """A process at its limit gets a MemoryError, unless the sandbox ends it first."""
+    execution = sandbox.run_blocking(Program(code), LIMITS)
     assert execution.verdict == "memory", execution
     assert execution.status is None or "MemoryError" in execution.error
 
 
-def test_memory_that_is_given_back(sandbox: Sandbox) -> None:
+def test_caught_memory_error(sandbox: Sandbox) -> None:
     code = "try:\n    x = bytearray(4 << 30)\nexcept MemoryError:\n    print('caught')"
     assert sandbox.run_blocking(Program(code), LIMITS).output == "caught\n"
 
@@ -142,35 +145,35 @@ def test_output_up_to_the_limit(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM", "SIGABRT"])
-def test_a_signal_to_itself(sandbox: Sandbox, signal: str) -> None:
-    """It ends the program; a sandbox may refuse signals altogether."""
+def test_signal_to_itself(sandbox: Sandbox, signal: str) -> None:
+    """The signal ends the program, unless the sandbox refuses signals."""
     code = f"import os, signal\nos.kill(os.getpid(), signal.{signal})"
     execution = sandbox.run_blocking(Program(code), LIMITS)
     assert execution.verdict == "killed" or "PermissionError" in execution.error
     assert execution.status != 0
 
 
-def test_a_stopped_process(sandbox: Sandbox) -> None:
+def test_stopped_process(sandbox: Sandbox) -> None:
     code = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)"
-    execution = sandbox.run_blocking(Program(code), SHORT)
+    execution = sandbox.run_blocking(Program(code), SLEEP)
     assert execution.verdict == "timeout" or "PermissionError" in execution.error
 
 
 def test_recursion_without_a_limit(sandbox: Sandbox) -> None:
-    """What gives way first is the Python's affair: time, memory or the stack."""
+    """Whether time, memory or the stack runs out first depends on the Python."""
     code = "import sys\nsys.setrecursionlimit(1 << 30)\ndef f(): f()\nf()"
-    assert sandbox.run_blocking(Program(code), LIMITS).verdict in ("timeout", "memory", "killed", "error")
+    assert sandbox.run_blocking(Program(code), SPIN).verdict in ("timeout", "memory", "killed", "error")
     code = "x = []\nfor _ in range(1_000_000): x = [x]\nimport sys\nsys.setrecursionlimit(1 << 30)\nrepr(x)"
-    assert sandbox.run_blocking(Program(code), LIMITS).verdict in ("timeout", "memory", "killed", "error")
+    assert sandbox.run_blocking(Program(code), SPIN).verdict in ("timeout", "memory", "killed", "error")
     assert sandbox.run_blocking(Program("print(1)"), LIMITS).output == "1\n"
 
 
 @pytest.mark.parametrize("code", ["x = '\ud800'", "print(1)\n# \udcff", "\ufeffprint(1)", "print(1)\r\nprint(2)\r\n"])
-def test_odd_source_is_the_programs_affair(sandbox: Sandbox, code: str) -> None:
+def test_odd_source(sandbox: Sandbox, code: str) -> None:
     assert sandbox.run_blocking(Program(code), LIMITS).verdict in ("ok", "error")
 
 
-def test_odd_input_is_the_programs_affair(sandbox: Sandbox) -> None:
+def test_odd_input(sandbox: Sandbox) -> None:
     program = Program("import sys\nprint(len(sys.stdin.buffer.read()) > 2)", stdin="a\ud800\0b")
     assert sandbox.run_blocking(program, LIMITS).output == "True\n"
 
@@ -198,20 +201,20 @@ print(sorted(os.listdir(here)))
 """
 
 
-def test_each_has_an_empty_folder_to_write_to(sandbox: Sandbox) -> None:
+def test_each_program_has_an_empty_folder(sandbox: Sandbox) -> None:
     for _ in range(3):
         execution = sandbox.run_blocking(Program(LOOK), LIMITS)
         assert execution.output == "[] True\n['folder', 'left']\n", execution.error
 
 
-def test_programs_at_the_same_time_do_not_share_files(sandbox: Sandbox) -> None:
+def test_concurrent_programs_do_not_share_files(sandbox: Sandbox) -> None:
     code = "import os, time\nopen(input(), 'w').close()\ntime.sleep(0.2)\nprint(os.listdir())"
     programs = [Program(code, stdin=str(number)) for number in range(4)]
     executions = asyncio.run(sandbox.run_many(programs, LIMITS))
     assert [each.output for each in executions] == [f"['{number}']\n" for number in range(4)]
 
 
-def test_a_file_too_long(sandbox: Sandbox) -> None:
+def test_file_over_the_limit(sandbox: Sandbox) -> None:
     code = "with open('f', 'wb') as file:\n    for _ in range(5):\n        file.write(bytes(1 << 20))"
     execution = sandbox.run_blocking(Program(code), replace(LIMITS, file_mb=2))
     assert execution.verdict == "error", execution
@@ -238,28 +241,22 @@ print("left it")
 """
 
 
-def test_a_detached_grandchild_is_gone(sandbox: Sandbox) -> None:
-    """A sandbox may refuse processes altogether."""
-    name = f"gone{time.monotonic_ns() % 10**9:09}"
+def test_detached_grandchild_is_ended(sandbox: Sandbox) -> None:
+    """The grandchild has a unique name. A sandbox may refuse new processes."""
+    name = f"gone{secrets.token_hex(4)}"
     execution = sandbox.run_blocking(Program(GRANDCHILD.format(name=name)), LIMITS)
     assert execution.output == "left it\n" or "PermissionError" in execution.error, execution
-    deadline = time.monotonic() + 3
-    while (left := _named(name)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not left
+    wait_until(lambda: not _is_running(name))
 
 
-def _named(name: str) -> list[str]:
-    """Processes of that name; those that have ended and wait for their parent do not count."""
-    found = []
+def _is_running(name: str) -> bool:
+    """Return whether a process has this name; zombies do not count."""
     for file in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            _, told, rest = file.read_text().partition(f"({name}) ")
-        except OSError:
-            continue
-        if told and not rest.startswith("Z"):
-            found.append(file.parent.name)
-    return found
+        with contextlib.suppress(OSError):
+            _, found, rest = file.read_text().partition(f"({name}) ")
+            if found and not rest.startswith("Z"):
+                return True
+    return False
 
 
 NASTY = "'''\"\"\"\\\n'); raise SystemExit(1)  # {é} \0 \r\n%s"
@@ -267,34 +264,34 @@ NASTY = "'''\"\"\"\\\n'); raise SystemExit(1)  # {é} \0 \r\n%s"
 
 @pytest.mark.parametrize("code", ["", "print(1)", NASTY, "x" * 300_000], ids=["empty", "code", "nasty", "long"])
 def test_runner(sandbox: Sandbox, code: str) -> None:
-    """Its code is data to it, whatever it holds."""
+    """The code is data for the runner, whatever it contains."""
     execution = sandbox.run_blocking(Program(code, stdin="in", runner=RUNNER), replace(LIMITS, output_bytes=1_000_000))
     assert execution.verdict == "ok", execution.error
     assert json.loads(execution.output) == {"code": code, "stdin": "in", "main": False}
 
 
-def test_runner_that_fails(sandbox: Sandbox) -> None:
+def test_failing_runner(sandbox: Sandbox) -> None:
     execution = sandbox.run_blocking(Program("raise it", runner=RUNNER), LIMITS)
     assert (execution.verdict, execution.status) == ("error", 1)
     assert "RuntimeError: it" in execution.error
 
 
-def test_runner_that_does_not_exist(sandbox: Sandbox) -> None:
+def test_missing_runner(sandbox: Sandbox) -> None:
     with pytest.raises(SandboxError, match=r"tests\.no_such\.runner"):
         sandbox.run_blocking(Program("", runner="tests.no_such.runner"), LIMITS)
     assert sandbox.run_blocking(Program("print(1)"), LIMITS).output == "1\n"
 
 
-def test_many_keep_their_order(sandbox: Sandbox) -> None:
+def test_results_are_in_the_order_of_the_programs(sandbox: Sandbox) -> None:
     code = "import time\nn = int(input())\ntime.sleep(0.1 * (n % 3))\nprint(n)"
-    executions = asyncio.run(sandbox.run_many([Program(code, stdin=str(number)) for number in range(12)], LIMITS))
-    assert [each.output for each in executions] == [f"{number}\n" for number in range(12)]
+    executions = asyncio.run(sandbox.run_many([Program(code, stdin=str(number)) for number in range(6)], LIMITS))
+    assert [each.output for each in executions] == [f"{number}\n" for number in range(6)]
     assert asyncio.run(sandbox.run_many([], LIMITS)) == []
 
 
-def test_a_wrong_one_holds_up_no_other(sandbox: Sandbox) -> None:
+def test_failing_programs_do_not_affect_others(sandbox: Sandbox) -> None:
     programs = [Program(code) for code in (ENDLESS, "print(1)", "import ctypes\nctypes.string_at(0)", "print(2)", "1 / 0")]
-    executions = asyncio.run(sandbox.run_many(programs, LIMITS))
+    executions = asyncio.run(sandbox.run_many(programs, replace(LIMITS, cpu_seconds=2)))
     assert [each.verdict for each in executions] == ["timeout", "ok", "killed", "ok", "error"]
 
 
@@ -322,9 +319,9 @@ def test_from_two_event_loops_at_once(sandbox: Sandbox) -> None:
     assert outputs == {number: [f"{number * 10 + each}\n" for each in range(4)] for number in (1, 2)}
 
 
-def test_a_cancelled_caller_harms_nobody(sandbox: Sandbox) -> None:
+def test_cancelled_callers_do_not_affect_others(sandbox: Sandbox) -> None:
     async def cancel() -> list[str]:
-        waiting = [asyncio.create_task(sandbox.run(Program("import time\ntime.sleep(60)"), SHORT)) for _ in range(3)]
+        waiting = [asyncio.create_task(sandbox.run(Program("import time\ntime.sleep(60)"), SLEEP)) for _ in range(3)]
         await asyncio.sleep(0.2)
         for task in waiting:
             task.cancel()
@@ -339,22 +336,22 @@ def test_default_limits(sandbox: Sandbox) -> None:
     assert sandbox.run_blocking(Program("print('x' * 100_000)")).output == "x" * 100_000 + "\n"
 
 
-def test_describes_itself(sandbox: Sandbox) -> None:
+def test_description(sandbox: Sandbox) -> None:
     lines = sandbox.describe()
     assert lines
     assert all(facility and how and "\n" not in facility + how for facility, how in lines)
 
 
 @pytest.mark.parametrize("kind", ["local", "fusion"])
-def test_closing(make_sandbox: Callable[[str], Sandbox], kind: str) -> None:
+def test_close_while_a_program_runs(make_sandbox: Callable[[str], Sandbox], kind: str) -> None:
     sandbox = make_sandbox(kind)
+    assert sandbox.run_blocking(Program("print(1)"), LIMITS).output == "1\n"
     with ThreadPoolExecutor(1) as threads:
-        assert sandbox.run_blocking(Program("print(1)"), LIMITS).output == "1\n"
-        waiting = threads.submit(sandbox.run_blocking, Program("import time\ntime.sleep(60)"), SHORT)
+        waiting = threads.submit(sandbox.run_blocking, Program("import time\ntime.sleep(1000)"), LIMITS)
         time.sleep(0.2)
         sandbox.close()
         with pytest.raises(SandboxError):
-            waiting.result(5)
+            waiting.result(120)
     sandbox.close()
     with pytest.raises(SandboxError, match="the sandbox is closed"):
         sandbox.run_blocking(Program("print(1)"), LIMITS)
@@ -363,18 +360,18 @@ def test_closing(make_sandbox: Callable[[str], Sandbox], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["local", "fusion"])
-def test_closing_what_was_never_used(make_sandbox: Callable[[str], Sandbox], kind: str) -> None:
+def test_close_before_first_use(make_sandbox: Callable[[str], Sandbox], kind: str) -> None:
     sandbox = make_sandbox(kind)
     sandbox.close()
     with pytest.raises(SandboxError, match="the sandbox is closed"):
         sandbox.run_blocking(Program("print(1)"), LIMITS)
 
 
-def _talk(sandbox: Sandbox, *calls: str, limits: Limits = LIMITS) -> list[Execution]:
+def _talk(sandbox: Sandbox, *calls: str | tuple[str, Limits]) -> list[Execution]:
     async def talk() -> list[Execution]:
         session = await sandbox.open_session()
         try:
-            return [await session.run(code, limits) for code in calls]
+            return [await session.run(*((call, LIMITS) if isinstance(call, str) else call)) for call in calls]
         finally:
             await session.close()
 
@@ -425,17 +422,17 @@ def test_session_keeps_imports_functions_and_classes(sandbox: Sandbox) -> None:
         ("1; 2", "2"),
     ],
 )
-def test_session_tells_the_last_expression(sandbox: Sandbox, code: str, value: str | None) -> None:
+def test_session_returns_the_value_of_the_last_expression(sandbox: Sandbox, code: str, value: str | None) -> None:
     (call,) = _talk(sandbox, code)
     assert (call.verdict, call.value, call.error) == ("ok", value, "")
 
 
-def test_session_tells_the_last_calls_output_only(sandbox: Sandbox) -> None:
+def test_session_returns_the_output_of_the_last_call(sandbox: Sandbox) -> None:
     calls = _talk(sandbox, "print('one')", "import sys\nprint('two', file=sys.stderr)", "print('three')")
     assert [(each.output, each.error) for each in calls] == [("one\n", ""), ("", "two\n"), ("three\n", "")]
 
 
-def test_session_keeps_what_a_failing_call_had_done(sandbox: Sandbox) -> None:
+def test_session_keeps_the_changes_of_a_failing_call(sandbox: Sandbox) -> None:
     calls = _talk(sandbox, "x = 1", "x = 2\ny = [3]\n1 / 0\nx = 4", "x, y", "def f(:", "x")
     assert _values(calls) == [None, None, "(2, [3])", None, "2"]
     assert calls[1].verdict == "error"
@@ -444,7 +441,7 @@ def test_session_keeps_what_a_failing_call_had_done(sandbox: Sandbox) -> None:
     assert "SyntaxError" in calls[3].error
 
 
-def test_session_that_is_told_to_leave(sandbox: Sandbox) -> None:
+def test_session_continues_after_exit(sandbox: Sandbox) -> None:
     calls = _talk(sandbox, "x = 1", "import sys\nsys.exit(3)", "x")
     assert (calls[1].verdict, calls[1].status, calls[2].value) == ("error", 3, "1")
 
@@ -458,26 +455,29 @@ ENDED = {
 
 
 @pytest.mark.parametrize(("verdict", "code"), ENDED.items(), ids=ENDED)
-def test_session_returns_to_before_a_call_that_was_ended(sandbox: Sandbox, verdict: str, code: str) -> None:
-    calls = _talk(sandbox, "x = 1", code, "x", "x += 1", "x")
+def test_session_discards_the_changes_of_an_ended_call(sandbox: Sandbox, verdict: str, code: str) -> None:
+    limits = SPIN if verdict == "timeout" else LIMITS
+    calls = _talk(sandbox, "x = 1", (code, limits), "x", "x += 1", "x")
     assert calls[1].verdict == verdict, calls[1]
     assert len(calls[1].output) == (LIMITS.output_bytes if verdict == "output" else 0)
     assert _values(calls) == [None, None, "1", None, "2"]
 
 
-def test_session_returns_to_before_a_call_that_slept(sandbox: Sandbox) -> None:
-    calls = _talk(sandbox, "x = 1", "x = 2\nimport time\ntime.sleep(60)", "x", limits=SHORT)
+def test_session_discards_the_changes_of_a_sleeping_call(sandbox: Sandbox) -> None:
+    calls = _talk(sandbox, "x = 1", ("x = 2\nimport time\ntime.sleep(60)", SLEEP), "x")
     assert [each.verdict for each in calls] == ["ok", "timeout", "ok"]
     assert calls[2].value == "1"
 
 
 def test_session_gives_each_call_its_own_limits(sandbox: Sandbox) -> None:
-    spend = "import time\nend = time.process_time() + 0.8\nwhile time.process_time() < end: pass"
-    calls = _talk(sandbox, spend, spend)
+    """Two calls use 2.2 CPU seconds of 2. The rest of each call's limit is for the start of an interpreter."""
+    spend = "import time\nend = time.process_time() + 1.1\nwhile time.process_time() < end: pass"
+    limits = replace(LIMITS, cpu_seconds=2)
+    calls = _talk(sandbox, (spend, limits), (spend, limits))
     assert [each.verdict for each in calls] == ["ok", "ok"]
 
 
-def test_sessions_are_apart(sandbox: Sandbox) -> None:
+def test_sessions_do_not_share_variables(sandbox: Sandbox) -> None:
     async def talk() -> list[Execution]:
         one, two = await sandbox.open_session(), await sandbox.open_session()
         await asyncio.gather(one.run("x = 1", LIMITS), two.run("x = 2", LIMITS))
@@ -491,19 +491,18 @@ def test_sessions_are_apart(sandbox: Sandbox) -> None:
 
 
 def test_closed_session(sandbox: Sandbox) -> None:
-    async def talk() -> Session:
+    async def talk() -> None:
         session = await sandbox.open_session()
         await session.run("x = 1", LIMITS)
         await session.close()
         await session.close()
         with pytest.raises(SandboxError, match="the session"):
             await session.run("x", LIMITS)
-        return session
 
     asyncio.run(talk())
 
 
-def test_session_from_another_loop(sandbox: Sandbox) -> None:
+def test_session_in_several_loops(sandbox: Sandbox) -> None:
     session = asyncio.run(sandbox.open_session())
     asyncio.run(session.run("x = 1", LIMITS))
     assert asyncio.run(session.run("x", LIMITS)).value == "1"

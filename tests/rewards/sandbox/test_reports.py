@@ -1,4 +1,4 @@
-"""Reports of runners among whatever a program writes."""
+"""Reports of runners in a program's output."""
 
 from rewards.sandbox.reports import read_reports
 

@@ -63,18 +63,18 @@ def _run(code: str, number: int, namespace: dict[str, object]) -> str | None:
 
 
 def _replay(before: list[str], namespace: dict[str, object]) -> None:
-    kept = [os.dup(1), os.dup(2)]
+    kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
     devnull = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in (1, 2):
+    for descriptor, _ in kept:
         os.dup2(devnull, descriptor)
+    os.close(devnull)
     for number, code in enumerate(before, 1):
         with contextlib.suppress(BaseException):
             _run(code, number, namespace)
     _flush()
-    for descriptor, copy in zip((1, 2), kept):  # noqa: B905 (not in older Pythons)
+    for descriptor, copy in kept:
         os.dup2(copy, descriptor)
-    for descriptor in (*kept, devnull):
-        os.close(descriptor)
+        os.close(copy)
 
 
 def _print_traceback(error: BaseException) -> None:

@@ -6,6 +6,7 @@ import _signal  # type: ignore[import-not-found]  # `signal`, without its enumer
 import atexit
 import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -13,7 +14,7 @@ from types import ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from rewards.sandbox.local.inside import kernel
-from rewards.sandbox.local.inside.limits import Request, apply_limits
+from rewards.sandbox.local.inside.limits import Request
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 NAME = "main.py"
@@ -41,11 +42,7 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
     After a fork every page that is written to is copied, and counting a reference writes. So this is short, and as much as
     possible is done before the fork.
 
-    Args:
-        worker: the process it was forked from.
-        request: the limits.
-        streams: descriptors that become the standard streams.
-        kept: a descriptor that becomes descriptor 3; -1: none. All others are closed.
+    `streams` become the standard streams, and `kept`, unless -1, becomes descriptor 3. All other descriptors are closed.
     """
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
@@ -60,7 +57,8 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
             kernel.restrict_files(worker.ruleset)
     os.closerange(first, 1 << 16)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    apply_limits(request.prepared)
+    for kind, values in request.prepared:
+        resource.setrlimit(kind, values)
     if worker.switches_user:
         # From root of the namespace to another user: this drops all capabilities (capabilities(7)).
         os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)

@@ -48,7 +48,7 @@ def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: s
     worker.poll.unregister(done)
     ended_by, outputs = None, (Output(output, request.output_bytes), Output(error, request.output_bytes))
     if len(events) != 1 or events[0][0] != done:
-        ended_by = Watch(outputs, connection, request).wait(done, Usage(worker.proc, pid), begun)
+        ended_by = watch(outputs, connection, request, done, Usage(worker.proc, pid), begun)
     status, usage = worker.end(pid, by_force=ended_by is not None)
     os.close(done)
     for each in outputs:
@@ -58,8 +58,7 @@ def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: s
     verdict = ended_by or _judge(exit_code, cpu, usage.ru_maxrss << 10, outputs, request)
     # A program over its output limit has no status, even if it ended before the sandbox ended it.
     shown_status = None if ended_by or verdict == "output" else exit_code
-    seconds = time.monotonic() - begun
-    return messages.pack_execution(verdict, shown_status, seconds, cpu, outputs[0].cut(), outputs[1].cut())
+    return messages.pack_execution(verdict, shown_status, time.monotonic() - begun, cpu, outputs[0].cut(), outputs[1].cut())
 
 
 class Output:
@@ -100,49 +99,44 @@ class Output:
         return self.data[: self._limit]
 
 
-class Watch:
-    """Waits for the end of a program, reads its output and measures its usage."""
+def watch(
+    outputs: tuple[Output, Output], connection: socket.socket, request: Request, done: int, usage: Usage, begun: float
+) -> str | None:
+    """Read a program's output and measure its usage until `done` is readable or a limit is exceeded.
 
-    __slots__ = ("_connection", "_outputs", "_poll", "_request")
+    Return the verdict if a limit was exceeded, else None.
 
-    def __init__(self, outputs: tuple[Output, Output], connection: socket.socket, request: Request) -> None:
-        self._connection, self._request, self._outputs = connection, request, outputs
-        self._poll = select.poll()
-        self._poll.register(connection.fileno(), select.POLLIN)
-
-    def wait(self, done: int, usage: Usage, begun: float) -> str | None:
-        """Return None when `done` is readable, or else the verdict of the limit that was exceeded.
-
-        Raises:
-            ClientGoneError: the other side of the connection has closed.
-        """
-        outputs = {output.reading: output for output in self._outputs}
-        for number in (done, *outputs):
-            self._poll.register(number, select.POLLIN)
-        deadline, next_look = begun + self._request.wall_seconds, begun + _TICK
-        events: list[tuple[int, int]] = []
-        while True:
-            for number, event in events:
-                if number == done:
-                    return None
-                if number not in outputs:
-                    if not self._connection.recv(1, socket.MSG_PEEK):
-                        raise ClientGoneError
-                elif not event & select.POLLIN or not outputs[number].take():
-                    self._poll.unregister(number)
-                elif outputs[number].too_long:
-                    return "output"
-            now = time.monotonic()
-            if now >= deadline:
+    Raises:
+        ClientGoneError: the other side of the connection has closed.
+    """
+    streams = {output.reading: output for output in outputs}
+    poll = select.poll()
+    for number in (connection.fileno(), done, *streams):
+        poll.register(number, select.POLLIN)
+    deadline, next_look = begun + request.wall_seconds, begun + _TICK
+    events: list[tuple[int, int]] = []
+    while True:
+        for number, event in events:
+            if number == done:
+                return None
+            if number not in streams:
+                if not connection.recv(1, socket.MSG_PEEK):
+                    raise ClientGoneError
+            elif not event & select.POLLIN or not streams[number].take():
+                poll.unregister(number)
+            elif streams[number].too_long:
+                return "output"
+        now = time.monotonic()
+        if now >= deadline:
+            return "timeout"
+        if now >= next_look:
+            next_look = now + _TICK
+            cpu, memory = usage.measure()
+            if cpu > request.cpu_seconds:
                 return "timeout"
-            if now >= next_look:
-                next_look = now + _TICK
-                cpu, memory = usage.measure()
-                if cpu > self._request.cpu_seconds:
-                    return "timeout"
-                if memory > self._request.memory_bytes:
-                    return "memory"
-            events = self._poll.poll(max(0.0, min(next_look, deadline) - now) * 1000 + 1)
+            if memory > request.memory_bytes:
+                return "memory"
+        events = poll.poll(max(0.0, min(next_look, deadline) - now) * 1000 + 1)
 
 
 def _judge(code: int, cpu: float, memory: int, outputs: tuple[Output, Output], request: Request) -> str:

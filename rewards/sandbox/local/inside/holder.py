@@ -20,15 +20,16 @@ from rewards.sandbox.local.inside.limits import apply_soft_limits
 def hold(*, forks: bool) -> NoReturn:
     """Run the calls that arrive on descriptor 3, and never return.
 
-    Args:
-        forks: run each call in a child, which replaces this process as the holder if the worker accepts it. Otherwise calls
-            run in this process.
+    If `forks`, each call runs in a child, which replaces this process as the holder if the worker accepts it. Otherwise calls
+    run in this process.
     """
     module = child.make_main()
     channel, number = socket.socket(fileno=3), 0
     with contextlib.suppress(BaseException):
-        while (received := _receive_call(channel)) is not None:
-            task, descriptors = received
+        while len(descriptors := socket.recv_fds(channel, 1, 4)[1]) == 4:
+            task = messages.receive_json(channel)
+            if task is None:
+                break
             number += 1
             if forks and os.fork() != 0:
                 for descriptor in descriptors:
@@ -49,14 +50,6 @@ def hold(*, forks: bool) -> NoReturn:
             socket.socket(fileno=descriptors[3]).sendall(report)
             os.closerange(4, 1 << 16)
     os._exit(0)
-
-
-def _receive_call(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    _, descriptors, _, _ = socket.recv_fds(channel, 1, 4)
-    if len(descriptors) < 4:
-        return None
-    task = messages.receive_json(channel)
-    return None if task is None else (task, descriptors)
 
 
 def _run(module: ModuleType, task: dict[str, Any], name: str) -> dict[str, Any]:

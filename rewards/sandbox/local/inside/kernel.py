@@ -15,12 +15,10 @@ NEW_MOUNTS, NEW_UTS, NEW_IPC = 0x20000, 0x4000000, 0x8000000
 NEW_USER, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXECUTE, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 
-_DETACH = 2
 _SET_PARENT_DEATH_SIGNAL, _SET_DUMPABLE, _SET_SECCOMP, _SET_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 1, 4, 22, 36, 38
-_SECCOMP_FILTER = 2
+_DETACH, _SECCOMP_FILTER = 2, 2
 _THIS_PROCESS = struct.pack("Ii", 0x20080522, 0)
 """_LINUX_CAPABILITY_VERSION_3, and the calling process."""
-_NO_CAPABILITIES = bytes(24)
 _CURRENT_FOLDER = -100
 _AT_RECURSIVE = 0x8000
 # The same numbers on every architecture, as for all system calls since Linux 5.1.
@@ -100,7 +98,7 @@ def refuse_privileges() -> None:
 
 def drop_capabilities() -> None:
     """Drop all capabilities of this process."""
-    _check(_libc.capset(_THIS_PROCESS, _NO_CAPABILITIES), "capset")
+    _check(_libc.capset(_THIS_PROCESS, bytes(24)), "capset")
 
 
 class _FilterProgram(ctypes.Structure):

@@ -10,10 +10,14 @@ import time
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_STACK = 64 << 20
-"""For deep recursion in C, as in sorting or regular expressions; small enough for the address space limit."""
-_OPEN_FILES = 128
-"""Sockets and pipes use kernel memory that no limit of a process counts."""
+_COMMON_LIMITS = {
+    # For deep recursion in C, as in sorting or regular expressions; small enough for the address space limit.
+    resource.RLIMIT_STACK: 64 << 20,
+    # Sockets and pipes use kernel memory that no limit of a process counts.
+    resource.RLIMIT_NOFILE: 128,
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_MEMLOCK: 0,
+}
 
 
 class Request:
@@ -52,27 +56,13 @@ class Request:
 
 def apply_common_limits() -> None:
     """Set the limits that are the same for all programs and do not affect a worker."""
-    for kind, value in (
-        (resource.RLIMIT_STACK, _STACK),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-    ):
+    for kind, value in _COMMON_LIMITS.items():
         value = _cap(value, resource.getrlimit(kind)[1])
         resource.setrlimit(kind, (value, value))
 
 
-def apply_limits(prepared: list[tuple[int, tuple[int, int]]]) -> None:
-    """Set a request's limits for this process and its children, permanently."""
-    for kind, values in prepared:
-        resource.setrlimit(kind, values)
-
-
 def apply_soft_limits(prepared: list[tuple[int, tuple[int, int]]]) -> None:
-    """Set a request's limits so that a later call can have others.
-
-    An unprivileged process cannot raise a permanent limit. A program can undo these limits, but it is also watched.
-    """
+    """Set limits that a later call can change. A program can undo them, but it is also watched."""
     for kind, (value, _) in prepared:
         if kind != resource.RLIMIT_CPU:
             hard = resource.getrlimit(kind)[1]
@@ -100,10 +90,8 @@ def read_stat(proc: int, pid: str | int) -> list[bytes] | None:
 class Usage:
     """What the processes of one program have used, read from a /proc that shows no others.
 
-    Args:
-        proc: a descriptor of that /proc; -1 if there is none, and only the main process is measured.
-        main: the main process.
-        skipped: processes that are not the program's, besides the first one.
+    `proc` is a descriptor of that /proc; with -1 only the `main` process is measured. The first process and those in
+    `skipped` are not counted.
     """
 
     def __init__(self, proc: int, main: int, skipped: tuple[int, ...] = ()) -> None:

@@ -29,10 +29,9 @@ def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
 
 
 def receive_request(connection: socket.socket, folder: str) -> tuple[bytes, bytes, int] | None:
-    """Receive the next request; None if the other side has closed.
+    """Receive the next request: its fields, its code, and a descriptor of its standard input (-1: empty).
 
-    Returns:
-        The fields, the code, and a descriptor of the standard input, an unnamed file in `folder` (-1: empty).
+    The descriptor is of an unnamed file in `folder`. Returns None if the other side has closed.
     """
     head = _receive(connection, _REQUEST.size)
     if not head:
@@ -113,7 +112,7 @@ def receive_json(connection: socket.socket) -> Any:
 
 def _receive(connection: socket.socket, count: int) -> bytes:
     """Receive `count` bytes; fewer if the other side closes before."""
-    data = connection.recv(count)
+    data = b""
     while len(data) < count:
         more = connection.recv(count - len(data))
         if not more:

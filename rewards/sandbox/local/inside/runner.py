@@ -11,13 +11,9 @@ from typing import Any
 
 
 def load(name: str, sources: Mapping[str, str]) -> ModuleType:
-    """Return the module `name`, whose parts can import each other while they are loaded.
+    """Load the module `name` from the sources of its modules, which can import each other meanwhile.
 
     Programs may have modules of the same names, so none of them stays importable.
-
-    Args:
-        name: the runner.
-        sources: the source of each of its modules, by dotted name.
     """
     loaded = set(sys.modules)
     finder: Any = _Sources(sources)

@@ -81,15 +81,13 @@ def _call(
     pipes = (os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC))
     outputs = (execution.Output(pipes[0][0], request.output_bytes), execution.Output(pipes[1][0], request.output_bytes))
     ours, theirs = _make_channel()
-    watch = execution.Watch(outputs, connection, request)
     begun = time.monotonic()
     _signal(current.pid, signal.SIGCONT)
     descriptors = [worker.nothing, *(writing for _, writing in pipes), theirs.fileno()]
-    text = code.decode("utf-8", errors="surrogatepass")
-    lost = False
+    text, lost = code.decode("utf-8", errors="surrogatepass"), False
+    task = {"code": text, "limits": request.prepared, "value_characters": request.output_bytes}
     try:
         socket.send_fds(current.channel, [b"c"], descriptors)
-        task = {"code": text, "limits": request.prepared, "value_characters": request.output_bytes}
         current.channel.sendall(messages.pack_json(task))
     except OSError:
         lost = True
@@ -97,14 +95,14 @@ def _call(
     for _, writing in pipes:
         os.close(writing)
     usage = Usage(worker.proc, current.pid, (current.pid,))
-    ended_by = None if lost else watch.wait(ours.fileno(), usage, begun)
+    ended_by = None if lost else execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
     report, sender = (None, 0) if ended_by or lost else _read_report(ours)
     for output in outputs:
         output.finish(wait=False)
     if ended_by is None and any(output.too_long for output in outputs):
         ended_by = "output"
     forks, after = _can_fork(worker), None
-    is_kept = report is not None and ended_by is None and not lost and report.get("verdict") != "memory"
+    is_kept = report is not None and ended_by is None and report.get("verdict") != "memory"
     if is_kept and forks:
         after = _Holder(sender, ours)
         current.channel.close()

@@ -32,9 +32,9 @@ _COLLECT_AFTER = 20_000
 pays for collections that find nothing."""
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: str) -> None:
     """Serve the socket with this number until its other side closes."""
-    control = socket.socket(fileno=descriptor)
+    control = socket.socket(fileno=int(descriptor))
     control.set_inheritable(False)
     # A signal that can be handled, because the programs' folder has to be removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -130,10 +130,7 @@ def _fork_worker(config: dict[str, Any], connection: int, control: socket.socket
 
 
 def _map_users(pid: int, config: dict[str, Any]) -> bool:
-    """Map two users for a worker started by root: itself, and a user for programs, whose processes the kernel counts.
-
-    The kernel does not count root's processes (kernel/fork.c, `INIT_USER`).
-    """
+    """Map a second user for programs, because the kernel does not count root's processes (kernel/fork.c, `INIT_USER`)."""
     try:
         for kind in ("uid_map", "gid_map"):
             with open(f"/proc/{pid}/{kind}", "w") as file:

@@ -18,7 +18,6 @@ from rewards.sandbox.local.inside.limits import Request
 PROGRAM_USER = 1000
 """The user id of programs in their namespace."""
 
-_WORK_MODE = 0o1777
 _MAX_REQUESTS = 64
 
 
@@ -80,12 +79,7 @@ class Worker:
     def end(self, pid: int, *, by_force: bool = True) -> tuple[int, resource.struct_rusage]:
         """Wait for a program's main process, and end all processes that it left.
 
-        Args:
-            pid: the main process.
-            by_force: end the main process too; without it, the process must have ended already.
-
-        Returns:
-            The main process's wait status and resource usage.
+        Without `by_force` the main process must have ended already. Returns its wait status and resource usage.
         """
         if by_force or not self.owns_processes:
             # Before waiting: until then its id cannot name another process group.
@@ -117,7 +111,7 @@ class Worker:
         folder = os.stat(self.work)
         if self.in_namespaces and (folder.st_size, folder.st_mode) == self._empty_folder:
             return  # the size of a folder in memory depends on its content
-        os.chmod(self.work, _WORK_MODE)
+        os.chmod(self.work, 0o1777)
         for name in os.listdir(self.work):
             path = f"{self.work}/{name}"
             if os.path.isdir(path) and not os.path.islink(path):

@@ -21,11 +21,7 @@ MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
 def start(config: dict[str, Any], connection: socket.socket, requests: int, replies: int) -> NoReturn:
     """Isolate this process, report the isolation to the client, and serve the client.
 
-    Args:
-        config: the template's configuration.
-        connection: the client.
-        requests: a pipe to the template, to request user ids.
-        replies: a pipe from the template.
+    `requests` and `replies` are pipes to and from the template.
     """
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -54,11 +50,8 @@ def _enter_namespaces(config: dict[str, Any], requests: int, replies: int) -> bo
     os.write(requests, NO_MAP if config["host_user"] is None else MAP_USERS)
     two_users = config["host_user"] is not None and os.read(replies, 1) == MAPPED
     if not two_users:
-        for name, text in (
-            ("setgroups", "deny"),
-            ("uid_map", f"{PROGRAM_USER} {user} 1"),
-            ("gid_map", f"{PROGRAM_USER} {group} 1"),
-        ):
+        maps = {"setgroups": "deny", "uid_map": f"{PROGRAM_USER} {user} 1", "gid_map": f"{PROGRAM_USER} {group} 1"}
+        for name, text in maps.items():
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     if os.fork():  # only a child is in the new process namespace

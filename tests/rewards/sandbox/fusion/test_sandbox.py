@@ -1,4 +1,4 @@
-"""SandboxFusion over HTTP: transport faults, tries, the pool, and errors of one line."""
+"""SandboxFusion over HTTP: transport faults, retries, the connection pool, and one-line errors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -20,9 +20,10 @@ from rewards.sandbox import Execution, Limits, Program, SandboxError
 from rewards.sandbox.fusion.messages import read_execution, write_request
 from rewards.sandbox.fusion.sandbox import FusionSandbox
 from tests.rewards.sandbox.fusion_server import FusionServer
+from tests.rewards.sandbox.waiting import wait_until
 
 ONE = Program("print(1)")
-LIMITS = Limits(cpu_seconds=1, wall_seconds=5, memory_mb=512, output_bytes=1000)
+LIMITS = Limits(cpu_seconds=1, wall_seconds=300, memory_mb=512, output_bytes=1000)
 
 
 def _answer(**result: Any) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def _answer(**result: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def server() -> Iterator[FusionServer]:
-    """A server of this test's own, which does not run what it is sent."""
+    """A server for one test, which does not run the programs."""
     made = FusionServer()
     made.answer = _answer()
     yield made
@@ -41,8 +42,7 @@ def server() -> Iterator[FusionServer]:
 
 @pytest.fixture
 def sandbox(server: FusionServer) -> Iterator[FusionSandbox]:
-    """A sandbox that does not wait long."""
-    made = FusionSandbox(server.url, concurrency=4, backoff=0.01, patience=0.5)
+    made = FusionSandbox(server.url, concurrency=4, backoff=0.01)
     yield made
     made.close()
 
@@ -55,13 +55,13 @@ def _fail(sandbox: FusionSandbox, program: Program = ONE, limits: Limits = LIMIT
 
 
 @pytest.mark.parametrize("fault", ["reset", "end", 429, 502, 503, 504])
-def test_tries_again_after_a_transport_fault(sandbox: FusionSandbox, server: FusionServer, fault: str | int) -> None:
+def test_retry_after_a_transport_fault(sandbox: FusionSandbox, server: FusionServer, fault: str | int) -> None:
     server.faults.extend([fault] * 3)
     assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
     assert len(server.requests) == 4
 
 
-def test_tries_again_after_a_fault_of_the_service(sandbox: FusionSandbox, server: FusionServer) -> None:
+def test_retry_after_a_fault_of_the_service(sandbox: FusionSandbox, server: FusionServer) -> None:
     server.faults.append({"status": "SandboxError", "message": "exception on running command: [Errno 11] busy"})
     assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
     assert len(server.requests) == 2
@@ -69,16 +69,15 @@ def test_tries_again_after_a_fault_of_the_service(sandbox: FusionSandbox, server
 
 def test_each_wait_is_twice_as_long(server: FusionServer, caplog: pytest.LogCaptureFixture) -> None:
     server.faults.extend([503] * 3)
-    sandbox = FusionSandbox(server.url, backoff=0.1)
+    sandbox = FusionSandbox(server.url, backoff=0.01)
     with caplog.at_level(logging.WARNING):
-        begun = time.monotonic()
         sandbox.run_blocking(ONE, LIMITS)
-        took = time.monotonic() - begun
     sandbox.close()
-    assert 0.7 <= took < 3
-    assert [record.message.rpartition("; ")[0] for record in caplog.records] == [
-        f"SandboxFusion at {server.url}: HTTP 503 said by the server"
-    ] * 3
+    assert len(caplog.records) == 3
+    for record, least in zip(caplog.records, (0.01, 0.02, 0.04), strict=True):
+        assert record.message.startswith(f"SandboxFusion at {server.url}: HTTP 503 message of the server; retrying in ")
+        assert isinstance(record.args, tuple)
+        assert least <= float(str(record.args[-1])) <= 1.5 * least
 
 
 @pytest.mark.parametrize(
@@ -90,30 +89,30 @@ def test_each_wait_is_twice_as_long(server: FusionServer, caplog: pytest.LogCapt
         {"return_code": 1, "stderr": "MemoryError"},
     ],
 )
-def test_never_tries_a_failed_program_again(sandbox: FusionSandbox, server: FusionServer, result: dict[str, Any]) -> None:
+def test_failed_program_is_not_retried(sandbox: FusionSandbox, server: FusionServer, result: dict[str, Any]) -> None:
     server.answer = {**_answer(**result), "status": "Failed"}
     assert sandbox.run_blocking(ONE, LIMITS).verdict != "ok"
     assert len(server.requests) == 1
 
 
-def test_nobody_there() -> None:
+def test_connection_refused() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         sandbox = FusionSandbox(url, backoff=0.01)
         assert _fail(sandbox) == (
             f"SandboxFusion at {url}: cannot connect: Connection refused; "
-            "is the service running, and is the address right? (4 tries)"
+            "is the service running, and is the URL right? (4 tries)"
         )
         sandbox.close()
 
 
-def test_no_such_host() -> None:
+def test_unknown_host() -> None:
     sandbox = FusionSandbox("http://no-such-host.invalid:8080", attempts=1)
     line = _fail(sandbox)
     sandbox.close()
     assert line.startswith("SandboxFusion at http://no-such-host.invalid:8080: cannot connect: ")
-    assert line.endswith("; is the service running, and is the address right? (1 try)")
+    assert line.endswith("; is the service running, and is the URL right? (1 try)")
     assert "All connection attempts failed" not in line
 
 
@@ -122,29 +121,29 @@ def test_no_such_host() -> None:
     [
         ("reset", 4, "Connection reset by peer (4 tries)"),
         ("end", 4, "Server disconnected without sending a response (4 tries)"),
-        (503, 4, "HTTP 503 said by the server (4 tries)"),
-        (500, 1, "HTTP 500 said by the server"),
-        (422, 1, "HTTP 422 said by the server"),
-        (404, 1, "HTTP 404 to POST /run_code; it is another service, or its address has a path too many"),
+        (503, 4, "HTTP 503 message of the server (4 tries)"),
+        (500, 1, "HTTP 500 message of the server"),
+        (422, 1, "HTTP 422 message of the server"),
+        (404, 1, "HTTP 404 for POST /run_code; this is not SandboxFusion, or the URL has an extra path"),
         (
             "html",
             1,
-            "POST /run_code is answered with text/html, not a JSON object; is it another service? "
+            "POST /run_code returned text/html, not a JSON object; is this SandboxFusion? "
             "<!DOCTYPE html> <title>Somewhere else</title>",
         ),
         (
             "text",
             1,
-            'POST /run_code is answered with application/json, not a JSON object; is it another service? {"status": "Succ',
+            'POST /run_code returned application/json, not a JSON object; is this SandboxFusion? {"status": "Succ',
         ),
-        ("list", 1, "POST /run_code is answered with application/json, not a JSON object; is it another service? []"),
+        ("list", 1, "POST /run_code returned application/json, not a JSON object; is this SandboxFusion? []"),
         (
             {"status": "SandboxError", "message": "exception on running code\nprint(1): [Errno 28] No space left on device"},
             4,
-            "failed itself: print(1): [Errno 28] No space left on device (4 tries)",
+            "service error: print(1): [Errno 28] No space left on device (4 tries)",
         ),
-        ({"hello": 1}, 1, 'its answer has no `run_result` that is Finished or TimeLimitExceeded: {"hello": 1}'),
-        ({"run_result": {"status": "Finished"}}, 1, "its answer has no `return_code`"),
+        ({"hello": 1}, 1, 'the answer has no `run_result` with status Finished or TimeLimitExceeded: {"hello": 1}'),
+        ({"run_result": {"status": "Finished"}}, 1, "the answer has no `return_code`"),
     ],
     ids=str,
 )
@@ -157,22 +156,26 @@ def test_errors_are_one_line(
     assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
 
 
-def test_a_service_that_hangs_is_told_from_a_program_that_does(sandbox: FusionSandbox, server: FusionServer) -> None:
+def test_timeout_of_a_program(sandbox: FusionSandbox, server: FusionServer) -> None:
     server.answer = None
-    short = Limits(cpu_seconds=5, wall_seconds=0.3)
-    assert sandbox.run_blocking(Program("import time\ntime.sleep(60)"), short).verdict == "timeout"
+    execution = sandbox.run_blocking(Program("import time\ntime.sleep(1000)"), Limits(wall_seconds=0.3))
+    assert execution.verdict == "timeout"
+
+
+def test_service_that_hangs_is_an_error(server: FusionServer) -> None:
     server.faults.append("hang")
-    assert _fail(sandbox, limits=short) == (
-        f"SandboxFusion at {server.url}: no answer within 0.8 s, 0.5 s more than the program may take; "
-        "the service hangs or has too much to do"
+    sandbox = FusionSandbox(server.url, patience=0.5)
+    assert _fail(sandbox, limits=Limits(wall_seconds=0.3)) == (
+        f"SandboxFusion at {server.url}: no answer within 0.8 s (0.5 s more than the program's wall time); "
+        "the service hangs or is overloaded"
     )
-    assert len(server.requests) == 2
+    sandbox.close()
 
 
-def test_an_answer_without_end(sandbox: FusionSandbox, server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rewards.sandbox.fusion.service._LONGEST_ANSWER", 1 << 20)
+def test_endless_answer(sandbox: FusionSandbox, server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.sandbox.fusion.service._MAX_ANSWER", 1 << 20)
     server.answer = {"status": "x" * (2 << 20)}
-    assert _fail(sandbox) == f"SandboxFusion at {server.url}: its answer is longer than 1 MiB"
+    assert _fail(sandbox) == f"SandboxFusion at {server.url}: the answer is longer than 1 MiB"
 
 
 def test_without_httpx(sandbox: FusionSandbox, server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,44 +185,46 @@ def test_without_httpx(sandbox: FusionSandbox, server: FusionServer, monkeypatch
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://host", "http://", "/run_code"])
-def test_no_url(url: str) -> None:
+def test_invalid_url(url: str) -> None:
     with pytest.raises(SandboxError) as caught:
         FusionSandbox(url)
-    assert str(caught.value) == f"the sandbox's url is {url!r}, expected one such as http://host:8080"
+    assert str(caught.value) == f"the sandbox URL is {url!r}, expected for example http://host:8080"
 
 
 @pytest.mark.parametrize("end", ["", "/", "/run_code", "/run_code/"])
-def test_the_url_may_end_as_others_write_it(server: FusionServer, end: str) -> None:
+def test_url_may_end_with_the_path(server: FusionServer, end: str) -> None:
     sandbox = FusionSandbox(server.url + end)
     assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
     assert ("sandbox", f"SandboxFusion at {server.url}, 32 programs at once") in sandbox.describe()
     sandbox.close()
 
 
-def test_no_more_at_once_than_its_places(server: FusionServer) -> None:
-    server.answer = None
+def test_concurrency_is_limited(server: FusionServer) -> None:
+    server.gate.clear()
     sandbox = FusionSandbox(server.url, concurrency=3)
-    program = Program("import time\ntime.sleep(0.1)")
-    executions = asyncio.run(sandbox.run_many([program] * 12, LIMITS))
-    assert {each.verdict for each in executions} == {"ok"}
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(asyncio.run, sandbox.run_many([ONE] * 12, LIMITS))
+        wait_until(lambda: server.at_once == 3)
+        server.gate.set()
+        assert {each.verdict for each in running.result(120)} == {"ok"}
     assert server.most_at_once == 3
-    assert server.connections <= 3
     sandbox.close()
 
 
-def test_thousands_of_programs_share_few_connections(sandbox: FusionSandbox, server: FusionServer) -> None:
-    executions = asyncio.run(sandbox.run_many([ONE] * 2000, LIMITS))
-    assert len(executions) == len(server.requests) == 2000
-    assert server.connections <= 4
+def test_many_programs_share_few_connections(sandbox: FusionSandbox, server: FusionServer) -> None:
+    executions = asyncio.run(sandbox.run_many([ONE] * 500, LIMITS))
+    assert len(executions) == len(server.requests) == 500
+    # Four, and more only if a connection is idle for seconds on a busy machine.
+    assert server.connections < 50
 
 
-def test_a_connection_that_was_closed_meanwhile(sandbox: FusionSandbox, server: FusionServer) -> None:
+def test_closed_idle_connection(sandbox: FusionSandbox, server: FusionServer) -> None:
     sandbox.run_blocking(ONE, LIMITS)
     server.drop_connections()
     assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
 
 
-def test_a_cancelled_caller_frees_its_place(server: FusionServer) -> None:
+def test_cancelled_caller_frees_its_slot(server: FusionServer) -> None:
     server.faults.extend(["hang"] * 2)
     sandbox = FusionSandbox(server.url, concurrency=2)
 
@@ -232,33 +237,28 @@ def test_a_cancelled_caller_frees_its_place(server: FusionServer) -> None:
         await asyncio.wait(waiting)
         return await sandbox.run(ONE, LIMITS)
 
-    assert asyncio.run(asyncio.wait_for(use(), 5)).output == "1\n"
+    assert asyncio.run(asyncio.wait_for(use(), 120)).output == "1\n"
     sandbox.close()
 
 
-def test_one_failure_of_many_ends_the_others(sandbox: FusionSandbox, server: FusionServer) -> None:
+def test_error_of_one_program_cancels_the_others(sandbox: FusionSandbox, server: FusionServer) -> None:
     server.faults.append(404)
     with pytest.raises(SandboxError, match="HTTP 404"):
         asyncio.run(sandbox.run_many([ONE] * 500, LIMITS))
-    time.sleep(0.1)
-    sent = len(server.requests)
-    time.sleep(0.1)
-    assert len(server.requests) == sent < 500
+    # The queue is first in, first out, so this one would be the last.
+    sandbox.run_blocking(ONE, LIMITS)
+    assert len(server.requests) < 500
 
 
-def test_closing_leaves_no_thread_and_no_connection(server: FusionServer) -> None:
-    before = threading.active_count() - server.connections
+def test_close_leaves_no_thread_and_no_connection(server: FusionServer) -> None:
+    before = set(threading.enumerate())
     sandbox = FusionSandbox(server.url, concurrency=4)
     asyncio.run(sandbox.run_many([ONE] * 50, LIMITS))
     sandbox.close()
-    deadline = time.monotonic() + 5
-    while (threading.active_count() > before or server.open_connections) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.open_connections == 0
-    assert threading.active_count() == before
+    wait_until(lambda: server.open_connections == 0 and set(threading.enumerate()) <= before)
 
 
-def test_a_proxy_of_the_environment_is_not_for_this_machine(server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_for_this_machine(server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     sandbox = FusionSandbox(server.url, attempts=1)
     assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
@@ -281,7 +281,7 @@ def test_request() -> None:
     compile(code, "code", "exec")
 
 
-def test_a_runners_code_is_data() -> None:
+def test_code_of_a_runner_is_data() -> None:
     code = '\'); import os; os._exit(0)\n""" \\ é \ud800'
     request = write_request(Program(code, runner="tests.rewards.sandbox.echo_runner"), LIMITS)
     files = {name: base64.b64decode(content).decode() for name, content in request["files"].items()}
@@ -337,7 +337,7 @@ def test_output_that_the_service_may_have_cut() -> None:
     assert read_execution(_answer(stdout="x" * (1 << 20)), large).verdict == "output"
 
 
-def test_a_forged_end_of_a_sessions_call(sandbox: FusionSandbox, server: FusionServer) -> None:
+def test_forged_result_of_a_session_call(sandbox: FusionSandbox, server: FusionServer) -> None:
     async def call(content: bytes) -> Execution:
         server.answer = {**_answer(), "files": {"done": base64.b64encode(content).decode()}}
         session = await sandbox.open_session()
@@ -345,5 +345,5 @@ def test_a_forged_end_of_a_sessions_call(sandbox: FusionSandbox, server: FusionS
 
     assert asyncio.run(call(b'{"value": "1"}')).value == "1"
     assert asyncio.run(call(json.dumps({"value": "\ud800"}).encode())).value == "\\ud800"
-    for forged in (b"", b"{", b"[]", b"\xff", b"1", b'{"value": 1}', b'{"value": {"a": 1}}'):
+    for forged in (b"", b"{", b"[]", b"\xff", b"1", b'{"value": 1}', b'{"value": {"a": 1}}', b"[" * 100_000):
         assert asyncio.run(call(forged)).value is None

@@ -1,7 +1,8 @@
-"""What a program cannot see, reach or leave behind in the local sandbox, in each kind of isolation that this machine has."""
+"""What a program in the local sandbox cannot see, reach or leave behind, for each kind of isolation of this machine."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -9,18 +10,21 @@ import sys
 import sysconfig
 import tempfile
 import textwrap
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from rewards.sandbox import Limits, Program, SandboxError
-from rewards.sandbox.local.isolation import Isolation, Kind, candidates
+from rewards.sandbox.local import isolation
+from rewards.sandbox.local.isolation import Isolation, Kind
 from rewards.sandbox.local.sandbox import LocalSandbox
+from rewards.sandbox.local.seccomp import NoFilterError
 from tests import ROOT
 
-LIMITS = Limits(cpu_seconds=1, wall_seconds=5, memory_mb=256, output_bytes=10_000)
+LIMITS = Limits(cpu_seconds=10, wall_seconds=300, memory_mb=256, output_bytes=10_000)
 
 
 def _open(kind: Kind) -> LocalSandbox:
@@ -96,8 +100,8 @@ def test_refused(sandbox: LocalSandbox, attempt: str) -> None:
     assert _run(sandbox, REFUSED.format(attempt)) == "refused\n"
 
 
-def test_the_attempts_are_allowed_elsewhere(tmp_path: Path) -> None:
-    """The test above can fail: outside, most of the same attempts succeed."""
+def test_attempts_succeed_outside(tmp_path: Path) -> None:
+    """The test above can fail: outside the sandbox these attempts succeed."""
     allowed = [
         "import socket; socket.socket()",
         "open('/proc/self/environ')",
@@ -111,32 +115,32 @@ def test_the_attempts_are_allowed_elsewhere(tmp_path: Path) -> None:
         assert done.stdout == "ALLOWED\n", attempt
 
 
-def test_it_sees_a_python_and_an_empty_folder(namespaces: LocalSandbox) -> None:
+def test_program_sees_a_python_and_an_empty_folder(namespaces: LocalSandbox) -> None:
     seen = _run(namespaces, "import os\nprint(sorted(os.listdir('/')), os.listdir('.'), os.getcwd())")
     config = Isolation("namespaces").configure(ROOT, ())
     roots = {path.split("/")[1] for path in (*config["readable"], config["own_work"], "/dev")}
     assert seen == f"{sorted(roots)} [] {config['own_work']}\n"
 
 
-def test_no_environment_variable_of_ours(sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_environment_variables_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
-    with_secret = LocalSandbox(workers=1)
+    search = """
+        import ctypes
+        found = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
+        index = 0
+        while found[index]:
+            print(found[index])
+            index += 1
+    """
+    sandbox = LocalSandbox(workers=1)
     try:
-        assert "secret" not in _run(with_secret, "import os; print(dict(os.environ))")
-        search = """
-            import ctypes
-            found = ctypes.POINTER(ctypes.c_char_p).in_dll(ctypes.CDLL(None), "environ")
-            index = 0
-            while found[index]:
-                print(found[index])
-                index += 1
-        """
-        assert "secret" not in _run(with_secret, search)
+        assert "secret" not in _run(sandbox, "import os; print(dict(os.environ))")
+        assert "secret" not in _run(sandbox, search)
     finally:
-        with_secret.close()
+        sandbox.close()
 
 
-def test_no_descriptor_but_the_three(sandbox: LocalSandbox) -> None:
+def test_no_descriptors_except_the_standard_streams(sandbox: LocalSandbox) -> None:
     code = """
         import os
         def is_open(number):
@@ -150,7 +154,7 @@ def test_no_descriptor_but_the_three(sandbox: LocalSandbox) -> None:
     assert _run(sandbox, code) == "[0, 1, 2]\n"
 
 
-def test_nothing_is_left_for_the_next(sandbox: LocalSandbox) -> None:
+def test_nothing_is_left_for_the_next_program() -> None:
     leave = """
         import os
         os.makedirs("a/b/c")
@@ -173,7 +177,7 @@ def test_nothing_is_left_for_the_next(sandbox: LocalSandbox) -> None:
 
 
 @pytest.mark.parametrize("kind", ["landlock", "weak"])
-def test_cleaning_up_changes_nothing_that_a_link_leads_to(kind: Kind, tmp_path: Path) -> None:
+def test_cleaning_up_does_not_follow_links(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir(mode=0o755)
     (tmp_path / "kept" / "file").write_text("kept")
     leave = f"""
@@ -199,9 +203,7 @@ def test_cleaning_up_changes_nothing_that_a_link_leads_to(kind: Kind, tmp_path: 
         one.close()
 
 
-def test_a_program_does_not_see_another_that_runs_beside_it(namespaces: LocalSandbox) -> None:
-    import asyncio
-
+def test_program_does_not_see_concurrent_programs(namespaces: LocalSandbox) -> None:
     code = """
         import os, time
         open(str(os.getpid()), "w")
@@ -222,10 +224,8 @@ def test_a_program_does_not_see_another_that_runs_beside_it(namespaces: LocalSan
     assert [each.output for each in executions] == ["1 []\n"] * 2
 
 
-def test_a_signal_to_all_reaches_no_other_program(namespaces: LocalSandbox) -> None:
-    """A process group reaches across namespaces: a worker must have one of its own."""
-    import asyncio
-
+def test_signal_to_all_reaches_no_other_program(namespaces: LocalSandbox) -> None:
+    """A process group extends across namespaces, so each worker must have a separate one."""
     killer = "import os\nfor each in (0, -1):\n    try:\n        os.kill(each, 9)\n    except OSError:\n        pass"
     bystander = "import time\ntime.sleep(0.2)\nprint('alive')"
     programs = [Program(code) for _ in range(10) for code in (killer, bystander)]
@@ -247,24 +247,22 @@ def test_processes_are_limited_and_ended(namespaces: LocalSandbox) -> None:
         except OSError:
             print(count)
     """
-    begun = time.monotonic()
-    assert int(_run(namespaces, bomb, Limits(cpu_seconds=2, wall_seconds=30, processes=8))) == 7
-    # Had they not been ended, their folder's worker would not be free again.
+    assert int(_run(namespaces, bomb, replace(LIMITS, processes=8))) == 7
     assert _run(namespaces, "import os\ntry:\n    os.kill(-1, 0)\nexcept ProcessLookupError:\n    print('alone')") == "alone\n"
-    assert time.monotonic() - begun < 25
 
 
 def test_processes_share_the_limits(namespaces: LocalSandbox) -> None:
     spin = "import os\nfor _ in range(4):\n    os.fork()\nwhile True: pass"
-    execution = namespaces.run_blocking(Program(spin), Limits(cpu_seconds=1, wall_seconds=60))
+    execution = namespaces.run_blocking(Program(spin), replace(LIMITS, cpu_seconds=1))
     assert execution.verdict == "timeout"
-    assert execution.seconds < 30
-    hoard = "import os, time\nfor _ in range(3):\n    os.fork()\nx = bytearray(100_000_000)\ntime.sleep(30)"
-    execution = namespaces.run_blocking(Program(hoard), Limits(cpu_seconds=10, wall_seconds=25, memory_mb=256))
-    assert execution.verdict == "memory"
+    # The main process, one of 16, has not reached the limit by itself.
+    assert execution.cpu_seconds is not None
+    assert execution.cpu_seconds < 1
+    hoard = "import os, time\nfor _ in range(3):\n    os.fork()\nx = bytearray(100_000_000)\ntime.sleep(1000)"
+    assert namespaces.run_blocking(Program(hoard), LIMITS).verdict == "memory"
 
 
-def test_the_folder_has_an_end(namespaces: LocalSandbox) -> None:
+def test_size_of_the_folder_is_limited(namespaces: LocalSandbox) -> None:
     code = """
         written = 0
         try:
@@ -273,23 +271,18 @@ def test_the_folder_has_an_end(namespaces: LocalSandbox) -> None:
         except OSError:
             print(written < 100_000_000)
     """
-    assert _run(namespaces, code, Limits(cpu_seconds=5, wall_seconds=30)) == "True\n"
+    assert _run(namespaces, code) == "True\n"
 
 
-def test_what_is_in_force_is_named(sandbox: LocalSandbox) -> None:
-    said = dict(sandbox.describe())
-    assert said["isolation"] in ("namespaces", "Landlock and seccomp")
-    assert said["system calls"] == "seccomp filter"
+def test_description_names_what_is_in_force(sandbox: LocalSandbox) -> None:
+    rows = dict(sandbox.describe())
+    assert rows["isolation"] in ("namespaces", "Landlock and seccomp")
+    assert rows["system calls"] == "seccomp filter"
 
 
-def test_a_machine_without_isolation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rewards.sandbox.local import isolation
-
-    for kind in candidates("strong"):
-        assert kind.kind != "weak"
-
+def test_machine_without_isolation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> bytes:
-        raise isolation.NoFilterError("libseccomp.so.2 was not found")
+        raise NoFilterError("libseccomp.so.2 was not found")
 
     monkeypatch.setattr(isolation, "compile_filter", refuse)
     strong = LocalSandbox(workers=1)
@@ -298,15 +291,13 @@ def test_a_machine_without_isolation_is_refused(monkeypatch: pytest.MonkeyPatch)
     strong.close()
 
 
-def test_weak_isolation_is_had_by_asking_for_it_alone() -> None:
+def test_weak_isolation_on_request() -> None:
     weak = LocalSandbox(workers=1, kind="weak", isolation="weak")
     try:
         assert _run(weak, "print(1)") == "1\n"
         assert dict(weak.describe())["isolation"].startswith("WEAK")
-        left = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(50)"
-        begun = time.monotonic()
-        assert _run(weak, left) == ""
-        assert time.monotonic() - begun < 10
+        leave = "import os, time\npid = os.fork()\nif pid == 0:\n    os.setsid()\n    time.sleep(1000)\nprint(pid)"
+        assert not psutil.pid_exists(int(_run(weak, leave)))
     finally:
         weak.close()
 
@@ -327,11 +318,11 @@ sandbox.close()
 """
 
 
-def test_a_container_that_allows_no_namespaces() -> None:
+def test_container_without_namespaces() -> None:
     _open("landlock").close()
     done = subprocess.run([sys.executable, "-c", NO_NAMESPACES, str(ROOT)], capture_output=True, text=True, check=False)
     assert "Landlock and seccomp" in done.stdout, done.stderr
-    assert "'not had': 'namespaces: unshare: Operation not permitted'" in done.stdout
+    assert "'unavailable': 'namespaces: unshare: Operation not permitted'" in done.stdout
 
 
 AS_USER = """
@@ -342,15 +333,17 @@ from rewards.sandbox import Limits, Program
 from rewards.sandbox.local.sandbox import LocalSandbox
 sandbox = LocalSandbox(workers=1)
 print(sandbox.run_blocking(Program("import os; print(os.getuid())")).output)
-bomb = "import os, time\\nfor n in range(100):\\n    try: os.fork() or time.sleep(9)\\n    except OSError: break\\nprint(n)"
-print(sandbox.run_blocking(Program(bomb), Limits(processes=5, wall_seconds=20)).output)
+bomb = "import os, time\\nfor n in range(100):\\n    try: os.fork() or time.sleep(1000)\\n    except OSError: break\\nprint(n)"
+print(sandbox.run_blocking(Program(bomb), Limits(processes=5, cpu_seconds=60, wall_seconds=300)).output)
 print(dict(sandbox.describe())["isolation"])
 sandbox.close()
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user; the other tests ran as an ordinary one")
-def test_as_an_ordinary_user(public_folder: Path) -> None:
+@pytest.mark.skipif(
+    os.getuid() != 0, reason="only root can become another user; as an ordinary user all other tests cover this"
+)
+def test_as_ordinary_user(public_folder: Path) -> None:
     _open("namespaces").close()
     environment = {"PYTHONPATH": str(public_folder), "PATH": "/usr/bin:/bin"}
     command = [_find_public_python(), "-c", AS_USER, str(public_folder)]
@@ -360,7 +353,7 @@ def test_as_an_ordinary_user(public_folder: Path) -> None:
 
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
-    """This project's code and pyseccomp where another user can read them."""
+    """A folder that another user can read, with this project's code and pyseccomp."""
     import pyseccomp
 
     with tempfile.TemporaryDirectory(prefix="public-") as name:
@@ -373,20 +366,18 @@ def public_folder() -> Iterator[Path]:
 
 
 def _find_public_python() -> str:
-    """A Python that another user can run."""
+    """Return a Python that another user can run."""
     for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
         if not Path(python).is_file() or not all(parent.stat().st_mode & 1 for parent in Path(python).parents):
             continue
         asked = subprocess.run([python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True)
         if asked.stdout == "True\n":
             return python
-    pytest.skip("no Python of 3.11 or newer lies where another user can read it")
+    pytest.skip("another user can read no Python of 3.11 or newer")
 
 
-def test_a_python_below_the_programs_own_folder(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a virtual environment lies in /tmp, programs have their empty folder elsewhere."""
+def test_package_in_the_programs_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a virtual environment in /tmp, programs have their empty folder elsewhere."""
     _open("namespaces").close()
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         (Path(name) / "mine.py").write_text("VALUE = 7\n")

@@ -1,4 +1,4 @@
-"""A runner of several files, which import each other."""
+"""A runner of several files that import each other."""
 
 from tests.rewards.sandbox.package_runner.work import main
 

@@ -1,4 +1,4 @@
-"""What the runner does."""
+"""The runner's main function."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from tests.rewards.sandbox.package_runner.below.words import WORD
 
 
 def main(code: str) -> None:
-    """Runs the code with what the other files hold, and with the names of ours that it could import."""
+    """Run the code with values of the other files, and with the names of our modules that it could import."""
     ours = sorted(name for name in sys.modules if name.partition(".")[0] in ("rewards", "tests"))
     exec(code, {"number": numbers.NUMBER, "word": WORD, "ours": ours})

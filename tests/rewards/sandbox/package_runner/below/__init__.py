@@ -1,1 +1,1 @@
-"""A folder below."""
+"""A subpackage."""
