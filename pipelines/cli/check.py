@@ -42,7 +42,7 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
     loaded = load(path, sets)
     report, recipe = Report(), loaded.recipe
     environments = find_environments(recipe)
-    machine = find_machine(recipe, environments)
+    machine = find_machine(environments)
     plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
     hub = Hub(recipe)
     for problem in find_problems(loaded, machine, environments):

@@ -6,7 +6,7 @@ import errno
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -31,13 +31,10 @@ app.add_typer(environments_app(), name="env")
 app.add_typer(rewards_app(), name="rewards")
 
 From = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--from", metavar="STAGE", help="Start with this stage; use the models of earlier stages as they are."),
 ]
-Until = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--until", metavar="STAGE", help="Stop after this stage."),
-]
+Until = Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")]
 Smoke = Annotated[
     bool,
     typer.Option(
@@ -61,9 +58,8 @@ def run(
     A run that was killed or failed resumes from the last checkpoint with the same command.
     """
     from pipelines.cli.run import run_recipe
-    from pipelines.run.selection import Selection
 
-    run_recipe(recipe, sets or [], Selection(from_stage, until_stage, fresh), runs, smoke=smoke)
+    run_recipe(recipe, sets or [], runs, from_stage, until_stage, fresh=fresh, smoke=smoke)
 
 
 @app.command()
@@ -77,9 +73,8 @@ def plan(
 ) -> None:
     """Print the steps of a recipe, their commands and configurations, and which would be skipped. Starts nothing."""
     from pipelines.cli.run import print_plan
-    from pipelines.run.selection import Selection
 
-    print_plan(recipe, sets or [], Selection(from_stage, until_stage), runs, smoke=smoke)
+    print_plan(recipe, sets or [], runs, from_stage, until_stage, smoke=smoke)
 
 
 @app.command()
@@ -105,15 +100,15 @@ def check(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for completion and help in editors."""
-    from pipelines.cli.run import print_schema
+    from pipelines.recipe.json_schema import dump_schema
 
-    print_schema()
+    typer.echo(dump_schema(), nl=False)
 
 
 @app.command()
 def algorithms(
     name: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Argument(metavar="NAME", help="Show one algorithm with its settings.", show_default=False),
     ] = None,
 ) -> None:

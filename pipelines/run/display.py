@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TextIO
 
 from pipelines.console.progress import Progress, format_seconds
@@ -14,7 +13,7 @@ _NARROW = 100
 """Terminals below this width get the first metric only."""
 
 
-class Display:
+class Display(Progress):
     """Report the steps of a run.
 
     Args:
@@ -23,13 +22,9 @@ class Display:
     """
 
     def __init__(self, steps: int, stream: TextIO | None = None) -> None:
-        self._progress = Progress(stream or sys.stdout)
+        super().__init__(stream or sys.stdout)
         self._steps = steps
         self._number = 0
-
-    def say(self, text: str) -> None:
-        """Print a line of its own."""
-        self._progress.say(text)
 
     def skipped(self, step: Step) -> None:
         """Report a step that had nothing to do."""
@@ -39,42 +34,32 @@ class Display:
     def started(self, step: Step, why: str) -> None:
         """Report the start of a step and its reason."""
         self._number += 1
-        if self._progress.live:
-            self._progress.start(f"{self._number}/{self._steps} {step.name}")
+        if self.live:
+            self.start(f"{self._number}/{self._steps} {step.name}")
             if why not in ("not done yet", "--fresh"):
                 self._line(step, "[yellow]*[/yellow]", why)
         else:
-            self._progress.start(self._head(step))
+            self.start(self._head(step))
             self.say(f"{self._head(step)}: {step.title} ({why})")
 
     def progressed(self, step: Step, reached: Reached) -> None:
         """Report how far the running step is."""
-        metrics = list(reached.metrics.items())
-        shown = dict(metrics[: 1 if self._progress.width < _NARROW else 3] if self._progress.live else metrics)
-        self._progress.update(reached.step, reached.total, reached.shown, format_metrics(shown))
+        metrics = [f"{name} {value:.4g}" for name, value in reached.metrics.items()]
+        shown = metrics[: 1 if self.width < _NARROW else 3] if self.live else metrics
+        self.update(reached.step, reached.total, reached.shown, "  ".join(shown))
 
     def ended(self, step: Step, seconds: float) -> None:
         """Report a finished step and its wall time."""
         took = format_seconds(seconds)
-        self._line(step, "[green]✓[/green]", took if self._progress.live else f"done in {took}")
-
-    def close(self) -> None:
-        """Stop reporting."""
-        self._progress.close()
+        self._line(step, "[green]✓[/green]", took if self.live else f"done in {took}")
 
     def _line(self, step: Step, mark: str, text: str, *, dim: bool = False) -> None:
-        if not self._progress.live:
+        if not self.live:
             return self.say(f"{self._head(step)}: {text}")
         from rich.markup import escape
 
         name = f"[dim]{step.name}[/dim]" if dim else step.name
-        self._progress.say(f"{mark} [dim]{self._number:>2}/{self._steps}[/dim] {name}  [dim]{escape(text)}[/dim]", markup=True)
-        return None
+        return self.say(f"{mark} [dim]{self._number:>2}/{self._steps}[/dim] {name}  [dim]{escape(text)}[/dim]", markup=True)
 
     def _head(self, step: Step) -> str:
         return f"[{self._number}/{self._steps}] {step.name}"
-
-
-def format_metrics(metrics: Mapping[str, float]) -> str:
-    """Return `loss 0.412  lr 0.001`."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())

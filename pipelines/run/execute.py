@@ -20,15 +20,8 @@ from pipelines.run.failure import describe_end, failure
 from pipelines.run.plan import MODEL, PROMPTS, Plan, Step, trainer_module
 from pipelines.run.record import Record
 from pipelines.run.scratch import remove_scratch, scratch_folder
-from pipelines.run.selection import Selection, select
-from pipelines.trainers.base import StagePaths
 from preprocess import atomic
 from preprocess.errors import SourceError
-
-
-def run(plan: Plan, selection: Selection, display: Display) -> None:
-    """Execute the selected steps that are not complete; raises as `execute`."""
-    execute(plan, select(plan, selection), display, fresh=selection.fresh)
 
 
 def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool = False) -> None:
@@ -50,7 +43,10 @@ def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool 
             display.skipped(step)
             continue
         if not swept:
-            _sweep(plan, display)
+            # What a killed run of this directory has left.
+            if names := process.end_orphans(plan.directory):
+                display.say(f"ended orphaned processes of an earlier run: {', '.join(sorted(set(names)))}")
+            remove_scratch(scratch_folder(plan.directory))
             swept = True
         display.started(step, why)
         display.ended(step, _execute(step, plan, digests, display, fresh=fresh))
@@ -89,12 +85,11 @@ def hold(directory: Path) -> Iterator[None]:
 def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fresh: bool) -> float:
     """Execute and record one step; return its wall time in seconds."""
     began = time.monotonic()
-    stage = next((each for each in plan.recipe.stages if each.name == step.stage), None)
-    training = stage if stage is not None and step.name.endswith("/train") else None
+    stage = next((each for each in plan.recipe.stages if step.name == f"{each.name}/train"), None)
     before = record.read(step)
     resumes = before is not None and not fresh and record.why_changed(step, plan, digests, before) is None
-    if training is not None and not resumes and (kept := _set_aside(plan, training.name)):
-        display.say(f"  the earlier results of stage {training.name} are kept in {kept}")
+    if stage is not None and not resumes and (kept := _set_aside(plan, stage.name)):
+        display.say(f"  the earlier results of stage {stage.name} are kept in {kept}")
     now = Record(
         command=record.digest_command(step, plan),
         inputs=record.digest_inputs(step, plan, digests),
@@ -105,7 +100,7 @@ def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fres
     )
     record.write(step, now)
     try:
-        _attempt(step, plan, now, training, display)
+        _attempt(step, plan, now, stage, display)
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
@@ -119,118 +114,77 @@ def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fres
     return time.monotonic() - began
 
 
-def _attempt(step: Step, plan: Plan, now: Record, training: SftStage | RlStage | None, display: Display) -> None:
-    """Run a step's command once and check its result."""
-    for name, text in step.launch.files.items():
+class TrainingAbortedError(StepError):
+    """Training was aborted early."""
+
+
+def _attempt(step: Step, plan: Plan, now: Record, stage: SftStage | RlStage | None, display: Display) -> None:
+    """Run a step's command once and check its result.
+
+    Args:
+        stage: the stage that the step trains, if any.
+    """
+    launch, log, paths = step.launch, step.directory / "log", plan.paths(str(step.stage))
+    for name, text in {**launch.files, "command.sh": record.command_script(step)}.items():
         write_atomically(step.directory / name, text)
-    write_atomically(step.directory / "command.sh", record.command_script(step))
     (step.directory / "command.sh").chmod(0o755)
-    log = step.directory / "log"
     with log.open("a", encoding="utf-8") as sink:
         sink.write(f"--- attempt {now.attempts}, {now.started}\n")
-    watch = _Watch(step, plan, training, display)
+    if stage is not None and (begins := trainer_module(stage).before_attempt(stage, paths)):
+        display.say(f"  resumes from the checkpoint at step {begins}")
+
+    def poll() -> None:
+        try:
+            progress = row_counts.read_progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
+        except StepError as error:
+            raise TrainingAbortedError(str(error)) from None
+        if progress is not None:
+            display.progressed(step, progress)
+
     try:
         outcome = process.run(
-            step.launch.argv,
-            cwd=step.directory,
-            environment=step.launch.environment,
-            log=log,
-            run_directory=plan.directory,
-            poll=watch.poll,
+            launch.argv, cwd=step.directory, environment=launch.environment, log=log, run_directory=plan.directory, poll=poll
         )
     except TrainingAbortedError as error:
         raise failure(f"{step.name} was aborted: {error}", log) from None
     finally:
         with suppress(TrainingAbortedError):
-            watch.poll()
-        watch.write_metrics()
+            poll()
+        if stage is not None and (rows := trainer_module(stage).metrics(stage, paths)):
+            write_atomically(paths.metrics, "".join(json.dumps(row) + "\n" for row in rows))
     if outcome.orphans:
         with log.open("a", encoding="utf-8") as sink:
             sink.write(f"--- ended orphaned processes: {', '.join(outcome.orphans)}\n")
     if outcome.status != 0:
         reason = f"{step.name} {describe_end(outcome, log)}"
-        if row_counts.prepares(step) and outcome.status == SourceError.exit_status:
+        if step.prepares and outcome.status == SourceError.exit_status:
             raise InputError(reason)
         raise failure(reason, log)
-    if training is not None:
-        paths = plan.paths(training.name)
+    if stage is not None:
         try:
-            result = watch.trainer.result(training, paths)
+            result = trainer_module(stage).result(stage, paths)
         except StepError as error:
             raise failure(f"{step.name}: {error}", log) from None
         now.notes = list(result.notes)
-        _link(paths.checkpoint, result.checkpoint)
+        with atomic.replacement(paths.checkpoint) as link:
+            link.symlink_to(os.path.relpath(result.checkpoint, link.parent))
     for path in step.outputs:
         if not path.exists():
             raise failure(f"{step.name} ended with status 0 but left no {path}", log)
-    if counts := row_counts.describe(step):
-        now.notes = [counts]
-        display.say(f"  {counts}")
-        return
-    if step.name in (PROMPTS, MODEL):
+    if step.prepares:
+        now.notes = [row_counts.describe(step)]
+    elif step.name in (PROMPTS, MODEL):
         now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
     for note in now.notes:
-        display.say(f"  note: {note}")
-
-
-class TrainingAbortedError(StepError):
-    """Training was aborted early."""
-
-
-class _Watch:
-    """Read a step's progress while it runs: of a training, from the trainer's metric files."""
-
-    def __init__(self, step: Step, plan: Plan, stage: SftStage | RlStage | None, display: Display) -> None:
-        self._step, self._stage, self._display = step, stage, display
-        if stage is None:
-            return
-        self.trainer = trainer_module(stage)
-        self._paths: StagePaths = plan.paths(stage.name)
-        if begins := self.trainer.before_attempt(stage, self._paths):
-            display.say(f"  resumes from the checkpoint at step {begins}")
-
-    def poll(self) -> None:
-        """Report the progress.
-
-        Raises:
-            TrainingAbortedError: the trainer's metrics show that training is useless.
-        """
-        if self._stage is None:
-            progress = row_counts.read_progress(self._step)
-        else:
-            try:
-                progress = self.trainer.progress(self._stage, self._paths)
-            except StepError as error:
-                raise TrainingAbortedError(str(error)) from None
-        if progress is not None:
-            self._display.progressed(self._step, progress)
-
-    def write_metrics(self) -> None:
-        """Write the metrics of all attempts into one file."""
-        if self._stage is not None and (rows := self.trainer.metrics(self._stage, self._paths)):
-            write_atomically(self._paths.metrics, "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def _sweep(plan: Plan, display: Display) -> None:
-    """End the orphaned processes and remove the temporary files of a killed run of this directory."""
-    if names := process.end_orphans(plan.directory):
-        display.say(f"ended orphaned processes of an earlier run: {', '.join(sorted(set(names)))}")
-    remove_scratch(scratch_folder(plan.directory))
+        display.say(f"  {note}" if step.prepares else f"  note: {note}")
 
 
 def _set_aside(plan: Plan, stage: str) -> Path | None:
     """Move a stage's earlier results, except its rows, to `replaced/`; return the folder."""
     paths = plan.paths(stage)
-    results = (
-        paths.step("train"),  # with its record first: a kill in between must not leave a record without its results
-        paths.step("export-model"),
-        paths.step("handover"),
-        paths.checkpoints,
-        paths.checkpoint,
-        paths.export,
-        paths.model,
-        paths.metrics,
-    )
+    # With its record first: a kill in between must not leave a record without its results.
+    steps = [paths.step(name) for name in ("train", "export-model", "handover")]
+    results = [*steps, paths.checkpoints, paths.checkpoint, paths.export, paths.model, paths.metrics]
     if not paths.checkpoints.exists() and not paths.model.exists():
         return None
     number = 1
@@ -241,9 +195,3 @@ def _set_aside(plan: Plan, stage: str) -> Path | None:
         if path.exists() or path.is_symlink():
             path.rename(target / path.name)
     return target
-
-
-def _link(link: Path, target: Path) -> None:
-    """Point the link at the target, in one rename."""
-    with atomic.replacement(link) as temporary:
-        temporary.symlink_to(os.path.relpath(target, link.parent))

@@ -12,15 +12,13 @@ from pipelines.run.process import Outcome
 _LOG_LINES = 12
 _LONGEST = 300
 _ERROR = re.compile(r"(^|\s)([A-Za-z_][\w.]*(Error|Exception|Exit|Interrupt|Refused)|handover|prepare|error): \S")
-
-
 # An error that this project raises on purpose is the cause of any other error in the log.
 _OURS = re.compile(r"(?:^|[\s.])(?:RewardError|NothingToLearnError): (\S.*)")
 
 
 def failure(reason: str, log: Path) -> StepError:
     """Return an error with the reason and the last lines of the log."""
-    tail = "".join(f"  | {line[:300]}\n" for line in _last_attempt(log)[-_LOG_LINES:])
+    tail = "".join(f"  | {line[:_LONGEST]}\n" for line in _last_attempt(log)[-_LOG_LINES:])
     return StepError(f"{reason}\n{tail}  whole log: {log}")
 
 
@@ -36,8 +34,9 @@ def describe_end(outcome: Outcome, log: Path) -> str:
     lines = _last_attempt(log)
     if ours := next((found for line in reversed(lines) if (found := _OURS.search(line))), None):
         return f"{ended}: {ours[1].strip()}"
-    cause = next((line for line in reversed(lines[-400:]) if _ERROR.search(line)), None)
-    return f"{ended}: {_strip_prefix(cause)[:_LONGEST]}" if cause else ended
+    cause = next((line for line in reversed(lines[-400:]) if _ERROR.search(line)), "")
+    cause = re.sub(r"^\s*\(\w[^)]*\)\s*", "", cause).strip()  # without Ray's prefix, `(TaskRunner pid=1) `
+    return f"{ended}: {cause[:_LONGEST]}" if cause else ended
 
 
 def _last_attempt(log: Path) -> list[str]:
@@ -45,8 +44,3 @@ def _last_attempt(log: Path) -> list[str]:
     lines = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(encoding="utf-8", errors="replace")).splitlines()
     begins = max((number for number, line in enumerate(lines) if line.startswith("--- attempt")), default=-1)
     return [line for line in lines[begins + 1 :] if line.strip()]
-
-
-def _strip_prefix(line: str) -> str:
-    """Return the line without Ray's prefix, `(TaskRunner pid=1) `."""
-    return re.sub(r"^\s*\(\w[^)]*\)\s*", "", line).strip()

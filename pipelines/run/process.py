@@ -78,7 +78,7 @@ def run(
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "pipelines.run.supervisor", str(log), str(scratch), str(grace), "--", *argv],
         cwd=cwd,
-        env=complete_environment(argv, environment, run_directory),
+        env=_complete_environment(argv, environment, run_directory),
         stdin=subprocess.PIPE,  # closes when this process dies, by whatever cause; the supervisor then ends the command
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches only this process, which ends the others in order
@@ -109,7 +109,7 @@ def run(
     return Outcome(report["status"], tuple(report["orphans"]))
 
 
-def complete_environment(argv: Sequence[str], environment: Mapping[str, str], run_directory: Path) -> dict[str, str]:
+def _complete_environment(argv: Sequence[str], environment: Mapping[str, str], run_directory: Path) -> dict[str, str]:
     """Return the caller's variables with the command's and this project's.
 
     The command's folder comes first on PATH, because upstreams start torchrun and ray by bare name. Temporary files go to
@@ -119,8 +119,8 @@ def complete_environment(argv: Sequence[str], environment: Mapping[str, str], ru
     merged = {**os.environ, **environment}
     merged["PATH"] = os.pathsep.join([str(Path(argv[0]).parent), merged.get("PATH", os.defpath)])
     merged["PYTHONPATH"] = os.pathsep.join([str(import_folder()), *filter(None, [merged.get("PYTHONPATH")])])
-    ours = {"TMPDIR": str(scratch), "RAY_TMPDIR": str(scratch), SHARED_MEMORY_PREFIX: scratch.name}
-    return merged | ours | {MARK: str(run_directory), "PYTHONUNBUFFERED": "1"}
+    ours = {"TMPDIR": str(scratch), "RAY_TMPDIR": str(scratch), SHARED_MEMORY_PREFIX: scratch.name, MARK: str(run_directory)}
+    return merged | ours | {"PYTHONUNBUFFERED": "1"}
 
 
 def end_orphans(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str]:
@@ -147,12 +147,10 @@ def find_processes(run_directory: Path) -> dict[psutil.Process, str]:
 
     found = {}
     for process in psutil.process_iter():
-        try:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             marked = process.environ().get(MARK) == str(run_directory)
             if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found[process] = process.name()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
     return found
 
 

@@ -128,7 +128,7 @@ def why_changed(step: Step, plan: Plan, digests: Digests, record: Record) -> str
     if digest_command(step, plan) != record.command:
         return _changed_line(step) or "its command changed"
     now = digest_inputs(step, plan, digests)
-    for name in now.keys() | record.inputs.keys():
+    for name in sorted(now.keys() | record.inputs.keys()):
         if now.get(name) != record.inputs.get(name):
             return f"{name} was re-run" if name.startswith("step ") else f"{name} changed"
     return None
@@ -141,12 +141,8 @@ def _changed_line(step: Step) -> str | None:
             before = (step.directory / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             continue
-        removed = added = None
-        for line in difflib.unified_diff(before.splitlines(), text.splitlines(), lineterm="", n=0):
-            if line.startswith("-") and not line.startswith("---"):
-                removed = removed or line[1:].strip()
-            elif line.startswith("+") and not line.startswith("+++"):
-                added = added or line[1:].strip()
+        _, _, *diff = [*difflib.unified_diff(before.splitlines(), text.splitlines(), lineterm="", n=0)] or ("", "")
+        removed, added = (next(filter(None, (line[1:].strip() for line in diff if line[0] == sign)), "") for sign in "-+")
         if removed or added:
             return f"{name} changed: {removed or 'nothing'} -> {added or 'nothing'}"
     return None

@@ -10,14 +10,9 @@ from pipelines.trainers.base import Progress
 from preprocess.engine.progress import read_progress as read_file
 
 
-def prepares(step: Step) -> bool:
-    """Return whether the step prepares rows."""
-    return step.name.endswith("/prepare")
-
-
 def read_progress(step: Step) -> Progress | None:
     """Return the progress of a preparation; None if unknown, or for any other step."""
-    reached = read_file(step.directory / "progress.json") if prepares(step) else None
+    reached = read_file(step.directory / "progress.json") if step.prepares else None
     if reached is None:
         return None
     share = f"{reached.bytes / reached.total:.0%}, " if reached.total else ""
@@ -31,15 +26,11 @@ def read_summary(step: Step) -> dict[str, Any]:
 
 
 def describe(step: Step) -> str:
-    """Return the row counts of a preparation in one line; empty for any other step."""
+    """Return the row counts of a preparation in one line."""
     from preprocess.engine.job import KINDS
 
-    if not prepares(step):
-        return ""
     summary = read_summary(step)
     rows = summary["rows"]
     text = f"{summary['records']:,} records -> {rows['train']:,} training and {rows['validation']:,} validation rows"
-    for kind in KINDS:
-        if count := sum(summary[kind].values()):
-            text += f", {count:,} {kind.replace('_', ' ')}"
-    return text
+    counts = {kind: sum(summary[kind].values()) for kind in KINDS}
+    return text + "".join(f", {count:,} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)

@@ -11,18 +11,13 @@ from pathlib import Path
 _SHARED_MEMORY = Path("/dev/shm")
 
 
-def scratch_name(run_directory: Path) -> str:
-    """Return eight characters derived from the directory, so that the files of a killed run are found again.
+def scratch_folder(run_directory: Path) -> Path:
+    """Return the folder for the run's temporary files, named by the directory so that those of a killed run are found again.
 
-    Short because Python limits the name of a shared-memory segment to 14 characters, random ones included
+    The name is short because Python limits that of a shared-memory segment to 14 characters, random ones included
     (multiprocessing/shared_memory.py `_make_filename`), and a Unix socket's path to 107, of which Ray uses about 70.
     """
-    return "pl" + hashlib.sha256(str(run_directory).encode()).hexdigest()[:6]
-
-
-def scratch_folder(run_directory: Path) -> Path:
-    """Return the folder for the run's temporary files."""
-    return Path(tempfile.gettempdir()) / scratch_name(run_directory)
+    return Path(tempfile.gettempdir(), "pl" + hashlib.sha256(str(run_directory).encode()).hexdigest()[:6])
 
 
 def remove_scratch(folder: Path) -> None:

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
         remove_scratch(Path(scratch))
         return _report(status=None, stopped=False, orphans=[], error=f"{argv[0]}: {error.strerror}")
     status, stopped = _watch(child, wake, float(grace))
-    orphans = [] if stopped else _names(_descendants())
+    orphans = [] if stopped else list(_descendants().values())
     end_descendants(_SWEEP_SECONDS)
     remove_scratch(Path(scratch))
     return _report(status=status, stopped=stopped, orphans=orphans)
@@ -71,7 +72,8 @@ def _watch(child: subprocess.Popen[bytes], wake: int, grace: float) -> tuple[int
         readable, _, _ = select.select([wake] if deadline else [wake, sys.stdin], [], [], 0.1 if deadline else None)
         signals = os.read(wake, 4096) if wake in readable else b""
         if deadline is None and (sys.stdin in readable or signal.SIGTERM in signals):
-            _signal_group(child.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
             deadline = time.monotonic() + grace
 
 
@@ -99,43 +101,22 @@ def end_descendants(grace: float) -> None:
             for process in alive:
                 _signal(process, signal.SIGKILL)
         time.sleep(0.02)
-        _reap(-1)
 
 
-def _descendants() -> list[psutil.Process]:
+def _descendants() -> dict[psutil.Process, str]:
+    """Return the descendants that are alive: process -> name."""
     _reap(-1)
-    return [p for p in psutil.Process().children(recursive=True) if _lives(p)]
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _names(processes: list[psutil.Process]) -> list[str]:
-    names = []
-    for process in processes:
-        try:
-            names.append(process.name())
-        except psutil.NoSuchProcess:
-            continue
-    return names
+    found = {}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found[process] = process.name()
+    return found
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return
 
 
 def _signals_as_bytes() -> int:

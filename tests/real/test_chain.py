@@ -99,7 +99,7 @@ def test_rewards_differ_and_the_rollout_is_the_policy(chain: Chain, output: str,
 @pytest.mark.parametrize("stage", STAGES)
 def test_checkpoints_have_the_size_that_check_estimates(chain: Chain, output: str, stage: str) -> None:
     recipe = load(chain.directory / "recipe.yaml").recipe
-    plan = make_plan(recipe, find_machine(recipe, find_environments(recipe)), chain.directory)
+    plan = make_plan(recipe, find_machine(find_environments(recipe)), chain.directory)
     parameters = count_parameters(str(chain.directory / "model"))
     assert parameters is not None
     (trained,) = (each for each in recipe.stages if each.name == stage)

@@ -38,7 +38,7 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
     if problems := find_data_problems(loaded):
         raise InputError("\n".join(problems))
     environments = find_environments(loaded.recipe)
-    machine = find_machine(loaded.recipe, environments)
+    machine = find_machine(environments)
     plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
     steps = _choose(plan, stage)
     if ray is not None:
@@ -58,7 +58,7 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
 
 
 def _choose(plan: Plan, stage: str | None) -> list[Step]:
-    steps = [step for step in plan.steps if row_counts.prepares(step)]
+    steps = [step for step in plan.steps if step.prepares]
     names = [str(step.stage) for step in steps]
     if stage is not None and stage not in names:
         raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")

@@ -19,7 +19,6 @@ from pipelines.recipe.loading import load
 from pipelines.recipe.problems import RecipeError
 from pipelines.recipe.schema import RlStage
 from pipelines.run.plan import Machine, make_plan
-from pipelines.run.selection import Selection
 from tests import ROOT
 
 HEAD = """\
@@ -212,7 +211,7 @@ def test_a_missing_package_is_reported_when_the_environment_is_built(tmp_path: P
         HEAD.replace("execverify_rl, source: org/rows", f"bootcamp, source: {rows}") + "    reward: bootcamp\n"
     )
     with pytest.raises(InputError, match="the package internbootcamp is not installed; install it") as error:
-        run.run_recipe(Path("x.yaml"), ["hardware.platform=cpu"], Selection(), tmp_path / "runs")
+        run.run_recipe(Path("x.yaml"), ["hardware.platform=cpu"], tmp_path / "runs", None, None, fresh=False, smoke=False)
     assert built == [("verl", "cpu")]
     assert f"--python {sys.executable} " in str(error.value)
     assert not (tmp_path / "runs" / "small" / "stages").exists()

@@ -58,8 +58,8 @@ def _questions(name: str, sets: list[str], folder: Path, prefix: str, rows: bool
     """Return trainer and question of each stage, with a prefix before the stage's name."""
     loaded = load(Path(name), sets)
     environments = find_environments(loaded.recipe)
-    plan = make_plan(loaded.recipe, find_machine(loaded.recipe, environments), folder)
-    found = []
+    plan = make_plan(loaded.recipe, find_machine(environments), folder)
+    found: list[tuple[str, Question]] = []
     for stage in loaded.recipe.stages:
         if rows:
             made = open_sample(loaded, stage).read(40, Report())
@@ -193,7 +193,7 @@ def test_a_trainer_that_does_not_answer_is_reported_and_killed(
     monkeypatch.setattr(upstreams, "_SECONDS", seconds)
     loaded = load(Path("smoke.yaml"), ["hardware.platform=cpu"])
     environments = find_environments(loaded.recipe)
-    plan = make_plan(loaded.recipe, find_machine(loaded.recipe, environments), tmp_path / "run")
+    plan = make_plan(loaded.recipe, find_machine(environments), tmp_path / "run")
     report = Report()
     checks = upstreams.TrainerChecks(loaded, plan, {}, environments)
     try:

@@ -17,9 +17,8 @@ from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import SftStage
 from pipelines.run import plan_text, process, record
 from pipelines.run.display import Display
-from pipelines.run.execute import hold, run
+from pipelines.run.execute import execute, hold
 from pipelines.run.plan import PROMPTS, Plan, Step, stage_paths
-from pipelines.run.selection import Selection, select
 from pipelines.trainers.base import Launch, StagePaths
 from tests import ROOT
 from tests.pipelines.run.toy import ToyTrainer, make_toy_plan, use_toy_trainer
@@ -42,10 +41,10 @@ class Watched(Display):
         self.ran[step.name] = why
 
 
-def do(plan: Plan, selection: Selection | None = None) -> dict[str, str]:
+def do(plan: Plan, first: str | None = None, last: str | None = None, *, fresh: bool = False) -> dict[str, str]:
     """Run the plan; return step -> why it ran."""
     display = Watched()
-    run(plan, selection or Selection(), display)
+    execute(plan, plan.select(first, last), display, fresh=fresh)
     return display.ran
 
 
@@ -131,14 +130,14 @@ def test_a_failure_is_one_line_with_the_log_and_keeps_checkpoints(tmp_path: Path
 def do_fails(plan: Plan) -> dict[str, str]:
     display = Watched()
     with pytest.raises(StepError):
-        run(plan, Selection(), display)
+        execute(plan, plan.steps, display)
     return display.ran
 
 
 def test_status_0_without_training_is_a_failure(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     stage = plan.recipe.stages[0].model_copy(update={"steps": 9})
-    plan = Plan(plan.recipe.model_copy(update={"stages": [stage]}), plan.machine, tmp_path, plan.steps[:2], plan.places)
+    plan = Plan(plan.recipe.model_copy(update={"stages": [stage]}), plan.machine, tmp_path, plan.steps[:2])
     with pytest.raises(StepError, match=r"one/train: the toy did not reach step 9\n  \| starts at 0\n  whole log: "):
         do(plan)
 
@@ -146,19 +145,19 @@ def test_status_0_without_training_is_a_failure(tmp_path: Path) -> None:
 def test_from_and_until(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     with pytest.raises(InputError, match="stage one before it has no model yet"):
-        do(plan, Selection(first="two"))
-    assert list(do(plan, Selection(last="one"))) == ["one/train", "one/handover"]
-    assert list(do(make_toy_plan(tmp_path, rate=5.0), Selection(first="two"))) == ["two/train", "two/handover"]
+        do(plan, first="two")
+    assert list(do(plan, last="one")) == ["one/train", "one/handover"]
+    assert list(do(make_toy_plan(tmp_path, rate=5.0), first="two")) == ["two/train", "two/handover"]
     with pytest.raises(InputError, match="no stage 'three'; the stages are one, two"):
-        select(plan, Selection(first="three"))
+        plan.select(first="three")
     with pytest.raises(InputError, match="comes after"):
-        select(plan, Selection(first="two", last="one"))
+        plan.select(first="two", last="one")
 
 
 def test_fresh_re_runs_and_keeps_earlier_results(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     do(plan)
-    assert set(do(plan, Selection(fresh=True)).values()) == {"--fresh"}
+    assert set(do(plan, fresh=True).values()) == {"--fresh"}
     assert (tmp_path / "replaced" / "two-1" / "model").exists()
     assert do(plan) == {}
 
@@ -196,14 +195,14 @@ from pathlib import Path
 import pytest
 from pipelines.run.display import Display
 from pipelines.run.process import signals_as_stopped, Stopped
-from pipelines.run.execute import run
-from pipelines.run.selection import Selection
+from pipelines.run.execute import execute
 from tests.pipelines.run.toy import make_toy_plan, use_toy_trainer
 with pytest.MonkeyPatch.context() as patch:
     use_toy_trainer(patch)
     try:
         with signals_as_stopped():
-            run(make_toy_plan(Path(sys.argv[1]), steps=6, pause=0.15), Selection(), Display(4))
+            plan = make_toy_plan(Path(sys.argv[1]), steps=6, pause=0.15)
+            execute(plan, plan.steps, Display(4))
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
 """
@@ -301,4 +300,4 @@ def test_notes_on_prompts_are_printed_and_recorded(tmp_path: Path, capsys: pytes
     assert "note: one train: 3 of 9 prompts are too long" in capsys.readouterr().out
     found = record.read(counted)
     assert found is not None and found.notes == ["one train: 3 of 9 prompts are too long"]
-    assert counted in select(plan, Selection(first="two")), "its rows may have changed"
+    assert counted in plan.select(first="two"), "its rows may have changed"

@@ -15,7 +15,7 @@ from pipelines.environments.pins import pin
 from pipelines.recipe.deepspeed import FILES
 from pipelines.recipe.loading import load
 from pipelines.run import plan_text
-from pipelines.run.plan import Machine, Plan, Step, initial_model, make_plan
+from pipelines.run.plan import Machine, Plan, Step, make_plan
 from pipelines.shipped import THIRD_PARTY
 from pipelines.trainers.base import Platform
 from rewards.builtin.interpreter_tool import NAME, SCHEMA
@@ -103,7 +103,7 @@ def test_the_same_recipe_gives_the_same_plan() -> None:
 
 def test_each_stage_starts_from_the_preceding_model() -> None:
     plan = plan_of("smoke.yaml", "cpu")
-    models = [initial_model(plan.recipe, plan.directory, stage) for stage in plan.recipe.stages]
+    models = [plan.initial_model(stage) for stage in plan.recipe.stages]
     assert models == ["/runs/smoke/model", "/runs/smoke/stages/sft/model", "/runs/smoke/stages/stage-one/model"]
 
 
@@ -114,7 +114,7 @@ def test_init_from_is_a_stage_a_folder_or_a_hub_name() -> None:
         ("Qwen/Qwen2.5-Coder-0.5B-Instruct", "Qwen/Qwen2.5-Coder-0.5B-Instruct"),
     ]:
         plan = plan_of("smoke.yaml", "cpu", f"stages.stage-two.init_from={value}")
-        assert initial_model(plan.recipe, plan.directory, plan.recipe.stages[2]) == expected
+        assert plan.initial_model(plan.recipe.stages[2]) == expected
 
 
 def test_lora_is_merged_before_the_hand_over() -> None:

@@ -121,7 +121,7 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
             follows=(train.name,),
         )
         chain += [train, hand_over]
-    return Plan(recipe, machine, directory, tuple(chain), {"run": directory})
+    return Plan(recipe, machine, directory, tuple(chain))
 
 
 def use_toy_trainer(patch: pytest.MonkeyPatch) -> None:

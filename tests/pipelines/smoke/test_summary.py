@@ -10,7 +10,6 @@ import pytest
 from pipelines.cli import main as cli
 from pipelines.recipe.loading import load
 from pipelines.run.plan import Machine, make_plan
-from pipelines.run.selection import Selection, select
 from pipelines.smoke.changes import Change
 from pipelines.smoke.summary import print_passed, render
 
@@ -57,7 +56,7 @@ def test_plan_prints_the_changes_and_the_run_directory(
 def test_end_counts_the_selected_stages(capsys: pytest.CaptureFixture[str]) -> None:
     places = dict.fromkeys(("llamafactory", "verl"), Path("/somewhere"))
     plan = make_plan(load(Path("smoke.yaml")).recipe, Machine("cpu", Path("/python"), places, places), Path("/runs/smoke"))
-    print_passed(Path("smoke.yaml"), ["seed=3"], plan, select(plan, Selection(last="stage-one")))
+    print_passed(Path("smoke.yaml"), ["seed=3"], plan, plan.select(last="stage-one"))
     assert capsys.readouterr().out.splitlines() == [
         "smoke: 2 stages ran, from rows to model: /runs/smoke",
         "next: pipeline check smoke.yaml --set seed=3",
