@@ -127,17 +127,15 @@ def _missing_deepspeed_files(loaded: Loaded) -> Iterator[str]:
 
 def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
     """Yield existing Pythons that are missing; a pinned environment is built by the run."""
-    for each in environments.values():
-        if not each.pinned and (reason := each.why_not_ready()):
-            yield f"{each.chosen_by}: {reason}"
+    found = (each for each in environments.values() if not each.pinned)
+    yield from (f"{each.chosen_by}: {reason}" for each in found if (reason := each.why_not_ready()))
 
 
 def _unsuitable_hardware(loaded: Loaded, machine: Machine) -> Iterator[str]:
     hardware = loaded.recipe.hardware
     found = len(list(Path("/dev").glob("nvidia[0-9]*")))
     if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node:
-        where = loaded.where("hardware")
-        yield f"{where}: hardware.gpus_per_node is {hardware.gpus_per_node}, this machine has {found}"
+        yield f"{loaded.where('hardware')}: hardware.gpus_per_node is {hardware.gpus_per_node}, this machine has {found}"
     for stage in loaded.recipe.stages:
         if hardware.nodes > 1 and isinstance(stage, SftStage):
             place = _at(loaded, "stages", stage.name)

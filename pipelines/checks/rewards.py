@@ -55,7 +55,10 @@ def print_stage(name: str, checked: Sequence[Checked]) -> list[str]:
     if terminal and checked:
         print(name)
     header = ("stage", "reward", "source", "rows", "references", "cheats", "result")
-    lines = [(name, *_format_line(each)) for each in checked]
+    lines = []
+    for each in checked:
+        counts = (f"{each.report.references:,}", f"{each.report.cheats:,}") if each.report else ("", "")
+        lines.append((name, each.reward, each.source, f"{each.rows:,}", *counts, _format_result(each)))
     tables.print_rows(header[terminal:], [line[terminal:] for line in lines])
     print_findings([finding for each in checked if each.report for finding in each.report.findings])
     sys.stdout.flush()
@@ -68,12 +71,6 @@ def is_unchecked(checked: Checked) -> bool:
     """Return whether nothing was found out about the reward."""
     report = checked.report
     return bool(checked.missing) or (report is not None and not report.references and not report.cheats)
-
-
-def _format_line(checked: Checked) -> tuple[str, ...]:
-    report = checked.report
-    counts = ("", "") if report is None else (f"{report.references:,}", f"{report.cheats:,}")
-    return (checked.reward, checked.source, f"{checked.rows:,}", *counts, _format_result(checked))
 
 
 def _format_result(checked: Checked) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pyarrow.parquet import read_metadata
+
 from pipelines.digests import write_atomically
 from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
@@ -37,7 +39,8 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     launch = trainer_module(stage).launch(stage, replace(plan.context(stage), model=place))
     for name, text in launch.files.items():
         write_atomically(paths.step("train") / name, text)
-    rows = _count_rows(paths)
+    file = paths.data / "train.parquet"
+    rows = read_metadata(file).num_rows if file.is_file() else 0
     # A model that gets its chat template in training cannot render prompts before.
     bare = folder is not None and read_model_info(folder).chat_template is False
     stands_in = folder is None and not isinstance(model, TinyModel)
@@ -45,7 +48,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
         "name": stage.name,
         "shape": stage.kind,
         "model": place,
-        "files": {"train": str(paths.data / "train.parquet")},
+        "files": {"train": str(file)},
         "output": "",
         "limit": token_limit(stage)[1],
         "taught": any(isinstance(each, SftStage) for each in plan.recipe.stages[:index]),
@@ -101,10 +104,3 @@ def _is_writable(row: Row, shape: Shape) -> bool:
     except (UnicodeEncodeError, RowError):
         return False
     return True
-
-
-def _count_rows(paths: StagePaths) -> int:
-    from pyarrow.parquet import read_metadata
-
-    file = paths.data / "train.parquet"
-    return int(read_metadata(file).num_rows) if file.is_file() else 0

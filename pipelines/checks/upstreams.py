@@ -25,6 +25,7 @@ from pipelines.trainers.answering import Answer
 from preprocess.rows import Row
 
 _SECONDS = 300.0
+_VARIABLES = {"CUDA_VISIBLE_DEVICES": "", "VERL_PLATFORM": "cpu", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 _NAMES = {"llamafactory": "LLaMA-Factory", "verl": "verl"}
 
 
@@ -103,13 +104,6 @@ class TrainerChecks:
         questions, variables = zip(*(make_question(self._plan, stage) for stage in stages), strict=True)
         request = folder / f"questions-{trainer}.json"
         write_atomically(request, json.dumps([asdict(each) for each in questions]))
-        settings = {
-            "CUDA_VISIBLE_DEVICES": "",
-            "VERL_PLATFORM": "cpu",
-            "HF_HUB_OFFLINE": "1",
-            "TRANSFORMERS_OFFLINE": "1",
-            "TMPDIR": str(folder),
-        }
         errors = (folder / f"errors-{trainer}.log").open("w+", encoding="utf-8", errors="replace")
         process = subprocess.Popen(
             [str(found.python), "-m", trainer_module(stages[0]).ANSWERS, str(request)],
@@ -117,7 +111,7 @@ class TrainerChecks:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, **variables[0], **found.variables, **settings},
+            env={**os.environ, **variables[0], **found.variables, **_VARIABLES, "TMPDIR": str(folder)},
             cwd=folder,
             start_new_session=True,
         )

@@ -68,7 +68,7 @@ class Build:
 
         def watch(line: str) -> None:
             if summary := downloads.describe(line):
-                self.phases.detail(summary)
+                self.phases.update(detail=summary)
 
         failures = []
         what = f"{self.pin.trainer} {self.platform}: {what}"

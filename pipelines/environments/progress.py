@@ -12,44 +12,32 @@ from pipelines.console.progress import PLAIN_SECONDS, Progress
 _MAX_NAMES = 3
 
 
-class Phases:
+class Phases(Progress):
     """Report phases: on a terminal the running one is a live line and finished ones stay above it, else a line each."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._title = ""
 
     def start(self, title: str) -> None:
         """Start a phase, e.g. `verl cpu: installing 199 packages`."""
-        if self._progress.live:
+        if self.live:
             self.finish()
         else:
-            self._progress.say(title)
-        self._title = title
-        self._progress.start(title)
-
-    def detail(self, text: str) -> None:
-        """Report progress within the phase; may be called many times a second."""
-        self._progress.update(detail=text)
+            self.say(title)
+        super().start(title)
 
     def finish(self) -> None:
         """Leave the last phase on the terminal, with its duration."""
-        if self._progress.live and self._title:
-            seconds = self._progress.elapsed()
-            self._progress.say(self._title + (f" ({seconds:.0f} s)" if seconds >= 1 else ""))
-        self._title = ""
+        if self.live and self._title:
+            self.say(self._title + (f" ({self.elapsed():.0f} s)" if self.elapsed() >= 1 else ""))
 
 
 @contextmanager
 def show_phases() -> Iterator[Phases]:
     """Report phases on standard error; outside a terminal with a line every 15 s during a long one."""
-    progress = Progress(sys.stderr, show_bar=False, heartbeat=PLAIN_SECONDS)
-    phases = Phases(progress)
+    phases = Phases(sys.stderr, show_bar=False, heartbeat=PLAIN_SECONDS)
     try:
         yield phases
         phases.finish()
     finally:
-        progress.close()
+        phases.close()
 
 
 class Downloads:

@@ -4,7 +4,6 @@ import io
 
 import pytest
 
-from pipelines.console.progress import Progress
 from pipelines.environments.progress import Downloads, Phases, show_phases
 
 
@@ -31,19 +30,18 @@ def test_downloads_are_summarized() -> None:
 def test_a_log_gets_one_line_per_phase(capsys: pytest.CaptureFixture[str]) -> None:
     with show_phases() as phases:
         phases.start("verl cpu: downloading")
-        phases.detail("downloading torch (183.0MiB)")
+        phases.update(detail="downloading torch (183.0MiB)")
         phases.start("verl cpu: installing")
     assert capsys.readouterr().err.splitlines() == ["verl cpu: downloading", "verl cpu: installing"]
 
 
 def test_a_terminal_keeps_finished_phases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    progress = Progress(terminal := Terminal(), show_bar=False)
-    phases = Phases(progress)
+    phases = Phases(terminal := Terminal(), show_bar=False)
     phases.start("one [bold] phase")
-    phases.detail("[/nothing]")
+    phases.update(detail="[/nothing]")
     phases.start("two")
     phases.finish()
-    progress.close()
+    phases.close()
     assert "one [bold] phase" in terminal.getvalue()
     assert "two\n" in terminal.getvalue()
