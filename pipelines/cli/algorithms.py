@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from pipelines.console import tables
 from pipelines.errors import InputError
-from pipelines.recipe.algorithms import ALGORITHMS, Algorithm
+from pipelines.recipe.algorithms import ALGORITHMS
 from rewards.suggestions import did_you_mean
 
 
@@ -26,32 +25,19 @@ def print_algorithm(name: str) -> None:
     Raises:
         InputError: the name is unknown.
     """
-    found = next((each for known, each in ALGORITHMS.items() if known == name), None)
-    if found is None:
+    algorithm = next((each for known, each in ALGORITHMS.items() if known == name), None)
+    if algorithm is None:
         hint = did_you_mean(name, ALGORITHMS) or "; `pipeline algorithms` lists them"
         raise InputError(f"unknown algorithm {name!r}{hint}")
-    tables.print_rows(("what", "meaning"), _lines(found))
-
-
-def _lines(algorithm: Algorithm) -> list[tuple[str, str]]:
     settings = {"algorithm.adv_estimator": algorithm.estimator, **algorithm.settings}
-    return [
+    kl = f"off by default; with `kl`, in the {' or the '.join(algorithm.kl)}" if algorithm.kl else "none"
+    lines = [
         ("title", algorithm.title),
         ("description", algorithm.description),
         ("paper", algorithm.paper),
         ("verl", algorithm.upstream),
         ("requires", algorithm.requirements),
-        ("kl", _show_kl(algorithm)),
-        *((key, _show(value)) for key, value in settings.items()),
+        ("kl", kl),
+        *((key, value if isinstance(value, str) else json.dumps(value)) for key, value in settings.items()),
     ]
-
-
-def _show_kl(algorithm: Algorithm) -> str:
-    if not algorithm.kl:
-        return "none"
-    usual, *others = algorithm.kl
-    return f"off by default; with `kl`, in the {usual}" + "".join(f" or the {other}" for other in others)
-
-
-def _show(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    tables.print_rows(("what", "meaning"), lines)

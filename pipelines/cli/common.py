@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pipelines.errors import InputError, StepError
 
+if TYPE_CHECKING:
+    from rewards.sandbox import Settings
+
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships in recipes/.")]
 Sets = Annotated[
-    Optional[list[str]],  # noqa: UP045 (typer reads the annotation at run time)
+    list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the recipe: --set stages.sft.learning_rate=2e-5."),
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Parent of the run directories: DIR/<name of the recipe>.")]
@@ -24,19 +27,18 @@ Isolation = Annotated[
     typer.Option(help="weak: run programs even if the kernel offers less isolation (see `pipeline doctor`)."),
 ]
 Sandbox = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--sandbox", metavar="URL", help="A SandboxFusion service; default: the local sandbox."),
+    str | None, typer.Option("--sandbox", metavar="URL", help="A SandboxFusion service; default: the local sandbox.")
 ]
 
 
-def read_options(texts: Iterable[str]) -> dict[str, Any]:
+def read_options(texts: Sequence[str] | None) -> dict[str, Any]:
     """Parse `KEY=VALUE` options; a value is JSON, or else text.
 
     Raises:
         InputError: a text is not `KEY=VALUE`.
     """
     options: dict[str, Any] = {}
-    for text in texts:
+    for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InputError(f"--option {text}: expected KEY=VALUE")
@@ -54,13 +56,14 @@ def run_command(recipe: Path, sets: Sequence[str], runs: Path) -> str:
 
 
 @contextmanager
-def in_sandbox(isolation: Literal["strong", "weak"], url: str | None) -> Iterator[None]:
+def in_sandbox(isolation: Literal["strong", "weak"], url: str | None) -> Iterator[Settings]:
     """Run programs in the chosen sandbox; report its failures as errors of the command line."""
     from rewards import sandbox
 
-    sandbox.configure(sandbox.Settings(url=url, isolation=isolation))
+    settings = sandbox.Settings(url=url, isolation=isolation)
+    sandbox.configure(settings)
     try:
-        yield
+        yield settings
     except sandbox.SandboxError as error:
         raise StepError(f"{error}; see `pipeline doctor`") from error
     finally:

@@ -26,9 +26,9 @@ app = typer.Typer(
 Start with `pipeline run smoke.yaml`: a tiny model through all stages on this machine, in minutes.
 Then `pipeline plan execverify.yaml` prints the steps of a real run.""",
 )
-app.add_typer(data_app(), name="data")
+app.add_typer(data_app, name="data")
 app.add_typer(environments_app(), name="env")
-app.add_typer(rewards_app(), name="rewards")
+app.add_typer(rewards_app, name="rewards")
 
 From = Annotated[
     str | None,

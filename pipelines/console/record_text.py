@@ -36,6 +36,16 @@ def render(fields: Any, *, full: bool = False) -> list[Line]:
         return [Line("… nested too deeply …", 1, "left out")]
 
 
+def _render_value(value: Any, depth: int, full: bool) -> Iterator[Line]:
+    value = _unfold(value)
+    if isinstance(value, Mapping):
+        yield from _render_mapping(value, depth, full)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        yield from _render_list(value, depth, full)
+    else:
+        yield from _render_text(value if isinstance(value, str) else json.dumps(value), depth, full)
+
+
 def _render_mapping(fields: Mapping[str, Any], depth: int, full: bool) -> Iterator[Line]:
     for name, value in fields.items():
         value = _unfold(value)
@@ -52,44 +62,35 @@ def _render_mapping(fields: Mapping[str, Any], depth: int, full: bool) -> Iterat
             yield from _render_value(value, depth + 1, full)
 
 
-def _render_value(value: Any, depth: int, full: bool) -> Iterator[Line]:
-    value = _unfold(value)
-    if isinstance(value, Mapping):
-        yield from _render_mapping(value, depth, full)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        yield from _render_list(value, depth, full)
-    else:
-        yield from _render_text(value if isinstance(value, str) else json.dumps(value), depth, full)
-
-
 def _render_list(items: Sequence[Any], depth: int, full: bool) -> Iterator[Line]:
-    half = _MOST_ITEMS // 2
-    for number, item in enumerate(items, 1):
-        if not full and len(items) > _MOST_ITEMS and half < number <= len(items) - half:
-            if number == half + 1:
-                yield Line(f"… {len(items) - 2 * half:,} of {len(items):,} left out …", depth, "left out")
-            continue
-        if (short := _in_one_line([item])) is not None:
-            yield Line(f"{number}. {short[1:-1]}", depth)
+    for index in _shown(len(items), _MOST_ITEMS, full):
+        if index is None:
+            yield Line(f"… {len(items) - _MOST_ITEMS:,} of {len(items):,} left out …", depth, "left out")
+        elif (short := _in_one_line([items[index]])) is not None:
+            yield Line(f"{index + 1}. {short[1:-1]}", depth)
         else:
-            yield Line(f"{number}.", depth, "name")
-            yield from _render_value(item, depth + 1, full)
+            yield Line(f"{index + 1}.", depth, "name")
+            yield from _render_value(items[index], depth + 1, full)
 
 
 def _render_text(text: str, depth: int, full: bool) -> Iterator[Line]:
-    lines = text.split("\n")
-    half = _MOST_LINES // 2
-    for number, line in enumerate(lines):
-        if not full and len(lines) > _MOST_LINES and half <= number < len(lines) - half:
-            if number == half:
-                yield Line(f"… {len(lines) - 2 * half:,} of {len(lines):,} lines left out …", depth, "left out")
-            continue
-        if full or len(line) <= _LONGEST_TEXT:
-            yield Line(line, depth)
+    lines, half = text.split("\n"), _LONGEST_TEXT // 2
+    for index in _shown(len(lines), _MOST_LINES, full):
+        if index is None:
+            yield Line(f"… {len(lines) - _MOST_LINES:,} of {len(lines):,} lines left out …", depth, "left out")
+        elif full or (length := len(lines[index])) <= _LONGEST_TEXT:
+            yield Line(lines[index], depth)
         else:
-            yield Line(line[: _LONGEST_TEXT // 2], depth)
-            yield Line(f"… {len(line) - _LONGEST_TEXT:,} of {len(line):,} characters left out …", depth, "left out")
-            yield Line(line[-_LONGEST_TEXT // 2 :], depth)
+            yield Line(lines[index][:half], depth)
+            yield Line(f"… {length - _LONGEST_TEXT:,} of {length:,} characters left out …", depth, "left out")
+            yield Line(lines[index][-half:], depth)
+
+
+def _shown(count: int, most: int, full: bool) -> list[int | None]:
+    """Return the indexes to show; None: those in the middle are left out."""
+    if full or count <= most:
+        return [*range(count)]
+    return [*range(most // 2), None, *range(count - most // 2, count)]
 
 
 def _unfold(value: Any) -> Any:

@@ -6,116 +6,105 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pipelines.cli.common import in_sandbox, read_options
+from pipelines.cli.common import in_sandbox
 from pipelines.cli.data import outcomes
-from pipelines.cli.data.lengths import count_tokens, find_counter
+from pipelines.cli.data.lengths import count_tokens
 from pipelines.console import tables
-from pipelines.environments import find_ready, find_with_ray
+from pipelines.console.progress import bar
+from pipelines.environments import Environment, find_ready, find_with_ray
 from pipelines.errors import InputError, StepError
 from pipelines.run.process import signals_as_stopped
 from preprocess import converters
 from preprocess.engine.job import Source
-from preprocess.engine.parallel import Convert, convert_all
+from preprocess.engine.parallel import convert_all
 from preprocess.errors import PrepareError, SourceError
 from preprocess.jobs.single import Conversion, convert_source
 from preprocess.ray.cluster import Cluster
 from preprocess.rows import Shape
 from preprocess.sources.hub import Fetcher, read_hub_name
-from rewards import sandbox
 from rewards.suggestions import nearest_path
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """The arguments of the command."""
+def find_shape(source: Source, shape: Shape | None) -> Shape:
+    """Return the given shape; default: the only one that the converter makes.
 
-    converter: str
-    source: Path
-    output: Path
-    shape: Shape | None
-    options: list[str]
-    limit: int | None
-    file: Path | None
-    shuffle: bool
-    seed: int
-    per_file: bool
-    max_rejects: float
-    tokenizer: str | None
-    isolation: Literal["strong", "weak"]
-    url: str | None
-    ray: str | None
-
-    def to_conversion(self, place: Path) -> Conversion:
-        """Return the conversion of the source at `place`.
-
-        Raises:
-            InputError: an option cannot be read, or the shape is ambiguous.
-            SourceError: an unknown converter.
-        """
-        source = Source(self.converter, place, self.limit, read_options(self.options), self.file)
-        return Conversion(source, self.find_shape(), self.output, self.per_file, self.shuffle, self.seed, self.max_rejects)
-
-    def find_shape(self) -> Shape:
-        """Return the given shape; default: the only one that the converter makes."""
-        shapes = converters.find(self.converter, self.file).shapes
-        if self.shape is None and len(shapes) > 1:
-            raise InputError(f"converter {self.converter} makes {' and '.join(shapes)} rows; choose one: --shape {shapes[0]}")
-        return self.shape or shapes[0]
+    Raises:
+        InputError: an unknown converter, or one that makes both shapes.
+    """
+    with one_line_errors():
+        shapes = converters.find(source.converter, source.file).shapes
+    if shape is None and len(shapes) > 1:
+        raise InputError(f"converter {source.converter} makes {' and '.join(shapes)} rows; choose one: --shape {shapes[0]}")
+    return shape or shapes[0]
 
 
-def convert(arguments: Arguments) -> None:
+def convert(
+    conversion: Conversion, tokenizer: str | None, isolation: Literal["strong", "weak"], url: str | None, ray: str | None
+) -> None:
     """Convert a source and print the outcome.
+
+    Args:
+        conversion: its source may be a hub name.
+        tokenizer: the model folder or hub name whose tokens are counted.
+        isolation: the least isolation of programs.
+        url: the SandboxFusion service.
+        ray: the address of the cluster to convert on.
 
     Raises:
         InputError: a mistake in the arguments or the source.
         StepError: too many rejects, no rows, a full disk; existing files are unchanged.
     """
-    with one_line_errors(), in_sandbox(arguments.isolation, arguments.url), signals_as_stopped():
+    with one_line_errors(), in_sandbox(isolation, url) as settings, signals_as_stopped():
         # Report mistakes in the arguments before downloading or writing anything.
-        arguments.to_conversion(arguments.source)
-        counter = find_counter(arguments.tokenizer) if arguments.tokenizer else None
-        convert_there = _find_cluster(arguments) if arguments.ray else convert_all
-        with _find_source(arguments) as place:
-            conversion = arguments.to_conversion(place)
-            with outcomes.show_progress("converting") as progress:
-                result = convert_source(conversion, progress, convert_there)
+        counter = _find_counter(tokenizer) if tokenizer else None
+        convert_parts = convert_all
+        if ray:
+            environment = find_with_ray()
+            convert_parts = Cluster(ray, environment.python, settings, environment.variables).convert
+        with _local(conversion) as local, bar("converting") as step:
+
+            def progress(done: int, total: int, records: int) -> None:
+                step(done, total, f"{done / total:.0%} {records:,} records" if total else f"{records:,} records")
+
+            result = convert_source(local, progress, convert_parts)
     outcomes.print_result(conversion, result)
-    if arguments.tokenizer and counter:
-        outcomes.print_lengths(
-            count_tokens(list(result.files), conversion.shape, arguments.tokenizer, counter), conversion.shape
-        )
+    if tokenizer and counter:
+        outcomes.print_lengths(count_tokens([*result.files], conversion.shape, tokenizer, counter), conversion.shape)
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'show', str(next(iter(result.files)))])}")
 
 
-def _find_cluster(arguments: Arguments) -> Convert:
-    assert arguments.ray is not None
-    settings = sandbox.Settings(url=arguments.url, isolation=arguments.isolation)
-    environment = find_with_ray()
-    return Cluster(arguments.ray, environment.python, settings, environment.variables).convert
+def _find_counter(tokenizer: str) -> Environment:
+    if not Path(tokenizer).exists() and read_hub_name(Path(tokenizer)) is None:
+        raise InputError(f"--tokenizer: folder not found: {tokenizer}{nearest_path(Path(tokenizer))}")
+    return _find_environment("--tokenizer")
+
+
+def _find_environment(what: str) -> Environment:
+    environment = find_ready()
+    if environment is None:
+        raise InputError(f"{what} needs a trainer's environment; build one with `pipeline env sync llamafactory`")
+    return environment
 
 
 @contextmanager
-def _find_source(arguments: Arguments) -> Iterator[Path]:
-    """Yield the path of the source; a hub data set is downloaded for the duration of the block."""
-    if arguments.source.exists():
-        yield arguments.source
+def _local(conversion: Conversion) -> Iterator[Conversion]:
+    """Yield the conversion of a local source; a hub data set is downloaded for the duration of the block."""
+    source, output = conversion.source.source, conversion.output
+    if source.exists():
+        yield conversion
         return
-    name = read_hub_name(arguments.source)
+    name = read_hub_name(source)
     if name is None:
-        raise InputError(f"source not found: {arguments.source}{nearest_path(arguments.source)}")
-    environment = find_ready()
-    if environment is None:
-        raise InputError(
-            f"{arguments.source} is not on this machine; downloading it needs a trainer's environment: "
-            "build one with `pipeline env sync llamafactory`"
-        )
-    folder = arguments.output.with_name(f".{arguments.output.stem}.hub")
+        raise InputError(f"source not found: {source}{nearest_path(source)}")
+    environment = _find_environment(f"{source} is not on this machine; downloading it")
+    folder = output.with_name(f".{output.stem}.hub")
     try:
-        yield Fetcher(environment.python, folder).fetch(name)
+        fetched = Fetcher(environment.python, folder).fetch(name)
+        yield replace(conversion, source=replace(conversion.source, source=fetched))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

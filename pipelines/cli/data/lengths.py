@@ -8,26 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.environments import Environment, find_ready
+from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, call
-from pipelines.errors import InputError, StepError
+from pipelines.errors import StepError
 from preprocess.rows import Shape
-from preprocess.sources import hub
-from rewards.suggestions import nearest_path
-
-
-def find_counter(tokenizer: str) -> Environment:
-    """Return an environment that can load the tokenizer.
-
-    Raises:
-        InputError: no environment is built, or the tokenizer does not exist.
-    """
-    if not Path(tokenizer).exists() and hub.read_hub_name(Path(tokenizer)) is None:
-        raise InputError(f"--tokenizer: folder not found: {tokenizer}{nearest_path(Path(tokenizer))}")
-    environment = find_ready()
-    if environment is None:
-        raise InputError("--tokenizer needs a trainer's environment; build one with `pipeline env sync llamafactory`")
-    return environment
 
 
 def count_tokens(files: Sequence[Path], shape: Shape, tokenizer: str, environment: Environment) -> dict[Path, dict[str, Any]]:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.console import tables
-from pipelines.console.progress import bar
 from preprocess.engine.job import KINDS
-from preprocess.engine.progress import Progress
 from preprocess.jobs.single import Conversion, Result
 from preprocess.rows import Shape
-
-
-@contextmanager
-def show_progress(title: str) -> Iterator[Progress]:
-    """Show a bar of bytes read and records converted."""
-    with bar(title) as step:
-
-        def update(done: int, total: int, records: int) -> None:
-            step(done, total, f"{done / total:.0%} {records:,} records" if total else f"{records:,} records")
-
-        yield update
 
 
 def print_result(conversion: Conversion, result: Result) -> None:

@@ -19,12 +19,12 @@ from pipelines.run import row_counts
 from pipelines.run.display import Display
 from pipelines.run.execute import execute, hold
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import Plan, Step, make_plan
+from pipelines.run.plan import Step, make_plan
 from pipelines.run.process import signals_as_stopped
 from rewards.suggestions import suggestion
 
 
-def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None = None) -> None:
+def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None) -> None:
     """Prepare the rows of a recipe's stages, as a run would, and print the counts.
 
     Args:
@@ -38,9 +38,11 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
     if problems := find_data_problems(loaded):
         raise InputError("\n".join(problems))
     environments = find_environments(loaded.recipe)
-    machine = find_machine(environments)
-    plan = make_plan(loaded.recipe, machine, runs.absolute() / loaded.recipe.name)
-    steps = _choose(plan, stage)
+    plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
+    names = [each.name for each in loaded.recipe.stages]
+    if stage is not None and stage not in names:
+        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
+    steps = [step for step in plan.steps if step.prepares and stage in (None, step.stage)]
     if ray is not None:
         steps = [_move(step, ray) for step in steps]
     _check_fetching(steps, environments)
@@ -53,16 +55,9 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
             display.close()
     outcomes.print_preparations({str(step.stage): row_counts.read_summary(step) for step in steps})
     for step in steps:
-        tables.say(f"{step.stage}: {_relative(step.outputs[0])}")
+        folder = step.outputs[0]
+        tables.say(f"{step.stage}: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
     tables.say(f"next: {run_command(path, sets, runs)}")
-
-
-def _choose(plan: Plan, stage: str | None) -> list[Step]:
-    steps = [step for step in plan.steps if step.prepares]
-    names = [str(step.stage) for step in steps]
-    if stage is not None and stage not in names:
-        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
-    return [step for step in steps if stage in (None, step.stage)]
 
 
 def _move(step: Step, address: str) -> Step:
@@ -86,8 +81,3 @@ def _check_fetching(steps: list[Step], environments: dict[str, Environment]) -> 
                 raise InputError(
                     f"{step.name} downloads from the hub with {environment.python}: {reason}; `{environment.sync_command}`"
                 )
-
-
-def _relative(path: Path) -> Path:
-    """Return the path relative to the working directory if it is inside it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from bisect import bisect
+from collections.abc import Iterator
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,15 @@ from pipelines.console.record_text import Line, render
 from pipelines.errors import InputError
 from preprocess.columns import schema
 from preprocess.rows import Shape
-from preprocess.sources.reading import Record, list_files, read_chunks
+from preprocess.sources.reading import list_files, read_chunks
 from rewards.suggestions import did_you_mean, nearest_path
 
 _BATCH_ROWS = 64
 _INDENT = 2
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A row, or a record of a source."""
-
-    name: str
-    """`row 3`, `line 12`."""
-    fields: Any
-    """Its columns; the text if it is not JSON."""
+Shown = tuple[str, Any]
+"""`row 3` or `line 12`, and its columns; the text if it is not JSON."""
 
 
 def show(file: Path, count: int, row: int | None, id_: str | None, *, full: bool) -> None:
@@ -54,7 +48,7 @@ def show(file: Path, count: int, row: int | None, id_: str | None, *, full: bool
     for number, each in enumerate(shown):
         if number:
             print()
-        _print(each, full)
+        _print(*each, full)
     if row is None and sys.stdout.isatty():
         print(f"\nmore: -n {2 * count}, --row N" + (", --id ID" if shape == "rl" else "") + (", --full" if not full else ""))
 
@@ -100,18 +94,12 @@ def _read_rows(file: Path, first: int) -> Iterator[Shown]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as rows:
-        groups = list[int]()
-        place = 0
-        for group in range(rows.num_row_groups):
-            size = rows.metadata.row_group(group).num_rows
-            if groups or place + size > first:
-                groups.append(group)
-            else:
-                place += size
-        for batch in rows.iter_batches(_BATCH_ROWS, row_groups=groups):
-            for fields in batch.slice(max(0, first - place)).to_pylist():
-                yield Shown(f"row {max(place, first)}", fields)
-                first = max(place, first) + 1
+        ends = [*accumulate(rows.metadata.row_group(group).num_rows for group in range(rows.num_row_groups))]
+        skipped = bisect(ends, first)
+        place = ends[skipped - 1] if skipped else 0
+        for batch in rows.iter_batches(_BATCH_ROWS, row_groups=[*range(skipped, len(ends))]):
+            for index, fields in enumerate(batch.slice(max(0, first - place)).to_pylist(), max(first, place)):
+                yield f"row {index}", fields
             place += batch.num_rows
 
 
@@ -122,35 +110,26 @@ def _read_records(file: Path, line: int | None) -> Iterator[Shown]:
         for record in chunk.read():
             if line is None or record.line == line:
                 place = f"line {record.line}" if len(files) == 1 else f"{chunk.path}, line {record.line}"
-                yield Shown(place, _decode(record))
+                try:
+                    yield place, json.loads(record.text)
+                except ValueError:
+                    yield place, record.text.decode("utf-8", "backslashreplace")
 
 
-def _decode(record: Record) -> Any:
-    try:
-        return json.loads(record.text)
-    except ValueError:
-        return record.text.decode("utf-8", "backslashreplace")
-
-
-def _print(shown: Shown, full: bool) -> None:
-    title = shown.name
-    info = shown.fields.get("extra_info") if isinstance(shown.fields, dict) else None
+def _print(title: str, fields: Any, full: bool) -> None:
+    info = fields.get("extra_info") if isinstance(fields, dict) else None
     if isinstance(info, dict) and info.get("id"):
         title += f"  {info['id']}"
-    lines = [Line(title, 0, "title"), *render(shown.fields, full=full)]
+    lines = [Line(title, 0, "title"), *render(fields, full=full)]
     if not sys.stdout.isatty():
         for line in lines:
             print((" " * _INDENT * line.depth + tables.escape_controls(line.text, keep="\t")).rstrip())
         return
-    _print_on_terminal(lines)
-
-
-def _print_on_terminal(lines: Sequence[Line]) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
     styles = {"title": "bold", "name": "cyan", "left out": "dim", "text": ""}
-    terminal = tables.make_console()
+    console = tables.make_console()
     for line in lines:
         text = Text(tables.escape_controls(line.text.expandtabs(4)), style=styles[line.kind])
-        terminal.print(Padding(text, (0, 0, 0, _INDENT * line.depth), expand=False))
+        console.print(Padding(text, (0, 0, 0, _INDENT * line.depth), expand=False))

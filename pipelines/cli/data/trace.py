@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pipelines.cli.common import in_sandbox, read_options
+from pipelines.cli.common import in_sandbox
 from pipelines.cli.data import outcomes
 from pipelines.cli.data.convert import one_line_errors
 from pipelines.console import tables
@@ -24,7 +24,7 @@ from preprocess.jobs.trace_files import trace_files
 from rewards.suggestions import nearest_path
 
 
-def trace(source: Path, output: Path, options: list[str], isolation: Literal["strong", "weak"], url: str | None) -> None:
+def trace(source: Path, output: Path, options: dict[str, Any], isolation: Literal["strong", "weak"], url: str | None) -> None:
     """Trace the calls of a Python file or folder and print the outcome.
 
     Raises:
@@ -35,36 +35,29 @@ def trace(source: Path, output: Path, options: list[str], isolation: Literal["st
         raise InputError(f"source not found: {source}{nearest_path(source)}")
     if output.suffix != ".jsonl" or output.is_dir():
         raise InputError(f"{output}: expected the name of a .jsonl file")
-    asked = _read_options(options)
-    rejects = output.with_suffix(".rejects.jsonl")
+    rejects, rows_file = output.with_suffix(".rejects.jsonl"), output.with_suffix(".parquet")
     with one_line_errors(), in_sandbox(isolation, url), signals_as_stopped():
-        tally = _write(source, asked, output, rejects)
+        tally = _write(source, parse_options(options, FileOptions), output, rejects)
     rows = tally.records - sum(map(tally.count, tally.reasons))
     tables.say(f"{rows:,} rows in {output}, in the format of ExecVerify")
     outcomes.print_reasons({"": tally.summarise()})
     if tally.reasons:
         tables.say(f"rejected calls with line and reason: {rejects}")
-    rows_file = output.with_suffix(".parquet")
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'convert', 'execverify_rl', str(output), '-o', str(rows_file)])}")
-
-
-def _read_options(texts: list[str]) -> FileOptions:
-    with one_line_errors():
-        return parse_options(read_options(texts), FileOptions)
 
 
 def _write(source: Path, options: FileOptions, output: Path, rejects: Path) -> Tally:
     tally = Tally()
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic.sweep(output.parent)
-    with bar("tracing", None) as step, atomic.open_text(output) as file:
-        with atomic.open_text(rejects) as beside:
+    with bar("tracing") as step, atomic.open_text(output) as file:
+        with atomic.open_text(rejects) as rejects_file:
             for made in trace_files(source, options):
                 step()
-                lost = [made] if isinstance(made, Reject) else []
-                tally.add(Part(source, 0, 1, rejects=lost))
-                beside.writelines(map(to_line, lost))
-                if not isinstance(made, Reject):
+                rejected = [made] if isinstance(made, Reject) else []
+                tally.add(Part(source, 0, 1, rejects=rejected))
+                rejects_file.writelines(map(to_line, rejected))
+                if not rejected:
                     file.write(json.dumps(made, ensure_ascii=False) + "\n")
         if not file.tell():
             raise StepError(
