@@ -31,15 +31,8 @@ def count_parameters(model: str) -> int | None:
 
 def count_tiny_parameters(vocabulary: int, hidden_size: int, layers: int, heads: int) -> int | None:
     """Estimate the parameters of a tiny model (`pipelines.models.tiny`)."""
-    return estimate_parameters(
-        {
-            "vocab_size": vocabulary,
-            "hidden_size": hidden_size,
-            "intermediate_size": 3 * hidden_size,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-        }
-    )
+    width = {"hidden_size": hidden_size, "intermediate_size": 3 * hidden_size}
+    return estimate_parameters({"vocab_size": vocabulary, "num_hidden_layers": layers, "num_attention_heads": heads, **width})
 
 
 def parse_size(name: str) -> int | None:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,73 +19,11 @@ from pipelines.errors import InputError, PipelineError, StepError
 from pipelines.models.reference import ReferenceModel, read_reference, shrink_config
 from preprocess import atomic
 
-MAKES = ("qwen2", "qwen3", "llama")
-"""The supported architectures."""
-
 END, START, STOP = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
 # Words and whitespace are those of Qwen2.5's template, so that LLaMA-Factory's `qwen` template, a reimplementation in code,
 # renders the same text.
-CHAT_TEMPLATE = """\
-{%- if tools %}
-    {{- '<|im_start|>system\\n' }}
-    {%- if messages[0]['role'] == 'system' %}
-        {{- messages[0]['content'] }}
-    {%- else %}
-        {{- 'You are Qwen, created by Alibaba Cloud. You are a helpful assistant.' }}
-    {%- endif %}
-    {{- "\\n\\n# Tools\\n\\nYou may call one or more functions to assist with the user query.\\n\\n\
-You are provided with function signatures within <tools></tools> XML tags:\\n<tools>" }}
-    {%- for tool in tools %}
-        {{- "\\n" }}
-        {{- tool | tojson }}
-    {%- endfor %}
-    {{- "\\n</tools>\\n\\nFor each function call, return a json object with function name and arguments within \
-<tool_call></tool_call> XML tags:\\n<tool_call>\\n{\\"name\\": <function-name>, \\"arguments\\": <args-json-object>}\\n\
-</tool_call><|im_end|>\\n" }}
-{%- else %}
-    {%- if messages[0]['role'] == 'system' %}
-        {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}
-    {%- else %}
-        {{- '<|im_start|>system\\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\\n' }}
-    {%- endif %}
-{%- endif %}
-{%- for message in messages %}
-    {%- if (message.role == "user") or (message.role == "system" and not loop.first) or \
-(message.role == "assistant" and not message.tool_calls) %}
-        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
-    {%- elif message.role == "assistant" %}
-        {{- '<|im_start|>' + message.role }}
-        {%- if message.content %}
-            {{- '\\n' + message.content }}
-        {%- endif %}
-        {%- for tool_call in message.tool_calls %}
-            {%- if tool_call.function is defined %}
-                {%- set tool_call = tool_call.function %}
-            {%- endif %}
-            {{- '\\n<tool_call>\\n{"name": "' }}
-            {{- tool_call.name }}
-            {{- '", "arguments": ' }}
-            {{- tool_call.arguments | tojson }}
-            {{- '}\\n</tool_call>' }}
-        {%- endfor %}
-        {{- '<|im_end|>\\n' }}
-    {%- elif message.role == "tool" %}
-        {%- if (loop.index0 == 0) or (messages[loop.index0 - 1].role != "tool") %}
-            {{- '<|im_start|>user' }}
-        {%- endif %}
-        {{- '\\n<tool_response>\\n' }}
-        {{- message.content }}
-        {{- '\\n</tool_response>' }}
-        {%- if loop.last or (messages[loop.index0 + 1].role != "tool") %}
-            {{- '<|im_end|>\\n' }}
-        {%- endif %}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
-{%- endif %}
-"""
+CHAT_TEMPLATE = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -105,7 +43,7 @@ class Config:
     output: Path
     """The model folder; it appears when it is complete."""
     make: str = "qwen2"
-    """The architecture, one of MAKES; overridden by that of `like` if it is available."""
+    """The architecture; overridden by that of `like` if it is available."""
     like: str | None = None
     """A reference model, whose architecture, tokenizer and chat template are copied: a folder or a hub name."""
     tie_word_embeddings: bool = False
@@ -130,16 +68,12 @@ def read_config(given: Mapping[str, Any]) -> Config:
     """Convert the configuration file's keys.
 
     Raises:
-        InputError: a key is unknown or missing, or the architecture is not supported.
+        InputError: a key is unknown or missing.
     """
-    required = {each.name: each.default is MISSING for each in fields(Config)}
-    for name in sorted(given.keys() - required.keys()):
-        raise InputError(f"tiny model: unknown key {name!r}; the keys are {', '.join(sorted(required))}")
-    for name in sorted(name for name, needed in required.items() if needed and name not in given):
-        raise InputError(f"tiny model: {name} is missing")
-    if given.get("make", "qwen2") not in MAKES:
-        raise InputError(f"tiny model: make is {given['make']!r}, expected {', '.join(MAKES)}")
-    return Config(**{**given, "rows": tuple(map(Path, given["rows"])), "output": Path(given["output"])})
+    try:
+        return Config(**{**given, "rows": tuple(map(Path, given["rows"])), "output": Path(given["output"])})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"tiny model: {error}") from None
 
 
 def make(config: Config) -> list[str]:
@@ -154,15 +88,20 @@ def make(config: Config) -> list[str]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-    reference, notes = _find_reference(config)
-    if reference:
+    reference = None if config.like is None else read_reference(config.like)
+    if isinstance(reference, ReferenceModel):
         tokenizer, shape = reference.tokenizer, shrink_config(reference.config, config.sizes)
+        kind = reference.config.model_type
+        notes = [f"architecture ({kind}), tokenizer and chat template are those of {config.like}"]
     else:
         tokenizer = _train_tokenizer(config)
         # Qwen3's configuration sets the head size explicitly; the others derive it.
         head_dim = {"head_dim": config.hidden_size // config.heads} if config.make == "qwen3" else {}
         tied = config.tie_word_embeddings
         shape = AutoConfig.for_model(config.make, **config.sizes, **head_dim, tie_word_embeddings=tied, dtype="float32")
+        fallback = f"a {config.make} with a tokenizer trained on the rows and the chat template of Qwen2.5"
+        why = f"{reference}: the tiny model is {fallback}; the real tokenizer and chat template are not tested"
+        notes = [why] if reference else []
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     # A large model's embedding may have more rows than its tokenizer has tokens.
     shape.vocab_size = len(tokenizer)
@@ -170,24 +109,13 @@ def make(config: Config) -> list[str]:
     torch.manual_seed(config.seed)
     torch.use_deterministic_algorithms(True)
     model = AutoModelForCausalLM.from_config(shape, dtype=torch.float32)
-    ends = [token for token in (end, pad) if token is not None]
-    if reference and reference.eos_token_id is not None:
-        ends = reference.eos_token_id
+    ends = reference.eos_token_id if isinstance(reference, ReferenceModel) else None
+    ends = [token for token in (end, pad) if token is not None] if ends is None else ends
     model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=pad)
     with atomic.replacement(config.output) as folder:
         tokenizer.save_pretrained(folder)
         model.save_pretrained(folder)
     return notes
-
-
-def _find_reference(config: Config) -> tuple[ReferenceModel | None, list[str]]:
-    if config.like is None:
-        return None, []
-    found = read_reference(config.like)
-    if isinstance(found, str):
-        fallback = f"a {config.make} with a tokenizer trained on the rows and the chat template of Qwen2.5"
-        return None, [f"{found}: the tiny model is {fallback}; the real tokenizer and chat template are not tested"]
-    return found, [f"architecture ({found.config.model_type}), tokenizer and chat template are those of {config.like}"]
 
 
 def _train_tokenizer(config: Config) -> Any:
@@ -238,9 +166,8 @@ def read_texts(rows: Sequence[Path]) -> Iterator[str]:
 def _find_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _find_texts(each)
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _find_texts(each)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -257,10 +184,10 @@ def main(arguments: Sequence[str]) -> int:
             raise InputError(f"{path}: {error}") from error
         try:
             notes = make(config)
-            print("".join(f"{note}\n" for note in notes), end="")
             path.with_name("notes.json").write_text(json.dumps(notes) + "\n", encoding="utf-8")
         except OSError as error:
             raise StepError(f"tiny model: {error.filename or ''}: {error.strerror or error}") from error
+        print("".join(f"{note}\n" for note in notes), end="")
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
