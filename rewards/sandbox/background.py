@@ -111,11 +111,7 @@ class Sandbox(ABC):
         self._background = Background(name)
 
     async def run(self, program: Program, limits: Limits | None = None) -> Execution:
-        """Run one program in a fresh process.
-
-        Raises:
-            SandboxError: the sandbox failed. A failing program does not raise.
-        """
+        """Run one program in a fresh process. Raise SandboxError if the sandbox fails; a failing program does not raise."""
         return await self._background.wait(self._run(program, limits or Limits()))
 
     async def run_many(self, programs: Sequence[Program], limits: Limits | None = None) -> list[Execution]:

@@ -15,10 +15,9 @@ class Session(Protocol):
     """An interpreter that keeps its variables between calls."""
 
     async def run(self, code: str, limits: Limits | None = None) -> Execution:
-        """Run code on the variables of earlier calls, within its own limits.
+        """Run code on the variables of earlier calls.
 
-        A call that raises keeps its changes. A call that the sandbox ends (timeout, memory, output, killed) leaves the
-        variables as they were before it.
+        A call that raises keeps its changes. A call that the sandbox ends leaves the variables as they were before it.
         """
         ...
 

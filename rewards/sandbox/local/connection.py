@@ -28,6 +28,9 @@ class Worker:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._runners: set[str] = set()
+        self._data = b""
+        # The first message, which the worker sends by itself, and one answer per program.
+        self._expected = 1
 
     async def run(self, program: Program, limits: Limits) -> Execution:
         """Run a program to its end."""
@@ -35,6 +38,7 @@ class Worker:
             self._send(_to_fields(None, program.runner), json.dumps(read_runner(program.runner)))
             self._runners.add(program.runner)
         self._send(_to_fields(limits, program.runner), program.code, program.stdin)
+        self._expected += 1
         fields = await self.receive(limits.wall_seconds + REPLY_SECONDS)
         if "verdict" not in fields:
             raise SandboxError(f"{program.runner or 'a program'} cannot be run: {fields.get('error')}")
@@ -43,7 +47,7 @@ class Worker:
         return Execution(**fields)
 
     async def receive(self, seconds: float) -> dict[str, Any]:
-        """Receive the next message.
+        """Receive the last of the expected messages; the others are answers to calls that were cancelled.
 
         Raises:
             WorkerGoneError: it does not arrive in this time, or the worker has ended.
@@ -51,8 +55,11 @@ class Worker:
         data = b""
         try:
             async with asyncio.timeout(seconds):
-                while len(data) < (size := messages.size(data)):
-                    data += await self._reader.readexactly(size - len(data))
+                while self._expected:
+                    while len(self._data) < (size := messages.size(self._data)):
+                        self._data += await self._reader.readexactly(size - len(self._data))
+                    data, self._data = self._data, b""
+                    self._expected -= 1
         except TimeoutError:
             raise WorkerGoneError(f"it did not answer for {seconds:.0f} s") from None
         except (asyncio.IncompleteReadError, OSError) as error:
@@ -68,7 +75,6 @@ class Worker:
         self._writer.transport.abort()
 
     def _send(self, fields: bytes, code: str = "", stdin: str = "") -> None:
-        """Send a request. If the worker has ended, receiving the answer fails."""
         both = (text.encode("utf-8", errors="surrogatepass") for text in (code, stdin))
         self._writer.write(messages.pack_request(fields, *both))
 

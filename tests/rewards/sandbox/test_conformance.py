@@ -502,6 +502,22 @@ def test_closed_session(sandbox: Sandbox) -> None:
     asyncio.run(talk())
 
 
+def test_session_after_a_cancelled_call(sandbox: Sandbox) -> None:
+    async def talk() -> Execution:
+        session = await sandbox.open_session()
+        await session.run("x = 1", LIMITS)
+        cancelled = asyncio.create_task(session.run("import time\ntime.sleep(0.5)\n'cancelled'", LIMITS))
+        await asyncio.sleep(0.2)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        try:
+            return await session.run("x + 1", LIMITS)
+        finally:
+            await session.close()
+
+    assert asyncio.run(talk()).value == "2"
+
+
 def test_session_in_several_loops(sandbox: Sandbox) -> None:
     session = asyncio.run(sandbox.open_session())
     asyncio.run(session.run("x = 1", LIMITS))
