@@ -16,7 +16,6 @@ from preprocess.converters.shared.code_task import CodeOptions, CodeTask
 from preprocess.converters.shared.execution import Exercise, FileOptions, make_exercises
 from preprocess.converters.shared.tests import to_calls
 from preprocess.errors import LeftOutError, RowError
-from preprocess.sources.decoding import as_text
 from preprocess.sources.reading import Record, list_files, name_file, read_text
 from preprocess.tracing.calls import Unusable
 from preprocess.tracing.programs import Function, read_program
@@ -71,14 +70,14 @@ def _read(source: Path, to_records: Callable[[Function, str, str], Iterator[Reco
 def _to_calls(function: Function, problem: str, path: str) -> Iterator[Record]:
     for number, call in enumerate(function.calls):
         fields = FunctionCall(problem, function.name, function.code, call.args, call.expected, number)
-        yield Record(call.line, as_text(fields), path=path)
+        yield Record(call.line, msgspec.json.encode(fields), path=path)
 
 
 def _to_task(function: Function, problem: str, path: str) -> Iterator[Record]:
     examples = [(call.args, call.expected) for call in function.calls if call.expected is not None]
     if function.statement and examples:
         fields = FunctionTask(problem, function.name, function.statement, function.signature, function.code, examples)
-        yield Record(function.line, as_text(fields), path=path)
+        yield Record(function.line, msgspec.json.encode(fields), path=path)
     else:
         missing = "examples with a value" if function.statement else "docstring"
         yield Record(function.line, b"", f"{function.name} has no {missing}", path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import xxhash
 
@@ -21,57 +21,34 @@ SPLITS: tuple[Split, Split] = ("train", "validation")
 
 _BYTES = 8
 _WORDS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "test": "validation",
-    "testing": "validation",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "eval": "validation",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "validation", "valid", "val", "dev", "eval"), "validation"),
 }
-
-
-class SplitRule(Protocol):
-    """Chooses the split of a row."""
-
-    def digest(self, problem: str) -> bytes:
-        """Return a short name of the problem."""
-        ...
-
-    def choose(self, digest: bytes) -> Split | None:
-        """Return the problem's split; None if its rows are in neither."""
-        ...
-
-    def report(self, digests: set[bytes]) -> list[bytes]:
-        """Return the digests of a chunk that are needed after the conversion."""
-        ...
 
 
 @dataclass(frozen=True)
 class Whole:
-    """Puts all rows into one split, except those of excluded problems."""
+    """The rule that puts all rows into one split, except those of excluded problems."""
 
     split: Split
     excluded: frozenset[bytes] = frozenset()
 
     def digest(self, problem: str) -> bytes:
-        """See `SplitRule`."""
+        """Return a short name of the problem."""
         return _digest(problem)
 
     def choose(self, digest: bytes) -> Split | None:
-        """See `SplitRule`."""
+        """Return the problem's split; None if its rows are in neither."""
         return None if digest in self.excluded else self.split
 
     def report(self, digests: set[bytes]) -> list[bytes]:
-        """Return the validation problems, which are excluded from training."""
+        """Return those digests of a chunk that are needed later: validation problems, which are excluded from training."""
         return sorted(digests) if self.split == "validation" else []
 
 
 @dataclass(frozen=True)
 class Share:
-    """Holds out the problems whose digest is below a limit."""
+    """The rule that holds out the problems whose digest is below a limit; its methods are as those of `Whole`."""
 
     seed: int
     limit: bytes
@@ -82,11 +59,9 @@ class Share:
         return cls(seed, int(fraction * 256**_BYTES).to_bytes(_BYTES, "big"))
 
     def digest(self, problem: str) -> bytes:
-        """See `SplitRule`."""
         return _digest(problem, self.seed)
 
     def choose(self, digest: bytes) -> Split | None:
-        """See `SplitRule`."""
         return "validation" if digest < self.limit else "train"
 
     def report(self, digests: set[bytes]) -> list[bytes]:
@@ -97,6 +72,9 @@ class Share:
         """Return the rule with the nearest limit that leaves a problem in each split; the two digests must differ."""
         above_lowest = (int.from_bytes(lowest, "big") + 1).to_bytes(_BYTES, "big")
         return Share(self.seed, min(max(self.limit, above_lowest), highest))
+
+
+SplitRule = Whole | Share
 
 
 def find_files(source: Path, split: Split | None) -> list[Path]:

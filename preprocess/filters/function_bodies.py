@@ -18,6 +18,16 @@ _FENCE = re.compile(r"```(?:python3?|py)?[ \t]*\n(.*?)```", re.DOTALL)
 _SHORTEST_CODE = 60
 """Characters; a function with `FEWEST_NODES` nodes has more."""
 
+# Fields that do not change what a function does; of a class also its keywords.
+_IGNORED = {"annotation", "ctx", "decorator_list", "kind", "returns", "type_comment", "type_ignores", "type_params"}
+_FIELDS: dict[type, tuple[str, ...]] = {
+    kind: tuple(name for name in kind._fields if name not in _IGNORED and (kind, name) != (ast.ClassDef, "keywords"))
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+_NAME_FIELDS: dict[type, str] = {ast.Name: "id", ast.arg: "arg", **dict.fromkeys(_NAMED, "name")}
+
 
 def find_code(text: str) -> list[str]:
     """Return the code in a text: its fenced blocks, or all of it if it has none and may be a program."""
@@ -51,7 +61,6 @@ class _Function:
     """The position of a function in the written parts."""
 
     begin: int
-    """Begin of its arguments."""
     body: int
     end: int
     nodes: int
@@ -70,16 +79,42 @@ class _Writer:
         self._bound: list[tuple[int, str]] = []
 
     def write(self, node: Any) -> None:
-        """Write a node and its descendants."""
-        kind = node.__class__
-        special = _SPECIAL.get(kind)
-        if special is not None:
-            special(self, node)
-            return
-        self._nodes += 1
-        self._parts.append(kind.__name__)
-        for name in _FIELDS.get(kind) or _find_fields(kind):
-            self._write_value(getattr(node, name, None))
+        """Write a node and its descendants, a list or a constant."""
+        kind = type(node)
+        if not isinstance(node, ast.AST):
+            if kind is not list:
+                self._parts.append(repr(node))
+                return
+            self._parts.append("[")
+            for each in node:
+                self.write(each)
+            self._parts.append("]")
+        elif isinstance(node, ast.AnnAssign):
+            if node.value is not None:
+                self.write(ast.Assign([node.target], node.value))
+        elif not _is_docstring(node):
+            self._nodes += kind is not ast.arg
+            self._parts.append(kind.__name__)
+            self._write_fields(node, kind)
+
+    def _write_fields(self, node: Any, kind: type[Any]) -> None:
+        begin = body = len(self._parts)
+        nodes = self._nodes
+        name_field = _NAME_FIELDS.get(kind)
+        for field in _FIELDS[kind]:
+            if field == "body":
+                body, nodes = len(self._parts), self._nodes
+            value = getattr(node, field, None)
+            if field == name_field and value is not None:
+                place = (len(self._parts), value)
+                self._used.append(place)
+                if not (kind is ast.Name and isinstance(node.ctx, ast.Load)):
+                    self._bound.append(place)
+                self._parts.append(value)
+            else:
+                self.write(value)
+        if kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+            self.functions.append(_Function(begin, body, len(self._parts), self._nodes - nodes))
 
     def digest(self, function: _Function) -> bytes:
         """Return a digest of the function's body, with its bound names numbered in the order of their use."""
@@ -90,100 +125,10 @@ class _Writer:
                 parts[place - function.body] = f"_{numbers.setdefault(name, len(numbers))}"
         return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
-    def _write_value(self, value: Any) -> None:
-        if isinstance(value, list):
-            self._parts.append("[")
-            for each in value:
-                self._write_value(each)
-            self._parts.append("]")
-        elif isinstance(value, ast.AST):
-            self.write(value)
-        else:
-            self._parts.append(str(value))
 
-    def _use(self, name: str) -> None:
-        self._used.append((len(self._parts), name))
-        self._parts.append(name)
-
-    def _bind(self, name: str | None) -> None:
-        if name is not None:
-            self._bound.append((len(self._parts), name))
-            self._use(name)
-
-    def _write_name(self, node: ast.Name) -> None:
-        self._nodes += 1
-        if isinstance(node.ctx, ast.Load):
-            self._use(node.id)
-        else:
-            self._bind(node.id)
-
-    def _write_constant(self, node: ast.Constant) -> None:
-        self._nodes += 1
-        self._parts.append(repr(node.value))
-
-    def _write_expression(self, node: ast.Expr) -> None:
-        if not (isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)):  # a docstring
-            self._nodes += 1
-            self.write(node.value)
-
-    def _write_annotated(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self._nodes += 1
-            self._parts.append("Assign")
-            self._write_value([node.target])
-            self.write(node.value)
-
-    def _write_argument(self, node: ast.arg) -> None:
-        self._bind(node.arg)
-
-    def _write_named(self, node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> None:
-        self._nodes += 1
-        self._parts.append(type(node).__name__)
-        for name in node._fields:
-            if name == "name":
-                self._bind(node.name)
-            else:
-                self._write_value(getattr(node, name))
-
-    def _write_class(self, node: ast.ClassDef) -> None:
-        self._nodes += 1
-        self._parts.append("ClassDef")
-        self._bind(node.name)
-        self._write_value(node.bases)
-        self._write_value(node.body)
-
-    def _write_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self._nodes += 1
-        self._parts.append(type(node).__name__)
-        begin = len(self._parts)
-        self._bind(node.name)
-        self.write(node.args)
-        body, nodes = len(self._parts), self._nodes
-        for statement in node.body:
-            self.write(statement)
-        self.functions.append(_Function(begin, body, len(self._parts), self._nodes - nodes))
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _between(names: list[tuple[int, str]], begin: int, end: int) -> list[tuple[int, str]]:
     return names[bisect_left(names, (begin, "")) : bisect_left(names, (end, ""))]
-
-
-_SPECIAL: dict[type, Any] = {
-    ast.Name: _Writer._write_name,
-    ast.Constant: _Writer._write_constant,
-    ast.Expr: _Writer._write_expression,
-    ast.AnnAssign: _Writer._write_annotated,
-    ast.arg: _Writer._write_argument,
-    ast.ExceptHandler: _Writer._write_named,
-    ast.MatchAs: _Writer._write_named,
-    ast.MatchStar: _Writer._write_named,
-    ast.ClassDef: _Writer._write_class,
-    ast.FunctionDef: _Writer._write_function,
-    ast.AsyncFunctionDef: _Writer._write_function,
-}
-_FIELDS: dict[type, tuple[str, ...]] = {}
-
-
-def _find_fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    fields = _FIELDS[kind] = tuple(name for name in kind._fields if name not in ("ctx", "type_comment", "type_ignores"))
-    return fields

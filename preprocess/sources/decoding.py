@@ -137,8 +137,3 @@ def _union_members(kind: Any) -> list[Any]:
 
 def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
-
-
-def as_text(fields: Any) -> bytes:
-    """Return a record as JSON text."""
-    return msgspec.json.encode(fields)

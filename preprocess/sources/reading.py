@@ -9,14 +9,15 @@ from __future__ import annotations
 import codecs
 import gzip
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
 
 from preprocess.errors import SourceError
-from preprocess.sources.decoding import as_text
 from preprocess.sources.json_lists import split_list
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ class Lines(Chunk):
     data: bytes
 
     def read(self) -> Iterator[Record]:
-        """Yield the lines that are not blank."""
         return _number(self.data, self.first)
 
     def read_lines(self) -> bytes:
-        """Return all lines."""
         return self.data
 
 
@@ -89,11 +88,9 @@ class FileLines(Chunk):
     offset: int
 
     def read(self) -> Iterator[Record]:
-        """Yield the lines that are not blank."""
         return _number(self.read_lines(), self.first)
 
     def read_lines(self) -> bytes:
-        """Return all lines."""
         with self.path.open("rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -106,9 +103,8 @@ class Batch(Chunk):
     batch: pa.RecordBatch
 
     def read(self) -> Iterator[Record]:
-        """Yield the rows."""
         for line, fields in enumerate(self.batch.to_pylist(), self.first):
-            yield Record(line, as_text(fields))
+            yield Record(line, msgspec.json.encode(fields))
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,6 @@ class Records(Chunk):
     records: tuple[Record, ...]
 
     def read(self) -> Iterator[Record]:
-        """Yield the records."""
         return iter(self.records)
 
 
@@ -146,14 +141,11 @@ def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = 
 
 def pack_records(records: Iterable[Record], source: Path, count: int = 64) -> Iterator[Chunk]:
     """Yield the records that a converter reads itself in chunks."""
-    waiting: list[Record] = []
-    for record in records:
-        if waiting and (len(waiting) >= count or record.path != waiting[0].path):
-            yield _pack(waiting, source)
-            waiting = []
-        waiting.append(record)
-    if waiting:
-        yield _pack(waiting, source)
+    for file, group in groupby(records, key=lambda record: record.path):
+        path = Path(file)
+        while some := tuple(islice(group, count)):
+            size = sum(len(record.text) for record in some)
+            yield Records(path, name_file(path, source), size, some[0].line, some)
 
 
 def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
@@ -198,12 +190,6 @@ def read_text(path: Path) -> str:
         raise SourceError(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
-def _pack(records: list[Record], source: Path) -> Records:
-    path = Path(records[0].path)
-    size = sum(len(record.text) for record in records)
-    return Records(path, name_file(path, source), size, records[0].line, tuple(records))
-
-
 def _number(data: bytes, first: int) -> Iterator[Record]:
     # Split only at \n: JSON strings may contain other separators.
     for line, text in enumerate(data.split(b"\n"), first):
@@ -211,29 +197,30 @@ def _number(data: bytes, first: int) -> Iterator[Record]:
             yield Record(line, text)
 
 
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Yield a file, and the same file unpacked if it is gzipped."""
+    with path.open("rb") as raw:
+        yield raw, cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.name.endswith(".gz") else raw
+
+
 def _read_lines(path: Path, name: str, size: int) -> Iterator[Chunk]:
-    packed = path.name.endswith(".gz")
-    raw: IO[bytes] = path.open("rb")
-    with raw, _unpack(raw, path) as file:
+    with _open(path) as (raw, file):
         first, offset, before = 1, 0, 0
         while data := _read_whole_lines(file, size, f"{path}:{first}"):
-            if packed:
-                yield Lines(path, name, raw.tell() - before, first, data)
-                before = raw.tell()
-            else:
+            if file is raw:
                 yield FileLines(path, name, len(data), first, offset)
                 offset += len(data)
+            else:
+                yield Lines(path, name, raw.tell() - before, first, data)
+                before = raw.tell()
             first += data.count(b"\n")
 
 
-def _unpack(raw: IO[bytes], path: Path) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.open(raw)) if path.name.endswith(".gz") else raw
-
-
-def _read_whole_lines(file: Any, size: int, place: str) -> bytes:
-    data: bytes = file.read(size)
+def _read_whole_lines(file: IO[bytes], size: int, place: str) -> bytes:
+    data = file.read(size)
     if data and not data.endswith(b"\n"):
-        rest: bytes = file.readline(LONGEST_LINE)
+        rest = file.readline(LONGEST_LINE)
         if len(rest) == LONGEST_LINE:
             raise SourceError(f"{place}: one of the next lines has more than {LONGEST_LINE:,} bytes")
         data += rest
@@ -242,13 +229,12 @@ def _read_whole_lines(file: Any, size: int, place: str) -> bytes:
 
 def _is_list(path: Path) -> bool:
     """Return whether the file is a JSON list, by its content: many lists are named .jsonl, and vice versa."""
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-        return bytes(file.read(65536)).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+    with _open(path) as (_, file):
+        return file.read(65536).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
 
 
 def _read_list(path: Path, name: str, size: int) -> Iterator[Chunk]:
-    raw: IO[bytes] = path.open("rb")
-    with raw, _unpack(raw, path) as file:
+    with _open(path) as (raw, file):
         first, before, waiting, length = 1, 0, list[bytes](), 0
         for text in split_list(file, path):
             waiting.append(text)
