@@ -60,18 +60,12 @@ def complete(batch: pa.RecordBatch, shape: Shape, split: str, first: int) -> pa.
     if shape == "sft":
         return batch
     count = batch.num_rows
-    reward_model = pa.StructArray.from_arrays([_repeat("rule", count), batch["ground_truth"]], ["style", "ground_truth"])
+    reward_model = pa.StructArray.from_arrays([pa.repeat("rule", count), batch["ground_truth"]], ["style", "ground_truth"])
     index = pa.array(range(first, first + count), pa.int64())
-    extra = [index, _repeat(split, count), batch["id"], batch["detail"], batch["tools"]]
+    extra = [index, pa.repeat(split, count), batch["id"], batch["detail"], batch["tools"]]
     names = ["index", "split", "id", "detail", "tool_selection"]
-    columns = [
-        batch["data_source"],
-        batch["prompt"],
-        batch["ability"],
-        reward_model,
-        pa.StructArray.from_arrays(extra, names),
-        batch["agent_name"],
-    ]
+    added = {"reward_model": reward_model, "extra_info": pa.StructArray.from_arrays(extra, names)}
+    columns = [added[name] if name in added else batch[name] for name in schema(shape).names]
     return pa.RecordBatch.from_arrays(columns, schema=schema(shape))
 
 
@@ -79,9 +73,9 @@ def _pack_sft(rows: Sequence[SftRow]) -> pa.RecordBatch:
     import pyarrow as pa
 
     turns = [turn for row in rows for turn in row.conversations]
-    said = {"from": [turn.speaker for turn in turns], "value": [turn.value for turn in turns]}
+    fields = {"from": [turn.speaker for turn in turns], "value": [turn.value for turn in turns]}
     columns = [
-        _nest([len(row.conversations) for row in rows], said),
+        _nest([len(row.conversations) for row in rows], fields),
         pa.array([row.system for row in rows], pa.string()),
         pa.array([row.tools for row in rows], pa.string()),
     ]
@@ -93,14 +87,12 @@ def _pack_rl(rows: Sequence[RlRow], ids: Sequence[str]) -> pa.RecordBatch:
 
     text = pa.string()
     messages = [message for row in rows for message in row.prompt]
-    said: dict[str, list[str]] = {
-        "role": [message.role for message in messages],
-        "content": [message.content for message in messages],
-    }
+    roles: list[str] = [message.role for message in messages]
+    fields = {"role": roles, "content": [message.content for message in messages]}
     tools = [tool for row in rows for tool in row.tools]
     columns = {
         "data_source": pa.array([row.data_source for row in rows], text),
-        "prompt": _nest([len(row.prompt) for row in rows], said),
+        "prompt": _nest([len(row.prompt) for row in rows], fields),
         "ability": pa.array([row.ability for row in rows], text),
         "ground_truth": _pack_json([row.ground_truth for row in rows]),
         "id": pa.array([row.id or name for row, name in zip(rows, ids, strict=True)], text),
@@ -138,9 +130,3 @@ def _make_lists(lengths: Iterable[int], values: pa.Array) -> pa.Array:
     import pyarrow as pa
 
     return pa.ListArray.from_arrays(pa.array(accumulate(lengths, initial=0), pa.int32()), values)
-
-
-def _repeat(text: str, count: int) -> Any:
-    import pyarrow as pa
-
-    return pa.repeat(pa.scalar(text, pa.string()), count)

@@ -13,7 +13,7 @@ import msgspec
 from preprocess.columns import pack
 from preprocess.engine.job import Job, Reject, Source
 from preprocess.engine.splits import Split, Whole
-from preprocess.engine.threads import map_in_threads
+from preprocess.engine.threads import count_cores, map_in_threads
 from preprocess.errors import RowError, SourceError
 from preprocess.rows import LONGEST_TRUTH, RlRow, Row, Shape, to_json
 from preprocess.sources.decoding import MissingColumnError, explain
@@ -119,7 +119,7 @@ def stream(source: Source, shape: Shape) -> Iterator[list[Row] | Reject]:
         SourceError, SandboxError: As `convert`.
     """
     job = Job(source, shape, Whole("train"))
-    with map_in_threads(job.runs_programs) as map_:
+    with map_in_threads(count_cores() if job.runs_programs else 0) as map_:
         for chunk in job.read():
             for line, made in _convert_records(job, chunk, map_):
                 if isinstance(made, Reject):

@@ -47,7 +47,7 @@ def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
         for number, job in enumerate(jobs):
             chunks = job.read()
             if job.runs_programs:
-                with map_in_threads() as map_:
+                with map_in_threads(count_cores()) as map_:
                     yield from (convert_chunk(job, chunk, map_) for chunk in chunks)
                 continue
             first = list(_take_small(chunks))
@@ -57,7 +57,7 @@ def convert_all(jobs: Sequence[Job]) -> Iterator[Part]:
             if workers is None:
                 workers = _Workers(jobs)
                 stack.callback(workers.stop)
-            with map_in_threads() as map_:
+            with map_in_threads(count_cores()) as map_:
                 yield from map_(partial(workers.convert, number), chain(first, chunks))
 
 

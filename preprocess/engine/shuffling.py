@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from preprocess import atomic
+from preprocess.engine.threads import map_in_threads
 from preprocess.engine.writing import RowsFile
 from preprocess.rows import Shape
 
@@ -27,7 +26,6 @@ T = TypeVar("T")
 _BUCKET_BYTES = 8_000_000
 _MOST_BUCKETS = 256
 _BATCH_ROWS = 4096
-_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -82,14 +80,10 @@ class ShuffledRows:
                 writer.close()
         buckets = [self._path(bucket) for bucket, writer in enumerate(self._writers) if writer is not None]
         # The next buckets are shuffled while one is written: Arrow releases the GIL meanwhile.
-        with ThreadPoolExecutor(_AHEAD) as pool:
-            shuffled: deque[Future[list[pa.RecordBatch]]] = deque()
-            for path, seed in [(path, self._random.getrandbits(32)) for path in buckets] + [(None, 0)] * _AHEAD:
-                if path is not None:
-                    shuffled.append(pool.submit(_shuffle, path, seed))
-                if len(shuffled) > _AHEAD or (path is None and shuffled):
-                    for batch in shuffled.popleft().result():
-                        self.file.write(batch)
+        with map_in_threads(1) as map_:
+            for batches in map_(_shuffle, [(path, self._random.getrandbits(32)) for path in buckets]):
+                for batch in batches:
+                    self.file.write(batch)
         self.file.keep()
         shutil.rmtree(self._folder)
 
@@ -116,11 +110,12 @@ def open_rows(path: Path, shape: Shape, split: str, shuffle: Shuffle | None) -> 
     return file if shuffle is None else ShuffledRows(file, shuffle)
 
 
-def _shuffle(path: Path, seed: int) -> list[pa.RecordBatch]:
+def _shuffle(bucket: tuple[Path, int]) -> list[pa.RecordBatch]:
     """Return a bucket's rows in random order, and delete its file."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    path, seed = bucket
     with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
         table: pa.Table = stream.read_all().combine_chunks()
     path.unlink()

@@ -19,20 +19,19 @@ def count_cores() -> int:
 
 
 @contextmanager
-def map_in_threads(enabled: bool = True) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
-    """Yield an ordered, lazy `map` that uses a thread per core; the built-in `map` if not enabled."""
-    if not enabled:
+def map_in_threads(threads: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
+    """Yield an ordered, lazy `map` that runs in threads; the built-in `map` if there are none."""
+    if not threads:
         yield map
         return
-    count = count_cores()
-    with ThreadPoolExecutor(count) as pool:
+    with ThreadPoolExecutor(threads) as pool:
 
         def map_concurrently(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
             waiting: deque[Future[R]] = deque()
             try:
                 for item in items:
                     waiting.append(pool.submit(function, item))
-                    if len(waiting) > 2 * count:
+                    if len(waiting) > 2 * threads:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()

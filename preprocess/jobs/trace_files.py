@@ -11,7 +11,7 @@ import msgspec
 from preprocess.converters.programs import FunctionCall, ask_execution, read_calls
 from preprocess.converters.shared.execution import Exercise, FileOptions
 from preprocess.engine.job import Reject
-from preprocess.engine.threads import map_in_threads
+from preprocess.engine.threads import count_cores, map_in_threads
 from preprocess.errors import RowError
 from preprocess.sources.reading import Record
 from preprocess.tracing.trace import Step
@@ -36,7 +36,7 @@ def trace_files(source: Path, options: FileOptions) -> Iterator[dict[str, Any] |
         except RowError as error:
             return [Reject.from_error(record.path, record.line, error)]
 
-    with map_in_threads() as map_:
+    with map_in_threads(count_cores()) as map_:
         for made in map_(attempt, read_calls(source, options)):
             yield from made
 

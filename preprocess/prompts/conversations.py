@@ -56,8 +56,7 @@ def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> li
                 messages[:count], tools=tools, tokenize=False, add_generation_prompt=prompt, **arguments
             )
         except Exception as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ConversationError(f"the chat template does not render it: {first}") from error
+            raise ConversationError(f"the chat template does not render it: {first_line(error)}") from error
         return text
 
     pairs, text = [], ""
@@ -95,6 +94,11 @@ def cut(pairs: Sequence[Pair], limit: int) -> list[Pair]:
         limit -= len(prompt) + len(answer)
         kept.append((prompt, answer))
     return kept
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _to_message(speaker: str, text: str) -> dict[str, Any]:

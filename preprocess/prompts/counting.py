@@ -10,11 +10,13 @@ import os
 from array import array
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from preprocess.lifetime import end_with
-from preprocess.prompts.conversations import ConversationError, render_pairs, to_messages, to_tools
+from preprocess.prompts.conversations import ConversationError, first_line, render_pairs, to_messages, to_tools
 
 SHOWN = 5
 """Rows named in a message about many."""
@@ -89,7 +91,7 @@ class Counter:
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(stage.model)
         except Exception as error:
-            raise PromptError(f"{stage.name}: the tokenizer of {stage.model} does not load: {_one_line(error)}") from error
+            raise PromptError(f"{stage.name}: the tokenizer of {stage.model} does not load: {first_line(error)}") from error
 
     @property
     def needs_template(self) -> bool:
@@ -140,8 +142,8 @@ class Counter:
             text: str = self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=rl)
         except Exception as error:
             if rl:
-                raise PromptError(f"{self.stage.name}: the prompt of {name} does not render: {_one_line(error)}") from error
-            found.unrendered.append(f"{name}: {_one_line(error)}")
+                raise PromptError(f"{self.stage.name}: the prompt of {name} does not render: {first_line(error)}") from error
+            found.unrendered.append(f"{name}: {first_line(error)}")
             return "\n".join(turn["value"] for turn in row["conversations"])
         return text
 
@@ -187,8 +189,11 @@ def _count_all(counter: Counter, tasks: Sequence[tuple[str, str, int]], rows: in
         return
     _counter = counter
     # fork: the processes inherit the tokenizer and do not import transformers again.
-    with multiprocessing.get_context("fork").Pool(processes, end_with, (os.getpid(),)) as pool:
-        yield from pool.imap(_count, places)
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), end_with, (os.getpid(),)) as pool:
+        try:
+            yield from pool.map(_count, places)
+        except BrokenProcessPool:
+            raise PromptError("a process that counts tokens was killed; is there too little memory?") from None
 
 
 _counter: Counter
@@ -196,7 +201,3 @@ _counter: Counter
 
 def _count(place: tuple[str, int]) -> Lengths:
     return _counter.count(*place)
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
