@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 
@@ -166,20 +166,23 @@ class Trainer(Protocol[StageT]):
 
 
 def progress_of(row: Mapping[str, float], total: int | None, shown: Iterable[tuple[str, str]]) -> Progress:
-    """Return the progress at a step.
-
-    Args:
-        row: the step's metrics.
-        shown: pairs of a name to show and the metric's name; missing metrics are skipped.
-    """
+    """Return the progress at a step with those of the metrics `shown` (name to show, metric) that the step has."""
     return Progress(int(row["step"]), total, {name: row[key] for name, key in shown if key in row})
 
 
 def best_note(metric: str, best: int, value: float, last: int, last_value: float | None) -> str:
-    """Return the note on the exported checkpoint, compared with the last one.
-
-    Args:
-        metric: what the checkpoint was chosen by, such as "lowest validation loss".
-    """
+    """Return the note on the exported checkpoint: why it was chosen, and the metric of the last one."""
     note = f"step {best} is exported: {metric} {value:.4g}"
     return note if best == last else f"{note}; last step {last}: {'unknown' if last_value is None else f'{last_value:.4g}'}"
+
+
+def to_yaml(values: Mapping[str, Any], comment: str) -> str:
+    """Return YAML 1.1 text, keys in the given order, below a comment of one line.
+
+    PyYAML writes it, although ruamel.yaml reads recipes: both upstreams read YAML 1.1 with PyYAML, in which a bare `yes` is a
+    boolean and a bare `1e-06` a string. Only a YAML 1.1 writer quotes them accordingly.
+    """
+    import yaml
+
+    text = yaml.safe_dump(dict(values), sort_keys=False, default_flow_style=False, width=4096, allow_unicode=True)
+    return f"# {comment}\n{text}"

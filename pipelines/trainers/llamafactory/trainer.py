@@ -11,8 +11,7 @@ from typing import Any
 from pipelines.errors import StepError
 from pipelines.recipe import deepspeed
 from pipelines.recipe.schema import SftStage
-from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
-from pipelines.trainers.yaml_text import to_yaml
+from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of, to_yaml
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
 

@@ -6,8 +6,6 @@ from pipelines.errors import InputError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trainers.verl.nested import Settings
 
-_PLUGIN = "pipelines.trainers.verl.plugin"
-
 ENVIRONMENT = {
     "VERL_PLATFORM": "cpu",
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
@@ -24,15 +22,14 @@ ENVIRONMENT = {
 
 
 def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
-    """Return the settings that a CPU needs besides the stage's.
-
-    Raises:
-        InputError: the recipe uses several machines.
-    """
+    """Return the settings that a CPU needs besides the stage's."""
     if recipe.hardware.nodes > 1:
         raise InputError(f"hardware.nodes is {recipe.hardware.nodes}: a run on cpu uses one machine")
     workers = recipe.hardware.gpus_per_node
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+    vllm = {"worker_extension_cls": "pipelines.trainers.verl.plugin.vllm_worker.CpuWorkerExtension"}
+    if stage.rollout.tensor_parallel == 1:
+        vllm["distributed_executor_backend"] = "uni"  # runs the worker in its engine's process: no other is started
     return {
         # FSDP1 refuses parameters on a CPU.
         "actor_rollout_ref": {
@@ -53,7 +50,7 @@ def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
                 "agent": {"num_workers": 1},
                 # The largest tensor must fit; unwritten pages of shared memory take no space.
                 "checkpoint_engine": {"update_weights_bucket_megabytes": 1024},
-                "engine_kwargs": {"vllm": _vllm(stage)},
+                "engine_kwargs": {"vllm": vllm},
             },
         },
         **({"critic": {"strategy": "fsdp2", "model": _model(), "fsdp": _engine()}} if stage.method.critic else {}),
@@ -76,11 +73,7 @@ def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
 
 
 def sft_settings(stage: SftStage) -> Settings:
-    """Return the settings that a CPU needs besides the stage's.
-
-    Raises:
-        InputError: the stage packs rows.
-    """
+    """Return the settings that a CPU needs besides the stage's."""
     if stage.packing:
         raise InputError(
             f"stage {stage.name}: packing: verl packs rows with flash-attn, which a cpu does not have; "
@@ -90,18 +83,9 @@ def sft_settings(stage: SftStage) -> Settings:
     return {"data": {"num_workers": 0}, "model": _model(), "engine": engine, "trainer": {"device": "cpu"}}
 
 
-def _vllm(stage: RlStage) -> Settings:
-    options = {"worker_extension_cls": f"{_PLUGIN}.vllm_worker.CpuWorkerExtension"}
-    # A single worker runs in its engine's process, which saves starting another.
-    return options | ({"distributed_executor_backend": "uni"} if stage.rollout.tensor_parallel == 1 else {})
-
-
 def _model() -> Settings:
-    return {
-        "override_config": {"attn_implementation": "sdpa"},
-        "use_remove_padding": False,
-        "enable_gradient_checkpointing": False,
-    }
+    attention = {"attn_implementation": "sdpa"}
+    return {"override_config": attention, "use_remove_padding": False, "enable_gradient_checkpointing": False}
 
 
 def _engine() -> Settings:

@@ -26,11 +26,7 @@ def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
 
 
 def sft_settings(stage: SftStage) -> Settings:
-    """Return the settings that GPUs need besides the stage's.
-
-    Raises:
-        InputError: the stage packs rows without flash-attn.
-    """
+    """Return the settings that GPUs need besides the stage's."""
     model = _model(stage, "model")
     if stage.packing and not model["use_remove_padding"]:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What verl's two trainers leave: metrics, and checkpoints to resume from, to accept as a result, and to merge.
+"""What verl's two trainers leave: metrics, and checkpoints to resume from and to accept as a result.
 
 verl 0.9.1 writes `global_step_N/` in this order: actor (every rank's files), critic, data.pt, the tracker file; then it calls
 the checkpoint callback, with which the plugin writes `progress.json`. A checkpoint with this marker is complete. The SFT
@@ -9,28 +9,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.trainers.base import Context, Launch, StagePaths
-from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
+from pipelines.trainers.base import StagePaths
+from pipelines.trainers.verl.checkpoints.metrics import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import read_marker, step_number
 from pipelines.trainers.verl.nested import get_path
-from pipelines.trainers.verl.variables import environment, metrics_folder
+from pipelines.trainers.verl.rendering import metrics_folder
 from preprocess import atomic
 
 
 def metrics(stage: RlStage | SftStage, paths: StagePaths) -> list[dict[str, float]]:
     """Return the metrics of all attempts under verl's names, one mapping per step."""
     return read_metrics(metrics_folder(paths))
-
-
-def merge(shards: Path, context: Context, module: str = "verl.model_merger") -> Launch:
-    """Render the command that merges a folder of shards into the export. Pure."""
-    folders = ("--local_dir", str(shards), "--target_dir", str(context.paths.export))
-    return Launch((str(context.python), "-m", module, "merge", "--backend", "fsdp", *folders), environment(context))
 
 
 def weight_bytes(keys: Mapping[str, Any], engine: str) -> int:
@@ -43,12 +36,6 @@ def prepare_resume(stage: str, paths: StagePaths, needed_rows: Mapping[str, int]
 
     verl writes the tracker file in place: a kill can leave it empty, and verl then fails to resume. With too few rows, verl
     fails with a division by zero half a minute after its start.
-
-    Args:
-        needed_rows: the minimum number of rows per split.
-
-    Raises:
-        InputError: a split has fewer rows.
     """
     for split, needed in needed_rows.items():
         rows = count_rows(paths, split)
@@ -86,9 +73,6 @@ def check_finished(paths: StagePaths, steps: int | None) -> tuple[int, dict[int,
     Args:
         steps: the expected last step. None: the marker's `total_steps`, which verl computed after dropping overlong prompts
             and the incomplete last batch of each epoch.
-
-    Raises:
-        StepError: training ended early or without a checkpoint.
     """
     complete = complete_checkpoints(paths)
     if not complete:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.verl.attempt_files import KEEP_BEST, METRICS_FOLDER
-from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
-from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
+from pipelines.trainers.verl.checkpoints.metrics import LOSS, find_lowest_loss, read_metrics
 from preprocess import atomic
 
 MARKER = "progress.json"
@@ -41,11 +40,9 @@ def remove_old(checkpoints: Path, keep: int | None, best: int | None = None) -> 
 
 
 def mark_and_rotate_sft(folder: Path, step: int, keep: int | None) -> None:
-    """Mark an SFT checkpoint that every rank has written, with its validation loss if any.
+    """Mark an SFT checkpoint that every rank has written, with its validation loss if any; delete old ones.
 
     Args:
-        folder: global_step_N.
-        step: N.
         keep: how many of the newest to keep; None: all. With `keep_best` the best is kept too.
     """
     rows = read_metrics(Path(os.environ[METRICS_FOLDER]))

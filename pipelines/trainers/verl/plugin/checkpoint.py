@@ -9,8 +9,7 @@ from typing import Any
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
-from pipelines.trainers.verl.checkpoints.best import find_best
-from pipelines.trainers.verl.checkpoints.metric_files import read_metrics
+from pipelines.trainers.verl.checkpoints.metrics import find_best, read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import mark_complete, remove_old, step_number
 
 

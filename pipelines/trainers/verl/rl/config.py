@@ -6,11 +6,10 @@ from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
-from pipelines.trainers.verl.hydra import command, render, training_length, upstream_keys
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
+from pipelines.trainers.verl.rendering import command, render, training_environment, training_length, upstream_keys
 from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_IN_CACHE_KEY, reward_function
 from pipelines.trainers.verl.rl.tool import tool_file, tool_settings
-from pipelines.trainers.verl.variables import training_environment
 from rewards.scoring.combination import score_keys
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
@@ -26,9 +25,6 @@ def launch(stage: RlStage, context: Context) -> Launch:
 
     Precedence, lowest first: the algorithm's settings, the stage's typed fields, the platform, `stage.verl`. The same command
     resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
-
-    Raises:
-        InputError: verl does not support the stage.
     """
     platform = cpu if context.platform == "cpu" else cuda
     settings = deep_merge(
@@ -152,34 +148,30 @@ def _replay_buffer(stage: RlStage, settings: Settings) -> Settings:
     """Return the settings of the plugin's replay buffer; empty if the recipe uses another.
 
     It keeps the rows in order, aborts a step that finds no usable prompt, and handles ReMax's baselines.
-
-    Raises:
-        InputError: the algorithm needs it, but the recipe uses another.
     """
     filters = "algorithm.filter_groups"
     filtered = get_path(settings, f"{filters}.enable", False)
     conflict = _other_buffer(settings, scored=filtered or stage.method.greedy)
-    if conflict is None:
-        kind = "BaselineReplayBuffer" if stage.method.greedy else "OrderedReplayBuffer"
-        sampler: Settings = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": kind}}
-        if filtered:
-            # verl passes its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
-            keys = ("metric", "max_num_gen_batches", "max_inflight_gen_batches")
-            references = {"train_batch_size": "${data.train_batch_size}", **{key: f"${{{filters}.{key}}}" for key in keys}}
-            sampler["sampler_kwargs"] = {"filter_groups": references}
-        return {"trainer": {"v1": {"sampler": sampler}}}
-    if stage.method.greedy:
-        raise InputError(
-            f"stage {stage.name}: {conflict} does not work with {stage.algorithm}: verl does not compute its baselines"
-        )
-    return {}
+    if conflict is not None:
+        if stage.method.greedy:
+            raise InputError(
+                f"stage {stage.name}: {conflict} does not work with {stage.algorithm}: verl does not compute its baselines"
+            )
+        return {}
+    kind = "BaselineReplayBuffer" if stage.method.greedy else "OrderedReplayBuffer"
+    sampler: Settings = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": kind}}
+    if filtered:
+        # verl passes its group filter to its own buffer only (trainer/ppo/v1/trainer_base.py `_build_replay_buffer`).
+        keys = ("metric", "max_num_gen_batches", "max_inflight_gen_batches")
+        references = {"train_batch_size": "${data.train_batch_size}", **{key: f"${{{filters}.{key}}}" for key in keys}}
+        sampler["sampler_kwargs"] = {"filter_groups": references}
+    return {"trainer": {"v1": {"sampler": sampler}}}
 
 
 def _other_buffer(settings: Settings, scored: bool) -> str | None:
     """Return the setting that needs another replay buffer.
 
     Args:
-        settings: all of verl's.
         scored: whether the buffer needs the responses' scores, which a reward model on the same GPUs computes only later.
     """
     defaults: Settings = {

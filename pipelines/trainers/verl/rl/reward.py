@@ -23,11 +23,7 @@ _BLOCKING = ("remote",)
 
 
 def reward_function(stage: RlStage, context: Context, settings: Settings) -> Settings:
-    """Return verl's `reward.custom_reward_function`: this project's function with the recipe's rewards.
-
-    Args:
-        settings: all other settings.
-    """
+    """Return verl's `reward.custom_reward_function`: this project's function with the recipe's rewards."""
     blocking = get_path(settings, "reward.reward_manager.name") in _BLOCKING
     workers = count_workers(settings, "reward.num_workers")
     arguments: Settings = {
@@ -49,11 +45,7 @@ def failures_folder(paths: StagePaths) -> Path:
 
 
 def failed_rewards(stage: RlStage, paths: StagePaths) -> tuple[str, ...]:
-    """Return a note on the failed rewards, if any.
-
-    Raises:
-        StepError: more failed than the stage allows, over all processes; each sees only its own rows.
-    """
+    """Return a note on the failed rewards of all processes, if any; raise an error if the stage does not allow so many."""
     folder = failures_folder(paths)
     counts = read_counts(folder)
     if not counts.failed:

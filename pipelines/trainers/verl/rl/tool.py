@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Context
+from pipelines.trainers.base import Context, to_yaml
 from pipelines.trainers.verl.nested import Settings, count_workers
-from pipelines.trainers.yaml_text import to_yaml
 
 FILE = "tool.yaml"
 """The file that defines the tools: `multi_turn.tool_config_path`. The length filter of the data reads it too."""

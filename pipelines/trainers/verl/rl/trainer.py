@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
 from pipelines.trainers.verl.checkpoints import resume
-from pipelines.trainers.verl.checkpoints.best import find_best, validation_metrics, validation_score
-from pipelines.trainers.verl.checkpoints.metric_files import RL_STEP
+from pipelines.trainers.verl.checkpoints.metrics import RL_STEP, find_best, validation_metrics, validation_score
 from pipelines.trainers.verl.checkpoints.resume import metrics
 from pipelines.trainers.verl.nested import get_path, unflatten
+from pipelines.trainers.verl.rendering import merge
 from pipelines.trainers.verl.rl.config import launch
 from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
 from rewards.scoring.failures import archive_failures, read_stop_reason
@@ -48,29 +48,21 @@ def disk_usage(stage: RlStage, context: Context, parameters: int) -> DiskUsage:
 
 def export(stage: RlStage, context: Context) -> Launch:
     """Render verl's merge of the policy's shards; the critic is not exported."""
-    return resume.merge(context.paths.checkpoint / "actor", context)
+    return merge(context.paths.checkpoint / "actor", context)
 
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:
-    """Reset the count of failed rewards and delete incomplete checkpoints; return the step to resume from.
-
-    Raises:
-        InputError: the prepared rows do not fill a single step.
-    """
+    """Reset the count of failed rewards and delete incomplete checkpoints; return the step to resume from."""
     archive_failures(failures_folder(paths))
     return resume.prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
 
 
 def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
-    """Return the newest training step, the mean reward first.
-
-    Raises:
-        StepError: too many rewards failed, or `best_metric` does not exist.
-    """
+    """Return the newest training step, the mean reward first; abort if too many rewards failed."""
     if reason := read_stop_reason(failures_folder(paths)):
         raise StepError(reason)
     rows = metrics(stage, paths)
-    check_best_metric(stage, rows)
+    _check_best_metric(stage, rows)
     trained = [row for row in rows if RL_STEP in row]
     if not trained:
         return None
@@ -82,28 +74,26 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
 
 
 def result(stage: RlStage, paths: StagePaths) -> Result:
-    """Return the last checkpoint, or the best with `keep_best`, with notes on lost rows, metrics and rewards.
-
-    Raises:
-        StepError: training ended early, too many rewards failed, or no checkpoint was validated.
-    """
+    """Return the last checkpoint, or the best with `keep_best`, with notes on lost rows, metrics and rewards."""
     rows = metrics(stage, paths)
-    check_best_metric(stage, rows)
+    _check_best_metric(stage, rows)
     last, complete = resume.check_finished(paths, stage.steps)
-    chosen, notes = last, _dropped_rows(stage, paths, complete[last])
+    chosen, notes = (
+        last,
+        [*_dropped_rows(stage, paths, complete[last]), *lost_metrics(rows, last), *failed_rewards(stage, paths)],
+    )
     if stage.keep_best:
-        chosen, note = _choose_best(stage, paths, rows, complete)
-        notes = (note, *notes)
-    notes += (*lost_metrics(rows, last), *failed_rewards(stage, paths))
-    return Result(paths.checkpoints / f"global_step_{chosen}", last, notes)
+        name, best = stage.best_metric or "validation score", find_best(rows, complete, stage.best_metric)
+        if best is None:
+            raise StepError(f"no checkpoint in {paths.checkpoints} was validated by {name}: the best cannot be chosen")
+        newest = find_best(rows, {last}, stage.best_metric)
+        chosen = best[0]
+        notes.insert(0, best_note(f"best {name}", *best, last, newest and newest[1]))
+    return Result(paths.checkpoints / f"global_step_{chosen}", last, tuple(notes))
 
 
-def check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> None:
-    """Check at the first validation that `best_metric` exists.
-
-    Raises:
-        StepError: it does not.
-    """
+def _check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> None:
+    """Check at the first validation that `best_metric` exists."""
     validated = next((row for row in rows if validation_metrics(row)), None)
     if stage.keep_best and validated is not None and validation_score(validated, stage.best_metric) is None:
         known = validation_metrics(validated)
@@ -124,24 +114,10 @@ def lost_metrics(rows: Sequence[Mapping[str, float]], last: int) -> tuple[str, .
     return ()
 
 
-def _choose_best(
-    stage: RlStage, paths: StagePaths, rows: Sequence[Mapping[str, float]], steps: Collection[int]
-) -> tuple[int, str]:
-    """Return the step with the best validation, and the note on it."""
-    name = stage.best_metric or "validation score"
-    best = find_best(rows, steps, stage.best_metric)
-    if best is None:
-        raise StepError(f"no checkpoint in {paths.checkpoints} was validated by {name}: the best cannot be chosen")
-    last = find_best(rows, {max(steps)}, stage.best_metric)
-    return best[0], best_note(f"best {name}", *best, max(steps), last and last[1])
-
-
-def _dropped_rows(stage: RlStage, paths: StagePaths, marker: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return notes on the rows that verl dropped for their long prompts, which it reports only in its log."""
-    notes = []
+def _dropped_rows(stage: RlStage, paths: StagePaths, marker: Mapping[str, Any]) -> Iterator[str]:
+    """Yield notes on the rows that verl dropped for their long prompts, which it reports only in its log."""
     for split in ("train", "validation"):
         given, used = resume.count_rows(paths, split), marker.get(f"{split}_rows")
         if given is not None and used is not None and used < given:
             limit = stage.rollout.max_prompt_tokens
-            notes.append(f"{given - used} of {given} {split} rows were dropped: their prompts are longer than {limit} tokens")
-    return tuple(notes)
+            yield f"{given - used} of {given} {split} rows were dropped: their prompts are longer than {limit} tokens"

@@ -8,11 +8,10 @@ from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
 from pipelines.trainers.verl.checkpoints import resume
-from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
+from pipelines.trainers.verl.checkpoints.metrics import LOSS, find_lowest_loss
 from pipelines.trainers.verl.checkpoints.resume import metrics
-from pipelines.trainers.verl.hydra import command, render, training_length, upstream_keys
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
-from pipelines.trainers.verl.variables import training_environment
+from pipelines.trainers.verl.rendering import command, merge, render, training_environment, training_length, upstream_keys
 
 __all__ = ["ANSWERS", "before_attempt", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
@@ -29,9 +28,6 @@ def launch(stage: SftStage, context: Context) -> Launch:
 
     Precedence, lowest first: the stage's typed fields, the platform, `stage.verl`. The same command resumes from the
     checkpoint that the tracker file names (trainer.resume_mode auto).
-
-    Raises:
-        InputError: verl does not support the stage.
     """
     platform = cpu if context.platform == "cpu" else cuda
     settings = deep_merge(_stage(stage, context), platform.sft_settings(stage), upstream_keys(stage))
@@ -56,15 +52,11 @@ def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
 def export(stage: SftStage, context: Context) -> Launch:
     """Render verl's merge of the shards; adapters, which verl leaves separate, are then merged into the model."""
     module = "pipelines.trainers.verl.checkpoints.merge_adapters" if stage.lora else "verl.model_merger"
-    return resume.merge(context.paths.checkpoint, context, module)
+    return merge(context.paths.checkpoint, context, module)
 
 
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
-    """Delete incomplete checkpoints; return the step to resume from.
-
-    Raises:
-        InputError: the prepared rows do not fill a single step, or the validation rows are missing.
-    """
+    """Delete incomplete checkpoints; return the step to resume from."""
     validation = {} if stage.validate_every is None else {"validation": 1}
     return resume.prepare_resume(stage.name, paths, {"train": _rows_per_step(paths), **validation})
 
@@ -76,11 +68,7 @@ def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
 
 
 def result(stage: SftStage, paths: StagePaths) -> Result:
-    """Return the last checkpoint, or the best with `keep_best`.
-
-    Raises:
-        StepError: training ended early or without a checkpoint, or the last checkpoint has no validation loss.
-    """
+    """Return the last checkpoint, or the best with `keep_best`."""
     last, complete = resume.check_finished(paths, _total_steps(stage, paths))
     chosen, notes = last, _dropped_rows(paths)
     if stage.keep_best:

@@ -12,9 +12,9 @@ from pipelines.errors import StepError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.checkpoints.best import find_best, validation_score
+from pipelines.trainers.verl.checkpoints.metrics import find_best, validation_score
+from pipelines.trainers.verl.rendering import metrics_folder
 from pipelines.trainers.verl.rl import trainer
-from pipelines.trainers.verl.variables import metrics_folder
 from tests import ROOT
 from tests.pipelines.trainers.verl.checkpoints.test_resume import save
 from tests.pipelines.trainers.verl.stages import rl_stage

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.base import StagePaths
+from pipelines.trainers.verl.rendering import metrics_folder
 from pipelines.trainers.verl.rl.trainer import lost_metrics, metrics, progress
-from pipelines.trainers.verl.variables import metrics_folder
 from tests.pipelines.trainers.verl.stages import rl_stage
 
 

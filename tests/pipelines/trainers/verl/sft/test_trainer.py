@@ -13,8 +13,8 @@ import pytest
 from pipelines.errors import InputError, StepError
 from pipelines.trainers.base import StagePaths
 from pipelines.trainers.verl.checkpoints.rotation import mark_and_rotate_sft
+from pipelines.trainers.verl.rendering import metrics_folder
 from pipelines.trainers.verl.sft import trainer
-from pipelines.trainers.verl.variables import metrics_folder
 from tests.pipelines.trainers.verl.stages import context, sft_stage
 
 BEST = sft_stage(save_every=2, validate_every=2, keep_best=True)

@@ -1,18 +1,35 @@
-"""A stage as a Hydra file that overrides one of verl's own configurations."""
+"""What rendering has in common for both kinds of stage: the command, its variables, and a Hydra file.
+
+The file overrides one of verl's own configurations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.trainers.base import Context
+from pipelines.trainers.base import Context, Launch, StagePaths, to_yaml
+from pipelines.trainers.verl import cpu
+from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
 from pipelines.trainers.verl.nested import Settings, get_path, unflatten
-from pipelines.trainers.yaml_text import to_yaml
+
+_VARIABLES = {
+    "HYDRA_FULL_ERROR": "1",
+    "PYTHONUNBUFFERED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_DATASETS_OFFLINE": "1",
+    # No telemetry.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
 
 
 def render(base: str, groups: Sequence[str], settings: Settings, title: str) -> str:
-    """Return the text of the file.
+    """Return the text of the Hydra file.
 
     Args:
         base: verl's configuration that the settings override.
@@ -35,6 +52,31 @@ def command(context: Context, *module: str) -> tuple[str, ...]:
     return (str(context.python), "-m", *module, "--config-path", folder, "--config-name", "train")
 
 
+def merge(shards: Path, context: Context, module: str = "verl.model_merger") -> Launch:
+    """Render the command that merges a folder of shards into the export."""
+    folders = ("--local_dir", str(shards), "--target_dir", str(context.paths.export))
+    return Launch((str(context.python), "-m", module, "merge", "--backend", "fsdp", *folders), _environment(context))
+
+
+def _environment(context: Context) -> dict[str, str]:
+    # A model in a folder needs no requests to the hub.
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"} if Path(context.model).is_absolute() else {}
+    return _VARIABLES | offline | (cpu.ENVIRONMENT if context.platform == "cpu" else {})
+
+
+def training_environment(context: Context) -> dict[str, str]:
+    """Return the variables of a training; its caches and metrics go to folders of the stage, not to the user's home."""
+    return _environment(context) | {
+        "HF_DATASETS_CACHE": str(context.paths.step("train") / "cache" / "datasets"),
+        METRICS_FOLDER: str(metrics_folder(context.paths)),
+    }
+
+
+def metrics_folder(paths: StagePaths) -> Path:
+    """Return the folder in which each attempt writes one file of verl's `file` logger."""
+    return paths.step("train") / "metrics"
+
+
 def upstream_keys(stage: SftStage | RlStage) -> Settings:
     """Return the stage's `verl:` keys, nested, with verl's `file` logger added to the loggers: progress is read from its file.
 
@@ -49,13 +91,7 @@ def upstream_keys(stage: SftStage | RlStage) -> Settings:
 
 
 def training_length(stage: SftStage | RlStage) -> Settings:
-    """Return `total_epochs` and `total_training_steps`.
-
-    verl ends at whichever comes first, and an epoch has at least one step.
-
-    Raises:
-        InputError: the number of epochs is not an integer.
-    """
+    """Return `total_epochs` and `total_training_steps`; verl ends at whichever comes first."""
     if stage.steps is not None:
         return {"total_epochs": stage.steps, "total_training_steps": stage.steps}
     assert stage.epochs is not None

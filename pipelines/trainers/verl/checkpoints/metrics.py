@@ -1,10 +1,18 @@
-"""Choose the best checkpoint from the validation metrics that verl logs."""
+"""Read the metrics that verl logs, one file per attempt, and choose the best checkpoint by its validation."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+RL_STEP = "training/global_step"
+"""A metric of RL training steps, missing from the validation before the first step."""
+
+_SFT_STEP = "train/loss"
+"""A metric of SFT training steps only."""
 
 LOSS = "validation_loss"
 """The key of the validation loss in the marker of an SFT checkpoint."""
@@ -12,11 +20,36 @@ LOSS = "validation_loss"
 _SCORE = re.compile(r"val-(?:core|aux)/(.+)/reward/mean@(\d+)")
 
 
+def read_metrics(folder: Path) -> list[dict[str, float]]:
+    """Merge all attempts under verl's names: one mapping per step, each with `step`."""
+    steps: dict[int, dict[str, float]] = {}
+    for file in sorted(folder.glob("*.jsonl"), key=lambda file: int(file.name.partition("-")[0])):  # by the start time
+        attempt = list(_rows(file))
+        if attempt:
+            # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. Later
+            # steps of earlier attempts were lost.
+            first = attempt[0]
+            kept = first["step"] - 1 if first.keys() & {RL_STEP, _SFT_STEP} else first["step"]
+            steps = {step: row for step, row in steps.items() if step <= kept}
+        for row in attempt:
+            steps.setdefault(int(row["step"]), {}).update(row)
+    return [steps[step] for step in sorted(steps)]
+
+
+def _rows(file: Path) -> Iterator[dict[str, float]]:
+    for line in file.read_bytes().splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # still being written, or truncated by a kill: the step will be trained and logged again
+        numbers = {key: value for key, value in entry["data"].items() if type(value) in (int, float)}
+        yield {"step": entry["step"], **numbers}
+
+
 def validation_score(row: Mapping[str, float], metric: str | None) -> float | None:
     """Return the validation score of a step; None if the step was not validated, or not by that metric.
 
     Args:
-        row: the step's metrics under verl's names.
         metric: a metric, or a pattern with `*` whose matches are averaged. None: the mean reward of each data source
             (verl's `val-core/<data source>/reward/mean@<samples>`, trainer/ppo/v1/trainer_base.py `_val_metrics_update`),
             averaged over the sources with equal weights.
@@ -46,10 +79,6 @@ def find_best(rows: Sequence[Mapping[str, float]], steps: Collection[int], metri
 
 
 def find_lowest_loss(markers: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """Return the SFT step with the lowest validation loss, the earliest on a tie; None if none has a loss.
-
-    Args:
-        markers: the marker of each checkpoint by its step.
-    """
+    """Return the SFT step whose marker has the lowest validation loss, the earliest on a tie; None if none has one."""
     losses = {step: float(marker[LOSS]) for step, marker in markers.items() if LOSS in marker}
     return min(losses, key=lambda step: (losses[step], step), default=None)
