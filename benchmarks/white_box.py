@@ -27,7 +27,7 @@ from preprocess.engine.convert import convert
 from preprocess.engine.job import Source
 from preprocess.rows import RlRow
 from rewards.builtin import white_box as reward
-from rewards.builtin.white_box_cheats import make_reference
+from rewards.builtin.white_box_rows import make_reference, read_truth
 from rewards.entry import compute_score
 from rewards.parsing.answers import make_response, take_answer
 from rewards.sandbox import close_all
@@ -63,7 +63,7 @@ def compare(name: str, items: Sequence[Item]) -> Iterator[Result]:
     published = len(sample) / time_call(lambda: [run_published(*item) for item in sample])
     for label, work in ((name, score), (f"{name}, compute_score", score_through_entry)):
         asyncio.run(work(items[:1]))  # opens the sandbox and reads the settings
-        reward._read_truth.cache_clear()
+        read_truth.cache_clear()
         rate = len(items) / time_call(partial(asyncio.run, work(items)))
         yield Result(label, "rows/s", rate, published, "published way")
 

@@ -118,7 +118,7 @@ def _read(text: str, extra_info: Mapping[str, Any], tool: str, argument: str) ->
     # number of turns includes the prompt, the model's turns and the replies.
     turns = extra_info.get("num_turns")
     replies = max(0, (int(turns) - 1) // 2) if turns is not None else float("inf")
-    return take_last_turn(text), min(sum(each.good > 0 for each in calls), replies), sum(each.malformed for each in calls)
+    return take_last_turn(text), min(sum(good > 0 for good, _ in calls), replies), sum(malformed for _, malformed in calls)
 
 
 def _reply(text: str) -> str:

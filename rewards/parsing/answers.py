@@ -11,8 +11,8 @@ _OPEN, _CLOSE = "<answer>", "</answer>"
 _TAGS = ("<reasoning>", "</reasoning>", _OPEN, _CLOSE)
 # Matched only when each tag occurs exactly once; with many tags it would backtrack quadratically.
 _FORM = re.compile(r"\s*<reasoning>.*?</reasoning>\s*<answer>.*?</answer>\s*", re.DOTALL)
-_FENCE = re.compile(r"```[A-Za-z0-9_+-]*[ \t]*\r?")
-_FENCE_END = re.compile(r"```[ \t]*\r?")
+_FENCE_END = r"^```[ \t]*\r?$"
+_BLOCK = re.compile(rf"^```[A-Za-z0-9_+-]*[ \t]*\r?\n(.*?){_FENCE_END}", re.DOTALL | re.MULTILINE)
 
 
 def is_well_formed(response: str) -> bool:
@@ -44,19 +44,8 @@ def take_code(response: str) -> str | None:
     In a response without answer tags, only a fenced block counts. Returns None without a program.
     """
     answer = take_answer(response)
-    block = _take_last_block(response if answer is None else answer)
-    return block if block is not None else answer or None
-
-
-def _take_last_block(text: str) -> str | None:
-    lines = text.split("\n")
-    start: int | None = None
-    last: tuple[int, int] | None = None
-    for number, line in enumerate(lines):
-        if not line.startswith("```"):
-            continue
-        if start is None:
-            start = number + 1 if _FENCE.fullmatch(line) else None
-        elif _FENCE_END.fullmatch(line):
-            last, start = (start, number), None
-    return None if last is None else "".join(f"{line}\n" for line in lines[last[0] : last[1]])
+    text = response if answer is None else answer
+    # Without the text after the last end, every start has an end, and the search takes linear time.
+    end = max((match.end() for match in re.finditer(_FENCE_END, text, re.MULTILINE)), default=0)
+    blocks = _BLOCK.findall(text[:end])
+    return blocks[-1] if blocks else answer or None

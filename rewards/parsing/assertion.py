@@ -12,14 +12,6 @@ from rewards.parsing.source_values import NotValueError, is_identical, parse, pa
 
 
 @dataclass(frozen=True, slots=True)
-class Assertion:
-    """A comparison of a call with a value."""
-
-    call: ast.Call
-    value: Any
-
-
-@dataclass(frozen=True, slots=True)
 class Arguments:
     """The arguments of a call: plain Python values."""
 
@@ -27,32 +19,26 @@ class Arguments:
     kwargs: tuple[tuple[str, Any], ...] = ()
 
 
-class _Unknown:
-    """A default that is not a plain value; equal only to itself."""
-
-
-def read_assertion(line: str) -> Assertion | str:
-    """Parse a line as an assertion, or return the reason why it is not one.
+def read_assertion(line: str) -> tuple[ast.Call, Any] | str:
+    """Return the call and the value of an assertion, or the reason why the line is not one.
 
     The line must be a single `assert` with one `==` between a call and a value, on either side. A message, a second
     comparison or another statement is an error.
     """
-    body = parse(line)
-    if len(body) != 1 or not isinstance(body[0], ast.Assert):
-        return "it is not one assertion" if body else "it does not parse"
-    statement = body[0]
-    test = statement.test
-    if statement.msg is not None:
-        return "it has a message"
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
-        return "it is not one comparison by =="
-    for call, value in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
-        if isinstance(call, ast.Call):
-            try:
-                return Assertion(call, read_node(value))
-            except NotValueError:
-                continue
-    return "it does not compare a call with a value"
+    match parse(line):
+        case []:
+            return "it does not parse"
+        case [ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]), msg=None)]:
+            for call, value in ((left, right), (right, left)):
+                if isinstance(call, ast.Call):
+                    try:
+                        return call, read_node(value)
+                    except NotValueError:
+                        continue
+            return "it does not compare a call with a value"
+        case [ast.Assert(msg=message)]:
+            return "it has a message" if message else "it is not one comparison by =="
+    return "it is not one assertion"
 
 
 def read_arguments(call: ast.Call) -> Arguments | None:
@@ -103,8 +89,7 @@ def is_same_call(a: ast.Call, b: ast.Call, code: str) -> bool:
         return False
     bound.apply_defaults()
     expected.apply_defaults()
-    pairs = [(bound.arguments[name], value) for name, value in expected.arguments.items()]
-    return all(value is wanted if isinstance(wanted, _Unknown) else is_identical(value, wanted) for value, wanted in pairs)
+    return all(is_identical(bound.arguments[name], value) for name, value in expected.arguments.items())
 
 
 @functools.lru_cache(maxsize=1024)
@@ -118,13 +103,17 @@ def _read_signature(code: str, name: str) -> inspect.Signature | None:
     defaults: list[ast.expr | None] = [*[None] * (len(positional) - len(args.defaults)), *args.defaults]
     kind = inspect.Parameter
     parameters = [
-        kind(each.arg, kind.POSITIONAL_ONLY if each in args.posonlyargs else kind.POSITIONAL_OR_KEYWORD, default=_read(default))
+        kind(
+            each.arg,
+            kind.POSITIONAL_ONLY if each in args.posonlyargs else kind.POSITIONAL_OR_KEYWORD,
+            default=_read_default(default),
+        )
         for each, default in zip(positional, defaults, strict=True)
     ]
     if args.vararg:
         parameters.append(kind(args.vararg.arg, kind.VAR_POSITIONAL))
     for each, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
-        parameters.append(kind(each.arg, kind.KEYWORD_ONLY, default=_read(default)))
+        parameters.append(kind(each.arg, kind.KEYWORD_ONLY, default=_read_default(default)))
     if args.kwarg:
         parameters.append(kind(args.kwarg.arg, kind.VAR_KEYWORD))
     try:
@@ -133,10 +122,10 @@ def _read_signature(code: str, name: str) -> inspect.Signature | None:
         return None
 
 
-def _read(default: ast.expr | None) -> Any:
+def _read_default(default: ast.expr | None) -> Any:
     if default is None:
         return inspect.Parameter.empty
     try:
         return read_node(default)
     except NotValueError:
-        return _Unknown()
+        return object()  # equal only to itself

@@ -1,4 +1,4 @@
-"""Read the Python source of plain values without running it, and compare values by value and type."""
+"""Read the Python source of plain values without running it, and compare values."""
 
 from __future__ import annotations
 
@@ -63,6 +63,33 @@ def read_node(node: ast.AST) -> Any:
         return _read(node)
     except _UNREADABLE as error:
         raise NotValueError("not the source of a value") from error
+
+
+def read_literal(node: ast.expr) -> Any:
+    """Return the value of a literal, which has no calls except `set()`.
+
+    Raises:
+        NotValueError: The node is not a literal.
+    """
+    try:
+        return ast.literal_eval(node)
+    except _UNREADABLE as error:
+        raise NotValueError("not a literal") from error
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Compare plain values: numbers by value, containers of the same type only, a bool only with a bool."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a == b
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(is_same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(is_same(value, b[key]) for key, value in a.items())
+    return bool(a == b)
 
 
 def is_identical(a: Any, b: Any) -> bool:

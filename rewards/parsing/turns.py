@@ -9,23 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 _REPLY, _REPLY_END = "<tool_response>", "</tool_response>"
 _CALL, _CALL_END = "<tool_call>", "</tool_call>"
 _REPLIES = re.compile(f"{_REPLY}(?:.*?{_REPLY_END}|.*)", re.DOTALL)
 _CALLS = re.compile(f"{_CALL}(.*?){_CALL_END}", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Calls:
-    """Number of calls in a turn."""
-
-    good: int
-    """JSON calls of the tool whose argument is a non-empty string."""
-    malformed: int
-    """All others, unterminated ones included."""
 
 
 def take_last_turn(text: str) -> str:
@@ -43,12 +32,12 @@ def take_turns(text: str) -> list[str]:
     return [turn for part in parts if (turn := part.removesuffix("\nuser").removesuffix("\ntool").strip())]
 
 
-def count_calls(turn: str, tool: str, argument: str) -> Calls:
-    """Count the well-formed and the malformed calls in a turn."""
+def count_calls(turn: str, tool: str, argument: str) -> tuple[int, int]:
+    """Count the JSON calls of the tool whose argument is a non-empty string, and all others, unterminated ones included."""
     # Without the text after the last end, every start has an end, and the search takes linear time.
     terminated = turn[: turn.rfind(_CALL_END) + len(_CALL_END)]
     good = sum(_is_call(source, tool, argument) for source in _CALLS.findall(terminated))
-    return Calls(good, turn.count(_CALL) - good)
+    return good, turn.count(_CALL) - good
 
 
 def _is_call(source: str, tool: str, argument: str) -> bool:

@@ -17,8 +17,7 @@ from preprocess.rows import Message, RlRow, SftRow, Turn
 from preprocess.tracing.questions import Questions, make_questions
 from preprocess.tracing.trace import MAX_STEPS, Trace, trace
 from rewards.parsing.assertion import read_arguments, read_call
-from rewards.parsing.literals import is_same
-from rewards.parsing.source_values import NotValueError, read_source
+from rewards.parsing.source_values import NotValueError, is_same, read_source
 
 
 class ExecutionOptions(Options, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.decoding import describe
-from rewards.parsing.literals import NotLiteralError, read_literal
+from rewards.parsing.source_values import NotValueError, read_literal
 from rewards.programs.comparison import is_accepted
 
 
@@ -112,9 +112,9 @@ def _read_assert(statement: ast.stmt) -> tuple[list[Any] | dict[str, Any], Any] 
     if (args and keywords) or any(keyword.arg is None for keyword in keywords):
         return None
     try:
-        expected = read_literal(ast.unparse(value))
+        expected = read_literal(value)
         if keywords:
-            return {str(each.arg): read_literal(ast.unparse(each.value)) for each in keywords}, expected
-        return [read_literal(ast.unparse(each)) for each in args], expected
-    except NotLiteralError:
+            return {str(each.arg): read_literal(each.value) for each in keywords}, expected
+        return list(map(read_literal, args)), expected
+    except NotValueError:
         return None

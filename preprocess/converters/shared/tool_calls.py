@@ -13,7 +13,7 @@ from preprocess.converters.base import Options
 from preprocess.errors import LeftOutError
 from preprocess.rows import Message, SftRow, Shape, Turn
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, SYSTEM, make_reply
-from rewards.parsing.literals import NotLiteralError, read_literal
+from rewards.parsing.source_values import NotValueError, read_literal
 from rewards.programs.ground_truth import read_text
 from rewards.sandbox import Execution, Limits, Program, get
 
@@ -159,7 +159,7 @@ def _find_asserted(tree: ast.Module, names: dict[str, str]) -> Iterator[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
             try:
                 for value in (*node.args, *(each.value for each in node.keywords)):
-                    read_literal(ast.unparse(value))
-            except NotLiteralError:
+                    read_literal(value)
+            except NotValueError:
                 continue
             yield f"{names[node.func.id]}{ast.unparse(node)[len(node.func.id) :]}"

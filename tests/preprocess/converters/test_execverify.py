@@ -13,7 +13,7 @@ from preprocess.engine.convert import convert
 from preprocess.engine.job import Source
 from preprocess.errors import SourceError
 from preprocess.rows import RlRow, to_json
-from rewards.builtin.white_box_cheats import make_reference
+from rewards.builtin.white_box_rows import make_reference
 from rewards.entry import compute_score_blocking
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_rl, take_sft
 

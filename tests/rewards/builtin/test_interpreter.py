@@ -10,7 +10,7 @@ import pytest
 from rewards.builtin.interpreter import interpreter
 from rewards.builtin.interpreter_tool import USAGE_KEY
 from rewards.errors import RewardError
-from rewards.parsing.turns import Calls, count_calls, take_last_turn, take_turns
+from rewards.parsing.turns import count_calls, take_last_turn, take_turns
 
 TRUTH = json.dumps({"inputs": ["1\n", "2\n"], "outputs": ["1", "2"]})
 CALL = '<tool_call>\n{"name": "python_interpreter", "arguments": {"code": "print(1)"}}\n</tool_call>'
@@ -99,7 +99,7 @@ def test_usage_from_verl_replaces_parsing() -> None:
     ],
 )
 def test_count_calls(turn: str, good: int, malformed: int) -> None:
-    assert count_calls(turn, "python_interpreter", "code") == Calls(good, malformed)
+    assert count_calls(turn, "python_interpreter", "code") == (good, malformed)
 
 
 def test_take_turns() -> None:

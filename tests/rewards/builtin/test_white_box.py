@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rewards.builtin.white_box import white_box
-from rewards.builtin.white_box_cheats import make_cheats, make_reference
+from rewards.builtin.white_box_rows import make_cheats, make_reference
 from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
 from rewards.reasons import collect_reasons

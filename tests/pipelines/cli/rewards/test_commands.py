@@ -14,7 +14,7 @@ import pytest
 from pipelines.cli import main as cli
 from pipelines.console.reward_tables import count_bands, render_summary
 from preprocess.rows import Message, RlRow
-from rewards.builtin.white_box_cheats import make_reference
+from rewards.builtin.white_box_rows import make_reference
 from rewards.trial.offline import Scored
 from tests.rows import write_rows
 

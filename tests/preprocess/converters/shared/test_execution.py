@@ -8,7 +8,7 @@ import pytest
 from preprocess.converters.options import parse_options
 from preprocess.converters.shared.execution import ExecutionOptions, Exercise, make_exercises
 from preprocess.errors import LeftOutError, RowError
-from rewards.builtin.white_box_cheats import make_cheats, make_reference
+from rewards.builtin.white_box_rows import make_cheats, make_reference
 from rewards.entry import compute_score_blocking
 from tests.preprocess.tracing.test_trace import CONSTRUCTS
 

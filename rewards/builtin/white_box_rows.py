@@ -1,0 +1,134 @@
+"""The rows of white_box: their ground truth, the right answer to it, and cheats that `pipeline rewards check` scores."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rewards.errors import GroundTruthError
+from rewards.parsing.answers import make_response
+from rewards.parsing.source_values import NotValueError, read_source
+
+NIL = "Nil"
+"""Answer to a state question if the line is not executed that often."""
+_EQUAL_TO_ALL = "type('E', (), {'__eq__': lambda *_: True})()"
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The parsed ground truth of a row."""
+
+    asks_input: bool
+    code: str
+    name: str
+    call: str
+    """Source of the row's call."""
+    value: Any
+    assertion: str
+    """Source of the right assertion."""
+    questions: tuple[tuple[str | tuple[str, str], ...], ...]
+    """Per question the accepted answers: lines of a path, or (type, value) pairs of a state; (NIL, NIL) without a value."""
+
+
+# All samples of a prompt have the same ground truth.
+@functools.lru_cache(maxsize=1024)
+def read_truth(text: str) -> Truth:
+    """Parse the ground truth of a row.
+
+    Raises:
+        GroundTruthError: The row is invalid.
+    """
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise GroundTruthError(f"the ground truth is a {type(row).__name__}, expected an object")
+    missing = [name for name in ("type", "func_str", "func_name", "func_args", "result") if name not in row]
+    if missing:
+        raise GroundTruthError(f"the ground truth has no `{missing[0]}`")
+    if row["type"] not in ("io_mixed", "oi"):
+        raise GroundTruthError(f"`type` is {row['type']!r}, expected io_mixed or oi")
+    result, name = str(row["result"]).strip(), str(row["func_name"]).strip()
+    try:
+        value = read_source(result)
+    except NotValueError as error:
+        raise GroundTruthError(f"`result` is {result[:80]!r}, expected the source of a plain value") from error
+    call = f"{name}({str(row['func_args']).strip()})"
+    asks_input = row["type"] == "oi"
+    questions = () if asks_input else _read_questions(row.get("question_answers"))
+    return Truth(asks_input, str(row["func_str"]), name, call, value, f"assert {call} == {result}", questions)
+
+
+def _read_questions(given: Any) -> tuple[Any, ...]:
+    try:
+        path = [tuple([str(line).strip() for line in accepted]) for accepted in given.get("path_answers") or []]
+        state = [tuple(map(_read_pair, accepted)) for accepted in given.get("state_as") or []]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise GroundTruthError(
+            "`question_answers` is not of the form {path_answers: [[text, …], …], state_as: [[[type, value], …], …]}"
+        ) from error
+    if not all((*path, *state)):
+        raise GroundTruthError("`question_answers` has a question without an accepted answer")
+    return (*path, *state)
+
+
+def _read_pair(pair: Any) -> tuple[str, str]:
+    if pair in (NIL, [NIL]):
+        return (NIL, NIL)
+    kind, value = (str(each).strip() for each in pair)
+    # The value of a string may be `Nil`.
+    return (NIL, NIL) if NIL in (kind, value) and kind != "str" else (kind, value)
+
+
+def make_reference(ground_truth: str, extra_info: Mapping[str, Any]) -> str:
+    """Return the right answer from the ground truth."""
+    truth = read_truth(ground_truth)
+    return make_response("\n".join([truth.assertion, *(write_answer(accepted[0]) for accepted in truth.questions)]))
+
+
+def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
+    """Return answers that a reward which runs the assertion, or searches it for words, would score as right."""
+    row, truth = json.loads(ground_truth), read_truth(ground_truth)
+    name, call, right, value = truth.name, truth.call, truth.assertion, row["result"]
+    firsts = {
+        "pass": "pass",
+        "true": f"assert True  # {call} == {value}",
+        "itself": f"assert {call} == {call}",
+        "itself, named": f"assert (x := {call}) == x",
+        "equal to all": f"assert {call} == {_EQUAL_TO_ALL}",
+        "equal to all, called": f"assert {_EQUAL_TO_ALL} == {call}",
+        "or true": f"assert ({call} == {value}) or True",
+        "message": f"{right}, 'message'",
+        "chain": f"{right} == {call}",
+        "in": f"assert {call} in [{value}, {call}]",
+        "is": f"assert {call} is {call}",
+        "unequal": f"assert {call} != float('nan')",
+        "negation": f"assert not {call} == {_EQUAL_TO_ALL.replace('True', 'False')}",
+        "computed": f"assert {call} == eval({str(value)!r})",
+        "two statements": f"{right}; {name} = None",
+        "redefined": f"{name} = lambda *a, **k: {value}; {right}",
+        "walrus": f"assert ({name} := lambda *a, **k: {value})({row['func_args']}) == {value}",
+        "exit": "import os; os._exit(0)",
+        "not asserted": right.removeprefix("assert "),
+        "comment": f"# {right}",
+        "string": repr(right),
+        "unpacked": f"assert {name}(*[{row['func_args']}], **{{}}) == {_EQUAL_TO_ALL}",
+    }
+    further = [write_answer(accepted[0]) for accepted in truth.questions]
+    cheats = {name: make_response("\n".join([first, *further])) for name, first in firsts.items()}
+    cheats["questions alone"] = make_response("\n".join(further))
+    cheats["redefined above"] = make_response("\n".join([f"def {name}(*a, **k): return {value}", right, *further]))
+    cheats["no tags"] = "\n".join([right, *further])
+    return cheats
+
+
+def write_answer(answer: str | tuple[str, str]) -> str:
+    """Return the line of the response for an accepted answer."""
+    if isinstance(answer, str):
+        return answer
+    kind, value = answer
+    return NIL if kind == NIL else f"{value}; {kind}"
