@@ -95,16 +95,17 @@ def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
         return  # other trainers and engines distribute the GPUs differently, and check it at the start
     gpus = hardware.nodes * hardware.gpus_per_node
     yield from _check_tensor_parallel(stage, hardware, model)
-    yield from _check_positions(stage, model)
+    longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+    if model.positions is not None and longest > model.positions:
+        sizes = (f"{name} {getattr(stage.rollout, name)}" for name in ("max_prompt_tokens", "max_response_tokens"))
+        positions = f"the model has {model.positions} positions (max_position_embeddings)"
+        yield ("rollout", "max_response_tokens"), f"{' + '.join(sizes)} = {longest}, and {positions}"
     actor = _read_worker(stage, "actor_rollout_ref.actor", "fsdp_config")
     critic = _read_worker(stage, "critic", "fsdp") if stage.method.critic else actor
     if not actor.dynamic and stage.batch.prompts * stage.rollout.samples % gpus:
         unit = gpus // math.gcd(gpus, stage.rollout.samples)
-        yield (
-            ("batch", "prompts"),
-            f"{_responses(stage.batch.prompts, stage)} per step cannot be divided evenly among {_gpus(hardware)}; "
-            f"batch.prompts and batch.mini must be multiples of {unit}",
-        )
+        problem = f"{_responses(stage.batch.prompts, stage)} per step cannot be divided evenly among {_gpus(hardware)}"
+        yield ("batch", "prompts"), f"{problem}; batch.prompts and batch.mini must be multiples of {unit}"
         return
     # A critic with the same sizes as the actor is not reported twice.
     for worker in {(each.mini, each.micro, each.sequence_parallel, each.dynamic): each for each in (critic, actor)}.values():
@@ -129,17 +130,10 @@ def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: Mo
         whole = stage.batch.prompts
         valid = _neighbors(worker.mini, [each for each in range(step, whole + 1, step) if whole % each == 0])
         advice = f"use {any_of(valid)} prompts" if valid else f"it must be a multiple of {step}"
-        yield (
-            worker.mini_loc,
-            f"{_responses(worker.mini, stage)} per update cannot be divided evenly among {among}; {advice}",
-        )
-    elif not worker.dynamic and (responses // ranks) % worker.micro:
-        each = responses // ranks
-        yield (
-            worker.micro_loc,
-            f"{worker.micro} responses per forward pass do not divide the {each} of each GPU per update "
-            f"({_responses(worker.mini, stage)}, among {among}); use {any_of(_divisors(worker.micro, each))}",
-        )
+        yield worker.mini_loc, f"{_responses(worker.mini, stage)} per update cannot be divided evenly among {among}; {advice}"
+    elif not worker.dynamic and (each := responses // ranks) % worker.micro:
+        update = f"update ({_responses(worker.mini, stage)}, among {among})"
+        yield worker.micro_loc, _not_divisible(worker.micro, each, update)
 
 
 def _check_scoring(stage: RlStage, ranks: int) -> Problems:
@@ -149,11 +143,7 @@ def _check_scoring(stage: RlStage, ranks: int) -> Problems:
         key = f"actor_rollout_ref.{group}.log_prob_micro_batch_size_per_gpu"
         micro = _get(stage, key, None)
         if isinstance(micro, int) and each % micro:
-            yield (
-                ("verl", *key.split(".")),
-                f"{micro} responses per forward pass do not divide the {each} of each GPU per step; "
-                f"use {any_of(_divisors(micro, each))}",
-            )
+            yield ("verl", *key.split(".")), _not_divisible(micro, each, "step")
 
 
 def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
@@ -169,17 +159,6 @@ def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo)
         yield loc, f"{tensor} GPUs do not divide the model's {model.heads} attention heads; use {advice}"
     elif (key_values := model.key_value_heads) is not None and key_values % tensor and tensor % key_values:
         yield loc, f"{tensor} GPUs neither divide the model's {key_values} key and value heads nor are a multiple of them"
-
-
-def _check_positions(stage: RlStage, model: ModelInfo) -> Problems:
-    rollout = stage.rollout
-    longest = rollout.max_prompt_tokens + rollout.max_response_tokens
-    if model.positions is not None and longest > model.positions:
-        yield (
-            ("rollout", "max_response_tokens"),
-            f"max_prompt_tokens {rollout.max_prompt_tokens} + max_response_tokens {rollout.max_response_tokens} = {longest}, "
-            f"and the model has {model.positions} positions (max_position_embeddings)",
-        )
 
 
 def _get(stage: RlStage, key: str, default: Any) -> Any:
@@ -201,6 +180,11 @@ def _gpus(hardware: Hardware) -> str:
 def _responses(prompts: int, stage: RlStage) -> str:
     samples = stage.rollout.samples
     return f"{prompts} prompts x {samples} samples = {prompts * samples} responses"
+
+
+def _not_divisible(micro: int, each: int, unit: str) -> str:
+    advice = any_of(_divisors(micro, each))
+    return f"{micro} responses per forward pass do not divide the {each} of each GPU per {unit}; use {advice}"
 
 
 def _divisors(number: int, whole: int) -> list[int]:

@@ -16,8 +16,6 @@ from pipelines.recipe.schema import Recipe, RlStage, SftStage
 Schema = dict[str, Any]
 
 _MAX_LINE = 160
-
-_VARIABLE = {"$ref": "#/$defs/Variable"}
 _KINDS: dict[str, type[SftStage | RlStage]] = {"sft": SftStage, "rl": RlStage}
 
 
@@ -39,6 +37,10 @@ def build_schema() -> Schema:
         for kind, sections in upstream_keys.SECTIONS.items():
             for section, keys in sections.items():
                 definitions[f"{prefix}{_KINDS[kind].__name__}"]["properties"][section] |= {"$ref": f"#/$defs/{keys}"}
+    extends = {
+        "description": "A recipe file, or a list of them, that this one is merged over; relative to this file.",
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    }
     defaults = {
         "description": "Keys for all stages of a kind; a stage overrides them.",
         "type": "object",
@@ -46,7 +48,7 @@ def build_schema() -> Schema:
         "additionalProperties": False,
     }
     for name in ("PartialRecipe", "Recipe"):
-        definitions[name]["properties"] |= {"extends": _EXTENDS, "defaults": defaults}
+        definitions[name]["properties"] |= {"extends": extends, "defaults": defaults}
     definitions["Variable"] = {
         "type": "string",
         "pattern": r"^\$\{env:",
@@ -67,12 +69,6 @@ def build_schema() -> Schema:
             for section, keys in sections.items()
         },
     }
-
-
-_EXTENDS: Schema = {
-    "description": "A recipe file, or a list of them, that this one is merged over; relative to this file.",
-    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
-}
 
 
 # Dotted keys are checked when the recipe is loaded.
@@ -124,7 +120,7 @@ def _or_variable(schema: Schema) -> Schema:
     if not (schema.get("type") in ("integer", "number", "boolean") or "enum" in schema or "pattern" in schema):
         return schema
     about = {key: schema.pop(key) for key in ("description", "default") if key in schema}
-    return about | {"anyOf": [schema, _VARIABLE]}
+    return about | {"anyOf": [schema, {"$ref": "#/$defs/Variable"}]}
 
 
 def _section(keys: str, description: str | None) -> Schema:

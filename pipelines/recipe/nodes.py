@@ -49,8 +49,7 @@ class Node:
     @property
     def stages(self) -> list[Node]:
         """The items of the list `stages`."""
-        stages = self.children.get("stages")
-        return stages.items if stages is not None else []
+        return self.children["stages"].items if "stages" in self.children else []
 
     @property
     def name(self) -> str | None:

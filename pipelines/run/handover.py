@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +47,19 @@ def main(arguments: list[str]) -> int:
     try:
         atomic.sweep(model.parent)
         with atomic.replacement(model) as staging:
-            link_model(exported, staging)
-            print(json.dumps(check(staging, settings["before"], settings["readers"])))
+            _link_model(exported, staging)
+            # Cheap checks first.
+            _check_tokenizer(staging)
+            for python in settings["readers"]:
+                _check_reader(staging, python)
+            print(json.dumps(_check_weights(staging, settings["before"])))
     except HandoverRefused as refusal:
         print(f"handover: {refusal}", file=sys.stderr)
         return 1
     return 0
 
 
-def link_model(exported: Path, target: Path) -> None:
+def _link_model(exported: Path, target: Path) -> None:
     """Link the model's files into a new folder."""
     files = sorted({file for pattern in MODEL_FILES for file in exported.glob(pattern)})
     if not any(file.suffix == ".safetensors" for file in files):
@@ -67,23 +70,6 @@ def link_model(exported: Path, target: Path) -> None:
             os.link(file.resolve(), target / file.name)
         except OSError:  # another disk, or no hard links
             shutil.copy2(file, target / file.name)
-
-
-def check(folder: Path, before: str, readers: Sequence[str]) -> dict[str, Any]:
-    """Run the checks, cheap ones first; return facts for the log.
-
-    Args:
-        folder: the model.
-        before: the initial model, a folder or a hub name.
-        readers: Pythons of other environments that will read the model.
-
-    Raises:
-        HandoverRefused: a check failed.
-    """
-    _check_tokenizer(folder)
-    for python in readers:
-        _check_reader(folder, python)
-    return _check_weights(folder, before)
 
 
 def _check_tokenizer(folder: Path) -> None:
@@ -108,7 +94,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 
 def _check_reader(folder: Path, python: str) -> None:
-    """Check that another environment splits text into the same tokens."""
+    """Check that another environment, which will read the model, splits text into the same tokens."""
     try:
         there = ask(python, ["-m", "pipelines.models.token_probe", str(folder)])
     except AskError as error:
@@ -121,7 +107,8 @@ def _check_reader(folder: Path, python: str) -> None:
             )
 
 
-def _check_weights(folder: Path, before: str) -> dict[str, Any]:
+def _check_weights(folder: Path, before: str) -> dict[str, int]:
+    """Check the weights against those of the initial model, a folder or a hub name; return facts for the log."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -151,7 +138,10 @@ def _count_changed(weights: dict[str, Any], before: str) -> int:
     """
     from safetensors import safe_open
 
-    folder = _local_folder(before)
+    if not (folder := Path(before)).is_dir():
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(before, allow_patterns=["*.safetensors"]))
     changed = compared = 0
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as tensors:
@@ -167,14 +157,6 @@ def _count_changed(weights: dict[str, Any], before: str) -> int:
     if not changed:
         raise HandoverRefused(f"its weights are those of {before}, the initial model: training changed nothing")
     return changed
-
-
-def _local_folder(name: str) -> Path:
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-
-    return Path(snapshot_download(name, allow_patterns=["*.safetensors"]))
 
 
 def _one_line(error: Exception) -> str:

@@ -52,12 +52,12 @@ def main(arguments: list[str]) -> int:
             )
     except OSError as error:
         remove_scratch(Path(scratch))
-        return _report(status=None, stopped=False, orphans=[], error=f"{argv[0]}: {error.strerror}")
+        return _report(None, [], f"{argv[0]}: {error.strerror}")
     status, stopped = _watch(child, wake, float(grace))
     orphans = [] if stopped else list(_descendants().values())
     end_descendants(_SWEEP_SECONDS)
     remove_scratch(Path(scratch))
-    return _report(status=status, stopped=stopped, orphans=orphans)
+    return _report(status, orphans)
 
 
 def _watch(child: subprocess.Popen[bytes], wake: int, grace: float) -> tuple[int | None, bool]:
@@ -145,9 +145,9 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _report(*, status: int | None, stopped: bool, orphans: list[str], error: str = "") -> int:
+def _report(status: int | None, orphans: list[str], error: str = "") -> int:
     try:
-        print(json.dumps({"status": status, "stopped": stopped, "orphans": orphans, "error": error}), flush=True)
+        print(json.dumps({"status": status, "orphans": orphans, "error": error}), flush=True)
     except BrokenPipeError:
         os.close(sys.stdout.fileno())  # the reader has gone
     return 0

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipelines.cli.common import in_sandbox
 from pipelines.cli.data import outcomes
-from pipelines.cli.data.lengths import count_tokens
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment, find_ready, find_with_ray
+from pipelines.environments.ask import AskError, call
 from pipelines.errors import InputError, StepError
 from pipelines.run.process import signals_as_stopped
 from preprocess import converters
@@ -73,7 +75,7 @@ def convert(
             result = convert_source(local, progress, convert_parts)
     outcomes.print_result(conversion, result)
     if tokenizer and counter:
-        outcomes.print_lengths(count_tokens([*result.files], conversion.shape, tokenizer, counter), conversion.shape)
+        outcomes.print_lengths(_count_tokens([*result.files], conversion.shape, tokenizer, counter), conversion.shape)
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'show', str(next(iter(result.files)))])}")
 
 
@@ -88,6 +90,28 @@ def _find_environment(what: str) -> Environment:
     if environment is None:
         raise InputError(f"{what} needs a trainer's environment; build one with `pipeline env sync llamafactory`")
     return environment
+
+
+def _count_tokens(files: Sequence[Path], shape: Shape, tokenizer: str, environment: Environment) -> dict[Path, dict[str, Any]]:
+    """Return the prompt lengths of each file, as `preprocess.prompts.lengths` summarises them.
+
+    Raises:
+        StepError: a prompt does not render, or the tokenizer does not load.
+    """
+    model = str(Path(tokenizer).absolute()) if Path(tokenizer).exists() else tokenizer
+    with tempfile.TemporaryDirectory() as folder:
+        config, output = Path(folder, "prompts.json"), Path(folder, "lengths.json")
+        named = {str(path): str(path.absolute()) for path in files}
+        stage = {"name": "rows", "shape": shape, "model": model, "files": named, "output": str(output)}
+        config.write_text(json.dumps({"stages": [stage]}), encoding="utf-8")
+        variables = {"HF_HUB_DISABLE_TELEMETRY": "1", **environment.variables}
+        try:
+            call(environment.python, ["-m", "preprocess.prompts.lengths", str(config)], variables=variables)
+        except AskError as error:
+            reason = str(error).removeprefix("error: ")
+            raise StepError(f"the rows were written, but their tokens were not counted: {reason}") from None
+        found: dict[str, dict[str, Any]] = json.loads(output.read_text(encoding="utf-8"))["files"]
+    return {path: found[str(path)] for path in files}
 
 
 @contextmanager

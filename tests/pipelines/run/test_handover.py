@@ -121,7 +121,7 @@ def test_a_trained_model_is_handed_over(outcomes: dict[str, tuple[int, bool, str
         ("no template", "no chat template"),
         ("template without a prompt", "ignores add_generation_prompt"),
         ("half a file", "it does not load"),
-        ("another tokenizer elsewhere", "its tokenizer is another in the next stage's environment"),
+        ("another tokenizer elsewhere", "its tokenizer differs in the next stage's environment"),
     ],
 )
 def test_anything_else_is_refused_with_a_reason(case: str, reason: str, outcomes: dict[str, tuple[int, bool, str]]) -> None:
