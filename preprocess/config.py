@@ -13,7 +13,7 @@ class PathRule:
     """Marks a field whose text is a path, which loading a recipe makes absolute."""
 
     hub: bool
-    """A hub name is also allowed, and stays as it is."""
+    """A hub name is also allowed, and stays unchanged."""
     stage: bool = False
     """A stage's name is also allowed, and takes precedence."""
 

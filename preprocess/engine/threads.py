@@ -20,7 +20,7 @@ def count_cores() -> int:
 
 @contextmanager
 def map_in_threads(threads: int) -> Iterator[Callable[[Callable[[T], R], Iterable[T]], Iterator[R]]]:
-    """Yield an ordered, lazy `map` that runs in threads; the built-in `map` if there are none."""
+    """Yield an ordered, lazy `map` that runs in threads; the built-in `map` if `threads` is 0."""
     if not threads:
         yield map
         return

@@ -105,8 +105,8 @@ def _to_message(speaker: str, text: str) -> dict[str, Any]:
     if speaker != "function_call":
         return {"role": _ROLES[speaker], "content": text}
     thought = _THOUGHT.match(text)
-    said = json.loads(_THOUGHT.sub("", text))
-    calls = said if isinstance(said, list) else [said]
+    parsed = json.loads(_THOUGHT.sub("", text))
+    calls = parsed if isinstance(parsed, list) else [parsed]
     return {
         "role": "assistant",
         # A chat template puts a line break between the thought and the call.

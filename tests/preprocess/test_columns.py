@@ -50,10 +50,10 @@ def test_sft_rows() -> None:
     rows = [SftRow("p", turns), SftRow("p", turns * 2, "S", "[]")]
     table = complete(pack(rows, ["", ""], "sft"), "sft", "train", 0)
     assert table.schema == schema("sft")
-    said = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
+    written = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
     assert table.to_pylist() == [
-        {"conversations": said, "system": None, "tools": None},
-        {"conversations": said * 2, "system": "S", "tools": "[]"},
+        {"conversations": written, "system": None, "tools": None},
+        {"conversations": written * 2, "system": "S", "tools": "[]"},
     ]
 
 

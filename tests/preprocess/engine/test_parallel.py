@@ -80,7 +80,7 @@ if __name__ == "__main__":
 def _run_and_kill(tmp_path: Path, config: dict[str, Any], victim: str) -> tuple[subprocess.CompletedProcess[str], list[int]]:
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "kill.py").write_text(KILL)
-    argv = [sys.executable, tmp_path / "kill.py", tmp_path / "config.json", victim]
+    argv = [sys.executable, str(tmp_path / "kill.py"), str(tmp_path / "config.json"), victim]
     done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     return done, [int(each) for each in done.stdout.splitlines()[0].split()]
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.engine import progress as module
 from preprocess.engine.progress import ProgressCounts, progress_file, read_progress
 
 
 def test_updates_a_few_times_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("preprocess.engine.progress.time.monotonic", lambda: now)
     path = tmp_path / "progress.json"
     assert read_progress(path) is None
     with progress_file(path) as progress:

@@ -144,9 +144,9 @@ def test_numbers_and_idioms_are_not_an_overlap() -> None:
 
 def test_text_shared_by_all_rows_is_not_an_overlap() -> None:
     made = DecontaminationFilter(13, 0.5)
-    said = "Answer with one short Python function only"
-    made.add("eval", [(str(n), Contents((said, f"{STATEMENT} Do it {n} times."), ())) for n in range(5)])
-    assert made.judge(rl(said), "x") is None
+    shared = "Answer with one short Python function only"
+    made.add("eval", [(str(n), Contents((shared, f"{STATEMENT} Do it {n} times."), ())) for n in range(5)])
+    assert made.judge(rl(shared), "x") is None
 
 
 def test_shorter_ngrams_find_more() -> None:

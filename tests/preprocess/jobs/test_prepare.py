@@ -9,6 +9,7 @@ import pytest
 
 from preprocess.columns import schema
 from preprocess.jobs.prepare import main
+from preprocess.rows import Shape
 from rewards.sandbox import SandboxError, Settings
 
 PROGRAM = """def add{n}(a):
@@ -87,7 +88,7 @@ def test_sources_with_the_same_problems_share_the_split(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", ["sft", "rl"])
-def test_output_is_deterministic_and_has_the_schema(tmp_path: Path, shape: str) -> None:
+def test_output_is_deterministic_and_has_the_schema(tmp_path: Path, shape: Shape) -> None:
     _, output = _prepare(tmp_path, shape=shape)
     first = {path.name: path.read_bytes() for path in output.iterdir()}
     _prepare(tmp_path, shape=shape)

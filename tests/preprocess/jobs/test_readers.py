@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preprocess.columns import pack
-from preprocess.engine.writing import RowsFile
 from preprocess.jobs.dataset_info import make_dataset_info
 from preprocess.prompts.counting import Stage
 from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn
 from tests import ROOT
+from tests.rows import make_tiny_model, write_rows
 
 TOOL = {"type": "function", "function": {"name": "python", "description": "Runs code.", "parameters": {"type": "object"}}}
 CALL = json.dumps({"name": "python", "arguments": {"code": "print(1)"}})
@@ -29,11 +28,11 @@ def rl(number: int, *messages: Message, tools: tuple[str, ...] = ()) -> RlRow:
     return RlRow(problem=str(number), id=f"row/{number}", data_source="d", prompt=messages, ground_truth=truth, tools=tools)
 
 
-ASKED = Message("user", "What is f(1)?")
+QUESTION = Message("user", "What is f(1)?")
 FILES: dict[str, tuple[Shape, list[Row]]] = {
     # The optional columns of the first file of each shape have only nulls or empty lists.
-    "rl": ("rl", [rl(number, ASKED) for number in range(3)]),
-    "rl-tools": ("rl", [rl(number, Message("system", "Be brief. " * 20), ASKED, tools=("python",)) for number in range(4)]),
+    "rl": ("rl", [rl(number, QUESTION) for number in range(3)]),
+    "rl-tools": ("rl", [rl(number, Message("system", "Be brief. " * 20), QUESTION, tools=("python",)) for number in range(4)]),
     "train": ("sft", [SftRow("a", (Turn("human", f"What is f({n})?"), Turn("gpt", "It is 1."))) for n in range(3)]),
     "validation": (
         "sft",
@@ -51,9 +50,7 @@ FILES: dict[str, tuple[Shape, list[Row]]] = {
 
 def write(folder: Path) -> None:
     for name, (shape, rows) in FILES.items():
-        file = RowsFile(folder / f"{name}.parquet", shape, "train")
-        file.write(pack(rows, [f"{name}:{place}" for place, _ in enumerate(rows)], shape))
-        file.keep()
+        write_rows(folder / f"{name}.parquet", rows, shape)
     (folder / "dataset_info.json").write_text(json.dumps(make_dataset_info()))
 
 
@@ -87,7 +84,7 @@ for one, other in (("rl", "rl-tools"), ("train", "validation")):
     mixed = load_dataset("parquet", data_files=paths)["train"]
     joined = concatenate_datasets(apart)
     assert list(mixed) == list(joined)
-    say(len(apart[0]), len(apart[1]), len(mixed))
+    output(len(apart[0]), len(apart[1]), len(mixed))
 """
 
 VERL = """
@@ -101,7 +98,7 @@ for most in (1024, int(limit)):
     config = OmegaConf.create({**settings, "cache_dir": folder, "return_raw_chat": True})
     files = [f"{folder}/{name}.parquet" for name in ("rl", "rl-tools")]
     rows = RLHFDataset(data_files=files, tokenizer=AutoTokenizer.from_pretrained(model), config=config)
-    say(len(rows), [row["agent_name"] for row in rows], rows[-1]["raw_prompt"][-1])
+    output(len(rows), [row["agent_name"] for row in rows], rows[-1]["raw_prompt"][-1])
 """
 
 LLAMAFACTORY = """
@@ -119,19 +116,19 @@ template = get_template_and_fix_tokenizer(loaded["tokenizer"], data_args)
 module = get_dataset(template, model_args, data_args, training_args, stage="sft", **loaded)
 for name in ("train_dataset", "eval_dataset"):
     rows = module[name]
-    say(len(rows), [len(row["input_ids"]) for row in rows], [sum(label >= 0 for label in row["labels"]) for row in rows])
+    output(len(rows), [len(row["input_ids"]) for row in rows], [sum(label >= 0 for label in row["labels"]) for row in rows])
 text = loaded["tokenizer"].decode(module["eval_dataset"][1]["input_ids"])
-say("print(1)" in text, "Runs code." in text, "tool_response" in text)
+output("print(1)" in text, "Runs code." in text, "tool_response" in text)
 """
 
 COUNTED = """
 import json, sys
 from preprocess.prompts.counting import Stage, measure
 for lengths in measure(Stage(**json.loads(sys.argv[1]))).values():
-    say(*lengths.tokens)
+    output(*lengths.tokens)
 """
 
-SAY = "import json\ndef say(*values): print('SAID', json.dumps(values), flush=True)\n"
+PRELUDE = "import json\ndef output(*values): print('VALUES', json.dumps(values), flush=True)\n"
 
 Run = Callable[..., list[Any]]
 
@@ -151,27 +148,20 @@ def run(trainer_python: Callable[[str], Path], tmp_path_factory: pytest.TempPath
             "CUDA_VISIBLE_DEVICES": "",
             "VERL_USE_EXTERNAL_PLUGINS": "none",
         }
-        argv = [str(trainer_python(trainer)), "-c", SAY + program, *map(str, arguments)]
+        argv = [str(trainer_python(trainer)), "-c", PRELUDE + program, *map(str, arguments)]
         done = subprocess.run(argv, env=environment, text=True, capture_output=True)
         assert done.returncode == 0, done.stderr[-3000:]
-        return [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("SAID ")]
+        return [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("VALUES ")]
 
     return run_program
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Path:
     """The files, and a tiny model with a tokenizer trained on them."""
     made = tmp_path_factory.mktemp("rows")
     write(made)
-    settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 1024, "seed": 1}
-    settings |= {"rows": [str(made / "train.parquet")], "output": str(made / "model")}
-    (made / "model.json").write_text(json.dumps(settings))
-    run(
-        "llamafactory",
-        "import sys\nfrom pipelines.models.tiny import main\nassert main(sys.argv[1:]) == 0",
-        made / "model.json",
-    )
+    make_tiny_model(trainer_python("llamafactory"), made / "train.parquet")
     return made
 
 
@@ -193,7 +183,7 @@ def test_verl_drops_exactly_the_overlong_rows(folder: Path, run: Run) -> None:
     lengths = count(run, "verl", folder, "rl", "rl", "rl-tools")
     limit = sorted(lengths)[2]
     everything, some = run("verl", VERL, folder, folder / "model", limit)
-    assert everything == [7, ["single_turn_agent"] * 3 + ["tool_agent"] * 4, {"role": "user", "content": ASKED.content}]
+    assert everything == [7, ["single_turn_agent"] * 3 + ["tool_agent"] * 4, {"role": "user", "content": QUESTION.content}]
     assert some[0] == sum(length <= limit for length in lengths) == 3
 
 

@@ -48,15 +48,15 @@ def read_rejects(path: Path) -> list[dict[str, Any]]:
 
 def test_one_file_and_its_rejects(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", range(10), broken=[3])
-    told: list[tuple[int, int, int]] = []
+    updates: list[tuple[int, int, int]] = []
     result = convert_source(
-        conversion(source, tmp_path / "out" / "rows.parquet", max_rejects=0.1), lambda *reached: told.append(reached)
+        conversion(source, tmp_path / "out" / "rows.parquet", max_rejects=0.1), lambda *counts: updates.append(counts)
     )
     assert (result.rows, result.tally.records, result.tally.count("rejected")) == (9, 10, 1)
     assert read_questions(tmp_path / "out" / "rows.parquet") == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     [reject] = read_rejects(tmp_path / "out" / "rows.rejects.jsonl")
     assert (reject["source"], reject["line"], reject["kind"]) == (str(source), 4, "rejected")
-    assert told[-1] == (source.stat().st_size, source.stat().st_size, 10)
+    assert updates[-1] == (source.stat().st_size, source.stat().st_size, 10)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["rows.parquet", "rows.rejects.jsonl"]
 
 
@@ -131,7 +131,7 @@ import os, signal, sys
 from pathlib import Path
 from tests.preprocess.jobs.test_single import conversion
 from preprocess.jobs.single import convert_source
-convert_source(conversion(Path(sys.argv[1]), Path(sys.argv[2])), lambda *reached: os.kill(os.getpid(), signal.SIGKILL))
+convert_source(conversion(Path(sys.argv[1]), Path(sys.argv[2])), lambda *counts: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 

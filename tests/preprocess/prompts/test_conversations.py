@@ -15,7 +15,7 @@ from preprocess.jobs.dataset_info import make_dataset_info
 from preprocess.prompts.conversations import ConversationError, cut, render_pairs, to_messages, to_tools
 from preprocess.rows import SftRow, Turn
 from tests import ROOT
-from tests.rows import write_rows
+from tests.rows import make_tiny_model, write_rows
 
 CALL = json.dumps({"name": "run", "arguments": {"code": "print(1)"}})
 
@@ -76,7 +76,7 @@ def test_each_answer_follows_its_generation_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokenizer", "words", "said"),
+    ("tokenizer", "words", "message"),
     [
         (Tokenizer(), ("refuse", "b", "c", "d"), "the chat template does not render it: no such word"),
         (Tokenizer(deaf=True), ("a", "b", "c", "d"), "the chat template leaves out turn 2"),
@@ -87,11 +87,11 @@ def test_each_answer_follows_its_generation_prompt() -> None:
         ),
     ],
 )
-def test_row_that_does_not_render_turn_by_turn_is_an_error(tokenizer: Tokenizer, words: tuple[str, ...], said: str) -> None:
+def test_row_that_does_not_render_turn_by_turn_is_an_error(tokenizer: Tokenizer, words: tuple[str, ...], message: str) -> None:
     turns = zip(("human", "gpt", "human", "gpt"), words, strict=True)
     with pytest.raises(ConversationError) as caught:
         render_pairs(tokenizer, row(*turns))
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -197,11 +197,7 @@ def test_verl_and_llamafactory_train_on_the_same_tokens(tmp_path: Path, trainer_
     """Compare the tokens and loss masks of each row, with and without tools, complete and truncated."""
     write_rows(tmp_path / "train.parquet", ROWS, "sft")
     (tmp_path / "dataset_info.json").write_text(json.dumps(make_dataset_info()))
-    settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
-    settings |= {"rows": [str(tmp_path / "train.parquet")], "output": str(tmp_path / "model")}
-    (tmp_path / "model.json").write_text(json.dumps(settings))
-    made = [trainer_python("verl"), "-m", "pipelines.models.tiny", tmp_path / "model.json"]
-    subprocess.run(made, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    make_tiny_model(trainer_python("verl"), tmp_path / "train.parquet")
     limit = 400
     theirs, ours = (
         run(trainer_python(trainer), program, tmp_path, limit)

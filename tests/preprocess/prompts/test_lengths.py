@@ -17,7 +17,7 @@ from preprocess.prompts.counting import Lengths, PromptError, Stage
 from preprocess.prompts.lengths import report
 from preprocess.rows import Message, RlRow, Row, SftRow, Turn
 from tests import ROOT
-from tests.rows import write_rows
+from tests.rows import make_tiny_model, write_rows
 
 
 def stage(tmp_path: Path, **changes: Any) -> Stage:
@@ -116,16 +116,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[s
         write_rows(made / f"{shape}.parquet", rows, shape)  # type: ignore[arg-type]
     write_rows(made / "many.parquet", [*RL] * 100, "rl")
     pq.write_table(pq.read_table(made / "many.parquet"), made / "many.parquet", row_group_size=150)
-    settings = {"make": "qwen2", "vocabulary": 700, "hidden_size": 64, "layers": 1, "heads": 2, "max_tokens": 512, "seed": 1}
-    settings |= {"rows": [str(made / "rl.parquet")], "output": str(made / "model")}
-    (made / "model.json").write_text(json.dumps(settings))
-    argv = [trainer_python("llamafactory"), "-m", "pipelines.models.tiny", made / "model.json"]
-    subprocess.run(argv, check=True, env=environment(), capture_output=True)
+    make_tiny_model(trainer_python("llamafactory"), made / "rl.parquet")
     return made
-
-
-def environment() -> dict[str, str]:
-    return {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.mark.real
@@ -156,11 +148,13 @@ def test_prompts_are_counted_as_the_trainer_renders_them(
     case("sft", by_turns=True, model=str(folder / "bare"))
     case("rl", tools={"python": TOOL, "other": TOOL})
     (folder / "cases.json").write_text(json.dumps(cases))
-    done = subprocess.run([trainer_python(trainer), "-c", CASES, folder], env=environment(), text=True, capture_output=True)
+    argv = [str(trainer_python(trainer)), "-c", CASES, str(folder)]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(argv, env=environment, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("CASE ")]
     errors = [text.strip().splitlines()[-1] if text.strip() else "" for text in done.stderr.split("CASE\n")]
-    train = [written["files"].get("train") if written else None for _, _, written in found]
+    train: list[Any] = [written["files"].get("train") if written else None for _, _, written in found]
 
     assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0]
     assert train[0]["rows"] == 4

@@ -53,10 +53,10 @@ def test_error_message_about_the_whole_record() -> None:
 
 
 def test_error_message_of_an_optional_choice() -> None:
-    class Asked(msgspec.Struct):
+    class Options(msgspec.Struct):
         task: Literal["a", "b"] | None = None
 
-    assert describe("Invalid enum value 'c' - at `$.task`", Asked) == "task is 'c', expected a or b"
+    assert describe("Invalid enum value 'c' - at `$.task`", Options) == "task is 'c', expected a or b"
 
 
 def test_wrong_encoding_names_the_byte() -> None:
