@@ -88,10 +88,12 @@ async def bootcamp(
     except (TypeError, ValueError) as error:
         raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
     token = secrets.token_hex(16)
+    name = find_class(data_source)
     task = {
         "token": token,
+        "grader": "bootcamp",
         "package": PACKAGE,
-        "name": find_class(data_source),
+        "name": name,
         "response": solution_str,
         "identity": identity,
         "options": {
@@ -105,8 +107,8 @@ async def bootcamp(
     sandbox = get(imports=(PACKAGE,))
     if isinstance(sandbox, LocalSandbox):
         check_package()
-    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.bootcamp"), limits)
-    score = _read_score(run.output, token, task["name"])
+    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.graders"), limits)
+    score = _read_score(next(read_reports(run.output, token), {}), name)
     if score is None:
         explain("the grader ended with {}", run.verdict)
     score = score or 0.0
@@ -127,24 +129,17 @@ def find_class(data_source: str) -> str:
     return f"{name[0].upper()}{name[1:]}{_SUFFIX}"
 
 
-def _read_score(output: str, token: str, name: str) -> float | None:
-    """Return the reported score, or None if it is missing or not a number.
-
-    Raises:
-        GroundTruthError: The package does not have the class.
-        RewardError: The package cannot be imported in the sandbox.
-    """
-    for report in read_reports(output, token):
-        if "no_package" in report:
-            how = _INSTALL.format("PYTHON")
-            raise RewardError(f"reward bootcamp: {PACKAGE} does not import: {report['no_package']}; install it: {how}")
-        if "no_class" in report:
-            known = [str(each)[: -len(_SUFFIX)] for each in report["no_class"]]
-            near = nearest(name[: -len(_SUFFIX)], known)
-            hint = f"did you mean {_PREFIX + near!r}?" if near else f"it has {len(known)} others"
-            raise GroundTruthError(f"{PACKAGE} has no class {name}; {hint}")
-        if "error" in report:
-            explain("verify_score raised {}", report["error"])
-        score = report.get("score")
-        return float(score) if isinstance(score, int | float) and math.isfinite(score) else None
-    return None
+def _read_score(report: Mapping[str, Any], name: str) -> float | None:
+    """Return the reported score, or None if it is missing or not a number."""
+    if "no_package" in report:
+        how = _INSTALL.format("PYTHON")
+        raise RewardError(f"reward bootcamp: {PACKAGE} does not import: {report['no_package']}; install it: {how}")
+    if "no_class" in report:
+        known = [str(each)[: -len(_SUFFIX)] for each in report["no_class"]]
+        near = nearest(name[: -len(_SUFFIX)], known)
+        hint = f"did you mean {_PREFIX + near!r}?" if near else f"it has {len(known)} others"
+        raise GroundTruthError(f"{PACKAGE} has no class {name}; {hint}")
+    if "error" in report:
+        explain("verify_score raised {}", report["error"])
+    score = report.get("score")
+    return float(score) if isinstance(score, int | float) and math.isfinite(score) else None

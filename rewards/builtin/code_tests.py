@@ -97,13 +97,13 @@ async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_ear
     """Return which tests a program passes; with `stop_early`, texts only up to a failure."""
     if isinstance(tests, TextTests):
         return await _run_texts(code, tests, limits, stop_early)
-    candidate = Candidate(code, tests.function, tests.prelude)
     if isinstance(tests, CallTests):
+        candidate = Candidate(code, tests.function, tests.prelude)
         outcomes = await call_function(candidate, tests.calls, dataclasses.replace(limits, output_bytes=_VALUES_OUTPUT))
         return [
             all(_passes(number, outcomes[call], check) for call, check in test) for number, test in enumerate(tests.tests, 1)
         ]
-    passed = await run_tests(candidate, tests.source, limits, max_tests)
+    passed = await run_tests(code, tests, limits, max_tests)
     if not all(passed):
         explain("{} of {} tests failed, the first is number {}", passed.count(False), len(passed), passed.index(False) + 1)
     return passed

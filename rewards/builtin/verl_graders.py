@@ -118,14 +118,15 @@ async def verl(
     token = secrets.token_hex(16)
     task = {
         "token": token,
+        "grader": "verl",
         "sources": read_sources(module, graders.folder),
         "data_source": data_source,
         "response": solution_str,
         "truth": read_truth(ground_truth),
     }
     limits = Limits(cpu_seconds=seconds, wall_seconds=max(20.0, 3 * seconds), memory_mb=memory_mb)
-    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.verl_graders"), limits)
-    values = _read_result(run.output, token)
+    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.graders"), limits)
+    values = _read_result(next(read_reports(run.output, token), {}))
     if values is None:
         explain("the grader ended with {}", run.verdict)
         values = {}
@@ -233,18 +234,11 @@ def _to_list(value: Any) -> Any:
     return value.tolist()  # parquet lists are numpy arrays in verl's process
 
 
-def _read_result(output: str, token: str) -> dict[str, float] | None:
-    """Return the grader's numbers, or None if they are missing or not finite.
-
-    Raises:
-        RewardError: A package is missing in the sandbox.
-    """
-    for report in read_reports(output, token):
-        if "error" in report:
-            if str(report["error"]).startswith("ModuleNotFoundError"):
-                raise RewardError(f"reward verl: a package is missing in the sandbox: {report['error']}")
-            explain("the grader raised {}", report["error"])
-            return None
-        values = {str(name): float(value) for name, value in report["result"].items()}
-        return values if "score" in values and all(map(math.isfinite, values.values())) else None
-    return None
+def _read_result(report: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return the grader's numbers, or None if they are missing or not finite."""
+    if "error" in report:
+        if str(report["error"]).startswith("ModuleNotFoundError"):
+            raise RewardError(f"reward verl: a package is missing in the sandbox: {report['error']}")
+        explain("the grader raised {}", report["error"])
+    values = {str(name): float(value) for name, value in report.get("result", {}).items()}
+    return values if "score" in values and all(map(math.isfinite, values.values())) else None

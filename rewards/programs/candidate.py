@@ -38,16 +38,16 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class TestSource:
+class SourceTests:
     """Tests that must run in a process next to the program's."""
-
-    __test__ = False
 
     kind: str
     """`asserts`: each source is a test on `candidate`. `check`: one test. `pytest`: a test module."""
     sources: tuple[str, ...]
     helpers: str = ""
     """Source that runs before assertions or a check, with `candidate` defined."""
+    function: str = ""
+    prelude: str = ""
 
 
 async def call_function(candidate: Candidate, calls: Sequence[str], limits: Limits | None = None) -> list[Outcome]:
@@ -61,9 +61,18 @@ async def call_function(candidate: Candidate, calls: Sequence[str], limits: Limi
     task = f'{{"calls": [{", ".join(calls)}], {_describe(candidate)[1:]}'
     execution = await get().run(Program(task, runner="rewards.programs.inside.calls"), limits)
     outcomes: dict[int, Outcome] = {}
+    # The candidate can write anything to this output. At most, that determines the values of its own calls.
     for line in execution.output.split("\n"):
-        number, outcome = _read_outcome(line)
-        if -1 <= number < len(calls):
+        if not line.startswith('{"i": '):
+            continue
+        try:
+            report = json.loads(line)
+            number = int(report["i"])
+            failed = "e" in report or number < 0
+            outcome = Outcome(False, error=str(report["e"])) if failed else Outcome(True, unpack(report["v"]))
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+            continue
+        if number < len(calls):
             outcomes.setdefault(number, outcome)
     early = execution.verdict == "ok"
     end = "the program exited before the call" if early else f"the program ended with {execution.verdict}"
@@ -81,9 +90,7 @@ async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = No
     return await get().run_many([Program(program, given, "rewards.programs.inside.calls") for given in inputs], limits)
 
 
-async def run_tests(
-    candidate: Candidate, tests: TestSource, limits: Limits | None = None, max_tests: int | None = None
-) -> list[bool]:
+async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None, max_tests: int | None = None) -> list[bool]:
     """Run tests in a separate process, which the candidate cannot access, and return which of them passed.
 
     Tests that never use the program are left out. Returns [False] if the tests cannot start.
@@ -95,8 +102,9 @@ async def run_tests(
     token = secrets.token_hex(16)
     task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
     # The tests are sent as standard input, which is read after the candidate's process has been forked.
-    module = tests.sources[0] if tests.kind == "pytest" and candidate.prelude else ""
-    program = Program(_describe(candidate, module), json.dumps(task), "rewards.programs.inside.isolated_tests")
+    module = tests.sources[0] if tests.kind == "pytest" and tests.prelude else ""
+    candidate = _describe(Candidate(code, tests.function, tests.prelude), module)
+    program = Program(candidate, json.dumps(task), "rewards.programs.inside.isolated_tests")
     execution = await get().run(program, limits)
     total, verdicts = 1, dict[int, bool | None]()
     for report in read_reports(execution.output, token):
@@ -159,20 +167,6 @@ def find_solution_names(source: str) -> list[str]:
 def _describe(candidate: Candidate, tests: str = "") -> str:
     tested = [candidate.function.partition(".")[0].removesuffix("()"), *find_solution_names(tests)]
     return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, "tested": tested})
-
-
-def _read_outcome(line: str) -> tuple[int, Outcome]:
-    # The candidate can write anything to this output. At most, that determines the values of its own calls.
-    if not line.startswith('{"i": '):
-        return -2, Outcome(False)
-    try:
-        report = json.loads(line)
-        number = int(report["i"])
-        if "e" in report or number < 0:
-            return number, Outcome(False, error=str(report["e"]))
-        return number, Outcome(True, unpack(report["v"]))
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
-        return -2, Outcome(False)
 
 
 def _is_json(value: Any) -> bool:

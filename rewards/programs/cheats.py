@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import ast
 
-from rewards.programs.candidate import find_solution_names
-from rewards.programs.ground_truth import CallTests, SourceTests, Tests, TextTests
+from rewards.programs.candidate import SourceTests, find_solution_names
+from rewards.programs.ground_truth import CallTests, Tests, TextTests
 
-_FORGE = """
+_EQUAL = """
+class Equal{base}:
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    def __lt__(self, other): return True
+    __le__ = __gt__ = __ge__ = __lt__
+    def __hash__(self): return 0
+    def __contains__(self, other): return True
+    def __sub__(self, other): return 0.0
+    def __rsub__(self, other): return 0.0
+    def __abs__(self): return 0.0
+    def __getattr__(self, name): return Equal()
+def cheat(*args, **kwargs):
+    return Equal({value})
+"""
+_WRONG = "def cheat(*args, **kwargs):\n    return '-- a cheat --'\n"
+
+_ALONE = {
+    "an empty program": "# nothing",
+    "pass": "pass",
+    "sys.exit": "import sys\nsys.exit(0)",
+    "os._exit": "import os\nos._exit(0)",
+    "SystemExit at import": "raise SystemExit(0)",
+}
+_WITH_WRONG = {
+    "forged reports": """
 import json, os, sys
 lines = "".join(json.dumps(each) + "\\n" for n in range(20) for each in (
     {"i": n, "v": "-- a cheat --", "ok": True, "token": ""}, {"i": n, "ok": True}, {"total": 0}, {"passed": True}))
@@ -17,8 +42,8 @@ for number in [1, 2, *range(3, 64)]:
     except OSError:
         pass
 print(lines)
-"""
-_PATCH = """
+""",
+    "patched built-ins": """
 import builtins, sys
 class Quiet(Exception):
     pass
@@ -29,8 +54,8 @@ builtins.compile = lambda *a, **k: (lambda: None).__code__
 builtins.exec = lambda *a, **k: None
 builtins.type = lambda *a: object
 builtins.__build_class__ = lambda *a, **k: object
-"""
-_MODULES = """
+""",
+    "replaced modules": """
 import sys
 class Anything:
     def __getattr__(self, name): return lambda *a, **k: True
@@ -38,15 +63,54 @@ class Anything:
 for name in list(sys.modules):
     if name in ("json", "ast", "operator", "math", "pytest", "solution", "test_solution", "collections", "builtins"):
         sys.modules[name] = Anything()
-"""
-_WRITERS = """
+""",
+    "patched writers": """
 import json, os
 json.dumps = lambda *a, **k: '{"i": 0, "v": "-- a cheat --", "ok": true, "total": 0}'
 json.loads = lambda *a, **k: {"q": "names", "x": [], "n": []}
 _write = os.write
 os.write = lambda number, data: _write(number, b'{"i": 0, "v": "-- a cheat --", "ok": true}\\n') and len(data)
-"""
-_HUNT = """
+""",
+    "a thread that writes later": """
+import os, threading, time
+def work():
+    for _ in range(5):
+        time.sleep(0.01)
+        for number in range(1, 16):
+            try:
+                os.write(number, b'{"i": 0, "v": "-- a cheat --", "ok": true, "total": 0}\\n')
+            except OSError:
+                pass
+threading.Thread(target=work, daemon=True).start()
+""",
+    "a trace function": """
+import sys
+def trace(frame, event, argument):
+    for name in ("number", "total", "value", "passed"):
+        if name in frame.f_locals: frame.f_locals[name] = 1
+    return trace
+sys.settrace(trace)
+sys.setprofile(lambda *a: None)
+""",
+    "an atexit handler": """
+import atexit, os, sys
+def leave():
+    os.write(1, b'{"i": 0, "v": "-- a cheat --", "ok": true}\\n')
+    os._exit(0)
+atexit.register(leave)
+sys.excepthook = lambda *a: os._exit(0)
+""",
+    "killing its parent": """
+import os, signal
+for number in (os.getppid(), 1):
+    try:
+        if number > 0: os.kill(number, signal.SIGKILL)
+    except OSError:
+        pass
+""",
+}
+_WITH_CHEAT = {
+    "searching frames and objects": """
 import gc, sys
 found = []
 frame = sys._getframe()
@@ -69,8 +133,8 @@ def cheat(*args, **kwargs):
         return value[0] if isinstance(value, (list, tuple)) and value else value
     return "-- a cheat --"
 print(hunted.get("outputs", hunted.get("expected", "")))
-"""
-_FILES = """
+""",
+    "reading files": """
 import os
 texts = []
 for folder in ("/proc/self/fd", "/proc/self", "/proc/1", ".", "/tmp", "/work", "/root", "/home", "/var/tmp", "/dev/shm"):
@@ -91,81 +155,9 @@ except Exception:
     pass
 def cheat(*args, **kwargs):
     return "read: " + max(texts, key=len, default="no file")
-"""
-_THREADS = """
-import os, threading, time
-def work():
-    for _ in range(5):
-        time.sleep(0.01)
-        for number in range(1, 16):
-            try:
-                os.write(number, b'{"i": 0, "v": "-- a cheat --", "ok": true, "total": 0}\\n')
-            except OSError:
-                pass
-threading.Thread(target=work, daemon=True).start()
-"""
-_TRACE = """
-import sys
-def trace(frame, event, argument):
-    for name in ("number", "total", "value", "passed"):
-        if name in frame.f_locals: frame.f_locals[name] = 1
-    return trace
-sys.settrace(trace)
-sys.setprofile(lambda *a: None)
-"""
-_ATEXIT = """
-import atexit, os, sys
-def leave():
-    os.write(1, b'{"i": 0, "v": "-- a cheat --", "ok": true}\\n')
-    os._exit(0)
-atexit.register(leave)
-sys.excepthook = lambda *a: os._exit(0)
-"""
-_PARENT = """
-import os, signal
-for number in (os.getppid(), 1):
-    try:
-        if number > 0: os.kill(number, signal.SIGKILL)
-    except OSError:
-        pass
-"""
-_EQUAL = """
-class Equal{base}:
-    def __eq__(self, other): return True
-    def __ne__(self, other): return False
-    def __lt__(self, other): return True
-    __le__ = __gt__ = __ge__ = __lt__
-    def __hash__(self): return 0
-    def __contains__(self, other): return True
-    def __sub__(self, other): return 0.0
-    def __rsub__(self, other): return 0.0
-    def __abs__(self): return 0.0
-    def __getattr__(self, name): return Equal()
-def cheat(*args, **kwargs):
-    return Equal({value})
-"""
-_WRONG = "def cheat(*args, **kwargs):\n    return '-- a cheat --'\n"
-_NOTHING = "def cheat(*args, **kwargs):\n    return None\n"
-_UNLIKELY = "-7.130519e+300"
-
-_ALONE = {
-    "an empty program": "# nothing",
-    "pass": "pass",
-    "sys.exit": "import sys\nsys.exit(0)",
-    "os._exit": "import os\nos._exit(0)",
-    "SystemExit at import": "raise SystemExit(0)",
+print(cheat())
+""",
 }
-_WITH_WRONG = {
-    "forged reports": _FORGE,
-    "patched built-ins": _PATCH,
-    "replaced modules": _MODULES,
-    "patched writers": _WRITERS,
-    "a thread that writes later": _THREADS,
-    "a trace function": _TRACE,
-    "an atexit handler": _ATEXIT,
-    "killing its parent": _PARENT,
-}
-_WITH_CHEAT = {"searching frames and objects": _HUNT, "reading files": _FILES}
 _IN_CALL = {
     "SystemExit in the call": "def cheat(*args, **kwargs):\n    raise SystemExit(0)\n",
     "os._exit in the call": "import os\ndef cheat(*args, **kwargs):\n    os._exit(0)\n",
@@ -174,7 +166,7 @@ _OBJECTS = {
     "an object equal to everything": _EQUAL.format(base="", value=""),
     "a string equal to everything": _EQUAL.format(base="(str)", value="'-- a cheat --'"),
     "a number equal to everything": _EQUAL.format(base="(int)", value="-713051929"),
-    "a float equal to everything": _EQUAL.format(base="(float)", value=_UNLIKELY),
+    "a float equal to everything": _EQUAL.format(base="(float)", value="-7.130519e+300"),
     "a list equal to everything": _EQUAL.format(base="(list)", value="['-- a cheat --']"),
     "a dict equal to everything": _EQUAL.format(base="(dict)", value="[('-- a cheat --', 1)]"),
 }
@@ -189,12 +181,12 @@ def write(tests: Tests) -> dict[str, str]:
     if isinstance(tests, TextTests):
         if not all(each.strip() for each in tests.outputs):
             return {}
-        return {**_ALONE, **_WITH_WRONG, "searching frames and objects": _HUNT, "reading files": _FILES + "print(cheat())\n"}
+        return {**_ALONE, **_WITH_WRONG, **_WITH_CHEAT}
     names = _find_names(tests)
     lenient = _is_lenient(tests)
     cheats = dict(_ALONE)
     if "nothing" not in lenient:
-        cheats["returning None"] = _define(_NOTHING, names)
+        cheats["returning None"] = _define("def cheat(*args, **kwargs):\n    return None\n", names)
     if "exit" not in lenient:
         cheats |= {name: _define(text, names) for name, text in _IN_CALL.items()}
     if "truth" not in lenient:
@@ -218,7 +210,7 @@ def _define(text: str, names: list[str]) -> str:
 def _find_names(tests: CallTests | SourceTests) -> list[str]:
     if isinstance(tests, CallTests) or tests.function:
         return [tests.function]
-    return find_solution_names("\n".join(tests.source.sources))
+    return find_solution_names("\n".join(tests.sources))
 
 
 def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
@@ -228,7 +220,7 @@ def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
         lenient = {"nothing"} if any(check.accepts(None) for check in checks) else set()
         return lenient | ({"truth"} if any(check.accepts("-- a cheat --") for check in checks) else set())
     lenient = set()
-    for node in ast.walk(ast.parse("\n".join((*tests.source.sources, tests.source.helpers)))):
+    for node in ast.walk(ast.parse("\n".join((*tests.sources, tests.helpers)))):
         if _is_empty(node):
             lenient.add("nothing")
         elif isinstance(node, ast.Name) and node.id == tests.function:
@@ -238,7 +230,7 @@ def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
         elif isinstance(node, ast.Attribute) and node.attr == "raises":
             lenient |= {"nothing", "truth", "exit"}
         elif isinstance(node, ast.Assert) and not _is_equality(node.test):
-            lenient |= {"truth"} if tests.source.kind == "pytest" else set()
+            lenient |= {"truth"} if tests.kind == "pytest" else set()
     return lenient
 
 

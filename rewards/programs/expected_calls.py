@@ -26,10 +26,6 @@ _MOST_DIGITS = 64
 _LONGEST_TEXT = 10_000
 
 
-class _NotPlain(Exception):  # noqa: N818 (caught in this module)
-    pass
-
-
 @dataclass(frozen=True)
 class Check:
     """The condition on the value of one call."""
@@ -80,54 +76,42 @@ def read_check(line: ast.stmt, function: str) -> tuple[Arguments, Check] | None:
         return None
     try:
         return _read(line.test, function)
-    except (_NotPlain, ValueError, TypeError, RecursionError, MemoryError, OverflowError, ZeroDivisionError):
+    except (ValueError, TypeError, RecursionError, MemoryError, OverflowError, ZeroDivisionError):
         return None
 
 
 def _read(test: ast.expr, function: str) -> tuple[Arguments, Check]:
     if _is_call(test, function):
         return _read_call(test, function), Check("true")
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return _read_call(test.operand, function), Check("false")
-    if isinstance(test, ast.Call) and ast.unparse(test.func) in ("math.isclose", "isclose"):
-        return _read_isclose(test, function)
-    if not (isinstance(test, ast.Compare) and len(test.ops) == 1):
-        raise _NotPlain
-    left, compare, right = test.left, test.ops[0], test.comparators[0]
-    if isinstance(compare, ast.Lt | ast.LtE):
-        return _read_near(left, right, isinstance(compare, ast.Lt), function)
-    if type(compare) not in _OPERATORS:
-        raise _NotPlain
-    kind = _OPERATORS[type(compare)]
-    arguments, other = _split(left, right, function)
-    expected = _read_value(other)
-    if kind in ("is", "is not") and not any(expected is each for each in (None, True, False)):
-        raise _NotPlain
-    return arguments, Check(kind, expected)
-
-
-def _read_near(left: ast.expr, right: ast.expr, strict: bool, function: str) -> tuple[Arguments, Check]:
-    if not (isinstance(left, ast.Call) and isinstance(left.func, ast.Name) and left.func.id == "abs" and len(left.args) == 1):
-        raise _NotPlain
-    difference = left.args[0]
-    if not (isinstance(difference, ast.BinOp) and isinstance(difference.op, ast.Sub)):
-        raise _NotPlain
-    arguments, value = _split(difference.left, difference.right, function)
-    return arguments, Check("near", _read_number(value), absolute=_read_number(right), strict=strict)
-
-
-def _read_isclose(test: ast.Call, function: str) -> tuple[Arguments, Check]:
-    bounds = {str(each.arg): _read_number(each.value) for each in test.keywords}
-    if len(test.args) != 2 or not bounds.keys() <= {"rel_tol", "abs_tol"}:
-        raise _NotPlain
-    arguments, value = _split(test.args[0], test.args[1], function)
-    return arguments, Check("isclose", _read_number(value), bounds.get("rel_tol", 1e-9), bounds.get("abs_tol", 0.0))
+    match test:
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return _read_call(operand, function), Check("false")
+        case ast.Compare(left=left, ops=[comparison], comparators=[right]) if type(comparison) in _OPERATORS:
+            arguments, other = _split(left, right, function)
+            kind, expected = _OPERATORS[type(comparison)], _read_value(other)
+            if kind in ("==", "!=") or any(expected is each for each in (None, True, False)):
+                return arguments, Check(kind, expected)
+        case ast.Compare(
+            left=ast.Call(func=ast.Name(id="abs"), args=[ast.BinOp(left=left, op=ast.Sub(), right=right)]),
+            ops=[ast.Lt() | ast.LtE() as comparison],
+            comparators=[bound],
+        ):
+            arguments, other = _split(left, right, function)
+            strict = isinstance(comparison, ast.Lt)
+            return arguments, Check("near", _read_number(other), absolute=_read_number(bound), strict=strict)
+        case ast.Call(func=func, args=[left, right], keywords=keywords) if ast.unparse(func) in ("math.isclose", "isclose"):
+            bounds = {str(each.arg): _read_number(each.value) for each in keywords}
+            if bounds.keys() <= {"rel_tol", "abs_tol"}:
+                arguments, other = _split(left, right, function)
+                relative, absolute = bounds.get("rel_tol", 1e-9), bounds.get("abs_tol", 0.0)
+                return arguments, Check("isclose", _read_number(other), relative, absolute)
+    raise ValueError
 
 
 def _split(left: ast.expr, right: ast.expr, function: str) -> tuple[Arguments, ast.expr]:
     """Return the arguments of the call, and the other operand."""
-    call, value = (right, left) if _is_call(right, function) else (left, right)
-    return _read_call(call, function), value
+    call, other = (right, left) if _is_call(right, function) else (left, right)
+    return _read_call(call, function), other
 
 
 def _is_call(node: ast.expr, function: str) -> bool:
@@ -136,39 +120,36 @@ def _is_call(node: ast.expr, function: str) -> bool:
 
 def _read_call(node: ast.expr, function: str) -> Arguments:
     if not (isinstance(node, ast.Call) and _is_call(node, function)) or any(each.arg is None for each in node.keywords):
-        raise _NotPlain
+        raise ValueError
     kwargs = tuple((str(each.arg), _read_value(each.value)) for each in node.keywords)
-    return Arguments(tuple(_read_value(each) for each in node.args), kwargs)
+    return Arguments(tuple(map(_read_value, node.args)), kwargs)
 
 
 def _read_number(node: ast.expr) -> Any:
     value = _read_value(node)
     if type(value) not in (int, float):
-        raise _NotPlain
+        raise TypeError
     return value
 
 
 def _read_value(node: ast.expr) -> Any:
+    """Return the value of a literal, or of a small sum or product: tests contain 2.0 / 3.0 and "ab" + "cd"."""
     try:
         return ast.literal_eval(node)
     except ValueError:
-        return _read_arithmetic(node)
-
-
-def _read_arithmetic(node: ast.expr) -> Any:
-    """Evaluate small sums and products, also in lists and tuples: tests contain 2.0 / 3.0 and "ab" + "cd"."""
-    if isinstance(node, ast.List):
-        return [_read_value(each) for each in node.elts]
-    if isinstance(node, ast.Tuple):
-        return tuple(_read_value(each) for each in node.elts)
-    if not isinstance(node, ast.BinOp) or type(node.op) not in _ARITHMETIC:
-        raise _NotPlain
-    a, b = _read_value(node.left), _read_value(node.right)
-    kinds = {type(a), type(b)}
-    if kinds == {str}:
-        is_small = isinstance(node.op, ast.Add) and len(a) + len(b) < _LONGEST_TEXT
-    else:
-        is_small = kinds <= {int, float} and max(len(str(a)), len(str(b))) <= _MOST_DIGITS
-    if not is_small:
-        raise _NotPlain
-    return _ARITHMETIC[type(node.op)](a, b)
+        pass
+    match node:
+        case ast.List(elts=items):
+            return list(map(_read_value, items))
+        case ast.Tuple(elts=items):
+            return tuple(map(_read_value, items))
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _ARITHMETIC:
+            a, b = _read_value(left), _read_value(right)
+            kinds = {type(a), type(b)}
+            if kinds == {str}:
+                is_small = isinstance(operation, ast.Add) and len(a) + len(b) < _LONGEST_TEXT
+            else:
+                is_small = kinds <= {int, float} and max(len(str(a)), len(str(b))) <= _MOST_DIGITS
+            if is_small:
+                return _ARITHMETIC[type(operation)](a, b)
+    raise ValueError

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
-from rewards.programs.candidate import TestSource, pack_arguments
-from rewards.programs.expected_calls import Check, read_check
+from rewards.programs.candidate import SourceTests, pack_arguments
+from rewards.programs.expected_calls import Check, Kind, read_check
 
 Choose = Literal["first", "longest"]
 
@@ -40,15 +40,6 @@ class CallTests:
     """Per test: numbers of calls with their checks."""
 
 
-@dataclass(frozen=True)
-class SourceTests:
-    """Tests that must run in a process next to the program's."""
-
-    function: str
-    prelude: str
-    source: TestSource
-
-
 Tests = TextTests | CallTests | SourceTests
 
 _NUMBER_KEY = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -71,7 +62,7 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
             _cache.move_to_end(key)
             return _cache[key]
     except (KeyError, TypeError):
-        tests = parse_tests(ground_truth, max_tests, choose)
+        tests = _read(ground_truth, max_tests, choose)
     with _lock:
         if key not in _cache:
             _cache[key] = tests
@@ -81,12 +72,7 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
     return tests
 
 
-def parse_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> Tests:
-    """Return the chosen tests of a row, without caching them.
-
-    Raises:
-        GroundTruthError: The row is invalid.
-    """
+def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
     try:
         truth = json.loads(ground_truth)
     except (TypeError, ValueError, RecursionError) as error:
@@ -119,10 +105,9 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
         return TextTests(texts, expected, any_order)
     if not isinstance(name, str):
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
-    kind: Literal["any order", "accepted"] = "any order" if any_order else "accepted"
-    calls = tuple(pack_arguments(_read_arguments(given)) for given, _ in pairs)
-    checks = [_make_check(kind, _read_output(output, given)) for given, output in pairs]
-    return CallTests(name, prelude or None, calls, tuple(((number, each),) for number, each in enumerate(checks)))
+    kind: Kind = "any order" if any_order else "accepted"
+    tests = [[(_read_arguments(given), _make_check(kind, _read_output(output, given)))] for given, output in pairs]
+    return _gather(name, prelude or None, tests)
 
 
 def read_text(value: Any) -> str:
@@ -152,7 +137,7 @@ def _read_output(output: Any, given: Any) -> Any:
     return output
 
 
-def _make_check(kind: Literal["any order", "accepted"], expected: Any) -> Check:
+def _make_check(kind: Kind, expected: Any) -> Check:
     # APPS and Eurus wrap most, but not all, expected values in a list of one. Their graders accept both.
     accepted = [expected, expected[0]] if isinstance(expected, list) and len(expected) == 1 else [expected]
     accepted += [restored for each in accepted if (restored := _restore_keys(each)) is not each]
@@ -168,29 +153,29 @@ def _restore_keys(value: Any) -> Any:
 
 def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) -> Tests:
     tree = _parse(source, "functional")
-    last = tree.body[-1] if tree.body else None
-    call = last.value if isinstance(last, ast.Expr) else None
-    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and len(call.args) == 1):
-        raise GroundTruthError("the tests do not end with `check(function)`")
-    function = ast.unparse(call.args[0])
+    match tree.body:
+        case [*_, ast.Expr(value=ast.Call(func=ast.Name(id=check), args=[tested]))]:
+            function = ast.unparse(tested)
+        case _:
+            raise GroundTruthError("the tests do not end with `check(function)`")
     if not all(part.isidentifier() for part in function.replace("().", ".").split(".")) or function.count(".") > 1:
         raise GroundTruthError(f"the function under test is {function[:60]!r}, expected a name or Class().method")
-    checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == call.func.id]
+    checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == check]
     if len(checks) != 1 or len(checks[0].args.args) != 1:
-        raise GroundTruthError(f"the tests define no function {call.func.id} of one argument")
+        raise GroundTruthError(f"the tests define no function {check} of one argument")
     candidate = checks[0].args.args[0].arg
     lines = [line for line in checks[0].body if not _is_trivial(line)]
     if not lines:
         raise GroundTruthError("the tests assert nothing")
     helpers = ast.unparse(ast.Module(tree.body[:-1], []))
     if not all(isinstance(line, ast.Assert) for line in lines):
-        return SourceTests(function, prelude, TestSource("check", (f"{call.func.id}(candidate)",), helpers))
+        return SourceTests("check", (f"{check}(candidate)",), helpers, function, prelude)
     lines = _choose(lines, max_tests, choose, lambda line: (line.end_col_offset or 0) - line.col_offset)
     plain = [read_check(line, candidate) for line in lines]
     if all(plain):
         return _gather(function, prelude, [[each] for each in plain if each])
     name = f"{candidate} = candidate\n" if candidate != "candidate" else ""
-    return SourceTests(function, prelude, TestSource("asserts", tuple(map(ast.unparse, lines)), name + helpers))
+    return SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
 
 
 def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
@@ -202,7 +187,7 @@ def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
     functions = [each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     if not any(name.startswith("test") for name in functions):
         raise GroundTruthError("the tests define no function whose name begins with test")
-    return SourceTests("", prelude, TestSource("pytest", (source,)))
+    return SourceTests("pytest", (source,), prelude=prelude)
 
 
 def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments, Check]]]] | None:
@@ -227,7 +212,7 @@ def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments
     return names[0].name, [[each for each in body if each] for body in read]
 
 
-def _gather(function: str, prelude: str, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
+def _gather(function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
     calls: list[str] = []
     gathered = []
     for test in tests:

@@ -17,7 +17,7 @@ from preprocess.converters.shared.tool_calls import ToolOptions, call_interprete
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, to_json
 from rewards.errors import GroundTruthError
-from rewards.programs.ground_truth import parse_tests
+from rewards.programs.ground_truth import read_tests
 
 
 class CodeOptions(ToolOptions, frozen=True, kw_only=True):
@@ -124,7 +124,7 @@ def _read_truth(task: CodeTask, options: CodeOptions) -> dict[str, Any]:
     if truth is None:
         raise LeftOutError("it has no tests")
     try:
-        parse_tests(to_json(truth), options.max_tests)
+        read_tests(to_json(truth), options.max_tests)
     except GroundTruthError as error:
         raise RowError(str(error)) from error
     return truth

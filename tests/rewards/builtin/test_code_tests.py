@@ -11,7 +11,8 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
 from rewards.plugins.loading import load
 from rewards.programs import cheats
-from rewards.programs.ground_truth import CallTests, SourceTests, TextTests, read_tests
+from rewards.programs.candidate import SourceTests
+from rewards.programs.ground_truth import CallTests, TextTests, read_tests
 
 CALLS = {"fn_name": "swap", "inputs": [[[1, 2]], [["a", "b"]]], "outputs": [[[2, 1]], [["b", "a"]]]}
 ASSERTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rewards.programs.candidate import Candidate, TestSource, run_tests
+from rewards.programs.candidate import SourceTests, run_tests
 from rewards.sandbox import Limits
 
 
@@ -13,8 +13,7 @@ def run(
 ) -> list[bool]:
     """Return the verdicts of tests of one kind."""
     limits = Limits(cpu_seconds=3, wall_seconds=60)
-    tests = TestSource(kind, sources, helpers)
-    return asyncio.run(run_tests(Candidate(code, function, prelude), tests, limits, most))
+    return asyncio.run(run_tests(code, SourceTests(kind, sources, helpers, function, prelude), limits, most))
 
 
 def run_module(code: str, source: str) -> list[bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rewards.programs import candidate
-from rewards.programs.candidate import Candidate, TestSource, run_tests
+from rewards.programs.candidate import SourceTests, run_tests
 from rewards.sandbox import Limits
 from rewards.sandbox.local.sandbox import LocalSandbox
 
@@ -40,7 +40,7 @@ def _look_for(texts: dict[str, str], more: str = "") -> str:
 
 
 def _run(code: str, kind: str, source: str) -> list[bool]:
-    return asyncio.run(run_tests(Candidate(code, "f"), TestSource(kind, (source,)), LIMITS))
+    return asyncio.run(run_tests(code, SourceTests(kind, (source,), function="f"), LIMITS))
 
 
 def _write_tests(kind: str, marker: str, check: str, times: int = 1) -> str:
