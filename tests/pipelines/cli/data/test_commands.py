@@ -258,9 +258,7 @@ def test_types_in_words() -> None:
     ]  # fmt: skip
 
 
-def test_a_prepared_stage_is_skipped(
-    call: Call, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_prepared_stage_is_skipped(call: Call, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     status, out, err = call("prepare", "small.yaml", "--stage", "first")
     assert status == 0
     header, counts, *reasons = [line.split("\t") for line in out.splitlines()]
