@@ -17,16 +17,9 @@ class AskError(Exception):
     """The command failed; the message is the reason, in one line."""
 
 
-def ask(
-    python: str | Path,
-    arguments: Sequence[str],
-    *,
-    variables: Mapping[str, str] | None = None,
-    stdin: str = "",
-    timeout: float | None = None,
-) -> Any:
+def ask(python: str | Path, arguments: Sequence[str], **options: Any) -> Any:
     """Run a command as `call` does and return the JSON value in the last line of its output."""
-    output = call(python, arguments, variables=variables, stdin=stdin, timeout=timeout)
+    output = call(python, arguments, **options)
     try:
         return json.loads(output.splitlines()[-1])
     except (IndexError, ValueError):
@@ -44,10 +37,8 @@ def call(
     """Run a command and return its standard output.
 
     Args:
-        python: The interpreter.
         arguments: `-c CODE` or `-m MODULE`, and the arguments that follow.
         variables: Environment variables to set on top of this process's.
-        stdin: Text for standard input.
         timeout: In seconds.
 
     Raises:

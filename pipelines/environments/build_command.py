@@ -33,7 +33,7 @@ def run(
         watch: Called with each line of output.
 
     Raises:
-        StepError: The command cannot be started or fails; the message is one line with the reason and the log's path.
+        StepError: The command cannot be started or fails.
     """
     lines: list[str] = []
     with log.open("a", encoding="utf-8") as sink:

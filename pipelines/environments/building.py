@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uv import find_uv_bin
+
 from pipelines.environments import build_command, uv
 from pipelines.environments.pins import Pin, locked_versions
 from pipelines.environments.progress import Downloads, Phases
@@ -59,11 +61,7 @@ class Build:
         build_command.run(argv, log=self.log, variables=environ, lock=self.lock, **options)
 
     def uv(self, *arguments: str, what: str, stdin: str | None = None) -> None:
-        """Run uv.
-
-        Raises:
-            StepError: It failed; the message contains `what`.
-        """
+        """Run uv."""
         downloads = Downloads()
 
         def watch(line: str) -> None:
@@ -74,7 +72,7 @@ class Build:
         what = f"{self.pin.trainer} {self.platform}: {what}"
         for choice in uv.index_choices(self.settings, self.variables):
             try:
-                return self.run([uv.find_uv(), *arguments], what=what, variables=choice, stdin=stdin, watch=watch)
+                return self.run([find_uv_bin(), *arguments], what=what, variables=choice, stdin=stdin, watch=watch)
             except StepError as failure:
                 failures.append(failure)
         # The error of the main index is the useful one: the others are usually partial.
@@ -82,14 +80,7 @@ class Build:
 
 
 def build(task: Build, base: str) -> None:
-    """Build the environment in its folder, which must not exist.
-
-    Args:
-        base: The interpreter to build it with.
-
-    Raises:
-        StepError: A package cannot be downloaded, the disk is full, ...
-    """
+    """Build the environment in its folder, which must not exist, with the interpreter `base`."""
     pin, lock = task.pin, task.pin.lock(task.platform)
     task.start_phase(f"creating the environment {task.directory}")
     task.uv("venv", "--quiet", "--python", base, str(task.directory), what="cannot create the environment")
@@ -116,15 +107,11 @@ def build(task: Build, base: str) -> None:
 
 
 def find_base_interpreter(variables: Mapping[str, str]) -> str:
-    """Return the Python to build with: this one if the locks support it, else an installed 3.12 or 3.11.
-
-    Raises:
-        StepError: None was found.
-    """
+    """Return the Python to build with: this one if the locks support it, else an installed 3.12 or 3.11."""
     if sys.version_info[:2] in PYTHONS:
         return sys.executable
     for major, minor in reversed(PYTHONS):
-        argv = [uv.find_uv(), "python", "find", f"{major}.{minor}"]
+        argv = [find_uv_bin(), "python", "find", f"{major}.{minor}"]
         found = subprocess.run(argv, capture_output=True, text=True, env=dict(variables), check=False)
         if found.returncode == 0 and found.stdout.strip():
             return found.stdout.strip()

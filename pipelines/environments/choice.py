@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.environments import checkout, stamp
+from pipelines.environments import stamp
 from pipelines.environments.ask import AskError, ask
-from pipelines.environments.pins import TRAINERS, Pin, TrainerName, pin, require_lock
+from pipelines.environments.pins import PLATFORMS, TRAINERS, Pin, TrainerName, pin
 from pipelines.errors import InputError
 from pipelines.shipped import DATA, python_path
 
@@ -65,7 +65,7 @@ class Environment:
         """Return why it cannot be used; None if it can. Starts no process: `check` runs an existing Python."""
         if self.pinned:
             reason = stamp.why_stale(self.directory, stamp.expected(self.pin, self.platform))
-            return reason or checkout.why_stale(self.pin)
+            return reason or stamp.why_checkout_stale(self.pin)
         if not self.python.is_file():
             return f"{self.python}: no such file"
         if not os.access(self.python, os.X_OK):
@@ -124,13 +124,13 @@ def environment(
 
 
 def pinned_environment(trainer: TrainerName, platform: Platform, root: Path) -> Environment:
-    """Return the pinned environment of a trainer.
-
-    Raises:
-        InputError: The platform has no lock.
-    """
+    """Return the pinned environment of a trainer."""
     pinned = pin(trainer, root)
-    require_lock(pinned, platform)
+    known = [name for name in PLATFORMS if pinned.lock(name).is_file()]
+    if platform not in known:
+        raise InputError(
+            f"{pinned.lock(platform)}: {trainer} has no lock for platform {platform!r}; available: {', '.join(known) or 'none'}"
+        )
     return Environment(pinned, platform, pinned.environment(platform) / "bin" / "python", "pinned")
 
 
@@ -147,11 +147,7 @@ def find_ready() -> Environment | None:
 
 
 def find_with_ray() -> Environment:
-    """Return verl's environment, which has Ray.
-
-    Raises:
-        InputError: It is not ready.
-    """
+    """Return verl's environment, which has Ray; it must be ready."""
     found = environment("verl", detected_platform())
     if not found.is_ready():
         raise InputError("--ray needs Ray, which is in verl's environment; build it with `pipeline env sync verl`")

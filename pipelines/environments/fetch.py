@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -10,21 +12,18 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from pipelines.environments import uv
+from pipelines.environments import stamp, uv
 from pipelines.environments.building import Build
-from pipelines.environments.checkout import Source, refuse_to_lose_edits, write_stamp
 from pipelines.environments.pins import Pin
 from pipelines.errors import StepError
 
+_NOT_SOURCE = {"__pycache__", ".git"}
 
-def fetch(task: Build, source: Source) -> None:
-    """Put the pinned source into the checkout, replacing an older one.
 
-    Raises:
-        StepError: It cannot be downloaded, its hash differs, or an older checkout has local edits.
-    """
+def fetch(task: Build, source: stamp.Source) -> None:
+    """Put the pinned source into the checkout, replacing an older one without local edits."""
     pin = task.pin
-    refuse_to_lose_edits(pin)
+    _refuse_to_lose_edits(pin)
     for orphan in pin.build_folder.glob(".checkout-*"):  # of a killed call
         shutil.rmtree(orphan, ignore_errors=True)
     # Next to its place, so that the last move is a rename.
@@ -39,7 +38,8 @@ def fetch(task: Build, source: Source) -> None:
         else:
             task.start_phase(f"downloading the source of {pin.name} {pin.version}")
             tree = _unpack(pin, _download(task, scratch), scratch / "unpacked")
-        write_stamp(pin, source, tree)
+        values = {"pin": stamp.identify_source(pin, source), "files": _digest_files(tree)}
+        (tree / stamp.FILE).write_text(json.dumps(values), "utf-8")
         if pin.checkout.exists():
             pin.checkout.rename(scratch / "old")
         tree.rename(pin.checkout)
@@ -47,6 +47,33 @@ def fetch(task: Build, source: Source) -> None:
         raise StepError(f"{pin.name} {pin.version}: its source cannot be unpacked into {pin.checkout}: {error}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _refuse_to_lose_edits(pin: Pin) -> None:
+    """Check that the checkout has no local edits."""
+    if not pin.checkout.exists():
+        return
+    before: dict[str, str] = stamp.read(pin.checkout).get("files", {})
+    now = _digest_files(pin.checkout)
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise StepError(
+            f"{pin.checkout} has edits ({changed[0]}{more}) that {pin.name} {pin.version} would replace; "
+            "move it away, then sync again"
+        )
+
+
+def _digest_files(tree: Path) -> dict[str, str]:
+    found = {}
+    for folder, folders, files in os.walk(tree):
+        # Files that installing and running create are not edits.
+        folders[:] = [f for f in folders if f not in _NOT_SOURCE and not f.endswith(".egg-info")]
+        for name in files:
+            path = Path(folder, name)
+            if name != stamp.FILE and path.is_file():
+                found[str(path.relative_to(tree))] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return found
 
 
 def _download(task: Build, scratch: Path) -> Path:

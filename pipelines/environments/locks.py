@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uv import find_uv_bin
+
 from pipelines.digests import write_atomically
 from pipelines.environments import build_command, uv
 from pipelines.environments.building import find_requirement
@@ -49,10 +51,6 @@ def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:
 
     Returns:
         The number of changed lines.
-
-    Raises:
-        InputError: The `.in` file is missing.
-        StepError: The requirements cannot be resolved, or the result names a server.
     """
     wanted, overrides, result = (pin.folder / f"{platform}{end}" for end in (".in", "-overrides.txt", ".txt"))
     if not pin.project:
@@ -69,7 +67,7 @@ def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:
         # uv reads the old versions from its output file.
         draft = Path(scratch, result.name)
         draft.write_text(old, "utf-8")
-        argv = [uv.find_uv(), "pip", "compile", wanted.name, *_OPTIONS, "--project", str(pin.folder.parent)]
+        argv = [find_uv_bin(), "pip", "compile", wanted.name, *_OPTIONS, "--project", str(pin.folder.parent)]
         argv += ["--no-emit-package", pin.name, "-o", str(draft)]
         argv += ["--overrides", overrides.name] if overrides.is_file() else []
         argv += ["--upgrade"] if upgrade else []
@@ -98,11 +96,7 @@ def strip_markers(text: str, environments: list[str]) -> str:
 
 
 def add_torch_hashes(text: str) -> str:
-    """Give torch's CPU build the hashes of the files for both Pythons.
-
-    Raises:
-        StepError: The hash in the lock is not in TORCH_CPU_HASHES.
-    """
+    """Give torch's CPU build the hashes of the files for both Pythons."""
     block = find_requirement("torch", text).rstrip("\n")
     name = block.split(" ")[0]
     found = set(re.findall(r"sha256:([0-9a-f]{64})", block))

@@ -79,39 +79,14 @@ class Pin:
         return self.build_folder / "environments" / platform
 
 
+@lru_cache
 def pin(trainer: str, root: Path = DATA) -> Pin:
-    """Read the pin of a trainer.
-
-    Args:
-        root: The folder that contains `third_party`.
+    """Read the pin of a trainer; `root` is the folder that contains `third_party`.
 
     Raises:
         InputError: The trainer is not pinned, or its pin cannot be read.
     """
-    return _read(root / "third_party" / trainer)
-
-
-def require_lock(pinned: Pin, platform: str) -> None:
-    """Check that a platform has a lock.
-
-    Raises:
-        InputError: It has none.
-    """
-    known = [name for name in PLATFORMS if pinned.lock(name).is_file()]
-    if platform not in known:
-        raise InputError(
-            f"{pinned.folder / f'{platform}.txt'}: {pinned.trainer} has no lock for platform {platform!r}; "
-            f"available: {', '.join(known) or 'none'}"
-        )
-
-
-def locked_versions(lock: Path) -> dict[str, str]:
-    """Return distribution -> version of a lock; where it pins one version per Python, the last."""
-    return {name.lower().replace("_", "-"): version for name, version in _PINNED_LINE.findall(lock.read_text("utf-8"))}
-
-
-@lru_cache
-def _read(folder: Path) -> Pin:
+    folder = root / "third_party" / trainer
     file = folder / "pin.toml"
     try:
         values = tomllib.loads(file.read_text("utf-8"))
@@ -119,6 +94,11 @@ def _read(folder: Path) -> Pin:
         return Pin(folder=folder, **values)
     except FileNotFoundError:
         known = ", ".join(sorted(f.parent.name for f in folder.parent.glob("*/pin.toml"))) or "none"
-        raise InputError(f"{file}: trainer {folder.name!r} is not pinned; available: {known}") from None
+        raise InputError(f"{file}: trainer {trainer!r} is not pinned; available: {known}") from None
     except (KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: not a pin: {error}") from None
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Return distribution -> version of a lock; where it pins one version per Python, the last."""
+    return {name.lower().replace("_", "-"): version for name, version in _PINNED_LINE.findall(lock.read_text("utf-8"))}

@@ -1,4 +1,4 @@
-"""Compare a built environment with its pin: a small file, written last, records what it was built from."""
+"""Compare environments and checkouts with their pins: a small file, written last, records what each was built from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import tomllib
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines.digests import write_atomically
 from pipelines.environments.pins import Pin
@@ -16,9 +16,13 @@ from pipelines.shipped import import_folder
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
 
+Source = Literal["registry", "git"]
+"""Where the source comes from: the package registry, by its hash, or git, by its tag."""
+
+FILE = ".pipeline.json"
+
 _FORMAT = 1
 """Increased when environments of the previous format must be rebuilt."""
-_FILE = ".pipeline.json"
 
 
 def expected(pin: Pin, platform: Platform) -> dict[str, Any]:
@@ -40,17 +44,34 @@ def why_stale(directory: Path, wanted: dict[str, Any]) -> str | None:
     """Return why the environment must be built; None if it is complete and up to date."""
     if not (directory / "bin" / "python").exists():
         return "it is not built" if not directory.exists() else "its Python is missing"
-    found = read(directory / _FILE)
+    found = read(directory)
     if not found:
         return "its build was interrupted"
     changed = [key for key, value in wanted.items() if found.get(key) != value]
     return f"{' and '.join(changed)} changed" if changed else None
 
 
-def read(file: Path) -> dict[str, Any]:
-    """Read a stamp; an empty one if it is missing or damaged."""
+def identify_source(pin: Pin, source: Source) -> str:
+    """Return what the checkout's stamp identifies its pin by."""
+    return f"{pin.repository} {pin.tag}" if source == "git" else f"{pin.name} {pin.version} {pin.sha256}"
+
+
+def is_checkout_from(pin: Pin, *sources: Source) -> bool:
+    """Return whether the checkout is complete, of this pin, and from one of these sources; local edits do not count."""
+    return read(pin.checkout).get("pin") in [identify_source(pin, each) for each in sources]
+
+
+def why_checkout_stale(pin: Pin) -> str | None:
+    """Return why the source must be downloaded; None if the checkout is of this pin, from either source."""
+    if is_checkout_from(pin, "registry", "git"):
+        return None
+    return "its checkout is of another pin" if pin.checkout.exists() else "its checkout is missing"
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """Read the stamp of a folder; an empty one if it is missing or damaged."""
     with suppress(OSError, ValueError):
-        found = json.loads(file.read_text("utf-8"))
+        found = json.loads((directory / FILE).read_text("utf-8"))
         if isinstance(found, dict):
             return found
     return {}
@@ -58,7 +79,7 @@ def read(file: Path) -> dict[str, Any]:
 
 def write(directory: Path, values: dict[str, Any]) -> None:
     """Mark an environment as complete. The last step of building it."""
-    write_atomically(directory / _FILE, json.dumps(values, indent=1) + "\n")
+    write_atomically(directory / FILE, json.dumps(values, indent=1) + "\n")
 
 
 def _digest(file: Path) -> str:

@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.environments import checkout, stamp
-from pipelines.environments.checkout import Source
+from pipelines.environments import stamp
 from pipelines.environments.choice import Environment, pinned_environment
 from pipelines.environments.pins import TrainerName
 from pipelines.errors import InputError, StepError
@@ -22,6 +21,7 @@ from pipelines.shipped import DATA
 
 if TYPE_CHECKING:
     from pipelines.environments.progress import Phases
+    from pipelines.environments.stamp import Source
     from pipelines.trainers.base import Platform
 
 
@@ -39,7 +39,7 @@ def sync(trainer: TrainerName, platform: Platform, *, source: Source | None = No
         StepError: A package cannot be downloaded, the disk is full, ...
     """
     built = pinned_environment(trainer, platform, root)
-    if built.is_ready() and (source is None or checkout.is_up_to_date(built.pin, source)):
+    if built.is_ready() and (source is None or stamp.is_checkout_from(built.pin, source)):
         return built
     if sys.platform != "linux" or machine.machine() != "x86_64":
         raise InputError(
@@ -74,7 +74,7 @@ def _sync(built: Environment, source: Source | None, phases: Phases) -> None:
     with _locked(home / ".lock", pinned.trainer, phases) as lock:
         log = home / f"{platform}.log"
         task = building.Build(pinned, platform, directory, log, lock, settings, variables, phases)
-        if checkout.why_stale(pinned) or (source and not checkout.is_up_to_date(pinned, source)):
+        if stamp.why_checkout_stale(pinned) or (source and not stamp.is_checkout_from(pinned, source)):
             log.write_text("", "utf-8")
             fetch.fetch(task, source or "registry")
         if not built.is_ready():

@@ -32,21 +32,8 @@ _VARIABLES = {
 _PIP_VARIABLES = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "UV_INDEX": "PIP_EXTRA_INDEX_URL", "UV_FIND_LINKS": "PIP_FIND_LINKS"}
 
 
-def find_uv() -> str:
-    """Return the path of uv, a dependency of this project."""
-    with suppress(ImportError, FileNotFoundError):
-        from uv import find_uv_bin
-
-        return find_uv_bin()
-    return "uv"
-
-
 def read_pip_settings() -> dict[str, str]:
-    """Return pip's settings (`find-links` -> its value) from its configuration files and variables.
-
-    Raises:
-        StepError: pip does not run.
-    """
+    """Return pip's settings (`find-links` -> its value) from its configuration files and variables."""
     try:
         return parse_settings(call(sys.executable, ["-m", "pip", "config", "list"], timeout=60))
     except AskError as error:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.environments.choice import pinned_environment
 from pipelines.environments.locks import TORCH_CPU_HASHES, add_torch_hashes, strip_markers
-from pipelines.environments.pins import PLATFORMS, TRAINERS, locked_versions, pin, require_lock
+from pipelines.environments.pins import PLATFORMS, TRAINERS, locked_versions, pin
 from pipelines.errors import InputError, StepError
 from tests import ROOT
 
@@ -65,7 +66,7 @@ def test_the_stub_of_vllm_has_the_locked_version() -> None:
 
 def test_a_platform_without_a_lock_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rocm\.txt: verl has no lock for platform 'rocm'; available: cpu, cuda"):
-        require_lock(pin("verl"), "rocm")
+        pinned_environment("verl", "rocm", ROOT)  # type: ignore[arg-type]
 
 
 def test_an_unknown_trainer_is_one_line() -> None:
