@@ -19,14 +19,11 @@ _SECONDS = 0.3
 
 @dataclass(frozen=True)
 class ProgressCounts:
-    """The content of a progress file."""
+    """The content of a progress file: the bytes read, the total bytes, and the records converted."""
 
     bytes: int
-    """Bytes read."""
     total: int
-    """Bytes of all sources."""
     records: int
-    """Records converted."""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class Tally:
     """The counts of all parts so far."""
 
     records: int = 0
-    reasons: dict[Kind, Counter[str]] = field(default_factory=dict)
+    reasons: dict[Kind, Counter[str]] = field(default_factory=lambda: {kind: Counter() for kind in KINDS})
     """How often each reason occurred; their number is limited, as some reasons contain the value found."""
     first_rejected: Reject | None = None
 
@@ -28,18 +28,18 @@ class Tally:
         """Count a part."""
         self.records += part.records
         for reject in part.rejects:
-            counts = self.reasons.setdefault(reject.kind, Counter())
+            counts = self.reasons[reject.kind]
             counts[reject.reason if reject.reason in counts or len(counts) < _MOST_REASONS else _OTHERS] += 1
             if reject.kind == "rejected" and self.first_rejected is None:
                 self.first_rejected = reject
 
     def count(self, kind: Kind) -> int:
         """Return the number of rejects of a kind."""
-        return sum(self.reasons.get(kind, Counter()).values())
+        return sum(self.reasons[kind].values())
 
     def summarise(self) -> dict[str, dict[str, int]]:
         """Return kind -> reason -> count, the most frequent first."""
-        return {kind: dict(self.reasons.get(kind, Counter()).most_common()) for kind in KINDS}
+        return {kind: dict(counts.most_common()) for kind, counts in self.reasons.items()}
 
     def find_problem(self, max_rejects: float, file: Path) -> PrepareError | None:
         """Return an error if more than a share of the records were rejected; `file` is the rejects file it names."""

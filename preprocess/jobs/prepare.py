@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from preprocess import atomic
 from preprocess.config import EvaluationSet, Source, Split
@@ -52,20 +53,18 @@ def prepare(config: PrepareConfig, progress: Progress | None = None, convert: Co
     """
     config = _fetch(config)
     decontamination = load_decontamination(config.decontaminate) if config.decontaminate else None
-    output = _Output(config, progress)
     if isinstance(config.validation, Split):
         rule = splits.Share.of(config.validation.fraction, config.seed)
-        output.write(convert(_make_jobs(config, config.train_sources, rule, decontamination)))
-        if len(output.outermost) == 1:
+        written = _write(config, convert(_make_jobs(config, config.train_sources, rule, decontamination)), progress)
+        if len(written.outermost) == 1:
             raise SourceError("1 problem cannot be split into training and validation; configure separate validation sources")
-        if output.outermost and not all(output.rows.values()):
+        if written.outermost and not all(written.rows.values()):
             # With few problems, all may be in one split.
-            rule = rule.move(*output.outermost)
-            output = _Output(config, progress)
-            output.write(convert(_make_jobs(config, config.train_sources, rule, decontamination)))
+            rule = rule.move(*written.outermost)
+            written = _write(config, convert(_make_jobs(config, config.train_sources, rule, decontamination)), progress)
     else:
-        output.write(_convert_separately(config, convert, decontamination))
-    return output.summarise(decontamination.sets if decontamination else None)
+        written = _write(config, _convert_separately(config, convert, decontamination), progress)
+    return _summarise(config, written, decontamination)
 
 
 def _fetch(config: PrepareConfig) -> PrepareConfig:
@@ -122,65 +121,60 @@ def _make_jobs(
     return jobs
 
 
-class _Output:
-    """The written files and their counts."""
+@dataclass
+class _Written:
+    """The counts of the written files."""
 
-    def __init__(self, config: PrepareConfig, progress: Progress | None) -> None:
-        self.config, self.progress = config, progress
-        self.rows: dict[splits.Split, int] = {}
-        self.outermost: tuple[bytes, ...] = ()
-        """The lowest and the highest digest of all problems; one if they are the same."""
-        self.tally = Tally()
+    tally: Tally = field(default_factory=Tally)
+    rows: dict[splits.Split, int] = field(default_factory=dict)
+    outermost: tuple[bytes, ...] = ()
+    """The lowest and the highest digest of all problems; one if they are the same."""
 
-    def write(self, parts: Iterator[Part]) -> None:
-        """Write all parts; the files are kept only if both splits have rows, the rejects always."""
-        config, folder = self.config, self.config.output
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic.sweep(folder)
-        total, done = _measure(config), 0
-        with ExitStack() as stack:
-            files: dict[splits.Split, RowsFile | ShuffledRows] = {}
-            for split in splits.SPLITS:
-                files[split] = open_rows(folder / f"{split}.parquet", config.shape, split, _make_shuffle(config))
-                stack.callback(files[split].discard)
-            with atomic.open_text(folder / "rejects.jsonl") as rejects:
-                for part in parts:
-                    self._add(part, files, rejects)
-                    done += part.size
-                    if self.progress is not None:
-                        self.progress(min(done, total), total, self.tally.records)
-            self.rows = {split: file.rows for split, file in files.items()}
-            if problem := self.tally.find_problem(config.max_rejects, folder / "rejects.jsonl"):
-                raise problem
-            if all(self.rows.values()):
-                for file in files.values():
-                    file.keep()
 
-    def summarise(self, evaluation_sets: Mapping[str, int] | None) -> dict[str, Any]:
-        """Write summary.json, and for sft dataset_info.json.
+def _write(config: PrepareConfig, parts: Iterator[Part], progress: Progress | None) -> _Written:
+    """Write all parts; the files are kept only if both splits have rows, the rejects always."""
+    folder, written = config.output, _Written()
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic.sweep(folder)
+    total, done = _measure(config), 0
+    with ExitStack() as stack:
+        files: dict[splits.Split, RowsFile | ShuffledRows] = {}
+        for split in splits.SPLITS:
+            files[split] = open_rows(folder / f"{split}.parquet", config.shape, split, _make_shuffle(config))
+            stack.callback(files[split].discard)
+        with atomic.open_text(folder / "rejects.jsonl") as rejects:
+            for part in parts:
+                written.tally.add(part)
+                rejects.writelines(to_line(reject) for reject in part.rejects)
+                for split, batch in part.batches.items():
+                    files[split].write(batch, part.buckets.get(split, ()))
+                digests = {*written.outermost, *part.digests}
+                written.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
+                done += part.size
+                if progress is not None:
+                    progress(min(done, total), total, written.tally.records)
+        written.rows = {split: file.rows for split, file in files.items()}
+        if problem := written.tally.find_problem(config.max_rejects, folder / "rejects.jsonl"):
+            raise problem
+        if all(written.rows.values()):
+            for file in files.values():
+                file.keep()
+    return written
 
-        Raises:
-            PrepareError: A split has no rows.
-        """
-        config, tally = self.config, self.tally
-        for split, count in self.rows.items():
-            if not count:
-                raise PrepareError(f"no {split} rows from {tally.records:,} records; see {config.output / 'rejects.jsonl'}")
-        summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": self.rows, **tally.summarise()}
-        if evaluation_sets is not None:
-            summary["evaluation_sets"] = evaluation_sets
-        if config.shape == "sft":
-            atomic.write_text(config.output / "dataset_info.json", json.dumps(make_dataset_info(), indent=2) + "\n")
-        atomic.write_text(config.output / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
-        return summary
 
-    def _add(self, part: Part, files: Mapping[splits.Split, RowsFile | ShuffledRows], rejects: IO[str]) -> None:
-        self.tally.add(part)
-        rejects.writelines(to_line(reject) for reject in part.rejects)
-        for split, batch in part.batches.items():
-            files[split].write(batch, part.buckets.get(split, ()))
-        digests = {*self.outermost, *part.digests}
-        self.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
+def _summarise(config: PrepareConfig, written: _Written, decontamination: DecontaminationFilter | None) -> dict[str, Any]:
+    """Write summary.json, and for sft dataset_info.json."""
+    tally, folder = written.tally, config.output
+    for split, count in written.rows.items():
+        if not count:
+            raise PrepareError(f"no {split} rows from {tally.records:,} records; see {folder / 'rejects.jsonl'}")
+    summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": written.rows, **tally.summarise()}
+    if decontamination is not None:
+        summary["evaluation_sets"] = decontamination.sets
+    if config.shape == "sft":
+        atomic.write_text(folder / "dataset_info.json", json.dumps(make_dataset_info(), indent=2) + "\n")
+    atomic.write_text(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    return summary
 
 
 def _make_shuffle(config: PrepareConfig) -> Shuffle | None:

@@ -50,7 +50,10 @@ class Cluster:
             try:
                 with child.stdin:
                     pickle.dump((tuple(jobs), self.settings), child.stdin)
-                yield from _receive(child.stdout)
+                while (made := pickle.load(child.stdout)) is not None:
+                    if isinstance(made, Exception):
+                        raise made
+                    yield made
                 _wait(child)  # it shuts its cluster down
             except (EOFError, BrokenPipeError, pickle.UnpicklingError):
                 _wait(child)
@@ -61,14 +64,6 @@ class Cluster:
                 if not _wait(child):
                     child.kill()
                     child.wait()
-
-
-def _receive(stream: IO[bytes]) -> Iterator[Part]:
-    """Yield the parts up to the None that ends them."""
-    while (made := pickle.load(stream)) is not None:
-        if isinstance(made, Exception):
-            raise made
-        yield made
 
 
 def _wait(child: subprocess.Popen[bytes]) -> bool:

@@ -41,7 +41,7 @@ def trace(source: Path, output: Path, options: dict[str, Any], isolation: Litera
     rows = tally.records - sum(map(tally.count, tally.reasons))
     tables.say(f"{rows:,} rows in {output}, in the format of ExecVerify")
     outcomes.print_reasons({"": tally.summarise()})
-    if tally.reasons:
+    if any(tally.reasons.values()):
         tables.say(f"rejected calls with line and reason: {rejects}")
     tables.say(f"next: {shlex.join(['pipeline', 'data', 'convert', 'execverify_rl', str(output), '-o', str(rows_file)])}")
 
