@@ -99,7 +99,7 @@ def run(recipe: str, folder: Path) -> subprocess.CompletedProcess[str]:
     # Without the hub, so that the result does not depend on the network.
     variables = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "PYTHONPATH": str(folder / "packages")}
     pipeline = Path(sys.executable).with_name("pipeline")
-    argv = [pipeline, "run", recipe, "--smoke", "--runs", folder]
+    argv = [str(pipeline), "run", recipe, "--smoke", "--runs", str(folder)]
     return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **variables}, cwd=folder)
 
 

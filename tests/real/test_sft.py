@@ -52,7 +52,7 @@ def chain(
 ) -> Iterator[Chain]:
     folder = tmp_path_factory.mktemp("sft")
     (folder / "model.json").write_text(json.dumps({**MODEL, "rows": [], "output": str(folder / "model")}))
-    make = [trainer_python("verl"), "-m", "pipelines.models.tiny", folder / "model.json"]
+    make = [str(trainer_python("verl")), "-m", "pipelines.models.tiny", str(folder / "model.json")]
     subprocess.run(make, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
     (folder / "sft.yaml").write_text(RECIPE)
     with make_chain(str(folder / "sft.yaml"), "sft", folder) as chain:
