@@ -117,7 +117,7 @@ def test_another_python_can_import_this_project_only(installed: Installed) -> No
     assert (done.stdout, done.stderr) == (expected, "")
 
 
-@pytest.mark.smoke
+@pytest.mark.nightly
 def test_the_smoke_recipe_runs(installed: Installed, tmp_path: Path) -> None:
     """Environments are built in the cache, linked from the usual cache of uv."""
     uv_cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()

@@ -104,7 +104,7 @@ def _measure_memory(sandbox: LocalSandbox) -> int:
     return total
 
 
-@pytest.mark.smoke
+@pytest.mark.nightly
 def test_ten_thousand_executions_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Correct programs among hostile ones of every kind: the correct ones pass, and nothing stays."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
