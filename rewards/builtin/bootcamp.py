@@ -33,11 +33,7 @@ _PREFIX, _SUFFIX = "bootcamp/", "bootcamp"
 
 
 def check_package() -> None:
-    """Check that the package is installed.
-
-    Raises:
-        MissingModuleError: The package is missing. The message has the command that installs it.
-    """
+    """Raise MissingModuleError, with the command that installs the package, if it is missing."""
     if importlib.util.find_spec(PACKAGE) is None:
         raise MissingModuleError(
             f"reward bootcamp: the package {PACKAGE} is not installed; install it for the Python that scores, "
@@ -118,11 +114,7 @@ async def bootcamp(
 
 
 def find_class(data_source: str) -> str:
-    """Return the name of the class for a data source.
-
-    Raises:
-        GroundTruthError: The data source is not `bootcamp/<name>`.
-    """
+    """Return the name of the class for a data source `bootcamp/<name>`."""
     name = data_source.removeprefix(_PREFIX)
     if name == data_source or not name.isidentifier():
         raise GroundTruthError(f"the data source is {data_source!r}, expected bootcamp/<name> such as bootcamp/Game24")

@@ -18,7 +18,7 @@ from typing import Any
 
 from rewards.parsing import answers
 from rewards.programs import cheats
-from rewards.programs.candidate import Candidate, Outcome, call_function, run_tests, run_texts
+from rewards.programs.candidate import Outcome, call_function, run_tests, run_texts
 from rewards.programs.comparison import is_accepted_text
 from rewards.programs.expected_calls import Check
 from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, read_tests
@@ -98,8 +98,8 @@ async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_ear
     if isinstance(tests, TextTests):
         return await _run_texts(code, tests, limits, stop_early)
     if isinstance(tests, CallTests):
-        candidate = Candidate(code, tests.function, tests.prelude)
-        outcomes = await call_function(candidate, tests.calls, dataclasses.replace(limits, output_bytes=_VALUES_OUTPUT))
+        limits = dataclasses.replace(limits, output_bytes=_VALUES_OUTPUT)
+        outcomes = await call_function(code, tests.function, tests.calls, limits, tests.prelude)
         return [
             all(_passes(number, outcomes[call], check) for call, check in test) for number, test in enumerate(tests.tests, 1)
         ]

@@ -15,14 +15,13 @@ ARGUMENT = "code"
 USAGE_KEY = "interpreter"
 """Key of the tool usage in a row's extra information in training: `calls` (answered), `malformed` and further counts, and
 `last_turn`, the text after the tool's last reply. verl's tool loop reports them for every format of calls."""
-DESCRIPTION = "Run Python code and get back what it prints."
 
 # Fields in the order of verl's own schema, because chat templates render them in this order.
 SCHEMA: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": NAME,
-        "description": DESCRIPTION,
+        "description": "Run Python code and get back what it prints.",
         "parameters": {
             "type": "object",
             "properties": {ARGUMENT: {"type": "string", "description": "The code; it prints what you want to see."}},

@@ -15,7 +15,6 @@ import math
 import secrets
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,32 +30,6 @@ from rewards.suggestions import any_of, did_you_mean
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
 """Data sources scored by code_tests."""
 _PACKAGE = "verl.utils.reward_score"
-
-
-@dataclass(frozen=True)
-class Graders:
-    """The graders of the installed verl."""
-
-    modules: Mapping[str, str]
-    """Data source -> module of its grader."""
-    prefixes: Mapping[str, str]
-    """Prefix of data sources -> module."""
-    folder: Path
-
-    def find(self, data_source: str) -> str:
-        """Return the module that grades a data source.
-
-        Raises:
-            GroundTruthError: verl has no grader for the data source.
-        """
-        if data_source in self.modules:
-            return self.modules[data_source]
-        for prefix, module in self.prefixes.items():
-            if data_source.startswith(prefix):
-                return module
-        known = sorted({*self.modules, *CODE_SOURCES})
-        hint = did_you_mean(data_source, known) or f"; expected {any_of(known)}"
-        raise GroundTruthError(f"verl has no grader for the data source {data_source!r}{hint}")
 
 
 def make_reference(ground_truth: Any, extra_info: Mapping[str, Any]) -> str | None:
@@ -104,9 +77,9 @@ async def verl(
     """
     if data_source in CODE_SOURCES:
         return dict(await code_tests.code_tests(data_source, solution_str, ground_truth, extra_info))
-    graders = read_graders()
-    module = graders.find(data_source)
-    modules = find_modules(module, graders.folder)
+    graders, folder = read_graders()
+    module = find_grader(data_source, graders)
+    modules = find_modules(module, folder)
     sandbox = get(imports=modules)
     packages = dict.fromkeys(name.partition(".")[0] for name in modules)
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
@@ -119,7 +92,7 @@ async def verl(
     task = {
         "token": token,
         "grader": "verl",
-        "sources": read_sources(module, graders.folder),
+        "sources": read_sources(module, folder),
         "data_source": data_source,
         "response": solution_str,
         "truth": read_truth(ground_truth),
@@ -135,11 +108,11 @@ async def verl(
 
 
 @functools.cache
-def read_graders() -> Graders:
-    """Parse the data sources and their modules from the source of verl's `default_compute_score`.
+def read_graders() -> tuple[Mapping[str, str], Path]:
+    """Parse the source of verl's `default_compute_score`.
 
-    Raises:
-        RewardError: verl is not installed, or its source has another structure.
+    Returns:
+        Data source, or prefix with `*` -> module of its grader; and the folder of the modules.
     """
     spec = importlib.util.find_spec("verl")
     if spec is None or not spec.submodule_search_locations:
@@ -151,21 +124,30 @@ def read_graders() -> Graders:
         tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
     except (OSError, SyntaxError) as error:
         raise RewardError(f"reward verl: verl's graders are not at {folder}: {error}") from error
-    modules: dict[str, str] = {}
-    prefixes: dict[str, str] = {}
+    graders: dict[str, str] = {}
     for branch in ast.walk(tree):
-        graders = [each for each in branch.body if isinstance(each, ast.ImportFrom)] if isinstance(branch, ast.If) else []
-        if not graders or not isinstance(branch, ast.If):
+        imports = [each for each in branch.body if isinstance(each, ast.ImportFrom)] if isinstance(branch, ast.If) else []
+        if not imports or not isinstance(branch, ast.If):
             continue
-        module = graders[0].names[0].name
+        module = imports[0].names[0].name
         for node in ast.walk(branch.test):
             if isinstance(node, ast.Call):
-                prefixes |= dict.fromkeys([text for each in node.args for text in _texts(each)], module)
+                graders |= dict.fromkeys([f"{text}*" for each in node.args for text in _texts(each)], module)
             elif isinstance(node, ast.Compare):
-                modules |= dict.fromkeys([text for each in node.comparators for text in _texts(each)], module)
-    if not modules:
+                graders |= dict.fromkeys([text for each in node.comparators for text in _texts(each)], module)
+    if not graders:
         raise RewardError(f"reward verl: no data source found in {folder / '__init__.py'}; this project supports verl 0.9")
-    return Graders(modules, prefixes, folder)
+    return graders, folder
+
+
+def find_grader(data_source: str, graders: Mapping[str, str]) -> str:
+    """Return the module that grades a data source."""
+    for name, module in graders.items():
+        if data_source == name or (name.endswith("*") and data_source.startswith(name[:-1])):
+            return module
+    known = sorted({*(name for name in graders if not name.endswith("*")), *CODE_SOURCES})
+    hint = did_you_mean(data_source, known) or f"; expected {any_of(known)}"
+    raise GroundTruthError(f"verl has no grader for the data source {data_source!r}{hint}")
 
 
 def _texts(node: ast.AST) -> list[str]:
@@ -220,7 +202,10 @@ def read_truth(ground_truth: Any) -> Any:
     For JSON text `{"answer": …}`, written by this project's converters, return the answer.
     """
     if not isinstance(ground_truth, str):
-        return json.loads(json.dumps(ground_truth, default=_to_list)) if isinstance(ground_truth, dict) else str(ground_truth)
+        if not isinstance(ground_truth, dict):
+            return str(ground_truth)
+        # Lists from parquet are numpy arrays in verl's process.
+        return json.loads(json.dumps(ground_truth, default=lambda array: array.tolist()))
     try:
         read = json.loads(ground_truth)
     except ValueError:
@@ -228,10 +213,6 @@ def read_truth(ground_truth: Any) -> Any:
     if not isinstance(read, dict):
         return ground_truth
     return str(read["answer"]) if set(read) == {"answer"} else read
-
-
-def _to_list(value: Any) -> Any:
-    return value.tolist()  # parquet lists are numpy arrays in verl's process
 
 
 def _read_result(report: Mapping[str, Any]) -> dict[str, float] | None:

@@ -17,7 +17,7 @@ from rewards.errors import GroundTruthError
 from rewards.parsing import answers
 from rewards.parsing.assertion import calls_function, is_same_call, read_arguments, read_assertion, read_call
 from rewards.parsing.source_values import NotValueError, is_identical, is_same, parse_expression, read_source
-from rewards.programs.candidate import Candidate, call_function, pack_arguments
+from rewards.programs.candidate import call_function, pack_arguments
 from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Limits
@@ -106,7 +106,7 @@ async def _check_assertion(line: str, truth: Truth, seconds: float) -> str | Non
     if arguments is None:
         return "an argument is not a plain value"
     limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds))
-    (outcome,) = await call_function(Candidate(truth.code, truth.name), [pack_arguments(arguments)], limits)
+    (outcome,) = await call_function(truth.code, truth.name, [pack_arguments(arguments)], limits)
     if not outcome.returned:
         return "the call does not return a plain value"
     return None if is_same(outcome.value, truth.value) else f"the call returns {str(outcome.value)[:200]}"

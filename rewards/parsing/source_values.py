@@ -124,19 +124,14 @@ def _read(node: Any) -> Any:
         if type(left) in (int, float) and type(right) is complex:
             return left + right if isinstance(node.op, ast.Add) else left - right
     if kind is ast.Call and isinstance(node.func, ast.Name) and not node.keywords:
-        return _read_call(node.func.id, [_read(each) for each in node.args])
-    raise NotValueError
-
-
-def _read_call(name: str, args: list[Any]) -> Any:
-    if name == "set" and not args:
-        return set()
-    if name == "frozenset" and (not args or (len(args) == 1 and isinstance(args[0], list | tuple | set))):
-        return frozenset(*args)
-    if name == "float" and len(args) == 1 and isinstance(args[0], str):
-        value = float(args[0])
-        if math.isinf(value):
-            return value
+        args = [_read(each) for each in node.args]
+        match node.func.id, args:
+            case "set", []:
+                return set()
+            case "frozenset", [] | [list() | tuple() | set()]:
+                return frozenset(*args)
+            case "float", [str() as text] if math.isinf(float(text)):
+                return float(text)
     raise NotValueError
 
 

@@ -1,7 +1,7 @@
 """Run a candidate program on the tests of a row and decide which tests it passes.
 
 Names for the converters of `preprocess`: `is_accepted` (comparison), `read_tests`, `read_text` (ground_truth). For the
-built-in rewards also `Candidate`, `Outcome`, `call_function`, `pack_arguments`, `run_tests`, `run_texts` (candidate), `write`
+built-in rewards also `Outcome`, `call_function`, `pack_arguments`, `run_tests`, `run_texts` (candidate), `write`
 (cheats), `is_accepted_text` (comparison), `Check` (expected_calls), `CallTests`, `Choose`, `Tests`, `TextTests`
 (ground_truth).
 

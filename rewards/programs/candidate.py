@@ -1,4 +1,7 @@
-"""Run a candidate's function, or tests of it, in the sandbox, and read the reports of the runners in `inside/`."""
+"""Run a candidate's function, or tests of it, in the sandbox, and read the reports of the runners in `inside/`.
+
+The functions that run programs raise SandboxError if the sandbox fails.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,6 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.sandbox import Execution, Limits, Program, SandboxError, get
 from rewards.sandbox.reports import read_reports
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A program and its function under test."""
-
-    code: str
-    function: str = ""
-    """`name` or `Class().method`. A missing `name` is looked up in a class `Solution`."""
-    prelude: str | None = ""
-    """Source that runs before the program: imports, and classes of its inputs. None: the imports that the graders of APPS,
-    PRIME and LiveCodeBench add (not for `run_tests`)."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +38,26 @@ class SourceTests:
     helpers: str = ""
     """Source that runs before assertions or a check, with `candidate` defined."""
     function: str = ""
+    """`name` or `Class().method`. A missing `name` is looked up in a class `Solution`."""
     prelude: str = ""
+    """Source that runs before the program: imports, and classes of its inputs."""
 
 
-async def call_function(candidate: Candidate, calls: Sequence[str], limits: Limits | None = None) -> list[Outcome]:
-    """Call the candidate's function once for each of `calls`, which `pack_arguments` returned, in one process.
+async def call_function(
+    code: str, function: str, calls: Sequence[str], limits: Limits | None = None, prelude: str | None = ""
+) -> list[Outcome]:
+    """Call a function of a program once for each of `calls`, in one process.
 
     Expected values are never sent there. The result of a call counts whatever the program does afterwards.
 
-    Raises:
-        SandboxError: The sandbox failed.
+    Args:
+        code: The program.
+        function: `name` or `Class().method`. A missing `name` is looked up in a class `Solution`.
+        calls: Arguments, from `pack_arguments`.
+        limits: Limits of the process.
+        prelude: Source that runs before the program. None: the imports that the graders of APPS, PRIME and LiveCodeBench add.
     """
-    task = f'{{"calls": [{", ".join(calls)}], {_describe(candidate)[1:]}'
+    task = f'{{"calls": [{", ".join(calls)}], {_describe(code, function, prelude)[1:]}'
     execution = await get().run(Program(task, runner="rewards.programs.inside.calls"), limits)
     outcomes: dict[int, Outcome] = {}
     # The candidate can write anything to this output. At most, that determines the values of its own calls.
@@ -81,11 +80,7 @@ async def call_function(candidate: Candidate, calls: Sequence[str], limits: Limi
 
 
 async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = None) -> list[Execution]:
-    """Run a program, with the imports that graders add, once for each standard input.
-
-    Raises:
-        SandboxError: The sandbox failed.
-    """
+    """Run a program, with the imports that graders add, once for each standard input."""
     program = json.dumps({"program": code})
     return await get().run_many([Program(program, given, "rewards.programs.inside.calls") for given in inputs], limits)
 
@@ -97,15 +92,14 @@ async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None,
 
     Raises:
         GroundTruthError: The tests need an unsupported feature, or no test calls the program.
-        SandboxError: The sandbox failed.
     """
     token = secrets.token_hex(16)
     task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
     # The tests are sent as standard input, which is read after the candidate's process has been forked.
     module = tests.sources[0] if tests.kind == "pytest" and tests.prelude else ""
-    candidate = _describe(Candidate(code, tests.function, tests.prelude), module)
-    program = Program(candidate, json.dumps(task), "rewards.programs.inside.isolated_tests")
-    execution = await get().run(program, limits)
+    candidate = _describe(code, tests.function, tests.prelude, module)
+    runner = "rewards.programs.inside.isolated_tests"
+    execution = await get().run(Program(candidate, json.dumps(task), runner), limits)
     total, verdicts = 1, dict[int, bool | None]()
     for report in read_reports(execution.output, token):
         if "no_process" in report:
@@ -138,12 +132,11 @@ def unpack(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     ((kind, content),) = data.items()
-    if kind == "d":
-        return {unpack(key): unpack(value) for key, value in content}
     return _UNPACK[kind](content)
 
 
 _UNPACK: dict[str, Any] = {
+    "d": lambda content: {unpack(key): unpack(value) for key, value in content},
     "t": lambda content: tuple(map(unpack, content)),
     "s": lambda content: set(map(unpack, content)),
     "f": lambda content: frozenset(map(unpack, content)),
@@ -164,9 +157,9 @@ def find_solution_names(source: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _describe(candidate: Candidate, tests: str = "") -> str:
-    tested = [candidate.function.partition(".")[0].removesuffix("()"), *find_solution_names(tests)]
-    return json.dumps({"prelude": candidate.prelude, "code": candidate.code, "function": candidate.function, "tested": tested})
+def _describe(code: str, function: str, prelude: str | None, tests: str = "") -> str:
+    tested = [function.partition(".")[0].removesuffix("()"), *find_solution_names(tests)]
+    return json.dumps({"prelude": prelude, "code": code, "function": function, "tested": tested})
 
 
 def _is_json(value: Any) -> bool:

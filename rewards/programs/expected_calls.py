@@ -49,21 +49,18 @@ class Check:
     def accepts(self, value: Any) -> bool:
         """Check a value of built-in types, for assertions exactly as Python does."""
         try:
-            return self._accepts(value)
+            if self.kind in ("accepted", "any order"):
+                return any(is_accepted(value, each, self.kind == "any order") for each in (self.expected, *self.alternatives))
+            if self.kind == "near":
+                distance = abs(value - self.expected)
+                return bool(distance < self.absolute if self.strict else distance <= self.absolute)
+            if self.kind == "isclose":
+                return math.isclose(value, self.expected, rel_tol=self.relative, abs_tol=self.absolute)
+            if self.kind in ("true", "false"):
+                return bool(value) is (self.kind == "true")
+            return bool(_COMPARE[self.kind](value, self.expected))
         except (TypeError, ValueError, OverflowError, RecursionError):
             return False
-
-    def _accepts(self, value: Any) -> bool:
-        if self.kind in ("accepted", "any order"):
-            return any(is_accepted(value, each, self.kind == "any order") for each in (self.expected, *self.alternatives))
-        if self.kind == "near":
-            distance = abs(value - self.expected)
-            return bool(distance < self.absolute if self.strict else distance <= self.absolute)
-        if self.kind == "isclose":
-            return math.isclose(value, self.expected, rel_tol=self.relative, abs_tol=self.absolute)
-        if self.kind in ("true", "false"):
-            return bool(value) is (self.kind == "true")
-        return bool(_COMPARE[self.kind](value, self.expected))
 
 
 def read_check(line: ast.stmt, function: str) -> tuple[Arguments, Check] | None:

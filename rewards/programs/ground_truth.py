@@ -33,7 +33,7 @@ class CallTests:
 
     function: str
     prelude: str | None
-    """None: the imports that graders add, as in `Candidate`."""
+    """None: the imports that graders add, as in `call_function`."""
     calls: tuple[str, ...]
     """From `pack_arguments`."""
     tests: tuple[tuple[tuple[int, Check], ...], ...]

@@ -12,12 +12,9 @@ import importlib.machinery
 import json
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
+from typing import Any
 
 
 def main(code: str) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from rewards.parsing.assertion import Arguments
-from rewards.programs.candidate import Candidate, Outcome, call_function, pack_arguments
+from rewards.programs.candidate import Outcome, call_function, pack_arguments
 from rewards.sandbox import Limits
 
 
 def _call(code: str, *calls: Arguments, prelude: str = "") -> list[Outcome]:
     packed = [pack_arguments(each) for each in calls]
-    return asyncio.run(call_function(Candidate(code, "f", prelude), packed, Limits(cpu_seconds=2, wall_seconds=60)))
+    return asyncio.run(call_function(code, "f", packed, Limits(cpu_seconds=2, wall_seconds=60), prelude))
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import builtins
 import io
+import operator
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rewards.programs.inside.isolated_tests.codec import BUILT_IN, TYPES, Decoder, Encoder, find_classes
 from rewards.programs.inside.isolated_tests.peer import Peer
-from rewards.programs.inside.isolated_tests.questions import QUESTIONS
+from rewards.programs.inside.isolated_tests.remote import ARITHMETIC, ORDER
 
 _MOST_PRINTED = 1_000_000
+# Operations that the tests' process requests on objects of this one.
+_QUESTIONS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(operator, name) for name in (*ORDER, *ARITHMETIC, "eq", "ne", "neg", "pos", "invert", "contains")},
+    **{name: getattr(operator, name) for name in ("getitem", "setitem", "delitem", "index")},
+    **{f"r{name}": lambda a, b, name=name: _QUESTIONS[name](b, a) for name in ARITHMETIC},
+    **{each.__name__: each for each in (abs, bool, float, hash, int, iter, len, next, repr, reversed, round, str, format)},
+    **{each.__name__: each for each in (getattr, setattr, delattr, isinstance, issubclass, dir, divmod, complex)},
+    "enter": lambda value: type(value).__enter__(value),
+    "exit": lambda value, text: type(value).__exit__(value, *((Exception, Exception(text), None) if text else (None,) * 3)),
+}
 
 
 def make_module(name: str) -> dict[str, Any]:
@@ -118,7 +130,7 @@ class CandidatePeer(Peer):
         if question == "plain":
             kinds: tuple[Any, ...] = BUILT_IN
             return next(kind(args[0]) for kind in kinds if isinstance(args[0], kind))
-        return QUESTIONS[question](*args)
+        return _QUESTIONS[question](*args)
 
     def _find_function(self) -> Any:
         owner, dot, name = self._function.rpartition("().")

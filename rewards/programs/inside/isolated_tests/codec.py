@@ -41,6 +41,7 @@ VALUES: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     pathlib.PosixPath: lambda x: (str(x),),
 }
 VALUE_NAMES = {kind.__name__: kind for kind in VALUES}
+_PENDING = object()
 TYPES = (*BUILT_IN, bool, type(None), object, type)
 
 
@@ -133,12 +134,11 @@ class Encoder:
             return ["inst", self.endpoint.classes[type(value)], *(each for part in parts for each in part)]
         if name in ("list", "tuple", "set", "fset"):
             return [name, *map(self.item, value)]
-        node: list[Any] = [name]
         if name == "deque":
             return [name, value.maxlen, *map(self.item, value)]
+        node: list[Any] = [name]
         if name == "ddict":
-            factory = value.default_factory
-            node.append(factory.__name__ if factory in TYPES else None)
+            node.append(value.default_factory.__name__ if value.default_factory in TYPES else None)
         for key, content in value.items():
             node += (self.item(key), self.item(content))
         return node
@@ -164,12 +164,7 @@ class Decoder:
         self.endpoint = endpoint
         self.nodes = nodes
         self.originals = originals or []
-        self.objects: list[Any] = [None] * len(nodes)
-        self._done = [False] * len(nodes)
-        for number, node in enumerate(nodes):
-            if node[0] in MUTABLE:
-                self.objects[number] = self._make(node)
-                self._done[number] = True
+        self.objects = [self._make(node) if node[0] in MUTABLE else _PENDING for node in nodes]
         # Keys must be complete before they are hashed, so fill keyed containers last.
         for keyed in (False, True):
             for number, node in enumerate(nodes):
@@ -214,10 +209,9 @@ class Decoder:
                     value[key] = content
 
     def _get(self, number: int) -> Any:
-        if not self._done[number]:
-            node = self.nodes[number]
-            self.objects[number] = MAKE[node[0]]([self.item(each) for each in node[1:]])
-            self._done[number] = True
+        if self.objects[number] is _PENDING:
+            name, *items = self.nodes[number]
+            self.objects[number] = MAKE[name](list(map(self.item, items)))
         return self.objects[number]
 
     def item(self, data: Any) -> Any:

@@ -8,9 +8,16 @@ import sys
 from typing import Any
 
 from rewards.programs.inside.isolated_tests.codec import MUTABLE, Decoder, Encoder, Endpoint
-from rewards.programs.inside.isolated_tests.errors import Gone, Unsupported
 
 _LONGEST = 32 << 20
+
+
+class Gone(BaseException):
+    """The candidate's process ended or sent an invalid message. A test cannot catch it as an Exception."""
+
+
+class Unsupported(BaseException):
+    """A test needs a feature that this runner does not have. A test cannot catch it as an Exception."""
 
 
 class Peer(Endpoint):
@@ -18,7 +25,7 @@ class Peer(Endpoint):
 
     def __init__(self, reader: int, writer: int, classes: dict[type, str]) -> None:
         super().__init__(classes)
-        self._reader, self._writer = reader, writer
+        self._reader, self._writer = os.fdopen(reader, "rb"), writer
         self.gone = False
         self.asked = 0
 
@@ -119,14 +126,10 @@ class Peer(Endpoint):
         return message
 
     def _read(self, length: int) -> bytes:
-        parts = []
-        while length:
-            part = os.read(self._reader, min(length, 1 << 20))
-            if not part:
-                raise EOFError
-            parts.append(part)
-            length -= len(part)
-        return b"".join(parts)
+        data = self._reader.read(length)
+        if len(data) < length:
+            raise EOFError
+        return data
 
     def _lose(self) -> Gone:
         self.gone = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -12,9 +13,9 @@ import sys
 from typing import Any
 
 from rewards.programs.inside.isolated_tests.candidate_process import CandidatePeer, make_module
-from rewards.programs.inside.isolated_tests.errors import Unsupported
+from rewards.programs.inside.isolated_tests.peer import Unsupported
 from rewards.programs.inside.isolated_tests.tests_process import TestsPeer
-from rewards.programs.inside.isolated_tests.verdicts import Reports, run_pytest, run_statements
+from rewards.programs.inside.isolated_tests.verdicts import run_pytest, run_statements, write_report
 
 _SET_DUMPABLE = 4
 
@@ -36,7 +37,7 @@ def main(text: str) -> None:
     try:
         candidate = os.fork()
     except OSError as error:
-        Reports(1, json.loads(sys.stdin.read())["token"]).write(no_process=str(error))
+        write_report(1, json.loads(sys.stdin.read())["token"], no_process=str(error))
         return
     if not candidate:
         try:
@@ -49,17 +50,15 @@ def main(text: str) -> None:
     sys.stdout = io.StringIO()
     try:
         tests = json.loads(sys.stdin.read())
-        reports = Reports(channel, tests["token"])
+        report = functools.partial(write_report, channel, tests["token"])
         peer = TestsPeer(up[0], down[1], scope)
         try:
             if fault:
                 raise Unsupported(fault)
-            if tests["kind"] == "pytest":
-                run_pytest(peer, reports, tests, scope)
-            else:
-                run_statements(peer, reports, tests, scope)
+            run = run_pytest if tests["kind"] == "pytest" else run_statements
+            run(peer, report, tests, scope)
         except Unsupported as error:
-            reports.write(unsupported=str(error))
+            report(unsupported=str(error))
         except BaseException:
             # The program did not load, lacks a name or ended. Tests without a report count as failed.
             return

@@ -9,8 +9,9 @@ from typing import Any
 
 from rewards.programs.inside.isolated_tests.codec import MAKE
 from rewards.programs.inside.isolated_tests.peer import Peer
-from rewards.programs.inside.isolated_tests.questions import ARITHMETIC, ORDER
 
+ORDER = ("lt", "le", "gt", "ge")
+ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor", "lshift", "rshift")
 # Predicates that are reliable only for built-in types: a class of the program could return anything.
 _PREDICATES = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "match", "fullmatch", "search", "equals"}
 _FORWARDED_ATTRIBUTES = {"__name__", "__doc__", "__qualname__", "__dict__", "__wrapped__", "__annotations__"}

@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 from rewards.programs.inside.isolated_tests.codec import BUILT_IN, TYPES, Decoder, Encoder, find_classes
-from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.peer import Peer
+from rewards.programs.inside.isolated_tests.peer import Peer, Unsupported
 from rewards.programs.inside.isolated_tests.remote import Remote
 
 _NAMED_MODULES = ("builtins", "operator", "math", "functools", "string", "itertools")

@@ -10,26 +10,23 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.programs.inside.isolated_tests import pytest_shim
-from rewards.programs.inside.isolated_tests.errors import Unsupported
+from rewards.programs.inside.isolated_tests.peer import Unsupported
 from rewards.programs.inside.isolated_tests.pytest_shim.collection import collect
 from rewards.programs.inside.isolated_tests.tests_process import Solution, TestsPeer
 
-
-class Reports:
-    """Writes reports with the token of the verdicts."""
-
-    def __init__(self, channel: int, token: str) -> None:
-        self._channel, self._token = channel, token
-
-    def write(self, **report: Any) -> None:
-        os.write(self._channel, (json.dumps({**report, "token": self._token}) + "\n").encode())
+Report = Callable[..., None]
 
 
-def run_statements(peer: TestsPeer, reports: Reports, task: dict[str, Any], scope: dict[str, Any]) -> None:
+def write_report(channel: int, token: str, **report: Any) -> None:
+    """Write a report with the token of the verdicts."""
+    os.write(channel, (json.dumps({**report, "token": token}) + "\n").encode())
+
+
+def run_statements(peer: TestsPeer, report: Report, task: dict[str, Any], scope: dict[str, Any]) -> None:
     """Run assertions or a check on `candidate`."""
     tests = [compile(source, "<test>", "exec", dont_inherit=True) for source in task["sources"]]
     helpers = compile(task["helpers"], "<tests>", "exec", dont_inherit=True)
-    reports.write(total=len(tests))
+    report(total=len(tests))
 
     def candidate(*args: Any, **kwargs: Any) -> Any:
         return peer.ask("entry", args, kwargs)
@@ -41,20 +38,20 @@ def run_statements(peer: TestsPeer, reports: Reports, task: dict[str, Any], scop
             scope[name] = peer.name(name)
     exec(helpers, scope)
     for number, code in enumerate(tests):
-        _run_one(peer, reports, number, lambda code=code: exec(code, {**scope}))  # type: ignore[misc]
+        _run_one(peer, report, number, lambda code=code: exec(code, {**scope}))  # type: ignore[misc]
 
 
-def run_pytest(peer: TestsPeer, reports: Reports, task: dict[str, Any], scope: dict[str, Any]) -> None:
+def run_pytest(peer: TestsPeer, report: Report, task: dict[str, Any], scope: dict[str, Any]) -> None:
     """Run a test module."""
     sys.modules["solution"] = Solution(peer)
     sys.modules["pytest"] = pytest_shim
     tests = collect(task["sources"][0], scope, peer)[: task["max_tests"]]
-    reports.write(total=len(tests))
+    report(total=len(tests))
     for number, test in enumerate(tests):
-        _run_one(peer, reports, number, test)
+        _run_one(peer, report, number, test)
 
 
-def _run_one(peer: TestsPeer, reports: Reports, number: int, test: Callable[[], None]) -> None:
+def _run_one(peer: TestsPeer, report: Report, number: int, test: Callable[[], None]) -> None:
     """Run a test and report whether it passed, or null if it never used the candidate."""
     before = peer.asked
     try:
@@ -65,7 +62,7 @@ def _run_one(peer: TestsPeer, reports: Reports, number: int, test: Callable[[], 
     except BaseException:
         passed = False
     unused = passed and peer.asked == before
-    reports.write(i=number, ok=None if unused else passed and not peer.gone)
+    report(i=number, ok=None if unused else passed and not peer.gone)
 
 
 def _find_names(code: Any) -> set[str]:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.pytest_shim.approx import approx
-from rewards.programs.inside.isolated_tests.pytest_shim.fixtures import MonkeyPatch, fixture
-from rewards.programs.inside.isolated_tests.pytest_shim.marks import mark, param
-from rewards.programs.inside.isolated_tests.pytest_shim.raises import ExceptionInfo, fail, raises, skip
+from rewards.programs.inside.isolated_tests.peer import Unsupported
+from rewards.programs.inside.isolated_tests.pytest_shim.assertions import ExceptionInfo, approx, fail, raises, skip
+from rewards.programs.inside.isolated_tests.pytest_shim.declarations import MonkeyPatch, fixture, mark, param
 
 __all__ = ["ExceptionInfo", "MonkeyPatch", "approx", "fail", "fixture", "mark", "param", "raises", "skip"]
 __version__ = "8.0.0"

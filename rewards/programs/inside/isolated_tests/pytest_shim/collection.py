@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import io
 import itertools
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.errors import Unsupported
-from rewards.programs.inside.isolated_tests.peer import Peer
-from rewards.programs.inside.isolated_tests.pytest_shim.fixtures import BUILT_IN, Fixture, MonkeyPatch
-from rewards.programs.inside.isolated_tests.pytest_shim.marks import Parameters
+from rewards.programs.inside.isolated_tests.peer import Peer, Unsupported
+from rewards.programs.inside.isolated_tests.pytest_shim.declarations import BUILT_IN, Fixture, MonkeyPatch, Parameters
 
 _MISSING_MODULES = {"unittest", "asyncio", "subprocess", "multiprocessing", "socket", "threading"}
 
@@ -92,12 +91,9 @@ def _read_sets(names: Any, values: Any, **_: Any) -> list[dict[str, Any]]:
     single = len(listed) == 1 and isinstance(names, str)
     sets = []
     for each in values:
-        if isinstance(each, Parameters):
-            if any(mark.name in ("skip", "skipif", "xfail") for mark in each.marks):
-                continue
-            given = each.values
-        else:
-            given = (each,) if single else tuple(each)
+        given, marks = each if isinstance(each, Parameters) else ((each,) if single else tuple(each), [])
+        if any(mark.name in ("skip", "skipif", "xfail") for mark in marks):
+            continue
         if len(given) != len(listed):
             raise Unsupported(f"parametrize of {', '.join(listed)} with {len(given)} values")
         sets.append(dict(zip(listed, given, strict=True)))
@@ -110,19 +106,21 @@ class Test:
     def __init__(self, function: Any, module: Any, owner: Any, values: dict[str, Any], fixtures: dict[str, Fixture]) -> None:
         self.function, self.module, self.owner, self.values, self.fixtures = function, module, owner, values, fixtures
         self.made: dict[str, Any] = {}
-        self.open: list[Any] = []
+        self.stack = contextlib.ExitStack()
         self.instance: Any = None
 
     def __call__(self) -> None:
         """Run the test. Raises an exception if it fails."""
         # Discard what the test prints. Fixtures undo their own patches.
         sys.stdout = io.StringIO()
-        try:
+        with self.stack:
             if self.owner is not None:
                 self.instance = self.owner()
+                self.stack.callback(self._call_optional, self.instance, "teardown_method", self.function)
                 self._call_optional(self.owner, "setup_class")
                 self._call_optional(self.instance, "setup_method", self.function)
             else:
+                self.stack.callback(self._call_optional, self.module, "teardown_function", self.function)
                 self._call_optional(self.module, "setup_module", self.module)
                 self._call_optional(self.module, "setup_function", self.function)
             for name, each in self.fixtures.items():
@@ -133,13 +131,6 @@ class Test:
             result = function(**arguments)
             if inspect.iscoroutine(result):
                 raise Unsupported("an async test")
-        finally:
-            for each in reversed(self.open):
-                next(each, None)
-            if self.instance is not None:
-                self._call_optional(self.instance, "teardown_method", self.function)
-            else:
-                self._call_optional(self.module, "teardown_function", self.function)
 
     def _resolve(self, name: str) -> Any:
         if name in self.values:
@@ -152,7 +143,7 @@ class Test:
                 function = function.__get__(self.instance)
             value = function(**{each: self._resolve(each) for each in _list_parameters(function)})
             if inspect.isgenerator(value):
-                self.open.append(value)
+                self.stack.callback(next, value, None)
                 value = next(value)
             self.made[name] = value
         return self.made[name]
