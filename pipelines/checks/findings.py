@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -33,10 +32,6 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """Mistakes in the recipe, one line each."""
-
-    def add(self, findings: Iterable[Finding]) -> None:
-        """Add findings."""
-        self.findings += findings
 
     def add_problem(self, problem: str) -> None:
         """Add a mistake in the recipe, once."""

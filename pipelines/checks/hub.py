@@ -29,7 +29,7 @@ class Hub:
     """Requests for all names, made at once in the background."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self._names = list(dict.fromkeys([*_models(recipe), *_data_sets(recipe)]))
+        self._names = list(dict.fromkeys(_names(recipe)))
         self._problems: dict[tuple[str, str], str] = {}
         self._started = time.monotonic()
         self._threads: list[threading.Thread] = []
@@ -74,15 +74,13 @@ class Hub:
         self._problems[kind, name] = problem
 
 
-def _models(recipe: Recipe) -> Iterator[tuple[str, str]]:
+def _names(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Yield the kind and hub name of each model and data set."""
     stages = [stage.name for stage in recipe.stages]
     first = recipe.model if recipe.stages[0].init_from is None else None
     for model in (first, *(stage.init_from for stage in recipe.stages)):
         if isinstance(model, str) and model not in stages and not Path(model).is_absolute():
             yield "models", model
-
-
-def _data_sets(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for stage in recipe.stages:
         against = stage.data.decontaminate.against if stage.data.decontaminate else []
         for source in (*(each.source for each in stage.sources), *(each.source for each in against)):

@@ -6,14 +6,33 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.checks.reward_packages import ask_for_problem
 from pipelines.environments import Environment
+from pipelines.environments.ask import AskError, ask
 from pipelines.recipe import deepspeed
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, SftStage, TinyModel
+from pipelines.recipe.schema import Reward, RlStage, SftStage
 from pipelines.run.plan import Machine, filter_files
+from preprocess.config import Sandbox
 from preprocess.sources import hub
 from rewards.suggestions import nearest_path
+
+_SECONDS = 120.0
+
+_LOAD = """
+import json, sys
+from rewards.scoring.combination import read_entry
+from rewards.errors import RewardError
+try:
+    ready = read_entry(json.loads(sys.argv[1])).reward.ready
+    if ready is not None and sys.argv[2] == "local":
+        ready()
+except RewardError as error:
+    problem = str(error)
+else:
+    problem = ""
+print()
+print(json.dumps(problem))
+"""
 
 
 def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
@@ -53,7 +72,7 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
                     ready()
             except MissingModuleError as error:
                 # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
-                problem = ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
+                problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
                 if problem is None:
                     print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
                 elif problem:
@@ -63,6 +82,23 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
     return problems
 
 
+def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:
+    """Load a reward in the environment and return its problem in one line.
+
+    Packages that a SandboxFusion service scores with are not checked.
+
+    Returns:
+        An empty text for no problem; None if the environment is not built.
+    """
+    if not environment.is_ready():
+        return None
+    arguments = ["-c", _LOAD, reward.model_dump_json(), "local" if sandbox.url is None else "service"]
+    try:
+        return str(ask(environment.python, arguments, variables=environment.variables, timeout=_SECONDS))
+    except AskError as error:
+        return f"{reward.file or reward.name} does not import: {error}"
+
+
 def _at(loaded: Loaded, *keys: str) -> str:
     """Return `file:line: key`."""
     return f"{loaded.where(*keys)}: {'.'.join(keys)}"
@@ -70,15 +106,10 @@ def _at(loaded: Loaded, *keys: str) -> str:
 
 def _missing_models(loaded: Loaded) -> Iterator[str]:
     recipe = loaded.recipe
-    found: list[tuple[tuple[str, ...], str]] = [] if isinstance(recipe.model, TinyModel) else [(("model",), recipe.model)]
-    names = [stage.name for stage in recipe.stages]
-    for stage in recipe.stages:
-        if stage.init_from is not None and stage.init_from not in names:
-            found.append((("stages", stage.name, "init_from"), stage.init_from))
-    for keys, model in found:
+    for keys, model in [(("model",), recipe.model), *((("stages", s.name, "init_from"), s.init_from) for s in recipe.stages)]:
+        if not isinstance(model, str) or not Path(model).is_absolute():
+            continue  # made by the run, another stage's, or a hub name
         path = Path(model)
-        if not path.is_absolute():
-            continue  # a hub name
         if not path.is_dir():
             yield f"{_at(loaded, *keys)}: model folder not found: {model}{nearest_path(path)}"
         elif not (path / "config.json").is_file():

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
-from pipelines.checks.reward_packages import check_in_environment
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.console.reward_tables import print_findings
 from pipelines.environments import Environment
+from pipelines.environments.ask import AskError, ask
+from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
 from preprocess.config import Sandbox
 from preprocess.rows import RlRow, to_json
 from preprocess.rows import Row as Prepared
 from rewards.trial.checking import EMPTY
 from rewards.trial.offline import Row
-from rewards.trial.stage import Checked, check_stage
+from rewards.trial.stage import Checked, check_stage, read_results
+
+_SECONDS = 1800.0
 
 
 def rows_by_source(prepared: Mapping[str, Sequence[Prepared]]) -> dict[str, list[Row]]:
@@ -45,8 +50,26 @@ def check_rewards(
     with bar(f"checking {stage.name}") as step:
         checked = check_stage([reward.model_dump() for reward in stage.rewards], rows, step)
         if environment is not None and any(each.missing for each in checked) and environment.is_ready():
-            return check_in_environment(stage.rewards, rows, place, environment)
+            return _check_in_environment(stage, rows, place, environment)
     return checked
+
+
+def _check_in_environment(
+    stage: RlStage, rows: Mapping[str, Sequence[Row]], place: Sandbox, environment: Environment
+) -> list[Checked]:
+    request = {
+        "rewards": [reward.model_dump() for reward in stage.rewards],
+        "sandbox": place.model_dump(),
+        "sources": {name: [asdict(row) for row in each] for name, each in rows.items()},
+    }
+    arguments, stdin = ["-m", "rewards.trial.stage"], json.dumps(request)
+    try:
+        answer = ask(environment.python, arguments, variables=environment.variables, stdin=stdin, timeout=_SECONDS)
+    except AskError as error:
+        raise StepError(f"{environment.python} did not check the rewards: {error}") from None
+    if "error" in answer:
+        raise StepError(f"{answer['error']}; see `pipeline doctor`")
+    return read_results(answer["checked"])
 
 
 def print_stage(name: str, checked: Sequence[Checked]) -> list[str]:
@@ -76,14 +99,12 @@ def is_unchecked(checked: Checked) -> bool:
 def _format_result(checked: Checked) -> str:
     if checked.missing:
         return f"NOT CHECKED: {checked.missing}"
-    if checked.problem:
-        return f"WRONG: {checked.problem}"
-    report = checked.report
-    assert report is not None
-    if report.findings:
-        return f"WRONG: {_summarize(checked)}"
+    if checked.is_wrong:
+        return f"WRONG: {checked.problem or _summarize(checked)}"
     if is_unchecked(checked):
         return "NOT CHECKED: it has no reference solutions and no cheats for these rows"
+    report = checked.report
+    assert report is not None
     without = report.rows - report.references
     return f"ok; {without:,} rows have no reference solution" if without else "ok"
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from pipelines.checks.findings import Finding, Report
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import RlStage, SftStage
-from preprocess.config import Source
 from preprocess.engine.convert import Converted, stream
 from preprocess.engine.job import Reject
 from preprocess.engine.job import Source as Rows
@@ -37,15 +36,7 @@ class Reader:
     """Whether the source has no more records."""
 
     def read(self, rows: int, until: float = float("inf")) -> list[Row]:
-        """Return the first rows.
-
-        Args:
-            rows: How many.
-            until: When to stop with fewer, by `time.monotonic`.
-
-        Raises:
-            SourceError, SandboxError: As `preprocess.engine.convert.stream`.
-        """
+        """Return the first `rows` rows; fewer at the time `until` of `time.monotonic`."""
         while len(self.converted.rows) < rows and not self.ended and time.monotonic() < until:
             each = next(self.stream, None)
             if each is None:
@@ -71,11 +62,7 @@ class Sample:
     """Sources that are not on this machine."""
 
     def read(self, rows: int, report: Report, seconds: float = float("inf")) -> dict[str, list[Row]]:
-        """Return the first rows of each source; add mistakes in the recipe to the report.
-
-        Raises:
-            SandboxError: Programs cannot be run.
-        """
+        """Return the first rows of each source; add mistakes in the recipe to the report."""
         found, until = {}, time.monotonic() + seconds
         for reader in list(self.readers):
             try:
@@ -122,19 +109,15 @@ def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
     sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in stage.sources}
     names: set[str] = set()
     for source in sources.values():
-        name = _name(source)
+        path = Path(source.source)
+        name = f"{source.converter} {path.name if path.is_absolute() else source.source}"
         while name in names:  # the same file with other options
             name += "'"
         names.add(name)
-        if Path(source.source).exists():
+        if path.exists():
             file = Path(source.file) if source.file else None
-            rows = Rows(source.converter, Path(source.source), source.limit, source.options, file)
+            rows = Rows(source.converter, path, source.limit, source.options, file)
             sample.readers.append(Reader(name, stream(rows, stage.kind)))
         else:
             sample.missing.append(Finding(stage.name, f"rows of {name}", "not on this machine", "unchecked"))
     return sample
-
-
-def _name(source: Source) -> str:
-    path = Path(source.source)
-    return f"{source.converter} {path.name if path.is_absolute() else source.source}"

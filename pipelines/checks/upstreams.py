@@ -7,25 +7,34 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import IO
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Any
+
+from pyarrow.parquet import read_metadata
 
 from pipelines.checks.findings import Finding, Report
-from pipelines.checks.trainer_requests import make_question, token_limit, write_rows
 from pipelines.digests import write_atomically
 from pipelines.environments import Environment, environment
 from pipelines.environments.ask import last_line
 from pipelines.environments.pins import PLATFORMS
+from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.run.plan import Plan, trainer_module
-from pipelines.trainers.answering import Answer
-from preprocess.rows import Row
+from pipelines.recipe.schema import RlStage, SftStage, TinyModel
+from pipelines.run.plan import Plan, counting_of, trainer_module
+from pipelines.trainers.answering import Answer, Question
+from pipelines.trainers.base import StagePaths
+from preprocess.columns import pack
+from preprocess.engine.writing import RowsFile
+from preprocess.errors import RowError
+from preprocess.jobs.dataset_info import make_dataset_info
+from preprocess.rows import Row, Shape
 
 _SECONDS = 300.0
 _VARIABLES = {"CUDA_VISIBLE_DEVICES": "", "VERL_PLATFORM": "cpu", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+# Replaces a model that is not on this machine.
+_STAND_IN = {"make": "qwen2", "vocabulary": 2048, "hidden_size": 64, "layers": 1, "heads": 1, "max_tokens": 1 << 20}
 _NAMES = {"llamafactory": "LLaMA-Factory", "verl": "verl"}
 
 
@@ -55,9 +64,6 @@ class TrainerChecks:
         Args:
             plan: A plan in a temporary folder.
             rows: Stage -> source -> its first rows.
-
-        Raises:
-            InputError: A trainer does not support a stage.
         """
         self._loaded, self._plan = loaded, plan
         self._processes: list[_Process] = []
@@ -76,14 +82,14 @@ class TrainerChecks:
 
     def collect(self, report: Report) -> None:
         """Wait for the answers and add them to the report."""
-        report.add(self._skipped)
+        report.findings += self._skipped
         until = time.monotonic() + _SECONDS
         for each in self._processes:
             try:
                 out, _ = each.process.communicate(timeout=max(1.0, until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 result = f"no answer after {_SECONDS:.0f} s"
-                report.add([Finding(stage.name, _NAMES[each.trainer], result, "unchecked") for stage in each.stages])
+                report.findings += [Finding(stage.name, _NAMES[each.trainer], result, "unchecked") for stage in each.stages]
                 continue
             lines = (json.loads(line) for line in out.splitlines() if line.startswith('{"stage"'))
             answers = {line["stage"]: Answer(**line) for line in lines}
@@ -122,18 +128,19 @@ class TrainerChecks:
         if answer is None:
             from_.errors.seek(0)
             reason = last_line(from_.errors.read(), from_.process.returncode)
-            report.add([Finding(stage.name, name, f"it does not answer: {reason}", "wrong")])
+            report.findings.append(Finding(stage.name, name, f"it does not answer: {reason}", "wrong"))
             return
         if answer.problem is not None:
             result = f"rejects it: {answer.problem}"
-            report.add([Finding(stage.name, name, result, "wrong")])
+            report.findings.append(Finding(stage.name, name, result, "wrong"))
             report.add_problem(f"{self._loaded.where('stages', stage.name)}: stages.{stage.name}: {name} {result}")
             return
         result = "; ".join(["accepts it" + (", with a small stand-in model" if answer.stands_in else ""), *answer.facts])
         if answer.untried:
             result += f"; not tried without a GPU: {', '.join(answer.untried)}"
-        report.add([Finding(stage.name, name, result), *(Finding(stage.name, name, note, "note") for note in answer.notes)])
-        report.add(_judge_lengths(stage, answer))
+        report.findings.append(Finding(stage.name, name, result))
+        report.findings += [Finding(stage.name, name, note, "note") for note in answer.notes]
+        report.findings.append(_judge_lengths(stage, answer))
 
 
 def find_built(wanted: Environment) -> Environment | None:
@@ -149,20 +156,93 @@ def find_built(wanted: Environment) -> Environment | None:
     return next((each for each in others if each.is_ready()), None)
 
 
-def _judge_lengths(stage: SftStage | RlStage, answer: Answer) -> Iterator[Finding]:
+def _judge_lengths(stage: SftStage | RlStage, answer: Answer) -> Finding:
     what, limit = token_limit(stage)
     if answer.lengths is None:
-        yield Finding(stage.name, what, f"not counted: {answer.uncounted}", "unchecked")
-        return
+        return Finding(stage.name, what, f"not counted: {answer.uncounted}", "unchecked")
     found, over = answer.lengths, answer.lengths["over"]
     result = f"{found['rows']:,} counted: median {found['median']:,}, longest {found['longest']:,} of {limit:,} tokens"
     if not over:
-        yield Finding(stage.name, what, result)
-        return
+        return Finding(stage.name, what, result)
     outcome = "are left out" if isinstance(stage, RlStage) else "are cut"
     result += f"; {over:,} are longer and {outcome}, first {found['first_over'][0]}"
     if over > stage.data.max_overlong * found["rows"]:
-        result += f"; more than max_overlong {stage.data.max_overlong:g} allows"
-        yield Finding(stage.name, what, result, "wrong")
-    else:
-        yield Finding(stage.name, what, result, "note")
+        return Finding(stage.name, what, f"{result}; more than max_overlong {stage.data.max_overlong:g} allows", "wrong")
+    return Finding(stage.name, what, result, "note")
+
+
+def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapping[str, str]]:
+    """Write a stage's files; return the question about it and the variables that its trainer runs with."""
+    paths, index = plan.paths(stage.name), plan.recipe.stages.index(stage)
+    model = plan.recipe.base_model(stage)
+    folder = None if isinstance(model, TinyModel) else find_model_folder(model)
+    make = None if folder else _model_config(plan, model, stage)
+    place = str(folder or (make or {})["output"])
+    launch = trainer_module(stage).launch(stage, replace(plan.context(stage), model=place))
+    for name, text in launch.files.items():
+        write_atomically(paths.step("train") / name, text)
+    file = paths.data / "train.parquet"
+    rows = read_metadata(file).num_rows if file.is_file() else 0
+    # A model that gets its chat template in training cannot render prompts before.
+    bare = folder is not None and read_model_info(folder).chat_template is False
+    stands_in = folder is None and not isinstance(model, TinyModel)
+    lengths = {
+        "name": stage.name,
+        "shape": stage.kind,
+        "model": place,
+        "files": {"train": str(file)},
+        "output": "",
+        "limit": token_limit(stage)[1],
+        "taught": any(isinstance(each, SftStage) for each in plan.recipe.stages[:index]),
+        **counting_of(stage),
+    }
+    question = Question(
+        stage=stage.name,
+        module=launch.argv[len(launch.argv) - launch.argv[::-1].index("-m")],
+        folder=str(paths.step("train")),
+        model=place,
+        make=make,
+        stands_in=stands_in,
+        rows=0 if bare and isinstance(stage, RlStage) else rows,
+        lengths=lengths if rows and not stands_in else None,
+        for_gpu=plan.machine.platform == "cuda",
+    )
+    return question, launch.environment
+
+
+def _model_config(plan: Plan, model: str | TinyModel, stage: SftStage | RlStage) -> dict[str, Any]:
+    """Return how to make a tiny model or a stand-in; each trainer makes its own, so that none waits for another."""
+    tiny, trainer = isinstance(model, TinyModel), stage.trainer
+    name = f"model-{trainer}" if tiny else f"model-{trainer}-{stage.name}"
+    files = [plan.paths(each.name).data / "train.parquet" for each in (plan.recipe.stages if tiny else [stage])]
+    config = model.model_dump(exclude_none=True) if isinstance(model, TinyModel) else _STAND_IN
+    output = str(plan.directory / name)
+    return {**config, "seed": plan.recipe.seed, "rows": [str(file) for file in files if file.is_file()], "output": output}
+
+
+def token_limit(stage: SftStage | RlStage) -> tuple[str, int]:
+    """Return what the stage limits, prompts or conversations, and to how many tokens."""
+    return ("prompts", stage.rollout.max_prompt_tokens) if isinstance(stage, RlStage) else ("conversations", stage.max_tokens)
+
+
+def write_rows(rows: list[Row], stage: SftStage | RlStage, paths: StagePaths) -> None:
+    """Write the rows as the stage's training and validation files."""
+    good = [row for row in rows if _is_writable(row, stage.kind)]
+    if not good:
+        return
+    paths.data.mkdir(parents=True)
+    for split in ("train", "validation"):
+        file = RowsFile(paths.data / f"{split}.parquet", stage.kind, split)
+        file.write(pack(good, [getattr(row, "id", "") for row in good], stage.kind))
+        file.keep()
+    if stage.kind == "sft":
+        write_atomically(paths.data / "dataset_info.json", json.dumps(make_dataset_info()))
+
+
+def _is_writable(row: Row, shape: Shape) -> bool:
+    """Return whether the row can be written; the preparation rejects one that cannot."""
+    try:
+        pack([row], [getattr(row, "id", "")], shape)
+    except (UnicodeEncodeError, RowError):
+        return False
+    return True

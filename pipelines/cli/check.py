@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
-from pipelines.checks.disk import check_disk
 from pipelines.checks.findings import Report
-from pipelines.checks.hardware import check_environments, check_gpus
 from pipelines.checks.hub import Hub
+from pipelines.checks.machine import check_disk, check_environments, check_gpus
 from pipelines.checks.preflight import find_problems
 from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, rows_by_source
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.upstreams import TrainerChecks
+from pipelines.cli.common import run_command
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment
@@ -47,27 +47,24 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
     hub = Hub(recipe)
     for problem in find_problems(loaded, machine, environments):
         report.add_problem(problem)
-    report.add([check_gpus(recipe.hardware, machine.platform), check_disk(plan), *check_environments(environments)])
+    report.findings += [check_gpus(recipe.hardware, machine.platform), check_disk(plan), *check_environments(environments)]
     sandbox.configure(sandbox.Settings(**recipe.sandbox.model_dump()))
     samples = [open_sample(loaded, stage) for stage in recipe.stages]
     try:
         with tempfile.TemporaryDirectory(prefix="pipeline-check-") as folder:
             rows = {sample.stage.name: sample.read(ROWS, report, _COUNT_SECONDS) for sample in samples}
-            trainers = TrainerChecks(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments)
-            try:
+            with closing(
+                TrainerChecks(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments)
+            ) as trainers:
                 checked = _check_rows(loaded, samples, count, environments.get("verl"), report)
-                report.add(hub.findings())
+                report.findings += hub.findings()
                 with bar("waiting for the trainers"):
                     trainers.collect(report)
-            finally:
-                trainers.close()
     except sandbox.SandboxError as error:
         raise StepError(f"{error}; see `pipeline doctor`") from error
     finally:
         sandbox.close_all()
-    where = [] if runs == Path("runs") else ["--runs", str(runs)]
-    words = ["pipeline", "run", str(path), *(word for each in sets for word in ("--set", each)), *where]
-    _conclude(report, loaded, checked, shlex.join(words))
+    _conclude(report, loaded, checked, run_command(path, sets, runs))
 
 
 def _check_rows(
@@ -78,7 +75,7 @@ def _check_rows(
     for sample in samples:
         with bar(f"counting the rows of {sample.stage.name}"):
             sample.read(COUNTED, report, _COUNT_SECONDS / len(samples))
-        report.add(sample.findings())
+        report.findings += sample.findings()
         if isinstance(sample.stage, RlStage):
             rows = rows_by_source(sample.read(count, report))
             checked[sample.stage.name] = check_rewards(sample.stage, rows, loaded.recipe.sandbox, verl)

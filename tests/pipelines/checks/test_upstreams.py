@@ -18,7 +18,7 @@ from pipelines import shipped
 from pipelines.checks import upstreams
 from pipelines.checks.findings import Report
 from pipelines.checks.samples import open_sample
-from pipelines.checks.trainer_requests import make_question, write_rows
+from pipelines.checks.upstreams import make_question, write_rows
 from pipelines.recipe.loading import load
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan

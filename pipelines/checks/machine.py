@@ -1,15 +1,20 @@
-"""Estimate the disk space for checkpoints from what each trainer saves."""
+"""Check this machine: the disk space for checkpoints, the GPUs, and the trainers' environments."""
 
 from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from pipelines.checks.findings import Finding
-from pipelines.environments.listing import format_bytes, size_on_disk
+from pipelines.environments import Environment
+from pipelines.environments.ask import AskError, call
+from pipelines.environments.listing import format_bytes, installed_versions, size_on_disk
 from pipelines.models.parameters import count_parameters, count_tiny_parameters
-from pipelines.recipe.schema import RlStage, SftStage, TinyModel
+from pipelines.recipe.schema import Hardware, RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, trainer_module
+from pipelines.trainers.base import Platform
 
 
 def check_disk(plan: Plan) -> Finding:
@@ -52,3 +57,39 @@ def count_checkpoints(stage: SftStage | RlStage) -> int:
     written = math.ceil(stage.steps / every) if stage.steps and every else None
     kept = stage.keep_checkpoints + 1 + stage.keep_best if stage.keep_checkpoints else written or 2
     return min(kept, written) if written else kept
+
+
+def check_gpus(hardware: Hardware, platform: Platform) -> Finding:
+    """Compare the GPUs of this machine with those that the recipe needs."""
+    names = list_gpus()
+    if platform == "cpu":
+        return Finding("machine", "GPUs", "not used: the platform is cpu" if names else "none: trains on the CPU")
+    found = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
+    needed = f"{hardware.nodes} x {hardware.gpus_per_node}" if hardware.nodes > 1 else f"{hardware.gpus_per_node}"
+    enough = len(names) >= hardware.gpus_per_node or hardware.nodes > 1
+    return Finding("machine", "GPUs", f"{found}; the recipe needs {needed}", "ok" if enough else "wrong")
+
+
+def list_gpus() -> list[str]:
+    """Return each GPU's name and memory from nvidia-smi; only `GPU` if it has a device file but nvidia-smi fails."""
+    try:
+        found = call("nvidia-smi", ["--query-gpu=name,memory.total", "--format=csv,noheader"], timeout=10)
+    except AskError:
+        return ["GPU"] * len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return [line.replace(", ", " of ") for line in found.splitlines() if line.strip()]
+
+
+def check_environments(environments: Mapping[str, Environment]) -> Iterator[Finding]:
+    """Check whether each trainer's environment is built; list its main packages."""
+    for name, environment in environments.items():
+        what, reason = f"environment of {name}", environment.why_not_ready()
+        if not environment.pinned:
+            result = reason or f"{environment.python}, chosen by {environment.chosen_by}"
+            yield Finding("machine", what, result, "wrong" if reason else "ok")
+        elif reason:
+            result = f"{reason}; `pipeline run` builds it, as does `{environment.sync_command}`"
+            yield Finding("machine", what, result, "note")
+        else:
+            found = installed_versions(environment.directory)
+            shown = [f"{key} {found[key]}" for key in (environment.pin.name, *environment.pin.shows) if key in found]
+            yield Finding("machine", what, f"built for {environment.platform}: {', '.join(shown)}")
