@@ -43,11 +43,7 @@ DroppedKeys = Iterator[tuple[tuple[str, ...], str]]
 
 
 def dropped_verl_keys(stage: SftStage | RlStage, recipe: Recipe, on_cpu: bool) -> DroppedKeys:
-    """Return the keys of `verl:` to remove; loading has nested them.
-
-    Raises:
-        InputError: they choose an engine that a CPU does not support.
-    """
+    """Return the keys of `verl:` to remove; loading has nested them."""
     engine = stage.verl.get("model_engine", "dp")
     if engine != "dp" and on_cpu:
         raise InputError(f"model_engine {engine} does not run on a CPU; remove it for the smoke")

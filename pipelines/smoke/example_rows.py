@@ -23,7 +23,6 @@ _FILTERED_ROWS = 2000
 _TIMES = 8
 """Repetitions of an example: the smallest have two rows."""
 
-_VALIDATION = ({"fraction": 0.25}, "its rows are not on this machine", "a quarter of the problems")
 _WITHOUT_RATES = ", without its pass rates"
 
 Changed = tuple[str, Any, str, "tuple[str, str] | None"]
@@ -31,20 +30,12 @@ Changed = tuple[str, Any, str, "tuple[str, str] | None"]
 
 
 def shrink_data(data: Data, where: str) -> Iterator[Changed]:
-    """Return the changes to a stage's data.
-
-    Args:
-        where: the place of the data in the recipe, for errors.
-
-    Raises:
-        InputError: a source is missing, and its converter has no example.
-    """
-    train, held_out = _as_list(data.train), data.validation
-    missing = [source for source in [*data.train_sources, *data.validation_sources] if not is_local(source.source)]
+    """Yield the changes to a stage's data; `where` is its place in the recipe, for errors."""
+    train, held_out = data.train_sources, data.validation_sources
+    missing = [source for source in [*train, *held_out] if not is_local(source.source)]
     yield "train", *_replace(train, where)
-    value, why, shown = _VALIDATION
-    if isinstance(held_out, list | Source):
-        held_out = _as_list(held_out)
+    value, why, shown = {"fraction": 0.25}, "its rows are not on this machine", "a quarter of the problems"
+    if held_out:
         # Training and validation rows from the same example would share problems, which would be removed from training.
         examples = {each.converter for each in train if each in missing}
         separate = [each for each in held_out if each not in missing or each.converter not in examples]
@@ -53,7 +44,7 @@ def shrink_data(data: Data, where: str) -> Iterator[Changed]:
             yield "validation", new, reason if separate == held_out else why, (_name(held_out), taken)
         else:
             yield "validation", value, why, (_name(held_out), shown)
-    elif held_out == "own" and any(each in missing for each in train):
+    elif data.validation == "own" and any(each in missing for each in train):
         yield "validation", value, why, ("own", shown)
     if data.decontaminate is not None:
         yield from _keep_local(data.decontaminate.against)
@@ -68,10 +59,6 @@ def _keep_local(against: Sequence[EvaluationSet]) -> Iterator[Changed]:
     elif len(local) < len(against):
         written = [each.model_dump(exclude_defaults=True) for each in local]
         yield "decontaminate.against", written, "the others are not on this machine", (_name(against), _name(local))
-
-
-def _as_list(sources: Source | list[Source]) -> list[Source]:
-    return sources if isinstance(sources, list) else [sources]
 
 
 def _name(sources: Sequence[Source | EvaluationSet]) -> str:

@@ -29,12 +29,8 @@ _SHAPE = {"vocabulary": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
 # Pattern of model names -> family, for models whose configuration is not available.
 _FAMILIES = {r"qwen-?3": "qwen3", r"qwen": "qwen2", r"llama|deepseek-coder|yi-|starcoder|granite|smollm": "llama"}
 
-_TIE_BREAK = {
-    "name": "tie_break",
-    "file": str(Path(__file__).with_name("tie_break.py")),
-    "weight": 0.1,
-    "data_source": "*",
-}
+_TIE_BREAK_FILE = str(Path(__file__).with_name("tie_break.py"))
+_TIE_BREAK = {"name": "tie_break", "file": _TIE_BREAK_FILE, "weight": 0.1, "data_source": "*"}
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,7 @@ class Smoke:
 
 
 def shrink(loaded: Loaded) -> Smoke:
-    """Return the recipe at a size that two CPU cores train in minutes.
-
-    Raises:
-        InputError: a source is missing and has no example, or the recipe needs what a CPU does not support.
-    """
+    """Return the recipe at a size that two CPU cores train in minutes."""
     recipe, changes = loaded.recipe, Changes(loaded.root)
     changes.set(("name",), f"{recipe.name[:58]}-smoke")
     on_cpu = recipe.hardware.platform != "cuda" or not loaded.where("hardware", "platform").startswith("--set")
@@ -84,15 +76,12 @@ def _shrink_model(changes: Changes, recipe: Recipe) -> None:
         return
     name = Path(recipe.model).name if Path(recipe.model).is_absolute() else recipe.model
     family = next((kind for pattern, kind in _FAMILIES.items() if re.search(pattern, name, re.IGNORECASE)), "qwen2")
-    longest = max(_longest(stage) for stage in recipe.stages)
+    longest = max(
+        stage.max_tokens if isinstance(stage, SftStage) else stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+        for stage in recipe.stages
+    )
     tiny = {"make": family, "like": recipe.model, **_SHAPE, "max_tokens": max(1024, longest)}
     changes.set(("model",), tiny, shown=(recipe.model, f"a tiny {family} like it"))
-
-
-def _longest(stage: SftStage | RlStage) -> int:
-    if isinstance(stage, SftStage):
-        return stage.max_tokens
-    return stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
 
 
 def _shrink_length(changes: Changes, stage: SftStage | RlStage, place: Loc, steps: int, period: int) -> None:

@@ -18,11 +18,7 @@ from pipelines.smoke.shrinking import shrink
 
 
 def print_changes(loaded: Loaded) -> Loaded:
-    """Shrink a recipe and print the changes, one per line; return the tiny recipe.
-
-    Raises:
-        InputError, RecipeError: see `shrink`.
-    """
+    """Shrink a recipe and print the changes, one per line; return the tiny recipe."""
     smoke = shrink(loaded)
     tables.say(f"smoke of {loaded.recipe.name}: every stage of the recipe, with these changes")
     if sys.stdout.isatty():
@@ -61,11 +57,7 @@ def _split(key: str) -> tuple[str, str]:
 
 
 def print_passed(path: Path, sets: list[str], plan: Plan, steps: Sequence[Step]) -> None:
-    """Print which stages ran, and the next command.
-
-    Args:
-        steps: the selected steps.
-    """
+    """Print which stages ran, and the next command."""
     count = sum(f"{stage.name}/train" in {step.name for step in steps} for stage in plan.recipe.stages)
     settings = [word for each in sets for word in ("--set", each)]
     print(f"smoke: {count} {'stages' if count > 1 else 'stage'} ran, from rows to model: {plan.directory}")

@@ -11,7 +11,7 @@ from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.run.plan import Machine, make_plan
-from pipelines.smoke import Smoke, shrink
+from pipelines.smoke.shrinking import Smoke, shrink
 from pipelines.smoke.summary import render
 from tests import ROOT
 
