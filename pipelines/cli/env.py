@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+app = typer.Typer(help="The trainers' pinned environments: build them, list them.", no_args_is_help=True, rich_markup_mode=None)
+
 _Trainer = Annotated[
     Literal["llamafactory", "verl"] | None, typer.Argument(help="One trainer; default: both.", show_default=False)
 ]
@@ -24,48 +26,23 @@ _OnePlatform = Annotated[
     typer.Option("--platform", help="One platform; default: both.", show_default=False),
 ]
 
-_SYNC_HELP = """Build the pinned environments; do nothing if they are up to date.
 
-Each trainer has its own environment, because their pins conflict. Packages come from where pip is configured to download
-them, and every file must have the hash in the lock. Safe to interrupt and to repeat.
-
-\b
-Examples:
-  pipeline env sync                          both trainers, for this machine
-  pipeline env sync verl --platform cuda     one trainer, for a GPU machine
-  PIPELINE_ENVIRONMENTS=/big/disk pipeline env sync
-
-To use an existing Python instead (of a verl container, say), build nothing: name it in the recipe under
-`environments:`, or in PIPELINE_VERL_PYTHON or PIPELINE_LLAMAFACTORY_PYTHON."""
-
-_LIST_HELP = """List the environments: state, versions, size and path.
-
-A `stale` environment was built from another lock or pin; the next sync or run rebuilds it."""
-
-_LOCK_HELP = """Resolve the locks of third_party/ after a change of their .in files.
-
-Locked versions are kept where they still fit. The CPU locks need the wheel of
-the CPU build of torch in a folder that pip is configured with (find-links).
-
-\b
-Examples:
-  pipeline env lock verl --platform cuda
-  pipeline env lock --upgrade                everything, to the newest that fits"""
-
-
-def app() -> typer.Typer:
-    """Return the `env` group of the command line."""
-    env = typer.Typer(
-        help="The trainers' pinned environments: build them, list them.", no_args_is_help=True, rich_markup_mode=None
-    )
-    env.command("sync", help=_SYNC_HELP)(sync_command)
-    env.command("list", help=_LIST_HELP)(list_command)
-    env.command("lock", help=_LOCK_HELP)(lock_command)
-    return env
-
-
+@app.command("sync")
 def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source: _Source = None) -> None:
-    """Build what is missing and print a line per trainer."""
+    """Build the pinned environments; do nothing if they are up to date.
+
+    Each trainer has its own environment, because their pins conflict. Packages come from where pip is configured to download
+    them, and every file must have the hash in the lock. Safe to interrupt and to repeat.
+
+    \b
+    Examples:
+      pipeline env sync                          both trainers, for this machine
+      pipeline env sync verl --platform cuda     one trainer, for a GPU machine
+      PIPELINE_ENVIRONMENTS=/big/disk pipeline env sync
+
+    To use an existing Python instead (of a verl container, say), build nothing: name it in the recipe under
+    `environments:`, or in PIPELINE_VERL_PYTHON or PIPELINE_LLAMAFACTORY_PYTHON.
+    """
     from pipelines.environments import TRAINERS, detected_platform, sync
 
     chosen = detected_platform() if platform == "auto" else platform
@@ -74,20 +51,34 @@ def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source:
         typer.echo(f"{name} {chosen}: {built.pin.name} {built.pin.version} is ready in {built.directory}")
 
 
+@app.command("list")
 def list_command() -> None:
-    """Print a table."""
+    """List the environments: state, versions, size and path.
+
+    A `stale` environment was built from another lock or pin; the next sync or run rebuilds it.
+    """
     from pipelines.console.tables import print_rows
     from pipelines.environments.listing import COLUMNS, list_environments
 
     print_rows(COLUMNS, list_environments())
 
 
+@app.command("lock")
 def lock_command(
     trainer: _Trainer = None,
     platform: _OnePlatform = None,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Take the newest versions that fit.")] = False,
 ) -> None:
-    """Resolve the locks and print how many lines of each changed."""
+    """Resolve the locks of third_party/ after a change of their .in files.
+
+    Locked versions are kept where they still fit. The CPU locks need the wheel of
+    the CPU build of torch in a folder that pip is configured with (find-links).
+
+    \b
+    Examples:
+      pipeline env lock verl --platform cuda
+      pipeline env lock --upgrade                everything, to the newest that fits
+    """
     from pipelines.environments.locks import lock
     from pipelines.environments.pins import PLATFORMS, TRAINERS, pin
 

@@ -27,7 +27,7 @@ Start with `pipeline run smoke.yaml`: a tiny model through all stages on this ma
 Then `pipeline plan execverify.yaml` prints the steps of a real run.""",
 )
 app.add_typer(data_app, name="data")
-app.add_typer(environments_app(), name="env")
+app.add_typer(environments_app, name="env")
 app.add_typer(rewards_app, name="rewards")
 
 From = Annotated[
