@@ -73,7 +73,8 @@ def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:
         argv += ["--upgrade"] if upgrade else []
         build_command.run(argv, log=log, variables=variables, what=f"{wanted} cannot be resolved", cwd=pin.folder)
         values = tomllib.loads((pin.folder.parent / "pyproject.toml").read_text("utf-8"))
-        text = strip_markers(draft.read_text("utf-8"), values["tool"]["uv"]["environments"])
+        [machine] = values["tool"]["uv"]["environments"]
+        text = strip_marker(draft.read_text("utf-8"), machine)
     text = add_torch_hashes(text) if platform == "cpu" else text
     if "://" in text:
         [*_, line] = [line for line in text.splitlines() if "://" in line]
@@ -82,17 +83,15 @@ def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:
     return len(set(old.splitlines()) ^ set(text.splitlines()))
 
 
-def strip_markers(text: str, environments: list[str]) -> str:
+def strip_marker(text: str, marker: str) -> str:
     """Remove from each line the marker that all lines share, which says which machine the lock is for."""
-    for environment in environments:
-        clauses = environment.split(" and ")
+    clauses = marker.split(" and ")
 
-        def shorten(match: re.Match[str], clauses: list[str] = clauses) -> str:
-            kept = [c for c in match[1].split(" and ") if c not in clauses]
-            return f" ; {' and '.join(kept)}" if kept else ""
+    def shorten(match: re.Match[str]) -> str:
+        kept = [clause for clause in match[1].split(" and ") if clause not in clauses]
+        return f" ; {' and '.join(kept)}" if kept else ""
 
-        text = re.sub(r" ; ((?:(?! or )[^\\\n(])+?)(?= \\$|$)", shorten, text, flags=re.MULTILINE)
-    return text
+    return re.sub(r" ; ((?:(?! or )[^\\\n(])+?)(?= \\$|$)", shorten, text, flags=re.MULTILINE)
 
 
 def add_torch_hashes(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.environments.choice import pinned_environment
-from pipelines.environments.locks import TORCH_CPU_HASHES, add_torch_hashes, strip_markers
+from pipelines.environments.locks import TORCH_CPU_HASHES, add_torch_hashes, strip_marker
 from pipelines.environments.pins import PLATFORMS, TRAINERS, locked_versions, pin
 from pipelines.errors import InputError, StepError
 from tests import ROOT
@@ -82,7 +82,7 @@ def test_the_pins_of_this_project() -> None:
 def test_the_marker_that_all_lines_share_is_removed() -> None:
     [environment] = tomllib.loads((ROOT / "third_party" / "pyproject.toml").read_text())["tool"]["uv"]["environments"]
     text = f"a==1 ; {environment} \\\n    --hash=sha256:00\nb==2 ; python_full_version < '3.12' and {environment} \\\n"
-    assert strip_markers(text, [environment]) == "a==1 \\\n    --hash=sha256:00\nb==2 ; python_full_version < '3.12' \\\n"
+    assert strip_marker(text, environment) == "a==1 \\\n    --hash=sha256:00\nb==2 ; python_full_version < '3.12' \\\n"
 
 
 def test_torch_gets_the_hashes_for_both_pythons() -> None:
