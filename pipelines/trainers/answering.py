@@ -66,8 +66,7 @@ class Answer:
 def main(answer: Callable[[Question, Answer], None]) -> None:
     """Answer the questions in the file that the command line names; whatever the trainer prints goes to standard error.
 
-    Args:
-        answer: completes an answer; any exception is the trainer's rejection.
+    Any exception from `answer`, which completes an answer, is the trainer's rejection.
     """
     end_with(os.getppid())
     questions = [Question(**each) for each in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))]

@@ -29,14 +29,7 @@ _VARIABLES = {
 
 
 def render(base: str, groups: Sequence[str], settings: Settings, title: str) -> str:
-    """Return the text of the Hydra file.
-
-    Args:
-        base: verl's configuration that the settings override.
-        groups: the groups to write first.
-        settings: nested, verl's names.
-        title: the comment at the top.
-    """
+    """Return the text of a Hydra file whose settings override verl's configuration `base`; `groups` come first."""
     hydra: Settings = {
         # By default Hydra writes logs and copies into a folder of its own.
         "defaults": [base, "_self_", {"override hydra/job_logging": "stdout"}],

@@ -17,13 +17,7 @@ BASELINE_FIELD = "reward_baselines"
 
 
 def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sampling parameters of one sample.
-
-    Args:
-        base: verl's parameters.
-        seed: the recipe's.
-        sample: the keyword arguments that verl passes to an agent loop.
-    """
+    """Return verl's parameters for one sample, whose keyword arguments verl passes to an agent loop."""
     step, row, index = (int(sample.get(key, 0)) for key in ("global_steps", "index", "session_id"))
     params = {**base, "seed": sample_seed(seed, step, row, index)}
     if GREEDY in sample and int(sample[GREEDY]) == index:

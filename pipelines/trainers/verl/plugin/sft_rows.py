@@ -18,13 +18,7 @@ class SftRows(Dataset):
     too long. Here it is cut as by LLaMA-Factory: a part of its answer always remains.
 
     Validation rows are padded to whole batches with rows outside the loss, because verl drops an incomplete batch, which may be
-    a small file's only one.
-
-    Args:
-        parquet_files: one file.
-        tokenizer: the model's.
-        config: verl's `data` section; `custom_cls.seed` is the recipe's seed.
-        processor, max_samples: unused.
+    a small file's only one. `config` is verl's `data` section; `custom_cls.seed` is the recipe's seed.
     """
 
     def __init__(self, parquet_files: str, tokenizer: Any, config: Any, processor: Any = None, max_samples: int = -1) -> None:

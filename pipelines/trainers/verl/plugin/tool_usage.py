@@ -39,11 +39,7 @@ class Usage:
     """From call to reply, including waiting."""
 
     def add(self, outcome: Mapping[str, Any]) -> None:
-        """Count a call.
-
-        Args:
-            outcome: what the tool returned about it; empty if verl did not call the tool.
-        """
+        """Count a call by what the tool returned about it; empty if verl did not call the tool."""
         verdict = outcome.get("verdict", "malformed")
         self.calls += 1
         self.seconds += outcome.get("seconds", 0.0)
