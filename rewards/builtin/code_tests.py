@@ -99,10 +99,10 @@ async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_ear
         return await _run_texts(code, tests, limits, stop_early)
     if isinstance(tests, CallTests):
         limits = dataclasses.replace(limits, output_bytes=_VALUES_OUTPUT)
-        outcomes = await call_function(code, tests.function, tests.calls, limits, tests.prelude)
-        return [
-            all(_passes(number, outcomes[call], check) for call, check in test) for number, test in enumerate(tests.tests, 1)
-        ]
+        calls = [call for test in tests.tests for call, _ in test]
+        outcomes = iter(await call_function(code, tests.function, calls, limits, tests.prelude))
+        checked = [[(next(outcomes), check) for _, check in test] for test in tests.tests]
+        return [all(_passes(number, *each) for each in test) for number, test in enumerate(checked, 1)]
     passed = await run_tests(code, tests, limits, max_tests)
     if not all(passed):
         explain("{} of {} tests failed, the first is number {}", passed.count(False), len(passed), passed.index(False) + 1)

@@ -85,14 +85,8 @@ async def interpreter(
     reward = load(task)
     options = read_options(reward, task_options or {})
     answer, good, malformed = _read(solution_str, extra_info, tool, argument)
-    arguments = {
-        "data_source": data_source,
-        "solution_str": answer,
-        "ground_truth": ground_truth,
-        "extra_info": extra_info,
-        **options,
-    }
-    part = read_part(await call_in_loop(reward, arguments, seconds))
+    row = {"data_source": data_source, "solution_str": answer, "ground_truth": ground_truth, "extra_info": extra_info}
+    part = read_part(await call_in_loop(reward, row | options, seconds))
     accuracy = part.score if part.accuracy is None else part.accuracy
     shaping = min(most_bonus, call_bonus * good) - min(most_bonus, malformed_penalty * malformed)
     if when_wrong_only and accuracy >= 1.0:

@@ -81,8 +81,7 @@ async def verl(
     module = find_grader(data_source, graders)
     modules = find_modules(module, folder)
     sandbox = get(imports=modules)
-    packages = dict.fromkeys(name.partition(".")[0] for name in modules)
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    missing = [top for name in modules if importlib.util.find_spec(top := name.partition(".")[0]) is None]
     if missing and isinstance(sandbox, LocalSandbox):
         raise MissingModuleError(
             f"reward verl: verl's grader for {data_source} needs {missing[0]}, which is not installed: "

@@ -98,26 +98,18 @@ def _read_signature(code: str, name: str) -> inspect.Signature | None:
     found = [each for each in parse(code) if isinstance(each, ast.FunctionDef) and each.name == name]
     if not found or found[-1].decorator_list:
         return None
-    args = found[-1].args
-    positional = [*args.posonlyargs, *args.args]
-    defaults: list[ast.expr | None] = [*[None] * (len(positional) - len(args.defaults)), *args.defaults]
-    kind = inspect.Parameter
+    args, kind = found[-1].args, inspect.Parameter
+    positional: list[tuple[ast.arg, Any]] = [(each, kind.POSITIONAL_ONLY) for each in args.posonlyargs]
+    positional += [(each, kind.POSITIONAL_OR_KEYWORD) for each in args.args]
+    defaults = [*[None] * (len(positional) - len(args.defaults)), *args.defaults]
     parameters = [
-        kind(
-            each.arg,
-            kind.POSITIONAL_ONLY if each in args.posonlyargs else kind.POSITIONAL_OR_KEYWORD,
-            default=_read_default(default),
-        )
-        for each, default in zip(positional, defaults, strict=True)
+        *((each, how, default) for (each, how), default in zip(positional, defaults, strict=True)),
+        (args.vararg, kind.VAR_POSITIONAL, None),
+        *((each, kind.KEYWORD_ONLY, default) for each, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)),
+        (args.kwarg, kind.VAR_KEYWORD, None),
     ]
-    if args.vararg:
-        parameters.append(kind(args.vararg.arg, kind.VAR_POSITIONAL))
-    for each, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
-        parameters.append(kind(each.arg, kind.KEYWORD_ONLY, default=_read_default(default)))
-    if args.kwarg:
-        parameters.append(kind(args.kwarg.arg, kind.VAR_KEYWORD))
     try:
-        return inspect.Signature(parameters)
+        return inspect.Signature([kind(arg.arg, how, default=_read_default(value)) for arg, how, value in parameters if arg])
     except ValueError:
         return None
 

@@ -98,8 +98,7 @@ async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None,
     # The tests are sent as standard input, which is read after the candidate's process has been forked.
     module = tests.sources[0] if tests.kind == "pytest" and tests.prelude else ""
     candidate = _describe(code, tests.function, tests.prelude, module)
-    runner = "rewards.programs.inside.isolated_tests"
-    execution = await get().run(Program(candidate, json.dumps(task), runner), limits)
+    execution = await get().run(Program(candidate, json.dumps(task), "rewards.programs.inside.isolated_tests"), limits)
     total, verdicts = 1, dict[int, bool | None]()
     for report in read_reports(execution.output, token):
         if "no_process" in report:

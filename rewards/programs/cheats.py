@@ -182,7 +182,10 @@ def write(tests: Tests) -> dict[str, str]:
         if not all(each.strip() for each in tests.outputs):
             return {}
         return {**_ALONE, **_WITH_WRONG, **_WITH_CHEAT}
-    names = _find_names(tests)
+    if isinstance(tests, CallTests) or tests.function:
+        names = [tests.function]
+    else:
+        names = find_solution_names("\n".join(tests.sources))
     lenient = _is_lenient(tests)
     cheats = dict(_ALONE)
     if "nothing" not in lenient:
@@ -207,12 +210,6 @@ def _define(text: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _find_names(tests: CallTests | SourceTests) -> list[str]:
-    if isinstance(tests, CallTests) or tests.function:
-        return [tests.function]
-    return find_solution_names("\n".join(tests.sources))
-
-
 def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
     """Return the kinds of trivial answers that some test may accept."""
     if isinstance(tests, CallTests):
@@ -229,15 +226,12 @@ def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
             lenient |= {"nothing", "truth"}
         elif isinstance(node, ast.Attribute) and node.attr == "raises":
             lenient |= {"nothing", "truth", "exit"}
-        elif isinstance(node, ast.Assert) and not _is_equality(node.test):
-            lenient |= {"truth"} if tests.kind == "pytest" else set()
+        elif isinstance(node, ast.Assert) and tests.kind == "pytest":
+            equal = isinstance(node.test, ast.Compare) and all(isinstance(each, ast.Eq) for each in node.test.ops)
+            lenient |= set() if equal else {"truth"}
     return lenient
 
 
 def _is_empty(node: ast.AST) -> bool:
     elements = node.keys if isinstance(node, ast.Dict) else node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
     return not elements or (isinstance(node, ast.Constant) and node.value in (None, "", b""))
-
-
-def _is_equality(test: ast.expr) -> bool:
-    return isinstance(test, ast.Compare) and all(isinstance(each, ast.Eq) for each in test.ops)

@@ -27,7 +27,7 @@ def is_accepted_text(output: str, expected: str, any_order: bool = False) -> boo
     output, expected = output.strip(), expected.strip()
     if output == expected:
         return True
-    lines, expected_lines = _take_lines(output), _take_lines(expected)
+    lines, expected_lines = (list(filter(None, map(str.strip, text.split("\n")))) for text in (output, expected))
     if len(lines) != len(expected_lines):
         return False
     if any_order:
@@ -52,10 +52,6 @@ def is_accepted(value: Any, expected: Any, any_order: bool = False) -> bool:
         numbers = isinstance(value, int | float) and isinstance(expected, int | float)
         return numbers and (value == expected or _is_close(value, expected, _CLOSE, _CLOSE))
     return bool(value == expected)
-
-
-def _take_lines(text: str) -> list[str]:
-    return [stripped for line in text.split("\n") if (stripped := line.strip())]
 
 
 def _is_same_line(got: str, expected: str) -> bool:

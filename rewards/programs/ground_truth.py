@@ -6,7 +6,6 @@ import ast
 import json
 import re
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,15 +28,13 @@ class TextTests:
 
 @dataclass(frozen=True)
 class CallTests:
-    """Calls and the checks of their values. A test passes if all of its checks do."""
+    """Tests of a function's values. A test passes if all of its checks do."""
 
     function: str
     prelude: str | None
     """None: the imports that graders add, as in `call_function`."""
-    calls: tuple[str, ...]
-    """From `pack_arguments`."""
-    tests: tuple[tuple[tuple[int, Check], ...], ...]
-    """Per test: numbers of calls with their checks."""
+    tests: tuple[tuple[tuple[str, Check], ...], ...]
+    """Per test: the arguments of its calls, from `pack_arguments`, and the checks of their values."""
 
 
 Tests = TextTests | CallTests | SourceTests
@@ -45,7 +42,7 @@ Tests = TextTests | CallTests | SourceTests
 _NUMBER_KEY = re.compile(r"-?\d{1,18}", re.ASCII)
 _MOST_CACHED = 64 << 20
 _lock = threading.Lock()
-_cache: OrderedDict[tuple[str, int, str], Tests] = OrderedDict()
+_cache: dict[tuple[str, int, str], Tests] = {}
 _cached = 0
 
 
@@ -58,9 +55,7 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
     global _cached  # noqa: PLW0603 (one cache per process, bounded by the length of its keys)
     key = (ground_truth, max_tests, choose)
     try:
-        with _lock:
-            _cache.move_to_end(key)
-            return _cache[key]
+        return _cache[key]
     except (KeyError, TypeError):
         tests = _read(ground_truth, max_tests, choose)
     with _lock:
@@ -68,7 +63,9 @@ def read_tests(ground_truth: str, max_tests: int, choose: Choose = "first") -> T
             _cache[key] = tests
             _cached += len(ground_truth)
         while _cached > _MOST_CACHED and len(_cache) > 1:
-            _cached -= len(_cache.popitem(last=False)[0][0])
+            oldest = next(iter(_cache))
+            del _cache[oldest]
+            _cached -= len(oldest[0])
     return tests
 
 
@@ -107,7 +104,7 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
     kind: Kind = "any order" if any_order else "accepted"
     tests = [[(_read_arguments(given), _make_check(kind, _read_output(output, given)))] for given, output in pairs]
-    return _gather(name, prelude or None, tests)
+    return _pack(name, prelude or None, tests)
 
 
 def read_text(value: Any) -> str:
@@ -173,7 +170,7 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     lines = _choose(lines, max_tests, choose, lambda line: (line.end_col_offset or 0) - line.col_offset)
     plain = [read_check(line, candidate) for line in lines]
     if all(plain):
-        return _gather(function, prelude, [[each] for each in plain if each])
+        return _pack(function, prelude, [[each] for each in plain if each])
     name = f"{candidate} = candidate\n" if candidate != "candidate" else ""
     return SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
 
@@ -183,7 +180,7 @@ def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
     plain = _read_plain_pytest(tree)
     if plain is not None:
         function, tests = plain
-        return _gather(function, prelude, tests[:max_tests])
+        return _pack(function, prelude, tests[:max_tests])
     functions = [each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     if not any(name.startswith("test") for name in functions):
         raise GroundTruthError("the tests define no function whose name begins with test")
@@ -212,13 +209,9 @@ def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments
     return names[0].name, [[each for each in body if each] for body in read]
 
 
-def _gather(function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
-    calls: list[str] = []
-    gathered = []
-    for test in tests:
-        gathered.append(tuple((len(calls) + number, check) for number, (_, check) in enumerate(test)))
-        calls += [pack_arguments(arguments) for arguments, _ in test]
-    return CallTests(function, prelude, tuple(calls), tuple(gathered))
+def _pack(function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
+    packed = (tuple((pack_arguments(arguments), check) for arguments, check in test) for test in tests)
+    return CallTests(function, prelude, tuple(packed))
 
 
 def _is_trivial(line: ast.stmt) -> bool:

@@ -18,7 +18,6 @@ from typing import Any
 
 
 def main(code: str) -> None:
-    """Grade one response."""
     task = json.loads(code)
     channel = os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -80,8 +79,6 @@ def _no_limit(seconds: float = 0, error_message: str = "") -> Iterator[None]:
 
 
 class _Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Imports modules from sources."""
-
     def __init__(self, sources: Mapping[str, str]) -> None:
         self.sources = sources
 

@@ -65,7 +65,6 @@ def pack(value: Any) -> Any:
 
 
 def main(text: str) -> None:
-    """Run one task."""
     task = json.loads(text)
     if "program" in task:
         _run_program(task["program"])

@@ -158,8 +158,6 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes the output of an Encoder."""
-
     def __init__(self, endpoint: Endpoint, nodes: list[Any], originals: list[Any] | None = None) -> None:
         self.endpoint = endpoint
         self.nodes = nodes

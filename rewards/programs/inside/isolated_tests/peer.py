@@ -55,13 +55,12 @@ class Peer(Endpoint):
                 decoder = Decoder(self, message["n"], encoder.objects)
                 for number, node in message.get("u", ()):
                     decoder.fill(message["n"][node], encoder.objects[number])
-                printed = message.get("p")
                 error = self.make_error(message["e"], decoder) if "e" in message else None
                 value = decoder.item(message.get("a"))
             except Exception as fault:
                 raise self._lose() from fault
-            if printed:
-                sys.stdout.write(str(printed))
+            if message.get("p"):
+                sys.stdout.write(str(message["p"]))
             if error is not None:
                 raise error
             return value
@@ -88,8 +87,7 @@ class Peer(Endpoint):
         reply["n"] = encoder.finish()
         if changed:
             reply["u"] = changed
-        printed = self.take_printed()
-        if printed:
+        if printed := self.take_printed():
             reply["p"] = printed
         self._send(reply)
 

@@ -21,7 +21,6 @@ _SET_DUMPABLE = 4
 
 
 def main(text: str) -> None:
-    """Run one task."""
     task = json.loads(text)
     # The tests must not import files that the program writes to the working directory.
     here = pathlib.Path.cwd().resolve()

@@ -85,9 +85,6 @@ class Remote:
             return bool(self._remote_plain() == (other._remote_plain() if type(other) is Remote else other))
         return False
 
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
     def __hash__(self) -> int:
         return int(self._remote_ask("hash"))
 

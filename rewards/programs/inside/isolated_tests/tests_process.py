@@ -14,8 +14,6 @@ _NAMED_MODULES = ("builtins", "operator", "math", "functools", "string", "iterto
 
 
 class TestsPeer(Peer):
-    """The end of the pipes in the tests' process."""
-
     def __init__(self, reader: int, writer: int, scope: dict[str, Any]) -> None:
         super().__init__(reader, writer, find_classes(scope))
         self._remotes: dict[int, Remote] = {}

@@ -23,7 +23,6 @@ def write_report(channel: int, token: str, **report: Any) -> None:
 
 
 def run_statements(peer: TestsPeer, report: Report, task: dict[str, Any], scope: dict[str, Any]) -> None:
-    """Run assertions or a check on `candidate`."""
     tests = [compile(source, "<test>", "exec", dont_inherit=True) for source in task["sources"]]
     helpers = compile(task["helpers"], "<tests>", "exec", dont_inherit=True)
     report(total=len(tests))
@@ -42,7 +41,6 @@ def run_statements(peer: TestsPeer, report: Report, task: dict[str, Any], scope:
 
 
 def run_pytest(peer: TestsPeer, report: Report, task: dict[str, Any], scope: dict[str, Any]) -> None:
-    """Run a test module."""
     sys.modules["solution"] = Solution(peer)
     sys.modules["pytest"] = pytest_shim
     tests = collect(task["sources"][0], scope, peer)[: task["max_tests"]]

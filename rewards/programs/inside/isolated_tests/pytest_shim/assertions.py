@@ -10,7 +10,6 @@ from rewards.programs.inside.isolated_tests.peer import Gone
 
 
 def raises(expected: Any, *args: Any, match: Any = None, **kwargs: Any) -> Any:
-    """Assert that an exception of the given class or classes is raised."""
     for each in expected if isinstance(expected, tuple) else (expected,):
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise TypeError(f"{each!r} is not an exception class")
@@ -62,12 +61,10 @@ class Skipped(BaseException):
 
 
 def skip(reason: str = "", **_: Any) -> None:
-    """End a test as skipped."""
     raise Skipped(reason)
 
 
 def fail(reason: str = "", **_: Any) -> None:
-    """End a test as failed."""
     raise AssertionError(reason)
 
 

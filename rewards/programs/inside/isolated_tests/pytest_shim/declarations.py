@@ -17,8 +17,6 @@ _NO_EFFECT = {"timeout", "slow", "order", "unit", "integration", "filterwarnings
 
 
 class Mark:
-    """A mark with its arguments."""
-
     def __init__(self, name: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> None:
         self.name, self.args, self.kwargs = name, args, kwargs or {}
 
@@ -31,8 +29,6 @@ class Mark:
 
 
 class Marks:
-    """Creates marks by name."""
-
     def __getattr__(self, name: str) -> Mark:
         if name not in {"parametrize", "skip", "skipif", "xfail", *_NO_EFFECT}:
             raise Unsupported(f"pytest.mark.{name}")
@@ -43,20 +39,15 @@ mark = Marks()
 
 
 class Parameters(NamedTuple):
-    """A parameter set with marks."""
-
     values: tuple[Any, ...]
     marks: list[Mark]
 
 
 def param(*values: Any, id: Any = None, marks: Any = ()) -> Parameters:  # noqa: A002
-    """Return a parameter set."""
     return Parameters(values, [marks] if isinstance(marks, Mark) else list(marks))
 
 
 class Fixture(NamedTuple):
-    """A fixture function."""
-
     function: Any
     autouse: bool
     name: str
@@ -117,7 +108,6 @@ class MonkeyPatch:
             self.peer.ask("patch", target.__name__, name, value)
 
     def setitem(self, target: Any, key: Any, value: Any) -> None:
-        """Set an item."""
         if target is os.environ:
             raise Unsupported("monkeypatch of the environment")
         existed, before = key in target, target.get(key)
@@ -128,7 +118,6 @@ class MonkeyPatch:
         raise Unsupported(f"monkeypatch.{name}")
 
     def undo(self) -> None:
-        """Undo all changes."""
         while self._undo:
             self._undo.pop()()
 
