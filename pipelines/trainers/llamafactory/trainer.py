@@ -15,9 +15,6 @@ from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
 
-# transformers' default; without any period, a killed run would restart from scratch.
-_DEFAULT_SAVE_EVERY = 500
-
 
 def launch(stage: SftStage, context: Context) -> Launch:
     """Render `llamafactory-cli train` with one YAML file.
@@ -190,7 +187,7 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
         "output_dir": str(context.paths.checkpoints),
         "logging_steps": 1,
         "save_strategy": "steps",
-        "save_steps": stage.save_every or _DEFAULT_SAVE_EVERY,
+        "save_steps": stage.save_every or 500,  # transformers' default; without any, a killed run would restart from scratch
         "save_only_model": False,
         "plot_loss": False,
         "report_to": "none",

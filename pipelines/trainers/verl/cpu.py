@@ -90,9 +90,5 @@ def _model() -> Settings:
 
 def _engine() -> Settings:
     """32 bits everywhere; compiling takes longer than a small training."""
-    return {
-        "model_dtype": "fp32",
-        "dtype": "float32",
-        "mixed_precision": {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"},
-        "use_torch_compile": False,
-    }
+    mixed = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+    return {"model_dtype": "fp32", "dtype": "float32", "mixed_precision": mixed, "use_torch_compile": False}

@@ -11,11 +11,7 @@ Settings = dict[str, Any]
 
 
 def unflatten(keys: Mapping[str, Any]) -> Settings:
-    """Return `{"a.b": 1, "a": {"c": 2}}` as `{"a": {"b": 1, "c": 2}}`, at every depth.
-
-    Raises:
-        InputError: a key has both a value and keys below it.
-    """
+    """Return `{"a.b": 1, "a": {"c": 2}}` as `{"a": {"b": 1, "c": 2}}`, at every depth."""
     result: Settings = {}
     for path, value in leaves(keys):
         *groups, last = path

@@ -17,7 +17,7 @@ def register() -> None:
     """Configure this process according to the variables of the launch."""
     from pipelines.trainers.verl import attempt_files
     from pipelines.trainers.verl.plugin import overrides
-    from pipelines.trainers.verl.plugin.after_import import after_import
+    from pipelines.trainers.verl.plugin.overrides import after_import
 
     attempt_files.name_metrics_file()
     attempt_files.name_shared_memory()
@@ -31,15 +31,9 @@ def register() -> None:
 
         platform.register()
         overrides.deduplicate_gloo_backend()
-        after_import("verl.workers.engine.fsdp.transformer_impl", _register_engines)
+        after_import("verl.workers.engine.fsdp.transformer_impl", platform.register_engines)
+        after_import("verl.workers.engine.fsdp.transformer_impl", overrides.disable_pinned_memory)
         after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", overrides.move_weight_sockets)
-
-
-def _register_engines() -> None:
-    from pipelines.trainers.verl.plugin import overrides, platform
-
-    platform.register_engines()
-    overrides.disable_pinned_memory()
 
 
 try:

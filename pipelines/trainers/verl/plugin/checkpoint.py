@@ -31,14 +31,10 @@ class KeepNewest(CheckpointCallback):
             "validation_rows": len(trainer.val_dataset),
         }
         mark_complete(folder, progress)
-        if not async_save:
+        if async_save:
+            return
+        settings, best = self.config.pipeline, None
+        if settings.get("keep_best"):
             older = [step for each in folder.parent.glob("global_step_*") if (step := step_number(each)) < global_step]
-            remove_old(folder.parent, self.config.pipeline.keep_checkpoints, self._find_best(older))
-
-    def _find_best(self, steps: list[int]) -> int | None:
-        """Return the best of these steps over all attempts; None if the best is not kept."""
-        folder = os.environ.get(METRICS_FOLDER)
-        if not self.config.pipeline.get("keep_best") or folder is None:
-            return None
-        found = find_best(read_metrics(Path(folder)), steps, self.config.pipeline.get("best_metric"))
-        return found[0] if found else None
+            best = find_best(read_metrics(Path(os.environ[METRICS_FOLDER])), older, settings.get("best_metric"))
+        remove_old(folder.parent, settings.keep_checkpoints, best and best[0])

@@ -17,9 +17,6 @@ from rewards import sandbox
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME, SCHEMA, make_reply, shorten
 from rewards.sandbox import Execution, Limits, Program, SandboxError, Session
 
-# Code that prints more is ended: the reply is far shorter.
-_OUTPUT_BYTES = 100_000
-
 _log = logging.getLogger(__name__)
 
 
@@ -31,11 +28,7 @@ class Trajectory:
         self._turn = asyncio.Lock()
 
     async def run(self, code: str, limits: Limits) -> Execution:
-        """Run a call; concurrent calls run one after the other.
-
-        Raises:
-            SandboxError: the sandbox failed; the variables are lost.
-        """
+        """Run a call; concurrent calls run one after the other. If the sandbox fails, the variables are lost."""
         async with self._turn:
             try:
                 if self._session is None:
@@ -70,7 +63,8 @@ class Interpreter(BaseTool):
         self._longest: int = config["max_output_chars"]
         # More wall-clock time than CPU time: on a busy machine code runs slower but must not time out.
         seconds = float(config["seconds"])
-        self._limits = Limits(cpu_seconds=seconds, wall_seconds=2 * seconds, output_bytes=_OUTPUT_BYTES)
+        # Code that prints more is ended: the reply is far shorter.
+        self._limits = Limits(cpu_seconds=seconds, wall_seconds=2 * seconds, output_bytes=100_000)
         self._permits = asyncio.Semaphore(config["concurrency"])
         self._settings = sandbox.read_settings(config["sandbox"], config["processes"])
 

@@ -42,11 +42,7 @@ class OrderedReplayBuffer(ReplayBuffer):
         super().__init__(*args, sampler_kwargs=sampler_kwargs, poll_interval=interval, **kwargs)
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> Any:
-        """Return the rows of a step, and metrics.
-
-        Raises:
-            NothingToLearnError: the filter dropped more prompts than `max_num_gen_batches` batches have.
-        """
+        """Return the rows of a step, and metrics."""
         self._dropped = 0
         return super().sample(global_steps, partition_id, batch_size)
 
@@ -78,11 +74,7 @@ class BaselineReplayBuffer(OrderedReplayBuffer):
     """Removes the greedy responses from the training batch, and stores their scores with the samples of their prompts."""
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> Any:
-        """Return the samples of a step, each with its baseline, and metrics.
-
-        Raises:
-            RuntimeError: no prompt has both samples and a greedy response.
-        """
+        """Return the samples of a step, each with its baseline, and metrics."""
         batch, metrics = super().sample(global_steps, partition_id, batch_size)
         if partition_id == "val":
             return batch, metrics

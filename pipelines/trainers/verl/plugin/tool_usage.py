@@ -43,14 +43,10 @@ class Usage:
         verdict = outcome.get("verdict", "malformed")
         self.calls += 1
         self.seconds += outcome.get("seconds", 0.0)
-        if verdict == "malformed":
-            self.malformed += 1
-        elif verdict == "failed":
-            self.failures += 1
-        elif verdict == "timeout":
-            self.timeouts += 1
-        elif verdict != "ok":
-            self.errors += 1
+        self.malformed += verdict == "malformed"
+        self.failures += verdict == "failed"
+        self.timeouts += verdict == "timeout"
+        self.errors += verdict not in ("ok", "malformed", "failed", "timeout")
 
     def add_unanswered(self, parsed: bool) -> None:
         """Count a turn with a call that got no reply: verl could not parse it, or did not reach it."""

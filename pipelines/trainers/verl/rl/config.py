@@ -14,9 +14,6 @@ from rewards.scoring.combination import score_keys
 
 _PLUGIN = "pipelines.trainers.verl.plugin"
 
-# verl also saves at its last step if it saves at all: this period is never reached.
-_ONLY_AT_THE_END = 1_000_000_000
-
 _GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "trainer")
 
 
@@ -97,7 +94,8 @@ def _stage(stage: RlStage, context: Context) -> Settings:
         },
         "trainer": {
             **training_length(stage),
-            "save_freq": stage.save_every or _ONLY_AT_THE_END,
+            # verl also saves at its last step if it saves at all: this period is never reached.
+            "save_freq": stage.save_every or 1_000_000_000,
             "test_freq": stage.validate_every or -1,
             "val_before_train": stage.validate_every is not None,
             "resume_mode": "auto",

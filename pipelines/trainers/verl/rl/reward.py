@@ -17,14 +17,11 @@ ARGUMENTS = "reward.custom_reward_function.reward_kwargs"
 NOT_IN_CACHE_KEY = ("max_failed", "seconds", "workers", "sandbox")
 """Arguments that decide how rewards are computed and when to abort, not a response's score."""
 
-# Reward managers that call from a process's main thread and reject coroutines
-# (experimental/reward_loop/reward_manager/remote.py).
-_BLOCKING = ("remote",)
-
 
 def reward_function(stage: RlStage, context: Context, settings: Settings) -> Settings:
     """Return verl's `reward.custom_reward_function`: this project's function with the recipe's rewards."""
-    blocking = get_path(settings, "reward.reward_manager.name") in _BLOCKING
+    # It calls from a process's main thread and rejects coroutines (experimental/reward_loop/reward_manager/remote.py).
+    blocking = get_path(settings, "reward.reward_manager.name") == "remote"
     workers = count_workers(settings, "reward.num_workers")
     arguments: Settings = {
         "rewards": [{"name": each.name, **each.model_dump(exclude={"name"}, exclude_defaults=True)} for each in stage.rewards],

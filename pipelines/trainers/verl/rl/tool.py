@@ -11,8 +11,6 @@ from pipelines.trainers.verl.nested import Settings, count_workers
 FILE = "tool.yaml"
 """The file that defines the tools: `multi_turn.tool_config_path`. The length filter of the data reads it too."""
 
-_CLASS = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
-
 
 def tool_settings(stage: RlStage, context: Context) -> Settings:
     """Return verl's multi-turn settings; empty for a stage without the tool."""
@@ -49,4 +47,5 @@ def tool_file(stage: RlStage, context: Context | None, settings: Settings) -> di
             "processes": math.ceil(workers / context.recipe.hardware.nodes),
             "sandbox": context.recipe.sandbox.model_dump(exclude_defaults=True),
         }
-    return {FILE: to_yaml({"tools": [{"class_name": _CLASS, "config": config}]}, f"verl: the tools of stage {stage.name}")}
+    name = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
+    return {FILE: to_yaml({"tools": [{"class_name": name, "config": config}]}, f"verl: the tools of stage {stage.name}")}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.trainers.verl.plugin.after_import import after_import
+from pipelines.trainers.verl.plugin.overrides import after_import
 from pipelines.trainers.verl.plugin.sampling import GREEDY, sample_seed, sampling_params, split_baselines
 from tests import ROOT
 
