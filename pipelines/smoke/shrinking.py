@@ -7,7 +7,6 @@ sets is kept.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.recipe.loading import Loaded, validate_tree
@@ -18,12 +17,7 @@ from pipelines.smoke.dropped_keys import dropped_llamafactory_keys, dropped_verl
 from pipelines.smoke.example_rows import shrink_data
 
 _SFT_STEPS = 4
-_RL_STEPS = 2
 _PROMPTS = 4
-_SAMPLES = 2
-_MICRO = 2
-_SFT_TOKENS = 2048
-_RESPONSE_TOKENS = 128
 _SHAPE = {"vocabulary": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
 
 # Pattern of model names -> family, for models whose configuration is not available.
@@ -33,16 +27,8 @@ _TIE_BREAK_FILE = str(Path(__file__).with_name("tie_break.py"))
 _TIE_BREAK = {"name": "tie_break", "file": _TIE_BREAK_FILE, "weight": 0.1, "data_source": "*"}
 
 
-@dataclass(frozen=True)
-class Smoke:
-    """A tiny recipe, and its changes."""
-
-    loaded: Loaded
-    changes: tuple[Change, ...]
-
-
-def shrink(loaded: Loaded) -> Smoke:
-    """Return the recipe at a size that two CPU cores train in minutes."""
+def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
+    """Return the recipe at a size that two CPU cores train in minutes, and its changes."""
     recipe, changes = loaded.recipe, Changes(loaded.root)
     changes.set(("name",), f"{recipe.name[:58]}-smoke")
     on_cpu = recipe.hardware.platform != "cuda" or not loaded.where("hardware", "platform").startswith("--set")
@@ -68,7 +54,7 @@ def shrink(loaded: Loaded) -> Smoke:
                 changes.set((*place, "llamafactory", *path), REMOVED, why)
         if stage.init_from is not None and stage.init_from not in [each.name for each in recipe.stages]:
             changes.set((*place, "init_from"), REMOVED, "a smoke has one tiny model")
-    return Smoke(validate_tree(changes.root, loaded.path), tuple(changes.made))
+    return validate_tree(changes.root, loaded.path), changes.made
 
 
 def _shrink_model(changes: Changes, recipe: Recipe) -> None:
@@ -97,20 +83,20 @@ def _shrink_sft(changes: Changes, stage: SftStage, place: Loc, on_cpu: bool) -> 
     _shrink_length(changes, stage, place, _SFT_STEPS, _SFT_STEPS // 2)
     changes.limit((*place, "batch", "per_device"), stage.batch.per_device, 2)
     changes.limit((*place, "batch", "accumulate"), stage.batch.accumulate, 2)
-    changes.limit((*place, "max_tokens"), stage.max_tokens, _SFT_TOKENS)
+    changes.limit((*place, "max_tokens"), stage.max_tokens, 2048)
     if stage.packing and stage.trainer == "verl" and on_cpu:
         changes.set((*place, "packing"), False, "verl packs rows on GPUs only")
 
 
 def _shrink_rl(changes: Changes, stage: RlStage, place: Loc) -> None:
-    _shrink_length(changes, stage, place, _RL_STEPS, 1)
+    _shrink_length(changes, stage, place, 2, 1)
     one_update = stage.batch.prompts // stage.batch.mini == 1
     batch, rollout = (*place, "batch"), (*place, "rollout")
     changes.limit((*batch, "prompts"), stage.batch.prompts, _PROMPTS)
     changes.limit((*batch, "mini"), stage.batch.mini, _PROMPTS if one_update else _PROMPTS // 2)
-    changes.limit((*batch, "micro_per_gpu"), stage.batch.micro_per_gpu, _MICRO)
-    changes.limit((*rollout, "samples"), stage.rollout.samples, max(_SAMPLES, stage.method.samples))
-    changes.limit((*rollout, "max_response_tokens"), stage.rollout.max_response_tokens, _RESPONSE_TOKENS)
+    changes.limit((*batch, "micro_per_gpu"), stage.batch.micro_per_gpu, 2)
+    changes.limit((*rollout, "samples"), stage.rollout.samples, max(2, stage.method.samples))
+    changes.limit((*rollout, "max_response_tokens"), stage.rollout.max_response_tokens, 128)
     changes.limit((*rollout, "tensor_parallel"), stage.rollout.tensor_parallel, 1)
     if stage.critic is not None:
         changes.limit((*place, "critic", "warmup_steps"), stage.critic.warmup_steps, 1)

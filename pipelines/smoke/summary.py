@@ -19,15 +19,15 @@ from pipelines.smoke.shrinking import shrink
 
 def print_changes(loaded: Loaded) -> Loaded:
     """Shrink a recipe and print the changes, one per line; return the tiny recipe."""
-    smoke = shrink(loaded)
+    small, changes = shrink(loaded)
     tables.say(f"smoke of {loaded.recipe.name}: every stage of the recipe, with these changes")
     if sys.stdout.isatty():
-        print("\n".join(render(smoke.changes, shutil.get_terminal_size().columns)), end="\n\n")
+        print("\n".join(render(changes, shutil.get_terminal_size().columns)), end="\n\n")
     else:
-        rows = [(each.key.removeprefix("stages."), each.before, each.after, each.why) for each in smoke.changes]
+        rows = [(each.key.removeprefix("stages."), each.before, each.after, each.why) for each in changes]
         tables.print_rows(("key", "recipe", "smoke", "reason"), rows)
     sys.stdout.flush()
-    return smoke.loaded
+    return small
 
 
 def render(changes: Sequence[Change], columns: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage, SftStage, TinyModel
 from pipelines.run.plan import Machine, make_plan
-from pipelines.smoke.shrinking import Smoke, shrink
+from pipelines.smoke.shrinking import shrink
 from pipelines.smoke.summary import render
 from tests import ROOT
 
@@ -62,14 +62,14 @@ def mine(tmp_path: Path) -> Callable[..., Loaded]:
     return read
 
 
-def stage(smoke: Smoke, name: str) -> SftStage | RlStage:
-    return next(each for each in smoke.loaded.recipe.stages if each.name == name)
+def stage(small: Loaded, name: str) -> SftStage | RlStage:
+    return next(each for each in small.recipe.stages if each.name == name)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_shipped_recipe_becomes_small_and_keeps_its_structure(name: str) -> None:
     before = load(ROOT / "recipes" / name)
-    after = shrink(before).loaded.recipe
+    after = shrink(before)[0].recipe
     assert after.hardware.platform == "cpu"
     assert isinstance(after.model, TinyModel)
     assert [(each.name, each.kind, each.trainer) for each in after.stages] == [
@@ -92,12 +92,12 @@ def test_every_shipped_recipe_becomes_small_and_keeps_its_structure(name: str) -
 
 
 def test_changes_of_execverify(golden: Callable[[str, str], None]) -> None:
-    smoke = shrink(load(ROOT / "recipes" / "execverify.yaml"))
-    golden("smoke/execverify.txt", "".join(f"{line}\n" for line in render(smoke.changes, 200)))
+    _, changes = shrink(load(ROOT / "recipes" / "execverify.yaml"))
+    golden("smoke/execverify.txt", "".join(f"{line}\n" for line in render(changes, 200)))
 
 
 def test_model_is_tiny(mine: Callable[..., Loaded]) -> None:
-    model = shrink(mine()).loaded.recipe.model
+    model = shrink(mine())[0].recipe.model
     assert isinstance(model, TinyModel)
     assert (model.make, model.like, model.max_tokens) == ("qwen3", "Qwen/Qwen3-8B", 2700)
 
@@ -113,25 +113,25 @@ def test_model_is_tiny(mine: Callable[..., Loaded]) -> None:
     ],
 )
 def test_family_by_name(mine: Callable[..., Loaded], name: str, family: str) -> None:
-    model = shrink(mine(f"model={name}")).loaded.recipe.model
+    model = shrink(mine(f"model={name}"))[0].recipe.model
     assert isinstance(model, TinyModel)
     assert (model.make, model.like) == (family, name)
 
 
 def test_options_of_the_command_line_are_shrunk_and_small_values_kept(mine: Callable[..., Loaded]) -> None:
-    small = shrink(mine("stages.rl.batch.prompts=32", "stages.rl.batch.mini=32", "stages.rl.rollout.max_response_tokens=9"))
+    small, _ = shrink(mine("stages.rl.batch.prompts=32", "stages.rl.batch.mini=32", "stages.rl.rollout.max_response_tokens=9"))
     rl = stage(small, "rl")
     assert isinstance(rl, RlStage)
     assert (rl.batch.prompts, rl.rollout.max_response_tokens) == (4, 9)
 
 
 def test_keys_for_gpus_and_size_are_removed_and_others_kept(mine: Callable[..., Loaded]) -> None:
-    smoke = shrink(mine())
-    sft, rl = stage(smoke, "sft"), stage(smoke, "rl")
+    small, changes = shrink(mine())
+    sft, rl = stage(small, "sft"), stage(small, "rl")
     assert isinstance(sft, SftStage) and isinstance(rl, RlStage)
     assert sft.llamafactory == {"lr_scheduler_type": "cosine", "warmup_ratio": 0.1}
     assert rl.verl["actor_rollout_ref"]["actor"] == {"entropy_coeff": 0.01}
-    keys = {each.key for each in smoke.changes}
+    keys = {each.key for each in changes}
     assert {
         "stages.sft.llamafactory.deepspeed",
         "stages.sft.llamafactory.flash_attn",
@@ -142,16 +142,17 @@ def test_keys_for_gpus_and_size_are_removed_and_others_kept(mine: Callable[..., 
 
 
 def test_one_or_several_updates_per_step_are_kept(mine: Callable[..., Loaded]) -> None:
-    one, several = stage(shrink(mine()), "rl"), stage(shrink(mine(text=MINE.replace("mini: 64", "mini: 16"))), "rl")
+    one = stage(shrink(mine())[0], "rl")
+    several = stage(shrink(mine(text=MINE.replace("mini: 64", "mini: 16")))[0], "rl")
     assert isinstance(one, RlStage) and isinstance(several, RlStage)
     assert (one.batch.prompts, one.batch.mini) == (4, 4)
     assert (several.batch.prompts, several.batch.mini) == (4, 2)
 
 
 def test_stage_from_another_model_starts_from_the_stage_before(mine: Callable[..., Loaded]) -> None:
-    smoke = shrink(mine(text=MINE.replace("algorithm: grpo", "algorithm: grpo\n    init_from: owner/other")))
-    assert stage(smoke, "rl").init_from is None
-    assert "stages.rl.init_from" in {each.key for each in smoke.changes}
+    small, changes = shrink(mine(text=MINE.replace("algorithm: grpo", "algorithm: grpo\n    init_from: owner/other")))
+    assert stage(small, "rl").init_from is None
+    assert "stages.rl.init_from" in {each.key for each in changes}
 
 
 def test_engine_that_does_not_run_on_a_cpu_is_rejected(mine: Callable[..., Loaded]) -> None:
@@ -161,8 +162,8 @@ def test_engine_that_does_not_run_on_a_cpu_is_rejected(mine: Callable[..., Loade
 
 
 def test_smoke_on_a_gpu(mine: Callable[..., Loaded]) -> None:
-    smoke = shrink(mine("hardware.platform=cuda"))
-    rl = stage(smoke, "rl")
-    assert smoke.loaded.recipe.hardware.platform == "cuda"
+    small, _ = shrink(mine("hardware.platform=cuda"))
+    rl = stage(small, "rl")
+    assert small.recipe.hardware.platform == "cuda"
     assert isinstance(rl, RlStage)
     assert rl.verl["actor_rollout_ref"]["model"] == {"override_config": {"attn_implementation": "flash_attention_2"}}
