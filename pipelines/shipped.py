@@ -34,9 +34,6 @@ def import_folder() -> Path:
 
     A checkout is such a folder. For an installed package it is a folder of links to the three packages and to their
     metadata, which names the plugins for verl and vLLM.
-
-    Raises:
-        StepError: The links cannot be written.
     """
     if DATA == CODE:
         return CODE

@@ -40,11 +40,7 @@ def rows_by_source(prepared: Mapping[str, Sequence[Prepared]]) -> dict[str, list
 def check_rewards(
     stage: RlStage, rows: Mapping[str, Sequence[Row]], place: Sandbox, environment: Environment | None
 ) -> list[Checked]:
-    """Check the stage's rewards here; in verl's environment if they need its packages and it is built.
-
-    Raises:
-        SandboxError, StepError: The sandbox failed, here or there.
-    """
+    """Check the stage's rewards here; in verl's environment if they need its packages and it is built."""
     if not rows:
         return []
     with bar(f"checking {stage.name}") as step:

@@ -31,9 +31,6 @@ def run(
         lock: A file descriptor for the command to inherit: the lock of the folder it writes into stays held until the
             command has ended, even if this process is killed.
         watch: Called with each line of output.
-
-    Raises:
-        StepError: The command cannot be started or fails.
     """
     lines: list[str] = []
     with log.open("a", encoding="utf-8") as sink:

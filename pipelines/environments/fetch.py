@@ -17,8 +17,6 @@ from pipelines.environments.building import Build
 from pipelines.environments.pins import Pin
 from pipelines.errors import StepError
 
-_NOT_SOURCE = {"__pycache__", ".git"}
-
 
 def fetch(task: Build, source: stamp.Source) -> None:
     """Put the pinned source into the checkout, replacing an older one without local edits."""
@@ -68,7 +66,7 @@ def _digest_files(tree: Path) -> dict[str, str]:
     found = {}
     for folder, folders, files in os.walk(tree):
         # Files that installing and running create are not edits.
-        folders[:] = [f for f in folders if f not in _NOT_SOURCE and not f.endswith(".egg-info")]
+        folders[:] = [f for f in folders if f not in ("__pycache__", ".git") and not f.endswith(".egg-info")]
         for name in files:
             path = Path(folder, name)
             if name != stamp.FILE and path.is_file():

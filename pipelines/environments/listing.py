@@ -14,7 +14,6 @@ from pipelines.environments.pins import PLATFORMS, TRAINERS, Pin, locked_version
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
 
-
 COLUMNS = ("trainer", "platform", "state", "versions", "size", "path")
 
 

@@ -29,18 +29,9 @@ TORCH_CPU_HASHES = {
 }
 """The CPU builds of torch for both Pythons: a folder of wheels rarely has both, and a lock must support both."""
 
-_OPTIONS = [
-    "--universal",
-    "--python-version=3.11",
-    # One version for both Pythons wherever there is one.
-    "--fork-strategy=fewest",
-    "--generate-hashes",
-    "--annotation-style=line",
-    "--no-header",
-    "--no-emit-index-url",
-    "--no-emit-find-links",
-    "--quiet",
-]
+# One version for both Pythons wherever there is one.
+_OPTIONS = ["--universal", "--python-version=3.11", "--fork-strategy=fewest", "--generate-hashes", "--annotation-style=line"]
+_OPTIONS += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", "--quiet"]
 
 
 def lock(pin: Pin, platform: Platform, *, upgrade: bool = False) -> int:

@@ -20,8 +20,6 @@ TrainerName = Literal["llamafactory", "verl"]
 TRAINERS: tuple[TrainerName, ...] = ("llamafactory", "verl")
 PLATFORMS: tuple[Platform, ...] = ("cpu", "cuda")
 
-_PINNED_LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
-
 
 @dataclass(frozen=True)
 class Pin:
@@ -101,4 +99,5 @@ def pin(trainer: str, root: Path = DATA) -> Pin:
 
 def locked_versions(lock: Path) -> dict[str, str]:
     """Return distribution -> version of a lock; where it pins one version per Python, the last."""
-    return {name.lower().replace("_", "-"): version for name, version in _PINNED_LINE.findall(lock.read_text("utf-8"))}
+    lines = re.findall(r"(?m)^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", lock.read_text("utf-8"))
+    return {name.lower().replace("_", "-"): version for name, version in lines}

@@ -36,7 +36,7 @@ def sync(trainer: TrainerName, platform: Platform, *, source: Source | None = No
 
     Raises:
         InputError: The platform has no lock, or the locks do not support this machine.
-        StepError: A package cannot be downloaded, the disk is full, ...
+        StepError: The build failed.
     """
     built = pinned_environment(trainer, platform, root)
     if built.is_ready() and (source is None or stamp.is_checkout_from(built.pin, source)):

@@ -69,7 +69,7 @@ def test_versions_come_from_folder_names(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_tab_separated_lines_without_a_terminal(nothing_built: Path) -> None:
-    result = CliRunner().invoke(app(), ["list"])
+    result = CliRunner().invoke(app, ["list"])
     assert result.exit_code == 0
     head, *lines = (line.split("\t") for line in result.output.splitlines())
     assert head == ["trainer", "platform", "state", "versions", "size", "path"]
