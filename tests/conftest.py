@@ -19,8 +19,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)  # after -m and -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start the long tests first; keep the tests of one shard."""
-    items.sort(key=lambda item: not _is_long(item))
+    """Start the longest tests first; keep the tests of one shard."""
+    items.sort(key=lambda item: (not item.nodeid.startswith("tests/real/"), not _is_long(item)))
     if shard := config.getoption("--shard"):
         number, count = map(int, shard.split("/"))
         mine = set(sorted({_group(item) for item in items})[number - 1 :: count])

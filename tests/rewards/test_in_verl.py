@@ -80,7 +80,7 @@ def blocks(data_source, solution_str, ground_truth, extra_info, **kwargs):
 """
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("manager", ["naive", "dapo", "gdpo", "rate_limited", "remote"])
 def test_verls_reward_managers_score_rows(
     trainer_python: Callable[[str], Path], plugin: Plugin, tmp_path: Path, manager: str

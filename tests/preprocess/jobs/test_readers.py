@@ -172,13 +172,13 @@ def count(run: Run, trainer: str, folder: Path, shape: Shape, *names: str) -> li
     return [tokens for lengths in run(trainer, COUNTED, json.dumps(vars(stage))) for tokens in lengths]
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("trainer", ["llamafactory", "verl"])
 def test_datasets_reads_and_concatenates(trainer: str, folder: Path, run: Run) -> None:
     assert run(trainer, DATASETS, folder) == [[3, 4, 7], [3, 2, 5]]
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_verl_drops_exactly_the_overlong_rows(folder: Path, run: Run) -> None:
     lengths = count(run, "verl", folder, "rl", "rl", "rl-tools")
     limit = sorted(lengths)[2]
@@ -187,7 +187,7 @@ def test_verl_drops_exactly_the_overlong_rows(folder: Path, run: Run) -> None:
     assert some[0] == sum(length <= limit for length in lengths) == 3
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_llamafactory_trains_on_every_row(folder: Path, run: Run) -> None:
     train, validation, tools = run("llamafactory", LLAMAFACTORY, folder, folder / "model")
     assert (train[0], validation[0]) == (5, 2)

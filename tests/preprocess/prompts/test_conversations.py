@@ -192,7 +192,7 @@ def run(python: Path, program: str, folder: Path, limit: int) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_verl_and_llamafactory_train_on_the_same_tokens(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     """Compare the tokens and loss masks of each row, with and without tools, complete and truncated."""
     write_rows(tmp_path / "train.parquet", ROWS, "sft")

@@ -72,7 +72,7 @@ def _read(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_cluster_writes_the_same_files(tmp_path: Path, trainer_python: Callable[[str], Path], shuffle: bool) -> None:
     _write_rows(tmp_path / "rows")
@@ -98,7 +98,7 @@ def _read_command(number: int) -> str:
     return ""
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_cluster_traces_programs(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     train = [{"converter": "programs_execution", "source": str(PROGRAMS)}]
     prepare(_config(tmp_path, "here", train=train))
@@ -106,7 +106,7 @@ def test_cluster_traces_programs(tmp_path: Path, trainer_python: Callable[[str],
     assert _read(tmp_path / "here") == _read(tmp_path / "there")
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("address", "message"),
     [
@@ -123,7 +123,7 @@ def test_missing_cluster_is_a_one_line_error(
     assert not list((tmp_path / "there").iterdir())
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_mistake_has_the_same_message_on_a_cluster(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     train = [{"converter": "execverify_rl", "source": str(tmp_path / "nowhere.jsonl")}]
     with pytest.raises(SourceError, match=r"^source .*nowhere.jsonl does not exist$"):

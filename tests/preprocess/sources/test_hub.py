@@ -72,14 +72,14 @@ def test_existing_or_misspelled_files_are_paths(tmp_path: Path, monkeypatch: pyt
     assert read_hub_name(Path("owner/name")) == HubName("owner/name")
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_fetch_a_split(fetcher: Fetcher) -> None:
     assert [path.name for path in fetcher.fetch(HubName("owner/name", "default", "train")).iterdir()] == ["train.parquet"]
     every = fetcher.fetch(HubName("owner/name"), every_split=True)
     assert sorted(path.name for path in every.iterdir()) == ["test.parquet", "train.parquet"]
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_fetch_errors_are_one_line(fetcher: Fetcher, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"^owner/name: it has the splits train, test; choose one: owner/name@train$"):
         fetcher.fetch(HubName("owner/name"))
@@ -93,7 +93,7 @@ def test_fetch_errors_are_one_line(fetcher: Fetcher, tmp_path: Path) -> None:
         Fetcher(Path(sys.executable), tmp_path / "fetched").fetch(HubName("owner/name"))
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_prepare_from_a_hub_name(fetcher: Fetcher, tmp_path: Path) -> None:
     sources = [{"converter": "alpaca", "source": "owner/name"}]
     hub = {"python": str(fetcher.python), "folder": "cache"}
@@ -103,7 +103,7 @@ def test_prepare_from_a_hub_name(fetcher: Fetcher, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["rows"] == {"train": 3, "validation": 3}
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_convert_command_fetches(
     fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -312,7 +312,7 @@ fast.save_pretrained(sys.argv[1])
 """
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_convert_counts_tokens(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainer_python: Callable[[str], Path]
 ) -> None:
@@ -333,7 +333,7 @@ def test_convert_counts_tokens(
     assert status == 1 and "error: the rows were written, but their tokens were not counted: rows: the tokenizer of " in err
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_a_cluster_makes_the_same_rows(
     call: Call, tmp_path: Path, trainer_python: Callable[[str], Path], capfd: pytest.CaptureFixture[str]
 ) -> None:

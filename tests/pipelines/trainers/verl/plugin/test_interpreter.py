@@ -104,7 +104,7 @@ def counted(**counts: int) -> dict[str, Any]:
     return zero | counts
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_stateless_calls_are_separate_programs(outcomes: Outcomes) -> None:
     replies, usage = outcomes["stateless"]["value"]
     codes = ["x = 20\nprint(x)", "print(x)", "def f():\n    return 1 / 0\nf()"]
@@ -115,7 +115,7 @@ def test_stateless_calls_are_separate_programs(outcomes: Outcomes) -> None:
     assert usage == counted(calls=3, errors=2)
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
     replies, usage = outcomes["stateful"]["value"]
     assert replies[0] == "[nothing was printed]"
@@ -124,12 +124,12 @@ def test_stateful_calls_share_their_variables(outcomes: Outcomes) -> None:
     assert usage == counted(calls=5, errors=1)
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_greedy_response_is_greedy_at_every_turn(outcomes: Outcomes) -> None:
     assert outcomes["greedy"] == {"value": [[0, 0], [0.7, 0.7]]}
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_code_that_times_out(outcomes: Outcomes) -> None:
     replies, usage = outcomes["endless"]["value"]
     late = "[it ran out of time]"
@@ -137,7 +137,7 @@ def test_code_that_times_out(outcomes: Outcomes) -> None:
     assert usage == counted(calls=4, timeouts=2)
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_too_much_output(outcomes: Outcomes) -> None:
     (much, little), usage = outcomes["gigabyte"]["value"]
     assert len(much) == len(little) == 500
@@ -148,7 +148,7 @@ def test_too_much_output(outcomes: Outcomes) -> None:
     assert usage == counted(calls=2, errors=1)
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_malformed_calls(outcomes: Outcomes) -> None:
     replies, usage = outcomes["bad_arguments"]["value"]
     expected = f"[the code was not run: {NAME} takes one argument, {ARGUMENT}, a text; "
@@ -164,25 +164,25 @@ def test_malformed_calls(outcomes: Outcomes) -> None:
     assert usage == counted(calls=7, malformed=7, took_time=False)
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_unreachable_sandbox(outcomes: Outcomes) -> None:
     replies, usage = outcomes["unreachable"]["value"]
     assert replies == ["[the code was not run: the interpreter does not answer]"]
     assert usage == counted(calls=1, failures=1)
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_session_ends_with_its_response(outcomes: Outcomes) -> None:
     # Whether the session had processes, whether the response was cancelled, and how many processes remain.
     assert outcomes["sessions_end"] == {"value": {"finished": [True, False, 0], "cancelled": [True, True, 0]}}
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_many_concurrent_responses(outcomes: Outcomes) -> None:
     assert outcomes["many"] == {"value": True}
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_call_in_the_format_of_each_parser(outcomes: Outcomes) -> None:
     read = outcomes["parsers"]["value"]
     offered = set(get_args(Tool.model_fields["format"].annotation))
@@ -190,13 +190,13 @@ def test_call_in_the_format_of_each_parser(outcomes: Outcomes) -> None:
     assert {name for name, outcome in read.items() if outcome == [[[NAME, {ARGUMENT: CODE}]], [REPLY], True]} == offered
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_schema_in_prompts_is_the_one_used_for_counting(outcomes: Outcomes) -> None:
     (shown,) = outcomes["schema"]["value"]
     assert json.dumps(shown) == json.dumps(SCHEMA), "including the order of keys, which a chat template renders"
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_metrics_of_a_step_have_the_usage(outcomes: Outcomes) -> None:
     found = outcomes["step_metrics"]["value"]
     assert found["overridden"]

@@ -23,7 +23,7 @@ from tests.pipelines.trainers.verl.training import run_probe
 from tests.preprocess.converters.code_rows import convert_example
 from tests.rows import write_rows
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.nightly
 
 PROBE = Path(__file__).with_name("tokens_probe.py")
 PRODUCTS = ROOT / "recipes" / "data" / "products.jsonl"

@@ -31,7 +31,8 @@ def fading(data_source, solution_str, ground_truth, extra_info):
 """
 
 
-def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(make: Callable[..., Training]) -> None:
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
+def test_ppo_with_a_critic_and_a_reference_model(make: Callable[..., Training], workers: int) -> None:
     stage = rl_stage(
         algorithm="ppo",
         critic={"learning_rate": 1e-3},
@@ -42,7 +43,7 @@ def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(make: Callable[.
         batch={"prompts": 4, "mini": 2, "micro_per_gpu": 2},
         rollout={"samples": 2, "max_prompt_tokens": 128, "max_response_tokens": 16},
     )
-    training = make(stage, workers=2)
+    training = make(stage, workers=workers)
     made = training.context
     assert trainer.before_attempt(stage, made.paths) == 0
     training.run("train", trainer.launch(stage, made))
@@ -63,6 +64,7 @@ def test_ppo_with_a_critic_and_a_reference_model_on_two_workers(make: Callable[.
     assert found["moved"] > 0
 
 
+@pytest.mark.nightly
 def test_remax_exports_the_best_checkpoint(make: Callable[..., Training], tmp_path: Path) -> None:
     reward = tmp_path / "fading.py"
     reward.write_text(REWARD, encoding="utf-8")
