@@ -143,7 +143,7 @@ def test_rows_pass_through_the_trainers_data_code(answers: Answers, platform: st
     assert [each.lengths and each.lengths["rows"] for each in (sft, one, two)] == [76, 40, 36]
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_the_command_reports_a_rejection(trainer_python: Callable[[str], Path], tmp_path: Path) -> None:
     for trainer in ("llamafactory", "verl"):
         trainer_python(trainer)

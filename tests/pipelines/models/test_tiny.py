@@ -78,7 +78,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_same_configuration_gives_the_same_model(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     python = trainer_python("llamafactory")
     config = tmp_path / "config.json"
@@ -137,7 +137,7 @@ print("SEEN" + json.dumps(seen))
 """
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_reference_model_is_copied_if_available(tmp_path: Path, trainer_python: Callable[[str], Path]) -> None:
     changes = {
         "large": {"make": "qwen3", "layers": 1, "heads": 1, "vocabulary": 500},
