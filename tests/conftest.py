@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipelines.environments import TRAINERS, TrainerName, environment, sync
@@ -17,12 +15,6 @@ from tests import ROOT
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing")
     parser.addoption("--shard", metavar="K/N", help="run the K-th of N parts of the selected tests")
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Run one worker more than cores if memory allows: real trainers often wait, and take up to 6.5 GB each."""
-    cores = len(os.sched_getaffinity(0))
-    return cores + (psutil.virtual_memory().available > (cores + 1) * 7e9)
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k

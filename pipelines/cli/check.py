@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipelines.checks.findings import Report
 from pipelines.checks.hub import Hub
-from pipelines.checks.machine import check_disk, check_environments, check_gpus
 from pipelines.checks.preflight import find_problems
+from pipelines.checks.resources import check_disk, check_environments, check_gpus
 from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, rows_by_source
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.upstreams import TrainerChecks

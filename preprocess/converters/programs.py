@@ -18,7 +18,7 @@ from preprocess.converters.shared.tests import to_calls
 from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.reading import Record, list_files, name_file, read_text
 from preprocess.tracing.calls import Unusable
-from preprocess.tracing.programs import Function, read_program
+from preprocess.tracing.functions import Function, read_program
 
 
 class FunctionCall(msgspec.Struct):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from preprocess.lifetime import end_with
-from preprocess.prompts.conversations import ConversationError, first_line, render_pairs, to_messages, to_tools
+from preprocess.prompts.rendering import ConversationError, first_line, render_pairs, to_messages, to_tools
 
 SHOWN = 5
 """Rows named in a message about many."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -35,10 +36,11 @@ def chain(tmp_path_factory: pytest.TempPathFactory, environments: None) -> Itera
 def output(chain: Chain) -> str:
     """Kill -9 the trainer during GRPO; return the output of the run that then completes."""
     started = chain.start()
-    wait_for((chain.paths("stage-one").checkpoints / "latest_checkpointed_iteration.txt").exists, started)
+    wait_for((chain.directory / "owner").exists, started)
     refused, _, err = chain.finish()
     assert refused == 2
     assert f"is in use by another `pipeline run`, process {started.pid}" in err
+    wait_for((chain.paths("stage-one").checkpoints / "latest_checkpointed_iteration.txt").exists, started)
     (supervisor,) = psutil.Process(started.pid).children()
     supervisor.children()[0].kill()
     _, err = started.communicate()
@@ -51,7 +53,7 @@ def output(chain: Chain) -> str:
 
 
 def test_killed_run_resumes(chain: Chain, output: str) -> None:
-    assert "resumes from the checkpoint at step 1" in output
+    assert re.search("resumes from the checkpoint at step [12]", output)
     assert f"model: {chain.paths('stage-two').model}" in output
     assert not (chain.directory / "replaced").exists(), "nothing was trained twice from the beginning"
 

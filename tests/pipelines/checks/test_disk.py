@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.checks.machine import check_disk, count_checkpoints
+from pipelines.checks.resources import check_disk, count_checkpoints
 from pipelines.recipe.loading import load
 from pipelines.run.plan import Machine, Plan, make_plan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.checks.machine import check_gpus
+from pipelines.checks.resources import check_gpus
 from pipelines.recipe.schema import Hardware
 
 

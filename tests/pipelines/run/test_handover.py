@@ -12,7 +12,7 @@ import pytest
 
 from tests import ROOT
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.nightly
 
 
 # One process for all cases: importing transformers takes seconds, each case a few hundredths.

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset
 
-from preprocess.prompts.conversations import cut, render_pairs
+from preprocess.prompts.rendering import cut, render_pairs
 
 
 class SftRows(Dataset):

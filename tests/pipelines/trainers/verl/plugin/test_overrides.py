@@ -15,7 +15,7 @@ from tests.pipelines.trainers.verl.training import run_probe
 PROBE = Path(__file__).with_name("probe.py")
 
 # They import verl and vLLM in two processes.
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.nightly
 
 Outcomes = dict[str, dict[str, Any]]
 

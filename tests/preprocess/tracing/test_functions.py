@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from preprocess.tracing.calls import Unusable
-from preprocess.tracing.programs import Function, read_program
+from preprocess.tracing.functions import Function, read_program
 
 
 def _read(text: str) -> list[Function | Unusable]:

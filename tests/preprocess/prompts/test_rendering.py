@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from preprocess.jobs.dataset_info import make_dataset_info
-from preprocess.prompts.conversations import ConversationError, cut, render_pairs, to_messages, to_tools
+from preprocess.prompts.rendering import ConversationError, cut, render_pairs, to_messages, to_tools
 from preprocess.rows import SftRow, Turn
 from tests import ROOT
 from tests.rows import make_tiny_model, write_rows
