@@ -104,7 +104,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
     return found
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_trainers_accept_every_shipped_recipe(answers: Answers, name: str, platform: str) -> None:
@@ -115,7 +115,7 @@ def test_the_trainers_accept_every_shipped_recipe(answers: Answers, name: str, p
         assert answer.untried == (["deepspeed"] if platform == "cuda" and said.get("deepspeed") else [])
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", REJECTED)
 def test_a_rejection_quotes_the_trainer(answers: Answers, name: str) -> None:
     _, stage, said = REJECTED[name]
@@ -127,14 +127,14 @@ def test_a_rejection_quotes_the_trainer(answers: Answers, name: str) -> None:
     assert "\n" not in problem
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_verls_sft_trainer_answers(answers: Answers, platform: str) -> None:
     answer = answers[f"verl-sft {platform} sft"]
     assert (answer.problem, answer.facts) == (None, ["76 of 76 rows are left to train on"])
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_rows_pass_through_the_trainers_data_code(answers: Answers, platform: str) -> None:
     sft, one, two = (answers[f"smoke.yaml {platform} {stage}"] for stage in ("sft", "stage-one", "stage-two"))

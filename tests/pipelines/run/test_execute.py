@@ -221,7 +221,7 @@ def wait_for(path: Path, child: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.7, 1.1, 1.6, 2.1])
+@pytest.mark.parametrize("seconds", [0.2, 1.1, 2.1])
 def test_kill_9_at_any_moment_does_not_change_the_model(tmp_path: Path, seconds: float) -> None:
     child = start_child(tmp_path)
     time.sleep(seconds)
