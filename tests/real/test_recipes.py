@@ -53,7 +53,7 @@ RECIPES = {
         printed=("stage-one.rollout.samples\t8\t2", "is not in the hub's cache, and the hub does not answer"),
     ),
     "apps_ppo.yaml": Expected(
-        "apps-ppo-3b-smoke", rl=("rl",), metrics=("critic/vf_loss",), printed=("the best: validation score",)
+        "apps-ppo-3b-smoke", rl=("rl",), metrics=("critic/vf_loss",), printed=("is exported: best validation score",)
     ),
     "custom_sft.yaml": Expected("custom-sft-7b-smoke", sft=("sft",), rl=("rl",), metrics=("actor/kl_loss",)),
     "python_interpreter.yaml": Expected(
