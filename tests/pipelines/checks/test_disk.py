@@ -1,4 +1,4 @@
-"""The estimate of disk space. tests/smoke/test_chain.py compares it with real checkpoints."""
+"""The estimate of disk space. tests/real/test_chain.py compares it with real checkpoints."""
 
 from __future__ import annotations
 
