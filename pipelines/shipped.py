@@ -29,15 +29,23 @@ def cache_folder() -> Path:
     return user_cache_path(_NAME, version=version(_NAME))
 
 
-def import_folder() -> Path:
-    """Return a folder that makes this project importable in another Python, and no other package of this one.
+def import_path() -> Path:
+    """Return the folder that makes this project importable in another Python, and no other package of this one.
 
-    A checkout is such a folder. For an installed package it is a folder of links to the three packages and to their
-    metadata, which names the plugins for verl and vLLM.
+    A checkout is such a folder. For an installed package, `import_folder` makes one.
     """
-    if DATA == CODE:
-        return CODE
-    folder = cache_folder() / "packages"
+    return CODE if DATA == CODE else cache_folder() / "packages"
+
+
+def import_folder() -> Path:
+    """Return `import_path()`, with links to the three packages and to their metadata, which names the plugins of verl and vLLM.
+
+    Raises:
+        StepError: the folder cannot be written.
+    """
+    folder = import_path()
+    if folder == CODE:
+        return folder
     packages = [CODE / name for name in ("pipelines", "preprocess", "rewards")]
     try:
         folder.mkdir(parents=True, exist_ok=True)

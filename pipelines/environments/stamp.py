@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipelines.digests import write_atomically
 from pipelines.environments.pins import Pin
-from pipelines.shipped import import_folder
+from pipelines.models.folder import read_json_object
+from pipelines.shipped import import_path
 
 if TYPE_CHECKING:
     from pipelines.trainers.base import Platform
@@ -35,7 +35,7 @@ def expected(pin: Pin, platform: Platform) -> dict[str, Any]:
         "platform": platform,
         "lock": _digest(pin.lock(platform)),
         "stand_ins": [[str(path.relative_to(pin.folder)), _digest(path)] for path in files],
-        "project": str(pin.project or import_folder()),
+        "project": str(pin.project or import_path()),
         "metadata": _digest_metadata(pin.project) if pin.project else None,
     }
 
@@ -70,11 +70,7 @@ def why_checkout_stale(pin: Pin) -> str | None:
 
 def read(directory: Path) -> dict[str, Any]:
     """Read the stamp of a folder; an empty one if it is missing or damaged."""
-    with suppress(OSError, ValueError):
-        found = json.loads((directory / FILE).read_text("utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
+    return read_json_object(directory / FILE)
 
 
 def write(directory: Path, values: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
-from pipelines.shipped import CODE, import_folder
+from pipelines.shipped import CODE, import_path
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
 from pipelines.trainers.llamafactory import trainer as llamafactory
 from pipelines.trainers.verl.rl import trainer as verl_rl
@@ -88,7 +88,7 @@ class Plan:
     @property
     def places(self) -> Mapping[str, Path]:
         """Folders whose location does not affect training: name -> path."""
-        places = {"run": self.directory, "project": CODE, "packages": import_folder()}
+        places = {"run": self.directory, "project": CODE, "packages": import_path()}
         places |= {f"{name} python": path for name, path in self.machine.pythons.items()}
         return places | {f"{name} source": path for name, path in self.machine.sources.items()}
 
