@@ -5,12 +5,13 @@ Standard library only: the trainers' environments import it, too.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextmanager
@@ -50,6 +51,19 @@ def write_text(path: Path, text: str, *, fsync: bool = True) -> None:
     """
     with replacement(path, fsync=fsync) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object; return None if the file is missing or truncated.
+
+    Raises:
+        OSError: The file cannot be read. That is no reason to treat it as incomplete.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def publish(temporary: Path, path: Path, *, fsync: bool = True) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
 from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe import deepspeed
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of, to_yaml
+from preprocess import atomic
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
 
@@ -72,7 +72,7 @@ def before_attempt(stage: SftStage, paths: StagePaths) -> int:
     """
     complete = []
     for folder in paths.checkpoints.glob("checkpoint-*"):
-        if _read_json(folder / "trainer_state.json") is None:
+        if atomic.read_json(folder / "trainer_state.json") is None:
             shutil.rmtree(folder)
         else:
             complete.append(int(folder.name.rpartition("-")[2]))
@@ -116,7 +116,7 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
 
     LLaMA-Factory exits with status 0 even if it skipped unreadable rows or truncated every label.
     """
-    state = _read_json(paths.checkpoints / "trainer_state.json")
+    state = atomic.read_json(paths.checkpoints / "trainer_state.json")
     if state is None:
         raise StepError(f"LLaMA-Factory ended without {paths.checkpoints / 'trainer_state.json'}: training did not finish")
     step, expected = int(state["global_step"]), stage.steps or int(state["max_steps"])
@@ -144,7 +144,7 @@ def _check_best(state: dict[str, Any]) -> tuple[str, ...]:
 
 def _check_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
     """Compare the prepared rows with the number that LLaMA-Factory logs; return a note if they cannot be compared."""
-    summary = _read_json(paths.data / "summary.json")
+    summary = atomic.read_json(paths.data / "summary.json")
     log = (paths.step("train") / "log").read_text(encoding="utf-8", errors="replace")
     logged = re.findall(r"Running training \*+.*?Num examples = ([\d,]+)", log, re.DOTALL)  # evaluations log it too
     if summary is None or not logged:
@@ -233,12 +233,3 @@ def _environment(context: Context) -> dict[str, str]:
     if context.platform == "cuda" or processes > 1:
         variables |= {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(processes)}
     return variables
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None if it is missing or truncated."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return value if isinstance(value, dict) else None

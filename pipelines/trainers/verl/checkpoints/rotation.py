@@ -23,11 +23,7 @@ def mark_complete(folder: Path, progress: Mapping[str, Any]) -> None:
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
     """Return what `mark_complete` wrote; None for an incomplete checkpoint."""
-    try:
-        progress = json.loads((folder / MARKER).read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return progress if isinstance(progress, dict) else None
+    return atomic.read_json(folder / MARKER)
 
 
 def remove_old(checkpoints: Path, keep: int | None, best: int | None = None) -> None:
