@@ -7,11 +7,23 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from preprocess.columns import pack
 from preprocess.engine.writing import RowsFile
 from preprocess.rows import Row, Shape
 from tests import ROOT
+
+QUESTION: dict[str, Any] = {
+    "type": "oi",
+    "func_str": "def f(a):\n    return a",
+    "func_name": "f",
+    "func_args": "1",
+    "result": "1",
+    "prompt_str": "Q",
+    "question_answers": {},
+}
+"""A record of execverify_rl."""
 
 
 def write_rows(path: Path, rows: Sequence[Row], shape: Shape) -> None:

@@ -13,17 +13,9 @@ from preprocess.engine.job import Source
 from preprocess.errors import PrepareError, SourceError
 from preprocess.jobs.single import Conversion, convert_source
 from preprocess.sources.reading import list_files, read_chunks
+from tests.rows import QUESTION
 
 TALK = [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]
-QUESTION: dict[str, Any] = {
-    "type": "oi",
-    "func_str": "def f(a):\n    return a",
-    "func_name": "f",
-    "func_args": "1",
-    "result": "1",
-    "prompt_str": "Q",
-    "question_answers": {},
-}
 FUNCTION = {"code": "def f(a):\n    return a", "input": "1", "output": "1", "id": "x"}
 
 # Name -> converter, good record, bad record or line, and the reason.

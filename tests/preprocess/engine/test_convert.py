@@ -13,16 +13,7 @@ from preprocess.engine.splits import Whole
 from preprocess.errors import SourceError
 from preprocess.rows import LONGEST_TRUTH, Row
 from preprocess.sources.reading import read_chunks
-
-GOOD: dict[str, Any] = {
-    "type": "oi",
-    "func_str": "def f(a):\n    return a",
-    "func_name": "f",
-    "func_args": "1",
-    "result": "1",
-    "prompt_str": "Q",
-    "question_answers": {},
-}
+from tests.rows import QUESTION
 
 
 def _convert(tmp_path: Path, *lines: dict[str, Any] | bytes, **job: Any) -> Part:
@@ -37,17 +28,17 @@ def _why(part: Part) -> list[tuple[int, str, str]]:
 
 
 def test_rejects_have_line_and_reason(tmp_path: Path) -> None:
-    long = {**GOOD, "func_str": "x" * (LONGEST_TRUTH + 1)}
-    latin = json.dumps({**GOOD, "question_answers": {"a": "ü"}}, ensure_ascii=False).encode("latin-1")
+    long = {**QUESTION, "func_str": "x" * (LONGEST_TRUTH + 1)}
+    latin = json.dumps({**QUESTION, "question_answers": {"a": "ü"}}, ensure_ascii=False).encode("latin-1")
     part = _convert(
         tmp_path,
-        GOOD,
+        QUESTION,
         b'{"type": "oi"',
-        {**GOOD, "type": "x"},
-        GOOD,
+        {**QUESTION, "type": "x"},
+        QUESTION,
         long,
         latin,
-        {**GOOD, "prompt_str": " "},
+        {**QUESTION, "prompt_str": " "},
         rule=Whole("train"),
     )
     assert part.records == 7
@@ -62,10 +53,10 @@ def test_rejects_have_line_and_reason(tmp_path: Path) -> None:
 
 
 def test_missing_column_in_the_first_record_is_an_error(tmp_path: Path) -> None:
-    wrong = {("prompt" if key == "prompt_str" else key): value for key, value in GOOD.items()}
+    wrong = {("prompt" if key == "prompt_str" else key): value for key, value in QUESTION.items()}
     with pytest.raises(SourceError, match=r"rows.jsonl:1: no column 'prompt_str'; did you mean 'prompt'\?"):
-        _convert(tmp_path, wrong, GOOD, rule=Whole("train"))
-    assert _why(_convert(tmp_path, GOOD, wrong, rule=Whole("train")))[0][0] == 2
+        _convert(tmp_path, wrong, QUESTION, rule=Whole("train"))
+    assert _why(_convert(tmp_path, QUESTION, wrong, rule=Whole("train")))[0][0] == 2
 
 
 @dataclass(frozen=True)
@@ -78,10 +69,10 @@ class LeavesOut:
 
 def test_filtered_and_held_out_rows_are_rejects_with_names(tmp_path: Path) -> None:
     rule = Whole("validation")
-    other, third = ({**GOOD, "func_str": f"def f(a):\n    return {n}"} for n in (2, 3))
+    other, third = ({**QUESTION, "func_str": f"def f(a):\n    return {n}"} for n in (2, 3))
     problems = [_problem(tmp_path, each) for each in (other, third)]
     train = Whole("train", frozenset({rule.digest(problems[0])}))
-    part = _convert(tmp_path, GOOD, other, third, rule=train, filters=(LeavesOut(problems[1]),))
+    part = _convert(tmp_path, QUESTION, other, third, rule=train, filters=(LeavesOut(problems[1]),))
     assert _why(part) == [
         (2, "held_out", "its problem is among the validation rows"),
         (3, "contaminated", f"like {problems[1]}"),
@@ -100,6 +91,6 @@ def _problem(tmp_path: Path, record: dict[str, Any]) -> str:
 
 def test_limit_counts_records(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text("".join(json.dumps(GOOD) + "\n\n" for _ in range(9)))
+    path.write_text("".join(json.dumps(QUESTION) + "\n\n" for _ in range(9)))
     job = Job(Source("execverify_rl", path, limit=4), "rl", Whole("train"))
     assert sum(convert_chunk(job, chunk).records for chunk in job.read()) == 4
