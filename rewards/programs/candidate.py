@@ -81,8 +81,7 @@ async def call_function(
 
 async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = None) -> list[Execution]:
     """Run a program, with the imports that graders add, once for each standard input."""
-    program = json.dumps({"program": code})
-    return await get().run_many([Program(program, given, "rewards.programs.inside.calls") for given in inputs], limits)
+    return await get().run_many([Program(code, given, "rewards.programs.inside.calls.names") for given in inputs], limits)
 
 
 async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None, max_tests: int | None = None) -> list[bool]:

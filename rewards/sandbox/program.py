@@ -35,7 +35,7 @@ class Limits:
     """Wall time, for programs that sleep. Generous, because a busy machine must not fail a correct program."""
     memory_mb: int = 1024
     """MiB: address space of each process, and resident memory of all."""
-    processes: int = 32
+    processes: int = 64
     """Processes and threads at one time."""
     file_mb: int = 64
     """MiB of each file. In namespaces, the local sandbox limits all files together to 64 MiB."""

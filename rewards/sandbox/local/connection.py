@@ -22,6 +22,10 @@ class WorkerGoneError(Exception):
     """The worker's connection has closed, or the worker does not answer."""
 
 
+class WorkerFaultError(WorkerGoneError):
+    """The worker has reported a failure of its own code, and ended."""
+
+
 class Worker:
     """The client's side of one worker: a request, then its answer."""
 
@@ -40,6 +44,8 @@ class Worker:
         self._send(_to_fields(limits, program.runner), program.code, program.stdin)
         self._expected += 1
         fields = await self.receive(limits.wall_seconds + REPLY_SECONDS)
+        if "fault" in fields:
+            raise WorkerFaultError(str(fields["fault"]))
         if "verdict" not in fields:
             raise SandboxError(f"{program.runner or 'a program'} cannot be run: {fields.get('error')}")
         if fields["error"]:
@@ -65,10 +71,6 @@ class Worker:
         except (asyncio.IncompleteReadError, OSError) as error:
             raise WorkerGoneError(str(error) if isinstance(error, OSError) else "it ended") from None
         return messages.unpack(data)
-
-    def become_session(self) -> None:
-        """Make the worker run the calls of one session from now on."""
-        self._send(b'{"session": true}')
 
     def close(self) -> None:
         """End the worker and what it runs."""

@@ -25,7 +25,7 @@ Demand = Literal["strong", "weak"]
 ACCEPTED: dict[Demand, tuple[Kind, ...]] = {"strong": ("namespaces", "landlock"), "weak": ("namespaces", "landlock", "weak")}
 """The kinds that satisfy a demand, best first."""
 
-_SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
+_SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
 _NOBODY = 65534
 _WORK = ("/tmp", "/work", "/box", "/sandbox")
 _EXTRAS = ("sortedcontainers",)
@@ -42,6 +42,8 @@ class Isolation:
 
     kind: Kind
     filter: bytes = b""
+    session_filter: bytes = b""
+    """In a session the processes have no hard limits, because each call has its own; so they may not set them."""
     no_filter: str = ""
     """Why there is no seccomp filter."""
     hello: dict[str, Any] = field(default_factory=dict)
@@ -66,6 +68,7 @@ class Isolation:
             "temporary": tempfile.gettempdir(),
             "file_mb": Limits().file_mb,
             "filter": self.filter.hex(),
+            "session_filter": self.session_filter.hex(),
             "host_user": _NOBODY if os.geteuid() == 0 else None,
         }
 
@@ -81,8 +84,9 @@ def prepare(kind: Kind) -> Isolation:
         raise NotOfferedError("the kernel has no Landlock")
     # Without a process namespace a signal reaches every process of the same user, unless Landlock prevents it.
     confined = kind == "namespaces" or (kind == "landlock" and version >= kernel.SIGNALS_SINCE)
+    rules = {"forks": kind != "landlock", "signals": confined, "own_files": kind != "landlock"}
     try:
-        return Isolation(kind, filter=compile_filter(forks=kind != "landlock", signals=confined))
+        return Isolation(kind, compile_filter(**rules), compile_filter(**rules, limits=False))
     except NoFilterError as error:
         if kind != "weak":
             raise NotOfferedError(str(error)) from error

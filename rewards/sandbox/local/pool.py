@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rewards.sandbox.base import SandboxError
 from rewards.sandbox.local import isolation
-from rewards.sandbox.local.connection import REPLY_SECONDS, Worker, WorkerGoneError
+from rewards.sandbox.local.connection import REPLY_SECONDS, Worker, WorkerFaultError, WorkerGoneError
 from rewards.sandbox.local.inside import messages
 from rewards.sandbox.program import Execution, Limits, Program
 
@@ -79,6 +79,8 @@ class Pool:
                         raise
                     # The kernel may kill a worker when memory runs out; its program gets a second try.
                     if attempt == 2:
+                        if isinstance(error, WorkerFaultError):
+                            raise SandboxError(f"the sandbox has failed twice: {error}") from None
                         return Execution("killed", error=f"two workers ended while they ran it: {error}")
                 else:
                     self._idle.append(worker)
@@ -87,9 +89,7 @@ class Pool:
 
     async def start_session(self) -> Worker:
         """Return a new worker that keeps variables between calls."""
-        worker = await self._start_worker()
-        worker.become_session()
-        return worker
+        return await self._start_worker(messages.SESSION)
 
     async def call(self, session: Worker, code: str, limits: Limits) -> Execution:
         """Run one call of a session when a slot is free.
@@ -160,14 +160,14 @@ class Pool:
             if not passed_on:
                 self._slots.release()
 
-    async def _start_worker(self) -> Worker:
+    async def _start_worker(self, kind: bytes = messages.PROGRAMS) -> Worker:
         async with self._starting:
             if self._template is None or self._template.poll() is not None:
                 await self._start_template()
         assert self._control is not None
         ours, theirs = socket.socketpair()
         try:
-            socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+            socket.send_fds(self._control, [kind], [theirs.fileno()])
         except OSError as error:
             ours.close()
             raise SandboxError(f"the sandbox's template process has ended: {error}") from None
@@ -205,6 +205,8 @@ class Pool:
             ready = await asyncio.to_thread(messages.receive_json, self._control)
         except OSError:  # it has ended
             ready = None
+        assert self._template.stdout is not None
+        self._template.stdout.close()
         assert self._template.stderr is not None
         with self._template.stderr as stream:  # it is not read after this
             last = stream.read().decode(errors="replace").strip().rpartition("\n")[2] if ready is None else ""
@@ -219,12 +221,14 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
     # This process's environment may hold secrets, so it must not be in the memory of a program. The run's mark stays:
     # a run uses it to find its processes.
     environment = {name: os.environ[name] for name in ("PIPELINE_RUN",) if name in os.environ}
+    environment |= {"USER": "sandbox", "LOGNAME": "sandbox"}
     environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
-    environment |= {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
+    environment |= {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [isolation.python(), "-s", "-S", "-P", "-X", "utf8", "-B", "-c", _START, str(_ROOT), str(control)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        # A pipe like that of every program: the stream's object remembers that it cannot seek.
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
         pass_fds=(control,),

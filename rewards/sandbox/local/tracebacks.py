@@ -22,6 +22,8 @@ def add_lines(error: str, code: str) -> str:
     def add(match: re.Match[str]) -> str:
         number = int(match[2])
         line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-        return f"{match[0]}{match[1]}  {line}\n" if line else match[0]
+        # Python 3.13 prints it itself.
+        is_there = error.startswith(f"{match[1]}  {line}", match.end())
+        return f"{match[0]}{match[1]}  {line}\n" if line and not is_there else match[0]
 
     return _FRAME.sub(add, error)

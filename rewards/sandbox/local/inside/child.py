@@ -1,39 +1,49 @@
-"""What a forked process does to become the program: it gives up every right, then runs the code as `__main__`."""
+"""What a forked process does to become the program: it gives up every right, then runs the code as `python main.py` would."""
 
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal`, without its enumerations, which slow down every call
 import atexit
 import contextlib
+import gc
+import operator
 import os
 import resource
 import signal
 import sys
 import threading
-from types import ModuleType, TracebackType
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import ModuleType
+from typing import Any
 
-from rewards.sandbox.local.inside import kernel
+from rewards.sandbox.local.inside import driver, kernel
+from rewards.sandbox.local.inside.driver import Action
 from rewards.sandbox.local.inside.limits import Request
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 NAME = "main.py"
 """The program's file name in tracebacks."""
 
-_OURS = __file__.rpartition("/")[0]
+_STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
+_read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
+flush = operator.methodcaller("flush")
 
 
-def become_program(worker: Worker, request: Request, code: bytes, streams: tuple[int, int, int]) -> NoReturn:
-    """Run a program in this process, and end with it."""
-    status = 1
+def become_program(worker: Worker, request: Request, length: int, streams: tuple[int, int, int]) -> None:
+    """Make this process the program whose source is in the worker's buffer."""
     try:
         give_up_rights(worker, request, streams)
-        status = _run(worker, request, code.decode("utf-8", errors="surrogatepass"))
+        code = bytes(worker.code.view[:length]).decode("utf-8", errors="surrogatepass")
+        worker.code.clear()
+        runner = worker.runners[request.uses] if request.uses else None
+        if runner is None or hasattr(runner, "NAMES"):
+            driver.become(_Program(code, {} if runner is None else runner.NAMES, f"{worker.work}/{NAME}"))
+        else:
+            driver.become(_Runner(runner, code))
+        worker.report_start()
     except BaseException:
-        with contextlib.suppress(BaseException):
-            report_exception()
-    finally:
-        os._exit(status)
+        os._exit(driver.BROKEN)
 
 
 def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, int], kept: int = -1) -> None:
@@ -62,79 +72,160 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
     if worker.switches_user:
         # From root of the namespace to another user: this drops all capabilities (capabilities(7)).
         os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
-    else:
+    elif not worker.reads_all:
         kernel.drop_capabilities()
     if worker.filter:
         kernel.restrict_calls(worker.filter)
 
 
-def _run(worker: Worker, request: Request, code: str) -> int:
-    if request.uses:
-        worker.runners[request.uses].main(code)
-        return _finish(0)
-    module = make_main()
-    try:
-        exec(compile(code, NAME, "exec", dont_inherit=True), module.__dict__)
-    except SystemExit as stop:
-        return _finish(read_status(stop.code))
-    except BaseException:
-        report_exception()
-        return _finish(1)
-    return _finish(0)
+class _Ending:
+    """Ends a process as the interpreter does: waits for threads, calls exit functions, and flushes the streams."""
+
+    def __init__(self) -> None:
+        self._status = 0
+        self._rest: list[Callable[[], Action | None]] = [
+            *(self._wait_for_threads, self._call_exit_functions, self._flush_output, *self._drop_objects()),
+            *(self._flush_errors, self._exit),
+        ]
+        """Methods that choose the next actions."""
+
+    def next(self) -> Action | None:
+        return self._rest.pop(0)()
+
+    def failed(self, error: BaseException | None) -> None:
+        self._status = self._status or 120  # as if a stream could not be flushed
+
+    def _drop_objects(self) -> list[Callable[[], Action | None]]:
+        return []
+
+    def _wait_for_threads(self) -> Action | None:
+        return threading._shutdown if len(threading._active) > 1 else None  # type: ignore[attr-defined]
+
+    def _call_exit_functions(self) -> Action | None:
+        return atexit._run_exitfuncs if atexit._ncallbacks() else None
+
+    def _flush_output(self) -> Action | None:
+        return partial(flush, sys.stdout) if getattr(sys, "stdout", None) is not None else None
+
+    def _flush_errors(self) -> Action | None:
+        return partial(flush, sys.stderr) if getattr(sys, "stderr", None) is not None else None
+
+    def _exit(self) -> None:
+        for stream in _STREAMS:
+            with contextlib.suppress(BaseException):  # closed or detached
+                stream.flush()
+        os._exit(self._status)
 
 
-def make_main() -> ModuleType:
-    """Install and return an empty `__main__`."""
+class _Program(_Ending):
+    """A program."""
+
+    def __init__(self, code: str, names: Mapping[str, Any], file: str) -> None:
+        super().__init__()
+        self._code, self._names, self._file = code, names, file
+        self._held: list[ModuleType] = []
+        self._raised: list[BaseException] = []
+        self._is_running = True
+        self._rest[:0] = [self._run, self._report]
+
+    def failed(self, error: BaseException | None) -> None:
+        if not self._is_running:
+            super().failed(error)
+        elif error is None:
+            self._status = 1
+        else:
+            self._raised.append(error)
+
+    def _run(self) -> Action | None:
+        module = make_main(self._code, self._file)
+        module.__dict__.update(self._names)
+        self._held.append(module)
+        try:
+            # Without a mark, which an editor on Windows puts before the source.
+            compiled = compile(self._code.removeprefix("\ufeff"), NAME, "exec", dont_inherit=True)
+        except BaseException as error:
+            self._raised.append(error.with_traceback(None))
+            return None
+        return partial(exec, compiled, module.__dict__)
+
+    def _report(self) -> Action | None:
+        self._is_running = False
+        if not self._raised:
+            return None
+        error = self._raised.pop()
+        if issubclass(type(error), SystemExit):
+            self._status, action = read_status(error)
+            return action
+        self._status = 1
+        return report(error)
+
+    def _drop_objects(self) -> list[Callable[[], Action | None]]:
+        """Objects may print at their end, and files may hold output."""
+        return [self._forget_main, lambda: self._held.clear, lambda: gc.collect, self._flush_output]
+
+    def _forget_main(self) -> None:
+        sys.modules.pop("__main__", None)
+
+
+class _Runner(_Ending):
+    """The steps of a runner: those that its `start` returns, or one call of its `main`."""
+
+    def __init__(self, runner: ModuleType, task: str) -> None:
+        super().__init__()
+        self._steps = runner.start(task) if hasattr(runner, "start") else None
+        self._rest[:0] = [self._step] if self._steps is not None else [lambda: partial(runner.main, task)]
+
+    def failed(self, error: BaseException | None) -> None:
+        if self._steps is not None:
+            self._steps.failed(error)
+        elif error is not None and not self._status:
+            self._status = 1
+            self._rest.insert(0, lambda: report(error))
+
+    def _step(self) -> Action | None:
+        assert self._steps is not None
+        action: Action | None = self._steps.next()
+        if action is None:
+            self._steps = None
+        else:
+            self._rest.insert(0, self._step)
+        return action
+
+
+class _Source:
+    """Gives `inspect` and `linecache` the source of the program, which is in no file."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def get_source(self, name: str) -> str:
+        """Return the source."""
+        return self._code
+
+
+def make_main(code: str = "", file: str = NAME) -> ModuleType:
+    """Install and return an empty `__main__`, as for `python main.py`."""
     module = sys.modules["__main__"] = ModuleType("__main__")
-    module.__dict__.update(__builtins__=__builtins__)
+    module.__dict__.update(__builtins__=__builtins__, __file__=file, __loader__=_Source(code), __cached__=None)
     sys.argv = [NAME]
+    sys.orig_argv[:] = ["python", NAME]
     return module
 
 
-def report_exception() -> None:
-    """Write the traceback of the exception being handled, without our frames and without source lines."""
-    kind, error, trace = sys.exc_info()
-    assert kind is not None
-    assert error is not None
-    error.__traceback__ = skip_our_frames(trace)
-    # The program may have replaced it.
-    sys.stderr = sys.__stderr__
-    # The printer would look for a file of the program's name in every folder on the path.
-    path, sys.path = sys.path, []
-    sys.__excepthook__(kind, error, error.__traceback__)
-    sys.path = path
+def report(error: BaseException) -> Action:
+    """Return the action that prints an exception's traceback, without source lines."""
+    if sys.excepthook is sys.__excepthook__:
+        # The program may have replaced it.
+        sys.stderr = sys.__stderr__
+    return partial(sys.excepthook, type(error), error, error.__traceback__)
 
 
-def skip_our_frames(trace: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that begins in the program."""
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OURS):
-        trace = trace.tb_next
-    return trace
-
-
-def read_status(code: Any) -> int:
-    """Return the exit status for SystemExit, like `handle_system_exit` in Python/pythonrun.c."""
+def read_status(stop: BaseException) -> tuple[int, Action | None]:
+    """Return the exit status, and the action that prints the rest, like `handle_system_exit` in Python/pythonrun.c."""
+    # Not `stop.code`, which a class of the program may have replaced.
+    code = _read_code(stop)
     if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    with contextlib.suppress(BaseException):
-        print(code, file=sys.stderr)
-    return 1
-
-
-def _finish(status: int) -> int:
-    """Do what the interpreter does at its end: wait for threads, call exit functions, and flush the streams."""
-    try:
-        if len(threading._active) > 1:  # type: ignore[attr-defined]
-            threading._shutdown()  # type: ignore[attr-defined]
-        if atexit._ncallbacks():
-            atexit._run_exitfuncs()
-    except BaseException:
-        status = status or 1
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:
-            status = status or 120
-    return status
+        return 0, None
+    if issubclass(type(code), int):
+        return int.__and__(code, 0xFF), None
+    return 1, partial(print, code, file=sys.stderr)

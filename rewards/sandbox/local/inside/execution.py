@@ -9,6 +9,7 @@ import socket
 import time
 
 from rewards.sandbox.local.inside import child, messages
+from rewards.sandbox.local.inside.buffers import Buffer, find_last_line
 from rewards.sandbox.local.inside.limits import Request, Usage
 from rewards.sandbox.local.inside.worker import Worker
 
@@ -25,18 +26,31 @@ class ClientGoneError(Exception):
     """The client no longer waits for the result."""
 
 
-def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: socket.socket) -> bytes:
-    """Run one program until it and all its processes have ended, and return the packed answer.
+class BrokenChildError(Exception):
+    """The forked process failed before it was the program. Never the program's fault."""
+
+
+def run(worker: Worker, request: Request, length: int, stdin: int, connection: socket.socket) -> None:
+    """Run the program in the worker's buffer until it and all its processes have ended, and send the answer.
+
+    Returns twice: here, and in the forked process, which then is the program (`driver.become`).
 
     This is flat and creates few objects: after a fork every page that is written to is copied, here as in the program, and
     counting a reference writes.
     """
     output, output_end = os.pipe2(os.O_CLOEXEC)
     error, error_end = os.pipe2(os.O_CLOEXEC)
+    if worker.switches_user:
+        # So that the program can open /dev/stdout.
+        os.fchmod(output_end, 0o666)
+        os.fchmod(error_end, 0o666)
+    worker.expect_start()
     begun = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        child.become_program(worker, request, code, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
+        child.become_program(worker, request, length, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
+        return
+    worker.code.clear()
     if stdin >= 0:
         os.close(stdin)
     os.close(output_end)
@@ -46,37 +60,46 @@ def run(worker: Worker, request: Request, code: bytes, stdin: int, connection: s
     # Most programs end soon and write little: until then their output stays in the pipes.
     events = worker.poll.poll(_QUIET_MS)
     worker.poll.unregister(done)
-    ended_by, outputs = None, (Output(output, request.output_bytes), Output(error, request.output_bytes))
+    limit = request.output_bytes
+    ended_by, outputs = None, (Output(output, limit, worker.buffers[0]), Output(error, limit, worker.buffers[1]))
     if len(events) != 1 or events[0][0] != done:
         ended_by = watch(outputs, connection, request, done, Usage(worker.proc, pid), begun)
     status, usage = worker.end(pid, by_force=ended_by is not None)
     os.close(done)
     for each in outputs:
         each.finish(wait=True)
+    if not worker.has_started():
+        raise BrokenChildError(f"a process ended before its program began, with wait status {status}")
     cpu = usage.ru_utime + usage.ru_stime
     exit_code = os.waitstatus_to_exitcode(status)
     verdict = ended_by or _judge(exit_code, cpu, usage.ru_maxrss << 10, outputs, request)
     # A program over its output limit has no status, even if it ended before the sandbox ended it.
     shown_status = None if ended_by or verdict == "output" else exit_code
-    return messages.pack_execution(verdict, shown_status, time.monotonic() - begun, cpu, outputs[0].cut(), outputs[1].cut())
+    worker.clean()
+    messages.send_execution(
+        connection, verdict, shown_status, time.monotonic() - begun, cpu, outputs[0].cut(), outputs[1].cut()
+    )
+    for each in outputs:
+        each.release()
 
 
 class Output:
-    """What a program writes to a pipe, up to a limit."""
+    """What a program writes to a pipe, up to a limit, in a buffer that no program is forked with."""
 
-    __slots__ = ("_limit", "data", "reading")
+    __slots__ = ("_buffer", "_limit", "length", "reading")
 
-    def __init__(self, reading: int, limit: int) -> None:
+    def __init__(self, reading: int, limit: int, buffer: Buffer) -> None:
         self.reading = reading
-        self.data = b""
-        self._limit = limit
+        self.length = 0
+        self._limit, self._buffer = limit, buffer
 
     def take(self) -> bool:
         """Wait for a chunk and read it. Return False at the end, when no process has the other side."""
-        chunk = os.read(self.reading, _CHUNK)
-        if len(self.data) <= self._limit:
-            self.data += chunk
-        return bool(chunk)
+        self._buffer.reserve(self.length + _CHUNK)
+        count = os.readv(self.reading, [self._buffer.view[self.length : self.length + _CHUNK]])
+        if self.length <= self._limit:
+            self.length += count
+        return count > 0
 
     def finish(self, *, wait: bool) -> None:
         """Read to the end and close the pipe. Without `wait`, read only what is already written."""
@@ -92,11 +115,20 @@ class Output:
     @property
     def too_long(self) -> bool:
         """Whether it is over the limit."""
-        return len(self.data) > self._limit
+        return self.length > self._limit
 
-    def cut(self) -> bytes:
-        """Return the output up to the limit."""
-        return self.data[: self._limit]
+    def cut(self) -> memoryview:
+        """Return the output up to the limit, valid until the buffer is used again."""
+        return self._buffer.view[: min(self.length, self._limit)]
+
+    def release(self) -> None:
+        """Give up the output."""
+        self._buffer.release(self.length)
+
+    def last_line_is(self, word: bytes) -> bool:
+        """Whether the last line begins with `word`."""
+        begin, end = find_last_line(self._buffer, self.length)
+        return self._buffer.map.find(word, begin, min(end, begin + len(word))) == begin
 
 
 def watch(
@@ -146,7 +178,6 @@ def _judge(code: int, cpu: float, memory: int, outputs: tuple[Output, Output], r
         return "timeout"
     if code == 0:
         return "ok"
-    last = outputs[1].data.rstrip().rpartition(b"\n")[2]
-    if last.startswith(b"MemoryError") or (code == -signal.SIGKILL and memory >= _NEAR * request.memory_bytes):
+    if outputs[1].last_line_is(b"MemoryError") or (code == -signal.SIGKILL and memory >= _NEAR * request.memory_bytes):
         return "memory"
     return "killed" if code < 0 else "error"

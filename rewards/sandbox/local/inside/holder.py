@@ -3,86 +3,152 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import linecache
 import os
 import socket
 import sys
 import time
 import traceback
-from types import ModuleType
-from typing import Any, NoReturn
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from rewards.sandbox.local.inside import child, messages
-from rewards.sandbox.local.inside.limits import apply_soft_limits
+from rewards.sandbox.local.inside import child, driver, messages
+from rewards.sandbox.local.inside.driver import Action
 
 
-def hold(*, forks: bool) -> NoReturn:
-    """Run the calls that arrive on descriptor 3, and never return.
+class Holder:
+    """Runs the calls that arrive on descriptor 3.
 
     If `forks`, each call runs in a child, which replaces this process as the holder if the worker accepts it. Otherwise calls
     run in this process.
     """
-    module = child.make_main()
-    channel, number = socket.socket(fileno=3), 0
-    with contextlib.suppress(BaseException):
-        while len(descriptors := socket.recv_fds(channel, 1, 4)[1]) == 4:
-            task = messages.receive_json(channel)
-            if task is None:
-                break
-            number += 1
-            if forks and os.fork() != 0:
-                for descriptor in descriptors:
-                    os.close(descriptor)
-                continue
-            for stream in range(3):
-                os.dup2(descriptors[stream], stream)
-            if forks:
-                os.dup2(descriptors[3], channel.fileno())
-                os.closerange(4, 1 << 16)
-            apply_soft_limits(task["limits"])
-            report = messages.pack_json(_run(module, task, f"call {number}"))
-            if forks:
-                channel.sendall(report)
-                continue
+
+    def __init__(self, *, forks: bool) -> None:
+        self._forks = forks
+        self._channel = socket.socket(fileno=3)
+        self._module = child.make_main()
+        self._number = 0
+        self._report_to = self._channel
+        self._rest: list[Callable[[], Action | None]] = []
+        self._call: _Call
+
+    def next(self) -> Action | None:
+        """Return the next action of a call; receive a call when the last one has ended."""
+        if not self._rest:
+            self._receive()
+        return self._rest.pop(0)() if self._rest else None
+
+    def failed(self, error: BaseException | None) -> None:
+        """Take what the call raised."""
+        self._call.failed(error)
+
+    def _receive(self) -> None:
+        descriptors = socket.recv_fds(self._channel, 1, 4)[1]
+        task = messages.receive_json(self._channel) if len(descriptors) == 4 else None
+        if task is None:
+            os._exit(0)
+        self._number += 1
+        if self._forks and os.fork() != 0:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return
+        for stream in range(3):
+            os.dup2(descriptors[stream], stream)
+        if self._forks:
+            os.dup2(descriptors[3], self._channel.fileno())
+            os.closerange(4, 1 << 16)
+        else:
+            self._report_to = socket.socket(fileno=descriptors[3])
+        self._call = _Call(self._module.__dict__, task, f"call {self._number}")
+        self._rest = [*self._call.steps, self._report]
+
+    def _report(self) -> None:
+        if not self._forks:
             for stream in range(3):
                 os.dup2(os.open(os.devnull, os.O_RDWR), stream)
-            socket.socket(fileno=descriptors[3]).sendall(report)
+        self._report_to.sendall(messages.pack_json(self._call.describe()))
+        if not self._forks:
+            self._report_to.close()
             os.closerange(4, 1 << 16)
-    os._exit(0)
 
 
-def _run(module: ModuleType, task: dict[str, Any], name: str) -> dict[str, Any]:
-    """Run the code of a call, and return its report."""
-    code, value, status, verdict = task["code"], None, 0, "ok"
-    begun = time.process_time()
-    # A function of an earlier call may raise in a later one, so each call keeps its source under a unique name.
-    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
-    try:
-        body = ast.parse(code, name)
-        last = body.body.pop() if body.body and isinstance(body.body[-1], ast.Expr) else None
-        exec(compile(body, name, "exec", dont_inherit=True), module.__dict__)
-        if isinstance(last, ast.Expr):
-            result = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), module.__dict__)
-            if result is not None:
-                module.__dict__["_"] = result
-                value = repr(result)[: task["value_characters"]]
-    except SystemExit as stop:
-        status = child.read_status(stop.code)
-        verdict = "ok" if status == 0 else "error"
-    except BaseException as error:
-        status, verdict = 1, "memory" if isinstance(error, MemoryError) else "error"
-        _report_exception(error)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(BaseException):
-            stream.flush()
-    return {"verdict": verdict, "status": status, "value": value, "cpu_seconds": time.process_time() - begun}
+class _Call:
+    """The actions of one call: its code, the value of its last expression, and that value's `repr`."""
 
+    def __init__(self, variables: dict[str, Any], task: dict[str, Any], name: str) -> None:
+        self.steps = [self._run, self._evaluate, self._show, self._print_error, self._flush_output, self._flush_errors]
+        self._variables, self._name = variables, name
+        self._code: str = task["code"]
+        self._characters: int = task["value_characters"]
+        self._begun = time.process_time()
+        self._last: ast.Expr | None = None
+        self._values: list[Any] = []
+        self._texts: list[str] = []
+        self._raised: BaseException | None = None
+        self._is_ended = False
+        self._verdict, self._status = "ok", 0
 
-def _report_exception(error: BaseException) -> None:
-    lines = traceback.format_exception(type(error), error, child.skip_our_frames(error.__traceback__))
-    with contextlib.suppress(BaseException):
-        sys.stderr.flush()
-    data = memoryview("".join(lines).encode("utf-8", errors="backslashreplace"))
-    while data:
-        data = data[os.write(2, data) :]
+    def failed(self, error: BaseException | None) -> None:
+        """Take what an action raised."""
+        if self._is_ended:
+            return  # its last output cannot be written
+        self._is_ended, self._verdict, self._status = True, "error", 1
+        self._raised = error
+        if error is not None and issubclass(type(error), MemoryError):
+            self._verdict = "memory"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the report of the call."""
+        value = str.__getitem__(self._texts[0], slice(self._characters)) if self._texts else None
+        seconds = time.process_time() - self._begun
+        return {"verdict": self._verdict, "status": self._status, "value": value, "cpu_seconds": seconds}
+
+    def _run(self) -> Action | None:
+        code, name = self._code, self._name
+        # A function of an earlier call may raise in a later one, so each call keeps its source under a unique name.
+        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        try:
+            body = ast.parse(code.removeprefix("\ufeff"), name)
+            if body.body and isinstance(last := body.body[-1], ast.Expr):
+                self._last = last
+                body.body.pop()
+            compiled = compile(body, name, "exec", dont_inherit=True)
+        except BaseException as error:
+            self.failed(error.with_traceback(None))
+            return None
+        return partial(exec, compiled, self._variables)
+
+    def _evaluate(self) -> Action | None:
+        if self._is_ended or self._last is None:
+            return None
+        try:
+            compiled = compile(ast.Expression(self._last.value), self._name, "eval", dont_inherit=True)
+        except BaseException as error:
+            self.failed(error.with_traceback(None))
+            return None
+        return driver.capture(self._values, partial(eval, compiled, self._variables))
+
+    def _show(self) -> Action | None:
+        if self._is_ended or not self._values or self._values[0] is None:
+            return None
+        self._variables["_"] = self._values[0]
+        return driver.capture(self._texts, partial(repr, self._values[0]))
+
+    def _print_error(self) -> Action | None:
+        error, self._raised = self._raised, None
+        self._is_ended = True
+        if error is None:
+            return None
+        if issubclass(type(error), SystemExit):
+            self._status, action = child.read_status(error)
+            self._verdict = "ok" if self._status == 0 else "error"
+            return action
+        # The program may have replaced it.
+        return partial(traceback.print_exception, type(error), error, error.__traceback__, file=sys.__stderr__)
+
+    def _flush_output(self) -> Action | None:
+        return partial(child.flush, sys.stdout) if sys.stdout is not None else None
+
+    def _flush_errors(self) -> Action | None:
+        return partial(child.flush, sys.stderr) if sys.stderr is not None else None

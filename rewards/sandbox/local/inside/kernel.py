@@ -15,7 +15,10 @@ NEW_MOUNTS, NEW_UTS, NEW_IPC = 0x20000, 0x4000000, 0x8000000
 NEW_USER, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXECUTE, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 
-_SET_PARENT_DEATH_SIGNAL, _SET_DUMPABLE, _SET_SECCOMP, _SET_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 1, 4, 22, 36, 38
+_SET_PARENT_DEATH_SIGNAL, _SET_DUMPABLE, _SET_KEEP_CAPABILITIES, _SET_SECCOMP = 1, 4, 8, 22
+_SET_SUBREAPER, _SET_NO_NEW_PRIVILEGES = 36, 38
+_READ_ALL = 2
+"""CAP_DAC_READ_SEARCH of capabilities(7)."""
 _DETACH, _SECCOMP_FILTER = 2, 2
 _THIS_PROCESS = struct.pack("Ii", 0x20080522, 0)
 """_LINUX_CAPABILITY_VERSION_3, and the calling process."""
@@ -54,14 +57,15 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     _check(result, f"mount {kind or source} on {target}")
 
 
-def make_read_only(target: str, *, recursive: bool = True) -> None:
-    """Make a mount and those below it read-only, without set-user-id programs and devices."""
-    attributes = struct.pack("QQQQ", READ_ONLY | NO_SETUID | NO_DEVICES, 0, 0, 0)
+def make_read_only(target: str, *, recursive: bool = True, devices: bool = False) -> None:
+    """Make a mount and those below it read-only, without set-user-id programs and, unless `devices`, without devices."""
+    flags = READ_ONLY | NO_SETUID | (0 if devices else NO_DEVICES)
+    attributes = struct.pack("QQQQ", flags, 0, 0, 0)
     done = _syscall(_MOUNT_SETATTR, _CURRENT_FOLDER, target.encode(), _AT_RECURSIVE * recursive, attributes, len(attributes))
     if done < 0 and ctypes.get_errno() == errno.ENOSYS:
         # Before Linux 5.12. The flags that the mount already has must be repeated.
         kept = os.statvfs(target).f_flag & (NO_SETUID | NO_DEVICES | NO_EXECUTE)
-        mount("", target, flags=REMOUNT | BIND | READ_ONLY | NO_SETUID | NO_DEVICES | kept)
+        mount("", target, flags=REMOUNT | BIND | flags | kept)
     else:
         _check(done, f"make {target} read-only")
 
@@ -94,6 +98,19 @@ def hide_memory() -> None:
 def refuse_privileges() -> None:
     """Prevent this process and what it executes from gaining privileges."""
     _prctl(_SET_NO_NEW_PRIVILEGES, 1)
+
+
+def become_user(user: int, *, read_all: bool) -> None:
+    """Become another user without capabilities, except the one to read all files if `read_all`.
+
+    Call it as root, in a process with one thread.
+    """
+    _prctl(_SET_KEEP_CAPABILITIES, int(read_all))
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    kept = 1 << _READ_ALL if read_all else 0
+    _check(_libc.capset(_THIS_PROCESS, struct.pack("6I", kept, kept, 0, 0, 0, 0)), "capset")
 
 
 def drop_capabilities() -> None:

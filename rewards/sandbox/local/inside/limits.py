@@ -51,22 +51,25 @@ class Request:
         }
         if others >= 0:
             values[resource.RLIMIT_NPROC] = int(limits["processes"]) + others
-        self.prepared = [(kind, (value, value)) for kind, value in values.items()]
+        capped = {kind: _cap(value, resource.getrlimit(kind)[1]) for kind, value in values.items()}
+        self.prepared = [(kind, (value, value)) for kind, value in capped.items()]
 
 
 def apply_common_limits() -> None:
     """Set the limits that are the same for all programs and do not affect a worker."""
     for kind, value in _COMMON_LIMITS.items():
-        value = _cap(value, resource.getrlimit(kind)[1])
-        resource.setrlimit(kind, (value, value))
+        hard = resource.getrlimit(kind)[1]
+        value = _cap(value, hard)
+        # A program may ask for a larger stack.
+        resource.setrlimit(kind, (value, hard if kind == resource.RLIMIT_STACK else value))
 
 
-def apply_soft_limits(prepared: list[tuple[int, tuple[int, int]]]) -> None:
-    """Set limits that a later call can change. A program can undo them, but it is also watched."""
-    for kind, (value, _) in prepared:
+def set_soft_limits(pid: int, request: Request) -> None:
+    """Set the limits of another process for one call. The process itself cannot change them (see `seccomp`)."""
+    for kind, (value, _) in request.prepared:
         if kind != resource.RLIMIT_CPU:
-            hard = resource.getrlimit(kind)[1]
-            resource.setrlimit(kind, (_cap(value, hard), hard))
+            hard = resource.prlimit(pid, kind)[1]
+            resource.prlimit(pid, kind, (_cap(value, hard), hard))
 
 
 def _cap(value: int, hard: int) -> int:
@@ -90,14 +93,16 @@ def read_stat(proc: int, pid: str | int) -> list[bytes] | None:
 class Usage:
     """What the processes of one program have used, read from a /proc that shows no others.
 
-    `proc` is a descriptor of that /proc; with -1 only the `main` process is measured. The first process and those in
-    `skipped` are not counted.
+    `proc` is a descriptor of that /proc; with -1 only the `main` process is measured. The first process is not counted. Of
+    `earlier`, a process that has run before, only what it uses from now on is counted.
     """
 
-    def __init__(self, proc: int, main: int, skipped: tuple[int, ...] = ()) -> None:
+    def __init__(self, proc: int, main: int, earlier: int = 0) -> None:
         self._proc = proc
         self._main = main
-        self._skipped = {1, *skipped}
+        self._earlier, self._earlier_ticks, self._earlier_pages = earlier, 0, 0
+        if proc >= 0 and earlier:
+            self._earlier_ticks, self._earlier_pages = self._read(earlier)
         # A session's process may have run before.
         self._before = self._measure_main() if proc < 0 else 0.0
 
@@ -105,15 +110,17 @@ class Usage:
         """Return CPU seconds of the live processes and their ended children, and resident bytes of the live ones."""
         if self._proc < 0:
             return self._measure_main() - self._before, 0
-        ticks, pages = 0, 0
+        ticks, pages = -self._earlier_ticks, 0
         for name in os.listdir(self._proc):
-            if not name.isdigit() or int(name) in self._skipped:
-                continue
-            fields = read_stat(self._proc, name)
-            if fields is not None:
-                ticks += sum(map(int, fields[11:15]))
-                pages += int(fields[21])
+            if name.isdigit() and name != "1":
+                used, held = self._read(name)
+                ticks += used
+                pages += max(0, held - self._earlier_pages) if int(name) == self._earlier else held
         return ticks / _TICKS, pages * _PAGE
+
+    def _read(self, pid: str | int) -> tuple[int, int]:
+        fields = read_stat(self._proc, pid)
+        return (sum(map(int, fields[11:15])), int(fields[21])) if fields else (0, 0)
 
     def _measure_main(self) -> float:
         try:

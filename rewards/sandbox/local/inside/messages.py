@@ -1,26 +1,27 @@
 """Messages between the sandbox's client and its processes. They are data only, because either side may be hostile.
 
 A request is fields as JSON, then source and standard input as bytes. An answer is JSON, or an execution in a binary form.
-Standard input may hold tests, which a program must not find in the memory it is forked with: it goes from the connection to
-a file through one buffer, which is cleared.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import struct
 from typing import Any
 
+from rewards.sandbox.local.inside.buffers import Buffer, write_all
+
+PROGRAMS, SESSION = b"p", b"s"
+"""The requests to the template, for a worker that runs programs and for one that runs the calls of a session."""
 _REQUEST = struct.Struct("!III")
 _JSON = struct.Struct("!cI")
 _EXECUTION = struct.Struct("!cBiddIIi")
 _IS_JSON, _IS_EXECUTION = b"J", b"E"
 VERDICTS = ("ok", "error", "timeout", "memory", "output", "killed")
 _NO_STATUS = -(1 << 31)
-_BUFFER = bytearray(1 << 16)
-_CLEAN = bytes(len(_BUFFER))
 
 
 def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
@@ -28,25 +29,31 @@ def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
     return b"".join((_REQUEST.pack(len(fields), len(code), len(stdin)), fields, code, stdin))
 
 
-def receive_request(connection: socket.socket, folder: str) -> tuple[bytes, bytes, int] | None:
-    """Receive the next request: its fields, its code, and a descriptor of its standard input (-1: empty).
+def receive_request(connection: socket.socket, folder: str, code: Buffer, passing: Buffer) -> tuple[bytes, int, int] | None:
+    """Receive the next request: its fields, the length of its source, and a descriptor of its standard input (-1: empty).
 
-    The descriptor is of an unnamed file in `folder`. Returns None if the other side has closed.
+    The source is in `code`. Standard input passes through `passing` to an unnamed file in `folder`. Returns None if the other
+    side has closed.
     """
     head = _receive(connection, _REQUEST.size)
     if not head:
         return None
     fields_size, code_size, stdin_size = _REQUEST.unpack(head)
-    both = _receive(connection, fields_size + code_size)
-    if len(both) < fields_size + code_size:
+    fields = _receive(connection, fields_size)
+    code.reserve(code_size)
+    if len(fields) < fields_size or not _receive_into(connection, code.view[:code_size]):
         return None
     descriptor = -1
     if stdin_size:
-        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        if not _receive_into(connection, stdin_size, descriptor):
-            return None
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        while stdin_size:
+            part = passing.view[: min(stdin_size, len(passing.view))]
+            if not _receive_into(connection, part):
+                return None
+            write_all(descriptor, part)
+            stdin_size -= len(part)
         os.lseek(descriptor, 0, os.SEEK_SET)
-    return both[:fields_size], both[fields_size:], descriptor
+    return fields, code_size, descriptor
 
 
 def pack_json(message: Any) -> bytes:
@@ -55,36 +62,60 @@ def pack_json(message: Any) -> bytes:
     return _JSON.pack(_IS_JSON, len(body)) + body
 
 
-def pack_execution(
+def send_execution(
+    connection: socket.socket,
     verdict: str,
     status: int | None,
     seconds: float,
     cpu_seconds: float,
-    output: bytes,
-    error: bytes,
+    output: memoryview,
+    error: memoryview,
     value: bytes | None = None,
-) -> bytes:
-    """Pack an execution; an unknown `cpu_seconds` is NaN."""
+) -> None:
+    """Send an execution; an unknown `cpu_seconds` is NaN."""
     code, number = VERDICTS.index(verdict), _NO_STATUS if status is None else status
     sizes = len(output), len(error), -1 if value is None else len(value)
-    return b"".join((_EXECUTION.pack(_IS_EXECUTION, code, number, seconds, cpu_seconds, *sizes), output, error, value or b""))
+    head = _EXECUTION.pack(_IS_EXECUTION, code, number, seconds, cpu_seconds, *sizes)
+    parts = [memoryview(head), output, error, memoryview(value or b"")]
+    while parts:
+        sent = connection.sendmsg(parts)
+        while parts and sent >= len(parts[0]):
+            sent -= len(parts.pop(0))
+        if parts:
+            parts[0] = parts[0][sent:]
+
+
+def send_fault(connection: socket.socket, error: BaseException) -> None:
+    """Report a failure of the worker's own code, after which it ends."""
+    with contextlib.suppress(OSError):
+        connection.sendall(pack_json({"fault": f"{type(error).__name__}: {error}"[:300]}))
 
 
 def size(data: bytes | bytearray) -> int:
     """Return the length of the answer that begins with `data`; more than its length while that is unknown."""
-    if data[:1] == _IS_EXECUTION:
-        if len(data) < _EXECUTION.size:
-            return _EXECUTION.size
-        *_, output, error, value = _EXECUTION.unpack_from(data)
-        return int(_EXECUTION.size + output + error + max(0, value))
+    if data[:1] != _IS_EXECUTION:
+        return json_size(data)
+    if len(data) < _EXECUTION.size:
+        return _EXECUTION.size
+    *_, output, error, value = _EXECUTION.unpack_from(data)
+    return int(_EXECUTION.size + output + error + max(0, value))
+
+
+def json_size(data: bytes | bytearray) -> int:
+    """Return the same for an answer that is JSON."""
     return int(_JSON.size + _JSON.unpack_from(data)[1]) if len(data) >= _JSON.size else _JSON.size
+
+
+def unpack_json(data: bytes | bytearray) -> dict[str, Any]:
+    """Unpack an answer that is JSON."""
+    message = json.loads(data[_JSON.size :])
+    return message if isinstance(message, dict) else {}
 
 
 def unpack(data: bytes | bytearray) -> dict[str, Any]:
     """Unpack an answer; an execution as its fields."""
     if data[:1] != _IS_EXECUTION:
-        message = json.loads(data[_JSON.size :])
-        return message if isinstance(message, dict) else {}
+        return unpack_json(data)
     _, verdict, status, seconds, cpu_seconds, output, error, value = _EXECUTION.unpack_from(data)
     texts, begin = [], _EXECUTION.size
     for length in (output, error, max(0, value)):
@@ -121,17 +152,11 @@ def _receive(connection: socket.socket, count: int) -> bytes:
     return data
 
 
-def _receive_into(connection: socket.socket, count: int, descriptor: int) -> bool:
-    view = memoryview(_BUFFER)
-    try:
-        while count:
-            got = connection.recv_into(view[: min(count, len(_BUFFER))])
-            if got == 0:
-                return False
-            written = 0
-            while written < got:
-                written += os.write(descriptor, view[written:got])
-            count -= got
-    finally:
-        _BUFFER[:] = _CLEAN
+def _receive_into(connection: socket.socket, view: memoryview) -> bool:
+    """Fill `view`. Return False if the other side closes before."""
+    while view:
+        count = connection.recv_into(view)
+        if not count:
+            return False
+        view = view[count:]
     return True

@@ -19,7 +19,8 @@ import struct
 import time
 from typing import Any, NamedTuple
 
-from rewards.sandbox.local.inside import child, execution, holder, messages
+from rewards.sandbox.local.inside import child, driver, execution, limits, messages
+from rewards.sandbox.local.inside.holder import Holder
 from rewards.sandbox.local.inside.limits import Request, Usage, read_stat
 from rewards.sandbox.local.inside.worker import Worker, reap_children
 
@@ -33,22 +34,82 @@ _CREDENTIALS = struct.Struct("3i")
 """The sender's process, user and group, set by the kernel (unix(7))."""
 
 
-def serve(worker: Worker, connection: socket.socket) -> None:
-    """Run the calls of one session until the client closes it."""
-    current: _Holder | None = None
-    kept: list[tuple[Request, bytes]] = []
-    while (received := messages.receive_request(connection, worker.work)) is not None:
-        fields, code, _ = received
-        if current is None:
-            current = _begin(worker)
-            for earlier, earlier_code in kept:
-                _, after, _ = _call(worker, current, earlier, earlier_code, connection)
-                current = after or _begin(worker)
-        request = worker.read(fields)
-        answer, current, is_kept = _call(worker, current, request, code, connection)
-        if is_kept:
-            kept.append((request, code))
-        connection.sendall(answer)
+class Server:
+    """Runs the calls of one session until the client closes it."""
+
+    def __init__(self, worker: Worker, connection: socket.socket) -> None:
+        self._worker, self._connection = worker, connection
+        self._holder: _Holder | None = None
+        self._kept: list[tuple[Request, str]] = []
+        self._again: list[tuple[Request, str]] = []
+        """Kept calls that a new holder still has to re-run."""
+        self._waiting: tuple[Request, str] | None = None
+
+    def next(self) -> None:
+        """Do one thing: receive a call, start a holder, re-run a kept call, or run the call."""
+        try:
+            if self._waiting is None:
+                self._waiting = self._receive()
+            elif self._holder is None:
+                self._begin()
+            elif self._again:
+                self._run(*self._again.pop(0))
+            else:
+                request, code = self._waiting
+                self._waiting = None
+                report = self._run(request, code)
+                messages.send_execution(self._connection, *report.fields)
+                if report.is_kept:
+                    self._kept.append((request, code))
+                if self._holder is None:
+                    self._again = list(self._kept)
+        except execution.ClientGoneError:
+            os._exit(0)
+        except BaseException as error:
+            messages.send_fault(self._connection, error)
+            os._exit(driver.BROKEN)
+
+    def failed(self, error: BaseException | None) -> None:
+        """Never called: it has no actions."""
+
+    def _receive(self) -> tuple[Request, str]:
+        worker = self._worker
+        received = messages.receive_request(self._connection, worker.work, worker.code, worker.buffers[0])
+        if received is None:
+            os._exit(0)
+        fields, length, _ = received
+        return worker.read(fields), bytes(worker.code.view[:length]).decode("utf-8", errors="surrogatepass")
+
+    def _begin(self) -> None:
+        """Start a holder without variables. Returns twice: here, and in the holder."""
+        ours, theirs = _make_channel()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                nothing = (self._worker.nothing,) * 3
+                child.give_up_rights(self._worker, self._worker.read(_HOLDER_LIMITS), nothing, theirs.fileno())
+                for each in (ours, theirs):
+                    each.detach()  # their numbers are something else now
+                driver.become(Holder(forks=_can_fork(self._worker)))
+            except BaseException:
+                os._exit(driver.BROKEN)
+            return
+        theirs.close()
+        self._holder = _Holder(pid, ours)
+
+    def _run(self, request: Request, code: str) -> _Report:
+        assert self._holder is not None
+        report, self._holder = _call(self._worker, self._holder, request, code, self._connection)
+        return report
+
+
+class _Report(NamedTuple):
+    """How a call ended."""
+
+    fields: tuple[str, int | None, float, float, memoryview, memoryview, bytes | None]
+    """For `messages.send_execution`."""
+    is_kept: bool
+    """Whether the call's changes are kept."""
 
 
 class _Holder(NamedTuple):
@@ -58,34 +119,21 @@ class _Holder(NamedTuple):
     channel: socket.socket
 
 
-def _begin(worker: Worker) -> _Holder:
-    """Start a holder without variables."""
-    ours, theirs = _make_channel()
-    pid = os.fork()
-    if pid == 0:
-        nothing = (worker.nothing, worker.nothing, worker.nothing)
-        child.give_up_rights(worker, worker.read(_HOLDER_LIMITS), nothing, theirs.fileno())
-        holder.hold(forks=_can_fork(worker))
-    theirs.close()
-    return _Holder(pid, ours)
-
-
 def _call(
-    worker: Worker, current: _Holder, request: Request, code: bytes, connection: socket.socket
-) -> tuple[bytes, _Holder | None, bool]:
-    """Run one call.
-
-    Returns:
-        The packed answer; the holder after the call, or None if it has ended; whether the call's changes are kept.
-    """
+    worker: Worker, current: _Holder, request: Request, code: str, connection: socket.socket
+) -> tuple[_Report, _Holder | None]:
+    """Run one call. Return how it ended, and the holder after it, None if that has ended."""
     pipes = (os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC))
-    outputs = (execution.Output(pipes[0][0], request.output_bytes), execution.Output(pipes[1][0], request.output_bytes))
+    limit, buffers = request.output_bytes, worker.buffers
+    outputs = (execution.Output(pipes[0][0], limit, buffers[0]), execution.Output(pipes[1][0], limit, buffers[1]))
     ours, theirs = _make_channel()
     begun = time.monotonic()
+    usage = Usage(worker.proc, current.pid, current.pid)
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        limits.set_soft_limits(current.pid, request)
     _signal(current.pid, signal.SIGCONT)
     descriptors = [worker.nothing, *(writing for _, writing in pipes), theirs.fileno()]
-    text, lost = code.decode("utf-8", errors="surrogatepass"), False
-    task = {"code": text, "limits": request.prepared, "value_characters": request.output_bytes}
+    task, lost = {"code": code, "value_characters": request.output_bytes}, False
     try:
         socket.send_fds(current.channel, [b"c"], descriptors)
         current.channel.sendall(messages.pack_json(task))
@@ -94,7 +142,6 @@ def _call(
     theirs.close()
     for _, writing in pipes:
         os.close(writing)
-    usage = Usage(worker.proc, current.pid, (current.pid,))
     ended_by = None if lost else execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
     report, sender = (None, 0) if ended_by or lost else _read_report(ours)
     for output in outputs:
@@ -121,19 +168,21 @@ def _call(
             with contextlib.suppress(ChildProcessError):  # already waited for
                 worker.end(current.pid)
     reap_children()
-    report = report or {}
-    verdict = ended_by or report.get("verdict")
-    value, cpu, status = report.get("value"), report.get("cpu_seconds"), report.get("status")
-    answer = messages.pack_execution(
-        verdict if verdict in messages.VERDICTS else "killed",
+    verdict, status, cpu, value = _read(report or {}, request.output_bytes)
+    seconds = time.monotonic() - begun
+    fields = (ended_by or verdict, status, seconds, cpu, outputs[0].cut(), outputs[1].cut(), value)
+    return _Report(fields, is_kept), after
+
+
+def _read(report: dict[str, Any], most: int) -> tuple[str, int | None, float, bytes | None]:
+    """Return the verdict, status, CPU seconds and value of a report, which untrusted code may have written."""
+    verdict, status, cpu, value = (report.get(name) for name in ("verdict", "status", "cpu_seconds", "value"))
+    return (
+        verdict if type(verdict) is str and verdict in messages.VERDICTS else "killed",
         status if type(status) is int and 0 <= status < 1 << 16 else None,
-        time.monotonic() - begun,
-        float(cpu) if isinstance(cpu, int | float) else math.nan,
-        outputs[0].cut(),
-        outputs[1].cut(),
-        value.encode("utf-8", errors="replace")[: request.output_bytes] if isinstance(value, str) else None,
+        cpu if type(cpu) is float else math.nan,
+        value.encode("utf-8", errors="replace")[:most] if type(value) is str else None,
     )
-    return answer, after, is_kept
 
 
 def _make_channel() -> tuple[socket.socket, socket.socket]:
@@ -147,12 +196,12 @@ def _read_report(channel: socket.socket) -> tuple[dict[str, Any] | None, int]:
     channel.settimeout(1.0)
     try:
         data, ancillary, _, _ = channel.recvmsg(_MAX_REPORT, socket.CMSG_SPACE(_CREDENTIALS.size))
-        while data and len(data) < messages.size(data) <= _MAX_REPORT:
+        while data and len(data) < messages.json_size(data) <= _MAX_REPORT:
             more = channel.recv(_MAX_REPORT)
             data = data + more if more else b""
-        report = messages.unpack(data) if data else None
+        report = messages.unpack_json(data) if data else None
         pid = next(_CREDENTIALS.unpack(value)[0] for _, kind, value in ancillary if kind == socket.SCM_CREDENTIALS)
-    except (OSError, ValueError, StopIteration, RecursionError, struct.error):
+    except (OSError, ValueError, LookupError, StopIteration, RecursionError, MemoryError, struct.error):
         return None, 0
     finally:
         channel.settimeout(None)

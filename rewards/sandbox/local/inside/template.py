@@ -6,7 +6,9 @@ template ends when the other side of the socket closes.
 
 from __future__ import annotations
 
+import _sitebuiltins
 import atexit
+import builtins
 import contextlib
 import gc
 import importlib
@@ -14,9 +16,10 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+import threading
+from typing import Any, NoReturn
 
-from rewards.sandbox.local.inside import kernel, messages, worker_process
+from rewards.sandbox.local.inside import driver, kernel, messages, worker_process
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, end_children, reap_children
 
 COMMON = (
@@ -37,7 +40,6 @@ def main(descriptor: str) -> None:
     control = socket.socket(fileno=int(descriptor))
     control.set_inheritable(False)
     # A signal that can be handled, because the programs' folder has to be removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     kernel.die_with_parent(signal.SIGTERM)
     config = messages.receive_json(control)
     try:
@@ -48,42 +50,65 @@ def main(descriptor: str) -> None:
     control.sendall(messages.pack_json({"ready": True}))
     kernel.adopt_orphans()
     signal.signal(signal.SIGCHLD, lambda *_: reap_children())
-    if config["mode"] == "namespaces":
-        _serve(config, control, None)
-        return
-    import shutil
-    import tempfile
-
-    # Workers that see the host's files get folders in this one; the template also removes it.
-    folder = tempfile.mkdtemp(prefix="sandbox-", dir=config["temporary"])
-    try:
-        _serve(config, control, folder)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_children()
-        shutil.rmtree(folder, ignore_errors=True)
+    template = _Template(config, control)
+    signal.signal(signal.SIGTERM, lambda *_: template.end())
+    driver.run(template)
 
 
-def _serve(config: dict[str, Any], control: socket.socket, folder: str | None) -> None:
-    workers = 0
-    while True:
+class _Template:
+    """Forks one worker per message, until the other side of its socket closes."""
+
+    def __init__(self, config: dict[str, Any], control: socket.socket) -> None:
+        self._config, self._control = config, control
+        self._workers = 0
+        self._ending = threading.Lock()
+        self._folder: str | None = None
+        if config["mode"] != "namespaces":
+            import tempfile  # here and below: every program would have it in memory
+
+            # Workers that see the host's files get folders in this one; the template also removes it.
+            self._folder = tempfile.mkdtemp(prefix="sandbox-", dir=config["temporary"])
+            os.chmod(self._folder, 0o711)
+
+    def next(self) -> None:
+        """Fork the next worker."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            kind, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
         except ConnectionResetError:
-            return
-        if not data:
-            return
-        workers += 1
-        if folder is not None:
-            config["work"] = f"{folder}/{workers}"
+            kind = b""
+        if not kind:
+            self.end()
+        self._workers += 1
+        config = {**self._config, "session": kind == messages.SESSION}
+        if self._folder is not None:
+            config["work"] = f"{self._folder}/{self._workers}"
             os.mkdir(config["work"])
-        _fork_worker(config, descriptors[0], control)
+            if config["mode"] == "landlock" and config["host_user"] is not None:
+                os.chown(config["work"], config["host_user"], config["host_user"])
+        _fork_worker(config, descriptors[0], self._control)
+
+    def failed(self, error: BaseException | None) -> None:
+        """Never called: it has no actions."""
+
+    def end(self) -> NoReturn:
+        """End all workers, remove their folders, and end this process. Callable by a signal handler, too."""
+        self._ending.acquire()  # for ever: the other caller waits for the end of the process
+        if self._folder is not None:
+            import shutil
+
+            end_children()
+            shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(0)
 
 
 def _warm(config: dict[str, Any]) -> None:
     for name in COMMON:
         with contextlib.suppress(ImportError):  # a Python that was built without it
             importlib.import_module(name)
+    # What `site` adds to the built-in functions; the rest of it is for virtual environments.
+    for name in ("quit", "exit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
+    builtins.help = _sitebuiltins._Helper()
     sys.path[:] = [path for path in sys.path if path != config["root"]] + config["packages"]
     for name, folder in config["extras"]:
         sys.path.append(folder)
@@ -115,6 +140,7 @@ def _fork_worker(config: dict[str, Any], connection: int, control: socket.socket
         os.close(requests[0])
         os.close(replies[1])
         worker_process.start(config, socket.socket(fileno=connection), requests[1], replies[0])
+        return
     for descriptor in (requests[1], replies[0], connection):
         os.close(descriptor)
     with contextlib.suppress(OSError):  # the worker has ended, and has reported why

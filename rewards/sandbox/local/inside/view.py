@@ -36,7 +36,7 @@ def enter(readable: list[str], work: str, file_mb: int) -> int:
     os.mkdir(f"/new{work}")
     os.mkdir("/new/proc")
     proc = _open_proc("/new/proc")
-    os.rmdir("/new/proc")
+    _show_own_processes("/new/proc")
     os.chdir("/new")
     # pivot_root(".", ".") of pivot_root(2): the old root is mounted over the new one until it is unmounted.
     kernel.swap_root(".", ".")
@@ -60,6 +60,8 @@ def _show(path: str) -> None:
     elif os.path.exists(source):
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY))
         kernel.mount(source, target, flags=kernel.BIND)
+        # What is written to a device goes to the device; its permissions do not change.
+        kernel.make_read_only(target, recursive=False, devices=True)
 
 
 def _open_proc(where: str) -> int:
@@ -70,3 +72,16 @@ def _open_proc(where: str) -> int:
     descriptor = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     kernel.unmount(where)
     return descriptor
+
+
+def _show_own_processes(where: str) -> None:
+    """Show a program its own processes, of which /dev/stdin needs /proc/self/fd, and nothing else of the kernel's."""
+    flags = kernel.READ_ONLY | kernel.NO_SETUID | kernel.NO_DEVICES | kernel.NO_EXECUTE
+    try:
+        kernel.mount("proc", where, "proc", flags, "hidepid=invisible,subset=pid")
+    except OSError:  # before Linux 5.8, and where no /proc is allowed
+        os.rmdir(where)
+        return
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.symlink(f"/proc/self/fd/{number}", f"/new/dev/{name}")
+    os.symlink("/proc/self/fd", "/new/dev/fd")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import resource
 import select
 import signal
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from rewards.sandbox.local.inside import kernel, limits, runner, view
+from rewards.sandbox.local.inside.buffers import Buffer, SharedBuffer
 from rewards.sandbox.local.inside.limits import Request
 
 PROGRAM_USER = 1000
@@ -32,7 +33,8 @@ class Worker:
         self.mode: str = config["mode"]
         # On the host's file system, only the folder that the template has created for it.
         self.work: str = config["own_work"] if self.mode == "namespaces" else config["work"]
-        self.filter = bytes.fromhex(config["filter"])
+        self.is_session: bool = config["session"]
+        self.filter = bytes.fromhex(config["session_filter" if self.is_session else "filter"])
         self.proc = self.ruleset = -1
         self.poll = select.poll()
         """Polls the client, and other descriptors while they are registered."""
@@ -47,6 +49,13 @@ class Worker:
         self._empty_folder = (0, 0)
         self.broken_runners: dict[str, str] = {}
         self._requests: dict[bytes, Request] = {}
+        self.code = SharedBuffer()
+        """The source of the next program."""
+        self.buffers = (Buffer(), Buffer())
+        """The outputs of the last program."""
+        self._started = mmap.mmap(-1, mmap.PAGESIZE)
+        self.reads_all = False
+        """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:
             self._base_bytes = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -63,6 +72,9 @@ class Worker:
             kernel.adopt_orphans()
         if self.mode == "landlock":
             self.ruleset = kernel.make_ruleset(self._config["readable"], [self.work, "/dev/null"])
+            if self._config["host_user"] is not None:
+                self.reads_all = not all(map(_is_public, (*self._config["readable"], self.work)))
+                kernel.become_user(self._config["host_user"], read_all=self.reads_all)
         os.chdir(self.work)
         folder = os.stat(self.work)
         self._empty_folder = folder.st_size, folder.st_mode
@@ -70,11 +82,24 @@ class Worker:
         limits.apply_common_limits()
         kernel.hide_memory()
         kernel.refuse_privileges()
-        if self.in_namespaces and self.filter:
+        if self.in_namespaces and self.filter and not self.is_session:
             # Installing a filter costs a tenth of an execution, so it is done once, here. It refuses nothing that this
             # process still needs.
             kernel.restrict_calls(self.filter)
             self.filter = b""
+
+    def expect_start(self) -> None:
+        """Note that the process that is forked next is not a program yet."""
+        self._started[0] = 0
+
+    def report_start(self) -> None:
+        """In a forked process: report that it is the program from here on. The program cannot undo this."""
+        self._started[0] = 1
+        self._started.close()
+
+    def has_started(self) -> bool:
+        """Return whether the last forked process became its program."""
+        return self._started[0] == 1
 
     def end(self, pid: int, *, by_force: bool = True) -> tuple[int, resource.struct_rusage]:
         """Wait for a program's main process, and end all processes that it left.
@@ -111,13 +136,8 @@ class Worker:
         folder = os.stat(self.work)
         if self.in_namespaces and (folder.st_size, folder.st_mode) == self._empty_folder:
             return  # the size of a folder in memory depends on its content
-        os.chmod(self.work, 0o1777)
-        for name in os.listdir(self.work):
-            path = f"{self.work}/{name}"
-            if os.path.isdir(path) and not os.path.islink(path):
-                _remove_tree(path)
-            else:
-                os.unlink(path)
+        os.chmod(self.work, self._empty_folder[1] & 0o7777)
+        empty(self.work)
 
     def read(self, fields: bytes) -> Request:
         """Parse a request's fields, or return the request of the same fields that came before."""
@@ -130,10 +150,10 @@ class Worker:
             request = self._requests[fields] = Request(fields, self._base_bytes, others)
         return request
 
-    def add_runner(self, name: str, sources: bytes) -> None:
-        """Load a runner once; forked programs have it in memory. `sources` is JSON."""
+    def add_runner(self, name: str, length: int) -> None:
+        """Load a runner once; forked programs have it in memory. Its sources are in the buffer, as JSON."""
         try:
-            self.runners[name] = runner.load(name, json.loads(sources))
+            self.runners[name] = runner.load(name, json.loads(bytes(self.code.view[:length])))
         except BaseException as error:
             self.broken_runners[name] = f"{type(error).__name__}: {error}"
 
@@ -159,17 +179,34 @@ def reap_children() -> None:
             pass
 
 
-def _remove_tree(path: str) -> None:
-    """Remove a folder, even if a program has removed the permissions of its folders."""
-    import shutil  # rarely needed, and it imports many modules
+def empty(folder: str) -> None:
+    """Remove everything in a folder, however deep, even if a program has removed the permissions.
 
-    def allow(function: Callable[..., object], where: str, _: object) -> None:
-        os.chmod(os.path.dirname(where), 0o700)
-        if os.path.islink(where) or not os.path.isdir(where):
-            # No chmod: it would change the permissions of a link's target.
-            os.unlink(where)
-        else:
-            os.chmod(where, 0o700)
-            shutil.rmtree(where, onerror=allow)
+    Folders are moved up before they are emptied, so that no path is longer than two names, and no number of open folders or
+    nested calls is needed.
+    """
+    moved, waiting = 0, [folder]
+    while waiting:
+        current = waiting.pop()
+        os.chmod(current, os.stat(current).st_mode & 0o7777 | 0o700)
+        for name in os.listdir(current):
+            path = f"{current}/{name}"
+            if os.path.islink(path) or not os.path.isdir(path):
+                os.unlink(path)
+                continue
+            os.chmod(path, 0o700)
+            while os.path.lexists(target := f"{folder}/{moved}"):
+                moved += 1
+            os.rename(path, target)
+            waiting.append(target)
+        if current != folder:
+            os.rmdir(current)
 
-    shutil.rmtree(path, onerror=allow)
+
+def _is_public(path: str) -> bool:
+    """Return whether every user can reach a path."""
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & 0o001:
+            return False
+    return True

@@ -7,9 +7,9 @@ import os
 import select
 import signal
 import socket
-from typing import Any, NoReturn
+from typing import Any
 
-from rewards.sandbox.local.inside import execution, kernel, messages, session
+from rewards.sandbox.local.inside import driver, execution, kernel, messages, session
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 MAP_USERS, NO_MAP = b"a", b"n"
@@ -18,8 +18,8 @@ MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
 """The template's replies."""
 
 
-def start(config: dict[str, Any], connection: socket.socket, requests: int, replies: int) -> NoReturn:
-    """Isolate this process, report the isolation to the client, and serve the client.
+def start(config: dict[str, Any], connection: socket.socket, requests: int, replies: int) -> None:
+    """Isolate this process, report the isolation to the client, and become a worker.
 
     `requests` and `replies` are pipes to and from the template.
     """
@@ -32,15 +32,46 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
         worker.isolate()
         worker.poll.register(connection, select.POLLIN)
         kernel.die_with_parent(signal.SIGKILL)
+        driver.become(session.Server(worker, connection) if worker.is_session else _Server(worker, connection))
         connection.sendall(messages.pack_json({"pid_one": worker.owns_processes, "proc": worker.proc >= 0}))
     except BaseException as error:
         with contextlib.suppress(OSError):
             why = error.strerror if isinstance(error, OSError) else str(error)
             connection.sendall(messages.pack_json({"error": why or type(error).__name__}))
         os._exit(1)
-    with contextlib.suppress(BaseException):  # the client sees the connection close, and uses another worker
-        _serve(worker, connection)
-    os._exit(0)
+
+
+class _Server:
+    """Runs the programs that a client sends."""
+
+    def __init__(self, worker: Worker, connection: socket.socket) -> None:
+        self._worker, self._connection = worker, connection
+
+    def next(self) -> None:
+        """Serve the next request."""
+        worker, connection = self._worker, self._connection
+        try:
+            received = messages.receive_request(connection, worker.work, worker.code, worker.buffers[0])
+            if received is None:
+                os._exit(0)
+            fields, length, stdin = received
+            request = worker.read(fields)
+            if request.uses is not None and "source" in request.fields:
+                worker.add_runner(request.uses, length)
+                worker.code.clear()
+            elif request.uses is not None and request.uses not in worker.runners:
+                connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))
+            else:
+                execution.run(worker, request, length, stdin, connection)
+                # Nothing here: the program, which is forked from this process, returns to here, too.
+        except execution.ClientGoneError:
+            os._exit(0)
+        except BaseException as error:
+            messages.send_fault(connection, error)
+            os._exit(driver.BROKEN)
+
+    def failed(self, error: BaseException | None) -> None:
+        """Never called: it has no actions."""
 
 
 def _enter_namespaces(config: dict[str, Any], requests: int, replies: int) -> bool:
@@ -65,20 +96,3 @@ def _enter_namespaces(config: dict[str, Any], requests: int, replies: int) -> bo
         os.setgroups([])
         os.setresgid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
     return two_users
-
-
-def _serve(worker: Worker, connection: socket.socket) -> None:
-    while (received := messages.receive_request(connection, worker.work)) is not None:
-        fields, code, stdin = received
-        request = worker.read(fields)
-        if request.uses is not None and "source" in request.fields:
-            worker.add_runner(request.uses, code)
-        elif "session" in request.fields:
-            session.serve(worker, connection)
-            return
-        elif request.uses is not None and request.uses not in worker.runners:
-            connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))
-        else:
-            answer = execution.run(worker, request, code, stdin, connection)
-            worker.clean()
-            connection.sendall(answer)

@@ -77,7 +77,7 @@ else:
         "open('/proc/self/environ')",
         "open('/proc/1/environ')",
         "import os; os.listdir('/home')",
-        "import os; os.listdir('/proc')",
+        "import os; os.listdir('/proc/1/fd')",
         f"open({str(ROOT / 'README.md')!r})",
         f"open({str(Path(sysconfig.get_path('stdlib')) / 'os.py')!r}, 'a')",
         f"open({str(Path(sysconfig.get_path('stdlib')) / 'new.py')!r}, 'w')",
@@ -118,7 +118,7 @@ def test_attempts_succeed_outside(tmp_path: Path) -> None:
 def test_program_sees_a_python_and_an_empty_folder(namespaces: LocalSandbox) -> None:
     seen = _run(namespaces, "import os\nprint(sorted(os.listdir('/')), os.listdir('.'), os.getcwd())")
     config = Isolation("namespaces").configure(ROOT, ())
-    roots = {path.split("/")[1] for path in (*config["readable"], config["own_work"], "/dev")}
+    roots = {path.split("/")[1] for path in (*config["readable"], config["own_work"], "/dev", "/proc")}
     assert seen == f"{sorted(roots)} [] {config['own_work']}\n"
 
 
@@ -186,8 +186,11 @@ def test_cleaning_up_does_not_follow_links(kind: Kind, tmp_path: Path) -> None:
         os.symlink({str(tmp_path / "kept")!r}, "a/b/link")
         os.symlink({str(tmp_path / "kept" / "file")!r}, "a/b/other")
         os.symlink({str(tmp_path / "kept")!r}, "link")
-        os.chmod("a/b", 0o500)
-        os.chmod("a", 0o500)
+        try:
+            os.chmod("a/b", 0o500)
+            os.chmod("a", 0o500)
+        except PermissionError:
+            assert {kind!r} == "landlock"
     """
     one = LocalSandbox(workers=1, kind=kind, isolation="weak")
     try:
