@@ -16,6 +16,9 @@ from typing import Any
 from rewards.sandbox.local.inside import child, driver, messages
 from rewards.sandbox.local.inside.driver import Action
 
+_CHANNEL = 3
+"""The descriptor of the connection to the worker."""
+
 
 class Holder:
     """Runs the calls that arrive on descriptor 3.
@@ -26,7 +29,7 @@ class Holder:
 
     def __init__(self, *, forks: bool) -> None:
         self._forks = forks
-        self._channel = socket.socket(fileno=3)
+        self._channel = socket.socket(fileno=_CHANNEL)
         self._module = child.make_main()
         self._number = 0
         self._report_to = self._channel
@@ -56,10 +59,12 @@ class Holder:
         for stream in range(3):
             os.dup2(descriptors[stream], stream)
         if self._forks:
-            os.dup2(descriptors[3], self._channel.fileno())
-            os.closerange(4, 1 << 16)
+            os.dup2(descriptors[3], _CHANNEL)
+            os.closerange(_CHANNEL + 1, 1 << 16)
         else:
-            self._report_to = socket.socket(fileno=descriptors[3])
+            os.dup2(descriptors[3], _CHANNEL + 1)
+            os.closerange(_CHANNEL + 2, 1 << 16)
+            self._report_to = socket.socket(fileno=_CHANNEL + 1)
         self._call = _Call(self._module.__dict__, task, f"call {self._number}")
         self._rest = [*self._call.steps, self._report]
 
@@ -70,7 +75,7 @@ class Holder:
         self._report_to.sendall(messages.pack_json(self._call.describe()))
         if not self._forks:
             self._report_to.close()
-            os.closerange(4, 1 << 16)
+            os.closerange(_CHANNEL + 1, 1 << 16)
 
 
 class _Call:

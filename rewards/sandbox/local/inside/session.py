@@ -150,6 +150,8 @@ def _call(
         ended_by = "output"
     forks, after = _can_fork(worker), None
     is_kept = report is not None and ended_by is None and report.get("verdict") != "memory"
+    if forks and is_kept and _is_ended(worker.proc, sender):
+        is_kept = False  # the call has reported by itself, and has ended
     if is_kept and forks:
         after = _Holder(sender, ours)
         current.channel.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -23,6 +22,7 @@ from rewards.sandbox.local.isolation import Isolation, Kind
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.sandbox.local.seccomp import NoFilterError
 from tests import ROOT
+from tests.rewards.sandbox.public import find_public_python, public_copy
 
 LIMITS = Limits(cpu_seconds=10, wall_seconds=300, memory_mb=256, output_bytes=10_000)
 
@@ -346,37 +346,13 @@ sandbox.close()
 @pytest.mark.skipif(
     os.getuid() != 0, reason="only root can become another user; as an ordinary user all other tests cover this"
 )
-def test_as_ordinary_user(public_folder: Path) -> None:
+def test_as_ordinary_user() -> None:
     _open("namespaces").close()
-    environment = {"PYTHONPATH": str(public_folder), "PATH": "/usr/bin:/bin"}
-    command = [_find_public_python(), "-c", AS_USER, str(public_folder)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
+    with public_copy() as folder:
+        environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"}
+        command = [find_public_python(), "-c", AS_USER, str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
     assert done.stdout.split() == ["1000", "4", "namespaces"], done.stderr
-
-
-@pytest.fixture
-def public_folder() -> Iterator[Path]:
-    """A folder that another user can read, with this project's code and pyseccomp."""
-    import pyseccomp
-
-    with tempfile.TemporaryDirectory(prefix="public-") as name:
-        folder = Path(name)
-        shutil.copytree(ROOT / "rewards", folder / "rewards", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(pyseccomp.__file__, folder / "pyseccomp.py")
-        for path in (folder, *folder.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        yield folder
-
-
-def _find_public_python() -> str:
-    """Return a Python that another user can run."""
-    for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
-        if not Path(python).is_file() or not all(parent.stat().st_mode & 1 for parent in Path(python).parents):
-            continue
-        asked = subprocess.run([python, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True)
-        if asked.stdout == "True\n":
-            return python
-    pytest.skip("another user can read no Python of 3.11 or newer")
 
 
 def test_package_in_the_programs_folder(monkeypatch: pytest.MonkeyPatch) -> None:
