@@ -32,6 +32,8 @@ class Worker:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._runners: set[str] = set()
+        self.turn = asyncio.Lock()
+        """Of the calls of a session, which may be made at the same time."""
         self._data = b""
         # The first message, which the worker sends by itself, and one answer per program.
         self._expected = 1

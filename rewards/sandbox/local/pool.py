@@ -97,7 +97,7 @@ class Pool:
         Raises:
             SandboxError: the session has ended.
         """
-        async with self._slot():
+        async with session.turn, self._slot():
             try:
                 return await session.run(Program(code), limits)
             except WorkerGoneError as error:

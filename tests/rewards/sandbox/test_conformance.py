@@ -523,3 +523,16 @@ def test_session_in_several_loops(sandbox: Sandbox) -> None:
     asyncio.run(session.run("x = 1", LIMITS))
     assert asyncio.run(session.run("x", LIMITS)).value == "1"
     asyncio.run(session.close())
+
+
+def test_session_calls_at_once_are_run_in_turn(sandbox: Sandbox) -> None:
+    async def talk() -> list[Execution]:
+        session = await sandbox.open_session()
+        await session.run("x = 0")
+        calls = await asyncio.gather(*(session.run(f"x += 1\nprint({number})\nx", LIMITS) for number in range(5)))
+        await session.close()
+        return list(calls)
+
+    calls = asyncio.run(talk())
+    assert [call.output for call in calls] == [f"{number}\n" for number in range(5)]
+    assert [call.value for call in calls] == ["1", "2", "3", "4", "5"]

@@ -53,16 +53,9 @@ class Server:
             elif self._holder is None:
                 self._begin()
             elif self._again:
-                self._run(*self._again.pop(0))
+                self._repeat(*self._again.pop(0))
             else:
-                request, code = self._waiting
-                self._waiting = None
-                report = self._run(request, code)
-                messages.send_execution(self._connection, *report.fields)
-                if report.is_kept:
-                    self._kept.append((request, code))
-                if self._holder is None:
-                    self._again = list(self._kept)
+                self._answer(*self._waiting)
         except execution.ClientGoneError:
             os._exit(0)
         except BaseException as error:
@@ -97,6 +90,29 @@ class Server:
         theirs.close()
         self._holder = _Holder(pid, ours)
 
+    def _repeat(self, request: Request, code: str) -> None:
+        """Re-run a kept call in a new holder."""
+        self._run(request, code)
+        if self._holder is None:
+            # The call had ended its process after it was answered; the session goes on without it.
+            self._kept.remove((request, code))
+            self._again = list(self._kept)
+
+    def _answer(self, request: Request, code: str) -> None:
+        """Run the call that the client waits for."""
+        report = self._run(request, code)
+        if report.is_lost:
+            # The holder had ended before, after the last call was answered. A new one gets this call.
+            self._kept = self._kept[:-1]
+        if self._holder is None:
+            self._again = list(self._kept)
+        if report.is_lost:
+            return
+        self._waiting = None
+        messages.send_execution(self._connection, *report.fields)
+        if report.is_kept:
+            self._kept.append((request, code))
+
     def _run(self, request: Request, code: str) -> _Report:
         assert self._holder is not None
         report, self._holder = _call(self._worker, self._holder, request, code, self._connection)
@@ -110,6 +126,8 @@ class _Report(NamedTuple):
     """For `messages.send_execution`."""
     is_kept: bool
     """Whether the call's changes are kept."""
+    is_lost: bool
+    """Whether it was not run."""
 
 
 class _Holder(NamedTuple):
@@ -173,7 +191,7 @@ def _call(
     verdict, status, cpu, value = _read(report or {}, request.output_bytes)
     seconds = time.monotonic() - begun
     fields = (ended_by or verdict, status, seconds, cpu, outputs[0].cut(), outputs[1].cut(), value)
-    return _Report(fields, is_kept), after
+    return _Report(fields, is_kept, lost), after
 
 
 def _read(report: dict[str, Any], most: int) -> tuple[str, int | None, float, bytes | None]:
