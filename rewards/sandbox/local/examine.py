@@ -18,6 +18,14 @@ from rewards.sandbox.local.seccomp import NoFilterError, compile_filter
 from rewards.sandbox.program import Program
 
 _TRIES = 200
+_LANDLOCK_SINCE = {
+    2: "moving files between folders (5.19; always refused)",
+    3: "truncation by path (6.2; seccomp refuses it)",
+    4: "TCP (6.7; seccomp refuses sockets)",
+    5: "ioctl on devices (6.10; programs can open none)",
+    6: "signals (6.12; seccomp refuses them)",
+}
+"""Landlock ABI -> what it knows first, its Linux version, and what holds before."""
 _TRY_NAMESPACES = (
     "from rewards.sandbox.local.inside import kernel as k; "
     "k.unshare(k.NEW_USER | k.NEW_PIDS | k.NEW_MOUNTS | k.NEW_NETWORK | k.NEW_IPC)"
@@ -54,6 +62,14 @@ def examine() -> dict[str, Any]:
     return report
 
 
+def describe_landlock(version: int) -> str:
+    """Return what a Landlock ABI offers and what it leaves to seccomp, for display."""
+    if not version:
+        return "no; it is in Linux 5.13 and later, and `lsm=` of the kernel's command line may leave it out"
+    missing = [what for since, what in _LANDLOCK_SINCE.items() if version < since]
+    return f"yes, ABI {version}" + (f"; this kernel's does not know {', '.join(missing)}" if missing else "")
+
+
 def _find_offered() -> list[tuple[str, str]]:
     command, root = [sys.executable, "-c", _TRY_NAMESPACES], Path(__file__).resolve().parents[3]
     tried = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -63,11 +79,11 @@ def _find_offered() -> list[tuple[str, str]]:
         filters = "yes, with libseccomp"
     except NoFilterError as error:
         filters = f"no: {error}"
-    version, bubblewrap = kernel.landlock_version(), shutil.which("bwrap")
+    bubblewrap = shutil.which("bwrap")
     return [
         ("namespaces", "yes" if tried.returncode == 0 else f"no: {last}"),
         ("seccomp", filters),
-        ("Landlock", f"yes, ABI {version}" if version else "no"),
+        ("Landlock", describe_landlock(kernel.landlock_version())),
         ("bubblewrap", f"{bubblewrap}, not needed" if bubblewrap else "not installed, not needed"),
     ]
 

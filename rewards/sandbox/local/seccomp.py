@@ -33,9 +33,9 @@ _REFUSED = (
     *("sync", "syncfs", "inotify_init", "inotify_init1", "inotify_add_watch"),
 )
 _ON_HOSTS_FILES = (
-    # What Landlock does not restrict: a file's owner, permissions and times.
+    # What Landlock does not restrict: a file's owner, permissions and times and, before Linux 6.2, its length.
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
-    *("utime", "utimes", "utimensat", "futimesat"),
+    *("utime", "utimes", "utimensat", "futimesat", "truncate"),
 )
 _SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
 _REQUIRED = ("socket", "ptrace", "clone", "clone3", "unshare")

@@ -18,6 +18,8 @@ from rewards.sandbox.local.inside.driver import Action
 
 _CHANNEL = 3
 """The descriptor of the connection to the worker."""
+START = b"s"
+"""What the process of a call sends before it runs the code."""
 
 
 class Holder:
@@ -65,6 +67,7 @@ class Holder:
             os.dup2(descriptors[3], _CHANNEL + 1)
             os.closerange(_CHANNEL + 2, 1 << 16)
             self._report_to = socket.socket(fileno=_CHANNEL + 1)
+        self._report_to.sendall(START)
         self._call = _Call(self._module.__dict__, task, f"call {self._number}")
         self._rest = [*self._call.steps, self._report]
 

@@ -20,7 +20,7 @@ import time
 from typing import Any, NamedTuple
 
 from rewards.sandbox.local.inside import child, driver, execution, limits, messages
-from rewards.sandbox.local.inside.holder import Holder
+from rewards.sandbox.local.inside.holder import START, Holder
 from rewards.sandbox.local.inside.limits import Request, Usage, read_stat
 from rewards.sandbox.local.inside.worker import Worker, reap_children
 
@@ -92,10 +92,11 @@ class Server:
 
     def _repeat(self, request: Request, code: str) -> None:
         """Re-run a kept call in a new holder."""
-        self._run(request, code)
+        report = self._run(request, code)
         if self._holder is None:
-            # The call had ended its process after it was answered; the session goes on without it.
-            self._kept.remove((request, code))
+            # Without the call that ends its process: this one or, if it did not begin, the one before.
+            culprit = self._kept.index((request, code)) - report.is_lost
+            del self._kept[max(0, culprit)]
             self._again = list(self._kept)
 
     def _answer(self, request: Request, code: str) -> None:
@@ -160,8 +161,13 @@ def _call(
     theirs.close()
     for _, writing in pipes:
         os.close(writing)
-    ended_by = None if lost else execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
-    report, sender = (None, 0) if ended_by or lost else _read_report(ours)
+    ended_by, report, sender = None, None, 0
+    if not lost:
+        ended_by = execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
+        lost = ended_by is None and not _read_start(ours)
+    if not lost and ended_by is None:
+        ended_by = execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
+        report, sender = (None, 0) if ended_by else _read_report(ours)
     for output in outputs:
         output.finish(wait=False)
     if ended_by is None and any(output.too_long for output in outputs):
@@ -209,6 +215,14 @@ def _make_channel() -> tuple[socket.socket, socket.socket]:
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     return ours, theirs
+
+
+def _read_start(channel: socket.socket) -> bool:
+    """Return whether a call has begun: its process says so before it runs the code."""
+    try:
+        return channel.recv(len(START)) == START
+    except OSError:
+        return False
 
 
 def _read_report(channel: socket.socket) -> tuple[dict[str, Any] | None, int]:

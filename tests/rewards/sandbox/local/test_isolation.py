@@ -18,6 +18,7 @@ import pytest
 
 from rewards.sandbox import Limits, Program, SandboxError
 from rewards.sandbox.local import isolation
+from rewards.sandbox.local.examine import describe_landlock
 from rewards.sandbox.local.isolation import Isolation, Kind
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.sandbox.local.seccomp import NoFilterError
@@ -281,6 +282,17 @@ def test_description_names_what_is_in_force(sandbox: LocalSandbox) -> None:
     rows = dict(sandbox.describe())
     assert rows["isolation"] in ("namespaces", "Landlock and seccomp")
     assert rows["system calls"] == "seccomp filter"
+
+
+@pytest.mark.parametrize(("version", "missing"), [(1, 5), (2, 4), (3, 3), (5, 1), (6, 0), (9, 0)])
+def test_description_of_older_kernels(version: int, missing: int) -> None:
+    described = describe_landlock(version)
+    assert described.startswith(f"yes, ABI {version}")
+    assert described.count("(") == missing
+
+
+def test_description_of_a_kernel_without_landlock() -> None:
+    assert describe_landlock(0).startswith("no; ")
 
 
 def test_machine_without_isolation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
