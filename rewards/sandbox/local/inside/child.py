@@ -25,6 +25,8 @@ from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 NAME = "main.py"
 """The program's file name in tracebacks."""
 
+_COLLECTIONS = gc.get_stats()[2]["collections"] + 1
+"""Collections of the oldest generation: those of the template, which collects after it has loaded this."""
 _STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
 _read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
 flush = operator.methodcaller("flush")
@@ -34,14 +36,12 @@ def become_program(worker: Worker, request: Request, length: int, streams: tuple
     """Make this process the program whose source is in the worker's buffer."""
     try:
         give_up_rights(worker, request, streams)
-        code = bytes(worker.code.view[:length]).decode("utf-8", errors="surrogatepass")
-        worker.code.clear()
-        runner = worker.runners[request.uses] if request.uses else None
-        if runner is None or hasattr(runner, "NAMES"):
-            driver.become(_Program(code, {} if runner is None else runner.NAMES, f"{worker.work}/{NAME}"))
+        task = bytes(worker.code.view[:length]).decode("utf-8", errors="surrogatepass")
+        program = worker.programs.get(request.uses)
+        if program is not None:
+            driver.become(program.start(task))
         else:
-            driver.become(_Runner(runner, code))
-        worker.report_start()
+            driver.become(_Runner(worker.runners[str(request.uses)], task))
     except BaseException:
         os._exit(driver.BROKEN)
 
@@ -56,16 +56,11 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
     """
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
-    first = 3
-    if kept >= 0:
-        os.dup2(kept, 3)
-        first = 4
     if not worker.in_namespaces:
         os.setsid()
         kernel.die_with_parent(signal.SIGKILL)
         if worker.ruleset >= 0:
             kernel.restrict_files(worker.ruleset)
-    os.closerange(first, 1 << 16)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     for kind, values in request.prepared:
         resource.setrlimit(kind, values)
@@ -76,82 +71,88 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
         kernel.drop_capabilities()
     if worker.filter:
         kernel.restrict_calls(worker.filter)
+    # From here on it is the program's fault if this process ends.
+    os.eventfd_write(worker.started, 1)
+    first = 3
+    if kept >= 0:
+        os.dup2(kept, 3)
+        first = 4
+    os.closerange(first, 1 << 16)
 
 
-class _Ending:
-    """Ends a process as the interpreter does: waits for threads, calls exit functions, and flushes the streams."""
+class Program:
+    """The actions of a program: run it, then end as the interpreter does.
 
-    def __init__(self) -> None:
-        self._status = 0
-        self._rest: list[Callable[[], Action | None]] = [
-            *(self._wait_for_threads, self._call_exit_functions, self._flush_output, *self._drop_objects()),
-            *(self._flush_errors, self._exit),
-        ]
-        """Methods that choose the next actions."""
+    A worker makes it before it forks; in a program's process as little as possible is created or called for the first time.
+
+    Args:
+        names: What its `__main__` begins with, besides what every module has.
+        file: The path of the program, which is in no file.
+    """
+
+    def __init__(self, names: Mapping[str, Any], file: str) -> None:
+        self._stage = self._status = 0
+        self._is_running = True
+        self._raised: list[BaseException] = []
+        self._code = ""
+        self._source = _Source()
+        self._main = make_main(self._source, file)
+        self._main.__dict__.update(names)
+        self._held = [self._main]
+
+    def start(self, code: str) -> Program:
+        """Return this, to run the code."""
+        self._code = self._source.code = code
+        sys.modules["__main__"] = self._main
+        return self
 
     def next(self) -> Action | None:
-        return self._rest.pop(0)()
-
-    def failed(self, error: BaseException | None) -> None:
-        self._status = self._status or 120  # as if a stream could not be flushed
-
-    def _drop_objects(self) -> list[Callable[[], Action | None]]:
-        return []
-
-    def _wait_for_threads(self) -> Action | None:
-        return threading._shutdown if len(threading._active) > 1 else None  # type: ignore[attr-defined]
-
-    def _call_exit_functions(self) -> Action | None:
-        return atexit._run_exitfuncs if atexit._ncallbacks() else None
-
-    def _flush_output(self) -> Action | None:
-        return partial(flush, sys.stdout) if getattr(sys, "stdout", None) is not None else None
-
-    def _flush_errors(self) -> Action | None:
-        return partial(flush, sys.stderr) if getattr(sys, "stderr", None) is not None else None
-
-    def _exit(self) -> None:
+        """Return the next action. This is flat because every function has pages of its own."""
+        self._stage = stage = self._stage + 1
+        if stage == 1:
+            try:
+                # Without a mark, which an editor on Windows puts before the source.
+                code = compile(self._code.removeprefix("\ufeff"), NAME, "exec", dont_inherit=True)
+            except BaseException as error:
+                self._raised.append(error.with_traceback(None))
+                return None
+            return partial(exec, code, self._main.__dict__)
+        if stage == 2:
+            self._is_running = False
+            return self._report() if self._raised else None
+        if stage == 3:
+            return threading._shutdown if len(threading._active) > 1 else None  # type: ignore[attr-defined]
+        if stage == 4:
+            return atexit._run_exitfuncs if atexit._ncallbacks() else None
+        if stage in (5, 8):
+            return partial(flush, sys.stdout) if getattr(sys, "stdout", None) is not None else None
+        if stage == 6:
+            # Objects may print at their end, and files may hold output.
+            del self._main
+            sys.modules.pop("__main__", None)
+            return self._held.clear
+        if stage == 7:
+            # The oldest generation is empty after a short program. Collecting it frees what the interpreter keeps for later,
+            # of which every page would be copied.
+            is_short = gc.get_count()[2] == 0 and gc.get_stats()[2]["collections"] == _COLLECTIONS
+            return partial(gc.collect, 1 if is_short else 2)
+        if stage == 9:
+            return partial(flush, sys.stderr) if getattr(sys, "stderr", None) is not None else None
         for stream in _STREAMS:
             with contextlib.suppress(BaseException):  # closed or detached
                 stream.flush()
         os._exit(self._status)
 
-
-class _Program(_Ending):
-    """A program."""
-
-    def __init__(self, code: str, names: Mapping[str, Any], file: str) -> None:
-        super().__init__()
-        self._code, self._names, self._file = code, names, file
-        self._held: list[ModuleType] = []
-        self._raised: list[BaseException] = []
-        self._is_running = True
-        self._rest[:0] = [self._run, self._report]
-
     def failed(self, error: BaseException | None) -> None:
+        """Take what an action raised."""
         if not self._is_running:
-            super().failed(error)
+            self._status = self._status or 120  # as if a stream could not be flushed
         elif error is None:
             self._status = 1
         else:
             self._raised.append(error)
 
-    def _run(self) -> Action | None:
-        module = make_main(self._code, self._file)
-        module.__dict__.update(self._names)
-        self._held.append(module)
-        try:
-            # Without a mark, which an editor on Windows puts before the source.
-            compiled = compile(self._code.removeprefix("\ufeff"), NAME, "exec", dont_inherit=True)
-        except BaseException as error:
-            self._raised.append(error.with_traceback(None))
-            return None
-        return partial(exec, compiled, module.__dict__)
-
     def _report(self) -> Action | None:
-        self._is_running = False
-        if not self._raised:
-            return None
         error = self._raised.pop()
         if issubclass(type(error), SystemExit):
             self._status, action = read_status(error)
@@ -159,54 +160,46 @@ class _Program(_Ending):
         self._status = 1
         return report(error)
 
-    def _drop_objects(self) -> list[Callable[[], Action | None]]:
-        """Objects may print at their end, and files may hold output."""
-        return [self._forget_main, lambda: self._held.clear, lambda: gc.collect, self._flush_output]
 
-    def _forget_main(self) -> None:
-        sys.modules.pop("__main__", None)
-
-
-class _Runner(_Ending):
-    """The steps of a runner: those that its `start` returns, or one call of its `main`."""
+class _Runner(Program):
+    """The steps of a runner: those that its `start` returns, or one call of its `main`. It ends like a program."""
 
     def __init__(self, runner: ModuleType, task: str) -> None:
-        super().__init__()
+        super().__init__({}, NAME)
         self._steps = runner.start(task) if hasattr(runner, "start") else None
-        self._rest[:0] = [self._step] if self._steps is not None else [lambda: partial(runner.main, task)]
+        self._once = partial(runner.main, task)
+
+    def next(self) -> Action | None:
+        if self._stage:
+            return super().next()
+        action: Action | None = self._once
+        if self._steps is not None:
+            action = self._steps.next()
+        if action is None or self._steps is None:
+            self._stage = 1
+        return action
 
     def failed(self, error: BaseException | None) -> None:
-        if self._steps is not None:
+        if self._stage == 0 and self._steps is not None:
             self._steps.failed(error)
-        elif error is not None and not self._status:
-            self._status = 1
-            self._rest.insert(0, lambda: report(error))
-
-    def _step(self) -> Action | None:
-        assert self._steps is not None
-        action: Action | None = self._steps.next()
-        if action is None:
-            self._steps = None
         else:
-            self._rest.insert(0, self._step)
-        return action
+            super().failed(error)
 
 
 class _Source:
     """Gives `inspect` and `linecache` the source of the program, which is in no file."""
 
-    def __init__(self, code: str) -> None:
-        self._code = code
+    code = ""
 
     def get_source(self, name: str) -> str:
         """Return the source."""
-        return self._code
+        return self.code
 
 
-def make_main(code: str = "", file: str = NAME) -> ModuleType:
+def make_main(source: _Source | None = None, file: str = NAME) -> ModuleType:
     """Install and return an empty `__main__`, as for `python main.py`."""
     module = sys.modules["__main__"] = ModuleType("__main__")
-    module.__dict__.update(__builtins__=__builtins__, __file__=file, __loader__=_Source(code), __cached__=None)
+    module.__dict__.update(__builtins__=__builtins__, __file__=file, __loader__=source or _Source(), __cached__=None)
     sys.argv = [NAME]
     sys.orig_argv[:] = ["python", NAME]
     return module

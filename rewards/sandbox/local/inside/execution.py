@@ -44,7 +44,6 @@ def run(worker: Worker, request: Request, length: int, stdin: int, connection: s
         # So that the program can open /dev/stdout.
         os.fchmod(output_end, 0o666)
         os.fchmod(error_end, 0o666)
-    worker.expect_start()
     begun = time.monotonic()
     pid = os.fork()
     if pid == 0:

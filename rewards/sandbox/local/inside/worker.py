@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import os
 import resource
 import select
@@ -53,7 +52,10 @@ class Worker:
         """The source of the next program."""
         self.buffers = (Buffer(), Buffer())
         """The outputs of the last program."""
-        self._started = mmap.mmap(-1, mmap.PAGESIZE)
+        self.started = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """What a forked process writes to before it becomes the program."""
+        self.programs: dict[str | None, Any] = {}
+        """Runner, or None -> what runs a program. Other runners run by themselves."""
         self.reads_all = False
         """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:
@@ -88,18 +90,12 @@ class Worker:
             kernel.restrict_calls(self.filter)
             self.filter = b""
 
-    def expect_start(self) -> None:
-        """Note that the process that is forked next is not a program yet."""
-        self._started[0] = 0
-
-    def report_start(self) -> None:
-        """In a forked process: report that it is the program from here on. The program cannot undo this."""
-        self._started[0] = 1
-        self._started.close()
-
     def has_started(self) -> bool:
         """Return whether the last forked process became its program."""
-        return self._started[0] == 1
+        try:
+            return os.eventfd_read(self.started) > 0
+        except BlockingIOError:
+            return False
 
     def end(self, pid: int, *, by_force: bool = True) -> tuple[int, resource.struct_rusage]:
         """Wait for a program's main process, and end all processes that it left.

@@ -9,7 +9,7 @@ import signal
 import socket
 from typing import Any
 
-from rewards.sandbox.local.inside import driver, execution, kernel, messages, session
+from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 MAP_USERS, NO_MAP = b"a", b"n"
@@ -46,6 +46,7 @@ class _Server:
 
     def __init__(self, worker: Worker, connection: socket.socket) -> None:
         self._worker, self._connection = worker, connection
+        worker.programs[None] = child.Program({}, f"{worker.work}/{child.NAME}")
 
     def next(self) -> None:
         """Serve the next request."""
@@ -58,6 +59,9 @@ class _Server:
             request = worker.read(fields)
             if request.uses is not None and "source" in request.fields:
                 worker.add_runner(request.uses, length)
+                names = getattr(worker.runners.get(request.uses), "NAMES", None)
+                if names is not None:
+                    worker.programs[request.uses] = child.Program(names, f"{worker.work}/{child.NAME}")
                 worker.code.clear()
             elif request.uses is not None and request.uses not in worker.runners:
                 connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))

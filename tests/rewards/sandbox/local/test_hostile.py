@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
-import psutil
 import pytest
 
 from rewards.sandbox import Execution, Limits, Program, SandboxError
 from rewards.sandbox.local import LocalSandbox
+from rewards.sandbox.local.connection import Worker, WorkerFaultError
 from rewards.sandbox.local.isolation import Kind
 
 LIMITS = Limits(cpu_seconds=20, wall_seconds=300, memory_mb=512)
@@ -129,15 +128,29 @@ def test_the_worker_keeps_its_limits(sandbox: LocalSandbox, name: str) -> None:
     assert _run(sandbox, "x = bytearray(200 << 20)\nopen('x', 'w').write('right')\nprint(open('x').read())").output == "right\n"
 
 
-def test_a_fault_of_the_worker_is_not_the_programs(namespaces: LocalSandbox) -> None:
-    """A worker whose own code fails is replaced, and the program runs again."""
-    _run(namespaces, "")
-    workers = [each for template in psutil.Process().children() for each in template.children()]
-    assert workers
-    for worker in workers:
-        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, 3))
-    execution = _run(namespaces, "print('right')")
-    assert (execution.verdict, execution.output) == ("ok", "right\n")
+@pytest.mark.parametrize("faults", [1, 2])
+def test_a_fault_of_the_worker_is_not_the_programs(faults: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose own code fails is replaced, and the program runs again; a second time is the sandbox's failure."""
+    real, failed = Worker.run, []
+
+    async def run(self: Worker, program: Program, limits: Limits) -> Execution:
+        if len(failed) < faults:
+            failed.append(self)
+            raise WorkerFaultError("OSError: no descriptors")
+        return await real(self, program, limits)
+
+    sandbox = LocalSandbox(workers=1, isolation="weak")
+    try:
+        _run(sandbox, "")
+        monkeypatch.setattr(Worker, "run", run)
+        if faults == 1:
+            assert _run(sandbox, "print('right')").output == "right\n"
+        else:
+            with pytest.raises(SandboxError, match="failed twice: OSError: no descriptors"):
+                _run(sandbox, "print('right')")
+        assert len({*failed}) == faults
+    finally:
+        sandbox.close()
 
 
 def test_other_user_than_the_client(sandbox: LocalSandbox) -> None:
