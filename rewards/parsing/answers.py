@@ -33,6 +33,11 @@ def make_response(answer: str, reasoning: str = "…") -> str:
     return f"<reasoning>\n{reasoning}\n</reasoning>\n{_OPEN}\n{answer}\n{_CLOSE}"
 
 
+def normalise(text: str) -> str:
+    r"""Return a text with `\n` at the ends of lines, and without byte order marks."""
+    return _MARK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def take_answer(response: str) -> str | None:
     """Return the stripped text between the last pair of answer tags, or None without a pair."""
     answer = _find_answer(_clean(response))
@@ -72,7 +77,6 @@ def _find_answer(text: str) -> str | None:
 
 
 def _clean(response: str) -> str:
-    """Return a response without what the model thought, byte order marks, and the line ends of other systems."""
-    text = _MARK.sub("", response.replace("\r\n", "\n").replace("\r", "\n"))
-    text = _THINK.sub("", text)
+    """Return a response without what the model thought."""
+    text = _THINK.sub("", normalise(response))
     return text[max((each.end() for each in _THINK_END.finditer(text)), default=0) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ from preprocess.converters.shared.tool_calls import ToolOptions, call_interprete
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, to_json
 from rewards.errors import GroundTruthError
+from rewards.parsing.answers import normalise, take_code
+from rewards.parsing.blocks import write_block
 from rewards.programs.ground_truth import read_tests
 
 
@@ -39,6 +42,7 @@ class CodeTask:
     signature: str | None = None
     """Beginning of the program in the prompt. Empty: the statement shows it. None: the program reads standard input."""
     solution: str | None = None
+    """A right program."""
     make_truth: Callable[[], dict[str, Any] | None]
     """Return the tests in a form of the code_tests reward, or None; raise RowError. Called only if the row needs tests."""
     plan: str = ""
@@ -65,7 +69,8 @@ def make_converter(
 
     def make_rows(make: Callable[[CodeTask, OptionsT], RowT], record: RecordT, options: OptionsT) -> list[RowT]:
         try:
-            return [make(read_task(record, options), options)]
+            task = read_task(record, options)
+            return [make(dataclasses.replace(task, solution=normalise(task.solution or "") or None), options)]
         except RecursionError:
             raise RowError("a program or a test is nested too deeply") from None
 
@@ -81,7 +86,9 @@ def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
     last_line = (task.signature or "").strip().rpartition("\n")[2].strip().removesuffix(":")
     plan = task.plan or f"To write: {last_line or 'a program that prints what is asked for.'}"
     calls = [call_interpreter(task.solution, _read_truth(task, options))] if options.tool else []
-    answer = wording.answer(plan, wording.show_code(task.solution))
+    answer = wording.answer(plan, write_block(task.solution))
+    if (take_code(answer) or "").strip() != task.solution.strip():
+        raise LeftOutError("its solution has the tags of an answer")
     return make_row(task.problem or name_problem(task.source, question), question, answer, calls)
 
 
