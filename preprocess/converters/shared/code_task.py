@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import hashlib
@@ -14,6 +15,7 @@ import msgspec
 from preprocess.converters.base import Converter
 from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
+from preprocess.converters.shared.tests import find_imports, find_missing_packages
 from preprocess.converters.shared.tool_calls import ToolOptions, call_interpreter, make_row
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, to_json
@@ -30,6 +32,9 @@ class CodeOptions(ToolOptions, frozen=True, kw_only=True):
     """Leave out problems whose statement or solution is longer."""
     max_tests: Positive = 10
     """Number of tests to keep per problem, from the first."""
+    packages: tuple[str, ...] = ()
+    """Packages of the sandbox in addition to the standard library and sortedcontainers; problems whose tests need others are
+    left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,9 @@ class CodeTask:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the row's detail, in addition to the solution; those that are None are dropped."""
 
+
+_SOURCES = ("prelude", "functional", "pytest")
+"""Fields of a ground truth that are Python."""
 
 OptionsT = TypeVar("OptionsT", bound=CodeOptions)
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
@@ -134,4 +142,13 @@ def _read_truth(task: CodeTask, options: CodeOptions) -> dict[str, Any]:
         read_tests(to_json(truth), options.max_tests)
     except GroundTruthError as error:
         raise RowError(str(error)) from error
+    modules = {name for part in _SOURCES if part in truth for name in _find_modules(truth[part])}
+    if missing := find_missing_packages(modules, options.packages):
+        raise LeftOutError(f"its tests need {missing}")
     return truth
+
+
+@functools.lru_cache(maxsize=64)
+def _find_modules(source: str) -> frozenset[str]:
+    """Return the modules that a source imports. Many rows of a data set have one prelude."""
+    return frozenset(find_imports(ast.parse(source))) if "import" in source else frozenset()
