@@ -11,6 +11,7 @@ The ground truth is a JSON object of one of three forms, each with an optional `
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -85,13 +86,18 @@ async def code_tests(
         raise ValueError(f"max_tests is {max_tests}, expected 1 or more")
     tests = read_tests(ground_truth, max_tests, choose)
     well_formed = float(answers.is_well_formed(solution_str))
-    code = answers.take_code(solution_str, find_tested_names(tests))
+    # In a thread: a long response must not delay the others.
+    code = await asyncio.to_thread(_take_code, solution_str, tests)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
     if not code:
         explain("no program in the response")
     passed = await _run(code, tests, limits, max_tests, all_or_nothing) if code else [False]
     share = float(all(passed)) if all_or_nothing else sum(passed) / len(passed)
     return {"score": share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
+
+
+def _take_code(response: str, tests: Tests) -> str | None:
+    return answers.take_code(response, find_tested_names(tests))
 
 
 async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_early: bool) -> list[bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _ITEM = re.compile(r" *(?:[-*+]|\d{1,9}[.)]) +")
 _LANGUAGE = re.compile(r"[{.]*([\w+#-]*)")
 _TICKS = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
-_PYTHON = re.compile(r"py(thon)?[\d.]*")
+_PYTHON = re.compile(r"i?py(thon)?[\d.-]*")
 _MOST_INDENT = 3
 """Spaces before a fence. With more, the line is indented code."""
 

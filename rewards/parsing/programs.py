@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 
 from rewards.parsing.blocks import Block
 from rewards.parsing.source_values import parse
 
-_MOST_READ = 100_000
+_MOST_READ = 40_000
 """Characters to parse, from the end of the response."""
 _MOST_BLOCKS = 100
 """Blocks to choose from, from the end of the response."""
@@ -19,7 +19,7 @@ _CLASS = "Solution"
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _BUILT_IN = frozenset(dir(builtins))
-_READING = {"input", "stdin", "fileinput", "open"}
+_READING = {"input", "stdin", "fileinput", "open", "read"}
 _WRITING = {"print", "stdout", "write", "writelines"}
 
 
@@ -30,7 +30,7 @@ def choose_program(blocks: Sequence[Block], names: Collection[str]) -> str:
 
     - With names, the last block that defines them, by `def` or `class` before other ways.
     - Otherwise the last block that runs, reads input and prints; else the last one that runs and reads input together with
-      what it needs; else the last one that runs; else the last one that parses.
+      what it needs; else the last one that runs and prints; else the last one that runs; else the last one that parses.
 
     Earlier blocks that define what the chosen one needs are put before it, and later ones without running code after it.
 
@@ -94,16 +94,13 @@ class _Piece:
     @cached_property
     def words(self) -> set[str]:
         """All names and attributes that it uses."""
-        return self._used | {each.attr for each in self._nodes if isinstance(each, ast.Attribute)}
+        return self._names.loaded | self._names.attributes
 
     @cached_property
     def free(self) -> set[str]:
         """Names that it uses and does not bind, or not before its top level uses them."""
-        bound = {each.id for each in self._nodes if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
-        bound |= {each.arg for each in self._nodes if isinstance(each, ast.arg)}
-        bound |= {each.name for each in self._nodes if isinstance(each, (*_DEFINITIONS, ast.ExceptHandler)) and each.name}
         early = _find_early(self.body) - (self.bound - self.assigned)
-        return ((self._used - bound - self.bound) | early) - _BUILT_IN
+        return ((self._names.loaded - self._names.bound - self.bound) | early) - _BUILT_IN
 
     @cached_property
     def runs(self) -> bool:
@@ -116,12 +113,30 @@ class _Piece:
         return self.runs and bool(self.words & _READING) and bool(self.words & _WRITING)
 
     @cached_property
-    def _nodes(self) -> list[ast.AST]:
-        return [each for statement in self.body for each in ast.walk(statement)]
+    def _names(self) -> _Names:
+        return _Names(self.body)
 
-    @cached_property
-    def _used(self) -> set[str]:
-        return {each.id for each in self._nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
+
+class _Names:
+    """The names in statements, collected in one pass: the text is untrusted, and may be long."""
+
+    def __init__(self, body: Iterable[ast.AST]) -> None:
+        self.loaded: set[str] = set()
+        self.bound: set[str] = set()
+        self.attributes: set[str] = set()
+        todo = list(body)
+        while todo:
+            node = todo.pop()
+            if isinstance(node, ast.Name):
+                (self.loaded if isinstance(node.ctx, ast.Load) else self.bound).add(node.id)
+                continue
+            if isinstance(node, ast.Attribute):
+                self.attributes.add(node.attr)
+            elif isinstance(node, ast.arg):
+                self.bound.add(node.arg)
+            elif isinstance(node, (*_DEFINITIONS, ast.ExceptHandler)) and node.name:
+                self.bound.add(node.name)
+            todo += ast.iter_child_nodes(node)
 
 
 def _find_definition(pieces: Sequence[_Piece], names: set[str]) -> int | None:
@@ -140,7 +155,8 @@ def _find_running(pieces: Sequence[_Piece]) -> int | None:
     running = [number for number in order if pieces[number].runs]
     complete = (number for number in running if pieces[number].is_complete)
     reading = (number for number in running if _reads(pieces, number))
-    return next((number for group in (complete, reading, running, order) for number in group), None)
+    printing = (number for number in running if pieces[number].words & _WRITING)
+    return next((number for group in (complete, reading, printing, running, order) for number in group), None)
 
 
 def _reads(pieces: Sequence[_Piece], chosen: int) -> bool:
@@ -167,19 +183,12 @@ def _find_early(body: Sequence[ast.stmt]) -> set[str]:
     early: set[str] = set()
     bound: set[str] = set()
     for statement in body:
-        loaded, stored = _split_names(statement)
+        names = _Names([statement])
         if isinstance(statement, ast.Assign | ast.AugAssign):
-            used = loaded | stored if isinstance(statement, ast.AugAssign) else loaded
-            early |= used - _split_names(statement.value)[1] - bound
-        bound |= stored
+            used = names.loaded | names.bound if isinstance(statement, ast.AugAssign) else names.loaded
+            early |= used - _Names([statement.value]).bound - bound
+        bound |= names.bound
     return early
-
-
-def _split_names(node: ast.AST) -> tuple[set[str], set[str]]:
-    """Return the names that a node loads, and those that it stores or deletes."""
-    names = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
-    loaded = {each.id for each in names if isinstance(each.ctx, ast.Load)}
-    return loaded, {each.id for each in names if not isinstance(each.ctx, ast.Load)}
 
 
 def _join(codes: Sequence[str]) -> str:

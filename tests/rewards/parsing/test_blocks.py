@@ -18,6 +18,7 @@ X = Block("python", "x = 1\n")
         ('```python title="x.py" {1,2}\nx = 1\n```', [X]),
         ("```{.python .numberLines}\nx = 1\n```", [X]),
         ("```python:main.py\nx = 1\n```", [X]),
+        ("```python3.12\nx = 1\n```", [Block("python3", "x = 1\n")]),
         ("````python\nx = 1\n````", [X]),
         ("```python\nx = 1\n``````", [X]),
         ("```python\nx = 1\n```  \t", [X]),
@@ -54,7 +55,16 @@ def test_blocks(text: str, blocks: list[Block]) -> None:
 
 @pytest.mark.parametrize(
     ("language", "is_python"),
-    [("python", True), ("py", True), ("python3", True), ("python3.12", True), ("", False), ("pycon", False), ("text", False)],
+    [
+        ("python", True),
+        ("py", True),
+        ("python3", True),
+        ("python-3", True),
+        ("ipython", True),
+        ("", False),
+        ("pycon", False),
+        ("text", False),
+    ],
 )
 def test_python(language: str, is_python: bool) -> None:
     assert Block(language, "").is_python is is_python

@@ -65,6 +65,7 @@ def test_last_program_counts() -> None:
     assert choose(draft, PROGRAM) == PROGRAM
     assert choose(PROGRAM, draft) == draft
     assert choose("print('a')\n", "print('b')\n") == "print('b')\n"
+    assert choose("print('a')\n", "n = abs(-1)\n") == "print('a')\n"
 
 
 def test_a_draft_that_does_not_parse() -> None:
