@@ -26,11 +26,12 @@ _WRITING = {"print", "stdout", "write", "writelines"}
 def choose_program(blocks: Sequence[Block], names: Collection[str]) -> str:
     """Return the program, made of one or more of the blocks.
 
-    Blocks marked as Python count; without any, the unmarked ones; without those, all. Of several:
+    Blocks of other languages than Python are left out, unless all are. Of several:
 
     - With names, the last block that defines them, by `def` or `class` before other ways.
     - Otherwise the last block that runs, reads input and prints; else the last one that runs and reads input together with
       what it needs; else the last one that runs and prints; else the last one that runs; else the last one that parses.
+      Blocks marked as Python come before those without a language, which may be an output.
 
     Earlier blocks that define what the chosen one needs are put before it, and later ones without running code after it.
 
@@ -38,20 +39,20 @@ def choose_program(blocks: Sequence[Block], names: Collection[str]) -> str:
         blocks: At least one.
         names: Functions and classes that the program must define.
     """
-    marked = [each for each in blocks if each.is_python] or [each for each in blocks if not each.language] or blocks
-    if len(marked) == 1:
-        return marked[0].text
+    given = [each for each in blocks if each.is_python or not each.language] or blocks
+    if len(given) == 1:
+        return given[0].text
     pieces: list[_Piece] = []
     left = _MOST_READ
-    for block in reversed(marked[-_MOST_BLOCKS:]):
+    for block in reversed(given[-_MOST_BLOCKS:]):
         left -= len(block.text)
-        pieces.append(_Piece(block.text if left >= 0 else ""))
+        pieces.append(_Piece(block.text if left >= 0 else "", block.is_python))
     pieces.reverse()
     chosen = _find_definition(pieces, set(names)) if names else None
     if chosen is None:
         chosen = _find_running(pieces)
     if chosen is None:
-        return marked[-1].text
+        return next((each for each in reversed(given) if each.is_python), given[-1]).text
     return _join([pieces[number].code for number in _find_parts(pieces, chosen, set(names))])
 
 
@@ -63,8 +64,8 @@ def find_free_names(source: str) -> set[str]:
 class _Piece:
     """A block, parsed as far as needed."""
 
-    def __init__(self, code: str) -> None:
-        self.code = code
+    def __init__(self, code: str, is_marked: bool = True) -> None:
+        self.code, self.is_marked = code, is_marked
 
     @cached_property
     def body(self) -> list[ast.stmt]:
@@ -152,6 +153,7 @@ def _find_definition(pieces: Sequence[_Piece], names: set[str]) -> int | None:
 def _find_running(pieces: Sequence[_Piece]) -> int | None:
     """Return the block that is the program, or None if no block parses."""
     order = [number for number in range(len(pieces) - 1, -1, -1) if pieces[number].body]
+    order.sort(key=lambda number: not pieces[number].is_marked)
     running = [number for number in order if pieces[number].runs]
     complete = (number for number in running if pieces[number].is_complete)
     reading = (number for number in running if _reads(pieces, number))
@@ -168,14 +170,19 @@ def _find_parts(pieces: Sequence[_Piece], chosen: int, names: set[str]) -> list[
     parts, missing = [chosen], pieces[chosen].free | (names - pieces[chosen].bound)
     for number in range(chosen - 1, -1, -1):
         # A draft of the whole program would read the input first.
-        if missing & pieces[number].bound and (names or not pieces[number].is_complete):
+        if _provides(pieces[number], missing) and (names or not pieces[number].is_complete):
             parts.insert(0, number)
             missing = (missing - pieces[number].bound) | pieces[number].free
     for number in range(chosen + 1, len(pieces)):
-        if missing & pieces[number].bound and not pieces[number].runs:
+        if _provides(pieces[number], missing) and not pieces[number].runs:
             parts.append(number)
             missing = (missing - pieces[number].bound) | pieces[number].free
     return parts
+
+
+def _provides(piece: _Piece, missing: set[str]) -> bool:
+    """Check whether a block defines one of the names, or may do so by importing everything from a module."""
+    return bool(missing) and ("*" in piece.bound or bool(missing & piece.bound))
 
 
 def _find_early(body: Sequence[ast.stmt]) -> set[str]:

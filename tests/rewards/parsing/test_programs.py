@@ -53,6 +53,11 @@ def test_usage_after_the_program_does_not_replace_it(after: str | tuple[str, str
     assert choose(PROGRAM, after) == PROGRAM
 
 
+def test_block_without_a_language_may_define_the_function() -> None:
+    assert choose(("", ADD), "print(add(1, 2))\n", names=["add"]) == ADD
+    assert choose(ADD, ("", "add(1, 2)\n"), ("javascript", "function add() {}\n"), names=["add"]) == ADD
+
+
 def test_last_definition_counts() -> None:
     draft = ADD.replace("+", "-")
     assert choose(draft, ADD, names=["add"]) == ADD
@@ -77,6 +82,7 @@ def test_a_draft_that_does_not_parse() -> None:
     ("blocks", "names"),
     [
         (["import math\n", "def half(n):\n    return math.floor(n / 2)\n"], ["half"]),
+        (["from math import *\n", "def f(n):\n    return sqrt(n)\n"], ["f"]),
         (["LIMIT = 3\n", "def f(n):\n    return n < LIMIT\n"], ["f"]),
         (["import math\n", "def g(n):\n    return math.sqrt(n)\n", "def f(n):\n    return g(n)\n"], ["f"]),
         (["def f(n):\n    return g(n)\n", "def g(n):\n    return n\n"], ["f"]),
@@ -113,6 +119,8 @@ def test_method_of_the_class_that_graders_search() -> None:
     [
         ([("", "print(1)\n"), ("text", "1\n")], 0),
         ([("python", "print(1)\n"), ("", "print(2)\n")], 0),
+        ([("", PROGRAM), ("python", "solve()\n")], 0),
+        ([("python", "x = (\n"), ("", "1 2 3\n")], 0),
         ([("javascript", "print(1)\n"), ("cpp", "print(2)\n")], 1),
         ([("py", "print(1)\n"), ("python3", "print(2)\n")], 1),
     ],
