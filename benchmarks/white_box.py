@@ -81,12 +81,18 @@ async def score_through_entry(items: Sequence[Item]) -> None:
 
 def run_published(truth: str, response: str) -> bool:
     """Return whether a new interpreter runs the row's function and the assertion successfully in half a second."""
-    row, answer = json.loads(truth), take_answer(response) or ""
-    program = f"{row['func_str']}\n{answer.splitlines()[0]}\n"
+    row, (assertion, *_) = json.loads(truth), split(response)
+    program = f"{row['func_str']}\n{assertion}\n"
     try:
         return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=0.5).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+def split(response: str) -> list[str]:
+    """Return the assertion and the further lines of an answer."""
+    lines = (take_answer(response) or "").split("\n")
+    return lines[-2:-1] if lines[-1].startswith("```") else lines
 
 
 def right(truth: str) -> str | None:
@@ -95,18 +101,18 @@ def right(truth: str) -> str | None:
 
 def respelled(truth: str) -> str | None:
     """Return the right answer with other spacing and quotes; None if the assertion has neither."""
-    first, *rest = (take_answer(make_reference(truth, {})) or "").split("\n")
+    first, *rest = split(make_reference(truth, {}))
     spelled = ast.unparse(ast.parse(first)).replace(", ", ",").replace("'", '"')
     return make_response("\n".join([spelled, *rest])) if is_same(spelled, first) else None
 
 
 def wrong_question(truth: str) -> str | None:
-    lines = (take_answer(make_reference(truth, {})) or "").split("\n")
+    lines = split(make_reference(truth, {}))
     return make_response("\n".join([*lines[:-1], "12345; int"])) if len(lines) > 1 else None
 
 
 def wrong_assertion(truth: str) -> str | None:
-    lines = (take_answer(make_reference(truth, {})) or "").split("\n")
+    lines = split(make_reference(truth, {}))
     return make_response("\n".join([f"{lines[0][: lines[0].rindex('==')]}== 'no such value'", *lines[1:]]))
 
 

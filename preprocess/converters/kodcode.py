@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from typing import Any
 
 import msgspec
 
 from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
 from preprocess.converters.shared.signatures import Definition, find_definitions, show_signatures
-from preprocess.converters.shared.tests import Pairs, parse, read_pairs
+from preprocess.converters.shared.tests import Pairs, find_imports, find_missing_packages, parse, read_pairs
 from preprocess.errors import LeftOutError, RowError
+from rewards.parsing.programs import find_free_names
 
-_PACKAGES = frozenset({*sys.stdlib_module_names, "sortedcontainers", "pytest", "solution"})
-"""What programs and tests can import in the local sandbox."""
 _NOT_IN_TESTS = frozenset({"asyncio", "multiprocessing", "socket", "subprocess", "threading", "unittest"})
 """What tests cannot import: they run in a separate process from the program."""
 
@@ -47,8 +45,6 @@ class KodCodeOptions(CodeOptions, frozen=True, kw_only=True):
     """Leave out other styles than these (instruct, complete, online_judge); default: take all."""
     subsets: tuple[str, ...] = ()
     """Leave out other subsets than these (Leetcode, Taco, Prefill …); default: take all."""
-    packages: tuple[str, ...] = ()
-    """Packages of the sandbox in addition to the standard library; questions that need others are left out."""
 
 
 def _read(record: KodCode, options: KodCodeOptions) -> CodeTask:
@@ -56,9 +52,9 @@ def _read(record: KodCode, options: KodCodeOptions) -> CodeTask:
     check_choice("subset", record.subset, options.subsets or (record.subset,))
     solution = parse(record.solution, "solution")
     tests = None if record.test.lstrip().startswith("{") else parse(record.test, "test")
-    needed = _find_imports(solution) | (_find_imports(tests) if tests else set())
-    if missing := sorted(needed - _PACKAGES - set(options.packages)):
-        raise LeftOutError(f"it needs {', '.join(missing)}")
+    needed = find_imports(solution) | (find_imports(tests) if tests else set())
+    if missing := find_missing_packages(needed, options.packages):
+        raise LeftOutError(f"it needs {missing}")
     if tests is None:
         signature, truth, plan = None, read_pairs(record.test, "test", options.max_tests, Texts), ""
     else:
@@ -84,21 +80,57 @@ def _read_module(
     record: KodCode, solution: ast.Module, tests: ast.Module, max_tests: int
 ) -> tuple[str | None, dict[str, Any], str]:
     """Return the signature in the prompt, the ground truth, and the plan."""
-    if unsupported := sorted(_find_imports(tests) & _NOT_IN_TESTS):
+    if unsupported := sorted(find_imports(tests) & _NOT_IN_TESTS):
         raise LeftOutError(f"its tests need {', '.join(unsupported)}")
+    source = record.test
+    if "solution" not in find_imports(tests):
+        tests = _add_import(record.question, solution, tests)
+        source = ast.unparse(tests)
     tested = _find_tested(solution, tests)
-    truth = {"pytest": _shorten(record.test, tests, max_tests)}
+    truth = {"pytest": _shorten(source, tests, max_tests)}
     # The question may show the definitions, as those of the style `complete` do.
     is_shown = all(re.search(rf"\b(def|class) {re.escape(each.name)}\b", record.question) for each in tested)
     plan = f"To write: {', '.join(each.name for each in tested)}"
     return "" if is_shown else show_signatures(tested), truth, plan
 
 
-def _find_imports(tree: ast.Module) -> set[str]:
-    """Return the top-level names of all modules that are imported anywhere."""
-    names = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
-    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    return {name.partition(".")[0] for name in names if name}
+def _add_import(question: str, solution: ast.Module, tests: ast.Module) -> ast.Module:
+    """Return tests that import what they use of the solution: their own runner puts `from solution import *` before them.
+
+    Raises:
+        RowError: they use nothing that it defines.
+        LeftOutError: they use a variable of it that the question does not name.
+    """
+    needed = find_free_names(ast.unparse(tests))
+    names = sorted(needed & set(find_definitions(solution)))
+    if not names:
+        raise RowError("its tests import nothing from solution and use nothing that it defines")
+    variables = sorted(needed & {each.id for line in solution.body for each in _find_targets(line)})
+    if unknown := [name for name in variables if not re.search(rf"\b{name}\b", question)]:
+        raise LeftOutError(f"its tests use {', '.join(unknown)} of the solution, which its question does not name")
+    # An answer need not import the same names.
+    modules = [each for each in solution.body if isinstance(each, ast.Import | ast.ImportFrom) and needed & _find_bound(each)]
+    added = [*modules, ast.ImportFrom("solution", [ast.alias(name) for name in (*names, *variables)], 0)]
+    place = next((number for number, each in enumerate(tests.body) if not _is_preamble(each)), 0)
+    return ast.Module([*tests.body[:place], *added, *tests.body[place:]], [])
+
+
+def _find_targets(statement: ast.stmt) -> list[ast.Name]:
+    """Return the variables that an assignment binds."""
+    if not isinstance(statement, ast.Assign | ast.AnnAssign):
+        return []
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return [each for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+
+
+def _find_bound(statement: ast.Import | ast.ImportFrom) -> set[str]:
+    return {(each.asname or each.name).partition(".")[0] for each in statement.names}
+
+
+def _is_preamble(statement: ast.stmt) -> bool:
+    """Check for a docstring or an import from `__future__`, which must come first."""
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_text or (isinstance(statement, ast.ImportFrom) and statement.module == "__future__")
 
 
 def _find_tested(solution: ast.Module, tests: ast.Module) -> list[Definition]:

@@ -10,8 +10,11 @@ import msgspec
 from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
 from preprocess.converters.shared.tests import parse, take_check, to_calls
 from preprocess.errors import RowError
+from rewards.parsing.blocks import read_blocks
 
-_STARTER = "\nPlease complete the following python code precisely:\n```python\n"
+_STARTER = "\nPlease complete the following python code precisely:\n"
+_QUESTION, _FORMAT = "### Question:\n", "\n### Format:"
+"""Headings in the query of v0.3."""
 
 
 class Meta(msgspec.Struct):
@@ -32,10 +35,10 @@ class LeetCode(msgspec.Struct):
     entry_point: str
     test: str
     query: str | None = None
-    """The statement and the code to complete: v0.2."""
+    """The statement and the code to complete: v0.2, and v0.3.0 between headings."""
     meta: Meta | None = None
     problem_description: str | None = None
-    """In v0.3, like the next two."""
+    """Since v0.3.1, like the next two."""
     starter_code: str | None = None
     difficulty: str | None = None
 
@@ -71,10 +74,14 @@ def _split(record: LeetCode) -> tuple[str, str]:
     query = record.query or (record.meta.query if record.meta else None)
     if query is None:
         raise RowError("neither query, nor meta.query, nor problem_description and starter_code")
-    statement, found, starter = query.partition(_STARTER)
+    statement, found, end = query.partition(_STARTER)
     if not found:
+        _, _, query = query.rpartition(_QUESTION)
+        statement, found, end = query.rpartition(_FORMAT)
+    blocks = read_blocks(end)
+    if not found or not blocks:
         raise RowError("query does not end with the code to complete")
-    return statement, starter.partition("\n```")[0]
+    return statement, blocks[0].text
 
 
 def _make_truth(record: LeetCode, options: LeetCodeOptions) -> dict[str, Any]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import re
 import warnings
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
+from rewards.parsing.blocks import read_blocks
+
 FEWEST_NODES = 20
 """Fewest nodes of the syntax tree for which equal bodies are evidence; `while b: a, b = b, a % b` and `return a` have 13."""
 
 _LONGEST_CODE = 200_000
-_FENCE = re.compile(r"```(?:python3?|py)?[ \t]*\n(.*?)```", re.DOTALL)
 _SHORTEST_CODE = 60
 """Characters; a function with `FEWEST_NODES` nodes has more."""
 
@@ -33,7 +33,7 @@ def find_code(text: str) -> list[str]:
     """Return the code in a text: its fenced blocks, or all of it if it has none and may be a program."""
     if "def " not in text:
         return []
-    blocks: list[str] = _FENCE.findall(text) if "```" in text else [text]
+    blocks = [each.text for each in read_blocks(text) if each.is_python or not each.language] or [text]
     return [block for block in blocks if "def " in block]
 
 

@@ -11,17 +11,19 @@ The ground truth is a JSON object of one of three forms, each with an optional `
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from rewards.parsing import answers
+from rewards.parsing.blocks import write_block
 from rewards.programs import cheats
 from rewards.programs.candidate import Outcome, call_function, run_tests, run_texts
 from rewards.programs.comparison import is_accepted_text
 from rewards.programs.expected_calls import Check
-from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, read_tests
+from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, find_tested_names, read_tests
 from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Execution, Limits
@@ -49,7 +51,7 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
 
 
 def _respond(program: str) -> str:
-    return answers.make_response(f"```python\n{program}\n```")
+    return answers.make_response(write_block(program))
 
 
 @register("code_tests", reference=make_reference, cheats=make_cheats)
@@ -84,13 +86,18 @@ async def code_tests(
         raise ValueError(f"max_tests is {max_tests}, expected 1 or more")
     tests = read_tests(ground_truth, max_tests, choose)
     well_formed = float(answers.is_well_formed(solution_str))
-    code = answers.take_code(solution_str)
+    # In a thread: a long response must not delay the others.
+    code = await asyncio.to_thread(_take_code, solution_str, tests)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
     if not code:
         explain("no program in the response")
     passed = await _run(code, tests, limits, max_tests, all_or_nothing) if code else [False]
     share = float(all(passed)) if all_or_nothing else sum(passed) / len(passed)
     return {"score": share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
+
+
+def _take_code(response: str, tests: Tests) -> str | None:
+    return answers.take_code(response, find_tested_names(tests))
 
 
 async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_early: bool) -> list[bool]:

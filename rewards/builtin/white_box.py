@@ -3,7 +3,8 @@
 The ground truth is a JSON object: `type` (`io_mixed`: find the output of a call and answer questions about its run; `oi`:
 find an input for the output), `func_str`, `func_name`, `func_args` (source of the arguments), `result` (source of the value),
 and for io_mixed `question_answers`: for each question the accepted lines in `path_answers`, or the accepted [type, value]
-pairs in `state_as`. The first line of the answer is the whole assertion, followed by one line per question.
+pairs in `state_as`. The first line of the answer is the whole assertion, followed by one line per question. The answer
+of `oi` is the assertion alone, or a program that ends with it, as the published prompts ask for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from typing import Any
 from rewards.builtin.white_box_rows import NIL, Truth, make_cheats, make_reference, read_truth, write_answer
 from rewards.errors import GroundTruthError
 from rewards.parsing import answers
-from rewards.parsing.assertion import calls_function, is_same_call, read_arguments, read_assertion, read_call
+from rewards.parsing.assertion import (
+    calls_function,
+    is_same_call,
+    read_arguments,
+    read_assertion,
+    read_call,
+    read_last_assertion,
+)
 from rewards.parsing.source_values import NotValueError, is_identical, is_same, parse_expression, read_source
 from rewards.programs.candidate import call_function, pack_arguments
 from rewards.reasons import explain
@@ -47,20 +55,26 @@ async def white_box(
     if not isinstance(ground_truth, str):
         raise GroundTruthError(f"the ground truth is a {type(ground_truth).__name__}, expected JSON text")
     truth = read_truth(ground_truth)
-    lines = answers.take_lines(answers.take_answer(solution_str) or "")
-    share = await _grade(lines, truth, seconds)
+    share = await _grade(solution_str, truth, seconds)
     well_formed = float(answers.is_well_formed(solution_str))
     return {"score": best * share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
 
 
-async def _grade(lines: Sequence[str], truth: Truth, seconds: float) -> float:
+async def _grade(response: str, truth: Truth, seconds: float) -> float:
+    lines = answers.take_lines(answers.take_answer(response) or "")
     if not lines:
         explain("no answer in the response")
         return 0.0
-    wrong = await _check_assertion(lines[0], truth, seconds)
+    if truth.asks_input:
+        program = _take_program(response, lines)
+        shown, assertion = program.strip().rpartition("\n")[2], read_last_assertion(program)
+    else:
+        shown = lines[0].strip()
+        assertion = "it is too long" if _is_too_long(shown, truth.assertion) else read_assertion(shown)
+    wrong = assertion if isinstance(assertion, str) else await _check_assertion(*assertion, truth, seconds)
     if wrong is not None:
         expected = "a correct answer:" if truth.asks_input else "expected"
-        explain("{}: {}; {} {}", lines[0], wrong, expected, truth.assertion)
+        explain("{}: {}; {} {}", shown, wrong, expected, truth.assertion)
         return 0.0
     count, given = len(truth.questions), lines[1:]
     if not count:
@@ -70,27 +84,26 @@ async def _grade(lines: Sequence[str], truth: Truth, seconds: float) -> float:
         return 0.5
     right = 0
     for number, (line, accepted) in enumerate(zip(given, truth.questions, strict=True), 1):
-        if any(line == each if isinstance(each, str) else _is_right_state(line, *each) for each in accepted):
+        if any(line.strip() == each if isinstance(each, str) else _is_right_state(line, *each) for each in accepted):
             right += 1
         else:
             explain("question {}: {}; expected {}", number, line, write_answer(accepted[0]))
     return 0.5 + 0.5 * right / count
 
 
-async def _check_assertion(line: str, truth: Truth, seconds: float) -> str | None:
+def _take_program(response: str, lines: Sequence[str]) -> str:
+    """Return the block that ends with the assertion: the last one; the whole answer if that has no assertion."""
+    blocks = answers.take_blocks(response)
+    marked = [each for each in blocks if each.is_python] or blocks
+    return marked[-1].text if marked and "assert" in marked[-1].text else "\n".join(lines)
+
+
+async def _check_assertion(call: ast.Call, value: Any, truth: Truth, seconds: float) -> str | None:
     """Return what is wrong with an assertion, or None. It must be of the row's function and value, and is never run.
 
     The arguments must be the row's. If the row asks for an input, the row's function, not one defined in the response, is
     called with other arguments.
     """
-    if line == truth.assertion:
-        return None
-    if not truth.asks_input and _is_too_long(line, truth.assertion):
-        return "it is too long"
-    assertion = read_assertion(line)
-    if isinstance(assertion, str):
-        return assertion
-    call, value = assertion
     if not is_identical(value, truth.value):
         return "the value is wrong"
     if not calls_function(call, truth.name):
@@ -117,21 +130,36 @@ def _is_right_state(line: str, kind: str, expected: str) -> bool:
     if line == f"{expected}; {kind}":
         return True
     if kind == NIL:
-        return line == NIL
+        return line.strip() == NIL
     given, semicolon, given_kind = line.rpartition(";")
-    return bool(semicolon) and given_kind.strip() == kind and _is_right_value(given.strip(), kind, expected)
+    if not semicolon or given_kind.strip() != kind:
+        return False
+    return _is_right_text(given, expected) if kind == "str" else _is_right_value(given.strip(), expected)
 
 
-def _is_right_value(given: str, kind: str, expected: str) -> bool:
+def _is_right_text(given: str, expected: str) -> bool:
+    """Check a string, written as a literal or without quotes, unless it then is another value.
+
+    Spaces at its ends belong to it. Around a text that has none, they are ignored.
+    """
+    if given == expected:
+        return True
+    if _is_too_long(given, expected):
+        return False
+    value, literal = _read(given), _read(expected)
+    texts = [expected, *(each for each in literal if isinstance(each, str))]
+    if value:
+        return value[0] in texts
+    # Without quotes, a line break can only be written with an escape.
+    return given.strip() in texts or given in [repr(text)[1:-1] for text in texts]
+
+
+def _is_right_value(given: str, expected: str) -> bool:
     if given == expected:
         return True
     if _is_too_long(given, expected):
         return False
     value, expected_value = _read(given), _read(expected)
-    if kind == "str":
-        # Text that parses as a value is that value. Other text is a string without quotes.
-        text = expected_value[0] if expected_value and isinstance(expected_value[0], str) else expected
-        return bool((value[0] if value else given) == text)
     if expected_value:
         return is_identical(value, expected_value)
     # A value without a literal, such as `deque([1, 2])`, is compared by syntax. `<object at …>` only equals itself.

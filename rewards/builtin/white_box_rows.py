@@ -10,6 +10,7 @@ from typing import Any
 
 from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
+from rewards.parsing.blocks import write_block
 from rewards.parsing.source_values import NotValueError, read_source
 
 NIL = "Nil"
@@ -79,15 +80,28 @@ def _read_questions(given: Any) -> tuple[Any, ...]:
 def _read_pair(pair: Any) -> tuple[str, str]:
     if pair in (NIL, [NIL]):
         return (NIL, NIL)
-    kind, value = (str(each).strip() for each in pair)
-    # The value of a string may be `Nil`.
-    return (NIL, NIL) if NIL in (kind, value) and kind != "str" else (kind, value)
+    kind, value = map(str, pair)
+    kind = kind.strip()
+    if kind == "str":  # spaces at the ends belong to it, and its value may be `Nil`
+        return (kind, value)
+    return (NIL, NIL) if NIL in (kind, value.strip()) else (kind, value.strip())
 
 
 def make_reference(ground_truth: str, extra_info: Mapping[str, Any]) -> str:
-    """Return the right answer from the ground truth."""
+    """Return the right answer from the ground truth, in the form that prompts ask for."""
     truth = read_truth(ground_truth)
-    return make_response("\n".join([truth.assertion, *(write_answer(accepted[0]) for accepted in truth.questions)]))
+    return _respond(truth, truth.assertion)
+
+
+def _respond(truth: Truth, assertion: str) -> str:
+    """Return a response: the function with the assertion, if the row asks for an input, else one line per answer."""
+    if truth.asks_input:
+        return make_response(write_block(f"{truth.code.rstrip()}\n\n{assertion}"))
+    return make_response("\n".join([assertion, *_write_answers(truth)]))
+
+
+def _write_answers(truth: Truth) -> list[str]:
+    return [write_answer(accepted[0]) for accepted in truth.questions]
 
 
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
@@ -110,7 +124,7 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
         "negation": f"assert not {call} == {_EQUAL_TO_ALL.replace('True', 'False')}",
         "computed": f"assert {call} == eval({str(value)!r})",
         "two statements": f"{right}; {name} = None",
-        "redefined": f"{name} = lambda *a, **k: {value}; {right}",
+        "two assertions": f"{right}\n{right}" if truth.asks_input else f"{right}; {right}",
         "walrus": f"assert ({name} := lambda *a, **k: {value})({row['func_args']}) == {value}",
         "exit": "import os; os._exit(0)",
         "not asserted": right.removeprefix("assert "),
@@ -118,11 +132,14 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
         "string": repr(right),
         "unpacked": f"assert {name}(*[{row['func_args']}], **{{}}) == {_EQUAL_TO_ALL}",
     }
-    further = [write_answer(accepted[0]) for accepted in truth.questions]
-    cheats = {name: make_response("\n".join([first, *further])) for name, first in firsts.items()}
-    cheats["questions alone"] = make_response("\n".join(further))
-    cheats["redefined above"] = make_response("\n".join([f"def {name}(*a, **k): return {value}", right, *further]))
-    cheats["no tags"] = "\n".join([right, *further])
+    # What a program defines before a right assertion does not matter: then the assertion must be a wrong one.
+    claim = f"assert {name}(_cheat=0) == {value}" if truth.asks_input else right
+    if not (truth.asks_input and "**" in truth.code):
+        firsts["redefined"] = f"{name} = lambda *a, **k: {value}; {claim}"
+        firsts["redefined above"] = f"def {name}(*a, **k): return {value}\n{claim}"
+    cheats = {name: _respond(truth, first) for name, first in firsts.items()}
+    cheats["questions alone"] = make_response("\n".join(_write_answers(truth)))
+    cheats["no tags"] = "\n".join([right, *_write_answers(truth)])
     return cheats
 
 
@@ -131,4 +148,13 @@ def write_answer(answer: str | tuple[str, str]) -> str:
     if isinstance(answer, str):
         return answer
     kind, value = answer
+    if kind == "str" and not _is_text_literal(value):
+        value = repr(value)  # a line cannot hold a line break
     return NIL if kind == NIL else f"{value}; {kind}"
+
+
+def _is_text_literal(source: str) -> bool:
+    try:
+        return "\n" not in source and isinstance(read_source(source), str)
+    except NotValueError:
+        return False

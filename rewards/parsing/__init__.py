@@ -1,7 +1,8 @@
 """Parse responses, Python values and tool conversations without running any of them.
 
-Names for the converters and the tracing of `preprocess`: `read_arguments`, `read_call` (assertion), `NotValueError`,
-`is_same`, `read_literal`, `read_node`, `read_source` (source_values). For rewards also `is_well_formed`, `make_response`,
-`take_answer`, `take_code`, `take_lines` (answers), `Arguments`, `calls_function`, `is_same_call`, `read_assertion`
-(assertion), `is_identical`, `parse_expression` (source_values), `count_calls`, `take_last_turn`, `take_turns` (turns).
+Names for `preprocess`: `make_response`, `normalise`, `take_code` (answers), `read_arguments`, `read_call` (assertion),
+`read_blocks`, `write_block` (blocks), `find_free_names` (programs), `NotValueError`, `is_same`, `read_literal`, `read_node`,
+`read_source` (source_values). For rewards also `is_well_formed`, `take_answer`, `take_blocks`, `take_lines` (answers),
+`Arguments`, `calls_function`, `is_same_call`, `read_assertion`, `read_last_assertion` (assertion), `is_identical`,
+`parse_expression` (source_values), `count_calls`, `take_last_turn`, `take_turns` (turns).
 """

@@ -1,18 +1,26 @@
-"""Extract the answer and the code from a response of the form `<reasoning>…</reasoning><answer>…</answer>`.
+"""Extract the answer and the program from a response of the form `<reasoning>…</reasoning><answer>…</answer>`.
 
-Responses are untrusted, so every function runs in linear time.
+`<think>…</think>` is not part of a response, Windows line ends are read as `\\n`, and byte order marks are removed. Responses
+are untrusted, so every function runs in linear time.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+
+from rewards.parsing.blocks import Block, read_blocks
+from rewards.parsing.programs import choose_program
 
 _OPEN, _CLOSE = "<answer>", "</answer>"
 _TAGS = ("<reasoning>", "</reasoning>", _OPEN, _CLOSE)
 # Matched only when each tag occurs exactly once; with many tags it would backtrack quadratically.
 _FORM = re.compile(r"\s*<reasoning>.*?</reasoning>\s*<answer>.*?</answer>\s*", re.DOTALL)
-_FENCE_END = r"^```[ \t]*\r?$"
-_BLOCK = re.compile(rf"^```[A-Za-z0-9_+-]*[ \t]*\r?\n(.*?){_FENCE_END}", re.DOTALL | re.MULTILINE)
+# At the start of a line, because a program may have the tag in a string. Without an end, the response was cut while thinking.
+_THINK = re.compile(r"^[ \t]*<think>.*?(?:</think>|\Z)", re.DOTALL | re.MULTILINE)
+# Chat templates may write the opening tag into the prompt.
+_THINK_END = re.compile(r"</think>(?![\"'`\\])")
+_MARK = re.compile(r"(?:^|(?<=<answer>))\ufeff", re.MULTILINE)
 
 
 def is_well_formed(response: str) -> bool:
@@ -25,27 +33,50 @@ def make_response(answer: str, reasoning: str = "…") -> str:
     return f"<reasoning>\n{reasoning}\n</reasoning>\n{_OPEN}\n{answer}\n{_CLOSE}"
 
 
+def normalise(text: str) -> str:
+    r"""Return a text with `\n` at the ends of lines, and without byte order marks."""
+    return _MARK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def take_answer(response: str) -> str | None:
     """Return the stripped text between the last pair of answer tags, or None without a pair."""
-    end = response.rfind(_CLOSE)
-    start = response.rfind(_OPEN, 0, max(end, 0))
-    return response[start + len(_OPEN) : end].strip() if start >= 0 else None
+    answer = _find_answer(_clean(response))
+    return None if answer is None else answer.strip()
+
+
+def take_blocks(response: str) -> list[Block]:
+    """Return the fenced blocks of the answer."""
+    return read_blocks(_find_answer(_clean(response)) or "")
 
 
 def take_lines(answer: str) -> list[str]:
-    """Return the stripped lines of an answer, without code fences and empty lines."""
-    lines = [line.strip() for line in answer.split("\n")]
-    return [line for line in lines if line and not line.startswith("```")]
+    """Return the lines of an answer, with the spaces at their ends, without code fences and empty lines."""
+    return [line for line in answer.split("\n") if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
 
 
-def take_code(response: str) -> str | None:
-    """Return the program in a response: the last fenced block of the answer, or the whole answer without a fence.
+def take_code(response: str, names: Collection[str] = ()) -> str | None:
+    """Return the program in a response, or None without one.
 
-    In a response without answer tags, only a fenced block counts. Returns None without a program.
+    It is in the fenced blocks of the answer (see `choose_program`), or is the whole answer without such a block. In a response
+    without a complete pair of answer tags, only fenced blocks count.
+
+    Args:
+        response: The response.
+        names: Functions and classes that the program must define.
     """
-    answer = take_answer(response)
-    text = response if answer is None else answer
-    # Without the text after the last end, every start has an end, and the search takes linear time.
-    end = max((match.end() for match in re.finditer(_FENCE_END, text, re.MULTILINE)), default=0)
-    blocks = _BLOCK.findall(text[:end])
-    return blocks[-1] if blocks else answer or None
+    text = _clean(response)
+    answer = _find_answer(text)
+    blocks = read_blocks(text.rpartition(_OPEN)[2] if answer is None else answer)
+    return choose_program(blocks, names) if blocks else (answer or "").strip() or None
+
+
+def _find_answer(text: str) -> str | None:
+    end = text.rfind(_CLOSE)
+    start = text.rfind(_OPEN, 0, max(end, 0))
+    return text[start + len(_OPEN) : end] if start >= 0 else None
+
+
+def _clean(response: str) -> str:
+    """Return a response without what the model thought."""
+    text = _THINK.sub("", normalise(response))
+    return text[max((each.end() for each in _THINK_END.finditer(text)), default=0) :]

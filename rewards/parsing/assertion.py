@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from rewards.parsing.source_values import NotValueError, is_identical, parse, parse_expression, read_node
+
+_ASSERT = re.compile(r"assert\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,33 @@ def read_assertion(line: str) -> tuple[ast.Call, Any] | str:
     The line must be a single `assert` with one `==` between a call and a value, on either side. A message, a second
     comparison or another statement is an error.
     """
-    match parse(line):
-        case []:
+    body = parse(line)
+    return _read_assertion(body) if body else "it does not parse"
+
+
+def read_last_assertion(text: str) -> tuple[ast.Call, Any] | str:
+    """Return the call and the value of the one assertion that ends a program, or the reason why it does not end with one.
+
+    If the text is not a program, because it has prose or parts of a program around, its only line that begins with `assert`
+    counts.
+    """
+    body = parse(text)
+    if not body:
+        lines = text.strip().split("\n")
+        starts = [number for number, line in enumerate(lines) if _ASSERT.match(line)]
+        if len(starts) != 1:
+            return f"it has {len(starts) or 'no'} assertions, expected one" if len(lines) > 1 else "it does not parse"
+        body = parse("\n".join(lines[starts[0] :])) or parse(lines[starts[0]])
+        if not body:
             return "it does not parse"
+    count = sum(isinstance(each, ast.Assert) for each in body)
+    if count > 1:
+        return f"it has {count} assertions, expected one"
+    return _read_assertion(body[-1:] if count else body)
+
+
+def _read_assertion(body: list[ast.stmt]) -> tuple[ast.Call, Any] | str:
+    match body:
         case [ast.Assert(test=ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]), msg=None)]:
             for call, value in ((left, right), (right, left)):
                 if isinstance(call, ast.Call):

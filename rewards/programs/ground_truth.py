@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
-from rewards.programs.candidate import SourceTests, pack_arguments
+from rewards.parsing.programs import find_free_names
+from rewards.programs.candidate import SourceTests, find_solution_names, pack_arguments
 from rewards.programs.expected_calls import Check, Kind, read_check
 
 Choose = Literal["first", "longest"]
@@ -105,6 +106,17 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
     kind: Kind = "any order" if any_order else "accepted"
     tests = [[(_read_arguments(given), _make_check(kind, _read_output(output, given)))] for given, output in pairs]
     return _pack(name, prelude or None, tests)
+
+
+def find_tested_names(tests: Tests) -> list[str]:
+    """Return the functions and classes that a program must define for these tests; none if it reads standard input."""
+    if isinstance(tests, TextTests):
+        return []
+    if isinstance(tests, CallTests) or tests.function:
+        return [tests.function.partition(".")[0].removesuffix("()")]
+    source = "\n".join((*tests.sources, tests.helpers))
+    # Tests that import everything may use any name of the program.
+    return find_solution_names(source) or sorted(find_free_names(source))
 
 
 def read_text(value: Any) -> str:

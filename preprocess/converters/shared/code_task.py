@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Mapping
@@ -13,10 +15,13 @@ import msgspec
 from preprocess.converters.base import Converter
 from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
+from preprocess.converters.shared.tests import find_imports, find_missing_packages
 from preprocess.converters.shared.tool_calls import ToolOptions, call_interpreter, make_row
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, to_json
 from rewards.errors import GroundTruthError
+from rewards.parsing.answers import normalise, take_code
+from rewards.parsing.blocks import write_block
 from rewards.programs.ground_truth import read_tests
 
 
@@ -27,6 +32,9 @@ class CodeOptions(ToolOptions, frozen=True, kw_only=True):
     """Leave out problems whose statement or solution is longer."""
     max_tests: Positive = 10
     """Number of tests to keep per problem, from the first."""
+    packages: tuple[str, ...] = ()
+    """Packages of the sandbox in addition to the standard library and sortedcontainers; problems whose tests need others are
+    left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,7 @@ class CodeTask:
     signature: str | None = None
     """Beginning of the program in the prompt. Empty: the statement shows it. None: the program reads standard input."""
     solution: str | None = None
+    """A right program."""
     make_truth: Callable[[], dict[str, Any] | None]
     """Return the tests in a form of the code_tests reward, or None; raise RowError. Called only if the row needs tests."""
     plan: str = ""
@@ -53,6 +62,9 @@ class CodeTask:
     """Facts for the row's detail, in addition to the solution; those that are None are dropped."""
 
 
+_SOURCES = ("prelude", "functional", "pytest")
+"""Fields of a ground truth that are Python."""
+
 OptionsT = TypeVar("OptionsT", bound=CodeOptions)
 RecordT = TypeVar("RecordT", bound=msgspec.Struct)
 RowT = TypeVar("RowT", SftRow, RlRow)
@@ -65,7 +77,8 @@ def make_converter(
 
     def make_rows(make: Callable[[CodeTask, OptionsT], RowT], record: RecordT, options: OptionsT) -> list[RowT]:
         try:
-            return [make(read_task(record, options), options)]
+            task = read_task(record, options)
+            return [make(dataclasses.replace(task, solution=normalise(task.solution or "") or None), options)]
         except RecursionError:
             raise RowError("a program or a test is nested too deeply") from None
 
@@ -81,7 +94,9 @@ def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
     last_line = (task.signature or "").strip().rpartition("\n")[2].strip().removesuffix(":")
     plan = task.plan or f"To write: {last_line or 'a program that prints what is asked for.'}"
     calls = [call_interpreter(task.solution, _read_truth(task, options))] if options.tool else []
-    answer = wording.answer(plan, wording.show_code(task.solution))
+    answer = wording.answer(plan, write_block(task.solution))
+    if (take_code(answer) or "").strip() != task.solution.strip():
+        raise LeftOutError("its solution has the tags of an answer")
     return make_row(task.problem or name_problem(task.source, question), question, answer, calls)
 
 
@@ -127,4 +142,13 @@ def _read_truth(task: CodeTask, options: CodeOptions) -> dict[str, Any]:
         read_tests(to_json(truth), options.max_tests)
     except GroundTruthError as error:
         raise RowError(str(error)) from error
+    modules = {name for part in _SOURCES if part in truth for name in _find_modules(truth[part])}
+    if missing := find_missing_packages(modules, options.packages):
+        raise LeftOutError(f"its tests need {missing}")
     return truth
+
+
+@functools.lru_cache(maxsize=64)
+def _find_modules(source: str) -> frozenset[str]:
+    """Return the modules that a source imports. Many rows of a data set have one prelude."""
+    return frozenset(find_imports(ast.parse(source))) if "import" in source else frozenset()

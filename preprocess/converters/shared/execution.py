@@ -17,6 +17,7 @@ from preprocess.rows import Message, RlRow, SftRow, Turn
 from preprocess.tracing.questions import Questions, make_questions
 from preprocess.tracing.trace import MAX_STEPS, Trace, trace
 from rewards.parsing.assertion import read_arguments, read_call
+from rewards.parsing.blocks import write_block
 from rewards.parsing.source_values import NotValueError, is_same, read_source
 
 
@@ -75,8 +76,11 @@ class Exercise:
     def to_sft(self) -> SftRow:
         """Return the prompt with its worked answer."""
         assertion = f"assert {self.trace.function}({self.trace.args}) == {self.trace.value}"
-        lines = [assertion, *(question.answers[0] for question in self.questions.all)]
-        response = wording.answer(wording.reason(self.trace), "\n".join(lines))
+        if self.kind == "oi":
+            answer = write_block(f"{self.trace.code.rstrip()}\n\n{assertion}")
+        else:
+            answer = "\n".join([assertion, *(question.answers[0] for question in self.questions.all)])
+        response = wording.answer(wording.reason(self.trace), answer)
         return SftRow(self.problem, (Turn("human", self.prompt), Turn("gpt", response)))
 
     def to_rl(self, source: str) -> RlRow:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from preprocess.tracing.trace import Trace
+from rewards.parsing.answers import make_response
+from rewards.parsing.blocks import write_block
 
 _FORM = "Think inside <reasoning></reasoning>, then answer inside <answer></answer>"
 _MAX_STEPS = 6
@@ -12,7 +14,7 @@ _MAX_STEPS = 6
 
 def ask_output(trace: Trace, questions: Sequence[str]) -> str:
     """Return a prompt that asks for the return value of a call, and questions about its run."""
-    parts = [show_code(trace.code), f"Complete the assertion: assert {trace.function}({trace.args}) == ??"]
+    parts = [write_block(trace.code), f"Complete the assertion: assert {trace.function}({trace.args}) == ??"]
     parts += [f"{number}. {question}" for number, question in enumerate(questions, 1)]
     if not questions:
         return "\n".join([*parts, f"{_FORM}: the whole assertion."])
@@ -23,20 +25,21 @@ def ask_output(trace: Trace, questions: Sequence[str]) -> str:
 def ask_input(trace: Trace) -> str:
     """Return a prompt that asks for arguments that give a value."""
     task = f"Find arguments that make it true: assert {trace.function}(??) == {trace.value}"
-    return "\n".join([show_code(trace.code), task, f"{_FORM}: the whole assertion."])
+    form = "the complete test case in a python block, with the function and, after it, the whole assertion"
+    return "\n".join([write_block(trace.code), task, f"{_FORM}: {form}."])
 
 
 def ask_code(statement: str, signature: str | None) -> str:
     """Return a prompt that asks for a program; see `CodeTask.signature`."""
     shown = ["The program reads standard input and writes to standard output."] if signature is None else []
     if signature:
-        shown = [show_code(signature)]
+        shown = [write_block(signature)]
     return "\n".join([statement.strip(), *shown, f"{_FORM}: the whole program in a python block."])
 
 
 def answer(reasoning: str, answer_text: str) -> str:
     """Return a response in the form that the prompts ask for."""
-    return f"<reasoning>\n{reasoning.strip()}\n</reasoning>\n<answer>\n{answer_text.strip()}\n</answer>"
+    return make_response(answer_text.strip(), reasoning.strip())
 
 
 def reason(trace: Trace) -> str:
@@ -47,8 +50,3 @@ def reason(trace: Trace) -> str:
         half = _MAX_STEPS // 2
         lines = [*lines[:half], "...", *lines[-half:]]
     return "\n".join([*lines, f"returns {trace.value}"])
-
-
-def show_code(code: str) -> str:
-    """Return a python block."""
-    return f"```python\n{code.rstrip()}\n```"

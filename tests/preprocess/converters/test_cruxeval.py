@@ -38,7 +38,9 @@ def test_input(tmp_path: Path) -> None:
     assert (row.ground_truth["type"], row.ground_truth["question_answers"]) == ("oi", {})
     assert "assert f(??) == 'xx'" in row.prompt[0].content
     answer = take_sft(convert_record("cruxeval", "sft", tmp_path, CRUXEVAL, task="input")).conversations[1].value
-    assert answer.endswith("<answer>\nassert f('x') == 'xx'\n</answer>")
+    assert answer.endswith(
+        "<answer>\n```python\ndef f(a):\n    b = a * 2\n    return b\n\nassert f('x') == 'xx'\n```\n</answer>"
+    )
 
 
 @pytest.mark.parametrize(

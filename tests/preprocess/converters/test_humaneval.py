@@ -72,3 +72,11 @@ def test_published_solutions_pass() -> None:
     assert (len(result.rows), result.rejects) == (164, [])
     rows = [row for row in result.rows if isinstance(row, RlRow)]
     assert [row.id for row in rows if judge(row, row.detail["solution"]) != 1.0] == []
+
+
+def test_tests_that_need_a_package_are_left_out(tmp_path: Path) -> None:
+    test = "import math\nimport numpy as np\n\ndef check(candidate):\n    assert np.allclose(candidate([1]), [2])"
+    record = {**RECORD, "test": test}
+    assert take_reject(convert_record("humaneval", "rl", tmp_path, record)) == ("left_out", "its tests need numpy")
+    assert take_rl(convert_record("humaneval", "rl", tmp_path, record, packages=["numpy"]))
+    assert take_sft(convert_record("humaneval", "sft", tmp_path, record))

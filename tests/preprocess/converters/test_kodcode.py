@@ -75,6 +75,13 @@ def test_styles_and_subsets(tmp_path: Path) -> None:
         ({"test": f"import numpy as np\n{TEST}"}, "it needs numpy"),
         ({"test": f"from unittest import mock\n{TEST}"}, "its tests need unittest"),
         ({"test": '{"stdin": [], "stdout": []}'}, "it has no tests"),
+        (
+            {
+                "solution": f"LIMIT = 3\n\n{RECORD['solution']}",
+                "test": "def test_one():\n    assert double(1) < LIMIT",
+            },
+            "its tests use LIMIT of the solution, which its question does not name",
+        ),
     ],
 )
 def test_left_out(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
@@ -97,7 +104,15 @@ def test_packages(tmp_path: Path) -> None:
         ({"solution": "def double(n)"}, "solution does not parse: "),
         ({"test": "def test_one("}, "test does not parse: "),
         ({"test": TEST.replace("double", "triple")}, "its tests import triple from solution, which does not define it"),
-        ({"test": "def test_one():\n    assert True"}, "its tests import nothing from solution"),
+        (
+            {"test": "def test_one():\n    assert True"},
+            "its tests import nothing from solution and use nothing that it defines",
+        ),
+        (
+            {"test": "def double(n):\n    return 2 * n\n\ndef test_one():\n    assert double(1) == 2"},
+            "its tests import nothing from solution and use nothing that it defines",
+        ),
+        ({"test": "def test_one():\n    assert _twice(1) == 2"}, "its tests import nothing from solution and use nothing"),
         ({"test": '{"stdin": [1], "stdout": ["1"]}'}, "test: stdin[0] is a number, expected text"),
         ({"test": "from solution import double\n"}, "the tests define no function whose name begins with test"),
     ],
@@ -105,3 +120,35 @@ def test_packages(tmp_path: Path) -> None:
 def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     kind, found = take_reject(convert_record("kodcode", "rl", tmp_path, {**RECORD, **change}))
     assert (kind, found[: len(reason)]) == ("rejected", reason)
+
+
+@pytest.mark.parametrize(
+    ("test", "added"),
+    [
+        (TEST.partition("\n\n")[2], "from solution import double"),
+        (
+            "import pytest\n\ndef test_one():\n    with pytest.raises(TypeError):\n        double()",
+            "from solution import double",
+        ),
+        ("class TestDouble:\n    def test_one(self):\n        assert double(1) == 2", "from solution import double"),
+        (
+            "import random\n\ndef test_one():\n    numbers: List[int] = [random.randrange(9)]\n    assert double(1) == 2\n\n"
+            "if __name__ == '__main__':\n    test_one()",
+            "from typing import List\nfrom solution import double",
+        ),
+    ],
+)
+def test_tests_whose_runner_imports_the_solution(tmp_path: Path, test: str, added: str) -> None:
+    record = {**RECORD, "solution": f"from typing import List\n\n{RECORD['solution']}", "test": test}
+    row = take_rl(convert_record("kodcode", "rl", tmp_path, record))
+    assert isinstance(row.ground_truth, dict)
+    assert row.ground_truth["pytest"].startswith(added)
+    assert "def double(n: int" in row.prompt[0].content
+    assert judge(row, "def double(n):\n    return 2 * n") == 1.0
+    assert judge(row, "def double(n=0):\n    return 2 * n + 1") == 0.0
+
+
+def test_imports_that_must_come_first(tmp_path: Path) -> None:
+    test = f'"""Tests."""\nfrom __future__ import annotations\n{TEST.partition(chr(10))[2]}'
+    row = take_rl(convert_record("kodcode", "rl", tmp_path, {**RECORD, "test": test}))
+    assert judge(row, RECORD["solution"]) == 1.0

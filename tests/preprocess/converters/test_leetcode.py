@@ -34,9 +34,16 @@ V03 = {
     "starter_code": f"{STARTER}        ",
     "query": "You are an expert Python programmer. …",
 }
+V030 = {
+    **SHARED,
+    "difficulty": "Easy",
+    "query": "You are an expert Python programmer. You will be given a question.\n\n### Question:\nAdd.\n \n\n"
+    "### Format: You will use the following starter code to write the solution and enclose your code within delimiters.\n"
+    f"```python\n{STARTER}        \n```\n\n### Answer: (use the provided format with backticks)\n\n",
+}
 
 
-@pytest.mark.parametrize("record", [V01, V02, V03], ids=["v0.1", "v0.2", "v0.3"])
+@pytest.mark.parametrize("record", [V01, V02, V030, V03], ids=["v0.1", "v0.2", "v0.3.0", "v0.3.1"])
 def test_layouts_give_the_same_row(tmp_path: Path, record: dict[str, Any]) -> None:
     row = take_rl(convert_record("leetcode", "rl", tmp_path, record))
     assert row.ground_truth == {
@@ -79,6 +86,7 @@ def test_misspelled_difficulty(tmp_path: Path) -> None:
         ({"test": "def test(candidate):\n    pass"}, "test has no function `check(candidate)`"),
         ({"test": "def check(candidate):\n    pass"}, "the tests assert nothing"),
         ({"query": "Add."}, "query does not end with the code to complete"),
+        ({"query": "### Question:\nAdd.\n\n### Format: as you like\n\n### Answer:\n"}, "query does not end with the code"),
         ({"query": None, "meta": None}, "neither query, nor meta.query, nor problem_description and starter_code"),
     ],
 )

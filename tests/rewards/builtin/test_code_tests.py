@@ -52,6 +52,17 @@ FORMS = {
     "texts": (TEXTS, ADD),
 }
 
+USAGE = {
+    "calls": "print(swap([1, 2]))",
+    "asserts": "assert swap((1, 2)) == (2, 1)",
+    "method": "print(Solution().swap((1, 2)))",
+    "helped": "swap(pair(1, 2))",
+    "whole": "swap((1, 2))  # (2, 1)",
+    "plain module": "from solution import swap\n\nprint(swap((1, 2)))",
+    "module": "from solution import *\n\nassert swap((1, 2)) == (2, 1)",
+    "texts": "# Input: 1 2\n# Output: 3",
+}
+
 
 def _score(code: str, truth: Any, **options: Any) -> dict[str, float]:
     return _score_response(make_response(f"```python\n{code}\n```"), truth, **options)
@@ -293,3 +304,25 @@ def test_programs_run_as_in_the_graders(code: str, share: float) -> None:
 def test_ways_to_read_the_input() -> None:
     code = "import sys\nprint(input(), stdin.readline().strip(), sys.stdin.readline().strip(), open(0).read().strip())"
     assert _score(code, {"inputs": ["1\n2\n3\n"], "outputs": ["1 2 3"]})["score"] == 1.0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_usage_after_the_program_does_not_replace_it(form: str) -> None:
+    truth, program = FORMS[form]
+    answer = f"The program:\n```python\n{program}\n```\nFor example:\n```python\n{USAGE[form]}\n```\nThat is all."
+    assert _score_response(make_response(answer), truth)["score"] == 1.0
+    assert _score_response(answer, truth)["score"] == 1.0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_program_in_parts(form: str) -> None:
+    truth, program = FORMS[form]
+    first, last = ("n = input()", "print(sum(map(int, n.split())))") if form == "texts" else ("import copy", program)
+    last = last.replace("return", "copy\n        return" if form == "method" else "copy\n    return")
+    answer = f"```python\n{first}\n```\nthen\n```python\n{last}\n```"
+    assert _score_response(make_response(answer), truth)["score"] == 1.0
+
+
+def test_tests_that_import_everything() -> None:
+    truth = {"pytest": "from solution import *\n\ndef test_a():\n    pair = [1, 2]\n    assert swap(pair)[0] == 2\n"}
+    assert _score_response(f"```python\n{SWAP}\n```\n```python\nprint(swap([1, 2]))\n```", truth)["score"] == 1.0

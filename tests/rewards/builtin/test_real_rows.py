@@ -1,4 +1,4 @@
-"""Right and wrong solutions of real rows of LeetCodeDataset and HumanEval, if a folder next to the project has them."""
+"""Right and wrong answers to rows of LeetCodeDataset, HumanEval and ExecVerify, if a folder next to the project has them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from rewards.builtin.code_tests import code_tests
+from rewards.builtin.white_box import white_box
+from rewards.builtin.white_box_rows import make_reference
 from rewards.parsing.answers import make_response
 from rewards.plugins.loading import load
 from tests import ROOT
@@ -126,3 +128,31 @@ def test_cheats_score_nothing_on_real_rows(which: str) -> None:
     scores = _score_all([(row.truth, text) for row, _, text in tried])
     assert [(row.name, cheat) for (row, cheat, _), score in zip(tried, scores, strict=True) if score != 0.0] == []
     assert len(tried) > 10 * len(rows)
+
+
+def _answer(row: dict[str, Any], result: str) -> str:
+    """Return an answer in the form that the published prompts ask for."""
+    assertion = f"assert {row['func_name']}({row['func_args']}) == {result}"
+    if row["type"] == "oi":
+        return make_response(f"```python\n{row['func_str']}\n\n{assertion}\n```")
+    questions = row["question_answers"]
+    lines = [accepted[0] for accepted in questions["path_answers"]]
+    lines += [f"{value}; {kind}" for (kind, value), *_ in questions["state_as"]]
+    return make_response("\n".join([assertion, *lines]))
+
+
+def test_answers_to_published_questions() -> None:
+    path = DATA / "execverify_rl-from-cruxeval.json.gz"
+    if not path.exists():
+        pytest.skip("ExecVerify's rows are missing")
+    rows: list[dict[str, Any]] = json.loads(gzip.decompress(path.read_bytes()))
+    assert len(rows) == 150
+
+    async def score(row: dict[str, Any], response: str) -> float:
+        return float((await white_box("d", response, json.dumps(row), {}))["score"])
+
+    async def score_all() -> list[tuple[float, ...]]:
+        answers = [(_answer(row, row["result"]), make_reference(json.dumps(row), {}), _answer(row, "'?'")) for row in rows]
+        return [tuple([await score(row, each) for each in tried]) for row, tried in zip(rows, answers, strict=True)]
+
+    assert set(asyncio.run(score_all())) == {(2.0, 2.0, 0.0)}

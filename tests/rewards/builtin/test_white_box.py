@@ -152,6 +152,26 @@ def test_value_and_type_of_the_literal(result: str, given: str, right: bool) -> 
         ("str", "'Nil'", "Nil", False),
         ("str", "Nil", "Nil; str", True),
         ("str", "Nil", "Nil", False),
+        ("str", " a", "' a'; str", True),
+        ("str", " a", '" a";str', True),
+        ("str", " a", " a; str", True),
+        ("str", " a", "'a'; str", False),
+        ("str", " a", "a; str", False),
+        ("str", "a ", "a ; str", True),
+        ("str", "a ", "a; str", False),
+        ("str", "   ", "   ; str", True),
+        ("str", "   ", "''; str", False),
+        ("str", "", "; str", True),
+        ("str", "", "''; str", True),
+        ("str", "  7  ", "  7  ; str", True),
+        ("str", "  7  ", "7; str", False),
+        ("str", "a", "  a; str", True),
+        ("str", "a\nb", "'a\\nb'; str", True),
+        ("str", "a\nb", "a\\nb; str", True),
+        ("str", "a\nb", "ab; str", False),
+        ("str", "'a'", "\"'a'\"; str", True),
+        ("str", "'a\\nb'", "'a\\nb'; str", True),
+        ("int", " 1 ", "1; int", True),
         ("NoneType", "Nil", "Nil", True),
     ],
 )
@@ -227,6 +247,71 @@ def test_input_that_never_ends() -> None:
     assert _score("assert f(0, 1) == 1", truth, seconds=0.5)["score"] == 2.0
 
 
+PROGRAM = "def f(a, b='y', *, c=(1, 2)):\n    c = a\n    return c"
+LIE = "def f(*a, **k):\n    return 1"
+ASKED = "assert f(1, 2) == 1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        (f"```python\n{PROGRAM}\n\n{ASKED}\n```", 2.0),
+        (f"```python\n{PROGRAM}\n\nassert (f(\n    1,\n    2,\n) == 1)\n```", 2.0),
+        (f"``` python title=test.py\n{PROGRAM}\n\n{ASKED}  # right\n````", 2.0),
+        (f"   ```\n   {ASKED}\n   ```", 2.0),
+        (f"The test case:\n```python\n{PROGRAM}\n\n{ASKED}\n```\nThat is all.", 2.0),
+        (f"```python\n{PROGRAM}\n```\n\n{ASKED}", 2.0),
+        (f"```python\n{PROGRAM}\n```\nand\n```python\n{ASKED}\n```", 2.0),
+        (f"```python\n{PROGRAM}\n\n{ASKED}\n```\nOutput:\n```text\n1\n```", 2.0),
+        (f"{PROGRAM}\n\n{ASKED}", 2.0),
+        (f"```python\ndef f(a, b):\n    # as above\n\n{ASKED}\n```", 2.0),
+        (f"```python\ndef g():\n    assert True\n\n{ASKED}\n```", 2.0),
+        (f"{ASKED}\nbecause f returns a.", 2.0),
+        # What the block defines does not count.
+        (f"```python\n{LIE}\n\n{ASKED}\n```", 2.0),
+        (f"```python\n{LIE}\n\nassert f(5, 5) == 1\n```", 0.0),
+        ("```python\nf = lambda *a: 1; assert f(5) == 1\n```", 0.0),
+        # Only one assertion, at the end.
+        (f"```python\n{PROGRAM}\n\nassert f(5, 5) == 1\n{ASKED}\n```", 0.0),
+        (f"```python\n{PROGRAM}\n\n{ASKED}\nf = None\n```", 0.0),
+        (f"```python\n{PROGRAM}\n```", 0.0),
+        (f"```python\n{PROGRAM}\n\n# {ASKED}\n```", 0.0),
+        (f'```python\n{PROGRAM}\n\n"""\n{ASKED}\n"""\n```', 0.0),
+        (f"```python\n{PROGRAM}\n\nif True:\n    {ASKED}\n```", 0.0),
+        (f"```python\n{PROGRAM}\n\n{ASKED}, 'message'\n```", 0.0),
+        (f"```python\n{ASKED}\n```\n```python\nassert f(5, 5) == 1\n```", 0.0),
+        (f"```python\nassert f(5,\n{ASKED}\n```", 0.0),
+    ],
+)
+def test_input_in_the_published_form(answer: str, score: float) -> None:
+    assert _score(answer, REVERSE)["score"] == score
+
+
+def test_output_is_in_the_first_line() -> None:
+    assert _score(f"```python\n{LIE}\nassert f(1, 'x;y') == 1\n```", _with())["score"] == 0.0
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\n", " a ", "'a\n'", "", "\n", '"""a\nb"""', "'" * 3])
+def test_reference_of_a_text_state(value: str) -> None:
+    text = json.dumps(_with(state_as=[[["str", value]]]))
+    assert asyncio.run(white_box("d", make_reference(text, {}), text, {}))["accuracy"] == 1.0
+
+
+def test_reference_of_an_input_has_the_published_form() -> None:
+    assert make_reference(json.dumps(REVERSE), {}) == make_response(f"```python\n{PROGRAM}\n\nassert f(1, 'x;y') == 1\n```")
+
+
+def test_thinking_is_not_the_answer() -> None:
+    text, right = json.dumps(REVERSE), make_response(ASKED)
+    for response, score in (
+        (f"<think>\n{make_response('assert f(5) == 1')}\n</think>\n{right}", 2.0),
+        (f"{right}\n<think>\n{make_response('assert f(5) == 1')}\n</think>", 2.0),
+        (f"<think>\n{right}\n</think>\nI do not know.", 0.0),
+        (f"<think>\n{right}", 0.0),
+    ):
+        assert asyncio.run(white_box("d", response, text, {}))["score"] == score
+
+
 def test_format_bonus() -> None:
     assert _score("pass", format_bonus=0.1)["score"] == pytest.approx(0.1)
     bare = asyncio.run(white_box("d", RIGHT, json.dumps(MIXED), {}, format_bonus=0.1))
@@ -258,9 +343,13 @@ def test_reasons() -> None:
         _score(RIGHT.replace("1; int", "2; int"))
         _score("assert f(1) == f(1)")
         _score("assert f(2) == 1", {**REVERSE, "func_str": "def f(a):\n    return a"})
+        _score("```python\nx = 1\n```", REVERSE)
+        _score(f"```python\n{ASKED}\n{ASKED}\n```", REVERSE)
     assert reasons[0] == "question 2: 2; int; expected 1; int"
     assert reasons[1].startswith("assert f(1) == f(1): it does not compare a call with a value; expected assert f(1,")
     assert reasons[2].startswith("assert f(2) == 1: the call returns 2; a correct answer: assert f(1,")
+    assert reasons[3].startswith("x = 1: it is not one assertion; a correct answer: assert f(1,")
+    assert reasons[4].startswith(f"{ASKED}: it has 2 assertions, expected one;")
 
 
 def test_hostile_answers_take_linear_time() -> None:
