@@ -223,7 +223,7 @@ def three(**kwargs):
 def test_rewards_of_one_module_keep_what_they_registered(
     package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: str, imported: bool
 ) -> None:
-    """Only the first import of a module registers rewards, whoever imports it."""
+    """Only the first import of a module registers rewards, also an import by a reward file."""
     monkeypatch.delitem(sys.modules, "pack_many", raising=False)
     package("pack-many", FUNCTIONS, points)
     if imported:
