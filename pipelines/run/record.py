@@ -122,12 +122,26 @@ def _path_pattern(path: Path) -> re.Pattern[str]:
 
 
 def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
-    """Return the current digest of each input. A hub name is its own digest, whatever the current folder contains."""
+    """Return the current digest of each input. A hub name is its own digest, whatever the current folder contains.
+
+    The names of inputs may contain paths; those of places are left out, as in `digest_command`.
+    """
     found = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
+    found = _rename_places(found, plan)
     for earlier in step.follows:
         record = read(plan.step(earlier))
         found[f"step {earlier}"] = record.execution_id if record and record.outcome == "complete" else "not done"
     return found
+
+
+def _rename_places(inputs: Mapping[str, str], plan: Plan) -> dict[str, str]:
+    return {str(_replace_places(name, plan.places)): digest for name, digest in inputs.items()}
+
+
+def _name_paths(name: str, plan: Plan) -> str:
+    for place, path in plan.places.items():
+        name = name.replace(f"<{place}>", str(path))
+    return name
 
 
 def digest_outputs(step: Step, digests: Digests) -> dict[str, str]:
@@ -168,10 +182,10 @@ def why_changed(step: Step, plan: Plan, digests: Digests, record: Record) -> str
     """Return what changed since the record was written; None if nothing did."""
     if record.command not in (digest_command(step, plan), _digest_command_0_2(step, plan)):
         return _changed_line(step, plan) or "its command changed"
-    now = digest_inputs(step, plan, digests)
-    for name in sorted(now.keys() | record.inputs.keys()):
-        if now.get(name) != record.inputs.get(name):
-            return f"{name} was re-run" if name.startswith("step ") else f"{name} changed"
+    before, now = _rename_places(record.inputs, plan), digest_inputs(step, plan, digests)
+    for name in sorted(now.keys() | before.keys()):
+        if now.get(name) != before.get(name):
+            return f"{name} was re-run" if name.startswith("step ") else f"{_name_paths(name, plan)} changed"
     return None
 
 

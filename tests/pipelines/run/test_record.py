@@ -155,3 +155,27 @@ def test_digest_of_a_hub_name_does_not_depend_on_the_current_folder(tmp_path: Pa
     assert record.digest_inputs(step, make_toy_plan(tmp_path), digests) == {"model": f"name {name}"}
     assert digests.of(Path(name)) is None and digests.of(Path(name) / "config.json") is None
     assert digests.of(tmp_path / name) is not None
+
+
+@pytest.mark.parametrize("place", ["/data/b", "/home/müller/b"])
+def test_names_of_inputs_move_with_the_run(place: str, tmp_path: Path) -> None:
+    """The name of an input may contain the run directory: `tokenizer of /data/runs/a/model`."""
+    before, now, digests = plan_in("/data/runs/a"), plan_in(place), Digests(tmp_path / "digests.json")
+    step = now.step("prompts")
+    inputs = {
+        name: digest.replace("/data/runs/a", place)
+        for name, digest in record.digest_inputs(before.step("prompts"), before, digests).items()
+    }
+    found = record.Record(record.digest_command(before.step("prompts"), before), inputs, "complete")
+    assert record.why_changed(step, now, digests, found) is None
+    found.inputs["tokenizer of <run>/model"] = "another"
+    assert record.why_changed(step, now, digests, found) == f"tokenizer of {place}/model changed"
+
+
+def test_names_of_inputs_in_records_of_version_0_2(tmp_path: Path) -> None:
+    plan, digests = plan_in("/data/runs/a"), Digests(tmp_path / "digests.json")
+    step = plan.step("prompts")
+    inputs = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
+    assert "tokenizer of /data/runs/a/model" in inputs
+    found = record.Record(record.digest_command(step, plan), inputs, "complete")
+    assert record.why_changed(step, plan, digests, found) is None
