@@ -40,14 +40,17 @@ class Digests:
         self._memory = memory
         self._known: dict[str, tuple[int, int, str]] = {}
         self._changed = False
-        with suppress(FileNotFoundError, json.JSONDecodeError):
-            self._known = {k: (v[0], v[1], v[2]) for k, v in json.loads(memory.read_text(encoding="utf-8")).items()}
+        with suppress(IndexError, KeyError, TypeError):  # a later version may write another form
+            self._known = {k: (v[0], v[1], v[2]) for k, v in (atomic.read_json(memory) or {}).items()}
 
     def of(self, path: Path) -> str | None:
-        """Return the digest of a file, or of a folder's names and contents; None if it does not exist."""
-        if path.is_file():
+        """Return the digest of a file, or of a folder's names and contents; None if it does not exist.
+
+        A relative path has no digest: it is a hub name, and a folder of that name in the current folder is something else.
+        """
+        if path.is_absolute() and path.is_file():
             return self._of_file(path)
-        if not path.is_dir():
+        if not path.is_absolute() or not path.is_dir():
             return None
         files = sorted(p for p in path.rglob("*") if p.is_file())
         return digest_text("\n".join(f"{p.relative_to(path)} {self._of_file(p)}" for p in files))

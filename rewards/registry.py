@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from rewards.errors import RewardError
+from rewards.errors import MissingModuleError, RewardError, one_line
 
 RewardFunction = Callable[..., Any]
 """verl's signature: `(data_source, solution_str, ground_truth, extra_info, *, option=default, …)`, sync or async."""
@@ -24,7 +25,7 @@ Cheats = Callable[[str, Mapping[str, Any]], Mapping[str, str]]
 """`(ground_truth, extra_info)` -> name of a cheat -> a response that must get the worst score."""
 
 Ready = Callable[[], None]
-"""Raises MissingModuleError if this Python lacks a package with which the local sandbox scores."""
+"""Raises MissingModuleError if this Python lacks a package that the reward needs."""
 
 BUILT_IN = "built-in"
 """The source of this project's own rewards."""
@@ -37,6 +38,8 @@ _NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 _lock = threading.Lock()
 REWARDS: dict[str, Reward] = {}
 """The registered rewards by name."""
+_registered: dict[str, dict[str, Reward]] = {}
+"""Module -> what its functions were registered as, also by a file or package: a module is executed only once."""
 
 _target: ContextVar[tuple[str, dict[str, Reward]] | None] = ContextVar("reward registry", default=None)
 
@@ -53,6 +56,27 @@ class Reward:
     """`built-in`, `package NAME VERSION`, or `file PATH`."""
     ready: Ready | None = None
     """Called before a training starts."""
+
+    def check_ready(self, *, local: bool) -> None:
+        """Check that this Python can score with the reward.
+
+        Args:
+            local: Whether programs run in the local sandbox. A service has the packages of built-in rewards itself.
+
+        Raises:
+            MissingModuleError: A package is missing.
+            RewardError: The check failed.
+        """
+        if self.ready is None or (self.source == BUILT_IN and not local):
+            return
+        try:
+            self.ready()
+        except RewardError:
+            raise
+        except ImportError as error:
+            raise MissingModuleError(f"reward {self.name}: {one_line(error)}") from None
+        except Exception as error:
+            raise RewardError(f"reward {self.name} is not ready: {one_line(error)}") from None
 
     @property
     def help(self) -> str:
@@ -114,9 +138,18 @@ def register(
             if other is not None and other.location != reward.location:
                 raise RewardError(f"two rewards are called {name!r}: {other.location} and {reward.location}")
             target[name] = reward
+            _registered.setdefault(function.__module__, {})[name] = reward
         return function
 
     return add
+
+
+def registered_by(module: ModuleType) -> list[Reward]:
+    """Return the rewards that a module, its submodules and the functions that it imports were registered as."""
+    inside = f"{module.__name__}."
+    exported = {id(value) for value in vars(module).values()}
+    every = [(name, each) for name, rewards in _registered.items() for each in rewards.values()]
+    return [each for name, each in every if f"{name}.".startswith(inside) or id(each.function) in exported]
 
 
 @contextmanager

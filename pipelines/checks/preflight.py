@@ -23,9 +23,7 @@ import json, sys
 from rewards.scoring.combination import read_entry
 from rewards.errors import RewardError
 try:
-    ready = read_entry(json.loads(sys.argv[1])).reward.ready
-    if ready is not None and sys.argv[2] == "local":
-        ready()
+    read_entry(json.loads(sys.argv[1])).reward.check_ready(local=sys.argv[2] == "local")
 except RewardError as error:
     problem = str(error)
 else:
@@ -67,9 +65,7 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
                 line = loaded.where("stages", stage.name, "reward", number)
                 place = f"{line}: stages.{stage.name}.reward.{reward.name}"
             try:
-                ready = read_entry(reward.model_dump()).reward.ready
-                if ready is not None and loaded.recipe.sandbox.url is None:
-                    ready()
+                read_entry(reward.model_dump()).reward.check_ready(local=loaded.recipe.sandbox.url is None)
             except MissingModuleError as error:
                 # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
                 problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
@@ -85,7 +81,7 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
 def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:
     """Load a reward in the environment and return its problem in one line.
 
-    Packages that a SandboxFusion service scores with are not checked.
+    Packages that a SandboxFusion service scores with are not checked for built-in rewards.
 
     Returns:
         An empty text for no problem; None if the environment is not built.

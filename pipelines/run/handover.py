@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,27 +137,49 @@ def _count_changed(weights: dict[str, Any], before: str) -> int:
 
     Compared in the coarser of the two types, because a bfloat16 copy of a float32 model is not a trained model.
     """
-    from safetensors import safe_open
-
-    if not (folder := Path(before)).is_dir():
-        from huggingface_hub import snapshot_download
-
-        folder = Path(snapshot_download(before, allow_patterns=["*.safetensors"]))
     changed = compared = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
-                if name not in weights:
-                    continue
-                old, new = tensors.get_tensor(name), weights[name].data
-                coarser = old.dtype if old.element_size() <= new.element_size() else new.dtype
-                compared += 1
-                changed += not (old.shape == new.shape and bool((old.to(coarser) == new.to(coarser)).all()))
+    for name, old in _read_weights(_find_weights(before)):
+        if name not in weights:
+            continue
+        new = weights[name].data
+        coarser = old.dtype if old.element_size() <= new.element_size() else new.dtype
+        compared += 1
+        changed += not (old.shape == new.shape and bool((old.to(coarser) == new.to(coarser)).all()))
     if not compared:
         raise HandoverRefused(f"none of its weights is in {before}, the initial model")
     if not changed:
         raise HandoverRefused(f"its weights are those of {before}, the initial model: training changed nothing")
     return changed
+
+
+def _find_weights(model: str) -> list[Path]:
+    """Return the weight files of a folder or a hub name in the formats that `transformers` reads, the preferred one first."""
+    for pattern in ("*.safetensors", "pytorch_model*.bin"):
+        folder = Path(model)
+        if not folder.is_absolute():
+            from huggingface_hub import snapshot_download
+
+            folder = Path(snapshot_download(model, allow_patterns=[pattern]))
+        if files := sorted(folder.glob(pattern)):
+            return files
+    raise HandoverRefused(f"{model}, the initial model, has neither *.safetensors nor pytorch_model*.bin files")
+
+
+def _read_weights(files: list[Path]) -> Iterator[tuple[str, Any]]:
+    """Yield the name and value of each tensor. Files of PyTorch are unpickled without running code."""
+    for file in files:
+        try:
+            if file.suffix == ".safetensors":
+                from safetensors import safe_open
+
+                with safe_open(file, framework="pt") as tensors:
+                    yield from ((name, tensors.get_tensor(name)) for name in tensors.keys())  # noqa: SIM118 (not a mapping)
+            else:
+                import torch
+
+                yield from torch.load(file, map_location="cpu", weights_only=True).items()
+        except Exception as error:
+            raise HandoverRefused(f"{file}, of the initial model, cannot be read: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:

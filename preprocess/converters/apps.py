@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
+from preprocess.converters.shared.code_task import CodeTask, check_choice, make_converter
 from preprocess.converters.shared.signatures import show_name
-from preprocess.converters.shared.tests import read_json, read_pairs
+from preprocess.converters.shared.tests import PairOptions, read_json, read_pairs
 from preprocess.errors import LeftOutError
 
 
@@ -27,7 +27,7 @@ class Apps(msgspec.Struct):
     url: str | None = None
 
 
-class AppsOptions(CodeOptions, frozen=True, kw_only=True):
+class AppsOptions(PairOptions, frozen=True, kw_only=True):
     """Options of APPS."""
 
     difficulty: tuple[Literal["introductory", "interview", "competition"], ...] = ("introductory", "interview", "competition")
@@ -39,7 +39,8 @@ def _read(record: Apps, options: AppsOptions) -> CodeTask:
     truth = None
     if record.input_output.strip():
         with suppress(LeftOutError):  # without tests, the problem may still have a solution for SFT
-            truth = read_pairs(record.input_output, "input_output", options.max_tests)
+            text, keys = record.input_output, options.integer_keys
+            truth = read_pairs(text, "input_output", options.max_tests, integer_keys=keys)
     return CodeTask(
         source="apps",
         statement=record.question,

@@ -8,9 +8,9 @@ from typing import Literal
 import msgspec
 
 from preprocess.converters.shared import wording
-from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter, name_problem
+from preprocess.converters.shared.code_task import CodeTask, make_converter, name_problem
 from preprocess.converters.shared.signatures import show_name
-from preprocess.converters.shared.tests import read_pairs
+from preprocess.converters.shared.tests import PairOptions, read_pairs
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message
 
@@ -18,7 +18,7 @@ _TASK = "Write Python code to solve the problem. Present the code in"
 """End of the published prompts."""
 
 
-class EurusOptions(CodeOptions, frozen=True, kw_only=True):
+class EurusOptions(PairOptions, frozen=True, kw_only=True):
     """Options of Eurus."""
 
     form: Literal["published", "answer"] = "published"
@@ -54,7 +54,8 @@ def _read(record: Eurus, options: EurusOptions) -> CodeTask:
     if not record.prompt or record.prompt[-1].role != "user":
         raise RowError("the prompt does not end with a user's message")
     question = record.prompt[-1].content
-    truth = read_pairs(record.reward_model.ground_truth, "reward_model.ground_truth", options.max_tests)
+    text, column = record.reward_model.ground_truth, "reward_model.ground_truth"
+    truth = read_pairs(text, column, options.max_tests, integer_keys=options.integer_keys)
     messages = record.prompt
     if options.form == "answer":
         signature = show_name(truth["fn_name"]) if "fn_name" in truth else None

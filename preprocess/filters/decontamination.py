@@ -3,9 +3,10 @@
 A row overlaps an evaluation set if one of these is true:
 
 - N-grams of `ngram` words that are also in a text of the set, without case and punctuation, cover at least `share` of that
-  text. GPT-3 used 13 words (Brown et al. 2020, appendix C), Qwen2.5-Coder 10 (Hui et al. 2024); half of the text is
-  Tulu 3's rule (Lambert et al. 2024). Without a share, any phrase that problems of one website have in common is an overlap:
-  of LeetCodeDataset's 1,890 training problems 128 shared 13 words with one of its test problems, and 7 shared half of one.
+  text. Repeats in the row cover nothing more. GPT-3 used 13 words (Brown et al. 2020, appendix C), Qwen2.5-Coder 10 (Hui et
+  al. 2024); half of the text is Tulu 3's rule (Lambert et al. 2024). Without a share, any phrase that problems of one website
+  have in common is an overlap: of LeetCodeDataset's 1,890 training problems 128 shared 13 words with one of its test
+  problems, and 7 shared half of one.
 - One of its lines or texts equals a text of the set that is shorter than an n-gram; or it contains the whole of a longer
   text in which no n-gram is evidence.
 - One of its functions has the body of a function of the set (`function_bodies`).
@@ -52,6 +53,17 @@ class _Text:
     """The row's name and its set."""
     enough: int
     """Number of its words that make an overlap."""
+    ngrams: tuple[tuple[int, bytes], ...]
+    """Place and digest of the n-grams that are evidence."""
+
+    def is_covered(self, found: Counter[bytes], length: int) -> bool:
+        """Return whether n-grams cover enough words; an n-gram covers as many of its places as it was found times."""
+        left, places = found.copy(), set[int]()
+        for place, ngram in self.ngrams:
+            if left[ngram] > 0:
+                left[ngram] -= 1
+                places.update(range(place, place + length))
+        return len(places) >= self.enough
 
 
 class DecontaminationFilter:
@@ -114,13 +126,16 @@ class DecontaminationFilter:
         if not starts and informative >= _FEWEST_WORDS:
             starts = [start for start in places if any(own[start : start + length])]
             enough = len({place for start in starts for place in range(start, start + length)})
-        self._texts.append(_Text(row, enough))
+        ngrams = []
         for start in starts:
             window = words[start : start + length]
-            texts = self._ngrams.setdefault(_digest(window), (number,))
+            digest = _digest(window)
+            ngrams.append((start, digest))
+            texts = self._ngrams.setdefault(digest, (number,))
             if number not in texts and len(texts) < _MOST_TEXTS:
-                self._ngrams[_digest(window)] = (*texts, number)
+                self._ngrams[digest] = (*texts, number)
             self._runs.update(_hash(window[place : place + run]) for place in range(length - run + 1))
+        self._texts.append(_Text(row, enough, tuple(ngrams)))
 
     def _is_evidence(self, words: list[bytes], own: list[bool], start: int) -> bool:
         places = range(start, start + self.ngram)
@@ -142,12 +157,11 @@ class DecontaminationFilter:
 
     def _find_covered(self, words: list[bytes]) -> str | None:
         """Return the evaluation row of a text that these words cover enough of."""
-        covered: dict[int, set[int]] = {}
-        for start in range(len(words) - self.ngram + 1):
-            for number in self._ngrams.get(_digest(words[start : start + self.ngram]), ()):
-                covered.setdefault(number, set()).update(range(start, start + self.ngram))
-        enough = (number for number, places in covered.items() if len(places) >= self._texts[number].enough)
-        return next((self._texts[number].row for number in enough), None)
+        digests = (_digest(words[start : start + self.ngram]) for start in range(len(words) - self.ngram + 1))
+        found = Counter(digest for digest in digests if digest in self._ngrams)
+        numbers = dict.fromkeys(number for digest in found for number in self._ngrams[digest])
+        texts = (self._texts[number] for number in numbers)
+        return next((text.row for text in texts if text.is_covered(found, self.ngram)), None)
 
 
 def _normalise(text: str) -> bytes:

@@ -49,7 +49,7 @@ class Chunk:
 
     path: Path
     name: str
-    """The file's path in its source, without endings: the prefix of its rows' names."""
+    """From `name_file`: the prefix of its rows' names."""
     size: int
     """Bytes of the file that the chunk takes."""
     first: int
@@ -166,9 +166,15 @@ def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
 
 
 def name_file(path: Path, source: Path) -> str:
-    """Return the file's path in its source, without endings."""
+    """Return the file's path in its source without its ending; with it if another file would have the same name."""
     relative = path.relative_to(source) if path != source else Path(path.name)
-    return str(relative.with_name(relative.name.partition(".")[0]))
+    name = relative.name
+    ending = next((kind for kind in KINDS if name.endswith(kind)), relative.suffix)
+    short = name.removesuffix(ending)
+    others = KINDS[: KINDS.index(ending)] if ending in KINDS and path != source else ()
+    if not short or any(path.with_name(short + kind).is_file() for kind in others):
+        return str(relative)
+    return str(relative.with_name(short))
 
 
 def measure(source: Path) -> int:

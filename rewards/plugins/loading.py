@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from rewards.errors import MissingModuleError, RewardError, one_line
 from rewards.plugins.python_files import MissingPackageError, UserFileError, import_file
-from rewards.registry import REWARDS, Reward, collect, register
+from rewards.registry import REWARDS, Reward, RewardFunction, collect, locate, register, registered_by
 from rewards.suggestions import suggestion
 
 GROUP = "code_post_training.rewards"
@@ -95,9 +97,13 @@ def _load_point(point: importlib.metadata.EntryPoint) -> str | None:
     try:
         with collect(package) as found:
             loaded = point.load()
-            if callable(loaded) and not any(each.function is loaded for each in found.values()):
-                register(point.name)(loaded)
-        if not found:
+            known = registered_by(sys.modules[point.module])
+            for each in known:
+                if each.name not in found and each.name not in REWARDS:  # a reward file has imported the module before
+                    _register_as(each.name, each.function, each)
+            if callable(loaded):
+                _register_as(point.name, loaded, _find_own(loaded, known))
+        if not found and not known:
             raise RewardError("it registers no reward")
         REWARDS.update(found)
     except KeyboardInterrupt:
@@ -106,6 +112,19 @@ def _load_point(point: importlib.metadata.EntryPoint) -> str | None:
         cause = str(error) if isinstance(error, RewardError) else one_line(error)
         return f"{package}: reward {point.name} = {point.value} does not load: {cause}"
     return None
+
+
+def _find_own(function: RewardFunction, known: Sequence[Reward]) -> Reward | None:
+    """Return what a function, or the function that it wraps, was registered as."""
+    location = locate(function)
+    same = [each for each in known if each.function is function] or [each for each in known if each.location == location]
+    return same[0] if same else None
+
+
+def _register_as(name: str, function: RewardFunction, like: Reward | None) -> None:
+    """Register a function with the reference, cheats and check of another registration of it."""
+    add = register(name) if like is None else register(name, reference=like.reference, cheats=like.cheats, ready=like.ready)
+    add(function)
 
 
 def _import(path: Path) -> dict[str, Reward]:

@@ -104,7 +104,8 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
     if not isinstance(name, str):
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
     kind: Kind = "any order" if any_order else "accepted"
-    tests = [[(_read_arguments(given), _make_check(kind, _read_output(output, given)))] for given, output in pairs]
+    keys = truth.get("integer_keys") is not False
+    tests = [[(_read_arguments(given, keys), _make_check(kind, _read_output(output, given), keys))] for given, output in pairs]
     return _pack(name, prelude or None, tests)
 
 
@@ -124,7 +125,7 @@ def read_text(value: Any) -> str:
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _read_arguments(given: object) -> Arguments:
+def _read_arguments(given: object, integer_keys: bool) -> Arguments:
     if isinstance(given, str):  # one JSON value per line, as in LiveCodeBench and in the rows of verl's grader
         try:
             given = [json.loads(line) for line in given.split("\n")]
@@ -133,7 +134,7 @@ def _read_arguments(given: object) -> Arguments:
     if isinstance(given, dict):
         return Arguments(kwargs=tuple(given.items()))
     if isinstance(given, list):
-        return Arguments(tuple(map(_restore_keys, given)))
+        return Arguments(tuple(map(_restore_keys, given) if integer_keys else given))
     raise GroundTruthError(f"an input is {str(given)[:60]!r}, expected a list of arguments or an object of keyword arguments")
 
 
@@ -146,10 +147,11 @@ def _read_output(output: Any, given: Any) -> Any:
     return output
 
 
-def _make_check(kind: Kind, expected: Any) -> Check:
+def _make_check(kind: Kind, expected: Any, integer_keys: bool) -> Check:
     # APPS and Eurus wrap most, but not all, expected values in a list of one. Their graders accept both.
     accepted = [expected, expected[0]] if isinstance(expected, list) and len(expected) == 1 else [expected]
-    accepted += [restored for each in accepted if (restored := _restore_keys(each)) is not each]
+    if integer_keys:
+        accepted += [restored for each in accepted if (restored := _restore_keys(each)) is not each]
     return Check(kind, expected, alternatives=tuple(accepted[1:]))
 
 

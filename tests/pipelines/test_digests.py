@@ -85,3 +85,10 @@ def test_an_unchanged_file_is_read_once(tmp_path: Path) -> None:
     memory = (tmp_path / "memory.json").read_text()
     (tmp_path / "memory.json").write_text(memory.replace(str(first), "remembered"))
     assert Digests(tmp_path / "memory.json").of(path) == "remembered"
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"/a": {"size": 1}}', '{"/a": 3}', '{"/a": []}'])
+def test_unreadable_memory_is_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / "memory.json").write_text(text)
+    (tmp_path / "file").write_text("1")
+    assert Digests(tmp_path / "memory.json").of(tmp_path / "file") is not None

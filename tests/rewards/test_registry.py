@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from rewards.errors import RewardError
+from rewards.errors import MissingModuleError, RewardError
 from rewards.plugins.loading import list_rewards, load
 from rewards.plugins.options import read_options
-from rewards.registry import register
+from rewards.registry import Reward, register
 
 if TYPE_CHECKING:
     from nowhere import Nothing  # type: ignore[import-not-found]
@@ -189,3 +189,33 @@ def test_verl_arguments_are_not_options(reward: Any) -> None:
     reward(judged)
     assert load("probe").options == {}
     assert load("probe").verl_arguments == {"reward_router_address"}
+
+
+def raising(error: Exception) -> Any:
+    def ready() -> None:
+        raise error
+
+    return ready
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (MissingModuleError("install it"), MissingModuleError, "install it"),
+        (RewardError("no key"), RewardError, "no key"),
+        (ImportError("No module named 'x'"), MissingModuleError, "reward probe: ImportError: No module named 'x'"),
+        (KeyError("API\nKEY"), RewardError, "reward probe is not ready: KeyError: 'API\\nKEY'"),
+    ],
+)
+def test_failed_check_is_one_line(error: Exception, kind: type[RewardError], message: str) -> None:
+    with pytest.raises(RewardError) as caught:
+        Reward("probe", everything, source="package mine 1", ready=raising(error)).check_ready(local=False)
+    assert (type(caught.value), str(caught.value)) == (kind, message)
+
+
+def test_service_has_the_packages_of_built_in_rewards() -> None:
+    reward = Reward("probe", everything, ready=raising(MissingModuleError("install it")))
+    reward.check_ready(local=False)
+    Reward("probe", everything).check_ready(local=True)
+    with pytest.raises(MissingModuleError, match="install it"):
+        reward.check_ready(local=True)

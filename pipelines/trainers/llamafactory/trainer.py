@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 import shutil
+import sys
 from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe import deepspeed
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of, to_yaml
+from pipelines.trainers.metric_lines import merge_row, read_rows
 from preprocess import atomic
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
@@ -94,21 +96,17 @@ def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
 def metrics(stage: SftStage, paths: StagePaths) -> list[dict[str, float]]:
     """Read trainer_log.jsonl, one mapping per step. A resumed run appends to it; the last line of a step counts."""
     steps: dict[int, dict[str, float]] = {}
-    try:
-        text = (paths.checkpoints / "trainer_log.jsonl").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # still being written, or truncated by a kill: the step will be trained and logged again
-        step = row.pop("current_steps")
-        if "train_loss" in row or row.get("loss") is row.get("eval_loss") is None:
-            row.pop("total_steps", None)  # the final summary repeats the last step
-        numbers = {key: value for key, value in row.items() if isinstance(value, int | float)}
-        steps.setdefault(step, {"step": step}).update(numbers)
+    (rows,) = read_rows([paths.checkpoints / "trainer_log.jsonl"], _to_row)
+    for row in rows:
+        merge_row(steps, row)
     return [steps[step] for step in sorted(steps)]
+
+
+def _to_row(line: Any) -> dict[str, float]:
+    step = line.pop("current_steps")
+    if "train_loss" in line or line.get("loss") is line.get("eval_loss") is None:
+        line.pop("total_steps", None)  # the final summary repeats the last step
+    return {"step": step, **{sys.intern(key): value for key, value in line.items() if isinstance(value, int | float)}}
 
 
 def result(stage: SftStage, paths: StagePaths) -> Result:
@@ -135,6 +133,8 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
 def _check_best(state: dict[str, Any]) -> tuple[str, ...]:
     """Return the note on the best checkpoint, whose weights LLaMA-Factory has loaded at the end."""
     losses = {int(row["step"]): float(row["eval_loss"]) for row in state["log_history"] if "eval_loss" in row}
+    if losses and not any(map(math.isfinite, losses.values())):
+        raise StepError("every validation loss is infinite or not a number: the best checkpoint cannot be chosen")
     best, folder = state.get("best_global_step"), state.get("best_model_checkpoint")
     if best not in losses or folder is None or not str(folder).endswith(f"checkpoint-{best}"):
         raise StepError(f"LLaMA-Factory saved no checkpoint at step {best}, the step with the lowest validation loss")

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from preprocess.converters.shared.code_task import CodeOptions
 from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.decoding import describe
 from rewards.parsing.source_values import NotValueError, read_literal
@@ -41,8 +42,20 @@ def _make_decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def read_pairs(text: str, column: str, max_tests: int, kind: type[Pairs] = Pairs) -> dict[str, Any]:
+class PairOptions(CodeOptions, frozen=True, kw_only=True):
+    """Options of sources whose tests are JSON inputs and outputs."""
+
+    integer_keys: bool = True
+    """Turn the keys of an argument or a value back into integers if all keys of the dict look like integers."""
+
+
+def read_pairs(
+    text: str, column: str, max_tests: int, kind: type[Pairs] = Pairs, *, integer_keys: bool = True
+) -> dict[str, Any]:
     """Return the first tests of a JSON text `{"inputs": …, "outputs": …[, "fn_name": …]}`.
+
+    Args:
+        integer_keys: see `PairOptions`.
 
     Raises:
         RowError: it is not such a text, or the lists differ in length; names the column.
@@ -54,7 +67,9 @@ def read_pairs(text: str, column: str, max_tests: int, kind: type[Pairs] = Pairs
     if not pairs.inputs:
         raise LeftOutError("it has no tests")
     truth = {"inputs": pairs.inputs[:max_tests], "outputs": pairs.outputs[:max_tests]}
-    return {**truth, "fn_name": pairs.fn_name} if pairs.fn_name else truth
+    if not pairs.fn_name:
+        return truth
+    return {**truth, "fn_name": pairs.fn_name, **({} if integer_keys else {"integer_keys": False})}
 
 
 def parse(source: str, column: str) -> ast.Module:
@@ -95,8 +110,8 @@ def to_calls(tests: Iterable[ast.stmt], function: str, prelude: str = "") -> dic
     """Return tests of the form `assert candidate(literals) == literal` as inputs and outputs of a function.
 
     Returns:
-        A ground truth in the form of Eurus. None if a test has another form, or a value is not JSON data (a set, a number as
-        a key).
+        A ground truth whose outputs are the values themselves. None if a test has another form, or a value is not JSON data (a
+        set, a number as a key) or would not be read back as itself.
     """
     inputs, outputs = [], []
     for test in tests:
@@ -104,14 +119,23 @@ def to_calls(tests: Iterable[ast.stmt], function: str, prelude: str = "") -> dic
         if call is None:
             return None
         inputs.append(call[0])
-        outputs.append([call[1]])
+        outputs.append(call[1])
     truth: dict[str, Any] = {"fn_name": function, "inputs": inputs, "outputs": outputs}
     try:
-        if not is_accepted(json.loads(json.dumps(truth, allow_nan=False)), truth):
-            return None
+        read = json.loads(json.dumps(truth, allow_nan=False))
     except (TypeError, ValueError):
         return None
+    arguments = [each for given in inputs if isinstance(given, list) for each in given]
+    if read["inputs"] != inputs or not is_accepted(read["outputs"], outputs) or any(map(_has_number_keys, arguments)):
+        return None
+    if any(_has_number_keys(each) or (isinstance(each, list | tuple) and len(each) == 1) for each in outputs):
+        return None  # graders of APPS and Eurus accept a list of one and its item for each other
     return {**truth, "prelude": prelude} if prelude else truth
+
+
+def _has_number_keys(value: Any) -> bool:
+    """Return whether all keys of a dict are texts that graders read as integers, because JSON has made texts of integers."""
+    return isinstance(value, dict) and bool(value) and all(key.removeprefix("-").isdecimal() for key in value)
 
 
 def _read_assert(statement: ast.stmt) -> tuple[list[Any] | dict[str, Any], Any] | None:

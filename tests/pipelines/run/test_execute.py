@@ -162,10 +162,11 @@ def test_fresh_re_runs_and_keeps_earlier_results(tmp_path: Path) -> None:
     assert do(plan) == {}
 
 
-def test_a_moved_run_directory_stays_complete(tmp_path: Path) -> None:
-    do(make_toy_plan(tmp_path / "here"))
-    (tmp_path / "here").rename(tmp_path / "there")
-    assert do(make_toy_plan(tmp_path / "there")) == {}
+@pytest.mark.parametrize(("here", "there"), [("here", "there"), ("hér e", "dort 'ü'")])
+def test_a_moved_run_directory_stays_complete(tmp_path: Path, here: str, there: str) -> None:
+    do(make_toy_plan(tmp_path / here))
+    (tmp_path / here).rename(tmp_path / there)
+    assert do(make_toy_plan(tmp_path / there)) == {}
 
 
 def test_a_second_run_is_refused_with_the_process_id_of_the_first(tmp_path: Path) -> None:

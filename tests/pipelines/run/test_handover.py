@@ -58,14 +58,38 @@ cases = {
     "another tokenizer elsewhere": other_words,
     "half a file": lambda path: (path / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes()[:5000]),
 }
+
+class Runs:
+    def __reduce__(self): return exec, ("open('ran', 'w')",)
+
+def save_bin(name, weights, files=1):
+    # The initial model with PyTorch's own files.
+    shutil.copytree(before, folder / name, ignore=shutil.ignore_patterns("*.safetensors"))
+    for number in range(files):
+        part = "" if files == 1 else f"-{number + 1:05}-of-{files:05}"
+        torch.save(dict(list(weights.items())[number::files]), folder / name / f"pytorch_model{part}.bin")
+    return folder / name
+
+cases |= dict.fromkeys(("good, from .bin", "good, from .bin shards", "from no weights", "from a program"), lambda path: None)
+cases["untrained, from .bin"] = cases["untrained"]
+weights = load_file(before / "model.safetensors")
+befores = {
+    "good, from .bin": save_bin("bin", weights),
+    "good, from .bin shards": save_bin("shards", weights, 3),
+    "untrained, from .bin": folder / "bin",
+    "from no weights": save_bin("none", {}, 0),
+    "from a program": save_bin("program", {"model.norm.weight": Runs()}),
+}
 for name, spoil in cases.items():
     exported = folder / "cases" / name
     shutil.copytree(trained, exported)
     spoil(exported)
     config = folder / "handover.json"
-    settings = {"exported": str(exported), "before": str(before), "model": str(exported / "model"), "readers": [sys.argv[2]]}
+    initial = str(befores.get(name, before))
+    settings = {"exported": str(exported), "before": initial, "model": str(exported / "model"), "readers": [sys.argv[2]]}
     config.write_text(json.dumps(settings))
     print("CASE", json.dumps([name, handover.main([str(config)]), (exported / "model").exists()]), flush=True)
+assert not Path("ran").exists()
 """
 
 
@@ -88,7 +112,7 @@ def outcomes(
             [python, "-m", "pipelines.models.tiny", folder / "model.json"], check=True, env=environment, capture_output=True
         )
     done = subprocess.run(
-        [python, "-c", CASES, folder, trainer_python("verl")], env=environment, text=True, capture_output=True
+        [python, "-c", CASES, folder, trainer_python("verl")], env=environment, text=True, capture_output=True, cwd=folder
     )
     assert done.returncode == 0, done.stderr
     shutil.rmtree(folder)
@@ -106,8 +130,9 @@ def make_rows(path: Path) -> None:
     write_rows(path, [SftRow("f", (Turn("human", "f(1)?"), Turn("gpt", programs)))], "sft")
 
 
-def test_a_trained_model_is_handed_over(outcomes: dict[str, tuple[int, bool, str]]) -> None:
-    assert outcomes["good"] == (0, True, "")
+@pytest.mark.parametrize("case", ["good", "good, from .bin", "good, from .bin shards"])
+def test_a_trained_model_is_handed_over(case: str, outcomes: dict[str, tuple[int, bool, str]]) -> None:
+    assert outcomes[case] == (0, True, "")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +146,9 @@ def test_a_trained_model_is_handed_over(outcomes: dict[str, tuple[int, bool, str
         ("no template", "no chat template"),
         ("template without a prompt", "ignores add_generation_prompt"),
         ("half a file", "it does not load"),
+        ("untrained, from .bin", "training changed nothing"),
+        ("from no weights", "the initial model, has neither *.safetensors nor pytorch_model*.bin files"),
+        ("from a program", "pytorch_model.bin, of the initial model, cannot be read: "),
         ("another tokenizer elsewhere", "its tokenizer differs in the next stage's environment"),
     ],
 )

@@ -42,6 +42,33 @@ def test_answer_form(tmp_path: Path) -> None:
     assert "```python\ndef double(...):\n```" in message.content
 
 
+KEYS: dict[str, Any] = {"fn_name": "f", "inputs": [[{"50": 1}]], "outputs": [["50"]]}
+
+
+@pytest.mark.parametrize(
+    ("options", "truth", "scores"),
+    [
+        ({}, KEYS, (0.0, 1.0)),
+        ({"integer_keys": True}, KEYS, (0.0, 1.0)),
+        ({"integer_keys": False}, {**KEYS, "integer_keys": False}, (1.0, 0.0)),
+    ],
+)
+def test_keys_that_look_like_integers(
+    tmp_path: Path, options: dict[str, Any], truth: dict[str, Any], scores: tuple[float, float]
+) -> None:
+    record = {**RECORD, "reward_model": {"ground_truth": json.dumps(KEYS)}}
+    row = take_rl(convert_record("eurus", "rl", tmp_path, record, **options))
+    assert row.ground_truth == truth
+    programs = ("def f(d):\n    return list(d)", "def f(d):\n    return [str(key) for key in d if key == 50]")
+    assert tuple(judge(row, program) for program in programs) == scores
+    value = {**KEYS, "inputs": [[3]], "outputs": [{"50": 1}]}
+    row = take_rl(
+        convert_record("eurus", "rl", tmp_path, {**RECORD, "reward_model": {"ground_truth": json.dumps(value)}}, **options)
+    )
+    assert judge(row, "def f(n):\n    return {'50': 1}") == 1.0
+    assert judge(row, "def f(n):\n    return {50: 1}") == scores[1]
+
+
 def test_system_message_of_the_tool_replaces_the_published_one(tmp_path: Path) -> None:
     row = take_rl(convert_record("eurus", "rl", tmp_path, RECORD, tool="python_interpreter"))
     assert [message.role for message in row.prompt] == ["system", "user"]

@@ -49,7 +49,7 @@ def test_layouts_give_the_same_row(tmp_path: Path, record: dict[str, Any]) -> No
     assert row.ground_truth == {
         "fn_name": "Solution().add",
         "inputs": [{"a": [1, 2]}, {"a": []}],
-        "outputs": [[3], [0]],
+        "outputs": [3, 0],
         "prelude": "from typing import *\n",
     }
     assert row.detail == {"difficulty": "Easy", "solution": SHARED["completion"]}
@@ -64,6 +64,39 @@ def test_other_assertions_are_kept(tmp_path: Path) -> None:
         "functional": "def check(candidate):\n    assert same(candidate(a=node([1])), node([2]))\n\ncheck(Solution().add)",
         "prelude": "from typing import *\n",
     }
+
+
+@pytest.mark.parametrize(
+    ("expected", "right", "wrong"),
+    [
+        ("1", ["1", "True", "1.0"], ["[1]", "'1'", "[[1]]", "None"]),
+        ("[1]", ["[1]"], ["1", "[[1]]", "'1'", "[]", "[1, 1]"]),
+        ("[[1]]", ["[[1]]"], ["[1]", "1", "[[[1]]]"]),
+        ("[]", ["[]"], ["[[]]", "None", "0"]),
+        ("[1, 2]", ["[1, 2]"], ["[[1, 2]]", "[2, 1]"]),
+        ("'a'", ["'a'"], ["['a']"]),
+        ("None", ["None"], ["[None]", "[]"]),
+        ("['a']", ["['a']"], ["'a'"]),
+        ("{'1': 2}", ["{'1': 2}"], ["{1: 2}", "[{'1': 2}]"]),
+        ("0.5", ["0.5", "0.5000001"], ["[0.5]"]),
+    ],
+)
+def test_only_the_expected_value_passes(tmp_path: Path, expected: str, right: list[str], wrong: list[str]) -> None:
+    test = f"def check(candidate):\n    assert candidate(a = [1]) == {expected}\n"
+    row = take_rl(convert_record("leetcode", "rl", tmp_path, {**V02, "test": test}))
+    solution = "class Solution:\n    def add(self, a):\n        return {}\n"
+    assert {value: judge(row, solution.format(value)) for value in (*right, *wrong)} == {
+        **dict.fromkeys(right, 1.0),
+        **dict.fromkeys(wrong, 0.0),
+    }
+
+
+@pytest.mark.parametrize("argument", ["{'50': 1}", "(1, 2)", "{50: 1}", "{1, 2}"])
+def test_arguments_are_passed_as_they_are_written(tmp_path: Path, argument: str) -> None:
+    test = f"def check(candidate):\n    assert candidate({argument}) == 'yes'\n"
+    row = take_rl(convert_record("leetcode", "rl", tmp_path, {**V02, "test": test}))
+    same = f"type(a) is type({argument}) and a == {argument}"
+    assert judge(row, f"class Solution:\n    def add(self, a):\n        return 'yes' if {same} else a\n") == 1.0
 
 
 def test_solution_is_taught(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_execution_answer(tmp_path: Path) -> None:
 def test_code_task(tmp_path: Path) -> None:
     (row,) = _convert(tmp_path, "programs_code", "rl").rows
     assert isinstance(row, RlRow)
-    assert row.ground_truth == {"fn_name": "last", "inputs": [[[1, 2]]], "outputs": [[2]]}
+    assert row.ground_truth == {"fn_name": "last", "inputs": [[[1, 2]]], "outputs": [2]}
     assert row.prompt[-1].content.startswith("Return the last item.\n```python\ndef last(items):\n```")
 
 
@@ -80,7 +80,7 @@ def test_calls_outside_the_docstring(tmp_path: Path) -> None:
     assert len(_convert(tmp_path, "programs_execution", "rl", text).rows) == 3
     (row,) = _convert(tmp_path, "programs_code", "rl", text).rows
     assert isinstance(row, RlRow)
-    assert row.ground_truth == {"fn_name": "last", "inputs": [[[1, 2]], [[4]]], "outputs": [[2], [4]]}
+    assert row.ground_truth == {"fn_name": "last", "inputs": [[[1, 2]], [[4]]], "outputs": [2, 4]}
 
 
 def test_code_task_requires_docstring_and_values(tmp_path: Path) -> None:

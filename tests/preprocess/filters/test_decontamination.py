@@ -78,6 +78,40 @@ def test_other_words_are_not_an_overlap(judge: DecontaminationFilter) -> None:
     assert judge.judge(sft("", ""), "x") is None
 
 
+WORDS = [f"word{chr(97 + n // 26)}{chr(97 + n % 26)}x" for n in range(100)]
+
+
+def judge_words(evaluation: list[str], row: list[str], share: float = 0.5) -> bool:
+    made = DecontaminationFilter(13, share)
+    made.add("eval", [("0", Contents((" ".join(evaluation),), ()))])
+    return made.judge(rl(" ".join(row)), "x") is not None
+
+
+def repeat(*phrases: list[str]) -> list[str]:
+    return [word for number, phrase in enumerate(phrases) for word in (*phrase, "unrelated", f"filler{number}")]
+
+
+def test_repeats_cover_a_text_once() -> None:
+    first = WORDS[:13]
+    for count in (1, 2, 4, 5, 50):
+        assert not judge_words(WORDS, repeat(*[first] * count))
+    # Overlapping n-grams that are apart in the row cover the same words of the text.
+    assert not judge_words(WORDS, repeat(*(WORDS[start : start + 13] for start in range(30))))
+    # Different n-grams anywhere in the row, in any order, add up.
+    parts = [WORDS[start : start + 13] for start in (60, 0, 80, 30)]
+    assert judge_words(WORDS, repeat(*parts))
+    assert not judge_words(WORDS, repeat(*parts[:3], parts[0]))
+    assert judge_words(WORDS, WORDS[:50]) and not judge_words(WORDS, WORDS[:49])
+
+
+def test_text_that_repeats_itself_is_covered_by_as_many_repeats() -> None:
+    song = [*WORDS[:13] * 4, *WORDS[50:60]]
+    assert judge_words(song, song)
+    assert judge_words(song, ["so", *song, "on"])
+    assert not judge_words(song, repeat(WORDS[:13]))
+    assert judge_words(song, repeat(WORDS[:13], WORDS[:13], WORDS[:13]), share=0.6)
+
+
 def test_short_text_is_compared_as_a_whole(judge: DecontaminationFilter) -> None:
     found = ("contaminated", "a line is that of eval/1 of market.jsonl")
     assert judge.judge(rl(f"Your task:\n{SHORT.lower()}\nGo."), "x") == found

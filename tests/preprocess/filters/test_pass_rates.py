@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from preprocess.errors import SourceError
@@ -83,3 +84,23 @@ def test_prepare_filters_only_the_source_with_rates(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert sum(summary["rows"].values()) == 2 + 6
     assert summary["left_out"] == {"its pass rate is over 0.5": 3, "it has no pass rate": 1}
+
+
+def test_rates_select_rows_of_the_right_file(tmp_path: Path) -> None:
+    """Files whose names differ after the first dot, or only in their ending, have rows of different names."""
+    (tmp_path / "rows").mkdir()
+    for file in ("a.v1.jsonl", "a.v2.jsonl", "b.json", "b.jsonl"):
+        write_lines(tmp_path / "rows" / file, *({"instruction": f"{file} {n}", "output": "x"} for n in (1, 2)))
+    rates = write_lines(tmp_path / "rates.jsonl", *({"id": name, "pass_rate": 0.5} for name in ("a.v2:1", "b.json:2")))
+    source = {"converter": "alpaca", "source": str(tmp_path / "rows"), "pass_rates": {"file": str(rates)}}
+    held_out = write_lines(tmp_path / "held_out.jsonl", {"instruction": "q", "output": "x"})
+    config = {
+        "shape": "sft",
+        "train": [source],
+        "validation": [{"converter": "alpaca", "source": str(held_out)}],
+        "output": str(tmp_path / "out"),
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main([str(tmp_path / "config.json")]) == 0
+    table = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
+    assert [row["conversations"][0]["value"] for row in table] == ["a.v2.jsonl 1", "b.json 2"]

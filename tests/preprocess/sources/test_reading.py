@@ -99,6 +99,26 @@ def test_name_file() -> None:
     assert name_file(Path("/s/game24.jsonl"), Path("/s/game24.jsonl")) == "game24"
 
 
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a.v1.jsonl", "a.v2.jsonl"], ["a.v1", "a.v2"]),
+        (["a-1.5.jsonl.gz", "a-1.6.jsonl.gz"], ["a-1.5", "a-1.6"]),
+        (["data.2024.parquet", "data.2025.parquet", "data.parquet"], ["data.2024", "data.2025", "data"]),
+        (["v1.0/a.json", "v1.1/a.json"], ["v1.0/a", "v1.1/a"]),
+        (["a.json", "a.jsonl", "a.jsonl.gz", "a.parquet"], ["a.json", "a", "a.jsonl.gz", "a.parquet"]),
+        (["a.json.gz", "b.jsonl"], ["a", "b"]),
+        (["a.v1.py", "a.v2.py", "b.py"], ["a.v1", "a.v2", "b"]),
+    ],
+)
+def test_files_of_a_source_have_different_names(tmp_path: Path, files: list[str], names: list[str]) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    assert [name_file(tmp_path / file, tmp_path) for file in files] == names
+    assert name_file(tmp_path / files[0], tmp_path / files[0]) == Path(names[0]).name.removesuffix(".json")
+
+
 def test_parquet_reads_only_the_given_columns(tmp_path: Path) -> None:
     path = _write(tmp_path, "a.parquet")
     for columns, read in ((["n"], {"n"}), (["n", "absent"], {"n", "text"}), ([], {"n", "text"})):

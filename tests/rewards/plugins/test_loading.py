@@ -182,6 +182,78 @@ def test_package_provides_rewards(package: Any) -> None:
     assert broken_packages() == ()
 
 
+FUNCTIONS = """
+import functools
+from rewards.registry import register
+
+def check(): ...
+def answer(ground_truth, extra_info): ...
+
+def wrap(function):
+    @functools.wraps(function)
+    def inner(**kwargs):
+        return function(**kwargs)
+    return inner
+
+@register('one', ready=check, reference=answer)
+def one(**kwargs):
+    return 1.0
+
+@register('two', ready=check, reference=answer)
+def two(**kwargs):
+    return 1.0
+
+@wrap
+@register('three', ready=check, reference=answer)
+def three(**kwargs):
+    return 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        "one = pack_many:one\ntwo = pack_many:two\nthree = pack_many:three",
+        "first = pack_many\nother = pack_many\n",
+        "all = pack_many\ntwo = pack_many:two",
+        "three = pack_many:three",
+    ],
+)
+@pytest.mark.parametrize("imported", [False, True])
+def test_rewards_of_one_module_keep_what_they_registered(
+    package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, points: str, imported: bool
+) -> None:
+    """Only the first import of a module registers rewards, also an import by a reward file."""
+    monkeypatch.delitem(sys.modules, "pack_many", raising=False)
+    package("pack-many", FUNCTIONS, points)
+    if imported:
+        (tmp_path / "own.py").write_text(f"import pack_many\nfrom rewards.registry import register\n{FUNCTION}")
+        loading.load_file(tmp_path / "own.py")
+    assert broken_packages() == ()
+    for name in ("one", "two", "three"):
+        found = load(name)
+        assert (found.name, found.source) == (name, "package pack-many 1.2")
+        assert found.ready is not None and found.ready.__name__ == "check"
+        assert found.reference is not None and found.cheats is None
+
+
+def test_entry_point_may_rename_a_reward(package: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pack_many", raising=False)
+    package("pack-many", FUNCTIONS, "renamed = pack_many:two")
+    found = load("renamed")
+    assert found.ready is not None and found.ready.__name__ == "check"
+    assert found.function is load("two").function
+
+
+def test_module_may_offer_the_rewards_of_others(package: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pack_many", "pack_front"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    package("pack-front", "from pack_many import one", "front = pack_front")
+    package("pack-many", FUNCTIONS, "many = pack_many")
+    assert broken_packages() == ()
+    assert load("one").ready is not None
+
+
 def test_broken_package_is_one_line_and_does_not_affect_others(package: Any) -> None:
     package("pack-a", "import no_such_package\n", "a = pack_a")
     package("pack-b", REWARD.format(name="white_box"), "b = pack_b")

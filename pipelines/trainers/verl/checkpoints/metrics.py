@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pipelines.trainers.metric_lines import merge_row, read_rows
 
 RL_STEP = "training/global_step"
 """A metric of RL training steps, missing from the validation before the first step."""
@@ -21,10 +24,10 @@ _SCORE = re.compile(r"val-(?:core|aux)/(.+)/reward/mean@(\d+)")
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """Merge all attempts under verl's names: one mapping per step, each with `step`."""
+    """Merge all attempts under verl's names: one mapping per step, each with `step`; the caller must not change them."""
     steps: dict[int, dict[str, float]] = {}
-    for file in sorted(folder.glob("*.jsonl"), key=lambda file: int(file.name.partition("-")[0])):  # by the start time
-        attempt = list(_rows(file))
+    files = sorted(folder.glob("*.jsonl"), key=lambda file: int(file.name.partition("-")[0]))  # by the start time
+    for attempt in read_rows(files, _to_row):
         if attempt:
             # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. Later
             # steps of earlier attempts were lost.
@@ -32,18 +35,14 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
             kept = first["step"] - 1 if first.keys() & {RL_STEP, _SFT_STEP} else first["step"]
             steps = {step: row for step, row in steps.items() if step <= kept}
         for row in attempt:
-            steps.setdefault(int(row["step"]), {}).update(row)
+            merge_row(steps, row)
     return [steps[step] for step in sorted(steps)]
 
 
-def _rows(file: Path) -> Iterator[dict[str, float]]:
-    for line in file.read_bytes().splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # still being written, or truncated by a kill: the step will be trained and logged again
-        numbers = {key: value for key, value in entry["data"].items() if type(value) in (int, float)}
-        yield {"step": entry["step"], **numbers}
+def _to_row(entry: Any) -> dict[str, float]:
+    """Return the numbers of a line of verl's `file` logger; thousands of rows share the texts of their keys."""
+    numbers = {sys.intern(key): value for key, value in entry["data"].items() if type(value) in (int, float)}
+    return {"step": entry["step"], **numbers}
 
 
 def validation_score(row: Mapping[str, float], metric: str | None) -> float | None:
@@ -73,12 +72,13 @@ def validation_metrics(row: Mapping[str, float]) -> list[str]:
 
 
 def find_best(rows: Sequence[Mapping[str, float]], steps: Collection[int], metric: str | None) -> tuple[int, float] | None:
-    """Return the best of these steps, the earliest on a tie, and its score; None if none was validated."""
+    """Return the best of these steps, the earliest on a tie, and its score; None if none has a finite score."""
     scored = ((int(row["step"]), score) for row in rows if (score := validation_score(row, metric)) is not None)
-    return max((each for each in scored if each[0] in steps), key=lambda each: (each[1], -each[0]), default=None)
+    finite = (each for each in scored if each[0] in steps and math.isfinite(each[1]))
+    return max(finite, key=lambda each: (each[1], -each[0]), default=None)
 
 
 def find_lowest_loss(markers: Mapping[int, Mapping[str, Any]]) -> int | None:
-    """Return the SFT step whose marker has the lowest validation loss, the earliest on a tie; None if none has one."""
-    losses = {step: float(marker[LOSS]) for step, marker in markers.items() if LOSS in marker}
+    """Return the SFT step whose marker has the lowest validation loss, the earliest on a tie; None if none is finite."""
+    losses = {step: loss for step, marker in markers.items() if math.isfinite(loss := float(marker.get(LOSS, math.nan)))}
     return min(losses, key=lambda step: (losses[step], step), default=None)

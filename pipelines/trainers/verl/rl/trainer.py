@@ -85,7 +85,9 @@ def result(stage: RlStage, paths: StagePaths) -> Result:
     if stage.keep_best:
         name, best = stage.best_metric or "validation score", find_best(rows, complete, stage.best_metric)
         if best is None:
-            raise StepError(f"no checkpoint in {paths.checkpoints} was validated by {name}: the best cannot be chosen")
+            raise StepError(
+                f"no checkpoint in {paths.checkpoints} was validated by {name} with a finite value: the best cannot be chosen"
+            )
         newest = find_best(rows, {last}, stage.best_metric)
         chosen = best[0]
         notes.insert(0, best_note(f"best {name}", *best, last, newest and newest[1]))
@@ -94,8 +96,8 @@ def result(stage: RlStage, paths: StagePaths) -> Result:
 
 def _check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> None:
     """Check at the first validation that `best_metric` exists."""
-    validated = next((row for row in rows if validation_metrics(row)), None)
-    if stage.keep_best and validated is not None and validation_score(validated, stage.best_metric) is None:
+    validated = next((row for row in rows if validation_metrics(row)), None) if stage.keep_best else None
+    if validated is not None and validation_score(validated, stage.best_metric) is None:
         known = validation_metrics(validated)
         name = stage.best_metric or "val-core/*/reward/mean@*"
         raise StepError(

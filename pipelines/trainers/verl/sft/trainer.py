@@ -73,8 +73,10 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
     chosen, notes = last, _dropped_rows(paths)
     if stage.keep_best:
         best = find_lowest_loss(complete)
-        if best is None or LOSS not in complete[last]:
+        if LOSS not in complete[last]:
             raise StepError(f"step {last} was saved without a validation loss: the best checkpoint cannot be chosen")
+        if best is None:
+            raise StepError("every validation loss is infinite or not a number: the best checkpoint cannot be chosen")
         note = best_note("lowest validation loss", best, complete[best][LOSS], last, complete[last][LOSS])
         chosen, notes = best, (note, *notes)
     return Result(paths.checkpoints / f"global_step_{chosen}", last, notes)

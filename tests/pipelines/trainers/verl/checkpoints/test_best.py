@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pipelines.errors import StepError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.checkpoints.metrics import find_best, validation_score
+from pipelines.trainers.verl.checkpoints.metrics import LOSS, find_best, find_lowest_loss, validation_score
 from pipelines.trainers.verl.rendering import metrics_folder
 from pipelines.trainers.verl.rl import trainer
 from tests import ROOT
@@ -67,6 +68,34 @@ def test_earliest_wins_on_a_tie() -> None:
     assert find_best(rows, {3, 4}, None) == (3, 0.5)
     assert find_best(rows, {7}, None) is None
     assert find_best([], {1}, None) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad_step", [1, 2, 3])
+def test_score_that_is_not_finite_is_never_the_best(bad: float, bad_step: int) -> None:
+    values = {step: bad if step == bad_step else 0.5 for step in (1, 2, 3)}
+    earliest = min(values.keys() - {bad_step})
+    assert find_best([{"step": step, SCORE: value} for step, value in values.items()], values, None) == (earliest, 0.5)
+    assert find_best([{"step": step, SCORE: value} for step, value in values.items()], {bad_step}, None) is None
+    assert find_lowest_loss({step: {LOSS: value} for step, value in values.items()}) == earliest
+    assert find_lowest_loss({1: {LOSS: bad}, 2: {}}) is None
+    # One source or one match of a pattern is enough to make the mean unknown.
+    two = {"step": 1, SCORE: bad, "val-core/gsm8k/reward/mean@1": 1.0}
+    assert find_best([two, {"step": 2, SCORE: 0.1}], {1, 2}, None) == (2, 0.1)
+    assert find_best([two, {"step": 2, SCORE: 0.1}], {1, 2}, "val-core/*") == (2, 0.1)
+
+
+def test_result_with_scores_that_are_not_numbers(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    log(paths, 1, (1, {SCORE: math.nan}), (2, {SCORE: 0.5}), (3, {SCORE: 0.3}), (4, {SCORE: math.nan}))
+    for step in (1, 2, 3, 4):
+        save(paths, step)
+    found = trainer.result(best_stage(), paths)
+    assert found.checkpoint.name == "global_step_2"
+    assert found.notes == ("step 2 is exported: best validation score 0.5; last step 4: unknown",)
+    log(paths, 1, *((step, {SCORE: math.nan}) for step in (1, 2, 3, 4)))
+    with pytest.raises(StepError, match=r"no checkpoint in .* was validated by validation score with a finite value"):
+        trainer.result(best_stage(), paths)
 
 
 def test_result_is_the_best_checkpoint(tmp_path: Path) -> None:
@@ -151,3 +180,22 @@ def test_recipe_of_docs_page_loads(tmp_path: Path) -> None:
     (tmp_path / "best.yaml").write_text(block, encoding="utf-8")
     stage = load(tmp_path / "best.yaml").recipe.stages[-1]
     assert stage.keep_best
+
+
+def test_polling_does_not_parse_the_metrics_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = StagePaths(tmp_path)
+    log(paths, 1, *((step, {"critic/score/mean": step / 100}) for step in range(1, 51)))
+    assert trainer.progress(best_stage(), paths) is not None
+    parse, parsed = json.loads, list[bytes]()
+
+    def count(text: bytes) -> Any:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(json, "loads", count)
+    with (metrics_folder(paths) / "1-1.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 51, "data": {"training/global_step": 51, "critic/score/mean": 0.5}}) + "\n")
+    for _ in range(5):
+        found = trainer.progress(best_stage(), paths)
+        assert found is not None and (found.step, found.metrics) == (51, {"reward": 0.5})
+    assert len(parsed) == 1
