@@ -12,7 +12,8 @@ from typing import Any, Literal
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.programs.candidate import SourceTests, pack_arguments
-from rewards.programs.expected_calls import Check, Kind, read_check
+from rewards.programs.expected_calls import read_check
+from rewards.programs.inside.judge.check import Check, Kind
 
 Choose = Literal["first", "longest"]
 

@@ -13,7 +13,7 @@ import msgspec
 from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.decoding import describe
 from rewards.parsing.source_values import NotValueError, read_literal
-from rewards.programs.comparison import is_accepted
+from rewards.programs.inside.judge.comparison import is_accepted
 
 
 class Pairs(msgspec.Struct):
