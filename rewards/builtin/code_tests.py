@@ -87,8 +87,10 @@ async def code_tests(
     tests = read_tests(ground_truth, max_tests, choose)
     well_formed = float(answers.is_well_formed(solution_str))
     code = answers.take_code(solution_str)
-    output_bytes = min(_MOST_VALUES, _SPARE_VALUES + _PACKED * len(ground_truth))
-    limits = Limits(seconds, _WALL_PER_CPU_SECOND * seconds, memory_mb, output_bytes=output_bytes)
+    limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
+    if isinstance(tests, CallTests):
+        output_bytes = min(_MOST_VALUES, _SPARE_VALUES + _PACKED * len(ground_truth))
+        limits = dataclasses.replace(limits, output_bytes=output_bytes)
     if not code:
         explain("no program in the response")
     passed = await _run(code, tests, limits, max_tests, all_or_nothing) if code else [False]

@@ -83,7 +83,7 @@ class FusionSandbox(Sandbox):
 
 def _max_answer(limits: Limits) -> int:
     """Return the most bytes of an answer: the streams, and in a session the value, in base64 and with every byte escaped."""
-    return (4 << 20) + 16 * limits.output_bytes
+    return (4 << 20) + 24 * limits.output_bytes
 
 
 class _FusionSession:

@@ -66,7 +66,7 @@ def _check_hashes(items: Iterable[Any]) -> list[Any]:
 
 def _unpack_dict(content: Any) -> dict[Any, Any]:
     keys = _check_hashes(unpack(key) for key, _ in content)
-    return {key: unpack(value) for key, (_, value) in zip(keys, content, strict=True)}
+    return {key: unpack(content[number][1]) for number, key in enumerate(keys)}
 
 
 # A number as the content of `b` would be the size of an empty value.
@@ -85,7 +85,8 @@ def _read(line: str, is_call: bool) -> Report:
     report = json.loads(line)
     if _is_too_deep(report):
         raise ValueError("too deep")
-    beginning = line[len(_BEGINNING) : _LONGEST_MESSAGE].partition(": ")[2].rstrip("}\n")
+    end = _LONGEST_MESSAGE if len(line) > _LONGEST_MESSAGE else line.rindex("}")
+    beginning = line[len(_BEGINNING) : end].partition(": ")[2]
     if "e" in report or not is_call:
         return Report(beginning, error=str(report["e"])[:_LONGEST_MESSAGE])
     return Report(beginning, unpack(report["v"]))

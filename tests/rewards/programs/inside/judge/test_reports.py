@@ -59,6 +59,13 @@ def test_first_report_counts() -> None:
     assert _read('{"i": 0, "v": 1}', '{"i": 0, "v": 2}', '{"i": 1, "e": "no"}', '{"i": 1, "v": 3}') == {0: 1}
 
 
+def test_beginning_of_a_report() -> None:
+    lines = ['{"i": 0, "v": {"d": [[1, 2]]}}\n', f'{{"i": 1, "v": "{"x" * 1000}"}}\n']
+    short, long = [report.beginning for _, report in read_calls(lines, 2)]
+    assert short == '{"d": [[1, 2]]}'
+    assert long.startswith('"xxx') and 100 < len(long) < 400
+
+
 def test_nothing_is_read_after_the_last_report() -> None:
     lines = iter(['{"i": 0, "v": 1}', '{"i": 1, "v": 1}', "unread"])
     assert len(list(read_calls(lines, 2))) == 2
