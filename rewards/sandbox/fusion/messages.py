@@ -18,6 +18,8 @@ STREAMS = ("stdout", "stderr")
 """Streams of the program, and the files to fetch with what `sent/launch.py` did not pass on to the service."""
 _SERVICE_OUTPUT_BYTES = 1 << 20
 """The service keeps at most this much of what it gets directly."""
+_DONE = '{"value": '
+_DECODER = json.JSONDecoder()
 _NO_MEMORY_FOR_TRACEBACK = "MemoryError()\nlost sys.stderr"
 """The end of Python 3.13's output if there is not enough memory for a traceback."""
 _LAUNCH = "rewards.sandbox.fusion.sent.launch"
@@ -98,13 +100,17 @@ def read_execution(answer: Mapping[str, Any], limits: Limits) -> Execution:
     return Execution(verdict, output, error, None if verdict in ("output", "timeout") else status, seconds)
 
 
-def read_json_file(answer: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """Return the JSON object in a fetched file; None if the program has written something else or nothing."""
+def read_value(answer: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Return whether a session's call ended by itself, and its value, from the fetched file `done`.
+
+    The program may have written anything to the file, so nothing but a text is parsed.
+    """
     try:
-        value = json.loads(base64.b64decode(answer["files"][name]))
-    except (LookupError, TypeError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        text = base64.b64decode(answer["files"]["done"]).decode()
+        value = _DECODER.raw_decode(text, len(_DONE))[0] if text.startswith(f'{_DONE}"') else None
+    except (LookupError, TypeError, ValueError):
+        return False, None
+    return text.startswith(_DONE), value
 
 
 def _judge(status: int | None, error: str, seconds: float, limits: Limits) -> Verdict:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rewards.sandbox.background import Background, Sandbox
 from rewards.sandbox.base import SandboxError, Session
-from rewards.sandbox.fusion.messages import STREAMS, OverlongAnswerError, read_execution, read_json_file, write_request
+from rewards.sandbox.fusion.messages import STREAMS, OverlongAnswerError, read_execution, read_value, write_request
 from rewards.sandbox.fusion.service import FusionService
 from rewards.sandbox.program import Execution, Limits, Program
 
@@ -127,19 +127,17 @@ class _FusionSession:
             }
             request = write_request(Program(json.dumps(task), runner=_SESSION), allowed, fetch=(*STREAMS, "done"))
             try:
-                execution, done = await self._service.run_code(
+                execution, (ended, value) = await self._service.run_code(
                     request,
                     allowed.wall_seconds,
                     _max_answer(limits),
-                    lambda answer: (read_execution(answer, limits), read_json_file(answer, "done")),
+                    lambda answer: (read_execution(answer, limits), read_value(answer)),
                 )
             except OverlongAnswerError:
                 return Execution("output")
-            if done is None or execution.verdict not in ("ok", "error"):
+            if not ended or execution.verdict not in ("ok", "error"):
                 return execution
             self._calls.append(code)
             self._seconds = execution.seconds
-            # The call runs in the process that writes the file, so this may be anything.
-            value = done.get("value")
-            text = value.encode("utf-8", errors="backslashreplace").decode() if isinstance(value, str) else None
+            text = None if value is None else value.encode("utf-8", errors="backslashreplace").decode()
             return replace(execution, value=text)

@@ -497,5 +497,6 @@ def test_forged_result_of_a_session_call(sandbox: FusionSandbox, server: FusionS
 
     assert asyncio.run(call(b'{"value": "1"}')).value == "1"
     assert asyncio.run(call(json.dumps({"value": "\ud800"}).encode())).value == "\\ud800"
-    for forged in (b"", b"{", b"[]", b"\xff", b"1", b'{"value": 1}', b'{"value": {"a": 1}}', b"[" * 100_000):
+    assert asyncio.run(call(b'{"value": "[]", ' + b"[]," * 1_000_000)).value == "[]"
+    for forged in (b"", b"{", b"[]", b"\xff", b"1", b'{"value": 1}', b'{"value": {"a": 1}}', b"[" * 100_000, b'{"value": "a'):
         assert asyncio.run(call(forged)).value is None
