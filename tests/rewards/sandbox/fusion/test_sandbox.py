@@ -215,7 +215,7 @@ def test_program_that_the_service_hangs_on_does_not_stop_the_others(server: Fusi
 @pytest.mark.parametrize("fault", ["reset", "end", 503])
 def test_service_that_is_dead_is_not_asked_for_every_program(server: FusionServer, fault: str | int) -> None:
     server.faults.extend([fault] * 8)
-    sandbox = FusionSandbox(server.url, backoff=0.02)
+    sandbox = FusionSandbox(server.url, backoff=0.1)
     lines = _run_until_unavailable(sandbox)
     assert len(lines) == 3
     assert lines[-1].startswith(f"SandboxFusion at {server.url}: not sent: the service did not answer the last 2 programs: ")
