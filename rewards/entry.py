@@ -86,7 +86,8 @@ async def compute_score(
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
-            recorder.failed(entry.reward, error, row)
+            cause = error.__cause__ if isinstance(error, calling.RaisedGeneratorExitError) else None
+            recorder.failed(entry.reward, cause or error, row)
             return combination.failed()
     recorder.passed()
     return combination.combine(parts)

@@ -21,7 +21,9 @@ def one_line(error: BaseException) -> str:
     """Return `Type: message` without line breaks, shortened if it is very long."""
     try:
         text = clean(str(error))
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         text = "(its message cannot be read)"
     return f"{type(error).__name__}: {text}"[:_LONGEST].rstrip(": ")
 

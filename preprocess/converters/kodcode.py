@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from preprocess.converters.shared.code_task import CodeOptions, CodeTask, check_choice, make_converter
+from preprocess.converters.shared.packages import find_imports, find_missing_packages
 from preprocess.converters.shared.signatures import Definition, find_definitions, show_signatures
-from preprocess.converters.shared.tests import Pairs, find_imports, find_missing_packages, parse, read_pairs
+from preprocess.converters.shared.tests import Pairs, parse, read_pairs
 from preprocess.errors import LeftOutError, RowError
 from rewards.parsing.programs import find_free_names
 

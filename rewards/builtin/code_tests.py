@@ -21,9 +21,10 @@ from rewards.parsing import answers
 from rewards.parsing.blocks import write_block
 from rewards.programs import cheats
 from rewards.programs.candidate import Outcome, call_function, run_tests, run_texts
-from rewards.programs.comparison import is_accepted_text
-from rewards.programs.expected_calls import Check
+from rewards.programs.expected_calls import describe
 from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, find_tested_names, read_tests
+from rewards.programs.inside.judge.check import Check
+from rewards.programs.judging import accepts_text
 from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Execution, Limits
@@ -31,7 +32,8 @@ from rewards.sandbox import Execution, Limits
 _WALL_PER_CPU_SECOND = 6
 """Wall time per CPU second: a correct program must not fail on a busy machine."""
 _SPARE_OUTPUT = 1_000_000
-_VALUES_OUTPUT = 32_000_000
+_SPARE_VALUES, _PACKED, _MOST_VALUES = 8_000_000, 6, 32_000_000
+"""Output for the values of calls: a spare, and for each character of the row the bytes that it may need in a report."""
 
 
 def make_reference(ground_truth: str, extra_info: Mapping[str, Any]) -> str | None:
@@ -89,6 +91,9 @@ async def code_tests(
     # In a thread: a long response must not delay the others.
     code = await asyncio.to_thread(_take_code, solution_str, tests)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
+    if isinstance(tests, CallTests):
+        output_bytes = min(_MOST_VALUES, _SPARE_VALUES + _PACKED * len(ground_truth))
+        limits = dataclasses.replace(limits, output_bytes=output_bytes)
     if not code:
         explain("no program in the response")
     passed = await _run(code, tests, limits, max_tests, all_or_nothing) if code else [False]
@@ -105,9 +110,9 @@ async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_ear
     if isinstance(tests, TextTests):
         return await _run_texts(code, tests, limits, stop_early)
     if isinstance(tests, CallTests):
-        limits = dataclasses.replace(limits, output_bytes=_VALUES_OUTPUT)
         calls = [call for test in tests.tests for call, _ in test]
-        outcomes = iter(await call_function(code, tests.function, calls, limits, tests.prelude))
+        checks = [check for test in tests.tests for _, check in test]
+        outcomes = iter(await call_function(code, tests.function, calls, limits, tests.prelude, checks))
         checked = [[(next(outcomes), check) for _, check in test] for test in tests.tests]
         return [all(_passes(number, *each) for each in test) for number, test in enumerate(checked, 1)]
     passed = await run_tests(code, tests, limits, max_tests)
@@ -120,9 +125,9 @@ def _passes(number: int, outcome: Outcome, check: Check) -> bool:
     if not outcome.returned:
         explain("test {}: {}", number, outcome.error)
         return False
-    if check.accepts(outcome.value):
+    if outcome.accepted:
         return True
-    explain("test {}: expected {}, got {}", number, check.describe(), outcome.value)
+    explain("test {}: expected {}, got {}", number, describe(check), outcome.value)
     return False
 
 
@@ -134,16 +139,16 @@ async def _run_texts(code: str, tests: TextTests, limits: Limits, stop_early: bo
         begin = len(passed)
         runs = await run_texts(code, tests.inputs[begin : begin + width], limits)
         numbered = enumerate(zip(runs, tests.outputs[begin : begin + width], strict=True), begin + 1)
-        passed += [_prints(number, run, expected, tests.any_order) for number, (run, expected) in numbered]
+        passed += [await _prints(number, run, expected, tests.any_order) for number, (run, expected) in numbered]
         width *= 2
     return passed
 
 
-def _prints(number: int, run: Execution, expected: str, any_order: bool) -> bool:
+async def _prints(number: int, run: Execution, expected: str, any_order: bool) -> bool:
     if run.verdict != "ok":
         explain("test {}: the program ended with {}: {}", number, run.verdict, run.error.strip().rpartition("\n")[2])
         return False
-    if is_accepted_text(run.output, expected, any_order):
+    if await accepts_text(run.output, expected, any_order=any_order):
         return True
     explain("test {}: expected {!r}, got {!r}", number, expected, run.output)
     return False

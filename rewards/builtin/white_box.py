@@ -26,9 +26,13 @@ from rewards.parsing.assertion import (
 )
 from rewards.parsing.source_values import NotValueError, is_identical, is_same, parse_expression, read_source
 from rewards.programs.candidate import call_function, pack_arguments
-from rewards.reasons import explain
+from rewards.reasons import explain, show
 from rewards.registry import register
 from rewards.sandbox import Limits
+
+_SPARE_OUTPUT = 16_000
+_PACKED = 8
+"""Most bytes in a report for a character of a value's source."""
 
 
 @register("white_box", reference=make_reference, cheats=make_cheats)
@@ -118,11 +122,13 @@ async def _check_assertion(call: ast.Call, value: Any, truth: Truth, seconds: fl
     arguments = read_arguments(call)
     if arguments is None:
         return "an argument is not a plain value"
-    limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds))
+    # A longer value is not the expected one.
+    longest = _SPARE_OUTPUT + _PACKED * len(truth.assertion)
+    limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds), output_bytes=longest)
     (outcome,) = await call_function(truth.code, truth.name, [pack_arguments(arguments)], limits)
     if not outcome.returned:
         return "the call does not return a plain value"
-    return None if is_same(outcome.value, truth.value) else f"the call returns {str(outcome.value)[:200]}"
+    return None if is_same(outcome.value, truth.value) else f"the call returns {show(outcome.value)}"
 
 
 def _is_right_state(line: str, kind: str, expected: str) -> bool:

@@ -11,6 +11,10 @@ from typing import Any
 LONGEST = 50_000
 """Longest source to parse, in characters. The parser stays within its own limits up to this length."""
 
+_DEEPEST = 200
+"""Levels of a syntax tree. Within it, no function that recurses over a tree exceeds Python's limit."""
+_MOST_BITS = 14_000
+"""Less than the 4,300 decimal digits that Python converts."""
 _FILE = "<response>"
 # A string such as '\d' would make the parser warn once per response.
 warnings.filterwarnings("ignore", module=_FILE)
@@ -22,7 +26,7 @@ class NotValueError(ValueError):
 
 
 def parse(source: str) -> list[ast.stmt]:
-    """Return the statements of a source, or an empty list if it does not parse or is too long or too deep."""
+    """Return the statements of a source, or an empty list if it does not parse or is too long, too deep or too large."""
     if len(source) > LONGEST:
         return []
     try:
@@ -30,7 +34,7 @@ def parse(source: str) -> list[ast.stmt]:
         tree: Any = compile(source, _FILE, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     except _UNREADABLE:
         return []
-    return list(tree.body)
+    return [] if _is_too_large(tree) else list(tree.body)
 
 
 def parse_expression(source: str) -> ast.expr | None:
@@ -101,6 +105,23 @@ def is_identical(a: Any, b: Any) -> bool:
         return type(a) is type(b) and bool(a == b) and _freeze(a) == _freeze(b)
     except RecursionError:
         return False
+
+
+def _is_too_large(tree: ast.AST) -> bool:
+    """Check for a tree that is too deep to recurse over, or has an integer too long to write in decimal."""
+    level: list[Any] = [tree]
+    for _ in range(_DEEPEST):
+        children = [child for node in level for field in node._fields for child in _as_list(getattr(node, field, None))]
+        if any(isinstance(child, int) and child.bit_length() > _MOST_BITS for child in children):
+            return True
+        level = [child for child in children if isinstance(child, ast.AST)]
+        if not level:
+            return False
+    return True
+
+
+def _as_list(field: Any) -> list[Any]:
+    return field if isinstance(field, list) else [field]
 
 
 def _read(node: Any) -> Any:

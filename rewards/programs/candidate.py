@@ -14,6 +14,9 @@ from typing import Any
 
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
+from rewards.programs.inside.judge.check import Check
+from rewards.programs.inside.judge.reports import Report, read_calls
+from rewards.programs.judging import is_small, judge_calls
 from rewards.sandbox import Execution, Limits, Program, SandboxError, get
 from rewards.sandbox.reports import read_reports
 
@@ -24,8 +27,21 @@ class Outcome:
 
     returned: bool
     value: Any = None
+    """An `Unread`, if it was too large to read in this process."""
+    accepted: bool | None = None
+    """Whether the call's check accepts the value; None without a check."""
     error: str = field(default="", compare=False)
     """Why the call did not return, for messages only."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A value that was checked in the sandbox; its repr is the beginning of the program's report."""
+
+    beginning: str
+
+    def __repr__(self) -> str:
+        return self.beginning
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,12 @@ class SourceTests:
 
 
 async def call_function(
-    code: str, function: str, calls: Sequence[str], limits: Limits | None = None, prelude: str | None = ""
+    code: str,
+    function: str,
+    calls: Sequence[str],
+    limits: Limits | None = None,
+    prelude: str | None = "",
+    checks: Sequence[Check] = (),
 ) -> list[Outcome]:
     """Call a function of a program once for each of `calls`, in one process.
 
@@ -56,23 +77,17 @@ async def call_function(
         calls: Arguments, from `pack_arguments`.
         limits: Limits of the process.
         prelude: Source that runs before the program. None: the imports that the graders of APPS, PRIME and LiveCodeBench add.
+        checks: The conditions on the values, one per call. With them, an output of any size is read without holding up this
+            process: values that are too large to read here are checked in the sandbox, away from the program. Without
+            them, limit the output.
     """
     task = f'{{"calls": [{", ".join(calls)}], {_describe(code, function, prelude)[1:]}'
     execution = await get().run(Program(task, runner="rewards.programs.inside.calls"), limits)
-    outcomes: dict[int, Outcome] = {}
-    # The candidate can write anything to this output. At most, that determines the values of its own calls.
-    for line in execution.output.split("\n"):
-        if not line.startswith('{"i": '):
-            continue
-        try:
-            report = json.loads(line)
-            number = int(report["i"])
-            failed = "e" in report or number < 0
-            outcome = Outcome(False, error=str(report["e"])) if failed else Outcome(True, unpack(report["v"]))
-        except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
-            continue
-        if number < len(calls):
-            outcomes.setdefault(number, outcome)
+    if checks and not is_small(execution.output, checks):
+        outcomes = {number: _read_verdict(each) for number, each in (await judge_calls(execution.output, checks)).items()}
+    else:
+        reports = read_calls(execution.output.split("\n"), len(calls))
+        outcomes = {number: _read_report(report, checks[number] if checks else None) for number, report in reports}
     early = execution.verdict == "ok"
     end = "the program exited before the call" if early else f"the program ended with {execution.verdict}"
     rest = outcomes.get(-1) or Outcome(False, error=end)
@@ -123,27 +138,6 @@ def pack_arguments(arguments: Arguments) -> str:
     return json.dumps([args, kwargs] if all(map(_is_json, (*args, kwargs))) else _to_literal((args, kwargs)))
 
 
-def unpack(data: Any) -> Any:
-    """Return a value packed by `inside/calls.py`, of exact built-in types, so that comparing it runs no untrusted code."""
-    if isinstance(data, list):
-        return [unpack(item) for item in data]
-    if not isinstance(data, dict):
-        return data
-    ((kind, content),) = data.items()
-    return _UNPACK[kind](content)
-
-
-_UNPACK: dict[str, Any] = {
-    "d": lambda content: {unpack(key): unpack(value) for key, value in content},
-    "t": lambda content: tuple(map(unpack, content)),
-    "s": lambda content: set(map(unpack, content)),
-    "f": lambda content: frozenset(map(unpack, content)),
-    "i": lambda content: int(content, 16),
-    "b": bytes,
-    "c": lambda content: complex(*content),
-}
-
-
 def find_solution_names(source: str) -> list[str]:
     """Return the names that tests import from `solution` or use as its attributes."""
     names: list[str] = []
@@ -153,6 +147,18 @@ def find_solution_names(source: str) -> list[str]:
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":
             names.append(node.attr)
     return list(dict.fromkeys(names))
+
+
+def _read_report(report: Report, check: Check | None) -> Outcome:
+    if report.error is not None:
+        return Outcome(False, error=report.error)
+    return Outcome(True, report.value, check.accepts(report.value) if check else None)
+
+
+def _read_verdict(verdict: dict[str, Any]) -> Outcome:
+    if "e" in verdict:
+        return Outcome(False, error=verdict["e"])
+    return Outcome(True, Unread(verdict["got"]), verdict["ok"])
 
 
 def _describe(code: str, function: str, prelude: str | None, tests: str = "") -> str:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import ast
-import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from rewards.parsing.assertion import Arguments
-from rewards.programs.comparison import is_accepted
-
-Kind = Literal["accepted", "any order", "==", "!=", "is", "is not", "true", "false", "near", "isclose"]
+from rewards.programs.inside.judge.check import Check, Kind
+from rewards.reasons import show
 
 _OPERATORS: dict[type, Kind] = {ast.Eq: "==", ast.NotEq: "!=", ast.Is: "is", ast.IsNot: "is not"}
-_COMPARE = {"==": operator.eq, "!=": operator.ne, "is": operator.is_, "is not": operator.is_not}
 _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -26,41 +22,12 @@ _MOST_DIGITS = 64
 _LONGEST_TEXT = 10_000
 
 
-@dataclass(frozen=True)
-class Check:
-    """The condition on the value of one call."""
-
-    kind: Kind
-    expected: Any = None
-    relative: float = 0.0
-    absolute: float = 0.0
-    strict: bool = False
-    """For `near`: below the bound, not equal to it."""
-    alternatives: tuple[Any, ...] = ()
-    """For `accepted` and `any order`: further accepted values."""
-
-    def describe(self) -> str:
-        """Return the condition for messages."""
-        if self.kind in ("true", "false"):
-            return f"a {self.kind} value"
-        words = {"accepted": "", "any order": "in any order ", "==": "", "isclose": "near "}
-        return f"{words.get(self.kind, f'{self.kind} ')}{self.expected!r}"
-
-    def accepts(self, value: Any) -> bool:
-        """Check a value of built-in types, for assertions exactly as Python does."""
-        try:
-            if self.kind in ("accepted", "any order"):
-                return any(is_accepted(value, each, self.kind == "any order") for each in (self.expected, *self.alternatives))
-            if self.kind == "near":
-                distance = abs(value - self.expected)
-                return bool(distance < self.absolute if self.strict else distance <= self.absolute)
-            if self.kind == "isclose":
-                return math.isclose(value, self.expected, rel_tol=self.relative, abs_tol=self.absolute)
-            if self.kind in ("true", "false"):
-                return bool(value) is (self.kind == "true")
-            return bool(_COMPARE[self.kind](value, self.expected))
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            return False
+def describe(check: Check) -> str:
+    """Return the condition of a check for messages, shortened."""
+    if check.kind in ("true", "false"):
+        return f"a {check.kind} value"
+    words = {"accepted": "", "any order": "in any order ", "==": "", "isclose": "near "}
+    return f"{words.get(check.kind, f'{check.kind} ')}{show(check.expected)}"
 
 
 def read_check(line: ast.stmt, function: str) -> tuple[Arguments, Check] | None:

@@ -13,7 +13,8 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.parsing.programs import find_free_names
 from rewards.programs.candidate import SourceTests, find_solution_names, pack_arguments
-from rewards.programs.expected_calls import Check, Kind, read_check
+from rewards.programs.expected_calls import read_check
+from rewards.programs.inside.judge.check import Check, Kind
 
 Choose = Literal["first", "longest"]
 

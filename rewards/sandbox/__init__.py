@@ -5,7 +5,7 @@ Other rooms use the names below, `read_reports` (reports), `LocalSandbox` (local
 """
 
 from rewards.sandbox.background import Sandbox
-from rewards.sandbox.base import SandboxError, Session
+from rewards.sandbox.base import SandboxError, SandboxUnavailableError, Session
 from rewards.sandbox.program import Execution, Limits, Program, Verdict
 from rewards.sandbox.settings import Settings, close_all, configure, get, read_settings
 
@@ -15,6 +15,7 @@ __all__ = [
     "Program",
     "Sandbox",
     "SandboxError",
+    "SandboxUnavailableError",
     "Session",
     "Settings",
     "Verdict",

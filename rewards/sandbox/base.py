@@ -1,4 +1,4 @@
-"""The interface of sessions, and the error for failures of a sandbox itself."""
+"""The interface of sessions, and the errors for failures of a sandbox itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from rewards.sandbox.program import Execution, Limits
 
 class SandboxError(RuntimeError):
     """The sandbox failed or is not available. Never the program's fault; the message is one line."""
+
+
+class SandboxUnavailableError(SandboxError):
+    """The sandbox does not answer at all, so no program can be run."""
 
 
 class Session(Protocol):

@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import FrameType
 from typing import Any
 
@@ -42,6 +42,10 @@ class RewardTimeoutError(Exception):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"not finished after {seconds:g} s")
+
+
+class RaisedGeneratorExitError(Exception):
+    """A reward raised GeneratorExit, its cause. By itself, that would look like the end of the coroutine that awaits it."""
 
 
 class _AlarmError(BaseException):
@@ -72,7 +76,7 @@ async def call_blocking(reward: Reward, arguments: Mapping[str, Any], seconds: f
     if reward.is_async:
         return _on_background_loop(call_in_loop(reward, arguments, seconds))
     if threading.current_thread() is threading.main_thread():
-        result = _under_alarm(functools.partial(reward.function, **arguments), seconds)
+        result = _unwrap(_under_alarm(functools.partial(reward.function, **arguments), seconds))
     else:
         finished = threading.Event()
         outcomes = _start_thread(reward, arguments, finished.set)
@@ -91,16 +95,24 @@ def run_without_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("the coroutine waited")
 
 
-async def _await(awaitable: Any, seconds: float) -> Any:
-    # Not in a task of its own: there, SystemExit would end the loop.
-    limit = asyncio.timeout(seconds)
+async def _await(awaitable: Awaitable[Any], seconds: float) -> Any:
+    # In a task of its own: a reward may cancel the task that it runs in, which must not look like a cancelled row.
+    task = asyncio.create_task(_catch(awaitable))
     try:
-        async with limit:
-            return await awaitable
-    except TimeoutError:
-        if limit.expired():
-            raise RewardTimeoutError(seconds) from None
-        raise
+        await asyncio.wait([task], timeout=seconds)
+    finally:
+        task.cancel()
+    if not task.done():
+        raise RewardTimeoutError(seconds)
+    return _unwrap(task.result())
+
+
+async def _catch(awaitable: Awaitable[Any]) -> _Outcome:
+    # SystemExit in a task would end the loop, and with it every other row's reward.
+    try:
+        return True, await awaitable
+    except BaseException as error:
+        return False, error
 
 
 async def _in_thread(reward: Reward, arguments: Mapping[str, Any], seconds: float) -> Any:
@@ -139,10 +151,12 @@ def _unwrap(outcome: _Outcome) -> Any:
     returned, value = outcome
     if returned:
         return value
+    if isinstance(value, GeneratorExit):
+        raise RaisedGeneratorExitError from value
     raise value
 
 
-def _under_alarm(function: Callable[[], Any], seconds: float) -> Any:
+def _under_alarm(function: Callable[[], Any], seconds: float) -> _Outcome:
     """Call a function in the main thread. A reward that sets an alarm replaces this one."""
 
     def ring(number: int, frame: FrameType | None) -> None:
@@ -151,25 +165,20 @@ def _under_alarm(function: Callable[[], Any], seconds: float) -> Any:
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
-        return function()
+        return True, function()
     except _AlarmError:
-        raise RewardTimeoutError(seconds) from None
+        return False, RewardTimeoutError(seconds)
+    except GeneratorExit as error:
+        return False, error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 def _on_background_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    async def guarded() -> _Outcome:
-        # SystemExit in a task would end the loop, and with it every other row's reward.
-        try:
-            return True, await coroutine
-        except BaseException as error:
-            return False, error
-
     with _lock:
         loop = _start_loop(os.getpid())
-    return _unwrap(asyncio.run_coroutine_threadsafe(guarded(), loop).result())
+    return _unwrap(asyncio.run_coroutine_threadsafe(_catch(coroutine), loop).result())
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from typing import Any
 
 from rewards.errors import RewardError, one_line
 from rewards.registry import Reward
+from rewards.sandbox import SandboxUnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ class Failures:
         """Return why the run must be aborted after this error, if it must."""
         if isinstance(error, RewardError):
             return " ".join(str(error).split())
+        if isinstance(error, SandboxUnavailableError) and self._max_failed < 1:
+            return f"reward {', '.join(self._names)} cannot run programs: {error}"
         failed, rows = sum(self._newest), len(self._newest)
         if rows < _AT_LEAST or failed <= self._max_failed * rows:
             return None

@@ -20,8 +20,8 @@ from rewards.builtin.bootcamp import find_class
 from rewards.entry import compute_score_blocking
 from rewards.parsing.answers import make_response
 from rewards.plugins.loading import list_rewards
-from rewards.programs.comparison import is_accepted_text
 from rewards.programs.ground_truth import CallTests, read_tests
+from rewards.programs.inside.judge.comparison import is_accepted_text
 from rewards.registry import BUILT_IN
 from rewards.scoring.combination import read_combination
 from tests import ROOT

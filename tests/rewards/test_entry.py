@@ -46,6 +46,11 @@ class MuteError(Exception):
         raise RuntimeError
 
 
+class ExitingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(0)
+
+
 @pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize(
     ("raised", "said"),
@@ -59,6 +64,8 @@ class MuteError(Exception):
         (RecursionError(), "RecursionError"),
         (sandbox.SandboxError("no namespaces"), "SandboxError: no namespaces"),
         (MuteError(), "MuteError: (its message cannot be read)"),
+        (ExitingError(), "ExitingError: (its message cannot be read)"),
+        (GeneratorExit(), "GeneratorExit"),
     ],
 )
 def test_error_is_a_counted_failure(
@@ -134,6 +141,52 @@ def test_cancellation_is_not_a_failure(reward: Any, tmp_path: Path) -> None:
     reward(hangs)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancel())
+    assert read_counts(tmp_path).rows == 0
+
+
+@pytest.mark.parametrize("raised", [SystemExit(0), GeneratorExit(), asyncio.CancelledError()], ids=repr)
+def test_error_in_the_thread_of_another_loop_is_a_counted_failure(reward: Any, raised: BaseException) -> None:
+    def quick(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        raise raised
+
+    reward(quick)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(compute_score_blocking, "d", "", "", rewards=PROBE, max_failed=1.0).result() == FAILED
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_reward_that_cancels_its_own_task_is_a_counted_failure(reward: Any, waits: bool) -> None:
+    async def cancels(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if waits:
+            await asyncio.sleep(10)
+        return 1.0
+
+    async def two() -> list[dict[str, float]]:
+        one = await compute_score("d", "", "", rewards=PROBE, max_failed=1.0)
+        await asyncio.sleep(0)
+        return [one, await compute_score("d", "", "", rewards=PROBE, max_failed=1.0)]
+
+    reward(cancels)
+    assert both("d", "", "", rewards=PROBE, max_failed=1.0) == FAILED
+    assert asyncio.run(two()) == [FAILED, FAILED]
+
+
+def test_closed_coroutine_is_not_a_failure(reward: Any, tmp_path: Path) -> None:
+    async def hangs(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        await asyncio.Event().wait()
+        return 1.0
+
+    async def close() -> None:
+        coroutine = compute_score("d", "", "", rewards=PROBE, failures=str(tmp_path / "failures.jsonl"))
+        coroutine.send(None)
+        await asyncio.sleep(0)
+        coroutine.close()
+
+    reward(hangs)
+    asyncio.run(close())
     assert read_counts(tmp_path).rows == 0
 
 

@@ -15,7 +15,7 @@ import msgspec
 from preprocess.converters.base import Converter
 from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
-from preprocess.converters.shared.tests import find_imports, find_missing_packages
+from preprocess.converters.shared.packages import find_imports, find_missing_packages
 from preprocess.converters.shared.tool_calls import ToolOptions, call_interpreter, make_row
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, to_json

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import functools
 import json
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,10 +14,7 @@ from preprocess.converters.shared.code_task import CodeOptions
 from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.decoding import describe
 from rewards.parsing.source_values import NotValueError, read_literal
-from rewards.programs.comparison import is_accepted
-
-_INSTALLED = frozenset({*sys.stdlib_module_names, "sortedcontainers", "pytest", "solution"})
-"""What programs and tests can import in the local sandbox."""
+from rewards.programs.inside.judge.comparison import is_accepted
 
 
 class Pairs(msgspec.Struct):
@@ -78,18 +74,6 @@ def parse(source: str, column: str) -> ast.Module:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise RowError(f"{column} does not parse: {error}") from error
-
-
-def find_imports(tree: ast.AST) -> set[str]:
-    """Return the top-level names of all modules that are imported anywhere."""
-    names = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
-    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    return {name.partition(".")[0] for name in names if name}
-
-
-def find_missing_packages(modules: Iterable[str], packages: Iterable[str]) -> str:
-    """Return which modules neither the local sandbox has nor an option names, as text; empty if none is missing."""
-    return ", ".join(sorted(set(modules) - _INSTALLED - set(packages)))
 
 
 def take_check(tree: ast.Module, max_tests: int) -> ast.FunctionDef:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import math
 import signal
@@ -13,8 +14,12 @@ from rewards.sandbox.base import SandboxError
 from rewards.sandbox.program import Execution, Limits, Program, Verdict
 from rewards.sandbox.runner_sources import read_runner
 
-SERVICE_OUTPUT_BYTES = 1 << 20
-"""The service keeps this much of each stream and silently drops the rest."""
+STREAMS = ("stdout", "stderr")
+"""Streams of the program, and the files to fetch with what `sent/launch.py` did not pass on to the service."""
+_SERVICE_OUTPUT_BYTES = 1 << 20
+"""The service keeps at most this much of what it gets directly."""
+_DONE = '{"value": '
+_DECODER = json.JSONDecoder()
 _NO_MEMORY_FOR_TRACEBACK = "MemoryError()\nlost sys.stderr"
 """The end of Python 3.13's output if there is not enough memory for a traceback."""
 _LAUNCH = "rewards.sandbox.fusion.sent.launch"
@@ -22,6 +27,14 @@ _LAUNCH = "rewards.sandbox.fusion.sent.launch"
 
 class ServiceFault(Exception):  # noqa: N818
     """The service could not run the program, for reasons that are not the program's fault. Worth a retry."""
+
+
+class NoAnswerFault(ServiceFault):
+    """The service could not be reached, or the connection ended before an answer."""
+
+
+class OverlongAnswerError(Exception):
+    """The service's answer is longer than the program's limits allow, because the program wrote files that are returned."""
 
 
 def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -49,9 +62,10 @@ def write_request(program: Program, limits: Limits, *, fetch: tuple[str, ...] = 
         "RLIMIT_STACK": 16 << 20,
         "RLIMIT_CORE": 0,
     }
+    task = json.dumps({"limits": rlimits, "output_bytes": limits.output_bytes})
     return {
         "language": "python",
-        "code": f"{read_runner(_LAUNCH)[_LAUNCH]}\nmain({json.dumps(rlimits)!r})\n",
+        "code": f"{read_runner(_LAUNCH)[_LAUNCH]}\nmain({task!r})\n",
         "files": {name: base64.b64encode(_encode(text)).decode() for name, text in files.items()},
         "fetch_files": list(fetch),
         "stdin": _encode(program.stdin).decode(),
@@ -79,20 +93,24 @@ def read_execution(answer: Mapping[str, Any], limits: Limits) -> Execution:
             raise SandboxError("the answer has no `return_code`")
         # A shell between the service and the program turns signal N into status 128 + N; so does `sys.exit(128 + N)`.
         status = 128 - code if code > 128 and code - 128 in signal.valid_signals() else code
-    output, output_is_cut = _cut(result.get("stdout"), limits.output_bytes)
-    error, error_is_cut = _cut(result.get("stderr"), limits.output_bytes)
+    output, output_is_cut = _read_stream(answer, result, "stdout", limits.output_bytes)
+    error, error_is_cut = _read_stream(answer, result, "stderr", limits.output_bytes)
     seconds = float(result.get("execution_time") or 0.0)
     verdict: Verdict = "output" if output_is_cut or error_is_cut else _judge(status, error, seconds, limits)
     return Execution(verdict, output, error, None if verdict in ("output", "timeout") else status, seconds)
 
 
-def read_json_file(answer: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    """Return the JSON object in a fetched file; None if the program has written something else or nothing."""
+def read_value(answer: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Return whether a session's call ended by itself, and its value, from the fetched file `done`.
+
+    The program may have written anything to the file, so nothing but a text is parsed.
+    """
     try:
-        value = json.loads(base64.b64decode(answer["files"][name]))
-    except (LookupError, TypeError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        text = base64.b64decode(answer["files"]["done"]).decode()
+        value = _DECODER.raw_decode(text, len(_DONE))[0] if text.startswith(f'{_DONE}"') else None
+    except (LookupError, TypeError, ValueError):
+        return False, None
+    return text.startswith(_DONE), value
 
 
 def _judge(status: int | None, error: str, seconds: float, limits: Limits) -> Verdict:
@@ -107,10 +125,15 @@ def _judge(status: int | None, error: str, seconds: float, limits: Limits) -> Ve
     return "killed" if status < 0 else "error"
 
 
-def _cut(text: Any, limit: int) -> tuple[str, bool]:
-    data = _encode(str(text or ""))
-    is_cut = len(data) > limit or len(data) >= SERVICE_OUTPUT_BYTES
-    return data[:limit].decode("utf-8", errors="ignore"), is_cut
+def _read_stream(answer: Mapping[str, Any], result: Mapping[str, Any], name: str, limit: int) -> tuple[str, bool]:
+    """Return a stream up to the limit, and whether there was more."""
+    data = _encode(str(result.get(name) or ""))
+    is_cut = len(data) >= _SERVICE_OUTPUT_BYTES
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        # The program may have written anything to the file, so no more of it is read than is returned.
+        data += base64.b64decode(answer["files"][name][: 4 * (limit // 3 + 1)])
+    is_cut = is_cut or len(data) > limit
+    return data[:limit].decode("utf-8", errors="ignore" if is_cut else "replace"), is_cut
 
 
 def _encode(text: str) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rewards.sandbox.background import Background, Sandbox
 from rewards.sandbox.base import SandboxError, Session
-from rewards.sandbox.fusion.messages import read_execution, read_json_file, write_request
+from rewards.sandbox.fusion.messages import STREAMS, OverlongAnswerError, read_execution, read_value, write_request
 from rewards.sandbox.fusion.service import FusionService
 from rewards.sandbox.program import Execution, Limits, Program
 
@@ -22,15 +22,18 @@ class FusionSandbox(Sandbox):
 
     The service itself limits only wall time, and memory if its `isolation` is none. So each program is sent with
     `sent/launch.py`, which lowers its limits of CPU time, memory and file size before it starts. They apply to each process,
-    not to all together, and the number of processes is not limited. Output is cut here. An exit status over 128 is
-    interpreted as a signal, as a shell reports it.
+    not to all together, and the number of processes is not limited. It also ends a program at its limit of output, and keeps
+    the output that the service would drop. An exit status over 128 is interpreted as a signal, as a shell reports it.
+
+    If the service answers no program any more, further ones are refused at once with SandboxUnavailableError; one of them is
+    tried now and then.
 
     Args:
         url: `http://host:8080`, with or without the path `/run_code`.
         concurrency: programs that run at once. The service has its own limit, and queues programs above it.
         attempts: how often a program is sent. It is sent again after a transport fault (no connection, a broken one,
             HTTP 429, 502, 503, 504) or if the service reports its own failure (`SandboxError`); never because a program
-            failed or `patience` has passed.
+            failed or `patience` has passed. Three times more if a service that has answered before is not reachable.
         backoff: seconds before the second attempt, doubled for each further one, plus up to half at random.
         patience: seconds to wait for the service beyond a program's wall time.
 
@@ -62,16 +65,25 @@ class FusionSandbox(Sandbox):
             ("time", "CPU time of each process; wall time by the service"),
             ("memory", "address space of each process"),
             ("processes", "not limited"),
-            ("output", "cut here; the service keeps 1 MiB of each stream"),
+            ("output", "ended at the limit"),
         ]
 
     async def _run(self, program: Program, limits: Limits) -> Execution:
         read = functools.partial(read_execution, limits=limits)
-        return await self._service.run_code(write_request(program, limits), limits.wall_seconds, read)
+        request = write_request(program, limits, fetch=STREAMS)
+        try:
+            return await self._service.run_code(request, limits.wall_seconds, _max_answer(limits), read)
+        except OverlongAnswerError:
+            return Execution("output")
 
     async def _close(self) -> None:
         # Programs that have started run on to their limits at the service.
         await self._service.close()
+
+
+def _max_answer(limits: Limits) -> int:
+    """Return the most bytes of an answer: the streams, and in a session the value, in base64 and with every byte escaped."""
+    return (4 << 20) + 24 * limits.output_bytes
 
 
 class _FusionSession:
@@ -113,15 +125,19 @@ class _FusionSession:
                 "cpu_seconds": limits.cpu_seconds,
                 "value_characters": limits.output_bytes,
             }
-            request = write_request(Program(json.dumps(task), runner=_SESSION), allowed, fetch=("done",))
-            execution, done = await self._service.run_code(
-                request, allowed.wall_seconds, lambda answer: (read_execution(answer, limits), read_json_file(answer, "done"))
-            )
-            if done is None or execution.verdict not in ("ok", "error"):
+            request = write_request(Program(json.dumps(task), runner=_SESSION), allowed, fetch=(*STREAMS, "done"))
+            try:
+                execution, (ended, value) = await self._service.run_code(
+                    request,
+                    allowed.wall_seconds,
+                    _max_answer(limits),
+                    lambda answer: (read_execution(answer, limits), read_value(answer)),
+                )
+            except OverlongAnswerError:
+                return Execution("output")
+            if not ended or execution.verdict not in ("ok", "error"):
                 return execution
             self._calls.append(code)
             self._seconds = execution.seconds
-            # The call runs in the process that writes the file, so this may be anything.
-            value = done.get("value")
-            text = value.encode("utf-8", errors="backslashreplace").decode() if isinstance(value, str) else None
+            text = None if value is None else value.encode("utf-8", errors="backslashreplace").decode()
             return replace(execution, value=text)

@@ -13,6 +13,7 @@ from rewards.plugins.loading import load
 from rewards.programs import cheats
 from rewards.programs.candidate import SourceTests
 from rewards.programs.ground_truth import CallTests, TextTests, read_tests
+from rewards.reasons import collect_reasons
 
 CALLS = {"fn_name": "swap", "inputs": [[[1, 2]], [["a", "b"]]], "outputs": [[[2, 1]], [["b", "a"]]]}
 ASSERTS = {
@@ -326,3 +327,54 @@ def test_program_in_parts(form: str) -> None:
 def test_tests_that_import_everything() -> None:
     truth = {"pytest": "from solution import *\n\ndef test_a():\n    pair = [1, 2]\n    assert swap(pair)[0] == 2\n"}
     assert _score_response(f"```python\n{SWAP}\n```\n```python\nprint(swap([1, 2]))\n```", truth)["score"] == 1.0
+
+
+EXITING = "class E(Exception):\n    def __str__(self):\n        raise SystemExit(0)\n    __repr__ = __str__\n"
+CANCELLING = "import asyncio\nasync def run():\n    asyncio.current_task().cancel()\n    await asyncio.sleep(9)\n"
+FORGING = (
+    'import os\nfor number in range(3, 12):\n    try: os.write(number, b\'{{"i": 0, "v": {}}}\\n\')\n'
+    "    except OSError: pass\nos._exit(0)"
+)
+ODD = {
+    "exception that exits": f"{EXITING}def swap(p):\n    raise E",
+    "exception that exits, at import": f"{EXITING}raise E",
+    "exception of an odd name": "E = type('E\\ud800' * 10**5, (BaseException,), {})\ndef swap(p):\n    raise E",
+    "exception that holds itself": "def swap(p):\n    error = ValueError()\n    error.args = (error, swap)\n    raise error",
+    "GeneratorExit": "def swap(p):\n    raise GeneratorExit",
+    "GeneratorExit at import": "raise GeneratorExit",
+    "KeyboardInterrupt": "def swap(p):\n    raise KeyboardInterrupt",
+    "cancelled task": f"{CANCELLING}def swap(p):\n    return asyncio.run(run())",
+    "cancelled task at import": f"{CANCELLING}asyncio.run(run())",
+    "long integer": "def swap(p):\n    return 7**100000",
+    "long integers": "def swap(p):\n    return [{7**100000: 8**100000}]",
+    "deep value": "def swap(p):\n    a = []\n    for _ in range(100_000): a = [a]\n    return a",
+    "less deep value": "def swap(p):\n    a = []\n    for _ in range(290): a = [a]\n    return a",
+    "text with surrogates": "def swap(p):\n    return '\\ud800' * 9",
+    "large value": "def swap(p):\n    return [[]] * 100_000",
+    "forged bytes": FORGING.format('{\\"b\\": 10000000000000}'),
+    "forged deep value": FORGING.format("' + b'[' * 100_000 + b'"),
+}
+
+
+@pytest.mark.parametrize("truth", [CALLS, ASSERTS, HELPED, WHOLE, PLAIN_MODULE, MODULE], ids=lambda truth: str(truth)[2:12])
+@pytest.mark.parametrize("code", ODD.values(), ids=ODD)
+def test_wrong_program_never_fails_the_row(code: str, truth: Any) -> None:
+    with collect_reasons() as reasons:
+        assert _score(code, truth)["score"] == 0.0
+    assert all(len(reason) < 400 for reason in reasons)
+
+
+def test_large_right_values_and_texts() -> None:
+    numbers = {"fn_name": "f", "inputs": [[n] for n in range(3)], "outputs": [[n] * 30_000 for n in range(3)]}
+    assert _score("def f(n):\n    return [n] * 30_000", numbers)["score"] == 1.0
+    assert _score("def f(n):\n    return [min(n, 1)] * 30_000", numbers)["score"] == pytest.approx(2 / 3)
+    text = {"inputs": [""], "outputs": ["\n".join(map(str, range(30_000)))]}
+    assert _score("for n in range(30_000): print(float(n))", text)["score"] == 1.0
+    assert _score("for n in range(30_000): print(n + 0.5)", text)["score"] == 0.0
+
+
+def test_long_integer_is_expected() -> None:
+    truth = {"pytest": f"from solution import f\ndef test_a():\n    assert f(1) == 0x{'f' * 5000}"}
+    with collect_reasons():
+        assert _score("def f(n):\n    return 16 ** 5000 - n", truth)["score"] == 1.0
+        assert _score("def f(n):\n    return 16 ** 5000", truth)["score"] == 0.0

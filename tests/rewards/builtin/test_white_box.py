@@ -364,3 +364,35 @@ def test_hostile_answers_take_linear_time() -> None:
     began = time.process_time()
     assert [_score(answer, truth)["accuracy"] for answer in answers] == [0.5, 0.0, 0.0, 0.0]
     assert time.process_time() - began < 5.0
+
+
+POWER = {"type": "oi", "func_str": "def f(n):\n    return 2 ** n", "func_name": "f", "func_args": "3", "result": "8"}
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "20000",
+        "10_000_000",
+        "-" * 2000 + "1",
+        "1+" * 1200 + "1",
+        f"0x{'f' * 5000}",
+        f"frozenset([0x{'f' * 5000}])",
+        "[" * 150 + "]" * 150,
+        "lambda: " * 500 + "1",
+    ],
+    ids=lambda argument: str(argument)[:12],
+)
+@pytest.mark.parametrize("line", ["assert f({}) == 8", "assert g({}).f(3) == 8", "assert f(3) == {}", "assert {} == f(3)"])
+def test_wrong_answer_never_fails_the_row(line: str, argument: str) -> None:
+    with collect_reasons() as reasons:
+        assert _score(line.format(argument), POWER)["score"] == 0.0
+        assert _score(line.format(argument), {**POWER, "type": "io_mixed", "question_answers": {}})["score"] == 0.0
+    assert len(reasons) == 2
+    assert _score(f"assert f(3) == 8\n{argument}; list", _with(state_as=[[["list", "[1]"]]], path_answers=[]))["score"] <= 1.0
+
+
+def test_large_value_of_an_input() -> None:
+    right = {**POWER, "func_str": "def f(n):\n    return 'x' * n", "func_args": "3000", "result": repr("x" * 3000)}
+    assert _score(f"assert f(n=3000) == {'x' * 3000!r}", right)["score"] == 2.0
+    assert _score(f"assert f(10_000_000) == {'x' * 3000!r}", right)["score"] == 0.0

@@ -16,12 +16,13 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
-MOST_OUTPUT = 1 << 20
-"""Bytes of each stream that the real service keeps."""
+MOST_OUTPUT = 219_264
+"""Bytes of each stream that the real service reads before the program has ended; it drops what comes later."""
 
 
 class FusionServer:
@@ -29,11 +30,13 @@ class FusionServer:
 
     `faults` are the outcomes of the next requests, one each: "reset" or "end" (of the connection), "hang" (until `close`),
     "html", "text", "list" (of JSON), an HTTP status, or an answer as a dictionary. If `answer` is set, every request without
-    a fault gets it, and its program does not run. While `gate` is not set, these requests wait.
+    a fault gets it, and its program does not run. While `gate` is not set, these requests wait. `choose_fault` returns the
+    outcome of a request by its content.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.faults: deque[str | int | dict[str, Any]] = deque()
+        self.choose_fault: Callable[[dict[str, Any]], str | int | dict[str, Any] | None] = lambda request: None
         self.answer: dict[str, Any] | None = None
         self.requests: list[dict[str, Any]] = []
         self.connections = 0
@@ -43,7 +46,7 @@ class FusionServer:
         self.closing = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.fusion = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
@@ -105,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
             fusion.requests.append(request)
             fusion.at_once += 1
             fusion.most_at_once = max(fusion.most_at_once, fusion.at_once)
-            fault = fusion.faults.popleft() if fusion.faults else None
+            fault = fusion.faults.popleft() if fusion.faults else fusion.choose_fault(request)
         try:
             self._reply(fault, request)
         finally:
@@ -198,8 +201,8 @@ def _run(program: Path, request: dict[str, Any], closing: threading.Event) -> di
     captured = bytearray(), bytearray()
     threads = [
         threading.Thread(target=_write, args=(process.stdin, (request["stdin"] or "").encode())),
-        threading.Thread(target=_drain, args=(process.stdout, captured[0])),
-        threading.Thread(target=_drain, args=(process.stderr, captured[1])),
+        threading.Thread(target=_drain, args=(process, process.stdout, captured[0])),
+        threading.Thread(target=_drain, args=(process, process.stderr, captured[1])),
     ]
     for thread in threads:
         thread.start()
@@ -229,10 +232,11 @@ def _write(stream: IO[bytes], data: bytes) -> None:
         stream.write(data)
 
 
-def _drain(stream: IO[bytes], captured: bytearray) -> None:
+def _drain(process: subprocess.Popen[bytes], stream: IO[bytes], captured: bytearray) -> None:
     with stream:
-        while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]
-            captured += chunk[: MOST_OUTPUT - len(captured)]
+        while len(captured) < MOST_OUTPUT and (chunk := stream.read1(MOST_OUTPUT - len(captured))):  # type: ignore[attr-defined]
+            captured += chunk
+        process.wait()
 
 
 def _decode(data: bytes) -> str:

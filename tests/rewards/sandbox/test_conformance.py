@@ -144,6 +144,36 @@ def test_output_up_to_the_limit(sandbox: Sandbox) -> None:
     assert (execution.verdict, len(execution.output)) == ("ok", 10_000)
 
 
+LARGE = {
+    "text": ("print('7' * 300_000)", "7" * 300_000 + "\n"),
+    "lines": ("for n in range(50_000): print(n)", "".join(f"{n}\n" for n in range(50_000))),
+    "characters of four bytes": ("print('a' + '\U0001f600' * 200_000)", "a" + "\U0001f600" * 200_000 + "\n"),
+    "invalid bytes": ("import os\nos.write(1, b'\\xff' * 60_000)", "\ufffd" * 60_000),
+    "an incomplete character": ("import os\nos.write(1, b'a\\xf0\\x9f')", "a\ufffd"),
+    "binary": ("import sys\nsys.stdout.buffer.write(bytes(range(128)) * 3000)", "".join(map(chr, range(128))) * 3000),
+}
+
+
+@pytest.mark.parametrize(("code", "output"), LARGE.values(), ids=LARGE)
+def test_large_output_is_whole(sandbox: Sandbox, code: str, output: str) -> None:
+    execution = sandbox.run_blocking(Program(code), replace(LIMITS, output_bytes=2_000_000))
+    assert (execution.verdict, execution.error) == ("ok", "")
+    assert execution.output == output
+
+
+def test_large_standard_error_is_whole(sandbox: Sandbox) -> None:
+    code = "import sys\nprint('o' * 500_000)\nprint('e' * 500_000, file=sys.stderr)\nraise SystemExit(3)"
+    execution = sandbox.run_blocking(Program(code), replace(LIMITS, output_bytes=2_000_000))
+    assert (execution.verdict, execution.status) == ("error", 3)
+    assert (execution.output, execution.error) == ("o" * 500_000 + "\n", "e" * 500_000 + "\n")
+
+
+def test_large_output_before_a_timeout(sandbox: Sandbox) -> None:
+    code = "import time\nprint('x' * 500_000, flush=True)\ntime.sleep(1000)"
+    execution = sandbox.run_blocking(Program(code), replace(LIMITS, wall_seconds=2, output_bytes=2_000_000))
+    assert (execution.verdict, execution.output) == ("timeout", "x" * 500_000 + "\n")
+
+
 @pytest.mark.parametrize("signal", ["SIGKILL", "SIGTERM", "SIGABRT"])
 def test_signal_to_itself(sandbox: Sandbox, signal: str) -> None:
     """The signal ends the program, unless the sandbox refuses signals."""

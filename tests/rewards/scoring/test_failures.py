@@ -10,6 +10,7 @@ import pytest
 
 from rewards.errors import RewardError, one_line
 from rewards.plugins.loading import load
+from rewards.sandbox import SandboxError, SandboxUnavailableError
 from rewards.scoring.failures import FILE, Counts, Failures, archive_failures, read_counts, read_stop_reason
 
 ROW = {"row": "r", "data_source": "d"}
@@ -54,6 +55,17 @@ def test_stop_reason_is_the_first_and_complete(tmp_path: Path) -> None:
     assert read_stop_reason(tmp_path) == f"one is missing; first on row r of d; all failures: {tmp_path / FILE}"
     (tmp_path / "stopped").write_text("half of a li")
     assert read_stop_reason(tmp_path) is None
+
+
+def test_sandbox_that_does_not_answer_ends_the_run(tmp_path: Path) -> None:
+    error = SandboxUnavailableError("SandboxFusion at http://x: not sent")
+    with pytest.raises(RewardError) as caught:
+        fail(Failures(tmp_path / FILE, 0.1), error=error)
+    assert str(caught.value).startswith(
+        "reward white_box cannot run programs: SandboxFusion at http://x: not sent; first on row r of d: "
+    )
+    fail(Failures(tmp_path / FILE, 0.1), 9, SandboxError("SandboxFusion at http://x: HTTP 500"))
+    fail(Failures(tmp_path / FILE, 1.0), 99, error)
 
 
 def test_incomplete_count_file_is_ignored(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ class CandidatePeer(Peer):
     def describe(self, error: BaseException, encoder: Encoder) -> Any:
         try:
             text, args = str(error), [encoder.item(each) for each in error.args]
-        except Exception:
+        except BaseException:
             text, args = "", []
         return [self._export_error_class(type(error)), args, text, self.hold(error)]
 

@@ -1,19 +1,124 @@
-"""Sent with every program: lower its limits, give it an empty folder and fixed hashes, and execute it.
+"""Sent with every program: start it with lower limits, an empty folder and fixed hashes, and pass on its output.
 
-The service itself limits only wall time, and memory if its `isolation` is none.
+The service itself limits only wall time, and memory if its `isolation` is none. It reads little of a program's output before
+the program has ended, and drops or blocks the rest. So the beginning of each stream goes to the service as it is written, and
+the rest to a file, `stdout` or `stderr`, that the service returns.
 """
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import json
 import os
 import resource
+import select
+import signal
 import sys
+
+_PASSED_ON = 1 << 15
+"""Bytes of a stream that the service gets directly: half of what a pipe holds."""
+_CHUNK = 1 << 16
 
 
 def main(task: str) -> None:
-    """Execute `main.py` of the current folder within limits given as JSON: {"RLIMIT_CPU": seconds, …}."""
-    for name, value in json.loads(task).items():
+    """Run `main.py` of the current folder, and end with its status; 128 + N if signal N ended it.
+
+    Args:
+        task: JSON of `limits`, {"RLIMIT_CPU": seconds, …}, and `output_bytes`: a program that writes more to a stream is ended.
+    """
+    given = json.loads(task)
+    # No pathlib: importing it would slow down every program.
+    folder = os.getcwd()  # noqa: PTH109
+    ended, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    pipes = {1: os.pipe(), 2: os.pipe()}
+    program = os.fork()
+    if program == 0:
+        for number, (_, writing) in pipes.items():
+            os.dup2(writing, number)
+        _become_program(folder, given["limits"])
+    for _, writing in pipes.values():
+        os.close(writing)
+    names = {1: "stdout", 2: "stderr"}
+    streams = [_Stream(reading, number, f"{folder}/{names[number]}") for number, (reading, _) in pipes.items()]
+    status = _watch(program, ended, streams, given["output_bytes"])
+    for stream in streams:
+        stream.finish(given["output_bytes"])
+    os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
+
+
+class _Stream:
+    """One output of the program, as UTF-8 with invalid bytes replaced."""
+
+    def __init__(self, reading: int, passed_to: int, path: str) -> None:
+        self.reading, self._passed_to, self._path = reading, passed_to, path
+        self.size = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = -1
+
+    def take(self) -> bool:
+        """Wait for a chunk and pass it on. Return False at the end."""
+        chunk = os.read(self.reading, _CHUNK)
+        self.size += len(chunk)
+        self._write(self._decoder.decode(chunk).encode())
+        return bool(chunk)
+
+    def finish(self, most: int) -> None:
+        """Pass on what is already written, and an incomplete character at its end."""
+        os.set_blocking(self.reading, False)
+        try:
+            while self.size <= most and self.take():
+                pass
+        except BlockingIOError:  # a process that the program left could write more
+            pass
+        self._write(self._decoder.decode(b"", final=True).encode())
+        if not self._has_file():
+            self._remove_file()
+
+    def _has_file(self) -> bool:
+        try:
+            return self._rest >= 0 and os.path.samestat(os.lstat(self._path), os.fstat(self._rest))
+        except OSError:
+            return False
+
+    def _remove_file(self) -> None:
+        """Remove what the program may have put there: the service must not read it."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)  # noqa: PTH108
+
+    def _write(self, data: bytes) -> None:
+        # Whole characters only: the service decodes its part by itself.
+        if self._rest < 0 and self.size > _PASSED_ON:
+            self._remove_file()
+            self._rest = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        while data:
+            data = data[os.write(self._passed_to if self._rest < 0 else self._rest, data) :]
+
+
+def _watch(program: int, ended: int, streams: list[_Stream], most: int) -> int:
+    """Pass on the program's output until it ends, or end it if it writes too much. Return its status."""
+    poll, open_streams = select.poll(), {stream.reading: stream for stream in streams}
+    for number in (ended, *open_streams):
+        poll.register(number, select.POLLIN)
+    while True:
+        for number, _ in poll.poll():
+            if number == ended:
+                os.read(ended, _CHUNK)
+                found, status = os.waitpid(program, os.WNOHANG)
+                if found:
+                    return status
+            elif not open_streams[number].take():
+                poll.unregister(number)
+        if any(stream.size > most for stream in streams):
+            os.kill(program, signal.SIGKILL)
+            return os.waitpid(program, 0)[1]
+
+
+def _become_program(folder: str, limits: dict[str, int]) -> None:
+    for name, value in limits.items():
         kind = getattr(resource, name)
         # For CPU time the kernel sends a signal at the soft limit, and kills at the hard one, a second later.
         soft, hard = value, value + 1
@@ -21,8 +126,6 @@ def main(task: str) -> None:
         if current != resource.RLIM_INFINITY:
             soft, hard = min(soft, current), min(hard, current)
         resource.setrlimit(kind, (soft, hard))
-    # No pathlib: importing it would slow down every program.
-    folder = os.getcwd()  # noqa: PTH109
     work = f"{folder}/work"
     os.mkdir(work)  # noqa: PTH102
     os.chdir(work)

@@ -81,18 +81,19 @@ def _print_traceback(error: BaseException) -> None:
     skipped, frames = (main.__code__.co_filename, ast.__file__), error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename in skipped:
         frames = frames.tb_next
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(BaseException):
         traceback.print_exception(type(error), error, frames)
 
 
 def _status(code: object) -> int:
     if code is None or isinstance(code, int):
         return (code or 0) & 0xFF
-    print(code, file=sys.stderr)
+    with contextlib.suppress(BaseException):
+        print(code, file=sys.stderr)
     return 1
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):
             stream.flush()

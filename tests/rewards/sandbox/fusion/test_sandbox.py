@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from rewards.sandbox import Execution, Limits, Program, SandboxError
+from rewards.sandbox import Execution, Limits, Program, SandboxError, SandboxUnavailableError
 from rewards.sandbox.fusion.messages import read_execution, write_request
 from rewards.sandbox.fusion.sandbox import FusionSandbox
 from tests.rewards.sandbox.fusion_server import FusionServer
@@ -170,6 +170,158 @@ def test_service_that_hangs_is_an_error(server: FusionServer) -> None:
         "the service hangs or is overloaded"
     )
     sandbox.close()
+
+
+def _run_until_unavailable(sandbox: FusionSandbox, most: int = 20) -> list[str]:
+    lines = []
+    for _ in range(most):
+        with pytest.raises(SandboxError) as caught:
+            sandbox.run_blocking(ONE, Limits(wall_seconds=0.1))
+        lines.append(str(caught.value))
+        if isinstance(caught.value, SandboxUnavailableError):
+            break
+    return lines
+
+
+def test_service_that_hangs_is_not_asked_for_every_program(server: FusionServer) -> None:
+    server.faults.extend(["hang"] * 100)
+    sandbox = FusionSandbox(server.url, concurrency=4, patience=0.4, backoff=1000.0)
+
+    async def run() -> list[Execution | BaseException]:
+        return await asyncio.gather(*(sandbox.run(ONE, Limits(wall_seconds=0.1)) for _ in range(100)), return_exceptions=True)
+
+    outcomes = asyncio.run(run())
+    # Those in flight, and what was sent after the first of them and before the second.
+    assert len(server.requests) <= 8
+    lines = {str(each) for each in outcomes if isinstance(each, SandboxUnavailableError)}
+    for line in lines:
+        assert line.startswith(f"SandboxFusion at {server.url}: not sent: the service did not answer the last ")
+        assert line.endswith(
+            " programs: no answer within 0.5 s (0.4 s more than the program's wall time); the service hangs or is overloaded"
+        )
+    assert sum(isinstance(each, SandboxUnavailableError) for each in outcomes) >= 92
+    sandbox.close()
+
+
+def test_program_that_the_service_hangs_on_does_not_stop_the_others(server: FusionServer) -> None:
+    sandbox = FusionSandbox(server.url, patience=0.4)
+    for _ in range(4):
+        server.faults.append("hang")
+        assert "no answer within" in _fail(sandbox, limits=Limits(wall_seconds=0.1))
+        assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
+    sandbox.close()
+
+
+@pytest.mark.parametrize("fault", ["reset", "end", 503])
+def test_service_that_is_dead_is_not_asked_for_every_program(server: FusionServer, fault: str | int) -> None:
+    server.faults.extend([fault] * 8)
+    sandbox = FusionSandbox(server.url, backoff=0.1)
+    lines = _run_until_unavailable(sandbox)
+    assert len(lines) == 3
+    assert lines[-1].startswith(f"SandboxFusion at {server.url}: not sent: the service did not answer the last 2 programs: ")
+    assert len(server.requests) == 8
+
+    def is_back() -> bool:
+        try:
+            return sandbox.run_blocking(ONE, LIMITS).output == "1\n"
+        except SandboxUnavailableError:
+            return False
+
+    wait_until(is_back)
+    assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
+    sandbox.close()
+
+
+@pytest.mark.parametrize("fault", [429, {"status": "SandboxError", "message": "no space left"}], ids=str)
+def test_fault_that_a_service_reports_stops_no_other_program(
+    sandbox: FusionSandbox, server: FusionServer, fault: int | dict[str, Any]
+) -> None:
+    for _ in range(4):
+        server.faults.extend([fault] * 4)
+        assert "(4 tries)" in _fail(sandbox)
+    assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
+
+
+def test_fault_of_one_program_in_a_batch(sandbox: FusionSandbox, server: FusionServer) -> None:
+    server.answer = None
+    server.choose_fault = lambda request: {"status": "SandboxError", "message": "bad"} if request["stdin"] == "bad" else None
+    programs = [Program("print(input())", stdin="bad" if number % 5 == 0 else "good") for number in range(20)]
+
+    async def run() -> list[Execution | BaseException]:
+        return await asyncio.gather(*(sandbox.run(each, LIMITS) for each in programs), return_exceptions=True)
+
+    for program, outcome in zip(programs, asyncio.run(run()), strict=True):
+        if program.stdin == "bad":
+            assert str(outcome) == f"SandboxFusion at {server.url}: service error: bad (4 tries)"
+        else:
+            assert isinstance(outcome, Execution) and outcome.output == "good\n"
+
+
+def test_service_that_is_restarted_in_a_batch(server: FusionServer) -> None:
+    sandbox = FusionSandbox(server.url, concurrency=4, backoff=0.1)
+    sandbox.run_blocking(ONE, LIMITS)
+    server.gate.clear()
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(asyncio.run, sandbox.run_many([ONE] * 50, LIMITS))
+        wait_until(lambda: server.at_once == 4)
+        server.close()
+        again = FusionServer(port=int(server.url.rpartition(":")[2]))
+        again.answer = server.answer
+        assert {each.output for each in running.result(120)} == {"1\n"}
+        again.close()
+    sandbox.close()
+
+
+def test_restart_is_waited_for_longer_than_a_wrong_url(server: FusionServer) -> None:
+    sandbox = FusionSandbox(server.url, backoff=0.01)
+    server.faults.extend([503] * 4)
+    assert _fail(sandbox).endswith("(4 tries)")
+    assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
+    server.faults.extend([503] * 6)
+    assert sandbox.run_blocking(ONE, LIMITS).output == "1\n"
+    server.faults.extend(["reset"] * 4)
+    assert _fail(sandbox).endswith("(4 tries)")
+    sandbox.close()
+
+
+HOSTILE = {
+    "a long file for its output": "open('../stdout', 'wb').truncate(20 << 20)",
+    "a long file that stays": "import time\nopen('../stdout', 'wb').truncate(20 << 20)\ntime.sleep(1000)",
+    "another file for its output": "import os\nos.symlink('/proc/self/mem', '../stdout')\nprint('x' * 100_000)",
+    "a folder for its output": "import os\nos.mkdir('../stdout')\nprint('x' * 100_000)",
+    "ending its parent": "import os, time\nos.kill(os.getppid(), 9)\ntime.sleep(0.2)",
+    "writing to the service": "import os\nos.system(f'head -c 2000000 /dev/zero > /proc/{os.getppid()}/fd/1')",
+}
+
+
+@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE)
+def test_program_cannot_make_the_service_fail(sandbox: FusionSandbox, server: FusionServer, code: str) -> None:
+    server.answer = None
+    execution = sandbox.run_blocking(Program(code), Limits(wall_seconds=2, output_bytes=1_000_000))
+    assert len(execution.output) <= 1_000_000
+
+
+def test_answer_that_the_program_made_too_long(sandbox: FusionSandbox, server: FusionServer) -> None:
+    server.answer = {**_answer(), "files": {"stdout": "A" * (5 << 20)}}
+    assert sandbox.run_blocking(ONE, LIMITS).verdict == "output"
+    server.answer = {**_answer(), "files": {"done": "A" * (5 << 20)}}
+
+    async def call() -> Execution:
+        return await (await sandbox.open_session()).run("1", LIMITS)
+
+    assert asyncio.run(call()).verdict == "output"
+
+
+@pytest.mark.parametrize("content", ["", "A", "####", "é", 5, None, ["A"], {"a": 1}])
+def test_invalid_file_of_a_stream(content: object) -> None:
+    answer = {**_answer(), "files": {"stdout": content}}
+    assert read_execution(answer, LIMITS).output.startswith("1\n")
+
+
+def test_rest_of_a_stream() -> None:
+    answer = {**_answer(stderr="e"), "files": {name: base64.b64encode(b"rest").decode() for name in ("stdout", "stderr")}}
+    assert read_execution(answer, LIMITS) == Execution("ok", "1\nrest", "erest", 0, 0.5)
+    assert read_execution(answer, Limits(output_bytes=5)) == Execution("output", "1\nres", "erest", None, 0.5)
 
 
 def test_endless_answer(sandbox: FusionSandbox, server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,5 +497,6 @@ def test_forged_result_of_a_session_call(sandbox: FusionSandbox, server: FusionS
 
     assert asyncio.run(call(b'{"value": "1"}')).value == "1"
     assert asyncio.run(call(json.dumps({"value": "\ud800"}).encode())).value == "\\ud800"
-    for forged in (b"", b"{", b"[]", b"\xff", b"1", b'{"value": 1}', b'{"value": {"a": 1}}', b"[" * 100_000):
+    assert asyncio.run(call(b'{"value": "[]", ' + b"[]," * 1_000_000)).value == "[]"
+    for forged in (b"", b"{", b"[]", b"\xff", b"1", b'{"value": 1}', b'{"value": {"a": 1}}', b"[" * 100_000, b'{"value": "a'):
         assert asyncio.run(call(forged)).value is None

@@ -131,7 +131,8 @@ def test_the_worker_keeps_its_limits(sandbox: LocalSandbox, name: str) -> None:
 @pytest.mark.parametrize("faults", [1, 2])
 def test_a_fault_of_the_worker_is_not_the_programs(faults: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose own code fails is replaced, and the program runs again; a second time is the sandbox's failure."""
-    real, failed = Worker.run, []
+    real = Worker.run
+    failed: list[Worker] = []
 
     async def run(self: Worker, program: Program, limits: Limits) -> Execution:
         if len(failed) < faults:

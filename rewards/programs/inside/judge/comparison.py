@@ -16,8 +16,9 @@ RELATIVE, ABSOLUTE = 1e-5, 1e-8
 _WHOLE_RELATIVE = 1e-9
 """The same if the expected number is whole: 999999999.5 is not 1000000000."""
 _CLOSE = 1e-6
-_WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+# Each matches, or fails, in linear time.
+_WHOLE = re.compile(r"([+-]?)(\d+)(?:\.0*)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _LONGEST_NUMBER = 400
 _MOST_UNORDERED = 2000
 
@@ -40,7 +41,7 @@ def is_accepted(value: Any, expected: Any, any_order: bool = False) -> bool:
 
     With `any_order`, the order of the items in the outermost list does not matter.
     """
-    if isinstance(value, list | tuple) and isinstance(expected, list | tuple):
+    if isinstance(value, (list, tuple)) and isinstance(expected, (list, tuple)):
         if len(value) != len(expected):
             return False
         if any_order:
@@ -49,7 +50,7 @@ def is_accepted(value: Any, expected: Any, any_order: bool = False) -> bool:
     if isinstance(value, dict) and isinstance(expected, dict):
         return value.keys() == expected.keys() and all(is_accepted(value[key], expected[key]) for key in expected)
     if isinstance(value, float) or isinstance(expected, float):
-        numbers = isinstance(value, int | float) and isinstance(expected, int | float)
+        numbers = isinstance(value, (int, float)) and isinstance(expected, (int, float))
         return numbers and (value == expected or _is_close(value, expected, _CLOSE, _CLOSE))
     return bool(value == expected)
 
@@ -66,8 +67,8 @@ def _is_same_word(got: str, expected: str) -> bool:
         return False
     whole, expected_whole = _WHOLE.fullmatch(got), _WHOLE.fullmatch(expected)
     if whole and expected_whole:  # exact: a float could not hold every integer
-        same_sign = (whole[1] == "-") == (expected_whole[1] == "-")
-        return whole[2] == expected_whole[2] and (same_sign or whole[2] == "0")
+        digits, same_sign = whole[2].lstrip("0"), (whole[1] == "-") == (expected_whole[1] == "-")
+        return digits == expected_whole[2].lstrip("0") and (same_sign or not digits)
     if not (_NUMBER.fullmatch(got) and _NUMBER.fullmatch(expected)):
         return False
     relative = _WHOLE_RELATIVE if expected_whole else RELATIVE

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rewards.programs.comparison import is_accepted, is_accepted_text
+from rewards.programs.inside.judge.comparison import is_accepted, is_accepted_text
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,5 @@ def test_long_outputs_take_linear_time() -> None:
     assert not is_accepted_text(text + "x", text)
     assert not is_accepted_text("\n".join(["x"] * 100_000), "\n".join(["y"] * 100_000), any_order=True)
     assert not is_accepted_text("9" * 1_000_000, "8" * 1_000_000)
+    assert not is_accepted_text(f"{'0' * 399}x " * 1000, f"{'1' * 399}x " * 1000)
     assert time.process_time() - began < 20
