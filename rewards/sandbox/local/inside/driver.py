@@ -46,7 +46,7 @@ _all: list[Steps] = []
 _running = False
 _succeeded: list[bool] = []
 _mark_success = partial(_succeeded.append, True)
-# Calls an action. What it raises goes to `sys.unraisablehook`, and the loop goes on.
+# Calls an action. What it raises goes to `sys.unraisablehook`, and the loop continues.
 _guard = ctypes.PYFUNCTYPE(None, ctypes.py_object)(operator.call)
 _GUARDED = "Exception ignored on calling ctypes callback function"
 _call: Callable[[Any], object] = operator.call
