@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from rewards.parsing import answers
-from rewards.programs import cheats
+from rewards.programs import cheats, free_answers
 from rewards.programs.candidate import Outcome, call_function, run_tests, run_texts
 from rewards.programs.comparison import is_accepted_text
 from rewards.programs.expected_calls import Check
+from rewards.programs.free_answers import FreeTests
 from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, read_tests
 from rewards.reasons import explain
-from rewards.registry import register
+from rewards.registry import Free, register
 from rewards.sandbox import Execution, Limits
 
 _WALL_PER_CPU_SECOND = 6
@@ -48,11 +49,19 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     return {name: _respond(program) for name, program in programs.items()}
 
 
+def make_free(ground_truth: str, extra_info: Mapping[str, Any], prompt: str) -> Free:
+    """Return programs that ignore their input, and whether the prompt shows every test."""
+    tests = read_tests(ground_truth, max_tests=10)
+    constants = {name: _respond(program) for name, program in free_answers.write_constants(tests).items()}
+    nothing = _respond(free_answers.write_nothing(tests))
+    return Free(nothing, constants, free_answers.is_shown(tests, prompt), free_answers.has_blank(tests))
+
+
 def _respond(program: str) -> str:
     return answers.make_response(f"```python\n{program}\n```")
 
 
-@register("code_tests", reference=make_reference, cheats=make_cheats)
+@register("code_tests", reference=make_reference, cheats=make_cheats, free=make_free)
 async def code_tests(
     data_source: str,
     solution_str: str,
@@ -65,6 +74,7 @@ async def code_tests(
     format_bonus: float = 0.0,
     seconds: float = 5.0,
     memory_mb: int = 1024,
+    free_tests: FreeTests = "count",
 ) -> dict[str, float]:
     """Score the share of the row's tests that the program in the response passes.
 
@@ -75,6 +85,8 @@ async def code_tests(
         format_bonus: Added if the response is one reasoning and one answer in their tags; 0.05 in ExecVerify.
         seconds: CPU time of the program, over all calls of a function, or for each standard input.
         memory_mb: Memory of the program in MiB.
+        free_tests: Tests that an answer passes which ignores its input: `count` them; `exclude` those that nothing or any true
+            value passes; `require_all` tests of a row in which one constant passes several, or nothing passes one.
 
     Raises:
         GroundTruthError: The row is invalid.
@@ -83,6 +95,7 @@ async def code_tests(
     if max_tests < 1:
         raise ValueError(f"max_tests is {max_tests}, expected 1 or more")
     tests = read_tests(ground_truth, max_tests, choose)
+    tests, all_or_nothing = free_answers.apply(tests, free_tests, all_or_nothing)
     well_formed = float(answers.is_well_formed(solution_str))
     code = answers.take_code(solution_str)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)

@@ -21,7 +21,7 @@ from rewards.builtin import code_tests, grading
 from rewards.builtin.grading import Isolation
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
-from rewards.registry import register
+from rewards.registry import Free, register
 from rewards.sandbox import Limits, get
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.suggestions import any_of, did_you_mean
@@ -55,7 +55,13 @@ def make_cheats(ground_truth: Any, extra_info: Mapping[str, Any]) -> dict[str, s
     }
 
 
-@register("verl", reference=make_reference, cheats=make_cheats)
+def make_free(ground_truth: Any, extra_info: Mapping[str, Any], prompt: str) -> Free | None:
+    """Return what the tests of a row give away."""
+    truth = read_truth(ground_truth)
+    return code_tests.make_free(ground_truth, extra_info, prompt) if isinstance(truth, dict) and "target" not in truth else None
+
+
+@register("verl", reference=make_reference, cheats=make_cheats, free=make_free)
 async def verl(
     data_source: str,
     solution_str: str,

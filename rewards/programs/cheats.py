@@ -182,22 +182,26 @@ def write(tests: Tests) -> dict[str, str]:
         if not all(each.strip() for each in tests.outputs):
             return {}
         return {**_ALONE, **_WITH_WRONG, **_WITH_CHEAT}
-    if isinstance(tests, CallTests) or tests.function:
-        names = [tests.function]
-    else:
-        names = find_solution_names("\n".join(tests.sources))
-    lenient = _is_lenient(tests)
+    names, lenient = find_names(tests), is_lenient(tests)
     cheats = dict(_ALONE)
     if "nothing" not in lenient:
-        cheats["returning None"] = _define("def cheat(*args, **kwargs):\n    return None\n", names)
+        cheats["returning None"] = define("def cheat(*args, **kwargs):\n    return None\n", names)
     if "exit" not in lenient:
-        cheats |= {name: _define(text, names) for name, text in _IN_CALL.items()}
+        cheats |= {name: define(text, names) for name, text in _IN_CALL.items()}
     if "truth" not in lenient:
-        cheats |= {name: _define(_WRONG + text, names) for name, text in {**_WITH_WRONG, **_WITH_CHEAT, **_OBJECTS}.items()}
+        cheats |= {name: define(_WRONG + text, names) for name, text in {**_WITH_WRONG, **_WITH_CHEAT, **_OBJECTS}.items()}
     return cheats
 
 
-def _define(text: str, names: list[str]) -> str:
+def find_names(tests: CallTests | SourceTests) -> list[str]:
+    """Return the functions that tests call."""
+    if isinstance(tests, CallTests) or tests.function:
+        return [tests.function]
+    return find_solution_names("\n".join(tests.sources))
+
+
+def define(text: str, names: list[str]) -> str:
+    """Return a program with a function `cheat`, and with the functions that tests call, which call it."""
     lines = [text]
     for name in names:
         owner, dot, method = name.rpartition(".")
@@ -210,7 +214,7 @@ def _define(text: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
+def is_lenient(tests: CallTests | SourceTests) -> set[str]:
     """Return the kinds of trivial answers that some test may accept."""
     if isinstance(tests, CallTests):
         checks = [check for test in tests.tests for _, check in test]
