@@ -95,13 +95,16 @@ async def code_tests(
     if max_tests < 1:
         raise ValueError(f"max_tests is {max_tests}, expected 1 or more")
     tests = read_tests(ground_truth, max_tests, choose)
-    tests, all_or_nothing = free_answers.apply(tests, free_tests, all_or_nothing)
+    counted = free_answers.find_counted(tests, free_tests)
+    all_or_nothing = all_or_nothing or (free_tests == "require_all" and free_answers.is_guessable(tests))
     well_formed = float(answers.is_well_formed(solution_str))
     code = answers.take_code(solution_str)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
     if not code:
         explain("no program in the response")
-    passed = await _run(code, tests, limits, max_tests, all_or_nothing) if code else [False]
+    passed = await _run(code, tests, limits, max_tests, all_or_nothing and counted is None) if code else [False]
+    if code and counted is not None:
+        passed = [passed[number] for number in counted]
     share = float(all(passed)) if all_or_nothing else sum(passed) / len(passed)
     return {"score": share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
 from rewards.programs.candidate import SourceTests
@@ -27,8 +26,6 @@ _LONGEST_NAME = 40
 _LONGEST_SHOWN = 2000
 _NEAR = 300
 """Characters of a prompt between an input and its output."""
-
-_T = TypeVar("_T")
 
 
 def write_nothing(tests: Tests) -> str:
@@ -53,23 +50,27 @@ def has_blank(tests: Tests) -> bool:
     return any(map(_passes_nothing, _list_tests(tests)))
 
 
-def apply(tests: Tests, free_tests: FreeTests, all_or_nothing: bool) -> tuple[Tests, bool]:
-    """Return the tests to run, and whether to score all or nothing.
+def find_counted(tests: Tests, free_tests: FreeTests) -> list[int] | None:
+    """Return the numbers of the tests that count, from 0; None: all.
 
     Raises:
         GroundTruthError: no test is left.
     """
-    if free_tests == "require_all":
-        return tests, all_or_nothing or _is_guessable(tests)
-    if free_tests == "count" or isinstance(tests, SourceTests):
-        return tests, all_or_nothing
-    kept = [number for number, test in enumerate(_list_tests(tests)) if not _is_free(test)]
-    if not kept:
+    if free_tests != "exclude" or isinstance(tests, SourceTests):
+        return None
+    listed = _list_tests(tests)
+    counted = [number for number, test in enumerate(listed) if not _is_free(test)]
+    if not counted:
         raise GroundTruthError("every test passes without a solution (free_tests: exclude)")
-    if isinstance(tests, CallTests):
-        return dataclasses.replace(tests, tests=_pick(tests.tests, kept)), all_or_nothing
-    inputs, outputs = _pick(tests.inputs, kept), _pick(tests.outputs, kept)
-    return dataclasses.replace(tests, inputs=inputs, outputs=outputs), all_or_nothing
+    return counted if len(counted) < len(listed) else None
+
+
+def is_guessable(tests: Tests) -> bool:
+    """Return whether one constant passes several tests, or nothing passes one; for tests in source: whether it may."""
+    if isinstance(tests, SourceTests):
+        return bool(is_lenient(tests) & {"nothing", "truth"})
+    listed = _list_tests(tests)
+    return any(map(_is_free, listed)) or any(sum(_passes(test, value) for test in listed) > 1 for value in _list_values(listed))
 
 
 def is_shown(tests: Tests, prompt: str) -> bool:
@@ -117,13 +118,6 @@ def _is_free(test: _Test) -> bool:
     return _passes_nothing(test) or only_truth
 
 
-def _is_guessable(tests: Tests) -> bool:
-    if isinstance(tests, SourceTests):
-        return bool(is_lenient(tests) & {"nothing", "truth"})
-    listed = _list_tests(tests)
-    return any(map(_is_free, listed)) or any(sum(_passes(test, value) for test in listed) > 1 for value in _list_values(listed))
-
-
 def _list_values(tests: Sequence[_Test]) -> list[Any]:
     """Return the expected values."""
     return [each if isinstance(each, str) else _expected(each[0]) for each in tests if each]
@@ -168,10 +162,6 @@ def _to_source(value: Any) -> str:
 def _name(what: str, value: str) -> str:
     text = " ".join(value.split())
     return f"{what} {text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + '…'}"
-
-
-def _pick(items: Sequence[_T], numbers: Sequence[int]) -> tuple[_T, ...]:
-    return tuple(items[number] for number in numbers)
 
 
 def _read_arguments(packed: str) -> list[Any]:

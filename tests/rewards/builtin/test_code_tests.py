@@ -148,6 +148,12 @@ def test_answers_that_cost_nothing(code: str, truth: Any, shares: dict[str, floa
     assert {option: _score(code, truth, free_tests=option)["accuracy"] for option in shares} == shares
 
 
+def test_excluded_tests_do_not_stop_the_others() -> None:
+    code = "n = input()\nprint(n if n == '2' else 'none')"
+    assert _score(code, BLANK, free_tests="exclude", all_or_nothing=True)["accuracy"] == 1.0
+    assert _score("print('none')", BLANK, free_tests="exclude", all_or_nothing=True)["accuracy"] == 0.0
+
+
 def test_cheats_that_may_be_right_are_left_out() -> None:
     names = {"inputs": [[1], [2]], "fn_name": "f"}
     assert "returning None" in cheats.write(read_tests(json.dumps({**names, "outputs": [1, 2]}), 10))

@@ -9,7 +9,7 @@ import pytest
 
 from rewards.errors import GroundTruthError
 from rewards.programs import free_answers
-from rewards.programs.ground_truth import CallTests, Tests, TextTests, read_tests
+from rewards.programs.ground_truth import Tests, read_tests
 
 
 def _read(truth: dict[str, Any]) -> Tests:
@@ -72,33 +72,29 @@ def test_blank_outputs(truth: dict[str, Any], blank: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("truth", "kept"),
+    ("truth", "counted"),
     [
-        (_texts("", "2"), ["2"]),
-        (_texts("ODD", "ODD", "EVEN"), ["ODD", "ODD", "EVEN"]),
-        (_calls(None, 2), [2]),
-        (_calls(True, False), [True, False]),
-        (_functional("assert candidate(1)", "assert not candidate(2)", "assert candidate(3) == 4"), [4]),
+        (_texts("", "2"), [1]),
+        (_texts("ODD", "ODD", "EVEN"), None),
+        (_calls(None, 2), [1]),
+        (_calls(True, False), None),
+        (_functional("assert candidate(1)", "assert not candidate(2)", "assert candidate(3) == 4"), [2]),
+        (MODULE, None),
     ],
 )
-def test_free_tests_are_excluded(truth: dict[str, Any], kept: list[Any]) -> None:
-    tests, all_or_nothing = free_answers.apply(_read(truth), "exclude", False)
-    assert not all_or_nothing
-    if isinstance(tests, TextTests):
-        assert list(tests.outputs) == kept and len(tests.inputs) == len(kept)
-    else:
-        assert isinstance(tests, CallTests)
-        assert [check.expected for test in tests.tests for _, check in test] == kept
+def test_free_tests_are_excluded(truth: dict[str, Any], counted: list[int] | None) -> None:
+    assert free_answers.find_counted(_read(truth), "exclude") == counted
+    assert free_answers.find_counted(_read(truth), "count") is None
 
 
 def test_a_row_of_free_tests_only_is_invalid() -> None:
     for truth in (_texts("", "\n"), _calls(None), _functional("assert candidate(1)")):
         with pytest.raises(GroundTruthError, match="every test passes without a solution"):
-            free_answers.apply(_read(truth), "exclude", False)
+            free_answers.find_counted(_read(truth), "exclude")
 
 
 @pytest.mark.parametrize(
-    ("truth", "required"),
+    ("truth", "guessable"),
     [
         (_texts("ODD", "ODD", "ODD", "EVEN"), True),
         (_texts("1", "1.0", "2"), True),
@@ -113,11 +109,8 @@ def test_a_row_of_free_tests_only_is_invalid() -> None:
         (MODULE, True),
     ],
 )
-def test_guessable_rows_require_all_tests(truth: dict[str, Any], required: bool) -> None:
-    tests = _read(truth)
-    assert free_answers.apply(tests, "require_all", False) == (tests, required)
-    assert free_answers.apply(tests, "require_all", True) == (tests, True)
-    assert free_answers.apply(tests, "count", False) == (tests, False)
+def test_guessable_rows(truth: dict[str, Any], guessable: bool) -> None:
+    assert free_answers.is_guessable(_read(truth)) is guessable
 
 
 ADD = {"fn_name": "add", "inputs": [[1, 2], [30, -4]], "outputs": [3, 26]}
