@@ -32,7 +32,7 @@ _MODULES = (math, cmath)
 _FUNCTIONS = [*_HARMLESS.values(), *(each for module in _MODULES for each in vars(module).values() if callable(each))]
 _CLASSES = ("collections", "datetime", "decimal", "fractions")
 """Modules of the standard library whose objects a grader may give to an expression."""
-_PLAIN = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, range, type(None))
+_PLAIN = (bool, int, float, complex, str, bytes, range, type(None))
 # These evaluate text of their own. Other modules may call a function for the grader, as an executor does.
 _TRUSTED = re.compile(r"(ast|collections|dataclasses|importlib|sympy\.polys|typing|zipimport)(\..*)?")
 _STARTS = frozenset({"os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
@@ -183,7 +183,7 @@ def _find(name: str, given: list[Any], own: tuple[Any, ...]) -> Any:
     if not name.startswith("_"):
         for scope in given:
             if name in scope:
-                if _is_data(scope[name]) or _is_harmless(scope[name]):
+                if _is_given(scope[name]):
                     return scope[name]
                 raise RefusedError(f"{name!r} is not evaluated")
         for scope in (*own, _HARMLESS):
@@ -197,12 +197,16 @@ def _is_harmless(value: Any) -> bool:
     return any(value is each for each in (*_MODULES, *_FUNCTIONS))
 
 
-def _is_data(value: Any) -> bool:
+def _is_given(value: Any) -> bool:
     """Return whether a value that the grader chose for an expression cannot reach anything else.
 
     The grader's own functions and objects are accepted, and those of packages such as sympy: what these evaluate is vetted.
     """
-    if type(value) in _PLAIN:
+    if type(value) is dict:
+        return all(map(_is_given, value.values()))
+    if type(value) in (list, tuple, set, frozenset):
+        return all(map(_is_given, value))
+    if type(value) in _PLAIN or _is_harmless(value):
         return True
     if isinstance(value, ModuleType):
         return False

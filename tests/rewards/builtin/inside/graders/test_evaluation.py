@@ -35,7 +35,8 @@ def empty(text, identity):
     return eval(text, {"__builtins__": None}, {})
 
 def chosen(text, identity):
-    return eval(text, {"x": 3, "half": Fraction(1, 2), "twice": lambda n: 2 * n, "hidden": os, "run": os.system})
+    given = {"x": 3, "half": Fraction(1, 2), "twice": lambda n: 2 * n, "grid": [[1, {"a": 7}]]}
+    return eval(text, {**given, "hidden": os, "run": os.system, "table": [os.getpid]})
 
 def given(text, names):
     return eval(text, names)
@@ -109,7 +110,7 @@ def test_expressions_are_evaluated(grader: Any, record: Record, how: str) -> Non
 
 
 def test_names_that_the_grader_gives(grader: Any, record: Record) -> None:
-    assert grader.chosen("twice(x) + half", IDENTITY) == 6.5
+    assert grader.chosen("twice(x) + half + grid[0][1]['a']", IDENTITY) == 13.5
     assert grader.imported("sqrt(16) + floor(e)", IDENTITY) == 6.0
     assert grader.bare("sqrt(16) + math.floor(2.5) + math.pi", IDENTITY) == 6 + math.pi
     assert not record.refused
@@ -139,6 +140,9 @@ HOSTILE = [
     "Fraction.__init__",
     "hidden.system('true')",
     "run('true')",
+    "table[0]()",
+    "[each() for each in table]",
+    "max([1], key=table[0])",
     "concurrent.futures",
     "[*[1]]",
 ]
