@@ -27,6 +27,24 @@ Cheats = Callable[[str, Mapping[str, Any]], Mapping[str, str]]
 Ready = Callable[[], None]
 """Raises MissingModuleError if this Python lacks a package that the reward needs."""
 
+
+@dataclass(frozen=True)
+class Free:
+    """What a row gives away: answers that cost nothing, and may rightly earn something."""
+
+    nothing: str
+    """A response whose answer does nothing."""
+    constants: Mapping[str, str]
+    """Name of an answer that is the same for every input -> a response with it."""
+    shown: bool
+    """Whether the answer can be copied from the prompt."""
+    blank: bool
+    """Whether an expected output is blank."""
+
+
+FreeAnswers = Callable[[str, Mapping[str, Any], str], "Free | None"]
+"""`(ground_truth, extra_info, prompt)` -> what the row gives away; None if that has no meaning for the row."""
+
 BUILT_IN = "built-in"
 """The source of this project's own rewards."""
 
@@ -56,6 +74,7 @@ class Reward:
     """`built-in`, `package NAME VERSION`, or `file PATH`."""
     ready: Ready | None = None
     """Called before a training starts."""
+    free: FreeAnswers | None = None
 
     def check_ready(self, *, local: bool) -> None:
         """Check that this Python can score with the reward.
@@ -113,11 +132,16 @@ class Reward:
 
 
 def register(
-    name: str, *, reference: Reference | None = None, cheats: Cheats | None = None, ready: Ready | None = None
+    name: str,
+    *,
+    reference: Reference | None = None,
+    cheats: Cheats | None = None,
+    ready: Ready | None = None,
+    free: FreeAnswers | None = None,
 ) -> Callable[[RewardFunction], RewardFunction]:
     """Register the decorated function as the reward `name`. Its keyword-only parameters are the options.
 
-    `pipeline rewards check` scores `reference` and `cheats`; `ready` is called before a training starts.
+    `pipeline rewards check` scores `reference` and `cheats` and reports `free`; `ready` is called before a training starts.
 
     Raises:
         RewardError: another function has this name, or the function does not accept verl's arguments.
@@ -132,7 +156,7 @@ def register(
         source, target = _target.get() or (f"module {function.__module__}", REWARDS)
         if function.__module__.startswith("rewards.builtin."):
             source, target = BUILT_IN, REWARDS
-        reward = Reward(name, function, reference, cheats, source, ready)
+        reward = Reward(name, function, reference, cheats, source, ready, free)
         with _lock:
             other = target.get(name) or REWARDS.get(name)
             if other is not None and other.location != reward.location:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from pipelines.console import tables
 from pipelines.console.progress import bar
-from pipelines.console.reward_tables import print_findings
+from pipelines.console.reward_tables import print_findings, print_free
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.errors import StepError
@@ -32,7 +32,9 @@ def rows_by_source(prepared: Mapping[str, Sequence[Prepared]]) -> dict[str, list
         for row in rows:
             if isinstance(row, RlRow):
                 extra = {"index": index, "split": "train", "id": row.id, "detail": to_json(row.detail)}
-                found.setdefault(name, []).append(Row(index, row.id, row.data_source, to_json(row.ground_truth), extra))
+                prompt = "\n".join(message.content for message in row.prompt)
+                truth = to_json(row.ground_truth)
+                found.setdefault(name, []).append(Row(index, row.id, row.data_source, truth, extra, prompt))
                 index += 1
     return found
 
@@ -73,6 +75,8 @@ def print_stage(name: str, checked: Sequence[Checked]) -> list[str]:
     terminal = sys.stdout.isatty()
     if terminal and checked:
         print(name)
+    free = [((name, each.reward), free) for each in checked if each.report for free in each.report.free]
+    print_free([(cells[terminal:], each) for cells, each in free], ("stage", "reward")[terminal:])
     header = ("stage", "reward", "source", "rows", "references", "cheats", "result")
     lines = []
     for each in checked:

@@ -12,6 +12,7 @@ from statistics import fmean
 
 from pipelines.console.tables import print_rows, say
 from rewards.trial.checking import CheckReport, Finding
+from rewards.trial.free import FreeReport
 from rewards.trial.offline import Row, Scored
 
 _BAR = 30
@@ -40,6 +41,7 @@ def print_report(report: CheckReport, of_rows: int) -> None:
     say(summary + (f"; {none:,} rows have no reference solution" if none else ""))
     if not report.findings:
         say("every reference solution gets full marks, and every cheat gets none")
+    print_free([((), each) for each in report.free], ())
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -49,6 +51,27 @@ def print_findings(findings: Sequence[Finding]) -> None:
         for each in findings
     ]
     print_rows(("id", "what", "score", "accuracy", "expected", "reason"), lines)
+
+
+def print_free(reports: Sequence[tuple[tuple[str, ...], FreeReport]], header: tuple[str, ...]) -> None:
+    """Print what answers that cost nothing earn.
+
+    Args:
+        reports: the first cells of a line, and its report.
+        header: the names of the first cells.
+    """
+    lines = [(*cells, *_show_free(each)) for cells, each in reports]
+    if lines:
+        columns = ("source", "rows", "nothing", "constant", "per row", "in prompt", "blank")
+        if sys.stdout.isatty():
+            say("answers without a solution earn on average:")
+        print_rows((*header, *columns), lines)
+
+
+def _show_free(free: FreeReport) -> tuple[str, ...]:
+    constant = f"{free.constant_earns:.2g} ({free.constant})" if free.constant else "0"
+    counts = (f"{count:,} ({count / free.rows:.0%})" if count else "0" for count in (free.shown, free.blank))
+    return (free.source, f"{free.rows:,}", f"{free.nothing:.2g}", constant, f"{free.row_constant_earns:.2g}", *counts)
 
 
 def render_summary(marks: Sequence[Scored]) -> str:

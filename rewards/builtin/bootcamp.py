@@ -9,17 +9,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import secrets
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from rewards.builtin import grading
+from rewards.builtin.grading import Isolation
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import register
-from rewards.sandbox import Limits, Program, get
+from rewards.sandbox import Limits, get
 from rewards.sandbox.local.sandbox import LocalSandbox
-from rewards.sandbox.reports import read_reports
 from rewards.suggestions import nearest
 
 PACKAGE = "internbootcamp"
@@ -42,12 +42,13 @@ def check_package() -> None:
 
 
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
-    """Return answers without a solution, long enough to avoid the penalty for short ones."""
+    """Return answers without a solution, long enough to avoid the penalty for short ones, and with code for the grader."""
     thinking = "<think>\n" + "Let me think about this step by step. " * 10 + "\n</think>\n"
     return {
         "thinking alone": thinking,
         "the puzzle itself": f"{thinking}\\boxed{{}} [answer]{ground_truth}[/answer] [[]]",
         "long": thinking * 20,
+        **{name: thinking + grading.present(code) for name, code in grading.FORGERIES.items()},
     }
 
 
@@ -64,6 +65,7 @@ async def bootcamp(
     format_penalty: bool = True,
     seconds: float = 5.0,
     memory_mb: int = 4096,
+    isolation: Isolation = "strong",
 ) -> dict[str, float]:
     """Score a puzzle's answer with InternBootcamp, for data sources `bootcamp/<name>`.
 
@@ -74,20 +76,20 @@ async def bootcamp(
         format_penalty: Score 0 for an answer without `</think>`.
         seconds: CPU time per response. Beyond it, the score is 0.
         memory_mb: Memory per response in MiB, including the package.
+        isolation: `strong` evaluates only expressions of the response, without running code; `weak` lets the bootcamp run any.
 
     Raises:
-        GroundTruthError: The row is invalid, or its bootcamp is missing from the package.
+        GroundTruthError: The row is invalid, or its bootcamp is missing from the package or needs the isolation `weak`.
         RewardError: The package is not installed.
     """
     try:
         identity = json.loads(ground_truth)
     except (TypeError, ValueError) as error:
         raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
-    token = secrets.token_hex(16)
     name = find_class(data_source)
     task = {
-        "token": token,
         "grader": "bootcamp",
+        "isolation": isolation,
         "package": PACKAGE,
         "name": name,
         "response": solution_str,
@@ -103,11 +105,7 @@ async def bootcamp(
     sandbox = get(imports=(PACKAGE,))
     if isinstance(sandbox, LocalSandbox):
         check_package()
-    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.graders"), limits)
-    score = _read_score(next(read_reports(run.output, token), {}), name)
-    if score is None:
-        explain("the grader ended with {}", run.verdict)
-    score = score or 0.0
+    score = _read_score(await grading.grade(sandbox, task, limits, f"the grader of {data_source}"), name) or 0.0
     # The score for the format alone does not count as accuracy.
     accuracy = min(1.0, score) if score > max(0.0, format_score) else 0.0
     return {"score": score, "accuracy": accuracy, "format": float("</think>" in solution_str)}

@@ -19,14 +19,15 @@ from typing import Any
 
 from rewards.parsing import answers
 from rewards.parsing.blocks import write_block
-from rewards.programs import cheats
+from rewards.programs import cheats, free_answers
 from rewards.programs.candidate import Outcome, call_function, run_tests, run_texts
 from rewards.programs.expected_calls import describe
+from rewards.programs.free_answers import FreeTests
 from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, find_tested_names, read_tests
 from rewards.programs.inside.judge.check import Check
 from rewards.programs.judging import accepts_text
 from rewards.reasons import explain
-from rewards.registry import register
+from rewards.registry import Free, register
 from rewards.sandbox import Execution, Limits
 
 _WALL_PER_CPU_SECOND = 6
@@ -52,11 +53,19 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     return {name: _respond(program) for name, program in programs.items()}
 
 
+def make_free(ground_truth: str, extra_info: Mapping[str, Any], prompt: str) -> Free:
+    """Return programs that ignore their input, and whether the prompt shows every test."""
+    tests = read_tests(ground_truth, max_tests=10)
+    constants = {name: _respond(program) for name, program in free_answers.write_constants(tests).items()}
+    nothing = _respond(free_answers.write_nothing(tests))
+    return Free(nothing, constants, free_answers.is_shown(tests, prompt), free_answers.has_blank(tests))
+
+
 def _respond(program: str) -> str:
     return answers.make_response(write_block(program))
 
 
-@register("code_tests", reference=make_reference, cheats=make_cheats)
+@register("code_tests", reference=make_reference, cheats=make_cheats, free=make_free)
 async def code_tests(
     data_source: str,
     solution_str: str,
@@ -69,6 +78,7 @@ async def code_tests(
     format_bonus: float = 0.0,
     seconds: float = 5.0,
     memory_mb: int = 1024,
+    free_tests: FreeTests = "count",
 ) -> dict[str, float]:
     """Score the share of the row's tests that the program in the response passes.
 
@@ -79,6 +89,8 @@ async def code_tests(
         format_bonus: Added if the response is one reasoning and one answer in their tags; 0.05 in ExecVerify.
         seconds: CPU time of the program, over all calls of a function, or for each standard input.
         memory_mb: Memory of the program in MiB.
+        free_tests: Tests that an answer passes which ignores its input: `count` them; `exclude` those that nothing or any true
+            value passes; `require_all` tests of a row in which one constant passes several, or nothing passes one.
 
     Raises:
         GroundTruthError: The row is invalid.
@@ -87,6 +99,8 @@ async def code_tests(
     if max_tests < 1:
         raise ValueError(f"max_tests is {max_tests}, expected 1 or more")
     tests = read_tests(ground_truth, max_tests, choose)
+    counted = free_answers.find_counted(tests, free_tests)
+    all_or_nothing = all_or_nothing or (free_tests == "require_all" and free_answers.is_guessable(tests))
     well_formed = float(answers.is_well_formed(solution_str))
     # In a thread: a long response must not delay the others.
     code = await asyncio.to_thread(_take_code, solution_str, tests)
@@ -96,7 +110,9 @@ async def code_tests(
         limits = dataclasses.replace(limits, output_bytes=output_bytes)
     if not code:
         explain("no program in the response")
-    passed = await _run(code, tests, limits, max_tests, all_or_nothing) if code else [False]
+    passed = await _run(code, tests, limits, max_tests, all_or_nothing and counted is None) if code else [False]
+    if code and counted is not None:
+        passed = [passed[number] for number in counted]
     share = float(all(passed)) if all_or_nothing else sum(passed) / len(passed)
     return {"score": share + format_bonus * well_formed, "accuracy": share, "format": well_formed}
 

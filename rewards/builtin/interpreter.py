@@ -41,7 +41,7 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     }
 
 
-@register("interpreter", reference=make_reference, cheats=make_cheats)
+@register("interpreter", reference=make_reference, cheats=make_cheats, free=code_tests.make_free)
 async def interpreter(
     data_source: str,
     solution_str: str,

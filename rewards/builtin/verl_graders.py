@@ -1,6 +1,6 @@
 """verl: verl's own graders.
 
-The sources of the graders are read from the installed verl and run in the sandbox: some evaluate code in the response, and
+The sources of the graders are read from the installed verl and run in the sandbox: some evaluate text of the response, and
 importing verl would load torch and Ray in every worker. verl's grader for competitive programming hangs and leaves orphaned
 processes, so code_tests scores those data sources.
 """
@@ -12,19 +12,18 @@ import functools
 import importlib.util
 import json
 import math
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rewards.builtin import code_tests
+from rewards.builtin import code_tests, grading
+from rewards.builtin.grading import Isolation
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
-from rewards.registry import register
-from rewards.sandbox import Limits, Program, get
+from rewards.registry import Free, register
+from rewards.sandbox import Limits, get
 from rewards.sandbox.local.sandbox import LocalSandbox
-from rewards.sandbox.reports import read_reports
 from rewards.suggestions import any_of, did_you_mean
 
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
@@ -44,7 +43,7 @@ def make_reference(ground_truth: Any, extra_info: Mapping[str, Any]) -> str | No
 
 
 def make_cheats(ground_truth: Any, extra_info: Mapping[str, Any]) -> dict[str, str]:
-    """Return responses without an answer, or for tests the cheats of code_tests."""
+    """Return responses without an answer and with code for the grader, or for tests the cheats of code_tests."""
     truth = read_truth(ground_truth)
     if isinstance(truth, dict) and "target" not in truth:
         return code_tests.make_cheats(ground_truth, extra_info)
@@ -52,10 +51,17 @@ def make_cheats(ground_truth: Any, extra_info: Mapping[str, Any]) -> dict[str, s
         "nothing in a box": "<think>\n…\n</think>\nAnswer: \n<answer></answer>\n#### \n\\boxed{}",
         "equal to all": "\\boxed{type('E', (), {'__eq__': lambda *_: True})()}",
         "exit": "\\boxed{exit()} \\boxed{__import__('os')._exit(0)}",
+        **{name: grading.present(code) for name, code in grading.FORGERIES.items()},
     }
 
 
-@register("verl", reference=make_reference, cheats=make_cheats)
+def make_free(ground_truth: Any, extra_info: Mapping[str, Any], prompt: str) -> Free | None:
+    """Return what the tests of a row give away."""
+    truth = read_truth(ground_truth)
+    return code_tests.make_free(ground_truth, extra_info, prompt) if isinstance(truth, dict) and "target" not in truth else None
+
+
+@register("verl", reference=make_reference, cheats=make_cheats, free=make_free)
 async def verl(
     data_source: str,
     solution_str: str,
@@ -64,15 +70,17 @@ async def verl(
     *,
     seconds: float = 10.0,
     memory_mb: int = 1024,
+    isolation: Isolation = "strong",
 ) -> dict[str, float]:
     """Score with verl's own grader for the row's data source: gsm8k, MATH, DAPO, Numina, searchR1 …
 
     Args:
         seconds: CPU time per response. Beyond it, the score is 0.
         memory_mb: Memory per response in MiB.
+        isolation: `strong` evaluates only expressions of the response, without running code; `weak` lets the grader run any.
 
     Raises:
-        GroundTruthError: verl has no grader for the data source.
+        GroundTruthError: verl has no grader for the data source, or it needs the isolation `weak`.
         RewardError: verl, or a package that the grader needs, is not installed.
     """
     if data_source in CODE_SOURCES:
@@ -87,21 +95,16 @@ async def verl(
             f"reward verl: verl's grader for {data_source} needs {missing[0]}, which is not installed: "
             f"uv pip install --python {sys.executable} {missing[0]}"
         )
-    token = secrets.token_hex(16)
     task = {
-        "token": token,
         "grader": "verl",
+        "isolation": isolation,
         "sources": read_sources(module, folder),
         "data_source": data_source,
         "response": solution_str,
         "truth": read_truth(ground_truth),
     }
     limits = Limits(cpu_seconds=seconds, wall_seconds=max(20.0, 3 * seconds), memory_mb=memory_mb)
-    run = await sandbox.run(Program(json.dumps(task), runner="rewards.builtin.inside.graders"), limits)
-    values = _read_result(next(read_reports(run.output, token), {}))
-    if values is None:
-        explain("the grader ended with {}", run.verdict)
-        values = {}
+    values = _read_result(await grading.grade(sandbox, task, limits, f"verl's grader of {data_source}"))
     score = values.get("score", 0.0)
     return {"score": score, "accuracy": min(1.0, max(0.0, values.get("acc", score))), "format": 0.0}
 
@@ -214,11 +217,11 @@ def read_truth(ground_truth: Any) -> Any:
     return str(read["answer"]) if set(read) == {"answer"} else read
 
 
-def _read_result(report: Mapping[str, Any]) -> dict[str, float] | None:
-    """Return the grader's numbers, or None if they are missing or not finite."""
+def _read_result(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the grader's numbers, or nothing if they are missing or not finite."""
     if "error" in report:
         if str(report["error"]).startswith("ModuleNotFoundError"):
             raise RewardError(f"reward verl: a package is missing in the sandbox: {report['error']}")
         explain("the grader raised {}", report["error"])
     values = {str(name): float(value) for name, value in report.get("result", {}).items()}
-    return values if "score" in values and all(map(math.isfinite, values.values())) else None
+    return values if "score" in values and all(map(math.isfinite, values.values())) else {}

@@ -109,6 +109,56 @@ for number in (os.getppid(), 1):
         pass
 """,
 }
+# A worker that runs one program after another must not keep what the one before has output.
+_BEFORE = """
+import gc, os, re, sys
+held, frame = [], sys._getframe()
+while frame is not None:
+    held += [*frame.f_locals.values(), *frame.f_globals.values()]
+    frame = frame.f_back
+for each in gc.get_objects():
+    held += gc.get_referents(each)
+before = [bytes(each) for each in held if type(each) in (bytes, bytearray)]
+"""
+_REPEATED_OUTPUT = {
+    "repeating the program before": _BEFORE
+    + """
+# An answer has a head of numbers, then the output.
+headed = [each for each in before if re.search(rb"^[^\\n]{0,200}[\\x00-\\x08\\xff]", each)]
+outputs = [re.split(rb"[\\x00-\\x08\\x0e-\\x1f\\x80-\\xff]", each)[-1] for each in headed]
+sys.stdout.buffer.write(next((each for each in outputs if each.strip()), b""))
+""",
+}
+_REPEATED_REPORT = {
+    "repeating the program before": _BEFORE
+    + """
+for each in before:
+    at = each.find(b'{"' + b'i": ')
+    for number in range(1, 20) if at >= 0 else ():
+        try:
+            os.write(number, each[at:] + b"\\n")
+        except OSError:
+            pass
+""",
+    "scanning memory for the program before": """
+import ctypes, os, re
+libc, (reading, writing) = ctypes.CDLL(None), os.pipe()
+def is_mapped(address):
+    # write(2) fails where nothing is mapped.
+    return libc.write(writing, ctypes.c_void_p(address), ctypes.c_size_t(1)) == 1 and bool(os.read(reading, 1))
+starts = [*map(id, ({}, "a" * 100, os, bytearray(5000))), ctypes.addressof(ctypes.create_string_buffer(9000))]
+pages = {page for start in starts for page in range((start >> 12) - 4096, (start >> 12) + 4096)}
+pattern = re.compile(rb'\\{"' + rb'i": \\d+, "v": [^\\n\\0]{1,2000}\\}\\n')
+for page in sorted(pages):
+    if page > 0 and is_mapped(page << 12):
+        for line in pattern.findall(ctypes.string_at(page << 12, 4096)):
+            for number in range(1, 20):
+                try:
+                    if b"cheat" not in line and number not in (reading, writing): os.write(number, line)
+                except OSError:
+                    pass
+""",
+}
 _WITH_CHEAT = {
     "searching frames and objects": """
 import gc, sys
@@ -181,23 +231,29 @@ def write(tests: Tests) -> dict[str, str]:
     if isinstance(tests, TextTests):
         if not all(each.strip() for each in tests.outputs):
             return {}
-        return {**_ALONE, **_WITH_WRONG, **_WITH_CHEAT}
-    if isinstance(tests, CallTests) or tests.function:
-        names = [tests.function]
-    else:
-        names = find_solution_names("\n".join(tests.sources))
-    lenient = _is_lenient(tests)
+        return {**_ALONE, **_WITH_WRONG, **_REPEATED_OUTPUT, **_WITH_CHEAT}
+    names, lenient = find_names(tests), is_lenient(tests)
     cheats = dict(_ALONE)
     if "nothing" not in lenient:
-        cheats["returning None"] = _define("def cheat(*args, **kwargs):\n    return None\n", names)
+        cheats["returning None"] = define("def cheat(*args, **kwargs):\n    return None\n", names)
     if "exit" not in lenient:
-        cheats |= {name: _define(text, names) for name, text in _IN_CALL.items()}
+        cheats |= {name: define(text, names) for name, text in _IN_CALL.items()}
     if "truth" not in lenient:
-        cheats |= {name: _define(_WRONG + text, names) for name, text in {**_WITH_WRONG, **_WITH_CHEAT, **_OBJECTS}.items()}
+        repeated = _REPEATED_REPORT if isinstance(tests, CallTests) else {}
+        texts = {**_WITH_WRONG, **repeated, **_WITH_CHEAT, **_OBJECTS}
+        cheats |= {name: define(_WRONG + text, names) for name, text in texts.items()}
     return cheats
 
 
-def _define(text: str, names: list[str]) -> str:
+def find_names(tests: CallTests | SourceTests) -> list[str]:
+    """Return the functions that tests call."""
+    if isinstance(tests, CallTests) or tests.function:
+        return [tests.function]
+    return find_solution_names("\n".join(tests.sources))
+
+
+def define(text: str, names: list[str]) -> str:
+    """Return a program with a function `cheat`, and with the functions that tests call, which call it."""
     lines = [text]
     for name in names:
         owner, dot, method = name.rpartition(".")
@@ -210,7 +266,7 @@ def _define(text: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _is_lenient(tests: CallTests | SourceTests) -> set[str]:
+def is_lenient(tests: CallTests | SourceTests) -> set[str]:
     """Return the kinds of trivial answers that some test may accept."""
     if isinstance(tests, CallTests):
         checks = [check for test in tests.tests for _, check in test]

@@ -7,7 +7,7 @@ Other rooms use the names below, `read_reports` (reports), `LocalSandbox` (local
 from rewards.sandbox.background import Sandbox
 from rewards.sandbox.base import SandboxError, SandboxUnavailableError, Session
 from rewards.sandbox.program import Execution, Limits, Program, Verdict
-from rewards.sandbox.settings import Settings, close_all, configure, get, read_settings
+from rewards.sandbox.settings import Settings, close_all, configure, get, read_settings, single_worker
 
 __all__ = [
     "Execution",
@@ -23,4 +23,5 @@ __all__ = [
     "configure",
     "get",
     "read_settings",
+    "single_worker",
 ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -27,8 +29,9 @@ class Settings:
 
 _lock = threading.Lock()
 _settings = Settings()
-_open: dict[tuple[int, Settings], Sandbox] = {}
+_open: dict[tuple[int, int, Settings], Sandbox] = {}
 """Keyed by process id too: a forked process cannot use its parent's sandbox."""
+_single: ContextVar[int] = ContextVar("number of the sandbox with a single worker", default=0)
 
 
 def read_settings(given: Mapping[str, Any], processes: int) -> Settings:
@@ -53,11 +56,28 @@ def get(imports: tuple[str, ...] = ()) -> Sandbox:
         SandboxError: the sandbox is not available.
     """
     chosen = replace(_settings, imports=tuple(dict.fromkeys((*_settings.imports, *imports)))) if imports else _settings
-    key = (os.getpid(), chosen)
+    single = _single.get()
+    if single:
+        chosen = replace(chosen, workers=1)
+    key = (os.getpid(), single, chosen)
     with _lock:
         if key not in _open:
             _open[key] = _make(chosen)
         return _open[key]
+
+
+@contextmanager
+def single_worker(number: int) -> Iterator[None]:
+    """Use a separate sandbox with one worker within this block, so that programs run directly after one another in it.
+
+    Args:
+        number: which sandbox, from 1: concurrent blocks need different ones.
+    """
+    token = _single.set(number)
+    try:
+        yield
+    finally:
+        _single.reset(token)
 
 
 def close_all() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 from rewards.errors import RewardError, one_line
 from rewards.reasons import collect_reasons
 from rewards.registry import Reward
-from rewards.sandbox import SandboxError
+from rewards.sandbox import SandboxError, single_worker
 from rewards.scoring.calling import SECONDS, call_in_loop
 from rewards.scoring.combination import Part, read_part
 from rewards.suggestions import suggestion
 
-_COLUMNS = ("data_source", "reward_model", "extra_info")
+_COLUMNS = ("data_source", "reward_model", "extra_info", "prompt")
+_MOST_SANDBOXES = 8
 
 
 class OfflineError(ValueError):
@@ -36,6 +37,7 @@ class Row:
     data_source: str
     ground_truth: Any
     extra_info: Mapping[str, Any]
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def _read_row(path: Path, index: int, record: Mapping[str, Any]) -> Row:
     if not isinstance(model, Mapping) or "ground_truth" not in model:
         raise OfflineError(f"{path}, row {index}: reward_model has no ground_truth")
     name = info.get("id") if isinstance(info, Mapping) else None
-    return Row(index, str(index if name in (None, "") else name), str(record["data_source"]), model["ground_truth"], info)
+    prompt = record.get("prompt") or ()
+    text = prompt if isinstance(prompt, str) else "\n".join(str(each["content"]) for each in prompt if "content" in each)
+    name = str(index if name in (None, "") else name)
+    return Row(index, name, str(record["data_source"]), model["ground_truth"], info, text)
 
 
 def read_responses(path: Path, rows: Sequence[Row]) -> list[tuple[Row, str]]:
@@ -159,21 +164,51 @@ def score(
     results = [Scored(0.0)] * len(todo)
     waiting = iter(range(len(todo)))
 
-    async def work() -> None:
+    async def work(_: int) -> None:
         for index in waiting:
             results[index] = await _score_one(reward, options, *todo[index])
             progress()
 
+    _run(work, min(2 * len(os.sched_getaffinity(0)) + 2, len(todo)))
+    return results
+
+
+def score_in_turn(
+    reward: Reward,
+    options: Mapping[str, Any],
+    groups: Sequence[Sequence[tuple[Row, str]]],
+    progress: Callable[[], object] = lambda: None,
+) -> list[list[Scored]]:
+    """Score the responses of each group one after another in the same sandbox worker, and the groups concurrently.
+
+    The arguments and errors are those of `score`.
+    """
+    results: list[list[Scored]] = [[] for _ in groups]
+    waiting = iter(range(len(groups)))
+
+    async def work(number: int) -> None:
+        with single_worker(number):
+            for index in waiting:
+                for row, response in groups[index]:
+                    results[index].append(await _score_one(reward, options, row, response))
+                    progress()
+
+    _run(work, min(len(os.sched_getaffinity(0)), _MOST_SANDBOXES, len(groups)))
+    return results
+
+
+def _run(work: Callable[[int], Coroutine[Any, Any, None]], count: int) -> None:
+    """Run `work(1)` to `work(count)` concurrently."""
+
     async def run() -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(2 * len(os.sched_getaffinity(0)) + 2, len(todo))):
-                group.create_task(work())
+            for number in range(1, count + 1):
+                group.create_task(work(number))
 
     try:
         asyncio.run(run())
     except* (RewardError, SandboxError) as errors:
         raise errors.exceptions[0] from None
-    return results
 
 
 async def _score_one(reward: Reward, options: Mapping[str, Any], row: Row, response: str) -> Scored:

@@ -86,6 +86,15 @@ def test_the_sample_size_is_an_option(check: Check) -> None:
     assert rewards(out)[1].split("\t")[:5] == ["rl", "code_tests", "programs_code programs.py", "2", "2"]
 
 
+def test_answers_that_cost_nothing_are_reported(check: Check) -> None:
+    status, out, _ = check("small.yaml", "--sample", "2")
+    assert status == 0
+    lines = [line.split("\t") for line in out.splitlines()]
+    at = lines.index(["stage", "reward", "source", "rows", "nothing", "constant", "per row", "in prompt", "blank"])
+    assert lines[at + 1][:4] == ["rl", "code_tests", "programs/code", "2"]
+    assert 0.0 < float(lines[at + 1][6]) < 1.0
+
+
 @pytest.mark.parametrize("known", ["", ", reference=solution", ", cheats=lambda truth, info: {'pass': 'pass'}"])
 def test_a_constant_reward_is_found(check: Check, known: str) -> None:
     plugin = f"""

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from rewards import sandbox
+from rewards.builtin import grading
 from rewards.builtin.bootcamp import bootcamp, find_class, make_cheats
 from rewards.errors import GroundTruthError, RewardError
+from rewards.plugins.loading import load
 from rewards.reasons import collect_reasons
+from rewards.trial.checking import check_rows
+from rewards.trial.offline import Row
 
 # Has the interface of InternBootcamp's classes. Like some of them, it evaluates code in the response.
 PACKAGE = r"""
@@ -39,6 +43,19 @@ class Basebootcamp:
 
 class Game24bootcamp(Basebootcamp):
     pass
+
+class Exactbootcamp(Basebootcamp):
+    @classmethod
+    def verify_score(cls, model_output, identity, **options):
+        answer = re.findall(r"\\boxed\{(.*?)\}", model_output)[-1]
+        return 1.0 if abs(eval(answer, globals(), locals()) - identity["target"]) < 1e-6 else 0.0
+
+class Programbootcamp(Basebootcamp):
+    @classmethod
+    def verify_score(cls, model_output, identity, **options):
+        scope = {}
+        exec(model_output.rpartition("[answer]")[2].partition("[/answer]")[0], scope)
+        return 1.0 if scope.get("x") == identity["target"] else 0.0
 
 class Gradedbootcamp(Basebootcamp):
     @classmethod
@@ -105,6 +122,36 @@ def test_scores_and_penalties(package: None) -> None:
 def test_hostile_answers_score_nothing(package: None, hostile: str) -> None:
     assert _score(THOUGHT + hostile, seconds=1.0) == {"score": 0.0, "accuracy": 0.0, "format": 1.0}
     assert _score(THOUGHT + r"\boxed{24}")["score"] == 1.0
+
+
+@pytest.mark.parametrize("source", ["bootcamp/game24", "bootcamp/exact"])
+@pytest.mark.parametrize("name", [name for name in grading.FORGERIES if "pi" not in name])
+def test_forged_scores_need_weak_isolation(package: None, source: str, name: str) -> None:
+    """With the isolation `weak`, the forgeries work: this is what the check of a reward must find."""
+    answer = THOUGHT + rf"\boxed{{{grading.FORGERIES[name]}}}"
+    with collect_reasons() as reasons:
+        assert _score(answer, source)["score"] == 0.0
+    assert "which is refused" in reasons[0]
+    if (source, name) not in NO_FORGERY:
+        assert _score(answer, source, isolation="weak")["score"] == 1.0
+
+
+# The first compares for equality, the second by the distance.
+NO_FORGERY = {("bootcamp/game24", "a value at no distance"), ("bootcamp/exact", "a value equal to everything")}
+
+
+def test_a_bootcamp_that_runs_programs_needs_weak_isolation(package: None) -> None:
+    answer = "[answer]x = 24[/answer]"
+    with pytest.raises(GroundTruthError, match=r"bootcamp/program runs programs of the response .*`isolation: weak`"):
+        _score(answer, "bootcamp/program")
+    assert _score(answer, "bootcamp/program", isolation="weak")["score"] == 1.0
+
+
+def test_check_finds_forged_scores(package: None) -> None:
+    rows = [Row(0, "a", "bootcamp/game24", json.dumps({"target": 24}), {})]
+    assert not check_rows(load("bootcamp"), {}, rows).findings
+    found = {each.what for each in check_rows(load("bootcamp"), {"isolation": "weak"}, rows).findings}
+    assert {"cheat: a forged verdict", "cheat: the grader's solution", "cheat: a value equal to everything"} <= found
 
 
 def test_invalid_scores_are_zero(package: None) -> None:

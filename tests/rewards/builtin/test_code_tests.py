@@ -38,6 +38,7 @@ MODULE = {
     "    pair = (a, 5)\n    assert swap(pair) == (5, a)\n"
 }
 TEXTS = {"inputs": ["1 2\n", "5 5"], "outputs": ["3\n", "10.0"]}
+FREE_TESTS = ("count", "exclude", "require_all")
 SWAP = "def swap(p):\n    a, b = p\n    return b, a"
 SWAP_METHOD = "class Solution:\n    def swap(self, p):\n        return p[::-1]"
 SWAP_PAIR = "def swap(p):\n    return Pair(p.b, p.a)"
@@ -135,6 +136,34 @@ CHEATS = [
 @pytest.mark.parametrize("cheat", CHEATS)
 def test_other_cheats_score_nothing(cheat: str, truth: Any) -> None:
     assert _score(cheat, truth)["score"] == 0.0
+
+
+YES_NO = {"inputs": ["1", "2", "3", "4"], "outputs": ["YES", "YES", "YES", "NO"]}
+BLANK = {"inputs": ["1", "2"], "outputs": ["", "2"]}
+TRUE = {"functional": "def check(candidate):\n    assert candidate(1)\n    assert candidate(2) == 3\n\ncheck(f)"}
+
+
+@pytest.mark.parametrize(
+    ("code", "truth", "shares"),
+    [
+        ("print('YES')", YES_NO, {"count": 0.75, "exclude": 0.75, "require_all": 0.0}),
+        ("print('YES' if int(input()) < 4 else 'NO')", YES_NO, {"count": 1.0, "exclude": 1.0, "require_all": 1.0}),
+        ("pass", BLANK, {"count": 0.5, "exclude": 0.0, "require_all": 0.0}),
+        ("n = input()\nif n == '2': print(n)", BLANK, {"count": 1.0, "exclude": 1.0, "require_all": 1.0}),
+        ("def f(n): return True", TRUE, {"count": 0.5, "exclude": 0.0, "require_all": 0.0}),
+        ("def f(n): return n + 1", TRUE, {"count": 1.0, "exclude": 1.0, "require_all": 1.0}),
+        ("print(sum(map(int, input().split())) * (1 if 1 else 0) + 0)", TEXTS, dict.fromkeys(FREE_TESTS, 1.0)),
+        ("print(3)", TEXTS, dict.fromkeys(FREE_TESTS, 0.5)),
+    ],
+)
+def test_answers_that_cost_nothing(code: str, truth: Any, shares: dict[str, float]) -> None:
+    assert {option: _score(code, truth, free_tests=option)["accuracy"] for option in shares} == shares
+
+
+def test_excluded_tests_do_not_stop_the_others() -> None:
+    code = "n = input()\nprint(n if n == '2' else 'none')"
+    assert _score(code, BLANK, free_tests="exclude", all_or_nothing=True)["accuracy"] == 1.0
+    assert _score("print('none')", BLANK, free_tests="exclude", all_or_nothing=True)["accuracy"] == 0.0
 
 
 def test_cheats_that_may_be_right_are_left_out() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rewards import sandbox
-from rewards.builtin import verl_graders
+from rewards.builtin import grading, verl_graders
 from rewards.builtin.verl_graders import make_cheats, make_reference, verl
 from rewards.errors import GroundTruthError, RewardError
 from rewards.reasons import collect_reasons
@@ -47,7 +47,8 @@ MODULES = {
     "prime/__init__.py": "from verl.utils.py_functional import timeout_limit\nfrom .grader import same\n"
     "@timeout_limit(seconds=10)\ndef compute_score(s, t):\n"
     "    with timeout_limit(seconds=1):\n        return same(s, t), True, s\n",
-    "prime/grader.py": "def same(a, b):\n    return eval(a.partition('{')[2].rpartition('}')[0]) == eval(b)\n",
+    "prime/grader.py": "def same(a, b):\n    a = a.partition('{')[2].rpartition('}')[0].replace('\\\\pi', '3.14')\n"
+    "    return eval(a) == eval(b)\n",
     "needy.py": "import json\nimport a_missing_package\n",
 }
 
@@ -110,6 +111,15 @@ def test_ground_truth_of_converters(package: None) -> None:
 def test_hostile_answers_score_nothing(package: None, hostile: str) -> None:
     assert _score("numina", hostile, "2", seconds=1.0)["score"] == 0.0
     assert _score("numina", "{2}", "2", seconds=1.0)["score"] == 1.0
+
+
+@pytest.mark.parametrize("name", grading.FORGERIES)
+def test_forged_scores_are_refused(package: None, name: str) -> None:
+    with collect_reasons() as reasons:
+        assert _score("numina", f"{{{grading.FORGERIES[name]}}}", "2")["score"] == 0.0
+    assert any("which is refused" in each for each in reasons)
+    if "verdict" in name:
+        assert _score("numina", f"{{{grading.FORGERIES[name]}}}", "2", isolation="weak")["score"] == 1.0
 
 
 def test_reason_of_a_failed_grader(package: None) -> None:

@@ -13,6 +13,7 @@ import pytest
 from rewards.errors import GroundTruthError, RewardError
 from rewards.reasons import explain
 from rewards.registry import Reward
+from rewards.sandbox import get
 from rewards.trial.checking import check_rows, sample_rows
 from rewards.trial.offline import OfflineError, Row, read_responses, read_rows, score
 
@@ -42,6 +43,9 @@ def test_rows_are_read_as_the_trainer_does(tmp_path: Path) -> None:
     first, second = read_rows(path)
     assert first == Row(0, "a", "d", "1", {"id": "a", "index": 7})
     assert second.id == "1"
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
+    (asked,) = read_rows(_write_rows(tmp_path / "asked.parquet", [{**record, "prompt": messages}]))
+    assert asked.prompt == "Be brief.\n1 + 1?"
 
 
 def test_files_without_rows(tmp_path: Path) -> None:
@@ -150,6 +154,24 @@ def test_findings() -> None:
         ("row/1", "cheat: pass", "accuracy 0"),
         ("row/2", "reference", "accuracy 1"),
     ]
+
+
+def test_each_cheat_is_scored_directly_after_the_reference() -> None:
+    """A reward that keeps what it saw last, like a sandbox worker that keeps the output of a program."""
+    last: dict[str, str] = {}
+
+    async def leaky(data_source: str, solution_str: str, ground_truth: str, extra_info: Mapping[str, Any]) -> float:
+        sandbox = str(get())
+        answer = last.get(sandbox) if solution_str == "repeat" else solution_str
+        await asyncio.sleep(0.001)
+        last[sandbox] = solution_str
+        return float(answer == ground_truth)
+
+    cheats = {"first": "repeat", "wrong": "x", "second": "repeat"}
+    reward = _reward(leaky, reference=lambda truth, _: truth, cheats=lambda *_: cheats)
+    report = check_rows(reward, {}, ROWS)
+    assert (report.references, report.cheats) == (4, 12)
+    assert [each.what for each in report.findings] == ["cheat: first", "cheat: second"] * 4
 
 
 def test_rewards_without_accuracy_are_checked_by_their_score() -> None:

@@ -118,6 +118,27 @@ def test_check_of_a_correct_reward(call: Call) -> None:
     assert err.startswith("2 rows (of 3): 2 reference solutions and ")
 
 
+def test_check_reports_answers_that_cost_nothing(call: Call, tmp_path: Path) -> None:
+    truths = [
+        {"inputs": ["1", "3", "5", "6"], "outputs": ["ODD", "ODD", "ODD", "EVEN"]},
+        {"inputs": ["1", "2"], "outputs": ["", "2"]},
+        {"inputs": ["7"], "outputs": ["49"]},
+    ]
+    prompts = [(Message("user", text),) for text in ("Odd?", "Print even numbers.", "Square. Input: 7, output: 49")]
+    rows = [
+        RlRow(problem=str(n), id=str(n), data_source="a" if n < 2 else "b", prompt=prompt, ground_truth=truth)
+        for n, (prompt, truth) in enumerate(zip(prompts, truths, strict=True))
+    ]
+    write_rows(tmp_path / "tests.parquet", rows, "rl")
+    status, out, _ = call("check", "code_tests", "--rows", "tests.parquet")
+    assert status == 0
+    assert [line.split("\t") for line in out.splitlines()] == [
+        ["source", "rows", "nothing", "constant", "per row", "in prompt", "blank"],
+        ["a", "2", "0.25", "0.38 (print ODD)", "0.62", "0", "1 (50%)"],
+        ["b", "1", "0", "1 (print 49)", "1", "1 (100%)", "0"],
+    ]
+
+
 def test_check_of_a_reward_that_can_be_cheated(call: Call) -> None:
     status, out, err = call(
         "check", "mine", "--rows", "rows.parquet", "--file", "mine.py", "--option", "weight=1.0", "--sample", "1"

@@ -1,7 +1,9 @@
-"""Grade a response in the sandbox with code of another project, some of which evaluates code in the response.
+"""Grade a response in the sandbox with code of another project, some of which evaluates text of the response.
 
-Reads a JSON object: `token`, `grader` (`bootcamp` or `verl`) and its task (see the functions below). Writes a JSON line with
-the token and the result or `error`. Code in the response could search for the token and forge this line.
+Reads a JSON object: `token`, `grader` (`bootcamp` or `verl`), `isolation` and the grader's task (see the functions below).
+Writes a JSON line with the token and the result or `error`; `refused` is the first expression that was not evaluated, and
+`runs` is how the grader itself runs programs (see `evaluation`). With the isolation `weak` everything is evaluated, and code in
+the response could search for the token and forge this line.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ import importlib.machinery
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
+
+from rewards.builtin.inside.graders.evaluation import vetted
 
 
 def main(code: str) -> None:
@@ -47,7 +51,11 @@ def _grade_puzzle(task: Mapping[str, Any]) -> dict[str, Any]:
     bootcamp = getattr(package, task["name"], None)
     if bootcamp is None:
         return {"no_class": [name for name in dir(package) if name.lower().endswith("bootcamp")]}
-    return {"score": float(bootcamp.verify_score(task["response"], task["identity"], **task["options"]))}
+
+    def grade() -> dict[str, Any]:
+        return {"score": float(bootcamp.verify_score(task["response"], task["identity"], **task["options"]))}
+
+    return _call(grade, task["package"], task["isolation"])
 
 
 def _grade_with_verl(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,9 +75,25 @@ def _grade_with_verl(task: Mapping[str, Any]) -> dict[str, Any]:
         vars(sys.modules[name]).update(contents)
     sys.meta_path.insert(0, _Sources(task["sources"]))
     graders = importlib.import_module("verl.utils.reward_score")
-    found = graders.default_compute_score(task["data_source"], task["response"], task["truth"])
-    named = found if isinstance(found, dict) else {"score": found}
-    return {"result": {name: float(value) for name, value in named.items() if isinstance(value, int | float)}}
+
+    def grade() -> dict[str, Any]:
+        found = graders.default_compute_score(task["data_source"], task["response"], task["truth"])
+        named = found if isinstance(found, dict) else {"score": found}
+        return {"result": {name: float(value) for name, value in named.items() if isinstance(value, int | float)}}
+
+    return _call(grade, "verl", task["isolation"])
+
+
+def _call(grade: Callable[[], dict[str, Any]], package: str, isolation: str) -> dict[str, Any]:
+    """Return what `grade` reports, and what it was refused."""
+    if isolation == "weak":
+        return grade()
+    with vetted(package) as record:
+        try:
+            report = grade()
+        except BaseException as error:
+            report = {"error": _describe(error)}
+    return {**report, "refused": record.refused, "runs": record.runs}
 
 
 @contextlib.contextmanager
