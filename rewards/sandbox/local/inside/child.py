@@ -6,6 +6,7 @@ import _signal  # type: ignore[import-not-found]  # `signal`, without its enumer
 import atexit
 import contextlib
 import gc
+import io
 import operator
 import os
 import resource
@@ -29,7 +30,7 @@ _COLLECTIONS = gc.get_stats()[2]["collections"] + 1
 """Collections of the oldest generation: those of the template, which collects after it has loaded this."""
 _STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
 _read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
-flush = operator.methodcaller("flush")
+_flush = operator.methodcaller("flush")
 
 
 def become_program(worker: Worker, request: Request, length: int, streams: tuple[int, int, int]) -> None:
@@ -125,7 +126,7 @@ class Program:
         if stage == 4:
             return atexit._run_exitfuncs if atexit._ncallbacks() else None
         if stage in (5, 8):
-            return partial(flush, sys.stdout) if getattr(sys, "stdout", None) is not None else None
+            return flush("stdout")
         if stage == 6:
             # Objects may print at their end, and files may hold output.
             del self._main
@@ -137,7 +138,7 @@ class Program:
             is_short = gc.get_count()[2] == 0 and gc.get_stats()[2]["collections"] == _COLLECTIONS
             return partial(gc.collect, 1 if is_short else 2)
         if stage == 9:
-            return partial(flush, sys.stderr) if getattr(sys, "stderr", None) is not None else None
+            return flush("stderr")
         for stream in _STREAMS:
             with contextlib.suppress(BaseException):  # closed or detached
                 stream.flush()
@@ -203,6 +204,16 @@ def make_main(source: _Source | None = None, file: str = NAME) -> ModuleType:
     sys.argv = [NAME]
     sys.orig_argv[:] = ["python", NAME]
     return module
+
+
+def flush(name: str) -> Action | None:
+    """Return the action that flushes a standard stream, if there is one and it is open."""
+    stream = getattr(sys, name, None)
+    with contextlib.suppress(ValueError):  # it is detached, and flushing it fails
+        # Only of the interpreter's own class: another class could have code of the program as `closed`.
+        if stream is None or (type(stream) is io.TextIOWrapper and stream.closed):
+            return None
+    return partial(_flush, stream)
 
 
 def report(error: BaseException) -> Action:

@@ -156,7 +156,7 @@ class _Call:
         return partial(traceback.print_exception, type(error), error, error.__traceback__, file=sys.__stderr__)
 
     def _flush_output(self) -> Action | None:
-        return partial(child.flush, sys.stdout) if sys.stdout is not None else None
+        return child.flush("stdout")
 
     def _flush_errors(self) -> Action | None:
-        return partial(child.flush, sys.stderr) if sys.stderr is not None else None
+        return child.flush("stderr")

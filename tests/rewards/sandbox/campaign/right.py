@@ -36,6 +36,7 @@ _WRITE = {
     "a binary file on descriptor 1": "out = open(1, 'wb')\nout.write(b'%d\\n' % sum(a))",
     "/dev/stdout": "open('/dev/stdout', 'w').write(f'{sum(a)}\\n')",
     "re-wrapped output": "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\nprint(sum(a))",
+    "another buffer over the same file": "import io, sys\nout = io.BufferedWriter(sys.stdout.buffer.raw, 1 << 16)\nout.write(b'%d\\n' % sum(a)); out.flush()",
     "detached output": "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding='utf-8')\nprint(sum(a))",
     "codecs": "import codecs, sys\nsys.stdout = codecs.getwriter('utf-8')(sys.stdout.buffer)\nprint(sum(a))",
     "exit() at the end": "print(sum(a))\nexit()",
