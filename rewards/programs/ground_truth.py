@@ -13,6 +13,7 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.programs.candidate import SourceTests, pack_arguments
 from rewards.programs.expected_calls import Check, Kind, read_check
+from rewards.programs.inside.isolated_tests.pytest_shim.support import find_unsupported
 
 Choose = Literal["first", "longest"]
 
@@ -35,6 +36,8 @@ class CallTests:
     """None: the imports that graders add, as in `call_function`."""
     tests: tuple[tuple[tuple[str, Check], ...], ...]
     """Per test: the arguments of its calls, from `pack_arguments`, and the checks of their values."""
+    source: SourceTests | None = None
+    """The same tests as source, for results that are not plain data. None: the tests are inputs and outputs."""
 
 
 Tests = TextTests | CallTests | SourceTests
@@ -168,23 +171,25 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     if not all(isinstance(line, ast.Assert) for line in lines):
         return SourceTests("check", (f"{check}(candidate)",), helpers, function, prelude)
     lines = _choose(lines, max_tests, choose, lambda line: (line.end_col_offset or 0) - line.col_offset)
-    plain = [read_check(line, candidate) for line in lines]
-    if all(plain):
-        return _pack(function, prelude, [[each] for each in plain if each])
     name = f"{candidate} = candidate\n" if candidate != "candidate" else ""
-    return SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
+    tests = SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
+    plain = [read_check(line, candidate) for line in lines]
+    return _pack(function, prelude, [[each] for each in plain if each], tests) if all(plain) else tests
 
 
 def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
     tree = _parse(source, "pytest")
+    source_tests = SourceTests("pytest", (source,), prelude=prelude)
     plain = _read_plain_pytest(tree)
     if plain is not None:
         function, tests = plain
-        return _pack(function, prelude, tests[:max_tests])
+        return _pack(function, prelude, tests[:max_tests], source_tests)
     functions = [each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     if not any(name.startswith("test") for name in functions):
         raise GroundTruthError("the tests define no function whose name begins with test")
-    return SourceTests("pytest", (source,), prelude=prelude)
+    if unsupported := find_unsupported(tree):
+        raise GroundTruthError(f"the tests use {unsupported}, which is not supported")
+    return source_tests
 
 
 def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments, Check]]]] | None:
@@ -209,9 +214,11 @@ def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments
     return names[0].name, [[each for each in body if each] for body in read]
 
 
-def _pack(function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
+def _pack(
+    function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]], source: SourceTests | None = None
+) -> CallTests:
     packed = (tuple((pack_arguments(arguments), check) for arguments, check in test) for test in tests)
-    return CallTests(function, prelude, tuple(packed))
+    return CallTests(function, prelude, tuple(packed), source)
 
 
 def _is_trivial(line: ast.stmt) -> bool:

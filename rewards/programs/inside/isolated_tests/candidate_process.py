@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import builtins
+import copy
+import inspect
 import io
 import operator
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import BUILT_IN, TYPES, Decoder, Encoder, find_classes
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, MUTABLE, Decoder, Encoder, find_classes
+from rewards.programs.inside.isolated_tests.foreign import Callback, Foreign, make_foreign
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.remote import ARITHMETIC, ORDER
 
 _MOST_PRINTED = 1_000_000
+_MOST_SHARED = 100
+_GENERATOR = type(_ for _ in ())
+_OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 # Operations that the tests' process requests on objects of this one.
 _QUESTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in (*ORDER, *ARITHMETIC, "eq", "ne", "neg", "pos", "invert", "contains")},
     **{name: getattr(operator, name) for name in ("getitem", "setitem", "delitem", "index")},
+    **{f"i{name.rstrip('_')}": getattr(operator, f"i{name.rstrip('_')}") for name in ARITHMETIC},
     **{f"r{name}": lambda a, b, name=name: _QUESTIONS[name](b, a) for name in ARITHMETIC},
     **{each.__name__: each for each in (abs, bool, float, hash, int, iter, len, next, repr, reversed, round, str, format)},
-    **{each.__name__: each for each in (getattr, setattr, delattr, isinstance, issubclass, dir, divmod, complex)},
+    **{each.__name__: each for each in (getattr, setattr, delattr, isinstance, issubclass, dir, divmod, complex, callable)},
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "type": type,
     "enter": lambda value: type(value).__enter__(value),
-    "exit": lambda value, text: type(value).__exit__(value, *((Exception, Exception(text), None) if text else (None,) * 3)),
 }
 
 
@@ -40,9 +50,11 @@ class CandidatePeer(Peer):
         super().__init__(reader, writer, find_classes(scope))
         self._held: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._foreign: dict[int, Foreign] = {}
         self._function = task["function"]
-        self._printed = io.StringIO()
-        sys.stdout = self._printed
+        self._patched: dict[tuple[str, str], Any] = {}
+        self._printed = (io.StringIO(), io.StringIO())
+        sys.stdout, sys.stderr = self._printed
         self.namespace = make_module("solution")
         # The program must define what is tested: a prelude with `from math import *` must not provide `factorial`.
         given = {name: value for name, value in scope.items() if not name.startswith("__") and name not in task["tested"]}
@@ -65,17 +77,25 @@ class CandidatePeer(Peer):
             self._held.append(value)
         return number
 
+    def find_held(self, number: int) -> Any:
+        return self._held[number]
+
+    def list_held(self, encoder: Encoder) -> dict[str, int]:
+        if len(encoder.nodes) > _MOST_SHARED:
+            return {}
+        pairs = enumerate(zip(encoder.nodes, encoder.objects, strict=True))
+        return {str(number): self.hold(value) for number, (node, value) in pairs if node[0] in MUTABLE and value is not None}
+
     def export(self, value: Any) -> Any:
         if isinstance(value, Callback):
             return ["k", value.number]
-        if isinstance(value, type):
-            if value in TYPES:
-                return ["n", "builtins", value.__name__]
-            if issubclass(value, BaseException):
-                return self._export_error_class(value)
+        if isinstance(value, Foreign):
+            return ["k", object.__getattribute__(value, "_foreign")[1]]
         if isinstance(value, Reference):
-            return ["o", self.hold(value.value), ""]
-        for kind in (*BUILT_IN, type(_ for _ in ())):
+            return ["o", self.hold(value.value), "type" if isinstance(value.value, type) else ""]
+        if isinstance(value, type):
+            return self._export_error_class(value) if issubclass(value, BaseException) else ["o", self.hold(value), "type"]
+        for kind in (*BUILT_IN, _GENERATOR):
             if isinstance(value, kind):
                 return ["o", self.hold(value), kind.__name__]
         return ["o", self.hold(value), ""]
@@ -86,12 +106,18 @@ class CandidatePeer(Peer):
         return ["x", self.hold(kind), kind.__name__, *map(self._export_error_class, kind.__bases__)]
 
     def resolve(self, data: list[Any]) -> Any:
-        if data[0] == "o":
+        tag = data[0]
+        if tag == "o":
             return self._held[data[1]]
-        if data[0] == "k":
+        if tag == "k":
             return Callback(self, data[1])
-        if data[0] == "n":
-            return getattr(__import__(data[1]), data[2])
+        if tag == "p":
+            if data[1] not in self._foreign:
+                self._foreign[data[1]] = make_foreign(self, *data[1:])
+            return self._foreign[data[1]]
+        if tag == "n":
+            __import__(data[1])
+            return getattr(sys.modules[data[1]], data[2])
         raise ValueError(data)
 
     def describe(self, error: BaseException, encoder: Encoder) -> Any:
@@ -99,18 +125,25 @@ class CandidatePeer(Peer):
             text, args = str(error), [encoder.item(each) for each in error.args]
         except Exception:
             text, args = "", []
-        return [self._export_error_class(type(error)), args, text, self.hold(error)]
+        cause = error.__cause__
+        described = self.describe(cause, encoder) if cause is not None and cause.__cause__ is None else None
+        return [self._export_error_class(type(error)), args, text, self.hold(error), described]
 
-    def make_error(self, data: Any, decoder: Decoder) -> BaseException:
-        error: BaseException = getattr(builtins, data[0], Exception)(data[1])
+    def make_error(self, data: Any, decoder: Decoder | None = None) -> BaseException:
+        name, text, number = data
+        if number is not None:
+            held = self._held[number]
+            error: BaseException = held(text) if isinstance(held, type) else held
+        else:
+            error = getattr(builtins, name, Exception)(text)
         return error
 
-    def take_printed(self) -> str:
-        text = self._printed.getvalue()[:_MOST_PRINTED]
-        if text:
-            self._printed.seek(0)
-            self._printed.truncate()
-        return text
+    def take_printed(self) -> list[str]:
+        texts = [stream.getvalue()[:_MOST_PRINTED] for stream in self._printed]
+        for stream in self._printed:
+            stream.seek(0)
+            stream.truncate()
+        return texts if any(texts) else []
 
     def answer(self, question: str, args: list[Any]) -> Any:
         if question == "entry":
@@ -126,10 +159,37 @@ class CandidatePeer(Peer):
         if question == "rename":
             return self.namespace.__setitem__(args[0], args[1])
         if question == "patch":
-            return setattr(__import__(args[0], fromlist=["_"]), args[1], args[2])
+            module = __import__(args[0], fromlist=["_"])
+            self._patched.setdefault((args[0], args[1]), getattr(module, args[1]))
+            return setattr(module, args[1], args[2])
+        if question == "unpatch":
+            return setattr(sys.modules[args[0]], args[1], self._patched.pop((args[0], args[1])))
+        if question == "environment":
+            os.environ.pop(args[0], None)
+            return os.environ.update({} if args[1] is None else {args[0]: args[1]})
         if question == "plain":
-            kinds: tuple[Any, ...] = BUILT_IN
-            return next(kind(args[0]) for kind in kinds if isinstance(args[0], kind))
+            return next(_take_plain(kind, args[0]) for kind in BUILT_IN if isinstance(args[0], kind))
+        if question == "exit":
+            error = args[1] and self.make_error(args[1])
+            return type(args[0]).__exit__(args[0], error and type(error), error, None)
+        if question == "setattr" and isinstance(args[0], type) and isinstance(args[2], Callback):
+            return setattr(args[0], args[1], _make_method(args[2]))
+        if question == "decide":
+            return _decide(*args)
+        if question == "difference":
+            return _subtract(*args)
+        if question == "library":
+            return getattr(__import__(args[0]), args[1])(*args[2], **args[3])
+        if question == "members":
+            return _list_members(args[0])
+        if question == "derive":
+            return _derive(*args)
+        if question == "inherited":
+            value = getattr(super(args[0], args[1]), args[2])
+            return value(*args[3], **args[4]) if callable(value) else value
+        if question == "error":
+            error = args[0](*args[1], **args[2])
+            return [list(error.args), str(error), self.hold(error)]
         return _QUESTIONS[question](*args)
 
     def _find_function(self) -> Any:
@@ -149,17 +209,75 @@ class Reference:
         self.value = value
 
 
-class Callback:
-    """A function or iterator that a test passed to the candidate."""
+def _take_plain(kind: Any, value: Any) -> Any:
+    """Return the value of a built-in type, without the methods of a derived class: `str` of an enum member is its name."""
+    if kind is dict:
+        return {key: dict.__getitem__(value, key) for key in dict.__iter__(value)}
+    if kind in (bytes, bytearray):
+        return kind(memoryview(value))
+    if kind is complex:
+        return complex(complex.real.__get__(value), complex.imag.__get__(value))
+    convert = {int: int.__index__, float: float.__float__, str: str.__str__}.get(kind)
+    return convert(value) if convert else kind(kind.__iter__(value))
 
-    def __init__(self, peer: Peer, number: int) -> None:
-        self.peer, self.number = peer, number
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.peer.ask("callback", self.number, args, kwargs)
+def _decide(question: str, a: Any, b: Any) -> Any:
+    """Compare two values by the program's own operator. An operator that accepts everything is an error."""
+    answer = _QUESTIONS[question](a, b)
+    if answer is not True:
+        return answer
+    stranger = object()
+    if question == "contains":
+        lies = _is_true("contains", a, stranger)
+    else:
+        lies = _is_true(_OPPOSITE[question], a, b) or (question == "eq" and _is_true("eq", a, stranger))
+    if lies:
+        raise TypeError(f"the operator {question} of a {type(a).__name__} accepts everything")
+    return True
 
-    def __iter__(self) -> Callback:
-        return self
 
-    def __next__(self) -> Any:
-        return self.peer.ask("step", self.number)
+def _is_true(question: str, a: Any, b: Any) -> bool:
+    try:
+        return _QUESTIONS[question](a, b) is True
+    except Exception:
+        return False
+
+
+def _subtract(question: str, a: Any, b: Any) -> Any:
+    """Subtract with the program's own operator, whose results must differ for different numbers."""
+    result = _QUESTIONS[question](a, b)
+    if isinstance(result, (int, float)) and isinstance(b, (int, float)) and result == _QUESTIONS[question](a, b + 1):
+        raise TypeError(f"the operator {question} of a {type(a).__name__} ignores its operand")
+    return result
+
+
+def _list_members(kind: type) -> list[list[str]]:
+    """Return the names of a class's methods and properties for calls of `super()`."""
+    members = []
+    for name in dir(kind):
+        value = inspect.getattr_static(kind, name)
+        if isinstance(value, property):
+            members.append([name, "property"])
+        elif not isinstance(value, (staticmethod, classmethod)) and callable(value):
+            members.append([name, "method"])
+    return members
+
+
+def _derive(name: str, bases: list[type], methods: dict[str, Any], others: dict[str, Any]) -> type:
+    """Create a subclass whose methods are functions of the tests. `others` has properties, static methods and values."""
+    contents: dict[str, Any] = {key: _make_method(value) for key, value in methods.items()}
+    for key, (kind, value) in others.items():
+        if kind == "property":
+            contents[key] = property(*(each and _make_method(each) for each in value))
+        else:
+            contents[key] = {"static": staticmethod, "class": classmethod}[kind](_make_method(value)) if kind else value
+    return type(bases[0])(name, tuple(bases), contents)
+
+
+def _make_method(callback: Any) -> Any:
+    """Return a function, because a callback does not bind to an instance."""
+
+    def act(*args: Any, **kwargs: Any) -> Any:
+        return callback(*args, **kwargs)
+
+    return act

@@ -10,6 +10,7 @@ from typing import Any
 from rewards.programs.inside.isolated_tests.codec import MUTABLE, Decoder, Encoder, Endpoint
 
 _LONGEST = 32 << 20
+_READS = ("getattr", "getitem", "name")
 
 
 class Gone(BaseException):
@@ -35,8 +36,22 @@ class Peer(Endpoint):
 
     def make_error(self, data: Any, decoder: Decoder) -> Any: ...
 
-    def take_printed(self) -> str:
-        return ""
+    # Containers of the candidate's objects that the tests have read: what the tests change in them is written back.
+    def list_held(self, encoder: Encoder) -> dict[str, int]:
+        return {}
+
+    def find_held(self, number: int) -> Any: ...
+
+    def find_known(self, shared: dict[str, int]) -> dict[int, Any]:
+        return {}
+
+    def share(self, shared: dict[str, int], objects: list[Any]) -> None: ...
+
+    def find_written(self, encoder: Encoder) -> list[list[int]]:
+        return []
+
+    def take_printed(self) -> list[str]:
+        return []
 
     def ask(self, question: str, *args: Any) -> Any:
         """Send a question and wait for the answer."""
@@ -44,23 +59,27 @@ class Peer(Endpoint):
             raise Gone
         self.asked += 1
         encoder = Encoder(self)
-        items = [encoder.item(each) for each in args]
-        self._send({"q": question, "x": items, "n": encoder.finish()})
+        request: dict[str, Any] = {"q": question, "x": [encoder.item(each) for each in args]}
+        if written := self.find_written(encoder):
+            request["w"] = written
+        self._send({**request, "n": encoder.finish()})
         while True:
             message = self._receive()
             if "q" in message:
                 self._reply(message)
                 continue
             try:
-                decoder = Decoder(self, message["n"], encoder.objects)
+                shared = message.get("h", {})
+                decoder = Decoder(self, message["n"], encoder.objects, self.find_known(shared))
+                self.share(shared, decoder.objects)
                 for number, node in message.get("u", ()):
                     decoder.fill(message["n"][node], encoder.objects[number])
                 error = self.make_error(message["e"], decoder) if "e" in message else None
                 value = decoder.item(message.get("a"))
             except Exception as fault:
                 raise self._lose() from fault
-            if message.get("p"):
-                sys.stdout.write(str(message["p"]))
+            for stream, text in zip((sys.stdout, sys.stderr), message.get("p") or (), strict=False):
+                stream.write(str(text))
             if error is not None:
                 raise error
             return value
@@ -72,6 +91,8 @@ class Peer(Endpoint):
 
     def _reply(self, message: dict[str, Any]) -> None:
         decoder = Decoder(self, message["n"])
+        for number, node in message.get("w", ()):
+            decoder.fill(message["n"][node], self.find_held(number))
         args = [decoder.item(each) for each in message["x"]]
         encoder = Encoder(self, decoder.objects)
         reply: dict[str, Any] = {}
@@ -85,6 +106,8 @@ class Peer(Endpoint):
             reply = {"e": self.describe(error, encoder)}
             changed = self._find_changes(message["n"], decoder.objects, encoder)
         reply["n"] = encoder.finish()
+        if message["q"] in _READS and (held := self.list_held(encoder)):
+            reply["h"] = held
         if changed:
             reply["u"] = changed
         if printed := self.take_printed():

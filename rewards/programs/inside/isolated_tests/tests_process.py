@@ -6,11 +6,14 @@ import builtins
 import sys
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import BUILT_IN, TYPES, Decoder, Encoder, find_classes
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, Decoder, Encoder, find_classes, list_contents
+from rewards.programs.inside.isolated_tests.foreign import OPERATORS, list_operators
 from rewards.programs.inside.isolated_tests.peer import Peer, Unsupported
 from rewards.programs.inside.isolated_tests.remote import Remote
+from rewards.programs.inside.isolated_tests.subclassing import Derived, Subclassing
 
-_NAMED_MODULES = ("builtins", "operator", "math", "functools", "string", "itertools")
+_MOST_SHARED, _MOST_CONTENTS = 100, 1_000
+_TEST_MODULES = ("test_solution", "prelude")
 
 
 class TestsPeer(Peer):
@@ -19,6 +22,9 @@ class TestsPeer(Peer):
         self._remotes: dict[int, Remote] = {}
         self._errors: dict[int, type] = {}
         self._given: list[Any] = []
+        # Number of the candidate's container -> its copy here, and what this had when the two were last the same.
+        self._shared: dict[int, tuple[Any, list[Any]]] = {}
+        self.subclassing = Subclassing(self)
 
     def set_attributes(self, value: Any, contents: dict[str, Any]) -> None:
         # The candidate's attributes must not replace methods of the prelude's class.
@@ -29,35 +35,67 @@ class TestsPeer(Peer):
                 raise ValueError(name)
         super().set_attributes(value, contents)
 
+    def find_known(self, shared: dict[str, int]) -> dict[int, Any]:
+        return {int(node): self._shared[held][0] for node, held in shared.items() if held in self._shared}
+
+    def share(self, shared: dict[str, int], objects: list[Any]) -> None:
+        for node, held in shared.items():
+            value = objects[int(node)]
+            contents = list_contents(value)
+            self._shared.pop(held, None)
+            if len(contents) <= _MOST_CONTENTS:
+                self._shared[held] = (value, contents)
+        while len(self._shared) > _MOST_SHARED:
+            del self._shared[next(iter(self._shared))]
+
+    def find_written(self, encoder: Encoder) -> list[list[int]]:
+        written = []
+        for held, (value, before) in list(self._shared.items()):
+            contents = list_contents(value)
+            if len(contents) != len(before) or any(a is not b for a, b in zip(contents, before, strict=True)):
+                self._shared[held] = (value, contents)
+                written.append([held, encoder.add(encoder.node(value))])
+        return written
+
     def export(self, value: Any) -> Any:
         if type(value) is Remote:
             return ["o", value._remote_number]
+        if isinstance(value, Derived):
+            return ["o", value._solution._remote_number]
         number = getattr(value, "_solution_number", None)
         if number is not None:
             return ["o", number]
-        module, name = getattr(value, "__module__", None), getattr(value, "__name__", None)
-        if module in _NAMED_MODULES and getattr(sys.modules.get(module), str(name), None) is value:
+        module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+        is_library = str(module).partition(".")[0] in sys.stdlib_module_names
+        if is_library and name and getattr(sys.modules.get(str(module)), name, None) is value:
             return ["n", module, name]
+        kind = type(value)
+        if kind.__module__ in _TEST_MODULES and not isinstance(value, (*BUILT_IN, BaseException, type)):
+            return ["p", self._give(value), kind.__name__, list_operators(kind)]
         if callable(value) or hasattr(value, "__next__"):
+            return ["k", self._give(value)]
+        raise Unsupported(f"a {kind.__name__} as an argument")
+
+    def _give(self, value: Any) -> int:
+        number = next((number for number, each in enumerate(self._given) if each is value), None)
+        if number is None:
+            number = len(self._given)
             self._given.append(value)
-            return ["k", len(self._given) - 1]
-        raise Unsupported(f"a {type(value).__name__} as an argument")
+        return number
 
     def resolve(self, data: list[Any]) -> Any:
         tag = data[0]
         if tag == "o":
             number, kind = data[1], data[2]
-            if type(number) is not int or (kind not in ("", "generator") and getattr(builtins, kind) not in BUILT_IN):
+            if type(number) is not int or (kind not in ("", "generator", "type") and getattr(builtins, kind) not in BUILT_IN):
                 raise ValueError(data)
+            if number in self.subclassing.classes:
+                return self.subclassing.classes[number]
             if number not in self._remotes:
                 self._remotes[number] = Remote(self, number, kind)
             return self._remotes[number]
         if tag == "k":
             return self._given[data[1]]
-        if tag == "n" and data[1] == "builtins":
-            found = type(None) if data[2] == "NoneType" else getattr(builtins, data[2])
-            if found in TYPES or (isinstance(found, type) and issubclass(found, BaseException)):
-                return found
         return self._find_error_class(data)
 
     def _find_error_class(self, data: list[Any]) -> type:
@@ -74,11 +112,22 @@ class TestsPeer(Peer):
             contents = {
                 "_solution_number": data[1],
                 "__module__": "solution",
+                "__init__": self._make_initializer(data[1]),
                 "__str__": lambda self: self.__dict__.get("_text", None) or BaseException.__str__(self),
                 "__getattr__": _get_error_attribute,
             }
             self._errors[data[1]] = type(str(data[2]), bases, contents)
         return self._errors[data[1]]
+
+    def _make_initializer(self, number: int) -> Any:
+        """Return the constructor of an exception class, for exceptions that the tests create."""
+
+        def initialize(error: Any, *args: Any, **kwargs: Any) -> None:
+            made, text, held = self.ask("error", self.resolve(["o", number, "type"]), args, kwargs)
+            error.args = tuple(made)
+            error.__dict__.update(_text=str(text), _remote=self.resolve(["o", held, ""]), _solution_number=held)
+
+        return initialize
 
     def make_error(self, data: Any, decoder: Decoder) -> BaseException:
         kind = self._find_error_class(data[0])
@@ -92,18 +141,38 @@ class TestsPeer(Peer):
         error.args = args
         if data[0][0] == "x":
             error.__dict__.update(_text=str(data[2]), _remote=self.resolve(["o", data[3], ""]), _solution_number=data[3])
+        if data[4] is not None:
+            error.__cause__ = self.make_error(data[4], decoder)
         return error
 
-    def describe(self, error: BaseException, encoder: Encoder) -> Any:
+    def describe(self, error: BaseException, encoder: Encoder | None) -> Any:
         names = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
-        return [names[0], str(error)]
+        return [names[0], str(error), getattr(error, "_solution_number", None)]
 
     def answer(self, question: str, args: list[Any]) -> Any:
+        given = self._given[args[0]]
         if question == "callback":
-            return self._given[args[0]](*args[1], **args[2])
+            return given(*args[1], **args[2])
         if question == "step":
-            return next(self._given[args[0]])
+            return next(given)
+        # Only objects of the tests' own classes have members that the candidate may use, and none that lead to the tests.
+        if type(given).__module__ not in _TEST_MODULES or str(args[1]).startswith("_") != (question == "operate"):
+            raise AttributeError(args[1])
+        if question == "operate":
+            return OPERATORS[args[1]](given, *args[2])
+        if question == "assign":
+            return setattr(given, args[1], args[2])
+        if question == "member":
+            return self._find_member(given, args[1])
         raise ValueError(question)
+
+    def _find_member(self, value: Any, name: str) -> Any:
+        found = getattr(value, name)
+        try:
+            Encoder(self).item(found)
+        except Unsupported:
+            raise AttributeError(name) from None
+        return found
 
     def name(self, name: str) -> Any:
         """Return the value of a global name in the program."""

@@ -1,0 +1,102 @@
+"""Features that test modules may use. Found in the source, so that a row with others is refused before any training."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+NAMES = {"approx", "fail", "fixture", "mark", "param", "raises", "skip", "MonkeyPatch", "ExceptionInfo", "FixtureRequest"}
+"""Attributes of `pytest`."""
+SKIPPED = {"skip", "skipif", "xfail"}
+"""Marks of tests that are left out."""
+MARKS = {*SKIPPED, "parametrize", "usefixtures"}
+WITHOUT_EFFECT = {"timeout", "slow", "order", "unit", "integration", "filterwarnings", "dependency", "run"}
+PATCHES = {"setattr", "delattr", "setitem", "delitem", "setenv", "delenv", "undo"}
+FIXTURES = {"monkeypatch", "capsys", "tmp_path", "request"}
+_MISSING_MODULES = {"unittest", "doctest", "asyncio", "subprocess", "multiprocessing", "socket", "threading"}
+_MISSING_MODULES |= {"pickle", "marshal", "shelve", "importlib", "runpy", "code"}
+_RUN_CODE = {"exec", "compile", "__import__"}
+"""Functions that could run text of the program in the tests' process. `eval` is limited instead."""
+_WITH_PROGRAM = {"solution", "pytest", "__future__"}
+
+
+def find_unsupported(tree: ast.Module) -> str:
+    """Return what a test module uses that is not supported, or nothing."""
+    declared = _find_fixtures(tree)
+    for node in ast.walk(tree):
+        found = _check(node, tree)
+        if not found and isinstance(node, ast.FunctionDef) and (node.name.startswith("test") or node.name in declared):
+            found = _check_parameters(node, declared)
+        if found:
+            return found
+    return ""
+
+
+def list_imports(node: ast.AST) -> list[str]:
+    """Return the modules that a statement imports, without `solution` and `pytest`."""
+    names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+    if isinstance(node, ast.ImportFrom):
+        names = [node.module or ""]
+    return [name for name in names if name.partition(".")[0] not in _WITH_PROGRAM]
+
+
+def _check(node: ast.AST, tree: ast.Module) -> str:
+    if isinstance(node, ast.ImportFrom) and node.level:
+        return "a relative import"
+    if isinstance(node, ast.ImportFrom) and node.module == "pytest":
+        return next((f"pytest.{each.name}" for each in node.names if each.name not in NAMES), "")
+    if isinstance(node, (ast.AsyncFunctionDef, ast.Await)):
+        return "an async test"
+    for name in list_imports(node):
+        if name.partition(".")[0] in _MISSING_MODULES:
+            return f"import {name}"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RUN_CODE:
+        return node.func.id
+    if isinstance(node, ast.Assign):
+        return next((found for target in node.targets if (found := _check_target(target, tree))), "")
+    if not isinstance(node, ast.Attribute):
+        return ""
+    owner = ast.unparse(node.value) if isinstance(node.value, (ast.Name, ast.Attribute)) else ""
+    allowed = {"pytest": NAMES, "pytest.mark": MARKS | WITHOUT_EFFECT, "monkeypatch": PATCHES}.get(owner)
+    return "" if allowed is None or node.attr in allowed else f"{owner}.{node.attr}"
+
+
+def _check_target(target: ast.expr, tree: ast.Module) -> str:
+    """Find an assignment such as `sys.stdin = …`, which the program's process does not see."""
+    if not (isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name)):
+        return ""
+    imported = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names if not each.asname}
+    name = f"{target.value.id}.{target.attr}"
+    seen_here = name in ("sys.stdout", "sys.stderr")
+    is_library = target.value.id in imported and target.value.id in sys.stdlib_module_names
+    return f"an assignment to {name}" if is_library and not seen_here else ""
+
+
+def _check_parameters(function: ast.FunctionDef, declared: set[str]) -> str:
+    args = function.args
+    names = [each.arg for each in (*args.posonlyargs, *args.args)]
+    names = names[: len(names) - len(args.defaults)]
+    given = {text for each in function.decorator_list for text in _list_texts(each)}
+    known = {*declared, *FIXTURES, *given, "self", "cls"}
+    return next((f"the fixture {name}" for name in names if name not in known), "")
+
+
+def _list_texts(decorator: ast.expr) -> list[str]:
+    """Return the names in a decorator `parametrize("a, b", …)`. Those of a variable are not known: then nothing is refused."""
+    texts = [each.value for each in ast.walk(decorator) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return [name.strip() for text in texts for name in text.split(",")]
+
+
+def _find_fixtures(tree: ast.Module) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for each in node.decorator_list:
+            name = ast.unparse(each.func if isinstance(each, ast.Call) else each)
+            if name in ("pytest.fixture", "fixture"):
+                found.add(node.name)
+                keywords = each.keywords if isinstance(each, ast.Call) else []
+                names = [word.value for word in keywords if word.arg == "name"]
+                found |= {str(value.value) for value in names if isinstance(value, ast.Constant)}
+    return found
