@@ -3,8 +3,8 @@
 The ground truth is a JSON object of one of three forms, each with an optional `prelude` that runs before the program:
 
 - `inputs` and `outputs`: with `fn_name`, calls of that function (each input a list of arguments, an object of keyword
-  arguments, or a string with one JSON value per line); without it, texts for standard input and output. With `any_order`,
-  the order of the lines, or of the items of a list, does not matter.
+  arguments, or a string with one JSON value per line); without it, texts for standard input and output. `any_order`,
+  `case_insensitive`, `float_tolerance` or a `checker` accept several right answers.
 - `functional`: source that defines `check(candidate)` and ends by calling it.
 - `pytest`: source of tests that import from `solution`.
 """
@@ -20,7 +20,8 @@ from rewards.errors import GroundTruthError
 from rewards.parsing import answers
 from rewards.programs import cheats
 from rewards.programs.candidate import NoProcessError, Outcome, call_again, call_function, run_tests, run_texts
-from rewards.programs.comparison import is_accepted_text
+from rewards.programs.checker import Checker, run_checker
+from rewards.programs.comparison import Rules, is_accepted_text
 from rewards.programs.expected_calls import Check
 from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, read_tests
 from rewards.reasons import explain
@@ -120,6 +121,8 @@ async def _run_calls(code: str, tests: CallTests, limits: Limits, max_tests: int
         except (NoProcessError, GroundTruthError) as error:
             # The row is valid: its tests have run. A program that claims to return an object must not make it fail.
             explain("an object was returned: {}", str(error))
+    if tests.checker is not None:
+        return await _check_outcomes(tests.checker, outcomes, limits)
     rest = iter(outcomes)
     passed = []
     for number, test in enumerate(tests.tests, 1):
@@ -128,6 +131,18 @@ async def _run_calls(code: str, tests: CallTests, limits: Limits, max_tests: int
             passed.append(again[number - 1])
         else:
             passed.append(all(_passes(number, *each) for each in found))
+    return passed
+
+
+async def _check_outcomes(checker: Checker, outcomes: list[Outcome], limits: Limits) -> list[bool]:
+    returned = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.returned]
+    verdicts = iter(await run_checker(checker, returned, limits))
+    passed = [outcome.returned and next(verdicts) for outcome in outcomes]
+    for number, (outcome, ok) in enumerate(zip(outcomes, passed, strict=True), 1):
+        if not ok and not outcome.returned:
+            explain("test {}: {}", number, outcome.error)
+        elif not ok:
+            explain("test {}: the checker rejects {}", number, outcome.value)
     return passed
 
 
@@ -148,17 +163,37 @@ async def _run_texts(code: str, tests: TextTests, limits: Limits, stop_early: bo
     while len(passed) < len(tests.inputs) and (not stop_early or all(passed)):
         begin = len(passed)
         runs = await run_texts(code, tests.inputs[begin : begin + width], limits)
-        numbered = enumerate(zip(runs, tests.outputs[begin : begin + width], strict=True), begin + 1)
-        passed += [_prints(number, run, expected, tests.any_order) for number, (run, expected) in numbered]
+        if tests.checker is not None:
+            passed += await _check_runs(tests.checker, begin, runs, limits)
+        else:
+            numbered = enumerate(zip(runs, tests.outputs[begin : begin + width], strict=True), begin + 1)
+            passed += [_prints(number, run, expected, tests.rules) for number, (run, expected) in numbered]
         width *= 2
     return passed
 
 
-def _prints(number: int, run: Execution, expected: str, any_order: bool) -> bool:
+async def _check_runs(checker: Checker, begin: int, runs: list[Execution], limits: Limits) -> list[bool]:
+    finished = [_finishes(number, run) for number, run in enumerate(runs, begin + 1)]
+    outputs = [(number, run.output) for number, (run, ok) in enumerate(zip(runs, finished, strict=True), begin) if ok]
+    verdicts = iter(await run_checker(checker, outputs, limits))
+    passed = [ok and next(verdicts) for ok in finished]
+    for number, (run, ran, ok) in enumerate(zip(runs, finished, passed, strict=True), begin + 1):
+        if ran and not ok:
+            explain("test {}: the checker rejects {!r}", number, run.output)
+    return passed
+
+
+def _finishes(number: int, run: Execution) -> bool:
     if run.verdict != "ok":
         explain("test {}: the program ended with {}: {}", number, run.verdict, run.error.strip().rpartition("\n")[2])
+    return run.verdict == "ok"
+
+
+def _prints(number: int, run: Execution, expected: str, rules: Rules) -> bool:
+    if not _finishes(number, run):
         return False
-    if is_accepted_text(run.output, expected, any_order):
+    if is_accepted_text(run.output, expected, *rules):
         return True
-    explain("test {}: expected {!r}, got {!r}", number, expected, run.output)
+    described = rules.describe()
+    explain("test {}: expected {!r}{}, got {!r}", number, expected, described and f" ({described})", run.output)
     return False

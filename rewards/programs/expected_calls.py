@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rewards.parsing.assertion import Arguments
-from rewards.programs.comparison import is_accepted
+from rewards.programs.comparison import NO_RULES, Rules, is_accepted
 
-Kind = Literal["accepted", "any order", "==", "!=", "is", "is not", "true", "false", "near", "isclose"]
+Kind = Literal["accepted", "==", "!=", "is", "is not", "true", "false", "near", "isclose"]
 
 _OPERATORS: dict[type, Kind] = {ast.Eq: "==", ast.NotEq: "!=", ast.Is: "is", ast.IsNot: "is not"}
 _COMPARE = {"==": operator.eq, "!=": operator.ne, "is": operator.is_, "is not": operator.is_not}
@@ -37,20 +37,23 @@ class Check:
     strict: bool = False
     """For `near`: below the bound, not equal to it."""
     alternatives: tuple[Any, ...] = ()
-    """For `accepted` and `any order`: further accepted values."""
+    """For `accepted`: further accepted values."""
+    rules: Rules = NO_RULES
+    """For `accepted`: what else is accepted."""
 
     def describe(self) -> str:
         """Return the condition for messages."""
         if self.kind in ("true", "false"):
             return f"a {self.kind} value"
-        words = {"accepted": "", "any order": "in any order ", "==": "", "isclose": "near "}
-        return f"{words.get(self.kind, f'{self.kind} ')}{self.expected!r}"
+        words = {"accepted": "", "==": "", "isclose": "near "}
+        rules = self.rules.describe()
+        return f"{words.get(self.kind, f'{self.kind} ')}{self.expected!r}{rules and f' ({rules})'}"
 
     def accepts(self, value: Any) -> bool:
         """Check a value of built-in types, for assertions exactly as Python does."""
         try:
-            if self.kind in ("accepted", "any order"):
-                return any(is_accepted(value, each, self.kind == "any order") for each in (self.expected, *self.alternatives))
+            if self.kind == "accepted":
+                return any(is_accepted(value, each, *self.rules) for each in (self.expected, *self.alternatives))
             if self.kind == "near":
                 distance = abs(value - self.expected)
                 return bool(distance < self.absolute if self.strict else distance <= self.absolute)

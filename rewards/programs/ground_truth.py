@@ -12,8 +12,10 @@ from typing import Any, Literal
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.programs.candidate import SourceTests, pack_arguments
-from rewards.programs.expected_calls import Check, Kind, read_check
-from rewards.programs.inside.isolated_tests.pytest_shim.support import find_unsupported
+from rewards.programs.checker import Checker
+from rewards.programs.comparison import Rules
+from rewards.programs.expected_calls import Check, read_check
+from rewards.programs.inside.isolated_tests.pytest_shim.support import find_unsupported, runs_code
 
 Choose = Literal["first", "longest"]
 
@@ -24,7 +26,9 @@ class TextTests:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    any_order: bool
+    rules: Rules
+    checker: Checker | None = None
+    """Decides instead of the comparison with the expected outputs."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,13 @@ class CallTests:
     """Per test: the arguments of its calls, from `pack_arguments`, and the checks of their values."""
     source: SourceTests | None = None
     """The same tests as source, for results that are not plain data. None: the tests are inputs and outputs."""
+    checker: Checker | None = None
+    """Decides instead of the checks."""
 
 
 Tests = TextTests | CallTests | SourceTests
 
+_RULES = ("case_insensitive", "float_tolerance")
 _NUMBER_KEY = re.compile(r"-?\d{1,18}", re.ASCII)
 _MOST_CACHED = 64 << 20
 _lock = threading.Lock()
@@ -81,6 +88,9 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
         raise GroundTruthError(f"the ground truth is a {type(truth).__name__}, expected an object")
     prelude = truth.get("prelude") or ""
     _parse(prelude, "prelude")
+    lenient = [name for name in (*_RULES, "checker") if truth.get(name)]
+    if lenient and "inputs" not in truth:
+        raise GroundTruthError(f"{lenient[0]} is given without `inputs`: source tests decide themselves what they accept")
     if "functional" in truth:
         return _read_functional(truth["functional"], prelude, max_tests, choose)
     if "pytest" in truth:
@@ -92,22 +102,50 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
 
 
 def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Choose) -> Tests:
-    inputs, outputs = truth["inputs"], truth.get("outputs")
+    checker, rules = _read_checker(truth), _read_rules(truth)
+    inputs = truth["inputs"]
+    outputs = truth.get("outputs", [None] * len(inputs) if checker and isinstance(inputs, list) else None)
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise GroundTruthError("`inputs` and `outputs` must be lists")
     if len(inputs) != len(outputs) or not inputs:
         raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs; expected equal numbers, at least 1")
     pairs = _choose(list(zip(inputs, outputs, strict=True)), max_tests, choose, lambda pair: len(str(pair[0])))
-    any_order = truth.get("any_order") is True
     name = truth.get("fn_name")
     if not name:
-        texts, expected = (tuple(map(read_text, column)) for column in zip(*pairs, strict=True))
-        return TextTests(texts, expected, any_order)
+        texts = tuple(read_text(given) for given, _ in pairs)
+        # Without a checker, None is the text "None".
+        expected = tuple("" if checker and output is None else read_text(output) for _, output in pairs)
+        return TextTests(texts, expected, rules, Checker(checker, texts, expected) if checker else None)
     if not isinstance(name, str):
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
-    kind: Kind = "any order" if any_order else "accepted"
-    tests = [[(_read_arguments(given), _make_check(kind, _read_output(output, given)))] for given, output in pairs]
-    return _pack(name, prelude or None, tests)
+    given = [_read_arguments(each) for each, _ in pairs]
+    wanted = [_read_output(output, each) for each, output in pairs]
+    tests = [[(each, _make_check(output, rules))] for each, output in zip(given, wanted, strict=True)]
+    passed = tuple(dict(each.kwargs) or list(each.args) for each in given)
+    return _pack(name, prelude or None, tests, checker=Checker(checker, passed, tuple(wanted)) if checker else None)
+
+
+def _read_rules(truth: dict[str, Any]) -> Rules:
+    flags = [truth.get(name) or False for name in ("any_order", "case_insensitive")]
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise GroundTruthError("any_order and case_insensitive must be true or false")
+    tolerance = truth.get("float_tolerance") or 0.0
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
+        raise GroundTruthError(f"float_tolerance is {str(tolerance)[:60]}, expected a number from 0 to 1")
+    return Rules(flags[0], flags[1], float(tolerance))
+
+
+def _read_checker(truth: dict[str, Any]) -> str:
+    source = truth.get("checker") or ""
+    tree = _parse(source, "checker")
+    if not source:
+        return ""
+    checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "check"]
+    if len(checks) != 1 or len(checks[0].args.posonlyargs + checks[0].args.args) != 3:
+        raise GroundTruthError("the checker defines no function check(input, output, expected)")
+    if found := next(filter(None, map(runs_code, ast.walk(tree))), ""):
+        raise GroundTruthError(f"the checker uses {found}, which could run an output of the program")
+    return str(source)
 
 
 def read_text(value: Any) -> str:
@@ -137,11 +175,11 @@ def _read_output(output: Any, given: Any) -> Any:
     return output
 
 
-def _make_check(kind: Kind, expected: Any) -> Check:
+def _make_check(expected: Any, rules: Rules) -> Check:
     # APPS and Eurus wrap most, but not all, expected values in a list of one. Their graders accept both.
     accepted = [expected, expected[0]] if isinstance(expected, list) and len(expected) == 1 else [expected]
     accepted += [restored for each in accepted if (restored := _restore_keys(each)) is not each]
-    return Check(kind, expected, alternatives=tuple(accepted[1:]))
+    return Check("accepted", expected, alternatives=tuple(accepted[1:]), rules=rules)
 
 
 def _restore_keys(value: Any) -> Any:
@@ -167,6 +205,8 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     lines = [line for line in checks[0].body if not _is_trivial(line)]
     if not lines:
         raise GroundTruthError("the tests assert nothing")
+    if found := next(filter(None, (runs_code(node, but=("eval",)) for node in ast.walk(tree))), ""):
+        raise GroundTruthError(f"the tests use {found}, which could run text of the program")
     helpers = ast.unparse(ast.Module(tree.body[:-1], []))
     if not all(isinstance(line, ast.Assert) for line in lines):
         return SourceTests("check", (f"{check}(candidate)",), helpers, function, prelude)
@@ -215,10 +255,14 @@ def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments
 
 
 def _pack(
-    function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]], source: SourceTests | None = None
+    function: str,
+    prelude: str | None,
+    tests: list[list[tuple[Arguments, Check]]],
+    source: SourceTests | None = None,
+    checker: Checker | None = None,
 ) -> CallTests:
     packed = (tuple((pack_arguments(arguments), check) for arguments, check in test) for test in tests)
-    return CallTests(function, prelude, tuple(packed), source)
+    return CallTests(function, prelude, tuple(packed), source, checker)
 
 
 def _is_trivial(line: ast.stmt) -> bool:

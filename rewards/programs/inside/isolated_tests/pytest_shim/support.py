@@ -14,9 +14,9 @@ WITHOUT_EFFECT = {"timeout", "slow", "order", "unit", "integration", "filterwarn
 PATCHES = {"setattr", "delattr", "setitem", "delitem", "setenv", "delenv", "undo"}
 FIXTURES = {"monkeypatch", "capsys", "tmp_path", "request"}
 _MISSING_MODULES = {"unittest", "doctest", "asyncio", "subprocess", "multiprocessing", "socket", "threading"}
-_MISSING_MODULES |= {"pickle", "marshal", "shelve", "importlib", "runpy", "code"}
-_RUN_CODE = {"exec", "compile", "__import__"}
-"""Functions that could run text of the program in the tests' process. `eval` is limited instead."""
+_RUN_CODE = {"eval", "exec", "compile", "__import__"}
+_RUN_MODULES = {"pickle", "marshal", "shelve", "importlib", "runpy", "code"}
+"""Functions and modules that could run text of the program in the tests' process. There, `eval` is limited instead."""
 _WITH_PROGRAM = {"solution", "pytest", "__future__"}
 
 
@@ -40,6 +40,14 @@ def list_imports(node: ast.AST) -> list[str]:
     return [name for name in names if name.partition(".")[0] not in _WITH_PROGRAM]
 
 
+def runs_code(node: ast.AST, but: tuple[str, ...] = ()) -> str:
+    """Return the function or module of a node that could run text of the program, or nothing."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RUN_CODE.difference(but):
+        return node.func.id
+    modules = (name for name in list_imports(node) if name.partition(".")[0] in _RUN_MODULES)
+    return next((f"import {name}" for name in modules), "")
+
+
 def _check(node: ast.AST, tree: ast.Module) -> str:
     if isinstance(node, ast.ImportFrom) and node.level:
         return "a relative import"
@@ -50,8 +58,8 @@ def _check(node: ast.AST, tree: ast.Module) -> str:
     for name in list_imports(node):
         if name.partition(".")[0] in _MISSING_MODULES:
             return f"import {name}"
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RUN_CODE:
-        return node.func.id
+    if found := runs_code(node, but=("eval",)):
+        return found
     if isinstance(node, ast.Assign):
         return next((found for target in node.targets if (found := _check_target(target, tree))), "")
     if not isinstance(node, ast.Attribute):
