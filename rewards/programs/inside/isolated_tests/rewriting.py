@@ -111,8 +111,8 @@ _EVALUATED = (
 )
 _FUNCTIONS = {each.__name__: each for each in (abs, bool, float, frozenset, int, len, list, max, min, round, set, sum, tuple)}
 # Name -> the numbers of arguments of the calls that are replaced.
-_REPLACED = {"type": (1,), "id": (1,), "callable": (1,), "isinstance": (2,), "issubclass": (2,), "eval": (1, 2, 3)}
-FUNCTIONS = {
+_REPLACED = {"type": (1,), "id": (1,), "callable": (1,), "isinstance": (2,), "issubclass": (2,)}
+FUNCTIONS: dict[str, Any] = {
     f"{name}_of_solution": function
     for name, function in {
         "_is_same": _is_same,
@@ -121,9 +121,9 @@ FUNCTIONS = {
         "_callable": _is_callable,
         "_isinstance": _is_instance,
         "_issubclass": _is_subclass,
-        "_eval": _evaluate,
     }.items()
 }
+FUNCTIONS["eval"] = _evaluate
 
 
 def _make_forwarder(module: str, name: str, original: Any) -> Any:

@@ -13,9 +13,10 @@ MARKS = {*SKIPPED, "parametrize", "usefixtures"}
 WITHOUT_EFFECT = {"timeout", "slow", "order", "unit", "integration", "filterwarnings", "dependency", "run"}
 PATCHES = {"setattr", "delattr", "setitem", "delitem", "setenv", "delenv", "undo"}
 FIXTURES = {"monkeypatch", "capsys", "tmp_path", "request"}
-_MISSING_MODULES = {"unittest", "doctest", "asyncio", "subprocess", "multiprocessing", "socket", "threading"}
+MISSING_MODULES = {"asyncio", "multiprocessing", "socket", "subprocess", "threading", "unittest"}
+"""Modules that tests cannot use, because they run in a separate process from the program."""
 _RUN_CODE = {"eval", "exec", "compile", "__import__"}
-_RUN_MODULES = {"pickle", "marshal", "shelve", "importlib", "runpy", "code"}
+_RUN_MODULES = {"pickle", "marshal", "shelve", "importlib", "runpy", "code", "doctest"}
 """Functions and modules that could run text of the program in the tests' process. There, `eval` is limited instead."""
 _WITH_PROGRAM = {"solution", "pytest", "__future__"}
 
@@ -42,8 +43,9 @@ def list_imports(node: ast.AST) -> list[str]:
 
 def runs_code(node: ast.AST, but: tuple[str, ...] = ()) -> str:
     """Return the function or module of a node that could run text of the program, or nothing."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _RUN_CODE.difference(but):
-        return node.func.id
+    name = node.id if isinstance(node, ast.Name) else ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+    if name.removeprefix("builtins.") in _RUN_CODE.difference(() if "." in name else but):
+        return name
     modules = (name for name in list_imports(node) if name.partition(".")[0] in _RUN_MODULES)
     return next((f"import {name}" for name in modules), "")
 
@@ -56,7 +58,7 @@ def _check(node: ast.AST, tree: ast.Module) -> str:
     if isinstance(node, (ast.AsyncFunctionDef, ast.Await)):
         return "an async test"
     for name in list_imports(node):
-        if name.partition(".")[0] in _MISSING_MODULES:
+        if name.partition(".")[0] in MISSING_MODULES:
             return f"import {name}"
     if found := runs_code(node, but=("eval",)):
         return found
