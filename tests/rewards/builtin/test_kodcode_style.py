@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 from pathlib import Path
@@ -30,9 +31,19 @@ def _read_rows() -> list[Row]:
         solution, _, rest = rest.partition("--- wrong: ")
         change, _, tests = rest.partition("\n")
         before, _, after = change.partition(" => ")
-        assert before in solution, name
-        rows.append(Row(name, solution, solution.replace(before, after), tests))
+        assert before in solution or before == "hollow", name
+        wrong = _hollow(solution) if before == "hollow" else solution.replace(before, after)
+        rows.append(Row(name, solution, wrong, tests))
     return rows
+
+
+def _hollow(solution: str) -> str:
+    """Return a program whose functions do nothing."""
+    tree = ast.parse(solution)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            node.body = ast.Constant(None) if isinstance(node, ast.Lambda) else [ast.Pass()]
+    return ast.unparse(tree)
 
 
 ROWS = _read_rows()

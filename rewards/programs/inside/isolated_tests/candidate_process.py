@@ -6,20 +6,22 @@ import builtins
 import copy
 import inspect
 import io
+import math
 import operator
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import BUILT_IN, MUTABLE, Decoder, Encoder, find_classes
-from rewards.programs.inside.isolated_tests.foreign import Callback, Foreign, make_foreign
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, MUTABLE, Decoder, Encoder, find_classes, take_plain
+from rewards.programs.inside.isolated_tests.foreign import Callback, Mirrors
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.remote import ARITHMETIC, ORDER
 
 _MOST_PRINTED = 1_000_000
 _MOST_SHARED = 100
 _GENERATOR = type(_ for _ in ())
+_FUNCTION = type(lambda: None)
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 # Operations that the tests' process requests on objects of this one.
 _QUESTIONS: dict[str, Callable[..., Any]] = {
@@ -29,6 +31,11 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
     **{f"r{name}": lambda a, b, name=name: _QUESTIONS[name](b, a) for name in ARITHMETIC},
     **{each.__name__: each for each in (abs, bool, float, hash, int, iter, len, next, repr, reversed, round, str, format)},
     **{each.__name__: each for each in (getattr, setattr, delattr, isinstance, issubclass, dir, divmod, complex, callable)},
+    "hasattr": hasattr,
+    "bytes": bytes,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "trunc": math.trunc,
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "type": type,
@@ -50,7 +57,8 @@ class CandidatePeer(Peer):
         super().__init__(reader, writer, find_classes(scope))
         self._held: list[Any] = []
         self._numbers: dict[int, int] = {}
-        self._foreign: dict[int, Foreign] = {}
+        self._mirrors = Mirrors(self)
+        self._callbacks: dict[int, Callback] = {}
         self._function = task["function"]
         self._patched: dict[tuple[str, str], Any] = {}
         self._printed = (io.StringIO(), io.StringIO())
@@ -89,13 +97,14 @@ class CandidatePeer(Peer):
     def export(self, value: Any) -> Any:
         if isinstance(value, Callback):
             return ["k", value.number]
-        if isinstance(value, Foreign):
-            return ["k", object.__getattribute__(value, "_foreign")[1]]
+        if (number := self._mirrors.find_number(value)) is not None:
+            return ["k", number]
         if isinstance(value, Reference):
-            return ["o", self.hold(value.value), "type" if isinstance(value.value, type) else ""]
+            named = [each for each in (type, _FUNCTION) if isinstance(value.value, each)]
+            return ["o", self.hold(value.value), named[0].__name__ if named else ""]
         if isinstance(value, type):
             return self._export_error_class(value) if issubclass(value, BaseException) else ["o", self.hold(value), "type"]
-        for kind in (*BUILT_IN, _GENERATOR):
+        for kind in (*BUILT_IN, _GENERATOR, _FUNCTION):
             if isinstance(value, kind):
                 return ["o", self.hold(value), kind.__name__]
         return ["o", self.hold(value), ""]
@@ -110,17 +119,21 @@ class CandidatePeer(Peer):
         if tag == "o":
             return self._held[data[1]]
         if tag == "k":
-            return Callback(self, data[1])
+            if data[1] not in self._callbacks:
+                self._callbacks[data[1]] = Callback(self, *data[1:])
+            return self._callbacks[data[1]]
         if tag == "p":
-            if data[1] not in self._foreign:
-                self._foreign[data[1]] = make_foreign(self, *data[1:])
-            return self._foreign[data[1]]
+            return self._mirrors.make_instance(data[1], data[2])
+        if tag == "m":
+            return self._mirrors.make_class(*data[1])
         if tag == "n":
             __import__(data[1])
             return getattr(sys.modules[data[1]], data[2])
         raise ValueError(data)
 
     def describe(self, error: BaseException, encoder: Encoder) -> Any:
+        if (number := self._mirrors.find_number(error)) is not None:
+            return number
         try:
             text, args = str(error), [encoder.item(each) for each in error.args]
         except Exception:
@@ -130,6 +143,9 @@ class CandidatePeer(Peer):
         return [self._export_error_class(type(error)), args, text, self.hold(error), described]
 
     def make_error(self, data: Any, decoder: Decoder | None = None) -> BaseException:
+        if data[0] == "p":
+            raised: BaseException = self.resolve(data)
+            return raised
         name, text, number = data
         if number is not None:
             held = self._held[number]
@@ -168,7 +184,7 @@ class CandidatePeer(Peer):
             os.environ.pop(args[0], None)
             return os.environ.update({} if args[1] is None else {args[0]: args[1]})
         if question == "plain":
-            return next(_take_plain(kind, args[0]) for kind in BUILT_IN if isinstance(args[0], kind))
+            return next(take_plain(kind, args[0]) for kind in BUILT_IN if isinstance(args[0], kind))
         if question == "exit":
             error = args[1] and self.make_error(args[1])
             return type(args[0]).__exit__(args[0], error and type(error), error, None)
@@ -207,18 +223,6 @@ class Reference:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-
-
-def _take_plain(kind: Any, value: Any) -> Any:
-    """Return the value of a built-in type, without the methods of a derived class: `str` of an enum member is its name."""
-    if kind is dict:
-        return {key: dict.__getitem__(value, key) for key in dict.__iter__(value)}
-    if kind in (bytes, bytearray):
-        return kind(memoryview(value))
-    if kind is complex:
-        return complex(complex.real.__get__(value), complex.imag.__get__(value))
-    convert = {int: int.__index__, float: float.__float__, str: str.__str__}.get(kind)
-    return convert(value) if convert else kind(kind.__iter__(value))
 
 
 def _decide(question: str, a: Any, b: Any) -> Any:

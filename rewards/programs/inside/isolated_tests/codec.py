@@ -7,6 +7,8 @@ import collections
 import datetime
 import decimal
 import fractions
+import functools
+import importlib
 import inspect
 import io
 import math
@@ -19,7 +21,7 @@ from typing import Any
 
 ATOMS = {int, str, bool, float, type(None)}
 BUILT_IN = (list, dict, set, frozenset, tuple, str, bytes, bytearray, int, float, complex)
-MUTABLE = {"list", "deque", "inst", "dict", "odict", "counter", "ddict", "set", "texts", "bytes"}
+MUTABLE = {"list", "deque", "inst", "dict", "odict", "counter", "ddict", "set", "texts", "bytes", "space"}
 KEYED = {"dict", "odict", "counter", "ddict", "set"}
 NODES: dict[Any, str] = {
     list: "list",
@@ -31,6 +33,7 @@ NODES: dict[Any, str] = {
     collections.OrderedDict: "odict",
     collections.Counter: "counter",
     collections.defaultdict: "ddict",
+    types.SimpleNamespace: "space",
     io.StringIO: "texts",
     io.BytesIO: "bytes",
 }
@@ -73,6 +76,7 @@ VALUES: dict[Any, _Value] = {
     fractions.Fraction: ("fraction", lambda x: (x.numerator, x.denominator), fractions.Fraction),
     pathlib.PosixPath: ("path", lambda x: (str(x),), pathlib.PosixPath),
     re.Pattern: ("pattern", lambda x: (x.pattern, x.flags), re.compile),
+    collections.ChainMap: ("chain", lambda x: tuple(x.maps), collections.ChainMap),
     types.MappingProxyType: ("proxy", lambda x: _flatten(x.items()), lambda *parts: types.MappingProxyType(dict(_pair(parts)))),
     _KEYS: ("keys", tuple, lambda *parts: dict.fromkeys(parts).keys()),
     _VALUES: ("values", tuple, lambda *parts: dict(enumerate(parts)).values()),
@@ -93,14 +97,25 @@ VALUES: dict[Any, _Value] = {
 }
 
 
-def _make_zone(key: str) -> Any:
-    import zoneinfo  # loading it at every start would slow down all tests
+# Modules that are not imported unless they are used, because that would slow down all tests: type -> the parts of a value.
+_LAZY: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "zoneinfo.ZoneInfo": lambda x: (x.key,),
+    "uuid.UUID": lambda x: (str(x),),
+    **{
+        f"ipaddress.IPv{version}{kind}": lambda x: (str(x),)
+        for version in (4, 6)
+        for kind in ("Address", "Interface", "Network")
+    },
+}
 
-    return zoneinfo.ZoneInfo(key)
+
+def _make_lazy(name: str, *parts: Any) -> Any:
+    module, _, kind = name.rpartition(".")
+    return getattr(importlib.import_module(module), kind)(*parts)
 
 
-_ZONE: _Value = ("zone", lambda x: (x.key,), _make_zone)
-_MAKE_VALUE = {name: make for name, _, make in (*VALUES.values(), _ZONE)}
+_MAKE_VALUE = {name: make for name, _, make in VALUES.values()}
+_MAKE_VALUE |= {name: functools.partial(_make_lazy, name) for name in _LAZY}
 _PENDING = object()
 TYPES = (*BUILT_IN, bool, type(None), object, type)
 # Classes that are the same in both processes. Creating an instance of one has no effects.
@@ -116,9 +131,22 @@ def find_value(value: Any) -> _Value | None:
     kind = type(value)
     if kind in (datetime.datetime, datetime.time) and value.tzinfo is not None and find_value(value.tzinfo) is None:
         return None
-    if kind is getattr(sys.modules.get("zoneinfo"), "ZoneInfo", None):
-        return _ZONE if value.key else None
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name in _LAZY and getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+        return name, _LAZY[name], _MAKE_VALUE[name]
     return VALUES.get(kind)
+
+
+def take_plain(kind: Any, value: Any) -> Any:
+    """Return the value of a built-in type, without the methods of a derived class: `str` of an enum member is its name."""
+    if kind is dict:
+        return {key: dict.__getitem__(value, key) for key in dict.__iter__(value)}
+    if kind in (bytes, bytearray):
+        return kind(memoryview(value))
+    if kind is complex:
+        return complex(complex.real.__get__(value), complex.imag.__get__(value))
+    convert = {int: int.__index__, float: float.__float__, str: str.__str__}.get(kind)
+    return convert(value) if convert else kind(kind.__iter__(value))
 
 
 def list_contents(value: Any) -> list[Any]:
@@ -127,6 +155,8 @@ def list_contents(value: Any) -> list[Any]:
         return [each for pair in dict.items(value) for each in pair]
     if isinstance(value, (io.StringIO, io.BytesIO)):
         return [] if value.closed else [value.getvalue(), value.tell()]
+    if isinstance(value, types.SimpleNamespace):
+        return [each for pair in vars(value).items() for each in pair]
     if type(value) in NODES:
         return list(value)
     return [each for pair in find_attributes(value).items() for each in pair]
@@ -171,6 +201,9 @@ class Endpoint:
         for name, content in contents.items():
             object.__setattr__(value, name, content)
 
+    def find_base(self, kind: type) -> type:
+        return kind
+
     # Encode a value that is not copied as a reference, and decode a reference.
     def export(self, value: Any) -> Any: ...
 
@@ -198,7 +231,7 @@ class Encoder:
         known = self._memo.get(id(value))
         if known is not None:
             return known
-        if kind in NODES or kind in self.endpoint.classes:
+        if self.endpoint.find_base(kind) in NODES or kind in self.endpoint.classes:
             number = len(self.nodes)
             self._memo[id(value)] = ["r", number]
             self.objects.append(value)
@@ -219,7 +252,9 @@ class Encoder:
 
     def node(self, value: Any) -> list[Any]:
         """Encode one level of a container."""
-        name = NODES.get(type(value))
+        name = NODES.get(self.endpoint.find_base(type(value)))
+        if name == "space":
+            return [name, *map(self.item, (each for pair in vars(value).items() for each in pair))]
         if name is None:
             parts = [(attribute, self.item(content)) for attribute, content in find_attributes(value).items()]
             return ["inst", self.endpoint.classes[type(value)], *(each for part in parts for each in part)]
@@ -242,6 +277,10 @@ class Encoder:
             number = self._pending.pop()
             self.nodes[number] = self.node(self.objects[number])
         return self.nodes
+
+    def refer(self, value: Any, data: list[Any]) -> None:
+        """Encode a value as these data from now on, unless it is encoded already."""
+        self._memo.setdefault(id(value), data)
 
     def add(self, node: list[Any]) -> int:
         """Add a node and return its number."""
@@ -291,6 +330,10 @@ class Decoder:
         elif kind == "deque":
             value.clear()
             value.extend(self.item(each) for each in node[2:])
+        elif kind == "space":
+            contents = {node[place]: self.item(node[place + 1]) for place in range(1, len(node), 2)}
+            vars(value).clear()
+            vars(value).update(contents)
         elif kind in ("texts", "bytes"):
             self._fill_file(node, value)
         elif kind == "set":

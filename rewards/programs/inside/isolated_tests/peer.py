@@ -21,6 +21,17 @@ class Unsupported(BaseException):
     """A test needs a feature that this runner does not have. A test cannot catch it as an Exception."""
 
 
+def _to_original(data: Any) -> Any:
+    """Return an item of a message as the answer to it has the same item."""
+    if type(data) is not list:
+        return data
+    if data[0] == "r":
+        return ["g", data[1]]
+    if data[0] == "m":
+        return ["k", data[1][0]]
+    return ["k" if data[0] == "p" else data[0], data[1]] if data[0] in ("o", "k", "p") else data
+
+
 class Peer(Endpoint):
     """One end of the pipes. Sends questions, and answers those that arrive while it waits."""
 
@@ -91,20 +102,21 @@ class Peer(Endpoint):
 
     def _reply(self, message: dict[str, Any]) -> None:
         decoder = Decoder(self, message["n"])
-        for number, node in message.get("w", ()):
-            decoder.fill(message["n"][node], self.find_held(number))
+        written = {node: held for held, node in message.get("w", ())}
+        for node, held in written.items():
+            decoder.fill(message["n"][node], self.find_held(held))
         args = [decoder.item(each) for each in message["x"]]
         encoder = Encoder(self, decoder.objects)
         reply: dict[str, Any] = {}
         try:
             reply["a"] = encoder.item(self.answer(message["q"], args))
-            changed = self._find_changes(message["n"], decoder.objects, encoder)
+            changed = self._find_changes(message["n"], decoder.objects, encoder, written)
         except (Gone, Unsupported):
             raise
         except BaseException as error:
             encoder = Encoder(self, decoder.objects)
             reply = {"e": self.describe(error, encoder)}
-            changed = self._find_changes(message["n"], decoder.objects, encoder)
+            changed = self._find_changes(message["n"], decoder.objects, encoder, written)
         reply["n"] = encoder.finish()
         if message["q"] in _READS and (held := self.list_held(encoder)):
             reply["h"] = held
@@ -114,14 +126,15 @@ class Peer(Endpoint):
             reply["p"] = printed
         self._send(reply)
 
-    def _find_changes(self, nodes: list[Any], objects: list[Any], encoder: Encoder) -> list[list[int]]:
+    def _find_changes(self, nodes: list[Any], objects: list[Any], encoder: Encoder, written: dict[int, int]) -> list[list[int]]:
+        """Return which arguments the call has changed. Nodes in `written` are not arguments."""
         changed = []
         for number, (node, value) in enumerate(zip(nodes, objects, strict=True)):
-            if node[0] not in MUTABLE:
+            if node[0] not in MUTABLE or number in written:
                 continue
             now = encoder.node(value)
-            then = [["g", each[1]] if type(each) is list and each[0] == "r" else each for each in node]
-            if now != then or list(map(type, now)) != list(map(type, then)):
+            then = [_to_original(each) for each in node]
+            if list(map(_to_original, now)) != then or list(map(type, now)) != list(map(type, then)):
                 changed.append([number, encoder.add(now)])
         return changed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -15,13 +16,14 @@ ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
 # Predicates that are reliable only for built-in types: a class of the program could return anything.
 _PREDICATES = {"startswith", "endswith", "issubset", "issuperset", "isdisjoint", "match", "fullmatch", "search", "equals"}
 _FORWARDED_ATTRIBUTES = {"__name__", "__doc__", "__qualname__", "__dict__", "__wrapped__", "__annotations__", "__defaults__"}
-_FORWARDED_ATTRIBUTES |= {"__members__", "__abstractmethods__", "__dataclass_fields__"}
-_UNCONVERTED = "abs delattr delitem getitem invert neg next pos reversed round setattr setitem"
-_NUMBERS = {"abs", "bool", "complex", "float", "index", "int", "round"}
+_FORWARDED_ATTRIBUTES |= {"__members__", "__mro__", "__bases__", "__abstractmethods__", "__dataclass_fields__"}
+_UNCONVERTED = "abs ceil delattr delitem floor trunc getitem invert neg next pos reversed round setattr setitem"
+_NUMBERS = {"abs", "bool", "ceil", "complex", "float", "floor", "index", "int", "round", "trunc"}
 # Special method -> the type that its result must have.
 _FORWARDED_METHODS: dict[str, Callable[[Any], Any] | None] = {
     **dict.fromkeys(_UNCONVERTED.split()),
     **{kind.__name__: kind for kind in (complex, float, int, str)},
+    "bytes": bytes,
     **dict.fromkeys(("format", "repr"), str),
     **dict.fromkeys(("index", "len"), operator.index),
     "dir": list,
@@ -47,7 +49,7 @@ class Remote:
     def __init__(self, peer: Peer, number: int, kind: str) -> None:
         # `kind` is the built-in type that the object's class derives from, or empty.
         parts = {"peer": peer, "number": number, "made": False, "name": "", "base": None, "local": None, "tainted": False}
-        parts |= {"kind": "" if kind in _SHOWN else kind, "shown": _SHOWN.get(kind)}
+        parts |= {"kind": "" if kind in SHOWN else kind, "shown": SHOWN.get(kind)}
         for name, value in parts.items():
             object.__setattr__(self, f"_remote_{name}", value)
 
@@ -89,9 +91,8 @@ class Remote:
             raise AttributeError(name)
         if self._remote_kind in _IMMUTABLE and hasattr(getattr(builtins, self._remote_kind), name):
             return getattr(self._remote_plain(), name)
-        if name in _PREDICATES and not self._remote_made:
-            raise TypeError(f"{name} is not called on an object that is not a built-in value")
-        return self._remote_ask("getattr", name)
+        value = self._remote_ask("getattr", name)
+        return _limit(value) if name in _PREDICATES and not self._remote_made else value
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         value = self._remote_ask("call", args, kwargs)
@@ -145,6 +146,12 @@ class Remote:
             trace = trace.tb_next
         return suppressed and not isinstance(error, AssertionError) and trace.tb_frame.f_code.co_filename in TEST_FILES
 
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        # A function of the program that decorates a method of a test's class, for example.
+        if instance is None or self._remote_shown is not SHOWN["function"]:
+            return self
+        return functools.partial(self, instance)
+
     def __instancecheck__(self, value: object) -> bool:
         return type(value) is Remote and self._remote_peer.ask("isinstance", value, self) is True
 
@@ -165,12 +172,29 @@ class Remote:
         return value._remote_mark(made=self._remote_made) if type(value) is Remote else value
 
 
-_SHOWN = {"generator": type(_ for _ in ()), "type": type}
+SHOWN = {"generator": type(_ for _ in ()), "function": type(lambda: None), "type": type}
+"""Types that are not built-in values, but that tests can see: name in messages -> type."""
 
 
 def _is_plain(value: object) -> bool:
     """Check for a value that no class of the tests defines."""
     return type(value).__module__ not in ("test_solution", "prelude")
+
+
+def _limit(method: Any) -> Any:
+    """Return a method of a built-in type's name, whose answer about a plain value does not count."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        value = method(*args, **kwargs)
+        if isinstance(value, bool):
+            raise TypeError("an object that is not a built-in value does not decide about a plain value")
+        return value._remote_mark(tainted=True) if type(value) is Remote else value
+
+    return call
+
+
+def _make_attribute(name: str) -> property:
+    return property(lambda self: self._remote_ask("getattr", name))
 
 
 def _forward(question: str, convert: Callable[[Any], Any] | None) -> Any:
@@ -215,6 +239,14 @@ def _compute(question: str, reflected: bool = False) -> Any:
     return act
 
 
+def _divide(question: str) -> Any:
+    def act(self: Remote, other: Any) -> Any:
+        is_decided = type(other) is Remote or self._remote_made
+        return self._remote_ask(question, other) if is_decided else NotImplemented
+
+    return act
+
+
 def _compute_in_place(question: str) -> Any:
     def act(self: Remote, other: Any) -> Any:
         if not self._remote_made:
@@ -224,8 +256,10 @@ def _compute_in_place(question: str) -> Any:
     return act
 
 
-# An instance must not find the docstring above.
-Remote.__doc__ = property(lambda self: self._remote_ask("getattr", "__doc__"))  # type: ignore[assignment]
+setattr(Remote, "__divmod__", _divide("divmod"))  # noqa: B010 (typed as a class without it)
+# An instance must not find the attributes of the class above.
+for _name in ("__doc__", "__slots__"):
+    setattr(Remote, _name, _make_attribute(_name))
 for _name, _convert in _FORWARDED_METHODS.items():
     setattr(Remote, f"__{_name}__", _forward(_name, _convert))
 for _name in ORDER:

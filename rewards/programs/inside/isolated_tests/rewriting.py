@@ -57,6 +57,11 @@ def _type_of(value: Any) -> Any:
     return (value._remote_local or value._remote_ask("type")) if type(value) is Remote else type(value)
 
 
+def _has_attribute(value: Any, name: str) -> bool:
+    is_special = type(value) is Remote and name.startswith("__")
+    return value._remote_ask("hasattr", name) is True if is_special else hasattr(value, name)
+
+
 def _id_of(value: Any) -> int:
     return -1 - value._remote_number if type(value) is Remote else id(value)
 
@@ -111,12 +116,13 @@ _EVALUATED = (
 )
 _FUNCTIONS = {each.__name__: each for each in (abs, bool, float, frozenset, int, len, list, max, min, round, set, sum, tuple)}
 # Name -> the numbers of arguments of the calls that are replaced.
-_REPLACED = {"type": (1,), "id": (1,), "callable": (1,), "isinstance": (2,), "issubclass": (2,)}
+_REPLACED = {"hasattr": (2,), "type": (1,), "id": (1,), "callable": (1,), "isinstance": (2,), "issubclass": (2,)}
 FUNCTIONS: dict[str, Any] = {
     f"{name}_of_solution": function
     for name, function in {
         "_is_same": _is_same,
         "_type": _type_of,
+        "_hasattr": _has_attribute,
         "_id": _id_of,
         "_callable": _is_callable,
         "_isinstance": _is_instance,

@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import builtins
+import copy
+import io
 import sys
+import types
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import BUILT_IN, Decoder, Encoder, find_classes, list_contents
-from rewards.programs.inside.isolated_tests.foreign import OPERATORS, list_operators
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, Decoder, Encoder, find_classes, list_contents, take_plain
+from rewards.programs.inside.isolated_tests.foreign import BASES, OPERATORS, describe_class
 from rewards.programs.inside.isolated_tests.peer import Peer, Unsupported
-from rewards.programs.inside.isolated_tests.remote import Remote
+from rewards.programs.inside.isolated_tests.remote import SHOWN, Remote
 from rewards.programs.inside.isolated_tests.subclassing import Derived, Subclassing
 
 _MOST_SHARED, _MOST_CONTENTS = 100, 1_000
 _TEST_MODULES = ("test_solution", "prelude")
+
+
+def _assign(value: Any, name: str, content: Any) -> None:
+    """Set an attribute of a test's object, or add one to a test's class, but replace nothing that its class defines."""
+    kinds = (value if isinstance(value, type) else type(value)).__mro__
+    defined = next((each.__dict__[name] for each in kinds if name in each.__dict__ and each is not object), None)
+    is_described = isinstance(value, type) and name in ("__repr__", "__str__")
+    if (name.startswith("_") and not is_described) or callable(defined) or hasattr(defined, "__get__"):
+        raise AttributeError(f"{name} cannot be replaced")
+    setattr(value, name, content)
+
+
+class ErrorType(type):
+    """The type of exception classes of the program."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(cls._solution_class, name)
+
+
+def _is_open(kind: type) -> bool:
+    """Check whether the candidate may use the public members of instances: of classes of the tests, and of files."""
+    return kind.__module__ in _TEST_MODULES or issubclass(kind, io.IOBase)
 
 
 class TestsPeer(Peer):
@@ -50,12 +77,20 @@ class TestsPeer(Peer):
 
     def find_written(self, encoder: Encoder) -> list[list[int]]:
         written = []
+        for held, (value, _) in self._shared.items():
+            encoder.refer(value, ["o", held])
         for held, (value, before) in list(self._shared.items()):
             contents = list_contents(value)
             if len(contents) != len(before) or any(a is not b for a, b in zip(contents, before, strict=True)):
                 self._shared[held] = (value, contents)
                 written.append([held, encoder.add(encoder.node(value))])
         return written
+
+    def find_base(self, kind: type) -> type:
+        """Return the container type that an instance of a test's class is copied as."""
+        if kind.__module__ in _TEST_MODULES:
+            return next((base for base in (list, dict, set) if issubclass(kind, base)), kind)
+        return kind
 
     def export(self, value: Any) -> Any:
         if type(value) is Remote:
@@ -70,9 +105,13 @@ class TestsPeer(Peer):
         if is_library and name and getattr(sys.modules.get(str(module)), name, None) is value:
             return ["n", module, name]
         kind = type(value)
-        if kind.__module__ in _TEST_MODULES and not isinstance(value, (*BUILT_IN, BaseException, type)):
-            return ["p", self._give(value), kind.__name__, list_operators(kind)]
-        if callable(value) or hasattr(value, "__next__"):
+        if isinstance(value, type) and value.__module__ in _TEST_MODULES:
+            return ["m", describe_class(value, self._give, _TEST_MODULES)]
+        if _is_open(kind):
+            return ["p", self._give(value), describe_class(kind, self._give, _TEST_MODULES)]
+        if isinstance(value, types.FunctionType):
+            return ["k", self._give(value), value.__name__, value.__doc__]
+        if callable(value) or hasattr(value, "__next__") or kind is object:
             return ["k", self._give(value)]
         raise Unsupported(f"a {kind.__name__} as an argument")
 
@@ -87,7 +126,7 @@ class TestsPeer(Peer):
         tag = data[0]
         if tag == "o":
             number, kind = data[1], data[2]
-            if type(number) is not int or (kind not in ("", "generator", "type") and getattr(builtins, kind) not in BUILT_IN):
+            if type(number) is not int or (kind not in ("", *SHOWN) and getattr(builtins, kind) not in BUILT_IN):
                 raise ValueError(data)
             if number in self.subclassing.classes:
                 return self.subclassing.classes[number]
@@ -116,7 +155,8 @@ class TestsPeer(Peer):
                 "__str__": lambda self: self.__dict__.get("_text", None) or BaseException.__str__(self),
                 "__getattr__": _get_error_attribute,
             }
-            self._errors[data[1]] = type(str(data[2]), bases, contents)
+            contents["_solution_class"] = self.resolve(["o", data[1], "type"])
+            self._errors[data[1]] = ErrorType(str(data[2]), bases, contents)
         return self._errors[data[1]]
 
     def _make_initializer(self, number: int) -> Any:
@@ -130,6 +170,9 @@ class TestsPeer(Peer):
         return initialize
 
     def make_error(self, data: Any, decoder: Decoder) -> BaseException:
+        if isinstance(data, int):
+            raised: BaseException = self._given[data]
+            return raised
         kind = self._find_error_class(data[0])
         args = tuple(decoder.item(each) for each in data[1])
         if not issubclass(kind, BaseException):
@@ -147,6 +190,8 @@ class TestsPeer(Peer):
 
     def describe(self, error: BaseException, encoder: Encoder | None) -> Any:
         names = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins"]
+        if type(error).__module__ in _TEST_MODULES and not hasattr(error, "_solution_number"):
+            return self.export(error)
         return [names[0], str(error), getattr(error, "_solution_number", None)]
 
     def answer(self, question: str, args: list[Any]) -> Any:
@@ -156,12 +201,20 @@ class TestsPeer(Peer):
         if question == "step":
             return next(given)
         # Only objects of the tests' own classes have members that the candidate may use, and none that lead to the tests.
-        if type(given).__module__ not in _TEST_MODULES or str(args[1]).startswith("_") != (question == "operate"):
+        if question == "plain" and isinstance(given, BASES):
+            return next(take_plain(base, given) for base in BASES if isinstance(given, base))
+        if not _is_open(given if isinstance(given, type) else type(given)):
+            raise AttributeError(args[1])
+        if question == "copy":
+            return (copy.copy if args[1] == "copy" else copy.deepcopy)(given)
+        if question == "members":
+            return {name: value for name, value in vars(given).items() if not name.startswith("_")}
+        if question == "assign":
+            return _assign(given, str(args[1]), args[2])
+        if str(args[1]).startswith("_") != (question == "operate"):
             raise AttributeError(args[1])
         if question == "operate":
             return OPERATORS[args[1]](given, *args[2])
-        if question == "assign":
-            return setattr(given, args[1], args[2])
         if question == "member":
             return self._find_member(given, args[1])
         raise ValueError(question)

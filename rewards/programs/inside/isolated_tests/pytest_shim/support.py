@@ -23,6 +23,7 @@ _WITH_PROGRAM = {"solution", "pytest", "__future__"}
 
 def find_unsupported(tree: ast.Module) -> str:
     """Return what a test module uses that is not supported, or nothing."""
+    tree = ast.Module([node for node in tree.body if not _is_main(node)], [])
     declared = _find_fixtures(tree)
     for node in ast.walk(tree):
         found = _check(node, tree)
@@ -31,6 +32,11 @@ def find_unsupported(tree: ast.Module) -> str:
         if found:
             return found
     return ""
+
+
+def _is_main(node: ast.stmt) -> bool:
+    """Check for `if __name__ == "__main__":`, which does not run."""
+    return isinstance(node, ast.If) and "__name__" in ast.unparse(node.test) and "__main__" in ast.unparse(node.test)
 
 
 def list_imports(node: ast.AST) -> list[str]:
