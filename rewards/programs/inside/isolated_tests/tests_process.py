@@ -247,7 +247,9 @@ class Solution(type(sys)):  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         if name == "__all__":
-            return self._peer.ask("names")
+            # `from solution import *` must not replace what the tests use, such as `abs` or `pytest`.
+            kept = self.__dict__.get("_kept", set()) | builtins.__dict__.keys()
+            return [each for each in self._peer.ask("names") if each not in kept]
         if name.startswith("__"):
             raise AttributeError(name)
         return self._peer.name(name)

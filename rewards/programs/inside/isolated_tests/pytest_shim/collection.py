@@ -8,12 +8,13 @@ import inspect
 import io
 import itertools
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
 from rewards.programs.inside.isolated_tests.peer import Peer, Unsupported
 from rewards.programs.inside.isolated_tests.pytest_shim.declarations import BUILT_IN, Fixture, MonkeyPatch, Parameters, Request
-from rewards.programs.inside.isolated_tests.pytest_shim.support import SKIPPED, find_unsupported, list_imports
+from rewards.programs.inside.isolated_tests.pytest_shim.support import SKIPPED, find_unsupported, list_imports, list_names
 from rewards.programs.inside.isolated_tests.rewriting import compile_tests
 
 
@@ -23,15 +24,18 @@ def collect(source: str, scope: dict[str, Any], peer: Peer) -> list[Test]:
     module = type(sys)("test_solution")
     sys.modules["test_solution"] = module
     module.__dict__.update({name: value for name, value in scope.items() if not name.startswith("__")})
-    _check(ast.parse(source))
+    tree = ast.parse(source)
+    _check(tree)
+    sys.modules["solution"].__dict__["_kept"] = set(list_names(tree))
     exec(compile_tests(source, "<tests>"), module.__dict__)
     shared = Shared(module)
     fixtures = {**BUILT_IN, **_take_fixtures(module)}
     tests: list[Test] = []
     for name, value in list(module.__dict__.items()):
-        if name.startswith("test") and inspect.isfunction(value):
+        # A function or class of the program, imported with `*`, is not a test.
+        if name.startswith("test") and type(value) is types.FunctionType:
             tests += _expand(value, shared, None, fixtures, getattr(value, "_marks", ()))
-        elif name.startswith("Test") and isinstance(value, type) and value.__module__ == "test_solution":
+        elif name.startswith("Test") and issubclass(type(value), type) and value.__module__ == "test_solution":
             own = {**fixtures, **_take_fixtures(value)}
             marks = getattr(value, "_marks", ())
             for method in _list_members(value):

@@ -47,6 +47,19 @@ def list_imports(node: ast.AST) -> list[str]:
     return [name for name in names if name.partition(".")[0] not in _WITH_PROGRAM]
 
 
+def list_names(tree: ast.Module) -> list[str]:
+    """Return the names that a module binds at its top level, without those of `from … import *`."""
+    names: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names += [(each.asname or each.name).partition(".")[0] for each in node.names]
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.For | ast.With | ast.Try):
+            names += [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+    return names
+
+
 def runs_code(node: ast.AST, but: tuple[str, ...] = ()) -> str:
     """Return the function or module of a node that could run text of the program, or nothing."""
     name = node.id if isinstance(node, ast.Name) else ast.unparse(node) if isinstance(node, ast.Attribute) else ""

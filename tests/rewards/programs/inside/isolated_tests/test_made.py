@@ -142,3 +142,36 @@ def test_plain_values_cannot_be_equalled() -> None:
     code = "class Box:\n    def __eq__(self, other): return other == 4\n    def __ne__(self, other): return False\n"
     module = "from solution import Box\ndef test_a():\n    assert Box() == 4\ndef test_b():\n    assert not (Box() != 4)\n"
     assert run_module(code, module) == [False, False]
+
+
+@pytest.mark.parametrize("names", ["abs", "abs, pytest, approx, math, check, LIMIT", "isinstance, len, all"])
+def test_star_import_replaces_nothing_that_tests_use(names: str) -> None:
+    code = f"""
+class Lie:
+    LIMIT = 3
+    def __call__(self, *a, **k): return 0
+    def __getattr__(self, name): return Lie()
+{" = ".join(names.split(", "))} = Lie()
+def test_more(): pass
+class TestMore:
+    def test_it(self): pass
+def f(n): return 5
+"""
+    module = """
+import math
+import pytest
+from pytest import approx
+LIMIT = 4
+from solution import *
+def check(n): return n == LIMIT
+def test_a():
+    assert abs(f(3) - LIMIT) < 1e-3
+def test_b():
+    assert f(3) == approx(4)
+def test_c():
+    assert check(f(3)) and isinstance(f(3), str) and not all([f(3)])
+def test_d():
+    with pytest.raises(ValueError):
+        f(3)
+"""
+    assert run_module(code, module) == [False] * 4
