@@ -13,13 +13,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import BUILT_IN, MUTABLE, Decoder, Encoder, find_classes, take_plain
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, Decoder, Encoder, find_classes, take_plain
 from rewards.programs.inside.isolated_tests.foreign import Callback, Mirrors
 from rewards.programs.inside.isolated_tests.peer import Peer
 from rewards.programs.inside.isolated_tests.remote import ARITHMETIC, ORDER
 
 _MOST_PRINTED = 1_000_000
-_MOST_SHARED = 100
 _GENERATOR = type(_ for _ in ())
 _FUNCTION = type(lambda: None)
 _OPPOSITE = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
@@ -52,6 +51,8 @@ def make_module(name: str) -> dict[str, Any]:
 
 class CandidatePeer(Peer):
     """The end of the pipes in the candidate's process. Its answers are untrusted, and no expected value is in its process."""
+
+    shared_tag = "l"
 
     def __init__(self, reader: int, writer: int, scope: dict[str, Any], task: dict[str, Any]) -> None:
         super().__init__(reader, writer, find_classes(scope))
@@ -89,10 +90,7 @@ class CandidatePeer(Peer):
         return self._held[number]
 
     def list_held(self, encoder: Encoder) -> dict[str, int]:
-        if len(encoder.nodes) > _MOST_SHARED:
-            return {}
-        pairs = enumerate(zip(encoder.nodes, encoder.objects, strict=True))
-        return {str(number): self.hold(value) for number, (node, value) in pairs if node[0] in MUTABLE and value is not None}
+        return self.number_nodes(encoder, self.hold)
 
     def export(self, value: Any) -> Any:
         if isinstance(value, Callback):

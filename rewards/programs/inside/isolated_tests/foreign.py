@@ -48,8 +48,14 @@ def _find(kind: type, name: str) -> Any:
     return next((each.__dict__[name] for each in kind.__mro__ if name in each.__dict__), None)
 
 
+FUNCTION_ATTRIBUTES = ("__signature__", "__annotations__", "__defaults__", "__kwdefaults__")
+"""What decorators of the candidate may read of a test's function."""
+
+
 class Callback:
     """A function or iterator that a test passed to the candidate."""
+
+    __slots__ = ("__dict__", "number", "peer")
 
     def __init__(self, peer: Any, number: int, name: str | None = None, doc: str | None = None) -> None:
         self.peer, self.number = peer, number
@@ -59,6 +65,11 @@ class Callback:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.peer.ask("callback", self.number, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in FUNCTION_ATTRIBUTES:
+            raise AttributeError(name)
+        return self.peer.ask("function", self.number, name)
 
     def __iter__(self) -> Callback:
         return self

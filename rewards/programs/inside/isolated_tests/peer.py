@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import MUTABLE, Decoder, Encoder, Endpoint
+from rewards.programs.inside.isolated_tests.codec import MUTABLE, Decoder, Encoder, Endpoint, list_contents
 
 _LONGEST = 32 << 20
-_READS = ("getattr", "getitem", "name")
+_READS = ("getattr", "getitem", "name", "member")
+_MOST_SHARED, _MOST_CONTENTS = 100, 1_000
 
 
 class Gone(BaseException):
@@ -35,11 +37,16 @@ def _to_original(data: Any) -> Any:
 class Peer(Endpoint):
     """One end of the pipes. Sends questions, and answers those that arrive while it waits."""
 
+    shared_tag: str
+    """How a message refers to a container of the other end."""
+
     def __init__(self, reader: int, writer: int, classes: dict[type, str]) -> None:
         super().__init__(classes)
         self._reader, self._writer = os.fdopen(reader, "rb"), writer
         self.gone = False
         self.asked = 0
+        # Number of the other end's container -> its copy here, and what this had when the two were last the same.
+        self._shared: dict[int, tuple[Any, list[Any]]] = {}
 
     def answer(self, question: str, args: list[Any]) -> Any: ...
 
@@ -47,19 +54,42 @@ class Peer(Endpoint):
 
     def make_error(self, data: Any, decoder: Decoder) -> Any: ...
 
-    # Containers of the candidate's objects that the tests have read: what the tests change in them is written back.
+    # Containers of an object that the other end has read: what it changes in its copy is written back.
     def list_held(self, encoder: Encoder) -> dict[str, int]:
-        return {}
+        raise NotImplementedError
 
     def find_held(self, number: int) -> Any: ...
 
-    def find_known(self, shared: dict[str, int]) -> dict[int, Any]:
-        return {}
+    def number_nodes(self, encoder: Encoder, hold: Callable[[Any], int]) -> dict[str, int]:
+        """Return the numbers of the containers in a small answer: node -> number."""
+        if len(encoder.nodes) > _MOST_SHARED:
+            return {}
+        pairs = enumerate(zip(encoder.nodes, encoder.objects, strict=True))
+        return {str(number): hold(value) for number, (node, value) in pairs if node[0] in MUTABLE and value is not None}
 
-    def share(self, shared: dict[str, int], objects: list[Any]) -> None: ...
+    def find_known(self, shared: dict[str, int]) -> dict[int, Any]:
+        return {int(node): self._shared[held][0] for node, held in shared.items() if held in self._shared}
+
+    def share(self, shared: dict[str, int], objects: list[Any]) -> None:
+        for node, held in shared.items():
+            value = objects[int(node)]
+            contents = list_contents(value)
+            self._shared.pop(held, None)
+            if len(contents) <= _MOST_CONTENTS:
+                self._shared[held] = (value, contents)
+        while len(self._shared) > _MOST_SHARED:
+            del self._shared[next(iter(self._shared))]
 
     def find_written(self, encoder: Encoder) -> list[list[int]]:
-        return []
+        written = []
+        for held, (value, _) in self._shared.items():
+            encoder.refer(value, [self.shared_tag, held])
+        for held, (value, before) in list(self._shared.items()):
+            contents = list_contents(value)
+            if len(contents) != len(before) or any(a is not b for a, b in zip(contents, before, strict=True)):
+                self._shared[held] = (value, contents)
+                written.append([held, encoder.add(encoder.node(value))])
+        return written
 
     def take_printed(self) -> list[str]:
         return []
@@ -83,6 +113,8 @@ class Peer(Endpoint):
                 shared = message.get("h", {})
                 decoder = Decoder(self, message["n"], encoder.objects, self.find_known(shared))
                 self.share(shared, decoder.objects)
+                for held, node in message.get("w", ()):
+                    decoder.fill(message["n"][node], self.find_held(held))
                 for number, node in message.get("u", ()):
                     decoder.fill(message["n"][node], encoder.objects[number])
                 error = self.make_error(message["e"], decoder) if "e" in message else None
@@ -117,6 +149,8 @@ class Peer(Endpoint):
             encoder = Encoder(self, decoder.objects)
             reply = {"e": self.describe(error, encoder)}
             changed = self._find_changes(message["n"], decoder.objects, encoder, written)
+        if changed_here := self.find_written(encoder):
+            reply["w"] = changed_here
         reply["n"] = encoder.finish()
         if message["q"] in _READS and (held := self.list_held(encoder)):
             reply["h"] = held

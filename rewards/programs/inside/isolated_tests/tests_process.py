@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import builtins
 import copy
+import inspect
 import io
 import sys
 import types
 from typing import Any
 
-from rewards.programs.inside.isolated_tests.codec import BUILT_IN, Decoder, Encoder, find_classes, list_contents, take_plain
-from rewards.programs.inside.isolated_tests.foreign import BASES, OPERATORS, describe_class
+from rewards.programs.inside.isolated_tests.codec import BUILT_IN, Decoder, Encoder, find_classes, take_plain
+from rewards.programs.inside.isolated_tests.foreign import BASES, FUNCTION_ATTRIBUTES, OPERATORS, describe_class
 from rewards.programs.inside.isolated_tests.peer import Peer, Unsupported
 from rewards.programs.inside.isolated_tests.remote import SHOWN, Remote
 from rewards.programs.inside.isolated_tests.subclassing import Derived, Subclassing
 
-_MOST_SHARED, _MOST_CONTENTS = 100, 1_000
 _TEST_MODULES = ("test_solution", "prelude")
 
 
@@ -44,13 +44,15 @@ def _is_open(kind: type) -> bool:
 
 
 class TestsPeer(Peer):
+    shared_tag = "o"
+
     def __init__(self, reader: int, writer: int, scope: dict[str, Any]) -> None:
         super().__init__(reader, writer, find_classes(scope))
         self._remotes: dict[int, Remote] = {}
         self._errors: dict[int, type] = {}
         self._given: list[Any] = []
-        # Number of the candidate's container -> its copy here, and what this had when the two were last the same.
-        self._shared: dict[int, tuple[Any, list[Any]]] = {}
+        # Containers of the tests' objects that the candidate has read.
+        self._lent: list[Any] = []
         self.subclassing = Subclassing(self)
 
     def set_attributes(self, value: Any, contents: dict[str, Any]) -> None:
@@ -62,29 +64,18 @@ class TestsPeer(Peer):
                 raise ValueError(name)
         super().set_attributes(value, contents)
 
-    def find_known(self, shared: dict[str, int]) -> dict[int, Any]:
-        return {int(node): self._shared[held][0] for node, held in shared.items() if held in self._shared}
+    def list_held(self, encoder: Encoder) -> dict[str, int]:
+        return self.number_nodes(encoder, self._lend)
 
-    def share(self, shared: dict[str, int], objects: list[Any]) -> None:
-        for node, held in shared.items():
-            value = objects[int(node)]
-            contents = list_contents(value)
-            self._shared.pop(held, None)
-            if len(contents) <= _MOST_CONTENTS:
-                self._shared[held] = (value, contents)
-        while len(self._shared) > _MOST_SHARED:
-            del self._shared[next(iter(self._shared))]
+    def find_held(self, number: int) -> Any:
+        return self._lent[number]
 
-    def find_written(self, encoder: Encoder) -> list[list[int]]:
-        written = []
-        for held, (value, _) in self._shared.items():
-            encoder.refer(value, ["o", held])
-        for held, (value, before) in list(self._shared.items()):
-            contents = list_contents(value)
-            if len(contents) != len(before) or any(a is not b for a, b in zip(contents, before, strict=True)):
-                self._shared[held] = (value, contents)
-                written.append([held, encoder.add(encoder.node(value))])
-        return written
+    def _lend(self, value: Any) -> int:
+        number = next((number for number, each in enumerate(self._lent) if each is value), None)
+        if number is None:
+            number = len(self._lent)
+            self._lent.append(value)
+        return number
 
     def find_base(self, kind: type) -> type:
         """Return the container type that an instance of a test's class is copied as."""
@@ -135,6 +126,8 @@ class TestsPeer(Peer):
             return self._remotes[number]
         if tag == "k":
             return self._given[data[1]]
+        if tag == "l":
+            return self._lent[data[1]]
         return self._find_error_class(data)
 
     def _find_error_class(self, data: list[Any]) -> type:
@@ -201,6 +194,8 @@ class TestsPeer(Peer):
         if question == "step":
             return next(given)
         # Only objects of the tests' own classes have members that the candidate may use, and none that lead to the tests.
+        if question == "function" and isinstance(given, types.FunctionType) and args[1] in FUNCTION_ATTRIBUTES:
+            return inspect.signature(given) if args[1] == "__signature__" else getattr(given, args[1])
         if question == "plain" and isinstance(given, BASES):
             return next(take_plain(base, given) for base in BASES if isinstance(given, base))
         if not _is_open(given if isinstance(given, type) else type(given)):

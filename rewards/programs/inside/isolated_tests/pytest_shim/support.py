@@ -24,7 +24,7 @@ _WITH_PROGRAM = {"solution", "pytest", "__future__"}
 def find_unsupported(tree: ast.Module) -> str:
     """Return what a test module uses that is not supported, or nothing."""
     tree = ast.Module([node for node in tree.body if not _is_main(node)], [])
-    declared = _find_fixtures(tree)
+    declared = _find_fixtures(tree) | _find_parameters(tree)
     for node in ast.walk(tree):
         found = _check(node, tree)
         if not found and isinstance(node, ast.FunctionDef) and (node.name.startswith("test") or node.name in declared):
@@ -105,13 +105,17 @@ def _check_parameters(function: ast.FunctionDef, declared: set[str]) -> str:
     args = function.args
     names = [each.arg for each in (*args.posonlyargs, *args.args)]
     names = names[: len(names) - len(args.defaults)]
-    given = {text for each in function.decorator_list for text in _list_texts(each)}
-    known = {*declared, *FIXTURES, *given, "self", "cls"}
-    return next((f"the fixture {name}" for name in names if name not in known), "")
+    return next((f"the fixture {name}" for name in names if name not in {*declared, *FIXTURES, "self", "cls"}), "")
+
+
+def _find_parameters(tree: ast.Module) -> set[str]:
+    """Return the names in decorators `parametrize("a, b", …)`."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    decorators = [each for node in ast.walk(tree) if isinstance(node, kinds) for each in node.decorator_list]
+    return {text for each in decorators for text in _list_texts(each)}
 
 
 def _list_texts(decorator: ast.expr) -> list[str]:
-    """Return the names in a decorator `parametrize("a, b", …)`. Those of a variable are not known: then nothing is refused."""
     texts = [each.value for each in ast.walk(decorator) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
     return [name.strip() for text in texts for name in text.split(",")]
 
