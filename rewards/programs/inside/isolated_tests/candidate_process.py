@@ -116,6 +116,8 @@ class CandidatePeer(Peer):
         tag = data[0]
         if tag == "o":
             return self._held[data[1]]
+        if tag == "h":
+            return self._shared[data[1]][0]
         if tag == "k":
             if data[1] not in self._callbacks:
                 self._callbacks[data[1]] = Callback(self, *data[1:])

@@ -12,7 +12,7 @@ from rewards.programs.inside.isolated_tests.codec import MUTABLE, Decoder, Encod
 
 _LONGEST = 32 << 20
 _READS = ("getattr", "getitem", "name", "member")
-_MOST_SHARED, _MOST_CONTENTS = 100, 1_000
+_MOST_SHARED, _MOST_CONTENTS, _MOST_IN_ANSWER = 500, 1_000, 200
 
 
 class Gone(BaseException):
@@ -34,6 +34,33 @@ def _to_original(data: Any) -> Any:
     return ["k" if data[0] == "p" else data[0], data[1]] if data[0] in ("o", "k", "p") else data
 
 
+Containers = dict[int, tuple[Any, list[Any]]]
+"""Number of a container of the other end -> the container or its copy here, and its contents when both were the same."""
+
+
+def _remember(containers: Containers, number: int, value: Any) -> None:
+    containers.pop(number, None)
+    contents = list_contents(value)
+    if len(contents) <= _MOST_CONTENTS:
+        containers[number] = (value, contents)
+    while len(containers) > _MOST_SHARED:
+        del containers[next(iter(containers))]
+
+
+def _find_changed(containers: Containers, encoder: Encoder, tag: str) -> list[list[int]]:
+    """Encode the containers that have changed: their numbers and nodes. Each refers to the others by their numbers."""
+    encoder.finish()  # what a message says beside changes has no such references
+    changed = []
+    for number, (value, _) in containers.items():
+        encoder.refer(value, [tag, number])
+    for number, (value, before) in list(containers.items()):
+        contents = list_contents(value)
+        if len(contents) != len(before) or any(a is not b for a, b in zip(contents, before, strict=True)):
+            containers[number] = (value, contents)
+            changed.append([number, encoder.add(encoder.node(value))])
+    return changed
+
+
 class Peer(Endpoint):
     """One end of the pipes. Sends questions, and answers those that arrive while it waits."""
 
@@ -45,8 +72,10 @@ class Peer(Endpoint):
         self._reader, self._writer = os.fdopen(reader, "rb"), writer
         self.gone = False
         self.asked = 0
-        # Number of the other end's container -> its copy here, and what this had when the two were last the same.
-        self._shared: dict[int, tuple[Any, list[Any]]] = {}
+        self._shared: Containers = {}
+        """Copies of the other end's containers."""
+        self._owned: Containers = {}
+        """Containers that the other end has copies of."""
 
     def answer(self, question: str, args: list[Any]) -> Any: ...
 
@@ -62,34 +91,35 @@ class Peer(Endpoint):
 
     def number_nodes(self, encoder: Encoder, hold: Callable[[Any], int]) -> dict[str, int]:
         """Return the numbers of the containers in a small answer: node -> number."""
-        if len(encoder.nodes) > _MOST_SHARED:
+        if len(encoder.nodes) > _MOST_IN_ANSWER:
             return {}
         pairs = enumerate(zip(encoder.nodes, encoder.objects, strict=True))
-        return {str(number): hold(value) for number, (node, value) in pairs if node[0] in MUTABLE and value is not None}
+        numbers = {str(number): hold(value) for number, (node, value) in pairs if node[0] in MUTABLE and value is not None}
+        for node, held in numbers.items():
+            _remember(self._owned, held, encoder.objects[int(node)])
+        return numbers
+
+    def _write(self, node: list[Any], held: int, decoder: Decoder) -> None:
+        """Change a container here as the other end has changed its copy."""
+        value = self.find_held(held)
+        decoder.fill(node, value)
+        if held in self._owned:
+            self._owned[held] = (value, list_contents(value))
+
+    def find_refreshed(self, encoder: Encoder) -> list[list[int]]:
+        """Return the containers here that have changed since the other end read them."""
+        return _find_changed(self._owned, encoder, "h")
 
     def find_known(self, shared: dict[str, int]) -> dict[int, Any]:
         return {int(node): self._shared[held][0] for node, held in shared.items() if held in self._shared}
 
     def share(self, shared: dict[str, int], objects: list[Any]) -> None:
         for node, held in shared.items():
-            value = objects[int(node)]
-            contents = list_contents(value)
-            self._shared.pop(held, None)
-            if len(contents) <= _MOST_CONTENTS:
-                self._shared[held] = (value, contents)
-        while len(self._shared) > _MOST_SHARED:
-            del self._shared[next(iter(self._shared))]
+            _remember(self._shared, held, objects[int(node)])
 
     def find_written(self, encoder: Encoder) -> list[list[int]]:
-        written = []
-        for held, (value, _) in self._shared.items():
-            encoder.refer(value, [self.shared_tag, held])
-        for held, (value, before) in list(self._shared.items()):
-            contents = list_contents(value)
-            if len(contents) != len(before) or any(a is not b for a, b in zip(contents, before, strict=True)):
-                self._shared[held] = (value, contents)
-                written.append([held, encoder.add(encoder.node(value))])
-        return written
+        """Return the copies here that have changed since they were read."""
+        return _find_changed(self._shared, encoder, self.shared_tag)
 
     def take_printed(self) -> list[str]:
         return []
@@ -112,9 +142,13 @@ class Peer(Endpoint):
             try:
                 shared = message.get("h", {})
                 decoder = Decoder(self, message["n"], encoder.objects, self.find_known(shared))
+                for number, node in message.get("f", ()):
+                    copied = self._shared[number][0]
+                    decoder.fill(message["n"][node], copied)
+                    self._shared[number] = (copied, list_contents(copied))
                 self.share(shared, decoder.objects)
                 for held, node in message.get("w", ()):
-                    decoder.fill(message["n"][node], self.find_held(held))
+                    self._write(message["n"][node], held, decoder)
                 for number, node in message.get("u", ()):
                     decoder.fill(message["n"][node], encoder.objects[number])
                 error = self.make_error(message["e"], decoder) if "e" in message else None
@@ -136,7 +170,7 @@ class Peer(Endpoint):
         decoder = Decoder(self, message["n"])
         written = {node: held for held, node in message.get("w", ())}
         for node, held in written.items():
-            decoder.fill(message["n"][node], self.find_held(held))
+            self._write(message["n"][node], held, decoder)
         args = [decoder.item(each) for each in message["x"]]
         encoder = Encoder(self, decoder.objects)
         reply: dict[str, Any] = {}
@@ -151,6 +185,8 @@ class Peer(Endpoint):
             changed = self._find_changes(message["n"], decoder.objects, encoder, written)
         if changed_here := self.find_written(encoder):
             reply["w"] = changed_here
+        if refreshed := self.find_refreshed(encoder):
+            reply["f"] = refreshed
         reply["n"] = encoder.finish()
         if message["q"] in _READS and (held := self.list_held(encoder)):
             reply["h"] = held

@@ -126,6 +126,8 @@ class TestsPeer(Peer):
             return self._remotes[number]
         if tag == "k":
             return self._given[data[1]]
+        if tag == "h":
+            return self._shared[data[1]][0]
         if tag == "l":
             return self._lent[data[1]]
         return self._find_error_class(data)

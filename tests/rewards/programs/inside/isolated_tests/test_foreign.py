@@ -195,3 +195,45 @@ def test_c():
     assert log(2) == 1 and solution.LOG == [2]
 """
     assert run_module(code, module) == [True] * 3
+
+
+def test_containers_are_refreshed() -> None:
+    code = """
+REGISTRY, ROWS = {}, [[n] for n in range(450)]
+class Box:
+    def __init__(self): self.rows = [[n] for n in range(60)]
+    def touch(self, n): self.rows[n].append(n)
+def register(name, value): REGISTRY[name] = value
+def fill(order): order.items.append(len(order.items)); order.seen["x"] = 1
+"""
+    module = """
+import solution
+from solution import REGISTRY, Box, fill, register
+class Order:
+    def __init__(self): self.items, self.seen = [], {}
+def test_a():
+    register("a", len)
+    assert "a" in REGISTRY and list(REGISTRY) == ["a"]
+def test_b():
+    boxes = [Box() for _ in range(5)]
+    rows = [box.rows for box in boxes]
+    for box in boxes:
+        box.touch(3)
+        assert box.rows[3] == [3, 3]
+    rows[4][2].append(9)
+    assert boxes[4].rows[2] == [2, 9] and rows[4][3] == [3, 3]
+def test_more_than_are_kept():
+    boxes = [Box() for _ in range(20)]
+    for box in (*boxes, *boxes):
+        box.rows[5].append(1)
+        box.touch(5)
+    assert [box.rows[5] for box in boxes] == [[5, 1, 5, 1, 5]] * 20
+def test_c():
+    order = Order()
+    fill(order)
+    fill(order)
+    assert order.items == [0, 1] and order.seen == {"x": 1}
+def test_d():
+    assert len(solution.ROWS) == 450 and solution.ROWS[3] == [3]
+"""
+    assert run_module(code, module) == [True] * 5
