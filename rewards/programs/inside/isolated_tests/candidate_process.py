@@ -228,6 +228,8 @@ class Reference:
 def _decide(question: str, a: Any, b: Any) -> Any:
     """Compare two values by the program's own operator. An operator that accepts everything is an error."""
     answer = _QUESTIONS[question](a, b)
+    if question in ("eq", "ne") or isinstance(answer, int):
+        answer = bool(answer)  # an operator may return any true value
     if answer is not True:
         return answer
     stranger = object()
@@ -242,7 +244,7 @@ def _decide(question: str, a: Any, b: Any) -> Any:
 
 def _is_true(question: str, a: Any, b: Any) -> bool:
     try:
-        return _QUESTIONS[question](a, b) is True
+        return bool(_QUESTIONS[question](a, b))
     except Exception:
         return False
 

@@ -175,3 +175,19 @@ def test_d():
         f(3)
 """
     assert run_module(code, module) == [False] * 4
+
+
+def test_operators_may_return_other_true_values() -> None:
+    code = """
+class Box:
+    def __init__(self, n): self.n = n
+    def __eq__(self, other): return isinstance(other, Box) and [1] * (self.n == other.n)
+    def __lt__(self, other): return int(self.n < other.n)
+class Liar(Box):
+    def __eq__(self, other): return [1]
+    def __lt__(self, other): return 1
+    __ge__ = __lt__
+"""
+    module = "from solution import Box, Liar\ndef test_a():\n    assert Box(1) == Box(1) != Box(2) and Box(1) < Box(2)\n"
+    module += "def test_b():\n    assert Liar(1) == Liar(2)\ndef test_c():\n    assert Liar(1) < Liar(2)\n"
+    assert run_module(code, module) == [True, False, False]
