@@ -3,8 +3,8 @@
 The ground truth is a JSON object of one of three forms, each with an optional `prelude` that runs before the program:
 
 - `inputs` and `outputs`: with `fn_name`, calls of that function (each input a list of arguments, an object of keyword
-  arguments, or a string with one JSON value per line); without it, texts for standard input and output. With `any_order`,
-  the order of the lines, or of the items of a list, does not matter.
+  arguments, or a string with one JSON value per line); without it, texts for standard input and output. `any_order`,
+  `case_insensitive`, `float_tolerance` or a `checker` accept several right answers.
 - `functional`: source that defines `check(candidate)` and ends by calling it.
 - `pytest`: source of tests that import from `solution`.
 """
@@ -17,14 +17,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rewards.errors import GroundTruthError
 from rewards.parsing import answers
 from rewards.parsing.blocks import write_block
 from rewards.programs import cheats, free_answers
-from rewards.programs.candidate import Outcome, call_function, run_tests, run_texts
+from rewards.programs.candidate import NoProcessError, Outcome, call_again, call_function, run_tests, run_texts
+from rewards.programs.checker import Checker, run_checker
 from rewards.programs.expected_calls import describe
 from rewards.programs.free_answers import FreeTests
 from rewards.programs.ground_truth import CallTests, Choose, Tests, TextTests, find_tested_names, read_tests
 from rewards.programs.inside.judge.check import Check
+from rewards.programs.inside.judge.comparison import Rules
 from rewards.programs.judging import accepts_text
 from rewards.reasons import explain
 from rewards.registry import Free, register
@@ -126,14 +129,53 @@ async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_ear
     if isinstance(tests, TextTests):
         return await _run_texts(code, tests, limits, stop_early)
     if isinstance(tests, CallTests):
-        calls = [call for test in tests.tests for call, _ in test]
-        checks = [check for test in tests.tests for _, check in test]
-        outcomes = iter(await call_function(code, tests.function, calls, limits, tests.prelude, checks))
-        checked = [[(next(outcomes), check) for _, check in test] for test in tests.tests]
-        return [all(_passes(number, *each) for each in test) for number, test in enumerate(checked, 1)]
+        return await _run_calls(code, tests, limits, max_tests)
     passed = await run_tests(code, tests, limits, max_tests)
     if not all(passed):
         explain("{} of {} tests failed, the first is number {}", passed.count(False), len(passed), passed.index(False) + 1)
+    return passed
+
+
+async def _run_calls(code: str, tests: CallTests, limits: Limits, max_tests: int) -> list[bool]:
+    calls = [call for test in tests.tests for call, _ in test]
+    checks = [check for test in tests.tests for _, check in test]
+    # What a checker or a second process reads is read here, too, so it must be small.
+    small = dataclasses.replace(limits, output_bytes=_SPARE_OUTPUT)
+    if tests.checker is not None:
+        limits, checks = small, []
+    outcomes = await call_function(code, tests.function, calls, limits, tests.prelude, checks)
+    again: list[bool] = []
+    if any(each.is_object for each in outcomes):
+        try:
+            if tests.source is None:
+                outcomes = await call_again(code, tests.function, calls, small, tests.prelude)
+            else:
+                again = await run_tests(code, tests.source, limits, max_tests)
+        except (NoProcessError, GroundTruthError) as error:
+            # The row is valid: its tests have run. A program that claims to return an object must not make it fail.
+            explain("an object was returned: {}", str(error))
+    if tests.checker is not None:
+        return await _check_outcomes(tests.checker, outcomes, limits)
+    rest = iter(outcomes)
+    passed = []
+    for number, test in enumerate(tests.tests, 1):
+        found = [(next(rest), check) for _, check in test]
+        if len(again) == len(tests.tests) and any(outcome.is_object for outcome, _ in found):
+            passed.append(again[number - 1])
+        else:
+            passed.append(all(_passes(number, *each) for each in found))
+    return passed
+
+
+async def _check_outcomes(checker: Checker, outcomes: list[Outcome], limits: Limits) -> list[bool]:
+    returned = [(number, outcome.value) for number, outcome in enumerate(outcomes) if outcome.returned]
+    verdicts = iter(await run_checker(checker, returned, limits))
+    passed = [outcome.returned and next(verdicts) for outcome in outcomes]
+    for number, (outcome, ok) in enumerate(zip(outcomes, passed, strict=True), 1):
+        if not ok and not outcome.returned:
+            explain("test {}: {}", number, outcome.error)
+        elif not ok:
+            explain("test {}: the checker rejects {}", number, outcome.value)
     return passed
 
 
@@ -141,7 +183,7 @@ def _passes(number: int, outcome: Outcome, check: Check) -> bool:
     if not outcome.returned:
         explain("test {}: {}", number, outcome.error)
         return False
-    if outcome.accepted:
+    if check.accepts(outcome.value) if outcome.accepted is None else outcome.accepted:
         return True
     explain("test {}: expected {}, got {}", number, describe(check), outcome.value)
     return False
@@ -154,17 +196,37 @@ async def _run_texts(code: str, tests: TextTests, limits: Limits, stop_early: bo
     while len(passed) < len(tests.inputs) and (not stop_early or all(passed)):
         begin = len(passed)
         runs = await run_texts(code, tests.inputs[begin : begin + width], limits)
-        numbered = enumerate(zip(runs, tests.outputs[begin : begin + width], strict=True), begin + 1)
-        passed += [await _prints(number, run, expected, tests.any_order) for number, (run, expected) in numbered]
+        if tests.checker is not None:
+            passed += await _check_runs(tests.checker, begin, runs, limits)
+        else:
+            numbered = enumerate(zip(runs, tests.outputs[begin : begin + width], strict=True), begin + 1)
+            passed += [await _prints(number, run, expected, tests.rules) for number, (run, expected) in numbered]
         width *= 2
     return passed
 
 
-async def _prints(number: int, run: Execution, expected: str, any_order: bool) -> bool:
+async def _check_runs(checker: Checker, begin: int, runs: list[Execution], limits: Limits) -> list[bool]:
+    finished = [_finishes(number, run) for number, run in enumerate(runs, begin + 1)]
+    outputs = [(number, run.output) for number, (run, ok) in enumerate(zip(runs, finished, strict=True), begin) if ok]
+    verdicts = iter(await run_checker(checker, outputs, limits))
+    passed = [ok and next(verdicts) for ok in finished]
+    for number, (run, ran, ok) in enumerate(zip(runs, finished, passed, strict=True), begin + 1):
+        if ran and not ok:
+            explain("test {}: the checker rejects {!r}", number, run.output)
+    return passed
+
+
+def _finishes(number: int, run: Execution) -> bool:
     if run.verdict != "ok":
         explain("test {}: the program ended with {}: {}", number, run.verdict, run.error.strip().rpartition("\n")[2])
+    return run.verdict == "ok"
+
+
+async def _prints(number: int, run: Execution, expected: str, rules: Rules) -> bool:
+    if not _finishes(number, run):
         return False
-    if await accepts_text(run.output, expected, any_order=any_order):
+    if await accepts_text(run.output, expected, **rules._asdict()):
         return True
-    explain("test {}: expected {!r}, got {!r}", number, expected, run.output)
+    described = rules.describe()
+    explain("test {}: expected {!r}{}, got {!r}", number, expected, described and f" ({described})", run.output)
     return False

@@ -15,10 +15,18 @@ from typing import Any
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.programs.inside.judge.check import Check
-from rewards.programs.inside.judge.reports import Report, read_calls
+from rewards.programs.inside.judge.reports import Report, read_calls, unpack
 from rewards.programs.judging import is_small, judge_calls
 from rewards.sandbox import Execution, Limits, Program, SandboxError, get
 from rewards.sandbox.reports import read_reports
+
+_NOT_PLAIN = "is not plain data"
+"""The end of the error of `inside/calls.py` for such a value."""
+_GRADERS_IMPORTS = (
+    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json "
+    "builtins typing"
+)
+"""The same as in `inside/calls.py`."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,11 @@ class Outcome:
     """Whether the call's check accepts the value; None without a check."""
     error: str = field(default="", compare=False)
     """Why the call did not return, for messages only."""
+
+    @property
+    def is_object(self) -> bool:
+        """Whether the call returned a value that is not plain data. The program could pretend that it did."""
+        return not self.returned and self.error.endswith(_NOT_PLAIN)
 
 
 @dataclass(frozen=True)
@@ -99,6 +112,25 @@ async def run_texts(code: str, inputs: Sequence[str], limits: Limits | None = No
     return await get().run_many([Program(code, given, "rewards.programs.inside.calls.names") for given in inputs], limits)
 
 
+async def call_again(
+    code: str, function: str, calls: Sequence[str], limits: Limits | None = None, prelude: str | None = ""
+) -> list[Outcome]:
+    """Call a function like `call_function`, in a process whose results another one reads.
+
+    Iterators, deques, ranges and views are read as lists, decimal numbers and fractions as ints or floats.
+
+    Raises:
+        GroundTruthError: The arguments cannot be passed.
+    """
+    if prelude is None:
+        prelude = "".join(f"from {name} import *\nimport {name}\n" for name in _GRADERS_IMPORTS.split())
+    reports = await _run_isolated(code, SourceTests("calls", tuple(calls), function=function, prelude=prelude), limits)
+    found = {int(each["i"]): each for each in reports if "i" in each}
+    missing = {"e": "the program ended before the call returned"}
+    answers = [found.get(number, missing) for number in range(len(calls))]
+    return [Outcome(False, error=each["e"]) if "e" in each else Outcome(True, unpack(each["v"])) for each in answers]
+
+
 async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None, max_tests: int | None = None) -> list[bool]:
     """Run tests in a separate process, which the candidate cannot access, and return which of them passed.
 
@@ -107,21 +139,8 @@ async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None,
     Raises:
         GroundTruthError: The tests need an unsupported feature, or no test calls the program.
     """
-    token = secrets.token_hex(16)
-    task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
-    # The tests are sent as standard input, which is read after the candidate's process has been forked.
-    module = tests.sources[0] if tests.kind == "pytest" and tests.prelude else ""
-    candidate = _describe(code, tests.function, tests.prelude, module)
-    execution = await get().run(Program(candidate, json.dumps(task), "rewards.programs.inside.isolated_tests"), limits)
     total, verdicts = 1, dict[int, bool | None]()
-    for report in read_reports(execution.output, token):
-        if "no_process" in report:
-            raise SandboxError(
-                f"these tests need a second process, which this sandbox does not allow: {report['no_process']}; "
-                "it needs user namespaces (see `pipeline doctor`)"
-            )
-        if "unsupported" in report:
-            raise GroundTruthError(f"the tests cannot be run: {report['unsupported']}"[:400])
+    for report in await _run_isolated(code, tests, limits, max_tests):
         if "total" in report:
             total = int(report["total"])
         elif "i" in report:
@@ -130,6 +149,32 @@ async def run_tests(code: str, tests: SourceTests, limits: Limits | None = None,
     if not passed:
         raise GroundTruthError("no test calls the program")
     return passed
+
+
+class NoProcessError(SandboxError):
+    """The sandbox does not allow the second process that tests need."""
+
+
+async def _run_isolated(
+    code: str, tests: SourceTests, limits: Limits | None, max_tests: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the reports of tests."""
+    token = secrets.token_hex(16)
+    task = {"token": token, "kind": tests.kind, "sources": tests.sources, "helpers": tests.helpers, "max_tests": max_tests}
+    # The tests are sent as standard input, which is read after the candidate's process has been forked.
+    module = tests.sources[0] if tests.kind == "pytest" and tests.prelude else ""
+    candidate = _describe(code, tests.function, tests.prelude, module)
+    execution = await get().run(Program(candidate, json.dumps(task), "rewards.programs.inside.isolated_tests"), limits)
+    reports = list(read_reports(execution.output, token))
+    for report in reports:
+        if "no_process" in report:
+            raise NoProcessError(
+                f"these tests need a second process, which this sandbox does not allow: {report['no_process']}; "
+                "it needs user namespaces (see `pipeline doctor`)"
+            )
+        if "unsupported" in report:
+            raise GroundTruthError(f"the tests cannot be run: {report['unsupported']}"[:400])
+    return reports
 
 
 def pack_arguments(arguments: Arguments) -> str:

@@ -26,8 +26,9 @@ def describe(check: Check) -> str:
     """Return the condition of a check for messages, shortened."""
     if check.kind in ("true", "false"):
         return f"a {check.kind} value"
-    words = {"accepted": "", "any order": "in any order ", "==": "", "isclose": "near "}
-    return f"{words.get(check.kind, f'{check.kind} ')}{show(check.expected)}"
+    words = {"accepted": "", "==": "", "isclose": "near "}
+    rules = check.rules.describe()
+    return f"{words.get(check.kind, f'{check.kind} ')}{show(check.expected)}{rules and f' ({rules})'}"
 
 
 def read_check(line: ast.stmt, function: str) -> tuple[Arguments, Check] | None:

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
@@ -14,7 +15,7 @@ from rewards.programs.candidate import SourceTests
 from rewards.programs.cheats import define, find_names, is_lenient
 from rewards.programs.ground_truth import CallTests, Tests, TextTests
 from rewards.programs.inside.judge.check import Check
-from rewards.programs.inside.judge.comparison import is_accepted_text
+from rewards.programs.inside.judge.comparison import Rules, is_accepted_text
 
 FreeTests = Literal["count", "exclude", "require_all"]
 """`count`: score a test that a constant passes like any other. `exclude`: leave out tests that a program passes which outputs
@@ -35,6 +36,8 @@ def write_nothing(tests: Tests) -> str:
 
 def write_constants(tests: Tests) -> dict[str, str]:
     """Return programs that give the same answer for every input, those that may pass most tests: name -> program."""
+    if not isinstance(tests, SourceTests) and tests.checker is not None:
+        return {}
     if isinstance(tests, TextTests):
         common = Counter(filter(None, (output.strip() for output in tests.outputs))).most_common(_CONSTANTS)
         return {_name("print", text): f"print({text!r})" for text, _ in common}
@@ -60,7 +63,7 @@ def find_counted(tests: Tests, free_tests: FreeTests) -> list[int] | None:
         return None
     listed = _list_tests(tests)
     counted = [number for number, test in enumerate(listed) if not _is_free(test)]
-    if not counted:
+    if listed and not counted:
         raise GroundTruthError("every test passes without a solution (free_tests: exclude)")
     return counted if len(counted) < len(listed) else None
 
@@ -75,6 +78,8 @@ def is_guessable(tests: Tests) -> bool:
 
 def is_shown(tests: Tests, prompt: str) -> bool:
     """Return whether a program could copy its answers from the prompt: each test's input stands there before its output."""
+    if not isinstance(tests, SourceTests) and tests.checker is not None:
+        return False
     if isinstance(tests, TextTests):
         return all(
             _is_near(prompt, [_words(given)], [_words(output)])
@@ -92,35 +97,46 @@ def is_shown(tests: Tests, prompt: str) -> bool:
     )
 
 
-_Test = str | tuple[Check, ...]
-"""The expected output, or the checks of the values."""
+@dataclass(frozen=True)
+class _Output:
+    """A test of a text."""
+
+    expected: str
+    rules: Rules
+
+
+_Test = _Output | tuple[Check, ...]
+"""An expected output, or the checks of the values."""
 
 
 def _list_tests(tests: TextTests | CallTests) -> list[_Test]:
+    """Return the tests that a constant may pass: none if a checker decides."""
+    if tests.checker is not None:
+        return []
     if isinstance(tests, TextTests):
-        return list(tests.outputs)
+        return [_Output(each, tests.rules) for each in tests.outputs]
     return [tuple(check for _, check in test) for test in tests.tests]
 
 
 def _passes(test: _Test, value: Any) -> bool:
-    if isinstance(test, str):
-        return isinstance(value, str) and is_accepted_text(value, test)
+    if isinstance(test, _Output):
+        return isinstance(value, str) and is_accepted_text(value, test.expected, *test.rules)
     return all(check.accepts(value) for check in test)
 
 
 def _passes_nothing(test: _Test) -> bool:
-    return _passes(test, "" if isinstance(test, str) else None)
+    return _passes(test, "" if isinstance(test, _Output) else None)
 
 
 def _is_free(test: _Test) -> bool:
     # A test that asks for True itself is one half of a question; a test for any true value asks nothing.
-    only_truth = not isinstance(test, str) and all(check.kind in ("true", "false") for check in test)
+    only_truth = not isinstance(test, _Output) and all(check.kind in ("true", "false") for check in test)
     return _passes_nothing(test) or only_truth
 
 
 def _list_values(tests: Sequence[_Test]) -> list[Any]:
     """Return the expected values."""
-    return [each if isinstance(each, str) else _expected(each[0]) for each in tests if each]
+    return [each.expected if isinstance(each, _Output) else _expected(each[0]) for each in tests if each]
 
 
 def _expected(check: Check) -> Any:

@@ -13,8 +13,11 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
 from rewards.parsing.programs import find_free_names
 from rewards.programs.candidate import SourceTests, find_solution_names, pack_arguments
+from rewards.programs.checker import Checker
 from rewards.programs.expected_calls import read_check
-from rewards.programs.inside.judge.check import Check, Kind
+from rewards.programs.inside.isolated_tests.pytest_shim.support import find_unsupported, runs_code
+from rewards.programs.inside.judge.check import Check
+from rewards.programs.inside.judge.comparison import Rules
 
 Choose = Literal["first", "longest"]
 
@@ -25,7 +28,9 @@ class TextTests:
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    any_order: bool
+    rules: Rules
+    checker: Checker | None = None
+    """Decides instead of the comparison with the expected outputs."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,15 @@ class CallTests:
     """None: the imports that graders add, as in `call_function`."""
     tests: tuple[tuple[tuple[str, Check], ...], ...]
     """Per test: the arguments of its calls, from `pack_arguments`, and the checks of their values."""
+    source: SourceTests | None = None
+    """The same tests as source, for results that are not plain data. None: the tests are inputs and outputs."""
+    checker: Checker | None = None
+    """Decides instead of the checks."""
 
 
 Tests = TextTests | CallTests | SourceTests
 
+_RULES = ("case_insensitive", "float_tolerance")
 _NUMBER_KEY = re.compile(r"-?\d{1,18}", re.ASCII)
 _MOST_CACHED = 64 << 20
 _lock = threading.Lock()
@@ -80,6 +90,9 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
         raise GroundTruthError(f"the ground truth is a {type(truth).__name__}, expected an object")
     prelude = truth.get("prelude") or ""
     _parse(prelude, "prelude")
+    lenient = [name for name in (*_RULES, "checker") if truth.get(name)]
+    if lenient and "inputs" not in truth:
+        raise GroundTruthError(f"{lenient[0]} is given without `inputs`: source tests decide themselves what they accept")
     if "functional" in truth:
         return _read_functional(truth["functional"], prelude, max_tests, choose)
     if "pytest" in truth:
@@ -91,23 +104,51 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
 
 
 def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Choose) -> Tests:
-    inputs, outputs = truth["inputs"], truth.get("outputs")
+    checker, rules = _read_checker(truth), _read_rules(truth)
+    inputs = truth["inputs"]
+    outputs = truth.get("outputs", [None] * len(inputs) if checker and isinstance(inputs, list) else None)
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise GroundTruthError("`inputs` and `outputs` must be lists")
     if len(inputs) != len(outputs) or not inputs:
         raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs; expected equal numbers, at least 1")
     pairs = _choose(list(zip(inputs, outputs, strict=True)), max_tests, choose, lambda pair: len(str(pair[0])))
-    any_order = truth.get("any_order") is True
     name = truth.get("fn_name")
     if not name:
-        texts, expected = (tuple(map(read_text, column)) for column in zip(*pairs, strict=True))
-        return TextTests(texts, expected, any_order)
+        texts = tuple(read_text(given) for given, _ in pairs)
+        # Without a checker, None is the text "None".
+        expected = tuple("" if checker and output is None else read_text(output) for _, output in pairs)
+        return TextTests(texts, expected, rules, Checker(checker, texts, expected) if checker else None)
     if not isinstance(name, str):
         raise GroundTruthError(f"fn_name is {name!r}, expected a name")
-    kind: Kind = "any order" if any_order else "accepted"
     keys = truth.get("integer_keys") is not False
-    tests = [[(_read_arguments(given, keys), _make_check(kind, _read_output(output, given), keys))] for given, output in pairs]
-    return _pack(name, prelude or None, tests)
+    given = [_read_arguments(each, keys) for each, _ in pairs]
+    wanted = [_read_output(output, each) for each, output in pairs]
+    tests = [[(each, _make_check(output, rules, keys))] for each, output in zip(given, wanted, strict=True)]
+    passed = tuple(dict(each.kwargs) or list(each.args) for each in given)
+    return _pack(name, prelude or None, tests, checker=Checker(checker, passed, tuple(wanted)) if checker else None)
+
+
+def _read_rules(truth: dict[str, Any]) -> Rules:
+    flags = [truth.get(name) or False for name in ("any_order", "case_insensitive")]
+    if not all(isinstance(flag, bool) for flag in flags):
+        raise GroundTruthError("any_order and case_insensitive must be true or false")
+    tolerance = truth.get("float_tolerance") or 0.0
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
+        raise GroundTruthError(f"float_tolerance is {str(tolerance)[:60]}, expected a number from 0 to 1")
+    return Rules(flags[0], flags[1], float(tolerance))
+
+
+def _read_checker(truth: dict[str, Any]) -> str:
+    source = truth.get("checker") or ""
+    tree = _parse(source, "checker")
+    if not source:
+        return ""
+    checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "check"]
+    if len(checks) != 1 or len(checks[0].args.posonlyargs + checks[0].args.args) != 3:
+        raise GroundTruthError("the checker defines no function check(input, output, expected)")
+    if found := next(filter(None, map(runs_code, ast.walk(tree))), ""):
+        raise GroundTruthError(f"the checker uses {found}, which could run an output of the program")
+    return str(source)
 
 
 def find_tested_names(tests: Tests) -> list[str]:
@@ -148,12 +189,12 @@ def _read_output(output: Any, given: Any) -> Any:
     return output
 
 
-def _make_check(kind: Kind, expected: Any, integer_keys: bool) -> Check:
+def _make_check(expected: Any, rules: Rules, integer_keys: bool) -> Check:
     # APPS and Eurus wrap most, but not all, expected values in a list of one. Their graders accept both.
     accepted = [expected, expected[0]] if isinstance(expected, list) and len(expected) == 1 else [expected]
     if integer_keys:
         accepted += [restored for each in accepted if (restored := _restore_keys(each)) is not each]
-    return Check(kind, expected, alternatives=tuple(accepted[1:]))
+    return Check("accepted", expected, alternatives=tuple(accepted[1:]), rules=rules)
 
 
 def _restore_keys(value: Any) -> Any:
@@ -179,27 +220,31 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     lines = [line for line in checks[0].body if not _is_trivial(line)]
     if not lines:
         raise GroundTruthError("the tests assert nothing")
+    if found := next(filter(None, (runs_code(node, but=("eval",)) for node in ast.walk(tree))), ""):
+        raise GroundTruthError(f"the tests use {found}, which could run text of the program")
     helpers = ast.unparse(ast.Module(tree.body[:-1], []))
     if not all(isinstance(line, ast.Assert) for line in lines):
         return SourceTests("check", (f"{check}(candidate)",), helpers, function, prelude)
     lines = _choose(lines, max_tests, choose, lambda line: (line.end_col_offset or 0) - line.col_offset)
-    plain = [read_check(line, candidate) for line in lines]
-    if all(plain):
-        return _pack(function, prelude, [[each] for each in plain if each])
     name = f"{candidate} = candidate\n" if candidate != "candidate" else ""
-    return SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
+    tests = SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
+    plain = [read_check(line, candidate) for line in lines]
+    return _pack(function, prelude, [[each] for each in plain if each], tests) if all(plain) else tests
 
 
 def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:
     tree = _parse(source, "pytest")
+    source_tests = SourceTests("pytest", (source,), prelude=prelude)
     plain = _read_plain_pytest(tree)
     if plain is not None:
         function, tests = plain
-        return _pack(function, prelude, tests[:max_tests])
+        return _pack(function, prelude, tests[:max_tests], source_tests)
     functions = [each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
     if not any(name.startswith("test") for name in functions):
         raise GroundTruthError("the tests define no function whose name begins with test")
-    return SourceTests("pytest", (source,), prelude=prelude)
+    if unsupported := find_unsupported(tree):
+        raise GroundTruthError(f"the tests use {unsupported}, which is not supported")
+    return source_tests
 
 
 def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments, Check]]]] | None:
@@ -224,9 +269,15 @@ def _read_plain_pytest(tree: ast.Module) -> tuple[str, list[list[tuple[Arguments
     return names[0].name, [[each for each in body if each] for body in read]
 
 
-def _pack(function: str, prelude: str | None, tests: list[list[tuple[Arguments, Check]]]) -> CallTests:
+def _pack(
+    function: str,
+    prelude: str | None,
+    tests: list[list[tuple[Arguments, Check]]],
+    source: SourceTests | None = None,
+    checker: Checker | None = None,
+) -> CallTests:
     packed = (tuple((pack_arguments(arguments), check) for arguments, check in test) for test in tests)
-    return CallTests(function, prelude, tuple(packed))
+    return CallTests(function, prelude, tuple(packed), source, checker)
 
 
 def _is_trivial(line: ast.stmt) -> bool:

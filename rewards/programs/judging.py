@@ -27,7 +27,7 @@ def is_small(output: str, checks: Sequence[Check] = ()) -> bool:
     if len(output) > _LONGEST:
         return False
     nodes = output.count(",") + output.count("[")
-    if any(check.kind == "any order" for check in checks):
+    if any(check.rules.any_order for check in checks):
         return nodes <= _MOST_UNORDERED
     # Reports and large integers begin like this. Any further object is a container.
     return output.count("{") == output.count('{"i": ') or nodes <= _MOST_HASHED

@@ -166,6 +166,14 @@ def test_formats_of_tests() -> None:
         assert score("code_tests", make_response(FILES["answer.py"].replace("a + b", "a - b")), truth)["score"] == 0.0
 
 
+def test_checker() -> None:
+    (checker,) = [block for block in blocks("python", section("code_tests")) if block.startswith("def check")]
+    truth = json.dumps({"inputs": ["12\n", "35\n"], "checker": checker})
+    response = make_response("n = int(input())\nd = next(d for d in range(2, n) if n % d == 0)\nprint(d, n // d)")
+    assert score("code_tests", response, truth)["score"] == 1.0
+    assert score("code_tests", make_response("print(1, int(input()))"), truth)["score"] == 0.0
+
+
 def test_comparison_of_texts() -> None:
     for expected, accepted, refused in table(section("code_tests"), "expected text"):
         wanted, *_ = map(json.loads, codes(expected))

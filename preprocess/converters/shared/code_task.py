@@ -16,6 +16,7 @@ from preprocess.converters.base import Converter
 from preprocess.converters.options import Positive
 from preprocess.converters.shared import wording
 from preprocess.converters.shared.packages import find_imports, find_missing_packages
+from preprocess.converters.shared.several_answers import find_rules
 from preprocess.converters.shared.tool_calls import ToolOptions, call_interpreter, make_row
 from preprocess.errors import LeftOutError, RowError
 from preprocess.rows import Message, RlRow, SftRow, to_json
@@ -138,6 +139,8 @@ def _read_truth(task: CodeTask, options: CodeOptions) -> dict[str, Any]:
     truth = task.make_truth()
     if truth is None:
         raise LeftOutError("it has no tests")
+    if "inputs" in truth:
+        truth = {**truth, **find_rules(task.statement, bool(truth.get("fn_name")))}
     try:
         read_tests(to_json(truth), options.max_tests)
     except GroundTruthError as error:

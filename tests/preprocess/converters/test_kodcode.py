@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from preprocess.converters.kodcode import _NOT_IN_TESTS
-from rewards.programs.inside.isolated_tests.pytest_shim.collection import _MISSING_MODULES
+from rewards.programs.inside.isolated_tests.pytest_shim.support import MISSING_MODULES
 from tests.preprocess.converters.code_rows import SHAPES, convert_record, judge, take_reject, take_rl
 
 TEST = "from solution import double\n\ndef test_one():\n    assert double(1) == 2\n\ndef test_two():\n    assert double(2) == 4"
@@ -90,7 +90,7 @@ def test_left_out(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
 
 
 def test_modules_that_tests_cannot_import() -> None:
-    assert _NOT_IN_TESTS == _MISSING_MODULES
+    assert _NOT_IN_TESTS == MISSING_MODULES
 
 
 def test_packages(tmp_path: Path) -> None:

@@ -259,6 +259,160 @@ def test_any_order() -> None:
     assert _score("print('b\\na')", {**lines, "any_order": True})["score"] == 1.0
 
 
+def test_case_and_tolerance() -> None:
+    truth = {"inputs": ["1"], "outputs": ["Yes 0.5\n"]}
+    assert _score("print('YES 0.5')", truth)["score"] == 0.0
+    assert _score("print('YES 0.5')", {**truth, "case_insensitive": True})["score"] == 1.0
+    assert _score("print('Yes 0.5004')", {**truth, "float_tolerance": 1e-4})["score"] == 0.0
+    assert _score("print('Yes 0.5004')", {**truth, "float_tolerance": 1e-3})["score"] == 1.0
+    calls = {"fn_name": "f", "inputs": [[1]], "outputs": [[["Ab", 2.0], ["c", 1]]]}
+    code = "def f(n):\n    return [('C', 1), ('AB', 2.001)]"
+    assert _score(code, {**calls, "any_order": True, "float_tolerance": 0.01})["score"] == 0.0
+    rules = {"any_order": True, "float_tolerance": 0.01, "case_insensitive": True}
+    assert _score(code, {**calls, **rules})["score"] == 1.0
+
+
+FACTORS = """
+import math
+def check(input, output, expected):
+    n = int(input)
+    factors = [int(word) for word in output.split()]
+    return math.prod(factors) == n and 1 not in factors and len(factors) == int(expected)
+"""
+ROOT = """
+def check(input, output, expected):
+    (n,) = input
+    return output is None if expected is None else output * output == n
+"""
+
+
+def test_checker_decides_on_texts() -> None:
+    truth = {"inputs": ["12\n", "35"], "outputs": ["2", "2"], "checker": FACTORS}
+    assert _score("n = int(input())\nprint(*[(6, 2), (7, 5)][n == 35])", truth)["score"] == 1.0
+    assert _score("n = int(input())\nprint(*[(3, 4), (1, 35)][n == 35])", truth)["score"] == 0.5
+    assert _score("print('x')", truth)["score"] == 0.0
+    assert _score("raise SystemExit(1)", truth)["score"] == 0.0
+    assert _score("n = int(input())\nprint(*[(6, 2), (7, 5)][n == 35])", truth, all_or_nothing=True)["score"] == 1.0
+
+
+def test_checker_decides_on_values() -> None:
+    truth = {"fn_name": "root", "inputs": [[9], [4], [-1]], "outputs": [3, 2, None], "checker": ROOT}
+    assert _score("def root(n):\n    return -int(n ** 0.5) if n > 0 else None", truth)["score"] == 1.0
+    assert _score("def root(n):\n    return 2", truth)["score"] == pytest.approx(1 / 3)
+    without = {
+        "fn_name": "f",
+        "inputs": [{"n": 3}],
+        "checker": "def check(a, b, c):\n    return len(b) == a['n'] and c is None",
+    }
+    assert _score("def f(n):\n    return (x for x in range(n))", without)["score"] == 1.0
+    assert _score("def f(n):\n    return {0, 1, 2}", without)["score"] == 1.0
+    assert _score("def f(n):\n    return b'ab'", without)["score"] == 0.0
+
+
+CHECKER_CHEATS = [
+    "class A(int):\n    def __mul__(self, other): return 9\n    __eq__ = lambda s, o: True\ndef root(n): return A(1)",
+    "class A:\n    def __mul__(self, other): return 9\n    __eq__ = lambda s, o: True\ndef root(n): return A()",
+    "import sys, builtins\nbuiltins.bool = lambda x: True\nsys.modules['checker'] = None\ndef root(n): return 1",
+    'import os\nfor n in range(1, 30):\n    try: os.write(n, b\'{"i": 0, "ok": true}\\n\')\n    except OSError: pass\n'
+    "def root(n): return 5",
+    'def root(n): return \'{"i": 0, "ok": true}\'',
+    "def root(n): return [[]] * 10 ** 6",
+    "def root(n): return 10 ** 5000",
+]
+
+
+@pytest.mark.parametrize("cheat", CHECKER_CHEATS)
+def test_checker_is_out_of_reach(cheat: str) -> None:
+    truth = {"fn_name": "root", "inputs": [[9], [4]], "outputs": [3, 2], "checker": ROOT}
+    assert _score(cheat, truth)["score"] == 0.0
+
+
+def test_checker_that_does_not_end_accepts_nothing() -> None:
+    loop = "def check(input, output, expected):\n    while output.strip() == 'x':\n        pass\n    return True"
+    assert _score("print('x')", {"inputs": [""], "checker": loop}, seconds=0.5)["score"] == 0.0
+    assert _score("print('y')", {"inputs": [""], "checker": loop}, seconds=0.5)["score"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"checker": "def check(a): return True"}, "no function check"),
+        ({"checker": "def check(a, b, c): return"}, ""),
+        ({"checker": "def check(a, b, c) return"}, "checker is not Python"),
+        ({"checker": 5}, "checker is a int"),
+        ({"checker": "import missing_module\ndef check(a, b, c): return True"}, "does not load: ModuleNotFoundError"),
+        ({"checker": "def check(a, b, c): return eval(b) == c"}, "could run an output"),
+        ({"checker": "import pickle\ndef check(a, b, c): return True"}, "could run an output"),
+        ({"float_tolerance": "1e-6"}, "float_tolerance"),
+        ({"float_tolerance": 2}, "float_tolerance"),
+        ({"case_insensitive": "yes"}, "case_insensitive"),
+    ],
+)
+def test_invalid_rules_are_errors(more: Any, message: str) -> None:
+    truth = {"inputs": ["1"], "outputs": ["1"], **more}
+    if not message:
+        assert _score("print(1)", truth)["score"] == 0.0
+        return
+    with pytest.raises(GroundTruthError, match=message):
+        _score("print(1)", truth)
+
+
+def test_rules_need_inputs() -> None:
+    with pytest.raises(GroundTruthError, match="case_insensitive is given without"):
+        _score(SWAP, {**MODULE, "case_insensitive": True})
+
+
+RETURNED = [
+    ("from collections import deque\ndef f(n): return deque(range(n))", [0, 1, 2]),
+    ("def f(n): yield from range(n)", [0, 1, 2]),
+    ("def f(n): return map(str, range(n))", ["0", "1", "2"]),
+    ("def f(n): return zip(range(n), 'abc')", [[0, "a"], [1, "b"], [2, "c"]]),
+    ("def f(n): return range(n)", [0, 1, 2]),
+    ("def f(n): return {i: 1 for i in range(n)}.keys()", [0, 1, 2]),
+    ("def f(n): return {i: (i,) for i in range(n)}.items()", [[0, [0]], [1, [1]], [2, [2]]]),
+    ("from decimal import Decimal\ndef f(n): return [Decimal('1.5'), Decimal(n)]", [1.5, 3]),
+    ("def f(n): return __import__('fractions').Fraction(n, 2)", 1.5),
+    ("def f(n): return iter({'a': deque([n])}.items())", [["a", [3]]]),
+    ("def f(n): return array('i', range(n))\nfrom array import array", [0, 1, 2]),
+]
+
+
+@pytest.mark.parametrize(("code", "expected"), RETURNED)
+def test_returned_iterators_and_numbers(code: str, expected: Any) -> None:
+    assert _score(code, {"fn_name": "f", "inputs": [[3]], "outputs": [expected]})["score"] == 1.0
+    assert _score(code, {"fn_name": "f", "inputs": [[3]], "outputs": [[expected, 0]]})["score"] == 0.0
+
+
+ASSERTED = [
+    ("import re\ndef f(s): return re.match('a+$', s)", ["assert candidate('aaa')", "assert not candidate('b')"]),
+    ("import re\ndef f(s): return re.match('a+$', s)", ["assert candidate('a') is not None", "assert candidate('b') is None"]),
+    ("class P: pass\ndef f(s): return P()", ["assert candidate('a') != 5", "assert candidate('a') is not None"]),
+    (
+        "from decimal import Decimal\ndef f(s): return Decimal(s)",
+        ["assert candidate('1.5') == 1.5", "assert candidate('2') == 2"],
+    ),
+    ("from fractions import Fraction\ndef f(s): return Fraction(s)", ["assert candidate('1/2') == 0.5"]),
+    ("from fractions import Fraction\ndef f(s): return Fraction(s)", ["assert abs(candidate('1/2') - 0.5) < 1e-9"]),
+    ("def f(n): return dict.fromkeys(n).keys()", ["assert candidate('ab') == {'a', 'b'}"]),
+]
+
+
+@pytest.mark.parametrize(("code", "asserts"), ASSERTED)
+def test_plain_assertions_on_objects(code: str, asserts: list[str]) -> None:
+    check = "def check(candidate):\n" + "".join(f"    {each}\n" for each in asserts) + "check(f)"
+    assert _score(code, {"functional": check})["score"] == 1.0
+    module = "from solution import f\ndef test_f():\n" + "".join(f"    {each}\n" for each in asserts)
+    assert _score(code, {"pytest": module.replace("candidate(", "f(")})["score"] == 1.0
+    equal = "class A:\n    __eq__ = lambda s, o: True\n    __ne__ = lambda s, o: False\n    __sub__ = lambda s, o: 0.0\n"
+    assert _score(equal + "def f(*a): return A()", {"functional": check})["score"] < 1
+
+
+def test_claimed_object_does_not_fail_the_row() -> None:
+    code = "import os\ndef f(n):\n    raise TypeError('a P is not plain data')"
+    assert _score(code, {"fn_name": "f", "inputs": [[3]], "outputs": [3]})["score"] == 0.0
+    assert _score(code, {"functional": "def check(candidate):\n    assert candidate(3) == 3\ncheck(f)"})["score"] == 0.0
+
+
 def test_inputs_in_the_formats_of_verl_and_livecodebench() -> None:
     truth = {"fn_name": "f", "inputs": ['[1, 2]\n"x"'], "outputs": ['{"3": "x"}']}
     assert _score("class Solution:\n    def f(self, a, b):\n        return {sum(a): b}", truth)["score"] == 1.0

@@ -4,8 +4,8 @@
 may define. The candidate's process is forked before the tests are read from standard input, so the tests, the expected
 values and the token of the verdicts are never in its memory. Standard input is JSON: `token`, `kind`, `sources`, `helpers`,
 `max_tests`. Each line of standard output is a JSON report with the token: `{"total": n}`, then
-`{"i": test, "ok": true | false | null}` (null: the test never used the candidate); or `{"unsupported": what}`, or
-`{"no_process": why}`.
+`{"i": test, "ok": true | false | null}` (null: the test never used the candidate); for the kind `calls`,
+`{"i": call, "v": value}` or `{"i": call, "e": error}`; or `{"unsupported": what}`, or `{"no_process": why}`.
 
 Tests access the candidate's functions and objects through `Remote`. Plain data and instances of the prelude's classes are
 copied between the processes, and changes that a call makes to its arguments are applied to the tests' own objects.

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import datetime
 import decimal
 import fractions
+import functools
+import importlib
+import inspect
+import io
 import math
 import pathlib
+import re
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
 ATOMS = {int, str, bool, float, type(None)}
 BUILT_IN = (list, dict, set, frozenset, tuple, str, bytes, bytearray, int, float, complex)
-MUTABLE = {"list", "deque", "inst", "dict", "odict", "counter", "ddict", "set"}
+MUTABLE = {"list", "deque", "inst", "dict", "odict", "counter", "ddict", "set", "texts", "bytes", "space"}
 KEYED = {"dict", "odict", "counter", "ddict", "set"}
 NODES: dict[Any, str] = {
     list: "list",
@@ -25,24 +33,133 @@ NODES: dict[Any, str] = {
     collections.OrderedDict: "odict",
     collections.Counter: "counter",
     collections.defaultdict: "ddict",
+    types.SimpleNamespace: "space",
+    io.StringIO: "texts",
+    io.BytesIO: "bytes",
 }
 MAKE: dict[str, Any] = {name: kind for kind, name in NODES.items()}
-# Types that are rebuilt from their parts.
-VALUES: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
-    range: lambda x: (x.start, x.stop, x.step),
-    slice: lambda x: (x.start, x.stop, x.step),
-    bytearray: lambda x: (bytes(x),),
-    datetime.timedelta: lambda x: (x.days, x.seconds, x.microseconds),
-    datetime.date: lambda x: (x.year, x.month, x.day),
-    datetime.time: lambda x: (x.hour, x.minute, x.second, x.microsecond),
-    datetime.datetime: lambda x: (x.year, x.month, x.day, x.hour, x.minute, x.second, x.microsecond),
-    decimal.Decimal: lambda x: (str(x),),
-    fractions.Fraction: lambda x: (x.numerator, x.denominator),
-    pathlib.PosixPath: lambda x: (str(x),),
+_PLAIN, _ORDERED = dict[Any, Any](), collections.OrderedDict[Any, Any]()
+_KEYS, _VALUES, _ITEMS = map(type, (_PLAIN.keys(), _PLAIN.values(), _PLAIN.items()))
+_ORDERED_KEYS, _ORDERED_VALUES, _ORDERED_ITEMS = map(type, (_ORDERED.keys(), _ORDERED.values(), _ORDERED.items()))
+
+
+def _flatten(pairs: Any) -> tuple[Any, ...]:
+    return tuple(each for pair in pairs for each in pair)
+
+
+def _pair(parts: tuple[Any, ...]) -> Any:
+    return zip(parts[::2], parts[1::2], strict=True)
+
+
+# Types that are rebuilt from their parts: type -> (name in messages, the parts of a value, the value of parts).
+_Value = tuple[str, Callable[[Any], tuple[Any, ...]], Callable[..., Any]]
+VALUES: dict[Any, _Value] = {
+    range: ("range", lambda x: (x.start, x.stop, x.step), range),
+    slice: ("slice", lambda x: (x.start, x.stop, x.step), slice),
+    bytearray: ("bytearray", lambda x: (bytes(x),), bytearray),
+    memoryview: ("memoryview", lambda x: (x.tobytes(),), memoryview),
+    array.array: ("array", lambda x: (x.typecode, *x), lambda kind, *items: array.array(kind, items)),
+    datetime.timedelta: ("timedelta", lambda x: (x.days, x.seconds, x.microseconds), datetime.timedelta),
+    datetime.timezone: ("timezone", lambda x: x.__getinitargs__(), datetime.timezone),
+    datetime.date: ("date", lambda x: (x.year, x.month, x.day), datetime.date),
+    datetime.time: (
+        "time",
+        lambda x: (x.hour, x.minute, x.second, x.microsecond, x.tzinfo, x.fold),
+        lambda *parts: datetime.time(*parts[:-1], fold=parts[-1]),
+    ),
+    datetime.datetime: (
+        "datetime",
+        lambda x: (x.year, x.month, x.day, x.hour, x.minute, x.second, x.microsecond, x.tzinfo, x.fold),
+        lambda *parts: datetime.datetime(*parts[:-1], fold=parts[-1]),
+    ),
+    decimal.Decimal: ("decimal", lambda x: (str(x),), decimal.Decimal),
+    fractions.Fraction: ("fraction", lambda x: (x.numerator, x.denominator), fractions.Fraction),
+    pathlib.PosixPath: ("path", lambda x: (str(x),), pathlib.PosixPath),
+    re.Pattern: ("pattern", lambda x: (x.pattern, x.flags), re.compile),
+    collections.ChainMap: ("chain", lambda x: tuple(x.maps), collections.ChainMap),
+    types.MappingProxyType: ("proxy", lambda x: _flatten(x.items()), lambda *parts: types.MappingProxyType(dict(_pair(parts)))),
+    _KEYS: ("keys", tuple, lambda *parts: dict.fromkeys(parts).keys()),
+    _VALUES: ("values", tuple, lambda *parts: dict(enumerate(parts)).values()),
+    _ITEMS: ("items", _flatten, lambda *parts: dict(_pair(parts)).items()),
+    _ORDERED_KEYS: ("okeys", tuple, lambda *parts: collections.OrderedDict.fromkeys(parts).keys()),
+    _ORDERED_VALUES: ("ovalues", tuple, lambda *parts: collections.OrderedDict(enumerate(parts)).values()),
+    _ORDERED_ITEMS: ("oitems", _flatten, lambda *parts: collections.OrderedDict(_pair(parts)).items()),
+    inspect.Parameter: (
+        "parameter",
+        lambda x: (x.name, int(x.kind), x.default, x.annotation),
+        lambda name, kind, default, annotation: inspect.Parameter(name, kind, default=default, annotation=annotation),
+    ),
+    inspect.Signature: (
+        "signature",
+        lambda x: (x.return_annotation, *x.parameters.values()),
+        lambda returned, *parts: inspect.Signature(parts, return_annotation=returned),
+    ),
 }
-VALUE_NAMES = {kind.__name__: kind for kind in VALUES}
+
+
+# Modules that are not imported unless they are used, because that would slow down all tests: type -> the parts of a value.
+_LAZY: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "zoneinfo.ZoneInfo": lambda x: (x.key,),
+    "uuid.UUID": lambda x: (str(x),),
+    **{
+        f"ipaddress.IPv{version}{kind}": lambda x: (str(x),)
+        for version in (4, 6)
+        for kind in ("Address", "Interface", "Network")
+    },
+}
+
+
+def _make_lazy(name: str, *parts: Any) -> Any:
+    module, _, kind = name.rpartition(".")
+    return getattr(importlib.import_module(module), kind)(*parts)
+
+
+_MAKE_VALUE = {name: make for name, _, make in VALUES.values()}
+_MAKE_VALUE |= {name: functools.partial(_make_lazy, name) for name in _LAZY}
 _PENDING = object()
 TYPES = (*BUILT_IN, bool, type(None), object, type)
+# Classes that are the same in both processes. Creating an instance of one has no effects.
+SHARED: dict[str, Any] = {
+    f"{kind.__module__}.{kind.__qualname__}": kind for kind in [*TYPES, *NODES, *VALUES, inspect.Parameter.empty]
+}
+_SHARED_NAMES = {kind: name for name, kind in SHARED.items()}
+SINGLES: dict[str, Any] = {"Ellipsis": ..., "NotImplemented": NotImplemented}
+
+
+def find_value(value: Any) -> _Value | None:
+    """Return how a value is rebuilt from its parts, or None if its type is not such a type."""
+    kind = type(value)
+    if kind in (datetime.datetime, datetime.time) and value.tzinfo is not None and find_value(value.tzinfo) is None:
+        return None
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if name in _LAZY and getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+        return name, _LAZY[name], _MAKE_VALUE[name]
+    return VALUES.get(kind)
+
+
+def take_plain(kind: Any, value: Any) -> Any:
+    """Return the value of a built-in type, without the methods of a derived class: `str` of an enum member is its name."""
+    if kind is dict:
+        return {key: dict.__getitem__(value, key) for key in dict.__iter__(value)}
+    if kind in (bytes, bytearray):
+        return kind(memoryview(value))
+    if kind is complex:
+        return complex(complex.real.__get__(value), complex.imag.__get__(value))
+    convert = {int: int.__index__, float: float.__float__, str: str.__str__}.get(kind)
+    return convert(value) if convert else kind(kind.__iter__(value))
+
+
+def list_contents(value: Any) -> list[Any]:
+    """Return the contents of a value of a mutable type, one level deep."""
+    if isinstance(value, dict):
+        return [each for pair in dict.items(value) for each in pair]
+    if isinstance(value, (io.StringIO, io.BytesIO)):
+        return [] if value.closed else [value.getvalue(), value.tell()]
+    if isinstance(value, types.SimpleNamespace):
+        return [each for pair in vars(value).items() for each in pair]
+    if type(value) in NODES:
+        return list(value)
+    return [each for pair in find_attributes(value).items() for each in pair]
 
 
 def find_attributes(value: Any) -> dict[str, Any]:
@@ -84,6 +201,9 @@ class Endpoint:
         for name, content in contents.items():
             object.__setattr__(value, name, content)
 
+    def find_base(self, kind: type) -> type:
+        return kind
+
     # Encode a value that is not copied as a reference, and decode a reference.
     def export(self, value: Any) -> Any: ...
 
@@ -111,7 +231,7 @@ class Encoder:
         known = self._memo.get(id(value))
         if known is not None:
             return known
-        if kind in NODES or kind in self.endpoint.classes:
+        if self.endpoint.find_base(kind) in NODES or kind in self.endpoint.classes:
             number = len(self.nodes)
             self._memo[id(value)] = ["r", number]
             self.objects.append(value)
@@ -122,13 +242,19 @@ class Encoder:
             return ["b", value.decode("latin-1")]
         if kind is complex:
             return ["c", self.item(value.real), self.item(value.imag)]
-        if kind in VALUES and getattr(value, "tzinfo", None) is None:
-            return ["v", kind.__name__, *map(self.item, VALUES[kind](value))]
+        if kind is type and (name := _SHARED_NAMES.get(value)) is not None:
+            return ["s", name]
+        if value is ... or value is NotImplemented:
+            return ["s", repr(value)]
+        if (how := find_value(value)) is not None:
+            return ["v", how[0], *map(self.item, how[1](value))]
         return self.endpoint.export(value)
 
     def node(self, value: Any) -> list[Any]:
         """Encode one level of a container."""
-        name = NODES.get(type(value))
+        name = NODES.get(self.endpoint.find_base(type(value)))
+        if name == "space":
+            return [name, *map(self.item, (each for pair in vars(value).items() for each in pair))]
         if name is None:
             parts = [(attribute, self.item(content)) for attribute, content in find_attributes(value).items()]
             return ["inst", self.endpoint.classes[type(value)], *(each for part in parts for each in part)]
@@ -136,6 +262,8 @@ class Encoder:
             return [name, *map(self.item, value)]
         if name == "deque":
             return [name, value.maxlen, *map(self.item, value)]
+        if name in ("texts", "bytes"):
+            return [name, "", -1] if value.closed else [name, self.item(value.getvalue()), value.tell()]
         node: list[Any] = [name]
         if name == "ddict":
             node.append(value.default_factory.__name__ if value.default_factory in TYPES else None)
@@ -150,6 +278,10 @@ class Encoder:
             self.nodes[number] = self.node(self.objects[number])
         return self.nodes
 
+    def refer(self, value: Any, data: list[Any]) -> None:
+        """Encode a value as these data from now on, unless it is encoded already."""
+        self._memo.setdefault(id(value), data)
+
     def add(self, node: list[Any]) -> int:
         """Add a node and return its number."""
         self.nodes.append(node)
@@ -158,11 +290,17 @@ class Encoder:
 
 
 class Decoder:
-    def __init__(self, endpoint: Endpoint, nodes: list[Any], originals: list[Any] | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, nodes: list[Any], originals: list[Any] | None = None, known: dict[int, Any] | None = None
+    ) -> None:
+        """Decode nodes. Those whose numbers are in `known` replace the contents of these objects."""
         self.endpoint = endpoint
         self.nodes = nodes
         self.originals = originals or []
         self.objects = [self._make(node) if node[0] in MUTABLE else _PENDING for node in nodes]
+        for number, value in (known or {}).items():
+            if type(value) is type(self.objects[number]):
+                self.objects[number] = value
         # Keys must be complete before they are hashed, so fill keyed containers last.
         for keyed in (False, True):
             for number, node in enumerate(nodes):
@@ -192,6 +330,12 @@ class Decoder:
         elif kind == "deque":
             value.clear()
             value.extend(self.item(each) for each in node[2:])
+        elif kind == "space":
+            contents = {node[place]: self.item(node[place + 1]) for place in range(1, len(node), 2)}
+            vars(value).clear()
+            vars(value).update(contents)
+        elif kind in ("texts", "bytes"):
+            self._fill_file(node, value)
         elif kind == "set":
             value.clear()
             value.update(self.item(each) for each in node[1:])
@@ -205,6 +349,15 @@ class Decoder:
                 value.clear()
                 for key, content in pairs:
                     value[key] = content
+
+    def _fill_file(self, node: list[Any], value: Any) -> None:
+        if node[2] < 0:
+            value.close()
+            return
+        value.seek(0)
+        value.truncate()
+        value.write(self.item(node[1]))
+        value.seek(node[2])
 
     def _get(self, number: int) -> Any:
         if self.objects[number] is _PENDING:
@@ -229,5 +382,7 @@ class Decoder:
         if tag == "c":
             return complex(self.item(data[1]), self.item(data[2]))
         if tag == "v":
-            return VALUE_NAMES[data[1]](*map(self.item, data[2:]))
+            return _MAKE_VALUE[data[1]](*map(self.item, data[2:]))
+        if tag == "s":
+            return SINGLES[data[1]] if data[1] in SINGLES else SHARED[data[1]]
         return self.endpoint.resolve(data)

@@ -15,7 +15,7 @@ from typing import Any
 from rewards.programs.inside.isolated_tests.candidate_process import CandidatePeer, make_module
 from rewards.programs.inside.isolated_tests.peer import Unsupported
 from rewards.programs.inside.isolated_tests.tests_process import TestsPeer
-from rewards.programs.inside.isolated_tests.verdicts import run_pytest, run_statements, write_report
+from rewards.programs.inside.isolated_tests.verdicts import RUN, write_report
 
 _SET_DUMPABLE = 4
 
@@ -46,7 +46,7 @@ def main(text: str) -> None:
     os.close(down[0])
     os.close(up[1])
     channel = os.dup(1)
-    sys.stdout = io.StringIO()
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
     try:
         tests = json.loads(sys.stdin.read())
         report = functools.partial(write_report, channel, tests["token"])
@@ -54,8 +54,7 @@ def main(text: str) -> None:
         try:
             if fault:
                 raise Unsupported(fault)
-            run = run_pytest if tests["kind"] == "pytest" else run_statements
-            run(peer, report, tests, scope)
+            RUN[tests["kind"]](peer, report, tests, scope)
         except Unsupported as error:
             report(unsupported=str(error))
         except BaseException:

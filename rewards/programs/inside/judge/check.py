@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from rewards.programs.inside.judge.comparison import is_accepted
+from rewards.programs.inside.judge.comparison import NO_RULES, Rules, is_accepted
 from rewards.programs.inside.judge.reports import unpack
 
-Kind = Literal["accepted", "any order", "==", "!=", "is", "is not", "true", "false", "near", "isclose"]
+Kind = Literal["accepted", "==", "!=", "is", "is not", "true", "false", "near", "isclose"]
 
 _COMPARE = {"==": operator.eq, "!=": operator.ne, "is": operator.is_, "is not": operator.is_not}
 
@@ -27,13 +27,15 @@ class Check:
     strict: bool = False
     """For `near`: below the bound, not equal to it."""
     alternatives: tuple[Any, ...] = ()
-    """For `accepted` and `any order`: further accepted values."""
+    """For `accepted`: further accepted values."""
+    rules: Rules = NO_RULES
+    """For `accepted`: what else is accepted."""
 
     def accepts(self, value: Any) -> bool:
         """Check a value of built-in types, for assertions exactly as Python does."""
         try:
-            if self.kind in ("accepted", "any order"):
-                return any(is_accepted(value, each, self.kind == "any order") for each in (self.expected, *self.alternatives))
+            if self.kind == "accepted":
+                return any(is_accepted(value, each, *self.rules) for each in (self.expected, *self.alternatives))
             if self.kind == "near":
                 distance = abs(value - self.expected)
                 return bool(distance < self.absolute if self.strict else distance <= self.absolute)
@@ -53,4 +55,5 @@ def write_checks(checks: Sequence[Check], pack: Callable[[Any], Any]) -> list[An
 
 def read_checks(data: list[Any]) -> list[Check]:
     """Return the checks from the data of `write_checks`."""
-    return [Check(**{name: unpack(value) for name, value in each.items()}) for each in data]
+    read = [{name: unpack(value) for name, value in each.items()} for each in data]
+    return [Check(**{**each, "rules": Rules(*each["rules"])}) for each in read]

@@ -1,8 +1,7 @@
 """The module `pytest` in the tests' process.
 
-Supports `raises`, `approx`, `fixture`, `skip`, `fail`, `mark.parametrize`, `mark.skip`, `mark.skipif`, `param`, the fixtures
-`monkeypatch`, `capsys` and `tmp_path`, and the collection of functions `test…` and classes `Test…`. Everything else raises
-`Unsupported`, so that such a test does not count as failed.
+Supports the names, marks and built-in fixtures in `support`, and the collection of functions `test…` and classes `Test…`.
+Everything else raises `Unsupported`, so that such a test does not count as failed.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from typing import Any
 from rewards.programs.inside.isolated_tests.peer import Unsupported
 from rewards.programs.inside.isolated_tests.pytest_shim.assertions import ExceptionInfo, approx, fail, raises, skip
 from rewards.programs.inside.isolated_tests.pytest_shim.declarations import MonkeyPatch, fixture, mark, param
+from rewards.programs.inside.isolated_tests.pytest_shim.declarations import Request as FixtureRequest
 
-__all__ = ["ExceptionInfo", "MonkeyPatch", "approx", "fail", "fixture", "mark", "param", "raises", "skip"]
+__all__ = ["ExceptionInfo", "FixtureRequest", "MonkeyPatch", "approx", "fail", "fixture", "mark", "param", "raises", "skip"]
 __version__ = "8.0.0"
 
 

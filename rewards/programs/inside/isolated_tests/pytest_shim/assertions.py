@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from rewards.programs.inside.isolated_tests.peer import Gone
+from rewards.programs.inside.isolated_tests.remote import Remote
 
 
 def raises(expected: Any, *args: Any, match: Any = None, **kwargs: Any) -> Any:
@@ -85,6 +86,8 @@ class approx:  # noqa: N801 (pytest's name)
     __hash__ = None  # type: ignore[assignment]
 
     def _is_near(self, actual: Any, expected: Any) -> bool:
+        if type(actual) is Remote and actual._remote_kind:
+            actual = actual._remote_plain()
         if isinstance(expected, dict):
             return (
                 type(actual).__name__ in ("dict", "OrderedDict", "defaultdict", "Counter")

@@ -109,3 +109,21 @@ def test_long_outputs_take_linear_time() -> None:
     assert not is_accepted_text("9" * 1_000_000, "8" * 1_000_000)
     assert not is_accepted_text(f"{'0' * 399}x " * 1000, f"{'1' * 399}x " * 1000)
     assert time.process_time() - began < 20
+
+
+def test_rules() -> None:
+    assert is_accepted_text("YES\n0.50004", "yes\n0.5", case_insensitive=True, float_tolerance=1e-4)
+    assert not is_accepted_text("YES\n0.5004", "yes\n0.5", case_insensitive=True, float_tolerance=1e-4)
+    assert not is_accepted_text("4", "3", float_tolerance=0.9)
+    assert is_accepted_text("1000.4", "1000.0", float_tolerance=1e-3) and not is_accepted_text(
+        "1002", "1000", float_tolerance=1e-3
+    )
+    assert is_accepted(["A", {"x": 1.04}], [{"x": 1}, "a"], any_order=True, case_insensitive=True, float_tolerance=0.1)
+    assert not is_accepted(["A", {"X": 1.04}], [{"x": 1}, "a"], any_order=True, case_insensitive=True, float_tolerance=0.1)
+    assert not is_accepted([4], [3], float_tolerance=0.9)
+
+
+def test_whole_number_with_decimals_is_rounded() -> None:
+    assert is_accepted_text("2.9999998", "3.000000")
+    assert not is_accepted_text("2.9999998", "3") and not is_accepted_text("3.1", "3.000000")
+    assert is_accepted_text("3", "3.0") and not is_accepted_text("50000000000000001", "50000000000000000.0")

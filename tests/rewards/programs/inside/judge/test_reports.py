@@ -9,6 +9,7 @@ import pytest
 
 from rewards.programs.inside.calls.values import pack
 from rewards.programs.inside.judge.check import Check, read_checks, write_checks
+from rewards.programs.inside.judge.comparison import Rules
 from rewards.programs.inside.judge.reports import read_calls, unpack
 
 
@@ -84,7 +85,7 @@ def test_large_values_are_read(value: Any) -> None:
 
 def test_checks_are_sent_unchanged() -> None:
     checks = [
-        Check("any order", [1, (2,), 10**30], alternatives=({1: {2}}, b"x")),
+        Check("accepted", [1, (2,), 10**30], alternatives=({1: {2}}, b"x"), rules=Rules(any_order=True)),
         Check("near", 0.5, absolute=float("inf"), strict=True),
         Check("true"),
     ]
