@@ -29,13 +29,19 @@ def commands(page: Path) -> list[list[str]]:
 
 
 PRINTED = [(page.name, words) for page in PAGES for words in commands(page)]
+_CHECKS = [each for each in PRINTED if each[1][0] == "check" and "execverify.yaml" not in each[1]]
 
 
 def test_pages_print_commands() -> None:
     assert {"README.md", "running.md", "environments.md"} <= {name for name, _ in PRINTED}
 
 
-@pytest.mark.parametrize(("page", "words"), PRINTED, ids=lambda value: " ".join(value) if isinstance(value, list) else value)
+@pytest.mark.parametrize(
+    ("page", "words"),
+    # A check takes seconds: one is enough every time.
+    [pytest.param(*each, marks=pytest.mark.nightly) if each in _CHECKS[1:] else each for each in PRINTED],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
 def test_a_printed_command_is_one_that_works(
     page: str, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

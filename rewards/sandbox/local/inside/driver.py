@@ -24,7 +24,7 @@ Action = Callable[[], object]
 
 BROKEN = 70
 """The exit status of a process whose own code failed (EX_SOFTWARE of sysexits.h)."""
-_STACK_BYTES = 512 << 20
+_STACK_BYTES = 128 << 20
 """Of the thread that runs programs: address space, of which a deep recursion uses what it needs."""
 
 
