@@ -3,10 +3,10 @@
 install:  ## the project, editable, with what its tests need
 	pip install -e '.[test]'
 
-test:  ## the default tier: at most ten minutes on two cores
+test:  ## the default tier: about eleven minutes on two cores
 	pytest
 
-fast:  ## tests without real trainers: about three minutes
+fast:  ## tests without real trainers: three to four minutes
 	pytest -m "not real and not nightly"
 
 nightly:  ## the other real runs; SHARD=2/6 runs a part

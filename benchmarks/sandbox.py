@@ -62,7 +62,7 @@ class Problem:
         """Return the tests in the format of verl's grader: arguments in order, one JSON value per line."""
         truth = json.loads(self.truth)
         inputs = [list(each.values()) if isinstance(each, dict) else each for each in truth["inputs"]]
-        outputs = [json.dumps(each[0]) for each in truth["outputs"]]
+        outputs = list(map(json.dumps, truth["outputs"]))
         name = truth["fn_name"].rpartition(".")[2]
         return json.dumps(
             {"inputs": ["\n".join(map(json.dumps, each)) for each in inputs], "outputs": outputs, "fn_name": name}

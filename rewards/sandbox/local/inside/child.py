@@ -28,6 +28,8 @@ NAME = "main.py"
 
 _COLLECTIONS = gc.get_stats()[2]["collections"] + 1
 """Collections of the oldest generation: those of the template, which collects after it has loaded this."""
+_HOLDERS = ("open", "__del__", "finalize", "Writer", "Handler", "logging", "exec", "eval", "__import__", "import_module")
+"""Words of which a program has one if its objects may do something at their end. Ending all objects takes time."""
 _STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
 _read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
 _flush = operator.methodcaller("flush")
@@ -128,6 +130,9 @@ class Program:
         if stage in (5, 8):
             return flush("stdout")
         if stage == 6:
+            if not any(word in self._code for word in _HOLDERS):
+                self._stage = 8
+                return None
             # Objects may print at their end, and files may hold output.
             del self._main
             sys.modules.pop("__main__", None)
