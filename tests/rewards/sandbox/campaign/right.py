@@ -70,7 +70,7 @@ _ALONE = {
     "tempfile": "import tempfile\nwith tempfile.NamedTemporaryFile('w+') as f:\n    f.write(str(sum(a))); f.seek(0); print(f.read())",
     "a temporary folder": "import pathlib, tempfile\nwith tempfile.TemporaryDirectory() as d:\n    (pathlib.Path(d) / 'x').write_text(str(sum(a))); print((pathlib.Path(d) / 'x').read_text())",
     "a file of its own": "with open('x', 'w') as f: print(sum(a), file=f)\nprint(open('x').read(), end='')",
-    "a folder of its own": "import os\nos.makedirs('x/y'); open('x/y/z', 'w').write(str(sum(a)))\nprint(open('x/y/z').read())",
+    "a folder of its own": "import os\nos.makedirs('d/y'); open('d/y/z', 'w').write(str(sum(a)))\nprint(open('d/y/z').read())",
     "sqlite3": "import sqlite3\nc = sqlite3.connect(':memory:'); c.execute('create table t (x)'); c.executemany('insert into t values (?)', [(x,) for x in a])\nprint(c.execute('select sum(x) from t').fetchone()[0])",
     "csv": "import csv, io\nprint(sum(int(x) for row in csv.reader(io.StringIO(','.join(map(str, a)))) for x in row))",
     "re": "import re\nprint(sum(map(int, re.findall(r'\\d+', str(a)))))",
@@ -164,3 +164,21 @@ def make_programs() -> dict[str, str]:
 def make_forking_programs() -> dict[str, str]:
     """Return the programs that need namespaces, by name."""
     return {name: f"{_READ['input()']}\n{code}\n" for name, code in FORKS.items()}
+
+
+_NOT_CALLS = (
+    "names of a main module",
+    "__file__",
+    "its own limits",
+    "excepthook",
+    "a caught exit",
+    "sortedcontainers",
+    *_FIRST[1:],
+)
+"""These are about a whole program, or need a package."""
+
+
+def make_calls() -> dict[str, str]:
+    """Return the programs that are also right as calls of one session, where there is no standard input."""
+    calls = {name: code for name, code in _ALONE.items() if name not in _NOT_CALLS}
+    return {name: code if name in _FIRST else f"n, a = 5, [1, 2, 3, 4, 5]\n{code}\n" for name, code in calls.items()}

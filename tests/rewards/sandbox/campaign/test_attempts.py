@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,36 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT
+from tests.rewards.sandbox.campaign.as_user import run_as
 from tests.rewards.sandbox.campaign.attempts import SYSTEM_CALLS, make_attempts, resolve
-from tests.rewards.sandbox.public import find_public_python, public_copy
 
-RUN = """
-import asyncio, json, os, sys
-folder, user, kind, attempts = sys.argv[1], int(sys.argv[2]), sys.argv[3], json.load(open(sys.argv[4]))
-if user:
-    os.setgroups([]); os.setresgid(user, user, user); os.setresuid(user, user, user)
-sys.path.insert(0, folder)
-from rewards.sandbox import Limits, Program, SandboxError
-from rewards.sandbox.local import LocalSandbox
-sandbox = LocalSandbox(workers=2, kind=kind)
-try:
-    sandbox.run_blocking(Program(""))
-except SandboxError as error:
-    print(json.dumps({"missing": str(error)}))
-    sys.exit()
-limits = Limits(cpu_seconds=10, wall_seconds=300)
-
-async def talk():
-    session = await sandbox.open_session()
-    ended = [await session.run(each, limits) for each in attempts["session"].values()]
-    await session.close()
-    return ended
-
-ran = asyncio.run(sandbox.run_many([Program(each) for each in attempts["program"].values()], limits)), asyncio.run(talk())
-sandbox.close()
-print(json.dumps([[each.output or f"{each.verdict}: {each.error}" for each in kind] for kind in ran]))
-"""
 WRAPPED = """
 try:
 {}
@@ -51,12 +23,6 @@ else:
 """
 # These find what an earlier call of the session has left, rightly.
 NOT_IN_SESSIONS = ("something in the folder",)
-
-
-@pytest.fixture(scope="module")
-def public_folder() -> Iterator[Path]:
-    with public_copy() as folder:
-        yield folder
 
 
 @pytest.fixture
@@ -71,8 +37,6 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize("kind", ["namespaces", "landlock"])
 @pytest.mark.parametrize("user", [0, 4321])
 def test_every_attempt_is_refused(kind: str, user: int, public_folder: Path, victim: subprocess.Popen[bytes]) -> None:
-    if user and os.getuid() != 0:
-        pytest.skip("only root can become another user")
     private = public_folder / "victims"
     private.mkdir(exist_ok=True)
     file = private / "file"
@@ -89,19 +53,8 @@ def test_every_attempt_is_refused(kind: str, user: int, public_folder: Path, vic
         made = make_attempts({**values, "first": first, "names": names})
         wrapped = {name: WRAPPED.format("".join(f"    {line}\n" for line in code.splitlines())) for name, code in made.items()}
         attempts[mode] = {name: code for name, code in wrapped.items() if mode == "program" or name not in NOT_IN_SESSIONS}
-    written = public_folder / f"attempts-{kind}-{user}.json"
-    written.write_text(json.dumps(attempts))
-    python = find_public_python() if user else sys.executable
-    environment = {"PYTHONPATH": str(public_folder), "PATH": "/usr/bin:/bin"}
-    command = [python, "-c", RUN, str(public_folder if user else ROOT), str(user), kind, str(written)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    if "missing" in found:
-        pytest.skip(f"this machine has no {kind}: {found['missing']}")
-    for mode, outputs in zip(attempts, found, strict=True):
-        allowed = {name: output for name, output in zip(attempts[mode], outputs, strict=True) if output != "refused\n"}
-        assert allowed == {}, mode
+    for found in run_as(user, kind, attempts["program"], attempts["session"], public_folder):
+        assert {name: output for name, output in found.items() if output != "refused\n"} == {}
     assert [(path.stat().st_mode, path.stat().st_mtime_ns, path.stat().st_uid) for path in (private, file)] == before
     assert file.read_text() == "kept"
     assert victim.poll() is None

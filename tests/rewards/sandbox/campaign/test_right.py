@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from rewards.sandbox import Limits, Program, SandboxError
-from rewards.sandbox.local import LocalSandbox
-from rewards.sandbox.local.isolation import Kind
-from tests.rewards.sandbox.campaign.right import INPUT, OUTPUT, make_forking_programs, make_programs
-
-LIMITS = Limits(cpu_seconds=20, wall_seconds=300)
+from tests.rewards.sandbox.campaign.as_user import run_as
+from tests.rewards.sandbox.campaign.right import INPUT, OUTPUT, make_calls, make_forking_programs, make_programs
 
 
 @pytest.mark.parametrize("kind", ["namespaces", "landlock"])
-def test_right_programs_print_the_result(kind: Kind) -> None:
+@pytest.mark.parametrize("user", [0, 4321])
+def test_right_programs_print_the_result(kind: str, user: int, public_folder: Path) -> None:
     programs = make_programs() | (make_forking_programs() if kind == "namespaces" else {})
     assert len(programs) >= 300
-    sandbox = LocalSandbox(workers=2, kind=kind)
-    try:
-        sandbox.run_blocking(Program(""))
-    except SandboxError as error:
-        pytest.skip(f"this machine has no {kind}: {error}")
-    try:
-        ran = asyncio.run(sandbox.run_many([Program(code, INPUT) for code in programs.values()], LIMITS))
-    finally:
-        sandbox.close()
-    failed = {
-        name: execution
-        for name, execution in zip(programs, ran, strict=True)
-        if execution.output != OUTPUT or (execution.verdict != "ok" and "excepthook" not in name)
-    }
-    assert failed == {}
+    if user:
+        programs = {name: code for name, code in programs.items() if "sortedcontainers" not in code}
+    for found in run_as(user, kind, programs, make_calls(), public_folder, INPUT):
+        assert {name: output for name, output in found.items() if output != OUTPUT} == {}
 
 
 @pytest.mark.nightly
