@@ -23,6 +23,8 @@ _START = (
 _LONG_SECONDS = 0.3
 """After this time a program no longer blocks the queue, as long as more workers may start."""
 _WORKERS_PER_CORE = 8
+_END_SECONDS = 5.0
+"""How long a killed template may take to end."""
 
 
 async def open_pool(wanted: int, demand: isolation.Demand, imports: tuple[str, ...], kind: isolation.Kind | None) -> Pool:
@@ -161,24 +163,35 @@ class Pool:
                 self._slots.release()
 
     async def _start_worker(self, kind: bytes = messages.PROGRAMS) -> Worker:
-        async with self._starting:
-            if self._template is None or self._template.poll() is not None:
-                await self._start_template()
+        for attempt in (1, 2):
+            async with self._starting:
+                if self._template is None or self._template.poll() is not None:
+                    await self._start_template()
+            template = self._template
+            try:
+                return await self._ask_for_worker(kind)
+            except (OSError, WorkerGoneError) as error:
+                # The template may have been killed just before; its end is seen a moment later.
+                if attempt == 2 or template is None or not await _has_ended(template):
+                    raise SandboxError(f"a worker of the sandbox did not start: {error}") from None
+        raise AssertionError
+
+    async def _ask_for_worker(self, kind: bytes) -> Worker:
         assert self._control is not None
         ours, theirs = socket.socketpair()
         try:
             socket.send_fds(self._control, [kind], [theirs.fileno()])
-        except OSError as error:
+        except OSError:
             ours.close()
-            raise SandboxError(f"the sandbox's template process has ended: {error}") from None
+            raise
         finally:
             theirs.close()
         worker = Worker(*await asyncio.open_connection(sock=ours, limit=1 << 20))
         try:
             hello = await worker.receive(REPLY_SECONDS)
-        except WorkerGoneError as error:
+        except WorkerGoneError:
             worker.close()
-            raise SandboxError(f"a worker of the sandbox did not start: {error}") from None
+            raise
         if "error" in hello:
             worker.close()
             raise isolation.NotOfferedError(str(hello["error"]))
@@ -215,6 +228,14 @@ class Pool:
             raise SandboxError(f"the sandbox's Python ({isolation.python()}) failed to start: {why}")
         if "error" in ready:
             raise SandboxError(f"the sandbox could not import what programs need: {ready['error']}")
+
+
+async def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        await asyncio.to_thread(process.wait, _END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _spawn(control: int) -> subprocess.Popen[bytes]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import select
 import signal
 import socket
 import struct
@@ -88,6 +89,13 @@ class Server:
                 os._exit(driver.BROKEN)
             return
         theirs.close()
+        # Until then it changes its own limits.
+        waiting = select.poll()
+        for number in (self._worker.started, ours.fileno()):
+            waiting.register(number, select.POLLIN)
+        waiting.poll()
+        if not self._worker.has_started():
+            raise execution.BrokenChildError("the process of a session ended before its first call")
         self._holder = _Holder(pid, ours)
 
     def _repeat(self, request: Request, code: str) -> None:

@@ -189,6 +189,17 @@ def test_killed_template_is_replaced(sandbox: LocalSandbox) -> None:
     assert sandbox.run_blocking(Program("print(2)"), LONG).output == "2\n"
 
 
+def test_template_whose_end_is_seen_late_is_replaced(sandbox: LocalSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sandbox.run_blocking(Program("print(1)"), LONG).output == "1\n"
+    template = sandbox._pool._template if sandbox._pool is not None else None
+    assert template is not None
+    _find_template(sandbox).kill()
+    seen = iter([None])
+    real = template.poll
+    monkeypatch.setattr(template, "poll", lambda: next(seen, real()))
+    assert sandbox.run_blocking(Program("print(2)"), LONG).output == "2\n"
+
+
 def test_many_threads_and_loops_at_once(sandbox: LocalSandbox) -> None:
     def one(number: int) -> str:
         if number % 2:

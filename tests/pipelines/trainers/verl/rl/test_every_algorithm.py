@@ -70,7 +70,10 @@ def make_stage(name: str, reward: Path) -> RlStage:
     )
 
 
-def write_reward(folder: Path, score: str = "hashlib.sha256(solution_str.encode()).digest()[0] % 2") -> Path:
+COIN = "hashlib.sha256(solution_str.encode()).digest()[0] % 2"
+
+
+def write_reward(folder: Path, score: str = COIN) -> Path:
     path = folder / "coin.py"
     path.write_text(REWARD.format(score=score), encoding="utf-8")
     return path
@@ -78,7 +81,9 @@ def write_reward(folder: Path, score: str = "hashlib.sha256(solution_str.encode(
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_two_steps(name: str, make: Callable[..., Training], python: Python, tmp_path: Path) -> None:
-    stage = make_stage(name, write_reward(tmp_path))
+    # A baseline is the score of one response per prompt: with a coin, all of them may be 0.
+    greedy = ALGORITHMS[name].greedy  # type: ignore[index]
+    stage = make_stage(name, write_reward(tmp_path, f"1 + {COIN}" if greedy else COIN))
     training = make(stage, rows=16)
     paths = training.context.paths
     assert trainer.before_attempt(stage, paths) == 0
@@ -95,7 +100,7 @@ def test_two_steps(name: str, make: Callable[..., Training], python: Python, tmp
         assert row["critic/advantages/max"] > row["critic/advantages/min"]
         assert ("actor/kl_loss" in row) == (WITH_KL.get(name) == "loss")
         assert ("actor/reward_kl_penalty" in row) == (WITH_KL.get(name) == "reward")
-        if ALGORITHMS[name].greedy:  # type: ignore[index]
+        if greedy:
             check_baselines(row)
         assert ("critic/vf_loss" in row) == ALGORITHMS[name].critic  # type: ignore[index]
     evicted = sum(row.get("training/filter_groups/evicted_samples", 0) for row in rows)
