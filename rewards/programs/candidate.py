@@ -14,6 +14,7 @@ from typing import Any
 
 from rewards.errors import GroundTruthError
 from rewards.parsing.assertion import Arguments
+from rewards.programs.inside.calls.names import SOURCE
 from rewards.programs.inside.judge.check import Check
 from rewards.programs.inside.judge.reports import Report, read_calls, unpack
 from rewards.programs.judging import is_small, judge_calls
@@ -22,11 +23,6 @@ from rewards.sandbox.reports import read_reports
 
 _NOT_PLAIN = "is not plain data"
 """The end of the error of `inside/calls.py` for such a value."""
-_GRADERS_IMPORTS = (
-    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json "
-    "builtins typing"
-)
-"""The same as in `inside/calls.py`."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +119,7 @@ async def call_again(
         GroundTruthError: The arguments cannot be passed.
     """
     if prelude is None:
-        prelude = "".join(f"from {name} import *\nimport {name}\n" for name in _GRADERS_IMPORTS.split())
+        prelude = SOURCE
     reports = await _run_isolated(code, SourceTests("calls", tuple(calls), function=function, prelude=prelude), limits)
     found = {int(each["i"]): each for each in reports if "i" in each}
     missing = {"e": "the program ended before the call returned"}

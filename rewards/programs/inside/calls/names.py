@@ -12,8 +12,10 @@ if TYPE_CHECKING:  # importing typing would slow down every run
     from typing import Any
 
 _STARRED = "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json"
+SOURCE = "".join(f"from {name} import *\nimport {name}\n" for name in (*_STARRED.split(), "builtins", "typing"))
+"""The imports."""
 NAMES: dict[str, Any] = {}
-exec("".join(f"from {name} import *\nimport {name}\n" for name in (*_STARRED.split(), "builtins", "typing")), NAMES)
+exec(SOURCE, NAMES)
 NAMES = {name: value for name, value in NAMES.items() if not name.startswith("__")}
 
 
