@@ -50,11 +50,11 @@ def run_as(
 
     Args:
         user: 0 for this process's user, else another one.
-        kind: The kind of isolation; the test is skipped where there is none.
+        kind: The kind of isolation; the test is skipped on a machine that does not offer it.
         public_folder: From `public_copy`.
 
     Returns:
-        The standard output of each program and call by name; how it ended if there is none.
+        The standard output of each program and call by name, or how it ended if it printed nothing.
     """
     if user and os.getuid() != 0:
         pytest.skip("only root can become another user")
