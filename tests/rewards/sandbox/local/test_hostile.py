@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import textwrap
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -13,33 +11,8 @@ import pytest
 from rewards.sandbox import Execution, Limits, Program, SandboxError
 from rewards.sandbox.local import LocalSandbox
 from rewards.sandbox.local.connection import Worker, WorkerFaultError
-from rewards.sandbox.local.isolation import Kind
 
 LIMITS = Limits(cpu_seconds=20, wall_seconds=300, memory_mb=512)
-
-
-def _open(kind: Kind) -> LocalSandbox:
-    sandbox = LocalSandbox(workers=1, kind=kind)
-    try:
-        sandbox.run_blocking(Program(""))
-    except SandboxError as error:
-        sandbox.close()
-        pytest.skip(f"this machine has no {kind}: {error}")
-    return sandbox
-
-
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
-def sandbox(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
-    opened = _open(request.param)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def namespaces() -> Iterator[LocalSandbox]:
-    opened = _open("namespaces")
-    yield opened
-    opened.close()
 
 
 def _run(sandbox: LocalSandbox, code: str, limits: Limits = LIMITS) -> Execution:
@@ -78,17 +51,17 @@ SCAN = r"""
 """
 
 
-def test_earlier_programs_are_not_in_memory(sandbox: LocalSandbox) -> None:
+def test_earlier_programs_are_not_in_memory(isolated: LocalSandbox) -> None:
     one = f"# SOURCE-OF-A-xyzzy\nprint('OUTPUT-OF-A-' + str(98765 * 3))\n{'#' * 3000}"
-    sandbox.run_blocking(Program(one, stdin="STDIN-OF-A-qwerty"))
-    _run(sandbox, "pass")
-    assert _run(sandbox, SCAN).output == "[]\n"
+    isolated.run_blocking(Program(one, stdin="STDIN-OF-A-qwerty"))
+    _run(isolated, "pass")
+    assert _run(isolated, SCAN).output == "[]\n"
 
 
-def test_the_scan_finds_the_programs_own_memory(sandbox: LocalSandbox) -> None:
+def test_the_scan_finds_the_programs_own_memory(isolated: LocalSandbox) -> None:
     """The test above can fail."""
     kept = "import sys\n    kept = [str.join('', ('OUTPUT-OF', '-A-', 'found')).encode() for _ in range(100)]\n"
-    assert _run(sandbox, f"    {kept}{SCAN}").output == "[b'found']\n"
+    assert _run(isolated, f"    {kept}{SCAN}").output == "[b'found']\n"
 
 
 @pytest.mark.parametrize("ignored", ["SIG_IGN", "SIG_DFL"])
@@ -108,7 +81,7 @@ def test_time_of_children_counts(namespaces: LocalSandbox, ignored: str) -> None
 
 
 @pytest.mark.parametrize("depth", [300, 2000])
-def test_deep_folders_are_removed(sandbox: LocalSandbox, depth: int) -> None:
+def test_deep_folders_are_removed(isolated: LocalSandbox, depth: int) -> None:
     code = f"""
         import os
         for _ in range({depth}):
@@ -117,15 +90,17 @@ def test_deep_folders_are_removed(sandbox: LocalSandbox, depth: int) -> None:
         open("f", "w").close()
         print("made")
     """
-    assert _run(sandbox, code).output == "made\n"
-    assert _run(sandbox, "import os; print(os.listdir('.'))").output == "[]\n"
+    assert _run(isolated, code).output == "made\n"
+    assert _run(isolated, "import os; print(os.listdir('.'))").output == "[]\n"
 
 
 @pytest.mark.parametrize("name", ["RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_NOFILE", "RLIMIT_FSIZE", "RLIMIT_NPROC"])
-def test_the_worker_keeps_its_limits(sandbox: LocalSandbox, name: str) -> None:
+def test_the_worker_keeps_its_limits(isolated: LocalSandbox, name: str) -> None:
     code = f"import os, resource\nfor pid in (1, os.getppid()):\n    try: resource.prlimit(pid, resource.{name}, (1, 1))\n"
-    _run(sandbox, f"{code}    except OSError: pass")
-    assert _run(sandbox, "x = bytearray(200 << 20)\nopen('x', 'w').write('right')\nprint(open('x').read())").output == "right\n"
+    _run(isolated, f"{code}    except OSError: pass")
+    assert (
+        _run(isolated, "x = bytearray(200 << 20)\nopen('x', 'w').write('right')\nprint(open('x').read())").output == "right\n"
+    )
 
 
 @pytest.mark.parametrize("faults", [1, 2])
@@ -154,10 +129,10 @@ def test_a_fault_of_the_worker_is_not_the_programs(faults: int, monkeypatch: pyt
         sandbox.close()
 
 
-def test_other_user_than_the_client(sandbox: LocalSandbox) -> None:
-    user = int(_run(sandbox, "import os; print(os.getuid())").output)
+def test_other_user_than_the_client(isolated: LocalSandbox) -> None:
+    user = int(_run(isolated, "import os; print(os.getuid())").output)
     assert user != 0
-    assert "print" in _run(sandbox, "import os; print(os.setresuid(0, 0, 0))").error
+    assert "print" in _run(isolated, "import os; print(os.setresuid(0, 0, 0))").error
 
 
 RAISE = """
@@ -167,10 +142,10 @@ RAISE = """
 """
 
 
-def test_a_session_cannot_raise_its_memory(sandbox: LocalSandbox) -> None:
+def test_a_session_cannot_raise_its_memory(isolated: LocalSandbox) -> None:
     small, large = replace(LIMITS, memory_mb=128), replace(LIMITS, memory_mb=512)
     use = "x = bytearray(200 << 20)\nlen(x) >> 20"
-    raised, too_much, more = _talk(sandbox, (RAISE, small), (use, small), (use, large))
+    raised, too_much, more = _talk(isolated, (RAISE, small), (use, small), (use, large))
     assert raised.verdict == "error"
     assert too_much.verdict == "memory"
     assert more.value == "200"
@@ -185,8 +160,7 @@ def test_threads_of_an_earlier_call_count(namespaces: LocalSandbox) -> None:
     """
     wait = "import time\nfor _ in range(600): time.sleep(0.1)"
     _, waited = _talk(namespaces, (start, replace(LIMITS, cpu_seconds=1)), (wait, replace(LIMITS, cpu_seconds=1)))
-    assert waited.verdict in ("ok", "timeout")
-    assert waited.seconds < 100
+    assert waited.verdict == "timeout"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +177,7 @@ def test_threads_of_an_earlier_call_count(namespaces: LocalSandbox) -> None:
         "pack([])",
     ],
 )
-def test_a_forged_report_harms_only_its_call(sandbox: LocalSandbox, report: str) -> None:
+def test_a_forged_report_harms_only_its_call(isolated: LocalSandbox, report: str) -> None:
     forge = f"""
         import json, os, struct
         def pack(value):
@@ -215,11 +189,7 @@ def test_a_forged_report_harms_only_its_call(sandbox: LocalSandbox, report: str)
         os._exit(0)
     """
     # The process may still be about to end when the next call arrives, which then ends with it.
-    first, _, after, later = _talk(sandbox, ("x = 5", LIMITS), (forge, LIMITS), ("x + 1", LIMITS), ("x + 1", LIMITS))
+    first, _, after, later = _talk(isolated, ("x = 5", LIMITS), (forge, LIMITS), ("x + 1", LIMITS), ("x + 1", LIMITS))
     assert first.verdict == "ok"
     assert after.value == "6" or after.verdict == "killed"
     assert later.value == "6"
-
-
-def test_environment_is_the_same(sandbox: LocalSandbox) -> None:
-    assert os.environ.get("HOME") not in _run(sandbox, "import os; print(dict(os.environ))").output.split("'")

@@ -9,7 +9,6 @@ import sys
 import sysconfig
 import tempfile
 import textwrap
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,33 +22,10 @@ from rewards.sandbox.local.isolation import Isolation, Kind
 from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.sandbox.local.seccomp import NoFilterError
 from tests import ROOT
+from tests.rewards.sandbox.local.conftest import open_sandbox
 from tests.rewards.sandbox.public import find_public_python, public_copy
 
 LIMITS = Limits(cpu_seconds=10, wall_seconds=300, memory_mb=256, output_bytes=10_000)
-
-
-def _open(kind: Kind) -> LocalSandbox:
-    sandbox = LocalSandbox(workers=2, kind=kind)
-    try:
-        sandbox.run_blocking(Program(""))
-    except SandboxError as error:
-        sandbox.close()
-        pytest.skip(f"this machine has no {kind}: {error}")
-    return sandbox
-
-
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
-def sandbox(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
-    opened = _open(request.param)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture(scope="module")
-def namespaces() -> Iterator[LocalSandbox]:
-    opened = _open("namespaces")
-    yield opened
-    opened.close()
 
 
 def _run(sandbox: LocalSandbox, code: str, limits: Limits = LIMITS) -> str:
@@ -97,8 +73,8 @@ else:
         "import ctypes; raise OSError if ctypes.CDLL(None).shmget(1, 4096, 0o1666) < 0 else SystemExit",
     ],
 )
-def test_refused(sandbox: LocalSandbox, attempt: str) -> None:
-    assert _run(sandbox, REFUSED.format(attempt)) == "refused\n"
+def test_refused(isolated: LocalSandbox, attempt: str) -> None:
+    assert _run(isolated, REFUSED.format(attempt)) == "refused\n"
 
 
 def test_attempts_succeed_outside(tmp_path: Path) -> None:
@@ -141,18 +117,18 @@ def test_no_environment_variables_of_the_client(monkeypatch: pytest.MonkeyPatch)
         sandbox.close()
 
 
-def test_no_descriptors_except_the_standard_streams(sandbox: LocalSandbox) -> None:
+def test_no_descriptors_except_the_standard_streams(isolated: LocalSandbox) -> None:
     code = """
         import os
-        def is_open(number):
+        def isopen_sandbox(number):
             try:
                 os.fstat(number)
             except OSError:
                 return False
             return True
-        print([number for number in range(300) if is_open(number)])
+        print([number for number in range(300) if isopen_sandbox(number)])
     """
-    assert _run(sandbox, code) == "[0, 1, 2]\n"
+    assert _run(isolated, code) == "[0, 1, 2]\n"
 
 
 def test_nothing_is_left_for_the_next_program() -> None:
@@ -278,8 +254,8 @@ def test_size_of_the_folder_is_limited(namespaces: LocalSandbox) -> None:
     assert _run(namespaces, code) == "True\n"
 
 
-def test_description_names_what_is_in_force(sandbox: LocalSandbox) -> None:
-    rows = dict(sandbox.describe())
+def test_description_names_what_is_in_force(isolated: LocalSandbox) -> None:
+    rows = dict(isolated.describe())
     assert rows["isolation"] in ("namespaces", "Landlock and seccomp")
     assert rows["system calls"] == "seccomp filter"
 
@@ -334,7 +310,7 @@ sandbox.close()
 
 
 def test_container_without_namespaces() -> None:
-    _open("landlock").close()
+    open_sandbox("landlock").close()
     done = subprocess.run([sys.executable, "-c", NO_NAMESPACES, str(ROOT)], capture_output=True, text=True, check=False)
     assert "Landlock and seccomp" in done.stdout, done.stderr
     assert "'unavailable': 'namespaces: unshare: Operation not permitted'" in done.stdout
@@ -359,7 +335,7 @@ sandbox.close()
     os.getuid() != 0, reason="only root can become another user; as an ordinary user all other tests cover this"
 )
 def test_as_ordinary_user() -> None:
-    _open("namespaces").close()
+    open_sandbox("namespaces").close()
     with public_copy() as folder:
         environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"}
         command = [find_public_python(), "-c", AS_USER, str(folder)]
@@ -369,7 +345,7 @@ def test_as_ordinary_user() -> None:
 
 def test_package_in_the_programs_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a virtual environment in /tmp, programs have their empty folder elsewhere."""
-    _open("namespaces").close()
+    open_sandbox("namespaces").close()
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         (Path(name) / "mine.py").write_text("VALUE = 7\n")
         monkeypatch.syspath_prepend(name)
