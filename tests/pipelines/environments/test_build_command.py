@@ -51,7 +51,7 @@ def test_a_long_reason_is_cut() -> None:
 def test_a_failed_command_names_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     seen: list[str] = []
-    code = "import sys; print('going'); sys.exit('error: no room')"
+    code = "import sys; print('going', flush=True); sys.exit('error: no room')"
     with pytest.raises(StepError) as raised:
         run([sys.executable, "-c", code], log=log, variables=os.environ, what="cannot install", watch=seen.append)
     assert str(raised.value) == f"cannot install: no room (full log: {log})"
