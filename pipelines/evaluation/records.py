@@ -5,12 +5,17 @@ Imported by the generator in verl's environment, too: the standard library and m
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
+
+
+_BLOCK = 1000
 
 
 class RecordError(ValueError):
@@ -46,6 +51,8 @@ class Generated(msgspec.Struct, frozen=True):
     prompt_tokens: int = 0
     calls: int = 0
     """Of the tool."""
+    usage: dict[str, Any] = {}
+    """The calls in detail, as verl reports them to rewards in training; empty without a tool."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -80,51 +87,88 @@ def read(path: Path, kind: type[Record]) -> Iterator[Record]:
     Raises:
         RecordError: A complete line is not a record of this kind.
     """
-    if not path.exists():
-        return
-    decoder = msgspec.json.Decoder(kind)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return  # still being written, or torn by a kill
-            try:
-                yield decoder.decode(line)
-            except msgspec.MsgspecError as error:
-                raise RecordError(f"{path}:{number}: not a {kind.__name__.lower()}: {error}") from None
+    tail = Tail(path, kind)
+    while found := tail.read(_BLOCK):
+        yield from found
 
 
 class Appender:
     """Appends records to a file. A torn last line, which a killed process left, is cut off first.
 
-    Each record is one write to the end of the file, so that a reader sees whole lines.
+    Several processes may append to one file: each record is written under a lock on it, so that a reader sees whole lines.
 
     Raises:
-        OSError: The file cannot be written; what is in it stays.
+        OSError: The file cannot be written; what is in it stays. The error has the file's name.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._end = _end_of_last_line(self._file)
-        os.ftruncate(self._file, self._end)
         self._encode = msgspec.json.Encoder().encode
+        with self._locked():
+            os.ftruncate(self._file, _end_of_last_line(self._file))
 
     def append(self, record: Problem | Generated | Response) -> None:
         """Write a record. A partial write is undone."""
         data = self._encode(record) + b"\n"
-        try:
-            done = 0
-            while done < len(data):
-                done += os.pwrite(self._file, data[done:], self._end + done)
-        except OSError:
-            os.ftruncate(self._file, self._end)
-            raise
-        self._end += len(data)
+        with self._locked():
+            end, done = os.lseek(self._file, 0, os.SEEK_END), 0
+            try:
+                while done < len(data):
+                    done += os.pwrite(self._file, data[done:], end + done)
+            except OSError as error:
+                os.ftruncate(self._file, end)
+                raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     def close(self) -> None:
         """Flush the records to disk and close the file."""
         os.fsync(self._file)
         os.close(self._file)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+
+class Tail(Generic[Record]):
+    """Reads the records that are appended to a file, each once."""
+
+    def __init__(self, path: Path, kind: type[Record]) -> None:
+        self._path = path
+        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+        self._offset = self._number = 0
+
+    def read(self, most: int | None = None) -> list[Record]:
+        """Return the records since the last call; none if the file is missing.
+
+        Args:
+            most: Return at most so many, the others by the next call.
+
+        Raises:
+            RecordError: A complete line is not a record of this kind.
+        """
+        found: list[Record] = []
+        if not self._path.exists():
+            return found
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            while most is None or len(found) < most:
+                line = file.readline()
+                if not line.endswith(b"\n"):
+                    break  # still being written, or torn by a kill
+                self._offset += len(line)
+                self._number += 1
+                try:
+                    found.append(self._decoder.decode(line))
+                except msgspec.MsgspecError as error:
+                    raise RecordError(f"{self._path}:{self._number}: not a {self._kind.__name__.lower()}: {error}") from None
+        return found
 
 
 def _end_of_last_line(file: int) -> int:
