@@ -146,8 +146,8 @@ def evaluate(
 ) -> None:
     """Measure a model: generate responses to evaluation sets with vLLM, and score them with the project's rewards.
 
-    The set `own` is the validation rows of a run's RL stage. Killed and started again, the same command resumes: nothing that was
-    generated or scored is done again. Step 0 of a stage is the model that it started from.
+    The set `own` is the validation rows of a run's RL stage. Step 0 of a stage is the model that it starts from. Killed and
+    started again, the same command resumes: nothing that was generated or scored is done again.
 
     \b
     Examples:

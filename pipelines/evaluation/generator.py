@@ -1,6 +1,6 @@
 """Generate the responses of an evaluation: `python -m pipelines.evaluation.generator evaluation.json REPLICA`.
 
-Runs in verl's environment. Responses are appended to each set's generated.jsonl as they are finished; those that are there are not
+Runs in verl's environment. Appends responses to each set's generated.jsonl as they are finished; those that are there are not
 generated again. Several replicas share the work: replica R of N generates every N-th response.
 """
 
@@ -100,10 +100,9 @@ async def _generate(spec: Spec, prompts: Sequence[Prompt], renderer: Prompts, wr
     if not asked:
         return
     longest = max(len(each.tokens) + each.longest for each in asked)
-    engine = Engine(engine_arguments(spec.model, spec.generation, longest))
+    engine, given = Engine(engine_arguments(spec.model, spec.generation, longest)), spec.generation
     loop = None
-    if spec.generation.tool is not None:
-        given = spec.generation
+    if given.tool is not None:
         loop = ToolLoop(given.tool, engine, renderer.tokenizer, renderer.model_type, given.template, given.seed)
     waiting = iter(asked)
 
@@ -111,13 +110,17 @@ async def _generate(spec: Spec, prompts: Sequence[Prompt], renderer: Prompts, wr
         for prompt in waiting:
             writer.write(prompt.request, await _respond(prompt, spec, engine, loop, renderer))
 
-    server = asyncio.create_task(engine.serve())
-    work_done = asyncio.gather(*(work() for _ in range(min(_CONCURRENT, len(asked)))))
-    await asyncio.wait([server, asyncio.ensure_future(work_done)], return_when=asyncio.FIRST_COMPLETED)
-    if server.done():
-        server.result()
-    await work_done
-    server.cancel()
+    async def work_all() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_CONCURRENT, len(asked))):
+                group.create_task(work())
+
+    server, workers = asyncio.create_task(engine.serve()), asyncio.create_task(work_all())
+    done, others = await asyncio.wait([server, workers], return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
 async def _respond(prompt: Prompt, spec: Spec, engine: Engine, loop: ToolLoop | None, renderer: Prompts) -> Generated:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from pipelines.console.progress import Progress
 from pipelines.digests import Digests, write_atomically
-from pipelines.errors import InputError, PipelineError, StepError
+from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.model import check_model, fingerprint
 from pipelines.evaluation.problem_files import make_problem_file
@@ -77,7 +77,7 @@ def _export(spec: Spec, export: Export, folder: Path, display: Progress) -> None
         write_atomically(work / name, text)
     (work / "checkpoint").symlink_to(export.checkpoint)
     display.start(f"export {spec.label}")
-    _run(export.argv, export.variables, work, folder, f"the export of {export.checkpoint}", lambda: display.update())
+    _run(export.argv, export.variables, work, folder, f"the export of {export.checkpoint}", display.update)
     if not (work / "export").is_dir():
         raise failure(f"the export of {export.checkpoint} ended with status 0 but left no model", work / "log")
     (work / "export").rename(model)
@@ -109,9 +109,7 @@ def _generate_and_score(spec: Spec, folder: Path, total: int, display: Progress)
         raise failure(f"the evaluation ended with {scored:,} of {total:,} responses", folder / "log")
 
 
-def _run(
-    argv: Sequence[str], variables: dict[str, str], cwd: Path, folder: Path, what: str, poll: Callable[[], object]
-) -> None:
+def _run(argv: Sequence[str], variables: dict[str, str], cwd: Path, folder: Path, what: str, poll: Callable[[], None]) -> None:
     """Run a command under the supervisor; its output is in `cwd`/log."""
     log = cwd / "log"
     with log.open("a", encoding="utf-8") as sink:

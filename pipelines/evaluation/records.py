@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-
 _BLOCK = 1000
 
 
@@ -140,8 +139,8 @@ class Tail(Generic[Record]):
 
     def __init__(self, path: Path, kind: type[Record]) -> None:
         self._path = path
-        self._kind = kind
-        self._decoder = msgspec.json.Decoder(kind)
+        self._kind: type[Record] = kind
+        self._decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(kind)
         self._offset = self._number = 0
 
     def read(self, most: int | None = None) -> list[Record]:

@@ -125,7 +125,7 @@ def _find_final(text: str, plan: Plan) -> Target:
 def _find_hub_model(text: str, path: Path) -> Target:
     """Return the model of a hub name; a name that looks like a missing path is an error."""
     explicit = text.startswith(("/", "~", "./", "../"))
-    if not explicit and _HUB_NAME.fullmatch(text) and not path.parent.is_dir():
+    if not explicit and _HUB_NAME.fullmatch(text) and not text.startswith("runs/") and not path.parent.is_dir():
         return Target(text, text.rpartition("/")[2], text, Path.cwd() / FOLDER)
     runs = [str(each.relative_to(Path.cwd())) for each in sorted(Path.cwd().glob("runs/*")) if _is_run(each)]
     near = did_you_mean(text, runs) or (nearest_path(path) if path.parent != Path.cwd() else "")
