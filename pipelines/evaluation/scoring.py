@@ -123,7 +123,9 @@ def _find_share(parts: Sequence[tuple[Entry, Scored]]) -> float | None:
 def _find_form(parts: Sequence[tuple[Entry, Scored]]) -> bool | None:
     """Return whether the response has a program, or what its reward expects; None if no reward reports it."""
     programs = [NO_PROGRAM not in part.reasons for entry, part in parts if _runs_tests(entry)]
-    forms = [part.format >= 1 for entry, part in parts if part.format is not None and entry.reward.name != "verl"]
+    # verl's graders report no form.
+    given = [(entry, part.format) for entry, part in parts if "verl" not in (entry.reward.name, entry.options.get("task"))]
+    forms = [form >= 1 for _, form in given if form is not None]
     return programs[0] if programs else forms[0] if forms else None
 
 

@@ -63,7 +63,7 @@ def test_help_teaches(call: Call) -> None:
 def test_results_are_printed_with_the_next_command(call: Call, fake: Path) -> None:
     status, out, err = call("model")
     assert status == 0, err
-    assert "one\tall\tpass@1\t50.0 (" in out
+    assert "one\tall\taccuracy\t50.0 (" in out
     assert "one: greedy" in err
     assert "next: pipeline evaluate --compare evaluations/model OTHER" in err
     assert (fake.parent / "evaluations" / "model" / "summary.json").is_file()
@@ -81,7 +81,7 @@ def test_two_evaluations_are_compared_by_target_or_folder(call: Call, fake: Path
     call("model", "-o", "other")
     status, out, err = call("--compare", "model", "other")
     assert status == 0, err
-    assert "one\tpass@1\t50.0\t50.0\t0.0 (" in out
+    assert "one\taccuracy\t50.0\t50.0\t0.0 (" in out
     assert json.loads(call("--compare", "model", "other", "--json")[1])["sets"]["one"]["problems"] == 2
 
 

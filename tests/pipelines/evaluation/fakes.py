@@ -12,12 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluation.problem_files import ROWS
+import msgspec
+
+from pipelines.evaluation.rendering import to_set_spec
+from pipelines.evaluation.sets import EvaluationSet
 from pipelines.evaluation.spec import Generation, SetSpec, Spec
+from pipelines.recipe.schema import Reward
+from preprocess.config import Source
 from preprocess.rows import Message, RlRow
 from tests.rows import write_rows
 
-_VLLM = '''
+_VLLM = """
 import os, time
 
 class SamplingParams:
@@ -41,7 +46,8 @@ class Engine:
         name, prompt, given = self.waiting.pop(0)
         said = prompt[: prompt.index(ord("|"))] if ord("|") in prompt else prompt
         made = Made()
-        made.token_ids, made.finish_reason = said[: given["max_tokens"]], "length" if len(said) > given["max_tokens"] else "stop"
+        made.token_ids = said[: given["max_tokens"]]
+        made.finish_reason = "length" if len(said) > len(made.token_ids) else "stop"
         output = Made()
         output.request_id, output.finished, output.outputs = name, True, [made]
         return [output]
@@ -51,9 +57,9 @@ class LLM:
         if os.environ.get("FAKE_FAILURE"):
             raise RuntimeError(os.environ["FAKE_FAILURE"])
         self.llm_engine = Engine()
-'''
+"""
 
-_TRANSFORMERS = '''
+_TRANSFORMERS = """
 class Config:
     model_type = "fake"
     max_position_embeddings = 100
@@ -77,7 +83,7 @@ class AutoConfig:
 
 class AutoTokenizer:
     from_pretrained = staticmethod(lambda model: Tokenizer())
-'''
+"""
 
 REWARD = """
 from rewards.registry import register
@@ -119,9 +125,14 @@ def make_set(folder: Path, name: str, questions: Sequence[tuple[str, str]], **op
     path = folder / f"{name}.parquet"
     write_rows(path, rows, "rl")
     set_truths(path, [answer for _, answer in questions])
-    reward = {"name": "same", "options": {}, "file": str(folder / "reward.py"), "weight": 1.0, "data_source": None}
-    definition = {"name": name, "data": {"converter": ROWS, "source": str(path)}}
-    return SetSpec(name=name, definition=definition, rewards=(reward,), **{"max_tokens": 20, "max_prompt_tokens": 60, **options})
+    given = EvaluationSet(
+        name=name,
+        data=Source(converter="verl_rows", source=str(path)),
+        reward=Reward(name="same", file=str(folder / "reward.py")),
+        max_prompt_tokens=60,
+        max_response_tokens=20,
+    )
+    return msgspec.structs.replace(to_set_spec(given, None), **options)
 
 
 def set_truths(path: Path, truths: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from pipelines.errors import InputError, StepError
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.records import Generated, Response, read
-from pipelines.evaluation.spec import Spec
+from pipelines.evaluation.spec import SetSpec, Spec
 from pipelines.evaluation.summary import Summary
 from pipelines.run import process
 from pipelines.run.scratch import scratch_folder
@@ -50,7 +50,10 @@ def asked(folder: Path) -> list[str]:
 def test_every_response_is_generated_scored_and_summarised(tmp_path: Path, variables: dict[str, str]) -> None:
     sets = (make_set(tmp_path, "one", QUESTIONS), make_set(tmp_path, "two", QUESTIONS[:1], samples=2, temperature=1.0))
     summary, _ = run(make_spec(tmp_path, variables, *sets), tmp_path / "out")
-    assert {name: each.figure("accuracy").value for name, each in summary.sets.items()} == {"one": pytest.approx(2 / 3), "two": 1}
+    assert {name: each.figure("accuracy").value for name, each in summary.sets.items()} == {
+        "one": pytest.approx(2 / 3),
+        "two": 1,
+    }
     assert (summary.sets["one"].sampling, summary.sets["two"].samples) == ("greedy", 2)
     assert not summary.warnings
     found = [*read(tmp_path / "out" / "one" / "responses.jsonl", Response)]
@@ -88,18 +91,18 @@ def test_another_set_keeps_the_results_of_the_first(tmp_path: Path, variables: d
 @pytest.mark.parametrize(
     ("change", "why", "again"),
     [
-        (lambda spec: msgspec.structs.replace(spec.sets[0], temperature=1.0), "temperature", 3),
-        (lambda spec: msgspec.structs.replace(spec.sets[0], limit=2), "limit", 2),
-        (lambda spec: msgspec.structs.replace(spec.sets[0], rewards=({**spec.sets[0].rewards[0], "weight": 2.0},)), "reward", 0),
+        (lambda one: msgspec.structs.replace(one, temperature=1.0), "temperature", 3),
+        (lambda one: msgspec.structs.replace(one, limit=2), "limit", 2),
+        (lambda one: msgspec.structs.replace(one, rewards=({**one.rewards[0], "weight": 2.0},)), "reward", 0),
     ],
     ids=["temperature", "limit", "reward"],
 )
 def test_results_that_no_longer_hold_are_set_aside(
-    tmp_path: Path, variables: dict[str, str], change: Callable[[Spec], Any], why: str, again: int
+    tmp_path: Path, variables: dict[str, str], change: Callable[[SetSpec], SetSpec], why: str, again: int
 ) -> None:
     spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", QUESTIONS))
     run(spec, tmp_path / "out")
-    other = msgspec.structs.replace(spec, sets=(change(spec),))
+    other = msgspec.structs.replace(spec, sets=(change(spec.sets[0]),))
     summary, output = run(other, tmp_path / "out")
     assert f"set one: changed: {why}; earlier results are kept in {tmp_path}/out/replaced/one-1" in output
     assert len([*read(tmp_path / "out" / "replaced" / "one-1" / "responses.jsonl", Response)]) == 3
@@ -116,17 +119,22 @@ def test_a_retrained_model_is_evaluated_again(tmp_path: Path, variables: dict[st
 
 
 def test_a_response_that_cannot_be_scored_is_counted(tmp_path: Path, variables: dict[str, str]) -> None:
-    spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", [*QUESTIONS, ("broken|", "")]))
+    spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", [*QUESTIONS, ("broken|", "-")]))
     summary, _ = run(spec, tmp_path / "out")
     assert (summary.sets["one"].overall.failed.count, summary.sets["one"].figure("accuracy").value) == (1, 0.5)
     assert [*summary.sets["one"].failures] == ["KeyError: 'broken row'"]
 
 
 def test_a_long_prompt_is_not_asked_and_a_long_response_is_cut(tmp_path: Path, variables: dict[str, str]) -> None:
-    spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", [*QUESTIONS, ("x" * 61, ""), ("y" * 30, "")]))
+    spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", [*QUESTIONS, ("x" * 61, "-"), ("y" * 30, "-")]))
     summary, _ = run(spec, tmp_path / "out")
     made = {each.row: each for each in read(tmp_path / "out" / "one" / "generated.jsonl", Generated)}
-    assert (made["one-3"].text, made["one-3"].tokens, made["one-3"].finish, made["one-3"].prompt_tokens) == ("", 0, "length", 61)
+    assert (made["one-3"].text, made["one-3"].tokens, made["one-3"].finish, made["one-3"].prompt_tokens) == (
+        "",
+        0,
+        "length",
+        61,
+    )
     assert (made["one-4"].text, made["one-4"].finish) == ("y" * 20, "length")
     assert summary.sets["one"].overall.cut.count == 2
     assert len(asked(tmp_path)) == 4
@@ -157,14 +165,14 @@ def test_replicas_share_the_work(tmp_path: Path, variables: dict[str, str]) -> N
         ("unmatched", InputError, "row 'other' is not in problems.jsonl: responses and problems do not match"),
         ("not a record", InputError, "generated.jsonl:1: not a generated: "),
         ("reward", InputError, "no reward is called 'sam'"),
-        ("no rows", InputError, "none.parquet has no rows"),
+        ("no rows", InputError, "none.parquet has no records"),
     ],
     ids=lambda value: value if isinstance(value, str) and "\n" not in value else None,
 )
 def test_mistakes_are_one_line(
     tmp_path: Path, variables: dict[str, str], break_it: Any, error: type[Exception], message: str
 ) -> None:
-    given = make_set(tmp_path, "one", [*QUESTIONS, ("refused|", "")] if break_it == "refused" else QUESTIONS)
+    given = make_set(tmp_path, "one", [*QUESTIONS, ("refused|", "-")] if break_it == "refused" else QUESTIONS)
     out = tmp_path / "out"
     if isinstance(break_it, dict):
         variables |= break_it

@@ -46,8 +46,9 @@ def test_a_tool_recipe_is_evaluated_with_its_tool(tmp_path: Path) -> None:
 
 
 def test_upstream_keys_of_generation_are_kept(tmp_path: Path) -> None:
-    keys = "{data.apply_chat_template_kwargs: {enable_thinking: false}, actor_rollout_ref.rollout.engine_kwargs.vllm.swap_space: 1}"
-    generation = make_spec(make_target(tmp_path, f"stages.rl.verl={keys}"), Options(), tmp_path / "out").generation
+    template, engine = "data.apply_chat_template_kwargs", "actor_rollout_ref.rollout.engine_kwargs.vllm"
+    keys = f"stages.rl.verl={{{template}: {{enable_thinking: false}}, {engine}.swap_space: 1}}"
+    generation = make_spec(make_target(tmp_path, keys), Options(), tmp_path / "out").generation
     assert generation.template == {"enable_thinking": False}
     assert generation.engine == {"swap_space": 1}
 

@@ -76,7 +76,10 @@ def test_models(run: Path, tmp_path: Path) -> None:
     [
         ("runs/smok", "runs/smok not found; did you mean 'runs/smoke'?"),
         ("smoke", "smoke not found; did you mean 'runs/smoke'?"),
-        ("runs/smoke", "runs/smoke is not finished: its last stage, stage-two, has no model yet; evaluate runs/smoke/sft or runs/smok"),
+        (
+            "runs/smoke",
+            "runs/smoke is not finished: its last stage, stage-two, has no model yet; evaluate runs/smoke/sft or ru",
+        ),
         ("runs/smoke/stage-on", "has no stage 'stage-on'; did you mean 'stage-one'?"),
         ("runs/smoke/stage-two", "stage stage-two has no model yet; it has no checkpoints"),
         ("runs/smoke/sft@20", "stage sft has no checkpoint of step 20; it has checkpoints of 150 and 300"),
