@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.console.progress import Progress
 from pipelines.console.tables import say
 from pipelines.environments import environment, sync
-from pipelines.errors import InputError
+from pipelines.errors import InputError, StepError
 from pipelines.evaluation.comparison import compare
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.readiness import judge
@@ -33,12 +33,14 @@ def evaluate_target(text: str, options: Options, output: Path | None, *, as_json
         summary = evaluate(spec, folder, display)
     finally:
         display.close()
+    if not summary.sets:
+        raise StepError("; ".join(summary.warnings.values()))
     if as_json:
         print(summary.model_dump_json(indent=1))
     else:
         _print_summary(summary, folder)
-    for name, warning in summary.warnings.items():
-        print(f"warning: {name}: {warning}", file=sys.stderr)
+    for warning in summary.warnings.values():
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def print_comparison(first: str, second: str, *, as_json: bool) -> None:

@@ -255,6 +255,36 @@ def test_the_export_of_a_checkpoint_is_made_once(tmp_path: Path, variables: dict
     assert len(asked(tmp_path)) == 6
 
 
+def test_a_full_disk_loses_nothing(tmp_path: Path, variables: dict[str, str]) -> None:
+    # The fourth write of a response finds no space.
+    (tmp_path / "fakes" / "sitecustomize.py").write_text(FULL_DISK)
+    spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", [(f"{n}|", str(n)) for n in range(10, 16)]))
+    generated = tmp_path / "out" / "one" / "generated.jsonl"
+    with pytest.raises(StepError) as raised:
+        run(spec, tmp_path / "out")
+    assert str(raised.value).startswith(f"the evaluation ended with status 1: error: {generated}: No space left on device")
+    assert len([*read(generated, Generated)]) == 3
+    (tmp_path / "fakes" / "sitecustomize.py").unlink()
+    summary, _ = run(spec, tmp_path / "out")
+    assert summary.sets["one"].figure("accuracy").value == 1
+    assert len(asked(tmp_path)) == 6 + 3
+
+
+FULL_DISK = """
+import os, sys
+write, count = os.pwrite, 0
+
+def pwrite(file, data, offset):
+    global count
+    count += os.readlink(f"/proc/self/fd/{file}").endswith("generated.jsonl")
+    if count > 3:
+        raise OSError(28, "No space left on device")
+    return write(file, data, offset)
+
+os.pwrite = pwrite
+"""
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
