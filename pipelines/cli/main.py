@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import Recipe, Runs, Sets
+from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
 from pipelines.cli.rewards.commands import app as rewards_app
@@ -30,6 +30,9 @@ Then `pipeline plan execverify.yaml` prints the steps of a real run.""",
 app.add_typer(data_app, name="data")
 app.add_typer(environments_app, name="env")
 app.add_typer(rewards_app, name="rewards")
+
+_RESUMABLE = {"run": "complete steps are kept", "evaluate": "finished responses are kept"}
+"""Command -> what is kept when it fails."""
 
 From = Annotated[
     str | None,
@@ -99,6 +102,86 @@ def check(
 
 
 @app.command()
+def evaluate(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TARGET", help="A model folder, a hub name, a run, RUN/STAGE or RUN/STAGE@STEP.", show_default=False
+        ),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--on", metavar="SET", help="A set by name, its file, or CONVERTER:SOURCE; repeat it for several. Default: own."
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Responses per problem. Default: the set's, mostly 1.")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(metavar="T", min=0, help="0 is greedy. Default: the set's, mostly 0; 1 with several samples."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Use the first N problems of each set.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", metavar="N", min=1, help="Longest response. Default: the set's.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="Folder of the results. Default: RUN/evaluations/… or evaluations/…."
+        ),
+    ] = None,
+    no_tool: Annotated[bool, typer.Option("--no-tool", help="Evaluate without the recipe's tool.")] = False,
+    tensor_parallel: Annotated[
+        int | None,
+        typer.Option("--tensor-parallel", metavar="N", min=1, help="GPUs per copy of the model. Default: the recipe's, or 1."),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Print the difference of two evaluations or evaluated targets."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    isolation: Isolation = "strong",
+    sandbox: Sandbox = None,
+) -> None:
+    """Measure a model: generate responses to evaluation sets with vLLM, and score them with the project's rewards.
+
+    The set `own` is the validation rows of a run's RL stage. Step 0 of a stage is the model that it starts from. Killed and
+    started again, the same command resumes: nothing that was generated or scored is done again.
+
+    \b
+    Examples:
+      pipeline evaluate runs/smoke                                # the final model of a run on its own validation rows
+      pipeline evaluate runs/smoke/stage-one@0 --on humaneval     # the model before the stage
+      pipeline evaluate ./my-model --on humaneval --on mbpp --samples 10 --temperature 0.8
+      pipeline evaluate ./my-model --on gsm8k:questions.jsonl     # a converter with your file
+      pipeline evaluate --compare runs/smoke/sft runs/smoke/stage-two
+    """
+    from pipelines.cli.evaluate import evaluate_target, print_comparison
+    from pipelines.errors import InputError
+    from pipelines.evaluation.rendering import Options
+
+    if compare is not None and target is None:
+        print_comparison(*compare, as_json=as_json)
+        return
+    if target is None or compare is not None:
+        raise InputError("expected either TARGET or --compare A B; see `pipeline evaluate --help`")
+    chosen = {"url": sandbox, "isolation": isolation}
+    options = Options(
+        sets=tuple(on or ()),
+        samples=samples,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        limit=limit,
+        tool=not no_tool,
+        tensor_parallel=tensor_parallel,
+        sandbox=chosen if sandbox or isolation != "strong" else None,
+    )
+    evaluate_target(target, options, output, as_json=as_json)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for completion and help in editors."""
     from pipelines.recipe.json_schema import dump_schema
@@ -147,8 +230,8 @@ def main() -> None:
     except PipelineError as error:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)
-        if error.exit_status == 1 and sys.argv[1] == "run":
-            print(f"complete steps are kept; fix the problem, then resume with: {_same_command()}", file=sys.stderr)
+        if error.exit_status == 1 and sys.argv[1] in _RESUMABLE:
+            print(f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {_same_command()}", file=sys.stderr)
         sys.exit(error.exit_status)
     except Stopped as stopped:
         print(f"\nstopped; resume with: {_same_command()}", file=sys.stderr)

@@ -15,7 +15,7 @@ _SHOWN = 50
 
 _WIDE = ("reason", "result", "meaning")
 """Columns that take the remaining width."""
-_FOLDED = ("id", "what", "source", "expected", "file", "versions", "path", *_WIDE)
+_FOLDED = ("id", "what", "set", "model", "source", "expected", "file", "versions", "path", *_WIDE)
 """Columns whose cells may take several lines."""
 _COLOURS = {"WRONG": "[red]", "NOT CHECKED": "[yellow]", "note: ": "[yellow]"}
 """Beginning of a cell that reports a problem -> markup."""

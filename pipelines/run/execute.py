@@ -55,8 +55,12 @@ def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool 
 
 
 @contextmanager
-def hold(directory: Path) -> Iterator[None]:
+def hold(directory: Path, command: str = "pipeline run") -> Iterator[None]:
     """Hold the run directory for this process.
+
+    Args:
+        directory: the folder; made if it is missing.
+        command: the command that uses such folders, for the error.
 
     Raises:
         InputError: another process holds it; the message has its process id.
@@ -73,7 +77,7 @@ def hold(directory: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         holder = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
-        raise InputError(f"{directory} is in use by another `pipeline run`, process {holder}") from None
+        raise InputError(f"{directory} is in use by another `{command}`, process {holder}") from None
     try:
         write_atomically(owner, f"{os.getpid()}\n")
         yield

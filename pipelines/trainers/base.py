@@ -144,6 +144,9 @@ class Trainer(Protocol[StageT]):
             None if the checkpoint is such a folder already.
         """
 
+    def checkpoints(self, paths: StagePaths) -> dict[int, Path]:
+        """Return the complete checkpoints by their steps."""
+
     def before_attempt(self, stage: StageT, paths: StagePaths) -> int:
         """Delete incomplete checkpoints before resuming; return the step to resume from (0: start from scratch)."""
 

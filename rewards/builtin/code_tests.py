@@ -33,6 +33,9 @@ from rewards.reasons import explain
 from rewards.registry import Free, register
 from rewards.sandbox import Execution, Limits
 
+NO_PROGRAM = "no program in the response"
+"""The reason of a response without code."""
+
 _WALL_PER_CPU_SECOND = 6
 """Wall time per CPU second: a correct program must not fail on a busy machine."""
 _SPARE_OUTPUT = 1_000_000
@@ -112,7 +115,7 @@ async def code_tests(
         output_bytes = min(_MOST_VALUES, _SPARE_VALUES + _PACKED * len(ground_truth))
         limits = dataclasses.replace(limits, output_bytes=output_bytes)
     if not code:
-        explain("no program in the response")
+        explain(NO_PROGRAM)
     passed = await _run(code, tests, limits, max_tests, all_or_nothing and counted is None) if code else [False]
     if code and counted is not None:
         passed = [passed[number] for number in counted]

@@ -166,7 +166,7 @@ def score(
 
     async def work(_: int) -> None:
         for index in waiting:
-            results[index] = await _score_one(reward, options, *todo[index])
+            results[index] = await score_one(reward, options, *todo[index])
             progress()
 
     _run(work, min(2 * len(os.sched_getaffinity(0)) + 2, len(todo)))
@@ -190,7 +190,7 @@ def score_in_turn(
         with single_worker(number):
             for index in waiting:
                 for row, response in groups[index]:
-                    results[index].append(await _score_one(reward, options, row, response))
+                    results[index].append(await score_one(reward, options, row, response))
                     progress()
 
     _run(work, min(len(os.sched_getaffinity(0)), _MOST_SANDBOXES, len(groups)))
@@ -211,7 +211,13 @@ def _run(work: Callable[[int], Coroutine[Any, Any, None]], count: int) -> None:
         raise errors.exceptions[0] from None
 
 
-async def _score_one(reward: Reward, options: Mapping[str, Any], row: Row, response: str) -> Scored:
+async def score_one(reward: Reward, options: Mapping[str, Any], row: Row, response: str) -> Scored:
+    """Score one response, with the reasons; one that cannot be scored has 0 and the error.
+
+    Raises:
+        RewardError: The reward cannot work here, for example because a package is missing.
+        SandboxError: The sandbox failed.
+    """
     arguments = {
         "data_source": row.data_source,
         "solution_str": response,

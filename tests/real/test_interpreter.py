@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.evaluation.records import Response, read
 from tests.real.chain import Chain, make_chain
 
 pytestmark = pytest.mark.real
@@ -86,6 +89,26 @@ def test_answers_from_the_tool_get_full_reward(chain: Chain) -> None:
 def test_rollout_is_the_policy_on_the_models_tokens(chain: Chain) -> None:
     """The tool's tokens are excluded: they have no probability in the rollout."""
     assert all(step["training/rollout_actor_probs_pearson_corr"] > 0.999 for step in read_steps(chain))
+
+
+@pytest.mark.nightly
+def test_the_model_is_better_with_the_tool_than_without(chain: Chain) -> None:
+    """`pipeline evaluate` generates with verl's tool loop and the recipe's session."""
+    for options in ((), ("--no-tool",)):
+        evaluate(str(chain.directory / "rl"), *options)
+    found = [*read(chain.directory / "evaluations" / "rl" / "own" / "responses.jsonl", Response)]
+    assert sum(each.calls == 2 for each in found) > len(found) / 2
+    assert all("<tool_response>" in each.text for each in found if each.calls)
+    folders = (chain.directory / "evaluations" / name for name in ("rl.no-tool", "rl"))
+    compared = json.loads(evaluate("--compare", *map(str, folders), "--json"))
+    assert compared["sets"]["own"]["figures"]["accuracy"]["difference"]["low"] > 0
+
+
+def evaluate(*arguments: str) -> str:
+    argv = [str(Path(sys.executable).with_name("pipeline")), "evaluate", *arguments]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.nightly

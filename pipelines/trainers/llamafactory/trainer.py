@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from pipelines.errors import StepError
@@ -66,18 +67,22 @@ def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
     return DiskUsage(checkpoint=12 * parameters, export=4 * parameters)
 
 
+def checkpoints(paths: StagePaths) -> dict[int, Path]:
+    """Return the complete checkpoints by their steps: transformers writes trainer_state.json last."""
+    folders = paths.checkpoints.glob("checkpoint-*")
+    complete = (folder for folder in folders if atomic.read_json(folder / "trainer_state.json") is not None)
+    return {int(folder.name.rpartition("-")[2]): folder for folder in complete}
+
+
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
     """Delete incomplete checkpoints, and the whole folder if none is complete; return the step to resume from.
 
-    transformers writes trainer_state.json last (trainer.py `_save_checkpoint`, 5.5.4), and resumes from the folder with the
-    highest number, complete or not.
+    transformers resumes from the folder with the highest number, complete or not (trainer.py `_save_checkpoint`, 5.5.4).
     """
-    complete = []
+    complete = checkpoints(paths)
     for folder in paths.checkpoints.glob("checkpoint-*"):
-        if atomic.read_json(folder / "trainer_state.json") is None:
+        if folder not in complete.values():
             shutil.rmtree(folder)
-        else:
-            complete.append(int(folder.name.rpartition("-")[2]))
     if not complete and paths.checkpoints.exists():
         # LLaMA-Factory rejects an output_dir that has a model but no checkpoint.
         shutil.rmtree(paths.checkpoints)

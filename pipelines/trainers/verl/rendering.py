@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.trainers.base import Context, Launch, StagePaths, to_yaml
+from pipelines.trainers.base import Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
 from pipelines.trainers.verl.nested import Settings, get_path, unflatten
@@ -48,18 +48,20 @@ def command(context: Context, *module: str) -> tuple[str, ...]:
 def merge(shards: Path, context: Context, module: str = "verl.model_merger") -> Launch:
     """Render the command that merges a folder of shards into the export."""
     folders = ("--local_dir", str(shards), "--target_dir", str(context.paths.export))
-    return Launch((str(context.python), "-m", module, "merge", "--backend", "fsdp", *folders), _environment(context))
+    argv = (str(context.python), "-m", module, "merge", "--backend", "fsdp", *folders)
+    return Launch(argv, environment(context.model, context.platform))
 
 
-def _environment(context: Context) -> dict[str, str]:
+def environment(model: str, platform: Platform) -> dict[str, str]:
+    """Return the variables of every process that uses verl or vLLM."""
     # A model in a folder needs no requests to the hub.
-    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"} if Path(context.model).is_absolute() else {}
-    return _VARIABLES | offline | (cpu.ENVIRONMENT if context.platform == "cpu" else {})
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"} if Path(model).is_absolute() else {}
+    return _VARIABLES | offline | (cpu.ENVIRONMENT if platform == "cpu" else {})
 
 
 def training_environment(context: Context) -> dict[str, str]:
     """Return the variables of a training; its caches and metrics go to folders of the stage, not to the user's home."""
-    return _environment(context) | {
+    return environment(context.model, context.platform) | {
         "HF_DATASETS_CACHE": str(context.paths.step("train") / "cache" / "datasets"),
         METRICS_FOLDER: str(metrics_folder(context.paths)),
     }

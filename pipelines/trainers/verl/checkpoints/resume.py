@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, StepError
@@ -63,6 +64,11 @@ def complete_checkpoints(paths: StagePaths) -> dict[int, Mapping[str, Any]]:
         # Merging needs the tokenizer and configuration in these folders.
         if marker is not None and ((folder / "actor").is_dir() or (folder / "huggingface").is_dir())
     }
+
+
+def checkpoints(paths: StagePaths) -> dict[int, Path]:
+    """Return the complete checkpoints by their steps."""
+    return {step: paths.checkpoints / f"global_step_{step}" for step in complete_checkpoints(paths)}
 
 
 def check_finished(paths: StagePaths, steps: int | None) -> tuple[int, dict[int, Mapping[str, Any]]]:

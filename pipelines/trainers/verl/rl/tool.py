@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
-from pipelines.recipe.schema import RlStage
+from pipelines.recipe.schema import RlStage, Tool
 from pipelines.trainers.base import Context, to_yaml
 from pipelines.trainers.verl.nested import Settings, count_workers
 
@@ -12,8 +14,8 @@ FILE = "tool.yaml"
 """The file that defines the tools: `multi_turn.tool_config_path`. The length filter of the data reads it too."""
 
 
-def tool_settings(stage: RlStage, context: Context) -> Settings:
-    """Return verl's multi-turn settings; empty for a stage without the tool."""
+def tool_settings(stage: RlStage, context: Context | None) -> Settings:
+    """Return verl's multi-turn settings; empty for a stage without the tool; without a context, no file of tools is named."""
     if stage.tool is None:
         return {}
     turns: Settings = {
@@ -23,8 +25,9 @@ def tool_settings(stage: RlStage, context: Context) -> Settings:
         # The tool's replies are not longer than this; verl cuts its own, to calls of unknown tools.
         "max_tool_response_length": stage.tool.max_output_chars,
         "tool_response_truncate_side": "middle",
-        "tool_config_path": str(context.paths.step("train") / FILE),
     }
+    if context is not None:
+        turns["tool_config_path"] = str(context.paths.step("train") / FILE)
     return {"actor_rollout_ref": {"rollout": {"multi_turn": turns}}}
 
 
@@ -32,20 +35,32 @@ def tool_file(stage: RlStage, context: Context | None, settings: Settings) -> di
     """Return the file of tools by its name; without a context, only the settings that affect the trained model."""
     if stage.tool is None:
         return {}
-    tool = stage.tool
-    config: Settings = {
+    config = _behaviour(stage.tool)
+    if context is not None:
+        workers = count_workers(settings, "actor_rollout_ref.rollout.agent.num_workers")
+        # verl distributes them round-robin over the machines.
+        processes = math.ceil(workers / context.recipe.hardware.nodes)
+        config = tool_config(stage.tool, processes, context.recipe.sandbox.model_dump(exclude_defaults=True))
+    name = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
+    return {FILE: to_yaml({"tools": [{"class_name": name, "config": config}]}, f"verl: the tools of stage {stage.name}")}
+
+
+def tool_config(tool: Tool, processes: int, sandbox: Mapping[str, Any]) -> Settings:
+    """Return the configuration of the tool's class.
+
+    Args:
+        tool: the recipe's.
+        processes: how many processes of a machine serve it.
+        sandbox: the recipe's `sandbox`.
+    """
+    return _behaviour(tool) | {"concurrency": tool.concurrency, "processes": processes, "sandbox": dict(sandbox)}
+
+
+def _behaviour(tool: Tool) -> Settings:
+    """Return the settings that affect the trained model."""
+    return {
         "type": "native",
         "stateful": tool.stateful,
         "seconds": tool.seconds,
         "max_output_chars": tool.max_output_chars,
     }
-    if context is not None:
-        workers = count_workers(settings, "actor_rollout_ref.rollout.agent.num_workers")
-        config |= {
-            "concurrency": tool.concurrency,
-            # verl distributes them round-robin over the machines.
-            "processes": math.ceil(workers / context.recipe.hardware.nodes),
-            "sandbox": context.recipe.sandbox.model_dump(exclude_defaults=True),
-        }
-    name = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
-    return {FILE: to_yaml({"tools": [{"class_name": name, "config": config}]}, f"verl: the tools of stage {stage.name}")}

@@ -10,7 +10,7 @@ from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP, find_best, validation_metrics, validation_score
-from pipelines.trainers.verl.checkpoints.resume import metrics
+from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
 from pipelines.trainers.verl.nested import get_path, unflatten
 from pipelines.trainers.verl.rendering import merge
 from pipelines.trainers.verl.rl.config import launch
@@ -18,7 +18,7 @@ from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
 from rewards.scoring.failures import archive_failures, read_stop_reason
 from rewards.suggestions import did_you_mean
 
-__all__ = ["ANSWERS", "before_attempt", "disk_usage", "export", "launch", "metrics", "progress", "result"]
+__all__ = ["ANSWERS", "before_attempt", "checkpoints", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 

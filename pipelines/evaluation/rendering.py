@@ -1,0 +1,211 @@
+"""Render a target and the user's options into the spec of an evaluation."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.environments import detected_platform, environment
+from pipelines.errors import InputError
+from pipelines.evaluation.sets import EvaluationSet, list_sets, load_set, require_source
+from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
+from pipelines.evaluation.statistics import check_sampling
+from pipelines.evaluation.targets import Target
+from pipelines.recipe.schema import RlStage
+from pipelines.run.plan import trainer_module
+from pipelines.trainers.base import Platform, StagePaths
+from pipelines.trainers.verl.nested import Settings, deep_merge, get_path
+from pipelines.trainers.verl.rendering import environment as variables_of
+from pipelines.trainers.verl.rendering import upstream_keys
+from pipelines.trainers.verl.rl.tool import tool_config, tool_settings
+from preprocess.config import Source
+
+OWN = "own"
+"""The set of a stage's validation rows."""
+
+_SAMPLED = 1.0
+"""Temperature of several samples of a set that is greedy by default."""
+_SEED = 17
+_FIGURES = {"share": "tests"}
+"""Metric of a set file -> its figure in a summary."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose on the command line; None: the set's or the recipe's own value."""
+
+    sets: Sequence[str] = ()
+    samples: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    limit: int | None = None
+    tool: bool = True
+    """Give the model the recipe's tool."""
+    tensor_parallel: int | None = None
+    sandbox: Mapping[str, Any] | None = None
+    """Replaces the recipe's."""
+
+
+def output_folder(target: Target, options: Options) -> Path:
+    """Return the default folder of an evaluation: results that must not be mixed have different folders."""
+    words = [target.label]
+    words += [f"{options.samples}-samples"] if (options.samples or 1) > 1 else []
+    words += [f"temperature-{options.temperature:g}"] if options.temperature is not None else []
+    words += [f"{options.max_tokens}-tokens"] if options.max_tokens is not None else []
+    words += [f"first-{options.limit}"] if options.limit is not None else []
+    words += ["no-tool"] if not options.tool else []
+    return target.home / ".".join(words)
+
+
+def make_spec(target: Target, options: Options, folder: Path) -> Spec:
+    """Render an evaluation.
+
+    Args:
+        folder: The folder of the evaluation, absolute.
+
+    Raises:
+        InputError: A set or its source does not exist, or an option does not fit.
+    """
+    recipe = target.plan.recipe if target.plan else None
+    platform: Platform = target.plan.machine.platform if target.plan else detected_platform()
+    stage = _find_rl_stage(target)
+    keys: Settings = upstream_keys(stage) if stage else {}
+    model = target.model or str(folder / "model")
+    verl = environment("verl", platform, recipe.environments.verl if recipe else None)
+    parallel = options.tensor_parallel or (stage.rollout.tensor_parallel if stage else 1)
+    sandbox = options.sandbox
+    if sandbox is None:
+        sandbox = recipe.sandbox.model_dump(exclude_defaults=True) if recipe else {}
+    tool = _render_tool(stage, keys, sandbox) if stage else None
+    generation = Generation(
+        python=str(verl.python),
+        variables={**verl.variables, **variables_of(model, platform)},
+        platform=platform,
+        tensor_parallel=parallel,
+        replicas=max(1, _count_devices(target, platform) // parallel),
+        seed=recipe.seed if recipe else _SEED,
+        template=get_path(keys, "data.apply_chat_template_kwargs", {}),
+        engine=get_path(keys, "actor_rollout_ref.rollout.engine_kwargs.vllm", {}),
+        tool=tool if options.tool else None,
+    )
+    return Spec(
+        target=f"{target.text} without its tool" if tool and not options.tool else target.text,
+        label=target.label,
+        model=model,
+        generation=generation,
+        sets=_render_sets(target, stage, options),
+        sandbox=dict(sandbox),
+        export=_render_export(target, folder),
+    )
+
+
+def _find_rl_stage(target: Target) -> RlStage | None:
+    """Return the stage whose rollout and tool the evaluation uses: the target's, else the next one of the recipe."""
+    if target.plan is None or target.stage is None:
+        return None
+    stages = target.plan.recipe.stages
+    later = stages[stages.index(target.stage) :]
+    return next((each for each in [*later, *stages] if isinstance(each, RlStage)), None)
+
+
+def _count_devices(target: Target, platform: Platform) -> int:
+    if target.plan is not None:
+        return target.plan.recipe.hardware.gpus_per_node
+    if platform == "cpu":
+        return 1
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(visible.split(",")) if visible else max(1, len([*Path("/dev").glob("nvidia[0-9]*")]))
+
+
+def _render_tool(stage: RlStage, keys: Settings, sandbox: Mapping[str, Any]) -> Tool | None:
+    if stage.tool is None:
+        return None
+    place = "actor_rollout_ref.rollout.multi_turn"
+    turns = deep_merge(get_path(tool_settings(stage, None), place), get_path(keys, place, {}))
+    return Tool(multi_turn=turns, config=tool_config(stage.tool, processes=1, sandbox=sandbox))
+
+
+def _render_sets(target: Target, stage: RlStage | None, options: Options) -> tuple[SetSpec, ...]:
+    names = options.sets or ([OWN] if stage else [])
+    if not names:
+        raise InputError(
+            f"{target.text}: choose what to evaluate on with --on SET; sets: {', '.join(each.name for each in list_sets())}"
+        )
+    sets = [_render_own(target, stage, options) if name == OWN else _render_set(name, options) for name in names]
+    for name, count in Counter(each.name for each in sets).items():
+        if count > 1:
+            raise InputError(f"--on: two sets are called {name!r}")
+    return tuple(sets)
+
+
+def _render_own(target: Target, stage: RlStage | None, options: Options) -> SetSpec:
+    """Return the validation rows of a stage as a set, scored by the stage's rewards."""
+    if target.plan is None or stage is None:
+        raise InputError(f"--on {OWN}: {target.text} is not an RL stage of a run, so it has no validation rows with rewards")
+    rows = target.plan.paths(stage.name).data / "validation.parquet"
+    if not rows.is_file():
+        raise InputError(f"--on {OWN}: {rows} not found; `pipeline data prepare` makes the rows of a recipe")
+    samples = options.samples or 1
+    temperature = options.temperature if options.temperature is not None else _SAMPLED if samples > 1 else 0.0
+    check_sampling(samples, temperature)
+    given = EvaluationSet(
+        name=OWN,
+        data=Source(converter="verl_rows", source=str(rows)),
+        reward=stage.rewards,
+        samples=samples,
+        temperature=temperature,
+        max_prompt_tokens=stage.rollout.max_prompt_tokens,
+        max_response_tokens=options.max_tokens or stage.rollout.max_response_tokens,
+    )
+    return to_set_spec(given, options.limit)
+
+
+def _render_set(name: str, options: Options) -> SetSpec:
+    given = load_set(name)
+    changes = []
+    if options.samples is not None:
+        changes.append(f"samples={options.samples}")
+    temperature = options.temperature
+    if temperature is None and (options.samples or 1) > 1 and given.temperature == 0:
+        temperature = _SAMPLED
+    if temperature is not None:
+        changes.append(f"temperature={temperature}")
+    if options.max_tokens is not None:
+        changes.append(f"max_response_tokens={options.max_tokens}")
+    if changes:
+        given = load_set(name, changes)
+    require_source(given)
+    return to_set_spec(given, options.limit)
+
+
+def to_set_spec(given: EvaluationSet, limit: int | None) -> SetSpec:
+    """Return a set as it is in a spec."""
+    return SetSpec(
+        name=given.name,
+        definition=given.model_dump(mode="json"),
+        rewards=tuple(each.model_dump(mode="json") for each in given.rewards),
+        samples=given.samples,
+        temperature=given.temperature,
+        top_p=given.top_p,
+        max_prompt_tokens=given.max_prompt_tokens,
+        max_tokens=given.max_response_tokens,
+        metric=_FIGURES.get(given.metric, given.metric),
+        limit=limit,
+    )
+
+
+def _render_export(target: Target, folder: Path) -> Export | None:
+    if target.checkpoint is None:
+        return None
+    assert target.plan is not None and target.stage is not None
+    context = replace(target.plan.context(target.stage), paths=StagePaths(folder / "export"))
+    launch = trainer_module(target.stage).export(target.stage, context)
+    if launch is None:
+        raise InputError(f"{target.text}: {target.checkpoint} needs no export")
+    return Export(
+        argv=launch.argv, variables=dict(launch.environment), files=dict(launch.files), checkpoint=str(target.checkpoint)
+    )

@@ -1,0 +1,145 @@
+"""What to evaluate: a model, a run, a stage, or a step of a stage."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import InputError
+from pipelines.models.folder import find_model_folder
+from pipelines.recipe.loading import load
+from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.plan import Plan, make_plan, trainer_module
+from rewards.suggestions import any_of, did_you_mean, nearest_path, suggestion
+
+FOLDER = "evaluations"
+"""The folder of evaluations, in a run directory or the current folder."""
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+", re.ASCII)
+_STEP = re.compile(r"(?P<name>.+)@(?P<step>\d+)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model to evaluate, and where it comes from."""
+
+    text: str
+    """As the user wrote it."""
+    label: str
+    """A stage, `stage@step`, or the model's name."""
+    model: str
+    """A folder or a hub name; empty if a checkpoint must be exported."""
+    home: Path
+    """The folder of the target's evaluations."""
+    plan: Plan | None = None
+    """The run."""
+    stage: SftStage | RlStage | None = None
+    """The stage of the run that trained it, or that starts from it."""
+    checkpoint: Path | None = None
+    """The checkpoint to export."""
+
+
+def find_target(text: str) -> Target:
+    """Find what the user means: a model folder, a hub name, a run directory, `RUN/STAGE` or `RUN/STAGE@STEP`.
+
+    Step 0 of a stage is the model that it starts from.
+
+    Raises:
+        InputError: It does not exist; names the nearest that does.
+    """
+    name, step = text, None
+    if (found := _STEP.fullmatch(text)) and not Path(text).expanduser().exists():
+        name, step = found["name"], int(found["step"])
+    path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 (links in it stay: a run may be one)
+    if (stage := _split_stage(path)) is not None:
+        return _find_stage(text, *stage, step)
+    if _is_run(path):
+        if step is not None:
+            raise InputError(f"{text}: a step is of a stage: {name}/STAGE@{step}{_stages(_open_run(path))}")
+        return _find_final(text, _open_run(path))
+    if step is not None:
+        raise InputError(f"{text}: {name} is not a stage of a run, so it has no step {step}; expected RUN/STAGE@STEP")
+    if path.is_dir():
+        if find_model_folder(str(path)) is None:
+            raise InputError(f"{text} is neither a model (no config.json) nor a run (no recipe.yaml); {_kinds()}")
+        return Target(text, path.name, str(path), Path.cwd() / FOLDER)
+    return _find_hub_model(text, path)
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "recipe.yaml").is_file() and (path / "stages").is_dir()
+
+
+def _split_stage(path: Path) -> tuple[Path, str] | None:
+    """Return the run directory and the stage of `RUN/STAGE` or `RUN/stages/STAGE`."""
+    if path.parent.name == "stages" and _is_run(path.parent.parent):
+        return path.parent.parent, path.name
+    return (path.parent, path.name) if _is_run(path.parent) and find_model_folder(str(path)) is None else None
+
+
+def _open_run(directory: Path) -> Plan:
+    recipe = load(directory / "recipe.yaml").recipe
+    return make_plan(recipe, find_machine(find_environments(recipe)), directory)
+
+
+def _find_stage(text: str, directory: Path, name: str, step: int | None) -> Target:
+    plan = _open_run(directory)
+    stage = next((each for each in plan.recipe.stages if each.name == name), None)
+    if stage is None:
+        raise InputError(
+            f"{text}: {directory} has no stage {name!r}{suggestion(name, [each.name for each in plan.recipe.stages])}"
+        )
+    label, home = name if step is None else f"{name}@{step}", directory / FOLDER
+    if step == 0:
+        return Target(text, label, plan.initial_model(stage), home, plan, stage)
+    paths = plan.paths(name)
+    if step is None:
+        if not paths.model.is_dir():
+            raise InputError(f"{text}: stage {name} has no model yet{_steps(plan, stage)}")
+        return Target(text, label, str(paths.model), home, plan, stage)
+    trainer = trainer_module(stage)
+    checkpoint = trainer.checkpoints(paths).get(step)
+    if checkpoint is None:
+        incomplete = any(each.name.endswith(("_" + str(step), "-" + str(step))) for each in paths.checkpoints.glob("*"))
+        problem = (
+            f"the checkpoint of step {step} is not complete" if incomplete else f"stage {name} has no checkpoint of step {step}"
+        )
+        raise InputError(f"{text}: {problem}{_steps(plan, stage)}")
+    if trainer.export(stage, plan.context(stage)) is None:
+        return Target(text, label, str(checkpoint), home, plan, stage)
+    return Target(text, label, "", home, plan, stage, checkpoint)
+
+
+def _find_final(text: str, plan: Plan) -> Target:
+    last = plan.recipe.stages[-1]
+    if not plan.paths(last.name).model.is_dir():
+        ready = [f"{text}/{each.name}" for each in plan.recipe.stages if plan.paths(each.name).model.is_dir()]
+        others = f"; evaluate {any_of(ready)}" if ready else ""
+        raise InputError(f"{text} is not finished: its last stage, {last.name}, has no model yet{others}")
+    return _find_stage(text, plan.directory, last.name, None)
+
+
+def _find_hub_model(text: str, path: Path) -> Target:
+    """Return the model of a hub name; a name that looks like a missing path is an error."""
+    explicit = text.startswith(("/", "~", "./", "../"))
+    if not explicit and _HUB_NAME.fullmatch(text) and not text.startswith("runs/") and not path.parent.is_dir():
+        return Target(text, text.rpartition("/")[2], text, Path.cwd() / FOLDER)
+    runs = [str(each.relative_to(Path.cwd())) for each in sorted(Path.cwd().glob("runs/*")) if _is_run(each)]
+    near = did_you_mean(text, runs) or (nearest_path(path) if path.parent != Path.cwd() else "")
+    raise InputError(f"{text} not found{near}; {_kinds()}")
+
+
+def _steps(plan: Plan, stage: SftStage | RlStage) -> str:
+    steps = sorted(trainer_module(stage).checkpoints(plan.paths(stage.name)))
+    return f"; it has checkpoints of {any_of(steps).replace(' or ', ' and ')}" if steps else "; it has no checkpoints"
+
+
+def _stages(plan: Plan) -> str:
+    return f"; its stages are {', '.join(each.name for each in plan.recipe.stages)}"
+
+
+def _kinds() -> str:
+    return "expected a model folder, a hub name (owner/name), a run (runs/x), RUN/STAGE or RUN/STAGE@STEP"
