@@ -36,7 +36,8 @@ class PassRates(Model):
     """Selects rows of a source by the share of a model's answers that pass."""
 
     file: FilePath
-    """JSON lines: a line per sample as `pipeline rewards try -o` writes them, or `id` and `pass_rate` per row."""
+    """JSON lines: an evaluation's `responses.jsonl`; a line per sample as `pipeline rewards try -o` writes them; or `id` and
+    `pass_rate` per row."""
     min: float = Field(default=0.0, ge=0, le=1)
     """Least share of samples that pass."""
     max: float = Field(default=1.0, ge=0, le=1)

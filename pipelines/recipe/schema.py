@@ -126,6 +126,15 @@ class Rollout(Model):
     """Share of a GPU's memory for vLLM."""
 
 
+class Validation(Model):
+    """Generation of responses to the validation rows."""
+
+    samples: int = Field(default=1, ge=1)
+    """Responses per prompt, whose mean counts: more samples give a narrower interval."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature; default: 0 for one sample (greedy), that of training for several."""
+
+
 class Tool(Model):
     """The Python interpreter that the model may call in a response, for rows that name the tool."""
 
@@ -312,6 +321,8 @@ class RlStage(_Stage):
     """Prompts per step."""
     rollout: Rollout
     """Generation of responses."""
+    validation: Validation = Validation()
+    """Generation of responses to the validation rows; default: one greedy response each."""
     tool: Tool | None = None
     """The Python interpreter that the model may call in a response; default: none."""
     critic: Critic | None = None
@@ -320,7 +331,8 @@ class RlStage(_Stage):
     """Penalty on the divergence from the model that the stage starts from; default: none."""
     best_metric: str | None = None
     """The metric that `keep_best` maximizes: verl's name of a validation metric, or a pattern with `*` for the mean of
-    several. Default: the mean score of the validation rows, each data source weighted equally."""
+    several. Default: the accuracy of the validation rows if every reward returns one, else their score; each data source is
+    weighted equally."""
     verl: UpstreamKeys = Field(default={})
     """Any key of verl's PPO trainer configuration."""
 
@@ -364,6 +376,13 @@ class RlStage(_Stage):
             yield "best_metric requires `keep_best: true`"
         if self.best_metric is not None and not self.best_metric.startswith("val-"):
             yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
+        if self.validation != Validation() and self.validate_every is None:
+            yield "validation requires `validate_every`"
+        if (given := self.validation.samples) > 1 and self.validation.temperature == 0:
+            yield (
+                f"validation.samples is {given}: at temperature 0 all samples of a prompt are the same; "
+                "remove `temperature`, or set it above 0"
+            )
         if kl is not None and not method.kl:
             yield f"{name} has no KL penalty: remove `kl`, or use an algorithm that supports it, such as grpo"
         elif kl is not None and kl.place not in (None, *method.kl):

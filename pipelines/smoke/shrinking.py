@@ -96,6 +96,7 @@ def _shrink_rl(changes: Changes, stage: RlStage, place: Loc) -> None:
     changes.limit((*batch, "mini"), stage.batch.mini, _PROMPTS if one_update else _PROMPTS // 2)
     changes.limit((*batch, "micro_per_gpu"), stage.batch.micro_per_gpu, 2)
     changes.limit((*rollout, "samples"), stage.rollout.samples, max(2, stage.method.samples))
+    changes.limit((*place, "validation", "samples"), stage.validation.samples, 2)
     changes.limit((*rollout, "max_response_tokens"), stage.rollout.max_response_tokens, 128)
     changes.limit((*rollout, "tensor_parallel"), stage.rollout.tensor_parallel, 1)
     if stage.critic is not None:

@@ -31,6 +31,7 @@ _MODULES = {
     "mbpp": "mbpp.MBPP",
     "programs_code": "programs.CODE",
     "programs_execution": "programs.EXECUTION",
+    "rejection_sampled": "rejection_sampled.REJECTION_SAMPLED",
     "sharegpt": "sharegpt.SHAREGPT",
 }
 
