@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from tests import ROOT
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing")
     parser.addoption("--shard", metavar="K/N", help="run the K-th of N parts of the selected tests")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than the cores: a real trainer often waits for one of its processes to start."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(trylast=True)  # after -m and -k

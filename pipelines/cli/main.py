@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -218,8 +219,14 @@ def main() -> None:
     from pipelines.errors import PipelineError
     from pipelines.run.process import Stopped
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (until the process ends)
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except PipelineError as error:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)
@@ -230,7 +237,8 @@ def main() -> None:
         print(f"\nstopped; resume with: {_same_command()}", file=sys.stderr)
         sys.exit(128 + stopped.number)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone: `pipeline plan … | head`
+        # The reader has gone: `pipeline plan … | head`. What is still to be written at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(0)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

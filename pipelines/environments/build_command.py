@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -47,6 +49,7 @@ def run(
                 env=dict(variables),
                 cwd=cwd or log.parent,
                 pass_fds=() if lock is None else (lock,),
+                start_new_session=True,
             )
         except OSError as error:
             raise StepError(f"{what}: {argv[0]} cannot be started: {error.strerror}") from None
@@ -60,7 +63,8 @@ def run(
                     lines.append(line)
                     watch(line.rstrip())
             except BaseException:
-                child.terminate()
+                # With its workers: those of compileall would wait for tasks for ever, and keep the lock.
+                os.killpg(child.pid, signal.SIGTERM)
                 raise
     if child.returncode:
         raise StepError(f"{what}: {find_reason(lines) or f'exit status {child.returncode}'} (full log: {log})")

@@ -26,17 +26,19 @@ class WorkerFaultError(WorkerGoneError):
     """The worker has reported a failure of its own code, and ended."""
 
 
-class Worker:
-    """The client's side of one worker: a request, then its answer."""
+class Worker(asyncio.Protocol):
+    """The client's side of one worker: a request, then its answer. Each step of an event loop counts here, so no streams."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
         self._runners: set[str] = set()
         self.turn = asyncio.Lock()
         """Of the calls of a session, which may be made at the same time."""
         self._data = b""
         # The first message, which the worker sends by itself, and one answer per program.
         self._expected = 1
+        self._ended: str | None = None
+        self._waiting: asyncio.Future[bytes] | None = None
 
     async def run(self, program: Program, limits: Limits) -> Execution:
         """Run a program to its end."""
@@ -60,27 +62,55 @@ class Worker:
         Raises:
             WorkerGoneError: it does not arrive in this time, or the worker has ended.
         """
-        data = b""
+        loop = asyncio.get_running_loop()
+        self._waiting = waiting = loop.create_future()
+        self._look()
+        timer = loop.call_later(seconds, self._fail, f"it did not answer for {seconds:.0f} s")
         try:
-            async with asyncio.timeout(seconds):
-                while self._expected:
-                    while len(self._data) < (size := messages.size(self._data)):
-                        self._data += await self._reader.readexactly(size - len(self._data))
-                    data, self._data = self._data, b""
-                    self._expected -= 1
-        except TimeoutError:
-            raise WorkerGoneError(f"it did not answer for {seconds:.0f} s") from None
-        except (asyncio.IncompleteReadError, OSError) as error:
-            raise WorkerGoneError(str(error) if isinstance(error, OSError) else "it ended") from None
-        return messages.unpack(data)
+            return messages.unpack(await waiting)
+        finally:
+            timer.cancel()
+            self._waiting = None
 
     def close(self) -> None:
         """End the worker and what it runs."""
-        self._writer.transport.abort()
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of an answer."""
+        self._data = self._data + data if self._data else data
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remember that the worker has ended."""
+        self._ended = str(exc or "it ended")
+        self._look()
+
+    def _look(self) -> None:
+        """Pass on the last expected message, if it is complete."""
+        if self._waiting is None or self._waiting.done():
+            return
+        while len(self._data) >= (size := messages.size(self._data)):
+            message, self._data = self._data[:size], self._data[size:]
+            self._expected -= 1
+            if not self._expected:
+                self._waiting.set_result(message)
+                return
+        if self._ended is not None:
+            self._fail(self._ended)
+
+    def _fail(self, why: str) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(WorkerGoneError(why))
 
     def _send(self, fields: bytes, code: str = "", stdin: str = "") -> None:
         both = (text.encode("utf-8", errors="surrogatepass") for text in (code, stdin))
-        self._writer.write(messages.pack_request(fields, *both))
+        self._transport.write(messages.pack_request(fields, *both))
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,8 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rewards.sandbox.base import SandboxError
@@ -53,8 +51,7 @@ class Pool:
         self._imports = imports
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
-        self._slots = asyncio.Semaphore(wanted)
-        self._running, self._max_running = 0, wanted * _WORKERS_PER_CORE
+        self._slots = _Slots(wanted)
         self._starting = asyncio.Lock()
         self._template: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -70,7 +67,7 @@ class Pool:
 
     async def run(self, program: Program, limits: Limits) -> Execution:
         """Run a program when a slot is free."""
-        async with self._slot():
+        async with self._slots.take():
             for attempt in (1, 2):
                 worker = self._idle.pop() if self._idle else await self._start_worker()
                 try:
@@ -99,7 +96,7 @@ class Pool:
         Raises:
             SandboxError: the session has ended.
         """
-        async with session.turn, self._slot():
+        async with session.turn, self._slots.take():
             try:
                 return await session.run(Program(code), limits)
             except WorkerGoneError as error:
@@ -140,28 +137,6 @@ class Pool:
                 self._template.wait()
             self._template = None
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """Wait for a slot. A slot that is held for long is passed on to the next in the queue."""
-        await self._slots.acquire()
-        passed_on = False
-
-        def pass_on() -> None:
-            nonlocal passed_on
-            if self._running <= self._max_running:
-                passed_on = True
-                self._slots.release()
-
-        self._running += 1
-        timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, pass_on)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            self._running -= 1
-            if not passed_on:
-                self._slots.release()
-
     async def _start_worker(self, kind: bytes = messages.PROGRAMS) -> Worker:
         for attempt in (1, 2):
             async with self._starting:
@@ -186,7 +161,7 @@ class Pool:
             raise
         finally:
             theirs.close()
-        worker = Worker(*await asyncio.open_connection(sock=ours, limit=1 << 20))
+        _, worker = await asyncio.get_running_loop().create_unix_connection(Worker, sock=ours)
         try:
             hello = await worker.receive(REPLY_SECONDS)
         except WorkerGoneError:
@@ -230,6 +205,43 @@ class Pool:
             raise SandboxError(f"the sandbox could not import what programs need: {ready['error']}")
 
 
+class _Slots:
+    """Slots for programs that run at once."""
+
+    def __init__(self, count: int) -> None:
+        self.free = asyncio.Semaphore(count)
+        self.running, self.most = 0, count * _WORKERS_PER_CORE
+
+    def take(self) -> _Slot:
+        """Return a context that waits for a slot."""
+        return _Slot(self)
+
+
+class _Slot:
+    """A slot. If it is held for long, it is passed on to the next in the queue."""
+
+    def __init__(self, slots: _Slots) -> None:
+        self._slots = slots
+        self._is_held = True
+        self._timer: asyncio.TimerHandle
+
+    async def __aenter__(self) -> None:
+        await self._slots.free.acquire()
+        self._slots.running += 1
+        self._timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, self._pass_on)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._slots.running -= 1
+        if self._is_held:
+            self._slots.free.release()
+
+    def _pass_on(self) -> None:
+        if self._slots.running <= self._slots.most:
+            self._is_held = False
+            self._slots.free.release()
+
+
 async def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     try:
         await asyncio.to_thread(process.wait, _END_SECONDS)
@@ -245,6 +257,8 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
     environment |= {"USER": "sandbox", "LOGNAME": "sandbox"}
     environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
     environment |= {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    # Else every program would look up the C functions that it calls, and have the pages of their table copied.
+    environment |= {"LD_BIND_NOW": "1"}
     return subprocess.Popen(
         [isolation.python(), "-s", "-S", "-P", "-X", "utf8", "-B", "-c", _START, str(_ROOT), str(control)],
         stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,6 +150,27 @@ def test_closed_output(tmp_path: Path) -> None:
         text=True,
     )
     assert done.stdout.startswith("recipe") and done.stderr == ""
+
+
+def test_output_closed_before_the_command_ends(tmp_path: Path) -> None:
+    """All of a short output is written at the end, when the reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([PIPELINE, "algorithms"], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_error(tmp_path: Path, closed: str) -> None:
+    done = subprocess.run(["sh", "-c", f'"$1" algorithms {closed}', "sh", str(PIPELINE)], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([PIPELINE, "algorithms"], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: a file cannot be written: No space left on device\n")
 
 
 def test_help_imports_nothing_heavy() -> None:

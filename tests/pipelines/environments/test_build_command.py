@@ -51,7 +51,7 @@ def test_a_long_reason_is_cut() -> None:
 def test_a_failed_command_names_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     seen: list[str] = []
-    code = "import sys; print('going'); sys.exit('error: no room')"
+    code = "import sys; print('going', flush=True); sys.exit('error: no room')"
     with pytest.raises(StepError) as raised:
         run([sys.executable, "-c", code], log=log, variables=os.environ, what="cannot install", watch=seen.append)
     assert str(raised.value) == f"cannot install: no room (full log: {log})"
@@ -62,3 +62,27 @@ def test_a_failed_command_names_its_log(tmp_path: Path) -> None:
 def test_a_missing_command_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="x: /no/such/uv cannot be started: No such file or directory"):
         run(["/no/such/uv"], log=tmp_path / "log", variables={}, what="x")
+
+
+def test_an_interrupted_command_ends_with_its_workers(tmp_path: Path) -> None:
+    """A worker that outlives its command would keep the lock, for which every later sync waits."""
+    reading, writing = os.pipe()
+    code = (
+        "import subprocess, time; subprocess.Popen(['sleep', '900'], close_fds=False); print('up', flush=True); time.sleep(900)"
+    )
+
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            [sys.executable, "-c", code],
+            log=tmp_path / "log",
+            variables=os.environ,
+            what="x",
+            lock=writing,
+            watch=interrupt,
+        )
+    os.close(writing)
+    assert os.read(reading, 1) == b"", "no process has the descriptor"
+    os.close(reading)

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
@@ -33,6 +34,9 @@ _HOLDERS = ("open", "__del__", "finalize", "Writer", "Handler", "logging", "exec
 _STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
 _read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
 _flush = operator.methodcaller("flush")
+_exhaust = deque[object](maxlen=0).extend
+_AT_ONCE = 10
+"""The stage of a program that ends after both streams are flushed."""
 
 
 def become_program(worker: Worker, request: Request, length: int, streams: tuple[int, int, int]) -> None:
@@ -124,7 +128,12 @@ class Program:
             self._is_running = False
             return self._report() if self._raised else None
         if stage == 3:
-            return threading._shutdown if len(threading._active) > 1 else None  # type: ignore[attr-defined]
+            if len(threading._active) > 1:  # type: ignore[attr-defined]
+                return threading._shutdown  # type: ignore[attr-defined]
+            if not atexit._ncallbacks() and (action := self._flush_both()) is not None:
+                self._stage = _AT_ONCE
+                return action
+            return None
         if stage == 4:
             return atexit._run_exitfuncs if atexit._ncallbacks() else None
         if stage in (5, 8):
@@ -144,19 +153,32 @@ class Program:
             return partial(gc.collect, 1 if is_short else 2)
         if stage == 9:
             return flush("stderr")
-        for stream in _STREAMS:
-            with contextlib.suppress(BaseException):  # closed or detached
-                stream.flush()
+        if stage == 10:
+            for stream in _STREAMS:
+                with contextlib.suppress(BaseException):  # closed or detached
+                    stream.flush()
         os._exit(self._status)
 
     def failed(self, error: BaseException | None) -> None:
         """Take what an action raised."""
         if not self._is_running:
             self._status = self._status or 120  # as if a stream could not be flushed
+            if self._stage == _AT_ONCE:
+                self._stage = 8  # the other stream can
         elif error is None:
             self._status = 1
         else:
             self._raised.append(error)
+
+    def _flush_both(self) -> Action | None:
+        """Return the action that flushes both streams, if nothing else happens before the process ends."""
+        if any(word in self._code for word in _HOLDERS):
+            return None
+        streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
+        are_own = streams[0] is _STREAMS[0] and streams[1] is _STREAMS[1]
+        if not are_own or flush("stdout") is None or flush("stderr") is None:
+            return None
+        return partial(_exhaust, map(_flush, _STREAMS))
 
     def _report(self) -> Action | None:
         error = self._raised.pop()

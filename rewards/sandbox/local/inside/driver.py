@@ -9,6 +9,7 @@ thread of the workers and the programs.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import ctypes
 import operator
 import os
@@ -88,7 +89,10 @@ def _next() -> Action:
             pass
         _running = True
         return partial(_exhaust, map(_call, (action, _mark_success)))
-    except BaseException:
+    except BaseException as error:
+        # For example for lack of memory, which counts as the program's then.
+        with contextlib.suppress(OSError):
+            os.write(2, f"{type(error).__name__}\n".encode())
         os._exit(BROKEN)
 
 

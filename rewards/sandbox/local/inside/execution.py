@@ -45,7 +45,7 @@ def run(worker: Worker, request: Request, length: int, stdin: int, connection: s
         os.fchmod(output_end, 0o666)
         os.fchmod(error_end, 0o666)
     begun = time.monotonic()
-    pid = os.fork()
+    pid = worker.fork()
     if pid == 0:
         child.become_program(worker, request, length, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
         return

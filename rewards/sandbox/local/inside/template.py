@@ -102,6 +102,7 @@ class _Template:
 
 
 def _warm(config: dict[str, Any]) -> None:
+    os.environ.pop("LD_BIND_NOW", None)  # it is for this process
     for name in COMMON:
         with contextlib.suppress(ImportError):  # a Python that was built without it
             importlib.import_module(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import resource
 import select
 import signal
@@ -56,6 +57,8 @@ class Worker:
         """What a forked process writes to before it becomes the program."""
         self.programs: dict[str | None, Any] = {}
         """Runner, or None -> what runs a program. Other runners run by themselves."""
+        self.fork = os.fork if config["imports"] else _fork_seeded
+        """Forks a program. Packages may have registered functions that must run after a fork."""
         self.reads_all = False
         """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:
@@ -152,6 +155,12 @@ class Worker:
             self.runners[name] = runner.load(name, json.loads(bytes(self.code.view[:length])))
         except BaseException as error:
             self.broken_runners[name] = f"{type(error).__name__}: {error}"
+
+
+def _fork_seeded() -> int:
+    """Fork with other random numbers than before."""
+    random.seed()
+    return kernel.fork()
 
 
 def end_children() -> None:

@@ -308,3 +308,23 @@ def test_python_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SandboxError, match=r"failed to start: ModuleNotFoundError: No module named 'no_such_module'$"):
         sandbox.run_blocking(Program(""))
     sandbox.close()
+
+
+def test_every_program_has_random_numbers_of_its_own(sandbox: LocalSandbox) -> None:
+    """Programs are forked without what Python does after a fork, which would seed them."""
+    code = "import random, uuid; print(random.random(), random.Random().random(), uuid.uuid4())"
+    printed = [sandbox.run_blocking(Program(code)).output.split() for _ in range(4)]
+    assert all(len(set(numbers)) == 4 for numbers in zip(*printed, strict=True))
+
+
+def test_what_a_package_does_after_a_fork_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "forked.py").write_text(
+        "import os\ncount = 0\n\ndef note():\n    global count\n    count += 1\n\nos.register_at_fork(after_in_child=note)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    sandbox = LocalSandbox(workers=1, imports=("forked",))
+    try:
+        before, after = (int(sandbox.run_blocking(Program("import forked; print(forked.count)")).output) for _ in range(2))
+    finally:
+        sandbox.close()
+    assert before == after > 1, "once for the worker, and once for the program"
