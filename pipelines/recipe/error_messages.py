@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipelines.recipe import schema_lookup
 from pipelines.recipe.nodes import Loc, Node
+from pipelines.recipe.schema import Recipe
 from rewards.suggestions import any_of, did_you_mean, nearest
 
 _EXPECTED = {
@@ -33,14 +34,14 @@ _BOUNDS = {
 }
 
 
-def explain(error: ValidationError, root: Node) -> list[tuple[Loc, str]]:
-    """Convert each error into its location in the tree and a message."""
+def explain(error: ValidationError, root: Node, model: type[BaseModel] = Recipe) -> list[tuple[Loc, str]]:
+    """Convert each error into its location in the tree and a message; `model` is the type of the tree."""
     errors = [(_location(item["loc"]), item) for item in error.errors(include_url=False)]
     # A misspelled key is not also reported as a missing one.
     guesses = {
         (*loc[:-1], guess)
         for loc, item in errors
-        if item["type"] == "extra_forbidden" and (guess := nearest(loc[-1], schema_lookup.fields_at(root, loc[:-1])))
+        if item["type"] == "extra_forbidden" and (guess := nearest(loc[-1], schema_lookup.fields_at(root, loc[:-1], model)))
     }
     problems = []
     for loc, item in errors:
@@ -48,7 +49,7 @@ def explain(error: ValidationError, root: Node) -> list[tuple[Loc, str]]:
         if kind == "missing" and loc in guesses:
             continue
         place = loc[:-1] if kind == "missing" else (*loc, "kind") if kind == "union_tag_invalid" else loc
-        problems.append((place, _message(root, loc, item)))
+        problems.append((place, _message(root, loc, item, model)))
     return problems
 
 
@@ -61,7 +62,7 @@ def _location(raw: tuple[int | str, ...]) -> Loc:
     )
 
 
-def _message(root: Node, loc: Loc, item: Mapping[str, Any]) -> str:
+def _message(root: Node, loc: Loc, item: Mapping[str, Any], model: type[BaseModel]) -> str:
     kind, given = item["type"], item["input"]
     context: Mapping[str, Any] = item.get("ctx", {})
     if kind in _EXPECTED:
@@ -71,9 +72,9 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any]) -> str:
         return f"found {given}, expected {words} {context[limit]:g}"
     match kind:
         case "extra_forbidden":
-            return _unknown_key(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1]))
+            return _unknown_key(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1], model))
         case "missing":
-            description = schema_lookup.fields_at(root, loc[:-1])[str(loc[-1])].description or ""
+            description = schema_lookup.fields_at(root, loc[:-1], model)[str(loc[-1])].description or ""
             first_sentence = " ".join(description.split()).split(". ")[0].rstrip(".")
             return f"missing key {loc[-1]}" + (f" ({first_sentence})" if first_sentence else "")
         case "union_tag_not_found":

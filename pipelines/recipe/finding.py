@@ -55,18 +55,8 @@ def read_recipe(path: Path, extended_by: tuple[Path, ...] = (), numbers: Iterato
         RecipeError: a file cannot be read, is not YAML, or extends itself through other files.
     """
     numbers = numbers or count()
-    chain, number, shown = (*extended_by, path), next(numbers), _display_path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise error_at(shown, "", f"not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise error_at(shown, "", f"cannot be read: {error.strerror}") from None
-    node = read(text, lambda line: Origin(path.parent, f"{shown}:{line}", (number, line)))
-    if not isinstance(node.value, dict):
-        found = describe_value(node.plain())
-        raise error_at(node.origin.text, "", f"found {found}, expected a mapping with the keys name, model, stages …")
-    node = upstream_keys.nest_keys(node)
+    chain = (*extended_by, path)
+    node = upstream_keys.nest_keys(read_file(path, path.parent, "name, model, stages", next(numbers)))
     over = node.with_value({key: child for key, child in node.children.items() if key != "extends"})
     base: Node | None = None
     for name in _extended_names(node.child("extends")):
@@ -77,6 +67,31 @@ def read_recipe(path: Path, extended_by: tuple[Path, ...] = (), numbers: Iterato
         inner = read_recipe(file, chain, numbers)
         base = inner if base is None else deep_merge(base, inner)
     return clear_marks(over) if base is None else deep_merge(base, over)
+
+
+def read_file(path: Path, folder: Path, keys: str, number: int = 0) -> Node:
+    """Read a YAML file that is a mapping.
+
+    Args:
+        path: The file.
+        folder: The base of relative paths in its values.
+        keys: Some of the expected keys, for the error.
+        number: Its number in the order of reading.
+
+    Raises:
+        RecipeError: It cannot be read, is not YAML, or is not a mapping.
+    """
+    shown = _display_path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise error_at(shown, "", f"not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise error_at(shown, "", f"cannot be read: {error.strerror}") from None
+    node = read(text, lambda line: Origin(folder, f"{shown}:{line}", (number, line)))
+    if not isinstance(node.value, dict):
+        raise error_at(node.origin.text, "", f"found {describe_value(node.plain())}, expected a mapping with the keys {keys} …")
+    return node
 
 
 def _display_path(path: Path) -> str:

@@ -7,8 +7,11 @@ import re
 from pathlib import Path
 from types import NoneType
 
+from pydantic import BaseModel
+
 from pipelines.recipe import deepspeed, schema_lookup
 from pipelines.recipe.nodes import Loc, Node
+from pipelines.recipe.schema import Recipe
 from preprocess.config import PathRule
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+(:[\w.-]+)?(@[\w.\[\]:%+-]+)?)?", re.ASCII)
@@ -34,11 +37,16 @@ def is_path(text: str, folder: Path) -> bool:
     return (folder / text).exists()
 
 
-def resolve(root: Node) -> Node:
-    """Make the paths of a recipe absolute, each relative to where it was written; restore the text of text fields."""
+def resolve(root: Node, model: type[BaseModel] = Recipe) -> Node:
+    """Make the paths of a recipe absolute, each relative to where it was written; restore the text of text fields.
+
+    Args:
+        root: The recipe, or another file.
+        model: Its type.
+    """
     names = {stage.name for stage in root.stages}
     changed: dict[Loc, Node] = {}
-    for loc, node, kinds in schema_lookup.typed_scalars(root):
+    for loc, node, kinds in schema_lookup.typed_scalars(root, model):
         if node.raw is not None and not isinstance(node.value, str | None) and {kind for kind, _ in kinds} <= {str, NoneType}:
             # RUN=7 in the environment or on the command line is the text "7" in a text field.
             node = changed[loc] = node.with_value(node.raw)

@@ -195,6 +195,20 @@ def _reward_tag(value: Any) -> str:
     return "(list)" if isinstance(value, list) else _model_tag(value)
 
 
+Rewards = Annotated[
+    Annotated[str, Tag("(text)")]
+    | Annotated[Reward, Tag("(mapping)")]
+    | Annotated[Annotated[list[Reward], Field(min_length=1)], Tag("(list)")],
+    Discriminator(_reward_tag),
+]
+
+
+def list_rewards(given: str | Reward | list[Reward]) -> list[Reward]:
+    """Return rewards, however they are written, as a list."""
+    listed = given if isinstance(given, list) else [given]
+    return [Reward(name=each) if isinstance(each, str) else each for each in listed]
+
+
 class _Stage(Model):
     """Fields of every stage."""
 
@@ -304,12 +318,7 @@ class RlStage(_Stage):
     kind: Literal["rl"]
     algorithm: AlgorithmName
     """The algorithm: advantage estimator, loss and settings (`pipeline algorithms` describes each)."""
-    reward: Annotated[
-        Annotated[str, Tag("(text)")]
-        | Annotated[Reward, Tag("(mapping)")]
-        | Annotated[Annotated[list[Reward], Field(min_length=1)], Tag("(list)")],
-        Discriminator(_reward_tag),
-    ]
+    reward: Rewards
     """The score of a response: a reward's name, its name and options, or a list of rewards, whose weighted scores are added."""
     max_failed_rewards: float = Field(default=0.1, ge=0, le=1)
     """Share of responses whose reward may fail before the run stops: of at least 32 during training, of all at the end.
@@ -344,8 +353,7 @@ class RlStage(_Stage):
     @property
     def rewards(self) -> list[Reward]:
         """The stage's rewards, as a list."""
-        given = self.reward if isinstance(self.reward, list) else [self.reward]
-        return [Reward(name=each) if isinstance(each, str) else each for each in given]
+        return list_rewards(self.reward)
 
     @property
     def method(self) -> Algorithm:

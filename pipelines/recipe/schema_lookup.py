@@ -79,9 +79,9 @@ def fields(found: list[FieldType]) -> dict[str, FieldInfo]:
     return {key: field for kind, _ in found if _is_model(kind) for key, field in kind.model_fields.items()}
 
 
-def fields_at(root: Node, loc: Loc) -> dict[str, FieldInfo]:
+def fields_at(root: Node, loc: Loc, model: type[BaseModel] = Recipe) -> dict[str, FieldInfo]:
     """Return the fields of the mapping at a location; empty if the schema does not define a mapping there."""
-    annotation: Any = Recipe
+    annotation: Any = model
     node: Node | None = root
     for step in loc:
         found = matching_types(annotation, (), node)

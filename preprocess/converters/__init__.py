@@ -22,17 +22,22 @@ _MODULES = {
     "bootcamp": "bootcamp.BOOTCAMP",
     "cruxeval": "cruxeval.CRUXEVAL",
     "eurus": "eurus.EURUS",
+    "evalplus": "evalplus.EVALPLUS",
     "execverify_rl": "execverify.RL",
     "execverify_sft": "execverify.SFT",
     "gsm8k": "gsm8k.GSM8K",
     "humaneval": "humaneval.HUMANEVAL",
     "kodcode": "kodcode.KODCODE",
     "leetcode": "leetcode.LEETCODE",
+    "livecodebench": "livecodebench.LIVECODEBENCH",
+    "livecodebench_exec": "livecodebench.EXECUTION",
     "mbpp": "mbpp.MBPP",
     "programs_code": "programs.CODE",
     "programs_execution": "programs.EXECUTION",
     "rejection_sampled": "rejection_sampled.REJECTION_SAMPLED",
+    "reval": "reval.REVAL",
     "sharegpt": "sharegpt.SHAREGPT",
+    "verl_rows": "verl_rows.VERL_ROWS",
 }
 
 

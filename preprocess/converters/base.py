@@ -50,7 +50,8 @@ class Converter(Generic[RecordT, OptionsT]):
     def example(self) -> Path:
         """A small source, a file or a folder, for its page and its golden test: `programs.py` for `programs_code`."""
         examples = Path(__file__).with_name("examples").iterdir()
-        return next(path for path in examples if self.name.startswith(path.name.partition(".")[0]))
+        named = [path for path in examples if self.name.startswith(path.name.partition(".")[0])]
+        return max(named, key=lambda path: len(path.name.partition(".")[0]))
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

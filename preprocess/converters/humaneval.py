@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from preprocess.converters.shared.code_task import CodeOptions, CodeTask, make_converter
+from preprocess.converters.shared.preludes import find_prelude
 from preprocess.converters.shared.tests import parse, take_check
-from preprocess.errors import RowError
 
 
 class HumanEval(msgspec.Struct):
@@ -37,15 +37,11 @@ def _read(record: HumanEval, options: CodeOptions) -> CodeTask:
 
 
 def _make_truth(record: HumanEval, options: CodeOptions) -> dict[str, Any]:
-    tests, program = parse(record.test, "test"), parse(f"{record.prompt}    pass\n", "prompt")
+    tests = parse(record.test, "test")
     take_check(tests, options.max_tests)
     truth = {"functional": f"{ast.unparse(tests)}\n\ncheck({record.entry_point})"}
-    for each in program.body:
-        if isinstance(each, ast.FunctionDef) and each.name == record.entry_point:
-            # The tests may need what precedes the function, and an answer may omit it, as HumanEval's completions do.
-            prelude = "\n".join(record.prompt.split("\n")[: each.lineno - 1]).strip()
-            return {**truth, "prelude": prelude} if prelude else truth
-    raise RowError(f"prompt has no function {record.entry_point}")
+    prelude = find_prelude(record.prompt, record.entry_point)
+    return {**truth, "prelude": prelude} if prelude else truth
 
 
 HUMANEVAL = make_converter("humaneval", "HumanEval: functions to complete, with their tests", HumanEval, CodeOptions, _read)

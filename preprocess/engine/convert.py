@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,7 +112,7 @@ def convert(sources: Iterable[Source], shape: Shape) -> Converted:
     return result
 
 
-def stream(source: Source, shape: Shape) -> Iterator[list[Row] | Reject]:
+def stream(source: Source, shape: Shape) -> Generator[list[Row] | Reject]:
     """Convert a source's records lazily, in order; rows without a name get their file and line.
 
     Raises:

@@ -100,7 +100,7 @@ def _ask_path(trace: Trace) -> Iterator[Question]:
     for begun, done in _pair_runs(trace):
         line = trace.lines[begun.line]
         places = [begun.place + 1, *(each.done for each in (begun, done) if each.done is not None)]
-        answers = tuple(dict.fromkeys(text for place in places for text in _name_step(trace, place)))
+        answers = tuple(dict.fromkeys(text for place in places for text in name_step(trace, place)))
         if line.is_definite and len(answers) <= _MAX_ANSWERS:
             yield _ask(line, begun.line, begun.turn, answers)
     for number, line, turn in _find_missing(trace):
@@ -142,7 +142,7 @@ def _find_missing(trace: Trace) -> Iterator[tuple[int, Line, int]]:
             yield number, line, counts[number] + 1
 
 
-def _name_step(trace: Trace, place: int) -> Iterator[str]:
+def name_step(trace: Trace, place: int) -> Iterator[str]:
     """Return the accepted names of the line at an index of a trace."""
     if place >= len(trace.steps):
         yield NO_LINE
@@ -153,7 +153,7 @@ def _name_step(trace: Trace, place: int) -> Iterator[str]:
         yield line.decorator
     if line.is_try:
         # Entering a `try` does nothing.
-        yield from _name_step(trace, place + 1)
+        yield from name_step(trace, place + 1)
 
 
 def _ask(line: Line, number: int, turn: int, answers: tuple[str, ...], variable: str = "") -> Question:

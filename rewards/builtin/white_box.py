@@ -4,7 +4,8 @@ The ground truth is a JSON object: `type` (`io_mixed`: find the output of a call
 find an input for the output), `func_str`, `func_name`, `func_args` (source of the arguments), `result` (source of the value),
 and for io_mixed `question_answers`: for each question the accepted lines in `path_answers`, or the accepted [type, value]
 pairs in `state_as`. The first line of the answer is the whole assertion, followed by one line per question. The answer
-of `oi` is the assertion alone, or a program that ends with it, as the published prompts ask for.
+of `oi` is the assertion alone, or a program that ends with it, as the published prompts ask for. The type `question` has
+questions as io_mixed, and no assertion.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ async def white_box(
     format_bonus: float = 0.0,
     seconds: float = 2.0,
 ) -> dict[str, float]:
-    """Score half for the assertion, and half for the share of path and state questions answered.
+    """Score half for the assertion, and half for the share of path and state questions answered; or questions alone.
 
     Args:
         best: Score of a fully right answer.
@@ -69,6 +70,25 @@ async def _grade(response: str, truth: Truth, seconds: float) -> float:
     if not lines:
         explain("no answer in the response")
         return 0.0
+    if truth.asks_assertion and not await _accepts_assertion(response, lines, truth, seconds):
+        return 0.0
+    base, given = (0.5, lines[1:]) if truth.asks_assertion else (0.0, lines)
+    count = len(truth.questions)
+    if not count:
+        return 1.0
+    if len(given) != count:
+        explain("{} further answers, expected {}", len(given), count)
+        return base
+    right = 0
+    for number, (line, accepted) in enumerate(zip(given, truth.questions, strict=True), 1):
+        if any(line.strip() == each if isinstance(each, str) else _is_right_state(line, *each) for each in accepted):
+            right += 1
+        else:
+            explain("question {}: {}; expected {}", number, line, write_answer(accepted[0]))
+    return base + (1 - base) * right / count
+
+
+async def _accepts_assertion(response: str, lines: Sequence[str], truth: Truth, seconds: float) -> bool:
     if truth.asks_input:
         program = _take_program(response, lines)
         shown, assertion = program.strip().rpartition("\n")[2], read_last_assertion(program)
@@ -79,20 +99,7 @@ async def _grade(response: str, truth: Truth, seconds: float) -> float:
     if wrong is not None:
         expected = "a correct answer:" if truth.asks_input else "expected"
         explain("{}: {}; {} {}", shown, wrong, expected, truth.assertion)
-        return 0.0
-    count, given = len(truth.questions), lines[1:]
-    if not count:
-        return 1.0
-    if len(given) != count:
-        explain("{} further answers, expected {}", len(given), count)
-        return 0.5
-    right = 0
-    for number, (line, accepted) in enumerate(zip(given, truth.questions, strict=True), 1):
-        if any(line.strip() == each if isinstance(each, str) else _is_right_state(line, *each) for each in accepted):
-            right += 1
-        else:
-            explain("question {}: {}; expected {}", number, line, write_answer(accepted[0]))
-    return 0.5 + 0.5 * right / count
+    return wrong is None
 
 
 def _take_program(response: str, lines: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
@@ -22,7 +22,7 @@ _EQUAL_TO_ALL = "type('E', (), {'__eq__': lambda *_: True})()"
 class Truth:
     """The parsed ground truth of a row."""
 
-    asks_input: bool
+    kind: Literal["io_mixed", "oi", "question"]
     code: str
     name: str
     call: str
@@ -32,6 +32,16 @@ class Truth:
     """Source of the right assertion."""
     questions: tuple[tuple[str | tuple[str, str], ...], ...]
     """Per question the accepted answers: lines of a path, or (type, value) pairs of a state; (NIL, NIL) without a value."""
+
+    @property
+    def asks_input(self) -> bool:
+        """Whether the row asks for arguments, by an assertion."""
+        return self.kind == "oi"
+
+    @property
+    def asks_assertion(self) -> bool:
+        """Whether an answer has the assertion."""
+        return self.kind != "question"
 
 
 # All samples of a prompt have the same ground truth.
@@ -51,17 +61,19 @@ def read_truth(text: str) -> Truth:
     missing = [name for name in ("type", "func_str", "func_name", "func_args", "result") if name not in row]
     if missing:
         raise GroundTruthError(f"the ground truth has no `{missing[0]}`")
-    if row["type"] not in ("io_mixed", "oi"):
-        raise GroundTruthError(f"`type` is {row['type']!r}, expected io_mixed or oi")
+    kind = row["type"]
+    if kind not in ("io_mixed", "oi", "question"):
+        raise GroundTruthError(f"`type` is {kind!r}, expected io_mixed, oi or question")
     result, name = str(row["result"]).strip(), str(row["func_name"]).strip()
     try:
         value = read_source(result)
     except NotValueError as error:
         raise GroundTruthError(f"`result` is {result[:80]!r}, expected the source of a plain value") from error
     call = f"{name}({str(row['func_args']).strip()})"
-    asks_input = row["type"] == "oi"
-    questions = () if asks_input else _read_questions(row.get("question_answers"))
-    return Truth(asks_input, str(row["func_str"]), name, call, value, f"assert {call} == {result}", questions)
+    questions = () if kind == "oi" else _read_questions(row.get("question_answers"))
+    if kind == "question" and not questions:
+        raise GroundTruthError("`type` is question, and `question_answers` has none")
+    return Truth(kind, str(row["func_str"]), name, call, value, f"assert {call} == {result}", questions)
 
 
 def _read_questions(given: Any) -> tuple[Any, ...]:
@@ -97,7 +109,7 @@ def _respond(truth: Truth, assertion: str) -> str:
     """Return a response: the function with the assertion, if the row asks for an input, else one line per answer."""
     if truth.asks_input:
         return make_response(write_block(f"{truth.code.rstrip()}\n\n{assertion}"))
-    return make_response("\n".join([assertion, *_write_answers(truth)]))
+    return make_response("\n".join([*([assertion] if truth.asks_assertion else []), *_write_answers(truth)]))
 
 
 def _write_answers(truth: Truth) -> list[str]:
@@ -107,6 +119,8 @@ def _write_answers(truth: Truth) -> list[str]:
 def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, str]:
     """Return answers that a reward which runs the assertion, or searches it for words, would score as right."""
     row, truth = json.loads(ground_truth), read_truth(ground_truth)
+    if not truth.asks_assertion:
+        return _make_question_cheats(truth)
     name, call, right, value = truth.name, truth.call, truth.assertion, row["result"]
     firsts = {
         "pass": "pass",
@@ -141,6 +155,18 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     cheats["questions alone"] = make_response("\n".join(_write_answers(truth)))
     cheats["no tags"] = "\n".join([right, *_write_answers(truth)])
     return cheats
+
+
+def _make_question_cheats(truth: Truth) -> dict[str, str]:
+    """Return answers without a right line, or with more lines than questions."""
+    answers = _write_answers(truth)
+    return {
+        "pass": make_response("pass"),
+        "nothing": make_response(""),
+        "assertion alone": make_response(truth.assertion),
+        "several answers": make_response("\n".join([*answers, "YES", "NO", "-1", NIL])),
+        "no tags": "\n".join(answers),
+    }
 
 
 def write_answer(answer: str | tuple[str, str]) -> str:

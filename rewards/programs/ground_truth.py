@@ -208,7 +208,7 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     tree = _parse(source, "functional")
     match tree.body:
         case [*_, ast.Expr(value=ast.Call(func=ast.Name(id=check), args=[tested]))]:
-            function = ast.unparse(tested)
+            function = _unparse(tested)
         case _:
             raise GroundTruthError("the tests do not end with `check(function)`")
     if not all(part.isidentifier() for part in function.replace("().", ".").split(".")) or function.count(".") > 1:
@@ -222,14 +222,21 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
         raise GroundTruthError("the tests assert nothing")
     if found := next(filter(None, (runs_code(node, but=("eval",)) for node in ast.walk(tree))), ""):
         raise GroundTruthError(f"the tests use {found}, which could run text of the program")
-    helpers = ast.unparse(ast.Module(tree.body[:-1], []))
+    helpers = _unparse(ast.Module(tree.body[:-1], []))
     if not all(isinstance(line, ast.Assert) for line in lines):
         return SourceTests("check", (f"{check}(candidate)",), helpers, function, prelude)
     lines = _choose(lines, max_tests, choose, lambda line: (line.end_col_offset or 0) - line.col_offset)
     name = f"{candidate} = candidate\n" if candidate != "candidate" else ""
-    tests = SourceTests("asserts", tuple(map(ast.unparse, lines)), name + helpers, function, prelude)
+    tests = SourceTests("asserts", tuple(map(_unparse, lines)), name + helpers, function, prelude)
     plain = [read_check(line, candidate) for line in lines]
     return _pack(function, prelude, [[each] for each in plain if each], tests) if all(plain) else tests
+
+
+def _unparse(node: ast.AST) -> str:
+    try:
+        return ast.unparse(node)
+    except ValueError as error:  # an integer of more digits than Python writes
+        raise GroundTruthError(f"the tests cannot be written: {error}") from None
 
 
 def _read_pytest(source: Any, prelude: str, max_tests: int) -> Tests:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -53,6 +53,8 @@ class Exercise:
     name: str
     kind: Literal["io_mixed", "oi"]
     questions: Questions
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Facts for the detail of its RL row."""
 
     @cached_property
     def prompt(self) -> str:
@@ -86,7 +88,14 @@ class Exercise:
     def to_rl(self, source: str) -> RlRow:
         """Return the prompt with its ground truth."""
         prompt = (Message("user", self.prompt),)
-        return RlRow(problem=self.problem, id=self.name, data_source=source, prompt=prompt, ground_truth=self.truth)
+        return RlRow(
+            problem=self.problem,
+            id=self.name,
+            data_source=source,
+            prompt=prompt,
+            ground_truth=self.truth,
+            detail=self.detail,
+        )
 
 
 OptionsT = TypeVar("OptionsT", bound=ExecutionOptions)
@@ -114,7 +123,14 @@ def make_converter(
 
 
 def make_exercises(
-    code: str, function: str, args: str, expected: str | None, problem: str, name: str, options: ExecutionOptions
+    code: str,
+    function: str,
+    args: str,
+    expected: str | None,
+    problem: str,
+    name: str,
+    options: ExecutionOptions,
+    detail: Mapping[str, Any] | None = None,
 ) -> Iterator[Exercise]:
     """Run a call of a program's function and ask about it.
 
@@ -122,6 +138,7 @@ def make_exercises(
         args: Source of the arguments.
         expected: Source of the documented return value, if any.
         name: Name of the rows; with the seed, it selects the questions.
+        detail: Facts for the detail of the RL rows.
 
     Raises:
         LeftOutError: the program is longer than `max_chars`.
@@ -134,13 +151,15 @@ def make_exercises(
     if expected is not None and not _is_value(traced.value, expected):
         raise RowError(f"it returns {traced.value[:80]}, expected {expected[:80]}")
     if options.task != "input":
-        yield Exercise(traced, problem, name, "io_mixed", make_questions(traced, options.questions, f"{options.seed}:{name}"))
+        questions = make_questions(traced, options.questions, f"{options.seed}:{name}")
+        yield Exercise(traced, problem, name, "io_mixed", questions, detail or {})
     if options.task == "output":
         return
     node = read_call(f"{function}({args})")
     arguments = read_arguments(node) if node else None
     if arguments and (arguments.args or arguments.kwargs):
-        yield Exercise(traced, problem, f"{name}/input" if options.task == "both" else name, "oi", Questions((), ()))
+        name = f"{name}/input" if options.task == "both" else name
+        yield Exercise(traced, problem, name, "oi", Questions((), ()), detail or {})
     elif options.task == "input":
         raise RowError("its arguments are not plain values, or it has none: other arguments cannot be found")
 

@@ -29,6 +29,11 @@ def ask_input(trace: Trace) -> str:
     return "\n".join([write_block(trace.code), task, f"{_FORM}: {form}."])
 
 
+def ask_single(trace: Trace, question: str, form: str) -> str:
+    """Return a prompt that asks one question about the run of a call."""
+    return "\n".join([write_block(trace.code), question, f"{_FORM}: {form}."])
+
+
 def ask_code(statement: str, signature: str | None) -> str:
     """Return a prompt that asks for a program; see `CodeTask.signature`."""
     shown = ["The program reads standard input and writes to standard output."] if signature is None else []

@@ -14,8 +14,8 @@ from preprocess.engine.job import Source
 from preprocess.rows import RlRow, SftRow, to_json
 from rewards.entry import compute_score_blocking
 
-CODE = ("apps", "humaneval", "kodcode", "leetcode", "mbpp", "programs_code")
-EXECUTION = ("cruxeval", "execverify_rl", "programs_execution")
+CODE = ("apps", "evalplus", "humaneval", "kodcode", "leetcode", "mbpp", "programs_code")
+EXECUTION = ("cruxeval", "execverify_rl", "livecodebench_exec", "programs_execution")
 EURUS = {
     "staircase": "n = int(input())\na, b, c = 1, 1, 1\nfor _ in range(n):\n    a, b, c = b, c, a + c\nprint(a)",
     "list of words": "def common_start(words):\n    letters = [w[0] for w in words]\n"
@@ -98,6 +98,29 @@ def test_execution(name: str) -> None:
         assert (row.id, score(row, "white_box", respond(right))) == (row.id, 1.0)
         assert score(row, "white_box", respond(wrong)) == 0.0
     assert kinds == {"oi", "io_mixed"}
+
+
+def test_single_questions() -> None:
+    forms = {
+        "coverage": "YES or NO",
+        "path": "or -1 for none",
+        "state": "or Nil if the line does not run",
+        "output": "assertion",
+    }
+    for row in take_rows("reval"):
+        truth: dict[str, Any] = json.loads(to_json(row.ground_truth))
+        prompt, questions = row.prompt[-1].content, truth["question_answers"]
+        assert prompt.endswith(f"{forms.pop(row.detail['kind'], '')}.")
+        lines = [answer for accepted in questions.get("path_answers", []) for answer in accepted]
+        lines += [
+            kind if kind == "Nil" else f"{value}; {kind}" for pairs in questions.get("state_as", []) for kind, value in pairs
+        ]
+        for line in lines or [f"assert {truth['func_name']}({truth['func_args']}) == {truth['result']}"]:
+            assert (row.id, line, score(row, "white_box", respond(line))) == (row.id, line, 1.0)
+            if lines:
+                assert score(row, "white_box", respond(f"{line}\n{line}")) == 0.0
+        assert score(row, "white_box", respond("?")) == 0.0
+    assert forms == {}
 
 
 @pytest.mark.parametrize(("name", "reward"), [*((name, "code_tests") for name in CODE), ("cruxeval", "white_box")])

@@ -325,7 +325,7 @@ def test_format_bonus() -> None:
         (None, "a NoneType, expected JSON text"),
         ([], "a list, expected an object"),
         ({}, "no `type`"),
-        ({**MIXED, "type": "io"}, "`type` is 'io', expected io_mixed or oi"),
+        ({**MIXED, "type": "io"}, "`type` is 'io', expected io_mixed, oi or question"),
         ({**MIXED, "result": "<object>"}, "`result` is '<object>'"),
         ({**MIXED, "question_answers": None}, "not of the form"),
         (_with(state_as=[[["int"]]]), "not of the form"),
@@ -396,3 +396,33 @@ def test_large_value_of_an_input() -> None:
     right = {**POWER, "func_str": "def f(n):\n    return 'x' * n", "func_args": "3000", "result": repr("x" * 3000)}
     assert _score(f"assert f(n=3000) == {'x' * 3000!r}", right)["score"] == 2.0
     assert _score(f"assert f(10_000_000) == {'x' * 3000!r}", right)["score"] == 0.0
+
+
+QUESTION = {**MIXED, "type": "question"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "share"),
+    [
+        (RIGHT.partition("\n")[2], 1.0),
+        ("return c\n1; int\n'x;y'; str\n0; int", 0.75),
+        ("?\n?\n?\n?", 0.0),
+        (RIGHT, 0.0),
+        ("return c", 0.0),
+    ],
+)
+def test_questions_alone(answer: str, share: float) -> None:
+    assert _score(answer, QUESTION) == {"score": 2 * share, "accuracy": share, "format": 1.0}
+
+
+def test_reference_and_cheats_of_questions_alone() -> None:
+    text = json.dumps(QUESTION)
+    result = asyncio.run(white_box("d", make_reference(text, {}), text, {"id": "row"}))
+    assert result["accuracy"] == 1.0
+    for name, response in make_cheats(text, {}).items():
+        assert (name, asyncio.run(white_box("d", response, text, {"id": "row"}))["accuracy"]) == (name, 0.0)
+
+
+def test_questions_alone_need_a_question() -> None:
+    with pytest.raises(GroundTruthError, match="`type` is question, and `question_answers` has none"):
+        _score("1", {**QUESTION, "question_answers": {}})

@@ -21,7 +21,7 @@ from tests.preprocess.converters.code_rows import (
     take_sft,
 )
 
-NAMES = ["apps", "humaneval", "kodcode", "leetcode", "mbpp", "programs_code"]
+NAMES = ["apps", "evalplus", "humaneval", "kodcode", "leetcode", "mbpp", "programs_code"]
 APPS = {
     "question": "Print the double of a number.",
     "input_output": json.dumps({"inputs": ["2\n", "0\n"], "outputs": ["4\n", "0\n"]}),
