@@ -16,6 +16,8 @@ class PathRule:
     """A hub name is also allowed, and stays unchanged."""
     stage: bool = False
     """A stage's name is also allowed, and takes precedence."""
+    suffixes: tuple[str, ...] = ()
+    """Only a text with one of these endings is a path; default: any text."""
 
 
 Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]

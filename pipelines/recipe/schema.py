@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
+from pipelines.recipe.evaluating import Evaluate
 from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -417,6 +418,8 @@ class Recipe(Model):
     """Where untrusted code runs."""
     stages: list[Stage] = Field(min_length=1)
     """The stages, in the order of execution."""
+    evaluate: Evaluate | None = None
+    """Evaluations of the model before the first stage and after each stage; default: none."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:
