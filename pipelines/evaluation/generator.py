@@ -111,9 +111,12 @@ async def _generate(spec: Spec, prompts: Sequence[Prompt], renderer: Prompts, wr
             writer.write(prompt.request, await _respond(prompt, spec, engine, loop, renderer))
 
     async def work_all() -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(_CONCURRENT, len(asked))):
-                group.create_task(work())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(_CONCURRENT, len(asked))):
+                    group.create_task(work())
+        except* Exception as errors:
+            raise errors.exceptions[0] from None
 
     server, workers = asyncio.create_task(engine.serve()), asyncio.create_task(work_all())
     done, others = await asyncio.wait([server, workers], return_when=asyncio.FIRST_COMPLETED)

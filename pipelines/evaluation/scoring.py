@@ -202,7 +202,9 @@ def main(arguments: Sequence[str]) -> int:
     ended = threading.Event()
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not sys.stdin, whose lock this thread would hold when the interpreter ends after an error.
+        while os.read(0, 1024):
+            pass
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
