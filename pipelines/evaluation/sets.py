@@ -113,6 +113,18 @@ def list_sets() -> list[EvaluationSet]:
     return [load_set(each) for each in _shipped()]
 
 
+def is_set(name: str) -> bool:
+    """Return whether a name or file is that of an evaluation set, not of a recipe."""
+    path = Path(name).expanduser()
+    if not path.is_file() or name in _shipped():
+        return name in _shipped()
+    try:
+        keys = read_file(path, path.parent, "name, data, reward").children
+    except RecipeError:
+        return False
+    return "data" in keys and "stages" not in keys and "extends" not in keys
+
+
 def require_source(given: EvaluationSet) -> None:
     """Check that the source is on this machine, or can be downloaded by its hub name.
 
