@@ -16,6 +16,8 @@ class PathRule:
     """A hub name is also allowed, and stays unchanged."""
     stage: bool = False
     """A stage's name is also allowed, and takes precedence."""
+    suffixes: tuple[str, ...] = ()
+    """Only a text with one of these endings is a path; default: any text."""
 
 
 Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]
@@ -36,7 +38,8 @@ class PassRates(Model):
     """Selects rows of a source by the share of a model's answers that pass."""
 
     file: FilePath
-    """JSON lines: a line per sample as `pipeline rewards try -o` writes them, or `id` and `pass_rate` per row."""
+    """JSON lines: an evaluation's `responses.jsonl`; a line per sample as `pipeline rewards try -o` writes them; or `id` and
+    `pass_rate` per row."""
     min: float = Field(default=0.0, ge=0, le=1)
     """Least share of samples that pass."""
     max: float = Field(default=1.0, ge=0, le=1)

@@ -52,9 +52,9 @@ async def compute_score(
         from_verl: what verl's managers add if a reward model runs beside the training.
 
     Returns:
-        The same keys for every row: `score` (the training signal), `accuracy` (0 to 1, without bonuses), `format` (1.0 if
-        the response is well formed), `failed` (1.0 if the row or a reward is broken; all else is 0 then), and for several
-        rewards the `<name>_score` of each.
+        The same keys for every row: `score` (the training signal), `accuracy` (0 to 1, without bonuses), `has_accuracy` (1.0
+        if every reward returned one), `format` (1.0 if the response is well formed), `failed` (1.0 if the row or a reward is
+        broken; its score and accuracy are 0 then), and for several rewards the `<name>_score` of each.
 
     Raises:
         RewardError: a reward or an option does not exist, too many rows failed, or a reward raised it because it cannot

@@ -13,7 +13,7 @@ from pipelines.errors import InputError, StepError
 from pipelines.evaluation.comparison import compare
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.readiness import judge
-from pipelines.evaluation.rendering import Options, make_spec, output_folder
+from pipelines.evaluation.rendering import Options, make_spec, output_folder, recipe_options
 from pipelines.evaluation.spec import Spec
 from pipelines.evaluation.summary import Summary, read_summary
 from pipelines.evaluation.tables import comparison_table, print_tables, readiness_lines, summary_tables
@@ -23,6 +23,8 @@ from pipelines.evaluation.targets import find_target
 def evaluate_target(text: str, options: Options, output: Path | None, *, as_json: bool) -> None:
     """Evaluate a model and print what it reaches."""
     target = find_target(text)
+    if options == Options():
+        options = recipe_options(target)
     folder = (output or output_folder(target, options)).absolute()
     spec = make_spec(target, options, folder)
     _build_environment(spec)
@@ -58,7 +60,10 @@ def _find_evaluation(text: str) -> Path:
     if (path / "evaluation.json").is_file():
         return path
     try:
-        folder = output_folder(find_target(text), Options())
+        target = find_target(text)
+        folder = output_folder(target, recipe_options(target))
+        if not (folder / "summary.json").is_file():
+            folder = output_folder(target, Options())
     except InputError as error:
         raise InputError(f"--compare {text}: not an evaluation; {error}") from None
     if not (folder / "summary.json").is_file():

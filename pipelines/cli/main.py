@@ -90,12 +90,19 @@ def check(
     ] = 16,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Validate a recipe and this machine before training. Trains and writes nothing.
+    """Validate a recipe, or an evaluation set, and this machine before training. Trains and writes nothing.
 
     Asks the pinned trainers whether they accept each stage; checks disk, GPUs, environments, the hub and the first rows; and
     scores reference solutions, which must get full marks, and known cheats, which must get none, with each stage's rewards.
     Exit status 2: a mistake in the recipe; 1: any other problem.
     """
+    from pipelines.evaluation.sets import is_set
+
+    if is_set(str(recipe)):
+        from pipelines.cli.check_set import check_set
+
+        check_set(str(recipe), sets or [], sample)
+        return
     from pipelines.cli.check import check_recipe
 
     check_recipe(recipe, sets or [], sample, runs)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from pipelines.checks.preflight import find_problems, find_reward_problems
+from pipelines.cli.chain import print_chains
 from pipelines.digests import Digests, write_atomically
 from pipelines.environments import Environment, sync
 from pipelines.errors import InputError
+from pipelines.evaluation.requirements import check_requirements
+from pipelines.evaluation.step_progress import StepProgress
+from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.run.display import Display
 from pipelines.run.execute import execute, hold
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import Plan, make_plan
+from pipelines.run.plan import make_plan
 from pipelines.run.plan_text import find_reasons, render_plan
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_changes, print_passed
@@ -23,9 +28,12 @@ def run_recipe(
     path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, fresh: bool, smoke: bool
 ) -> None:
     """Load and check a recipe, build missing environments, run it, and print the path of the model."""
-    loaded, plan, environments, problems = _open(path, sets, runs, smoke)
+    loaded, planned, environments, problems = _open(path, sets, runs, smoke)
+    plan = planned.plan
     if problems:
         raise InputError("\n".join(problems))
+    for line in planned.left_out:
+        print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
     with signals_as_stopped(), hold(plan.directory):
         if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
@@ -33,9 +41,18 @@ def run_recipe(
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         display = Display(len(steps))
         try:
-            execute(plan, steps, display, fresh=fresh)
+            warnings = execute(
+                plan,
+                steps,
+                display,
+                fresh=fresh,
+                check=partial(check_requirements, loaded, plan),
+                progress=StepProgress().read,
+            )
         finally:
             display.close()
+    if loaded.recipe.evaluate is not None:
+        print_chains(plan, [*planned.left_out, *warnings])
     if smoke:
         print_passed(path, sets, plan, steps)
         return
@@ -47,18 +64,21 @@ def run_recipe(
 
 def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:
     """Print what `run_recipe` would do."""
-    _, plan, _, problems = _open(path, sets, runs, smoke)
+    _, planned, _, problems = _open(path, sets, runs, smoke)
+    plan = planned.plan
+    for line in planned.left_out:
+        print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
     print(render_plan(plan, steps, find_reasons(plan, steps, Digests(plan.directory / "digests.json")), problems))
 
 
-def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded, Plan, dict[str, Environment], list[str]]:
+def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded, Planned, dict[str, Environment], list[str]]:
     loaded = load(path, sets)
     if smoke:
         loaded = print_changes(loaded)
     environments = find_environments(loaded.recipe)
     plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
-    return loaded, plan, environments, find_problems(loaded, plan.machine, environments)
+    return loaded, add_evaluations(loaded, plan), environments, find_problems(loaded, plan.machine, environments)
 
 
 def _build(environments: dict[str, Environment]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from pipelines.console.progress import Progress
 from pipelines.digests import Digests, write_atomically
-from pipelines.errors import InputError, PipelineError
+from pipelines.errors import InputError, PipelineError, StepError
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.model import check_model, fingerprint
 from pipelines.evaluation.problems import make_problems
@@ -60,10 +60,18 @@ def evaluate(spec: Spec, folder: Path, display: Progress) -> Summary:
         check_model(spec.model)
         model = fingerprint(spec.model)
         digests = Digests(folder / "digests.json")
-        total = sum(_prepare_set(spec, each, folder / each.name, model, digests, display) for each in spec.sets)
+        totals: list[int] = []
+        failed: dict[str, str] = {}
+        for each in spec.sets:
+            try:
+                totals.append(_prepare_set(spec, each, folder / each.name, model, digests, display))
+            except InputError as error:
+                failed[each.name] = str(error)
         digests.save()
-        _generate_and_score(spec, folder, total, display)
-        return _summarise(spec, folder, model)
+        if not totals:
+            raise InputError("; ".join(failed.values()))
+        _generate_and_score(spec, folder, sum(totals), display)
+        return _summarise(spec, folder, model, failed)
 
 
 def _export(spec: Spec, export: Export, folder: Path, display: Progress) -> None:
@@ -103,6 +111,7 @@ def _generate_and_score(spec: Spec, folder: Path, total: int, display: Progress)
     counts = Counts((folder / each.name for each in spec.sets), total)
     if counts.scored() >= total:
         return
+    (folder / SUMMARY_FILE).unlink(missing_ok=True)  # of earlier responses
     if counts.before:
         display.say(f"resumes: {counts.before:,} of {total:,} responses are generated, {counts.scored():,} scored")
     display.start(f"evaluate {spec.label}")
@@ -123,11 +132,11 @@ def _run(argv: Sequence[str], variables: dict[str, str], cwd: Path, folder: Path
         raise InputError(reason) if outcome.status == InputError.exit_status else failure(reason, log)
 
 
-def _summarise(spec: Spec, folder: Path, model: str) -> Summary:
-    """Write the summary of each set and of all; a set without one is a warning."""
+def _summarise(spec: Spec, folder: Path, model: str, failed: Mapping[str, str]) -> Summary:
+    """Write the summary of each set and of all; a set without one, or whose problems cannot be made, is a warning."""
     sets: dict[str, SetSummary] = {}
-    warnings: dict[str, str] = {}
-    for each in spec.sets:
+    warnings = dict(failed)
+    for each in (each for each in spec.sets if each.name not in failed):
         try:
             sets[each.name] = summarise_folder(
                 folder / each.name, samples=each.samples, temperature=each.temperature, metric=each.metric
@@ -154,7 +163,8 @@ def main(arguments: Sequence[str]) -> int:
             spec = specs.read(path)
         except specs.SpecError as error:
             raise InputError(str(error)) from None
-        evaluate(spec, path.parent, display)
+        if warnings := evaluate(spec, path.parent, display).warnings:
+            raise StepError("; ".join(warnings.values()))
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,8 @@ class LineCount:
         """Return the number of complete lines."""
         if self._path.exists():
             with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset:
+                    self._offset = self.lines = 0  # a new file
                 file.seek(self._offset)
                 while block := file.read(_BLOCK):
                     self._offset += len(block)

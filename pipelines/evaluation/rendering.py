@@ -15,17 +15,15 @@ from pipelines.evaluation.sets import EvaluationSet, list_sets, load_set, requir
 from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
 from pipelines.evaluation.statistics import check_sampling
 from pipelines.evaluation.targets import Target
-from pipelines.recipe.schema import RlStage
-from pipelines.run.plan import trainer_module
+from pipelines.recipe.evaluating import OWN, Evaluate
+from pipelines.recipe.schema import Recipe, RlStage
+from pipelines.run.plan import Plan, trainer_module
 from pipelines.trainers.base import Platform, StagePaths
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path
 from pipelines.trainers.verl.rendering import environment as variables_of
 from pipelines.trainers.verl.rendering import upstream_keys
 from pipelines.trainers.verl.rl.tool import tool_config, tool_settings
 from preprocess.config import Source
-
-OWN = "own"
-"""The set of a stage's validation rows."""
 
 _SAMPLED = 1.0
 """Temperature of several samples of a set that is greedy by default."""
@@ -50,6 +48,17 @@ class Options:
     """Replaces the recipe's."""
 
 
+def options_of(evaluate: Evaluate) -> Options:
+    """Return the options of a recipe's evaluations."""
+    return Options(tuple(evaluate.on), evaluate.samples, evaluate.temperature, evaluate.max_tokens, evaluate.limit)
+
+
+def recipe_options(target: Target) -> Options:
+    """Return the options of the target's recipe, by which its run evaluates; all defaults without one."""
+    evaluate = target.plan.recipe.evaluate if target.plan else None
+    return Options() if evaluate is None else options_of(evaluate)
+
+
 def output_folder(target: Target, options: Options) -> Path:
     """Return the default folder of an evaluation: results that must not be mixed have different folders."""
     words = [target.label]
@@ -61,11 +70,12 @@ def output_folder(target: Target, options: Options) -> Path:
     return target.home / ".".join(words)
 
 
-def make_spec(target: Target, options: Options, folder: Path) -> Spec:
+def make_spec(target: Target, options: Options, folder: Path, sets: Sequence[SetSpec] | None = None) -> Spec:
     """Render an evaluation.
 
     Args:
         folder: The folder of the evaluation, absolute.
+        sets: The sets, which need not be on this machine yet; default: those of the options.
 
     Raises:
         InputError: A set or its source does not exist, or an option does not fit.
@@ -75,15 +85,15 @@ def make_spec(target: Target, options: Options, folder: Path) -> Spec:
     stage = _find_rl_stage(target)
     keys: Settings = upstream_keys(stage) if stage else {}
     model = target.model or str(folder / "model")
-    verl = environment("verl", platform, recipe.environments.verl if recipe else None)
+    python, variables = _find_python(target, platform)
     parallel = options.tensor_parallel or (stage.rollout.tensor_parallel if stage else 1)
     sandbox = options.sandbox
     if sandbox is None:
         sandbox = recipe.sandbox.model_dump(exclude_defaults=True) if recipe else {}
     tool = _render_tool(stage, keys, sandbox) if stage else None
     generation = Generation(
-        python=str(verl.python),
-        variables={**verl.variables, **variables_of(model, platform)},
+        python=str(python),
+        variables={**variables, **variables_of(model, platform)},
         platform=platform,
         tensor_parallel=parallel,
         replicas=max(1, _count_devices(target, platform) // parallel),
@@ -97,10 +107,19 @@ def make_spec(target: Target, options: Options, folder: Path) -> Spec:
         label=target.label,
         model=model,
         generation=generation,
-        sets=_render_sets(target, stage, options),
+        sets=_render_sets(target, stage, options) if sets is None else tuple(sets),
         sandbox=dict(sandbox),
         export=_render_export(target, folder),
     )
+
+
+def _find_python(target: Target, platform: Platform) -> tuple[Path, Mapping[str, str]]:
+    """Return the Python of verl's environment, and its variables."""
+    plan = target.plan
+    if plan is not None and "verl" in plan.machine.pythons:
+        return plan.machine.pythons["verl"], plan.machine.variables.get("verl", {})
+    verl = environment("verl", platform, plan.recipe.environments.verl if plan else None)
+    return verl.python, verl.variables
 
 
 def _find_rl_stage(target: Target) -> RlStage | None:
@@ -143,18 +162,28 @@ def _render_sets(target: Target, stage: RlStage | None, options: Options) -> tup
 
 
 def _render_own(target: Target, stage: RlStage | None, options: Options) -> SetSpec:
-    """Return the validation rows of a stage as a set, scored by the stage's rewards."""
     if target.plan is None or stage is None:
         raise InputError(f"--on {OWN}: {target.text} is not an RL stage of a run, so it has no validation rows with rewards")
-    rows = target.plan.paths(stage.name).data / "validation.parquet"
-    if not rows.is_file():
+    given = render_own(target.plan, stage, options)
+    if not Path(given.definition["data"]["source"]).is_file():
+        rows = given.definition["data"]["source"]
         raise InputError(f"--on {OWN}: {rows} not found; `pipeline data prepare` makes the rows of a recipe")
+    return given
+
+
+def own_name(recipe: Recipe, stage: RlStage) -> str:
+    """Return the name of the set of a stage's validation rows: models on other rows must not be compared with it."""
+    return OWN if [each.kind for each in recipe.stages].count("rl") == 1 else f"{OWN}-{stage.name}"
+
+
+def render_own(plan: Plan, stage: RlStage, options: Options) -> SetSpec:
+    """Return the validation rows of a stage as a set, scored by the stage's rewards. The rows need not be prepared yet."""
     samples = options.samples or 1
     temperature = options.temperature if options.temperature is not None else _SAMPLED if samples > 1 else 0.0
     check_sampling(samples, temperature)
     given = EvaluationSet(
-        name=OWN,
-        data=Source(converter="verl_rows", source=str(rows)),
+        name=own_name(plan.recipe, stage),
+        data=Source(converter="verl_rows", source=str(plan.paths(stage.name).data / "validation.parquet")),
         reward=stage.rewards,
         samples=samples,
         temperature=temperature,
@@ -165,6 +194,13 @@ def _render_own(target: Target, stage: RlStage | None, options: Options) -> SetS
 
 
 def _render_set(name: str, options: Options) -> SetSpec:
+    given = load_chosen(name, options)
+    require_source(given)
+    return to_set_spec(given, options.limit)
+
+
+def load_chosen(name: str, options: Options) -> EvaluationSet:
+    """Load a set with the user's options over its own values."""
     given = load_set(name)
     changes = []
     if options.samples is not None:
@@ -176,10 +212,7 @@ def _render_set(name: str, options: Options) -> SetSpec:
         changes.append(f"temperature={temperature}")
     if options.max_tokens is not None:
         changes.append(f"max_response_tokens={options.max_tokens}")
-    if changes:
-        given = load_set(name, changes)
-    require_source(given)
-    return to_set_spec(given, options.limit)
+    return load_set(name, changes) if changes else given
 
 
 def to_set_spec(given: EvaluationSet, limit: int | None) -> SetSpec:

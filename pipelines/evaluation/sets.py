@@ -43,6 +43,10 @@ _REWARDS = {
 }
 
 
+class MissingSourceError(InputError):
+    """The source of a set is not on this machine."""
+
+
 class EvaluationSet(Model):
     """A set of problems to evaluate models on."""
 
@@ -109,18 +113,30 @@ def list_sets() -> list[EvaluationSet]:
     return [load_set(each) for each in _shipped()]
 
 
+def is_set(name: str) -> bool:
+    """Return whether a name or file is that of an evaluation set, not of a recipe."""
+    path = Path(name).expanduser()
+    if not path.is_file() or name in _shipped():
+        return name in _shipped()
+    try:
+        keys = read_file(path, path.parent, "name, data, reward").children
+    except RecipeError:
+        return False
+    return "data" in keys and "stages" not in keys and "extends" not in keys
+
+
 def require_source(given: EvaluationSet) -> None:
     """Check that the source is on this machine, or can be downloaded by its hub name.
 
     Raises:
-        InputError: It is not; says how to get it.
+        MissingSourceError: It is not; says how to get it.
     """
     path = Path(given.data.source)
     if not path.is_absolute() or path.exists():
         return
     how = f"; get it: {' '.join(given.get.split())}" if given.get else nearest_path(path)
     where = f", or set {VARIABLE} to the folder that has it" if path.is_relative_to(_data_folder()) else ""
-    raise InputError(f"set {given.name}: {path} is not on this machine{how}{where}")
+    raise MissingSourceError(f"set {given.name}: {path} is not on this machine{how}{where}")
 
 
 def _shipped() -> list[str]:

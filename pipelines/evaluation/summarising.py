@@ -54,11 +54,14 @@ def summarise(
         raise InputError(
             f"{where}: none of the {overall.failed.of:,} responses could be scored: {failures.most_common(1)[0][0]}"
         )
+    chosen = metric or next(iter(overall.figures))
+    if chosen == "accuracy" and chosen not in overall.figures:
+        chosen = "score"  # the only figure of rewards that report no accuracy
     summary = SetSummary(
         name=name,
         samples=samples,
         temperature=temperature,
-        metric=metric or next(iter(overall.figures)),
+        metric=chosen,
         incomplete=Share(count=len(outcomes.incomplete), of=total),
         overall=overall,
         groups=_group(outcomes.complete, ks),

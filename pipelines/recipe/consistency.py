@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
+from pipelines.recipe import evaluating
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
@@ -28,6 +29,9 @@ def check(recipe: Recipe) -> Problems:
         found = _check_rl(stage, recipe.hardware, model) if isinstance(stage, RlStage) else _check_sft(stage, recipe, model)
         for loc, message in found:
             yield ("stages", index, *loc), message
+    if recipe.evaluate is not None:
+        for loc, message in evaluating.check(recipe.evaluate, {stage.kind for stage in recipe.stages}):
+            yield ("evaluate", *loc), message
 
 
 def _read_model(model: str | TinyModel) -> ModelInfo:

@@ -53,6 +53,8 @@ def resolve(root: Node, model: type[BaseModel] = Recipe) -> Node:
         rule = next((mark for _, metadata in kinds for mark in metadata if isinstance(mark, PathRule)), None)
         if rule is None or not isinstance(node.value, str) or not node.value or (rule.stage and node.value in names):
             continue
+        if rule.suffixes and not node.value.endswith(rule.suffixes):
+            continue
         if not rule.hub or is_path(node.value, node.origin.folder):
             changed[loc] = _absolute(node, node.value)
     for loc, text in deepspeed.find_values(root):

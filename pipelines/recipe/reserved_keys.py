@@ -123,6 +123,11 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
             "`rollout.samples`": "actor_rollout_ref.rollout.n",
             "`rollout.temperature`": "actor_rollout_ref.rollout.temperature",
             "`rollout.top_p`": "actor_rollout_ref.rollout.top_p",
+            "`validation.samples`": "actor_rollout_ref.rollout.val_kwargs.n",
+            "`validation.temperature`": """
+                actor_rollout_ref.rollout.val_kwargs.temperature
+                actor_rollout_ref.rollout.val_kwargs.do_sample
+            """,
             "`rollout.tensor_parallel`": "actor_rollout_ref.rollout.tensor_model_parallel_size",
             "`rollout.gpu_memory`": "actor_rollout_ref.rollout.gpu_memory_utilization",
             "`algorithm`": "algorithm.adv_estimator",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
+from pipelines.recipe.evaluating import Evaluate
 from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -124,6 +125,15 @@ class Rollout(Model):
     """GPUs per copy of the model during generation."""
     gpu_memory: float = Field(default=0.5, gt=0, le=1)
     """Share of a GPU's memory for vLLM."""
+
+
+class Validation(Model):
+    """Generation of responses to the validation rows."""
+
+    samples: int = Field(default=1, ge=1)
+    """Responses per prompt, whose mean counts: more samples give a narrower interval."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Sampling temperature; default: 0 for one sample (greedy), that of training for several."""
 
 
 class Tool(Model):
@@ -321,6 +331,8 @@ class RlStage(_Stage):
     """Prompts per step."""
     rollout: Rollout
     """Generation of responses."""
+    validation: Validation = Validation()
+    """Generation of responses to the validation rows; default: one greedy response each."""
     tool: Tool | None = None
     """The Python interpreter that the model may call in a response; default: none."""
     critic: Critic | None = None
@@ -329,7 +341,8 @@ class RlStage(_Stage):
     """Penalty on the divergence from the model that the stage starts from; default: none."""
     best_metric: str | None = None
     """The metric that `keep_best` maximizes: verl's name of a validation metric, or a pattern with `*` for the mean of
-    several. Default: the mean score of the validation rows, each data source weighted equally."""
+    several. Default: the accuracy of the validation rows if every reward returns one, else their score; each data source is
+    weighted equally."""
     verl: UpstreamKeys = Field(default={})
     """Any key of verl's PPO trainer configuration."""
 
@@ -372,6 +385,13 @@ class RlStage(_Stage):
             yield "best_metric requires `keep_best: true`"
         if self.best_metric is not None and not self.best_metric.startswith("val-"):
             yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
+        if self.validation != Validation() and self.validate_every is None:
+            yield "validation requires `validate_every`"
+        if (given := self.validation.samples) > 1 and self.validation.temperature == 0:
+            yield (
+                f"validation.samples is {given}: at temperature 0 all samples of a prompt are the same; "
+                "remove `temperature`, or set it above 0"
+            )
         if kl is not None and not method.kl:
             yield f"{name} has no KL penalty: remove `kl`, or use an algorithm that supports it, such as grpo"
         elif kl is not None and kl.place not in (None, *method.kl):
@@ -398,6 +418,8 @@ class Recipe(Model):
     """Where untrusted code runs."""
     stages: list[Stage] = Field(min_length=1)
     """The stages, in the order of execution."""
+    evaluate: Evaluate | None = None
+    """Evaluations of the model before the first stage and after each stage; default: none."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:

@@ -53,6 +53,10 @@ class Display(Progress):
         took = format_seconds(seconds)
         self._line(step, "[green]✓[/green]", took if self.live else f"done in {took}")
 
+    def failed(self, step: Step, reason: str) -> None:
+        """Report an optional step that failed; the run goes on."""
+        self._line(step, "[yellow]![/yellow]", f"warning: {reason}")
+
     def _line(self, step: Step, mark: str, text: str, *, dim: bool = False) -> None:
         if not self.live:
             return self.say(f"{self._head(step)}: {text}")

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,15 +20,29 @@ from pipelines.run.failure import describe_end, failure
 from pipelines.run.plan import MODEL, PROMPTS, Plan, Step, trainer_module
 from pipelines.run.record import Record
 from pipelines.run.scratch import remove_scratch, scratch_folder
+from pipelines.trainers.base import Progress
 from preprocess import atomic
 from preprocess.errors import SourceError
 
 
-def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool = False) -> None:
+def execute(
+    plan: Plan,
+    steps: Sequence[Step],
+    display: Display,
+    *,
+    fresh: bool = False,
+    check: Callable[[Step], None] = lambda step: None,
+    progress: Callable[[Step], Progress | None] = row_counts.read_progress,
+) -> list[str]:
     """Execute the steps that are not complete. The caller holds the run directory.
 
     Args:
         fresh: execute all of them from the beginning.
+        check: called after each step, also after a skipped one; raises an error to stop the run.
+        progress: the progress of a running step that trains nothing.
+
+    Returns:
+        Why optional steps failed, one line each.
 
     Raises:
         InputError: the input of a step is wrong.
@@ -37,10 +51,12 @@ def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool 
     """
     digests = Digests(plan.directory / "digests.json")
     swept = False
+    warnings = []
     for step in steps:
         why = "--fresh" if fresh else record.why_run(step, plan, digests)
         if why is None:
             display.skipped(step)
+            check(step)
             continue
         if not swept:
             # What a killed run of this directory has left.
@@ -49,9 +65,17 @@ def execute(plan: Plan, steps: Sequence[Step], display: Display, *, fresh: bool 
             remove_scratch(scratch_folder(plan.directory))
             swept = True
         display.started(step, why)
-        display.ended(step, _execute(step, plan, digests, display, fresh=fresh))
+        try:
+            display.ended(step, _execute(step, plan, digests, display, progress, fresh=fresh))
+        except PipelineError as error:
+            if not step.optional:
+                raise
+            warnings.append(f"{str(error).splitlines()[0]}; log: {step.directory / 'log'}")
+            display.failed(step, str(error).splitlines()[0])
         digests.save()
+        check(step)
     digests.save()
+    return warnings
 
 
 @contextmanager
@@ -86,7 +110,15 @@ def hold(directory: Path, command: str = "pipeline run") -> Iterator[None]:
         lock.release()
 
 
-def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fresh: bool) -> float:
+def _execute(
+    step: Step,
+    plan: Plan,
+    digests: Digests,
+    display: Display,
+    progress: Callable[[Step], Progress | None],
+    *,
+    fresh: bool,
+) -> float:
     """Execute and record one step; return its wall time in seconds."""
     began = time.monotonic()
     stage = next((each for each in plan.recipe.stages if step.name == f"{each.name}/train"), None)
@@ -104,7 +136,7 @@ def _execute(step: Step, plan: Plan, digests: Digests, display: Display, *, fres
     )
     record.write(step, now)
     try:
-        _attempt(step, plan, now, stage, display)
+        _attempt(step, plan, now, stage, display, progress)
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
@@ -122,7 +154,14 @@ class TrainingAbortedError(StepError):
     """Training was aborted early."""
 
 
-def _attempt(step: Step, plan: Plan, now: Record, stage: SftStage | RlStage | None, display: Display) -> None:
+def _attempt(
+    step: Step,
+    plan: Plan,
+    now: Record,
+    stage: SftStage | RlStage | None,
+    display: Display,
+    progress: Callable[[Step], Progress | None],
+) -> None:
     """Run a step's command once and check its result.
 
     Args:
@@ -139,11 +178,11 @@ def _attempt(step: Step, plan: Plan, now: Record, stage: SftStage | RlStage | No
 
     def poll() -> None:
         try:
-            progress = row_counts.read_progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
+            reached = progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
         except StepError as error:
             raise TrainingAbortedError(str(error)) from None
-        if progress is not None:
-            display.progressed(step, progress)
+        if reached is not None:
+            display.progressed(step, reached)
 
     try:
         outcome = process.run(

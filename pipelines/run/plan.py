@@ -68,6 +68,8 @@ class Step:
     """What it writes for later steps; each is checked before the step is skipped."""
     follows: tuple[str, ...] = ()
     """Steps after whose re-run this one must run again."""
+    optional: bool = False
+    """Whether the run goes on if it fails."""
 
     @property
     def prepares(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.loading import Loaded, validate_tree
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
@@ -18,6 +19,8 @@ from pipelines.smoke.example_rows import shrink_data
 
 _SFT_STEPS = 4
 _PROMPTS = 4
+_PROBLEMS = 4
+_TOKENS = 64
 _SHAPE = {"vocabulary": 1024, "hidden_size": 64, "layers": 2, "heads": 2}
 
 # Pattern of model names -> family, for models whose configuration is not available.
@@ -37,6 +40,8 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
             changes.set(("hardware", key), value)
     changes.set(("environments",), REMOVED, "a smoke uses the pinned ones")
     _shrink_model(changes, recipe)
+    if recipe.evaluate is not None:
+        _shrink_evaluations(changes, recipe.evaluate)
     for index, stage in enumerate(recipe.stages):
         place: Loc = ("stages", index)
         where = f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data"
@@ -70,6 +75,15 @@ def _shrink_model(changes: Changes, recipe: Recipe) -> None:
     changes.set(("model",), tiny, shown=(recipe.model, f"a tiny {family} like it"))
 
 
+def _shrink_evaluations(changes: Changes, evaluate: Evaluate) -> None:
+    place: Loc = ("evaluate",)
+    changes.set((*place, "limit"), min(evaluate.limit or _PROBLEMS, _PROBLEMS))
+    changes.set((*place, "max_tokens"), min(evaluate.max_tokens or _TOKENS, _TOKENS))
+    changes.limit((*place, "samples"), evaluate.samples, 2)
+    if evaluate.require:
+        changes.set((*place, "require"), REMOVED, "an untrained model reaches nothing")
+
+
 def _shrink_length(changes: Changes, stage: SftStage | RlStage, place: Loc, steps: int, period: int) -> None:
     """Limit the number of steps, and the periods of saving and validating if they are set."""
     if stage.epochs is not None:
@@ -96,6 +110,7 @@ def _shrink_rl(changes: Changes, stage: RlStage, place: Loc) -> None:
     changes.limit((*batch, "mini"), stage.batch.mini, _PROMPTS if one_update else _PROMPTS // 2)
     changes.limit((*batch, "micro_per_gpu"), stage.batch.micro_per_gpu, 2)
     changes.limit((*rollout, "samples"), stage.rollout.samples, max(2, stage.method.samples))
+    changes.limit((*place, "validation", "samples"), stage.validation.samples, 2)
     changes.limit((*rollout, "max_response_tokens"), stage.rollout.max_response_tokens, 128)
     changes.limit((*rollout, "tensor_parallel"), stage.rollout.tensor_parallel, 1)
     if stage.critic is not None:

@@ -34,6 +34,7 @@ _MODULES = {
     "mbpp": "mbpp.MBPP",
     "programs_code": "programs.CODE",
     "programs_execution": "programs.EXECUTION",
+    "rejection_sampled": "rejection_sampled.REJECTION_SAMPLED",
     "reval": "reval.REVAL",
     "sharegpt": "sharegpt.SHAREGPT",
     "verl_rows": "verl_rows.VERL_ROWS",

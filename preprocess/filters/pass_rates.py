@@ -2,9 +2,12 @@
 
 The file has JSON lines, one per sample or per row:
 
-- `{"id": …, "score": …, "accuracy": …, "failed": …}`, as `pipeline rewards try -o` writes them. A sample passes if its
-  accuracy, or its score if it has no accuracy, is at least `passed`; a sample whose reward failed is not counted.
+- `{"row": …, "score": …, "accuracy": …, "failed": …}`, the responses of an evaluation (`pipeline evaluate`), or the same with
+  `id`, as `pipeline rewards try -o` writes them. A sample passes if its accuracy, or its score if it has no accuracy, is at
+  least `passed`; a sample whose reward failed is not counted.
 - `{"id": …, "pass_rate": …}`: the share, between 0 and 1.
+
+In a set's `responses.jsonl`, a last line without its end is skipped, as the evaluation does.
 """
 
 from __future__ import annotations
@@ -20,12 +23,15 @@ from preprocess.engine.job import Kind
 from preprocess.errors import SourceError
 from preprocess.rows import Row
 from preprocess.sources.decoding import describe
+from preprocess.sources.evaluations import RESPONSES, read_lines
 
 
 class _Line(msgspec.Struct):
     """A line of the file; other fields are skipped."""
 
-    id: str | int
+    id: str | int | None = None
+    row: str | None = None
+    """The id in the responses of an evaluation."""
     pass_rate: float | None = None
     accuracy: float | None = None
     score: float | None = None
@@ -74,7 +80,8 @@ def read_pass_rates(file: Path, passed: float) -> dict[str, float]:
     rates: dict[str, float] = {}
     samples: dict[str, list[int]] = {}
     for place, line in _read(file):
-        name = str(line.id)
+        if (name := _name(line)) is None:
+            raise SourceError(f"{place}: no 'id', and no 'row' as in the responses of an evaluation")
         if line.pass_rate is not None:
             if not 0 <= line.pass_rate <= 1:
                 raise SourceError(f"{place}: pass_rate is {line.pass_rate:g}, expected 0 to 1")
@@ -96,16 +103,17 @@ def read_pass_rates(file: Path, passed: float) -> dict[str, float]:
     return rates | {name: passes / count for name, (passes, count) in samples.items()}
 
 
+def _name(line: _Line) -> str | None:
+    return line.row if line.id is None else str(line.id)
+
+
 def _read(file: Path) -> Iterator[tuple[str, _Line]]:
     decoder = msgspec.json.Decoder(_Line)
     try:
-        with file.open("rb") as lines:
-            for number, text in enumerate(lines, 1):
-                if text.isspace():
-                    continue
-                try:
-                    yield f"{file}:{number}", decoder.decode(text)
-                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                    raise SourceError(f"{file}:{number}: {describe(str(error), _Line)}") from None
+        for number, _, text in read_lines(file, torn=file.name != RESPONSES):
+            try:
+                yield f"{file}:{number}", decoder.decode(text)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise SourceError(f"{file}:{number}: {describe(str(error), _Line)}") from None
     except OSError as error:
         raise SourceError(f"pass rates {file}: {error.strerror}") from error

@@ -55,7 +55,7 @@ class Combination:
     def keys(self) -> tuple[str, ...]:
         """The keys of every result."""
         own = tuple(entry.key for entry in self.entries) if len(self.entries) > 1 else ()
-        return ("score", "accuracy", "format", "failed", *own)
+        return ("score", "accuracy", "has_accuracy", "format", "failed", *own)
 
     def matching_rewards(self, data_source: str) -> tuple[Entry, ...]:
         """Return the rewards that score rows of a data source."""
@@ -67,21 +67,23 @@ class Combination:
         """Return the result of a row.
 
         `accuracy` and `format` are means, by weight, over the rewards that return one and have a positive weight; if none
-        returns an accuracy, it is the mean of the scores. `<name>_score` is a reward's score before its weight, 0.0 if it
-        does not score the row.
+        returns an accuracy, it is the mean of the scores. `has_accuracy` is 1.0 if every reward with a positive weight
+        returned one. `<name>_score` is a reward's score before its weight, 0.0 if it does not score the row.
         """
         result = dict.fromkeys(self.keys, 0.0)
         result["score"] = math.fsum(entry.weight * part.score for entry, part in parts)
         has_accuracy = any(part.accuracy is not None for _, part in parts)
         result["accuracy"] = _mean((entry.weight, part.accuracy if has_accuracy else part.score) for entry, part in parts)
+        returned = [part.accuracy is not None for entry, part in parts if entry.weight > 0]
+        result["has_accuracy"] = float(bool(returned) and all(returned))
         result["format"] = _mean((entry.weight, part.format) for entry, part in parts)
         if len(self.entries) > 1:
             result |= {entry.key: part.score for entry, part in parts}
         return result
 
     def failed(self) -> dict[str, float]:
-        """Return the result of a row that could not be scored."""
-        return dict.fromkeys(self.keys, 0.0) | {"failed": 1.0}
+        """Return the result of a row that could not be scored: its accuracy is 0."""
+        return dict.fromkeys(self.keys, 0.0) | {"has_accuracy": 1.0, "failed": 1.0}
 
 
 def read_combination(rewards: Sequence[Mapping[str, Any]]) -> Combination:

@@ -26,7 +26,7 @@ from rewards.scoring.combination import read_combination
 from rewards.scoring.failures import Counts, read_counts, read_stop_reason
 from tests.rewards.conftest import Plugin
 
-FAILED = {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0}
+FAILED = {"score": 0.0, "accuracy": 0.0, "has_accuracy": 1.0, "format": 0.0, "failed": 1.0}
 PROBE = [{"name": "probe"}]
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 METRICS_FOLDER = "PIPELINE_METRICS_FOLDER"
 """Variable: the folder that gets one JSON-lines file of metrics per attempt."""
 
+VALIDATIONS = "validations"
+"""The folder next to it that gets one file per validation of RL."""
+
 KEEP_BEST = "PIPELINE_KEEP_BEST"
 """Variable: set if the checkpoint with the lowest validation loss is the stage's result."""
 

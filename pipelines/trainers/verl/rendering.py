@@ -12,7 +12,7 @@ from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
-from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
+from pipelines.trainers.verl.attempt_files import METRICS_FOLDER, VALIDATIONS
 from pipelines.trainers.verl.nested import Settings, get_path, unflatten
 
 _VARIABLES = {
@@ -70,6 +70,11 @@ def training_environment(context: Context) -> dict[str, str]:
 def metrics_folder(paths: StagePaths) -> Path:
     """Return the folder in which each attempt writes one file of verl's `file` logger."""
     return paths.step("train") / "metrics"
+
+
+def validations_folder(paths: StagePaths) -> Path:
+    """Return the folder in which verl's process saves each validation of an RL stage (`checkpoints.validations`)."""
+    return metrics_folder(paths).with_name(VALIDATIONS)
 
 
 def upstream_keys(stage: SftStage | RlStage) -> Settings:

@@ -101,6 +101,17 @@ CASES = {
         "steps: 4\n    keep_best: true\n    save_every: 2",
         "x.yaml:12: stages.rl: keep_best requires `save_every` and `validate_every`; set validate_every",
     ),
+    "validation without validations": (
+        "steps: 4",
+        "steps: 4\n    validation: {samples: 4}",
+        "x.yaml:12: stages.rl: validation requires `validate_every`",
+    ),
+    "samples of a greedy validation": (
+        "steps: 4",
+        "steps: 4\n    validate_every: 2\n    validation: {samples: 4, temperature: 0}",
+        "x.yaml:12: stages.rl: validation.samples is 4: at temperature 0 all samples of a prompt are the same; "
+        "remove `temperature`, or set it above 0",
+    ),
     "keep_best: validations that LLaMA-Factory does not save": (
         "epochs: 2",
         "epochs: 2\n    keep_best: true\n    save_every: 400\n    validate_every: 200",

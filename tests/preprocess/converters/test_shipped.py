@@ -30,7 +30,10 @@ def test_taught_answers_get_the_best_score(converter: str, reward: str, best: fl
         answer = sft.conversations[1].value
         truth, info = json.dumps(rl.ground_truth), {"id": rl.id}
         result = compute_score_blocking(rl.data_source, answer, truth, info, rewards=[{"name": reward}])
-        assert (rl.id, result) == (rl.id, {"score": best, "accuracy": 1.0, "format": 1.0, "failed": 0.0})
+        assert (rl.id, result) == (
+            rl.id,
+            {"score": best, "accuracy": 1.0, "has_accuracy": 1.0, "format": 1.0, "failed": 0.0},
+        )
 
 
 def test_products_are_computed_in_two_calls() -> None:

@@ -1,4 +1,4 @@
-"""The examples of docs/decontamination.md and docs/pass-rates.md work."""
+"""The examples of docs/decontamination.md, docs/pass-rates.md and docs/rejection-sampling.md work."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main as cli
+from pipelines.recipe.loading import load
 from pipelines.recipe.nodes import Origin
 from pipelines.recipe.reading import read
 from preprocess.config import Data
@@ -37,7 +38,23 @@ def test_recipes_of_the_pages_are_valid(page: str) -> None:
 def test_example_lines_are_pass_rates(tmp_path: Path) -> None:
     (block,) = blocks("pass-rates", "json")
     (tmp_path / "scores.jsonl").write_text(block)
-    assert read_pass_rates(tmp_path / "scores.jsonl", 1.0) == {"leetcode/two-sum": 0.5, "leetcode/3sum": 0.25}
+    assert read_pass_rates(tmp_path / "scores.jsonl", 1.0) == {
+        "leetcode/lru-cache": 1.0,
+        "leetcode/two-sum": 0.5,
+        "leetcode/3sum": 0.25,
+    }
+
+
+def test_recipes_of_rejection_sampling_load(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "rejection-sampling.md").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    assert found.keys() == {"looped.yaml", "harder.yaml"}
+    assert len(found["looped.yaml"].splitlines()) == 4
+    for name, text in found.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        recipe = load(tmp_path / name).recipe
+        assert recipe.name == "custom-sft-7b"
+        assert all(source.pass_rates for source in recipe.stages[-1].data.train_sources)
 
 
 def test_example_program_compiles() -> None:

@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.evaluation.records import Response
 from preprocess.errors import SourceError
 from preprocess.filters.pass_rates import PassRateFilter, read_pass_rates
 from preprocess.jobs.prepare import main
@@ -34,6 +36,18 @@ def test_samples_become_pass_rates(tmp_path: Path) -> None:
     assert read_pass_rates(path, 0.5) == {"a": 1.0, "7": 1.0}
 
 
+def test_responses_of_an_evaluation_are_samples(tmp_path: Path) -> None:
+    given = [("a", 1.0, None), ("a", 0.0, None), ("a", 0.0, "no worker"), ("b", None, None)]
+    with (tmp_path / "responses.jsonl").open("wb") as file:
+        for sample, (row, accuracy, failed) in enumerate(given):
+            response = Response(row, sample, "text", 1, "stop", score=1.1, accuracy=accuracy, failed=failed)
+            file.write(msgspec.json.encode(response) + b"\n")
+        file.write(b'{"row": "b", "sam')  # being written
+    assert read_pass_rates(tmp_path / "responses.jsonl", 1.0) == {"a": 0.5, "b": 1.0}
+    with pytest.raises(SourceError, match=r"scores\.jsonl:5: not JSON"):
+        read_pass_rates((tmp_path / "responses.jsonl").rename(tmp_path / "scores.jsonl"), 1.0)
+
+
 def test_pass_rates_are_read(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "rates.jsonl", {"id": "a", "pass_rate": 0.25}, {"id": "b", "pass_rate": 1})
     assert read_pass_rates(path, 1.0) == {"a": 0.25, "b": 1.0}
@@ -43,7 +57,7 @@ def test_pass_rates_are_read(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         (["{"], r"rates.jsonl:1: "),
-        ([{"score": 1}], r"rates.jsonl:1: .*id"),
+        ([{"score": 1}], "rates.jsonl:1: no 'id', and no 'row' as in the responses of an evaluation"),
         ([{"id": "a", "score": "1"}], r"rates.jsonl:1: score is text, expected a number"),
         ([{"id": "a"}], "rates.jsonl:1: none of pass_rate, accuracy and score"),
         ([{"id": "a", "pass_rate": 30}], "rates.jsonl:1: pass_rate is 30, expected 0 to 1"),

@@ -448,6 +448,11 @@ def test_row_is_cached() -> None:
         ({"functional": "def check(candidate):\n    assert True\ncheck(swap)"}, "assert nothing"),
         ({"functional": "def check(candidate):\n    assert candidate(1)\ncheck(print(1))"}, "'print\\(1\\)', expected a name"),
         ({"functional": 3}, "functional is a int"),
+        pytest.param(
+            {"functional": f"def check(candidate):\n    assert candidate({10**5000:#x})\ncheck(swap)"},
+            "the tests cannot be written: Exceeds the limit",
+            id="long integer",
+        ),
         ({"functional": ASSERTS["functional"], "prelude": "def"}, "prelude is not Python"),
         ({"pytest": "def f(): pass"}, "no function whose name begins with test"),
         (

@@ -52,11 +52,17 @@ def test_catch_all_pattern_does_not_claim_rows(reward: Any) -> None:
 
 def test_second_reward_of_a_name_has_a_number(reward: Any) -> None:
     found = read_combination([{"name": "white_box", "data_source": "a"}, {"name": "white_box", "options": {"best": 1.0}}])
-    assert found.keys == ("score", "accuracy", "format", "failed", "white_box_score", "white_box_2_score")
+    assert found.keys == ("score", "accuracy", "has_accuracy", "format", "failed", "white_box_score", "white_box_2_score")
 
 
 def test_single_reward_adds_no_key() -> None:
-    assert read_combination([{"name": "white_box", "weight": 0.5}]).keys == ("score", "accuracy", "format", "failed")
+    assert read_combination([{"name": "white_box", "weight": 0.5}]).keys == (
+        "score",
+        "accuracy",
+        "has_accuracy",
+        "format",
+        "failed",
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,6 +98,7 @@ def test_weighted_sum_has_the_same_keys_for_every_row(reward: Any) -> None:
     assert both == {
         "score": pytest.approx(3 * 2.0 + 0.5 - 0.1),
         "accuracy": pytest.approx((3 * 1.0 + 0.0) / 4),
+        "has_accuracy": 0.0,
         "format": pytest.approx(3 / 4),
         "failed": 0.0,
         "a_score": 2.0,
@@ -101,6 +108,7 @@ def test_weighted_sum_has_the_same_keys_for_every_row(reward: Any) -> None:
     assert one | {"score": 0.4} == {
         "score": 0.4,
         "accuracy": 0.0,
+        "has_accuracy": 0.0,
         "format": 0.0,
         "failed": 0.0,
         "a_score": 0.0,
@@ -120,16 +128,36 @@ def test_plain_number_is_also_the_accuracy(reward: Any) -> None:
     assert compute_score_blocking("d", "", "", rewards=[{"name": "probe", "weight": 2.0}]) == {
         "score": 1.0,
         "accuracy": 0.5,
+        "has_accuracy": 0.0,
         "format": 0.0,
         "failed": 0.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "weight", "expected"),
+    [
+        ({"score": 1.0, "accuracy": 1.0}, {"score": 0.5, "acc": 0.0}, 1.0, 1.0),
+        ({"score": 1.0, "accuracy": 1.0}, 0.5, 1.0, 0.0),
+        # A penalty has no accuracy.
+        ({"score": 1.0, "accuracy": 1.0}, 0.5, -0.1, 1.0),
+        (1.0, {"score": 0.5, "accuracy": 0.0}, -0.1, 0.0),
+        (math.nan, 0.5, 1.0, 1.0),
+    ],
+)
+def test_accuracy_is_that_of_every_reward(reward: Any, a: Any, b: Any, weight: float, expected: float) -> None:
+    reward(_gives(a), "a")
+    reward(_gives(b), "b")
+    rewards: list[dict[str, Any]] = [{"name": "a"}, {"name": "b", "weight": weight}]
+    assert compute_score_blocking("d", "", "", rewards=rewards, max_failed=1.0)["has_accuracy"] == expected
 
 
 def test_one_failed_reward_fails_the_row(reward: Any) -> None:
     reward(_gives(1.0), "good")
     reward(_gives(math.nan), "bad")
     result = compute_score_blocking("d", "", "", rewards=[{"name": "good"}, {"name": "bad"}], max_failed=1.0)
-    assert result == {"score": 0.0, "accuracy": 0.0, "format": 0.0, "failed": 1.0, "good_score": 0.0, "bad_score": 0.0}
+    zero = dict.fromkeys(("score", "accuracy", "format", "good_score", "bad_score"), 0.0)
+    assert result == zero | {"has_accuracy": 1.0, "failed": 1.0}
 
 
 def test_row_without_a_reward_has_failed(reward: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,5 @@
 """verl's checkpoints and metric files: which checkpoints are complete, which to resume from, keep, and export.
 
-verl's trainers use `resume`, `rotation` and `metrics`; the plugin uses the last two inside verl, so they import only the
-standard library. `merge_adapters` is a command.
+verl's trainers use `resume`, `rotation`, `metrics`, `best` and `validations`; the plugin uses all but the first inside verl, so
+they import only the standard library. `merge_adapters` is a command.
 """

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.verl.attempt_files import KEEP_BEST, METRICS_FOLDER
-from pipelines.trainers.verl.checkpoints.metrics import LOSS, find_lowest_loss, read_metrics
+from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
+from pipelines.trainers.verl.checkpoints.metrics import read_metrics
 from preprocess import atomic
 
 MARKER = "progress.json"

@@ -9,7 +9,8 @@ from typing import Any
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER
-from pipelines.trainers.verl.checkpoints.metrics import find_best, read_metrics
+from pipelines.trainers.verl.checkpoints.best import find_best, find_criterion
+from pipelines.trainers.verl.checkpoints.metrics import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import mark_complete, remove_old, step_number
 
 
@@ -36,5 +37,6 @@ class KeepNewest(CheckpointCallback):
         settings, best = self.config.pipeline, None
         if settings.get("keep_best"):
             older = [step for each in folder.parent.glob("global_step_*") if (step := step_number(each)) < global_step]
-            best = find_best(read_metrics(Path(os.environ[METRICS_FOLDER])), older, settings.get("best_metric"))
+            rows = read_metrics(Path(os.environ[METRICS_FOLDER]))
+            best = find_best(rows, older, find_criterion(rows, settings.get("best_metric")))
         remove_old(folder.parent, settings.keep_checkpoints, best and best[0])

@@ -173,6 +173,35 @@ def mark_sft_checkpoints() -> None:
     CheckpointHandler._load_dataloader_state = load_dataloader_state
 
 
+def save_validations() -> None:
+    """Save each validation row by row, next to the metrics, so that two steps can be compared on the same rows.
+
+    verl 0.9.1 logs means only; its dump of the responses (`trainer.validation_data_dir`) names no rows and no data sources
+    (trainer/ppo/v1/trainer_base.py `_validate`).
+    """
+    import os
+    from pathlib import Path
+
+    from verl.trainer.ppo.v1 import trainer_base as upstream
+
+    from pipelines.trainers.verl.attempt_files import METRICS_FOLDER, VALIDATIONS
+    from pipelines.trainers.verl.checkpoints.validations import save_validation
+
+    log, update = upstream.PPOTrainer._maybe_log_val_generations, upstream.PPOTrainer._val_metrics_update
+
+    def maybe_log_val_generations(self: Any, inputs: list[str], outputs: list[str], scores: list[float]) -> None:
+        self.validated_prompts = inputs
+        log(self, inputs, outputs, scores)
+
+    def val_metrics_update(self: Any, data_sources: Any, sample_uids: Any, values: Any, *args: Any, **kwargs: Any) -> Any:
+        folder = Path(os.environ[METRICS_FOLDER]).with_name(VALIDATIONS)
+        save_validation(folder, self.global_steps, data_sources, self.validated_prompts, values)
+        return update(self, data_sources, sample_uids, values, *args, **kwargs)
+
+    upstream.PPOTrainer._maybe_log_val_generations = maybe_log_val_generations
+    upstream.PPOTrainer._val_metrics_update = val_metrics_update
+
+
 def pass_rewards_to_gdpo() -> None:
     """Pass the score of each reward to GDPO's estimator, by the keys of `algorithm.gdpo_reward_keys`.
 

@@ -128,7 +128,21 @@ def _stage(stage: RlStage, context: Context) -> Settings:
     if stage.method.rewards > 1:
         keys, weights = score_keys([reward.name for reward in stage.rewards]), [reward.weight for reward in stage.rewards]
         settings["algorithm"] |= {"gdpo_reward_keys": keys, "gdpo_reward_weights": weights}
-    return deep_merge(settings, _kl(stage))
+    return deep_merge(settings, _validation(stage), _kl(stage))
+
+
+def _validation(stage: RlStage) -> Settings:
+    """Return the settings of sampling in validation; without any, verl generates one greedy response."""
+    samples, temperature = stage.validation.samples, stage.validation.temperature
+    if samples == 1 and not temperature:
+        return {}
+    sampling = {
+        "n": samples,
+        "do_sample": True,
+        "temperature": stage.rollout.temperature if temperature is None else temperature,
+        "top_p": stage.rollout.top_p,
+    }
+    return {"actor_rollout_ref": {"rollout": {"val_kwargs": sampling}}}
 
 
 def _kl(stage: RlStage) -> Settings:

@@ -7,16 +7,16 @@ from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, progress_of
 from pipelines.trainers.verl.checkpoints import resume
-from pipelines.trainers.verl.checkpoints.metrics import RL_STEP, find_best, validation_metrics, validation_score
+from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
 from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
 from pipelines.trainers.verl.nested import get_path, unflatten
 from pipelines.trainers.verl.rendering import merge
+from pipelines.trainers.verl.rl.best import check_best_metric, choose_best
 from pipelines.trainers.verl.rl.config import launch
 from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
 from rewards.scoring.failures import archive_failures, read_stop_reason
-from rewards.suggestions import did_you_mean
 
 __all__ = ["ANSWERS", "before_attempt", "checkpoints", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
@@ -62,7 +62,7 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
     if reason := read_stop_reason(failures_folder(paths)):
         raise StepError(reason)
     rows = metrics(stage, paths)
-    _check_best_metric(stage, rows)
+    check_best_metric(stage, rows)
     trained = [row for row in rows if RL_STEP in row]
     if not trained:
         return None
@@ -76,33 +76,16 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
 def result(stage: RlStage, paths: StagePaths) -> Result:
     """Return the last checkpoint, or the best with `keep_best`, with notes on lost rows, metrics and rewards."""
     rows = metrics(stage, paths)
-    _check_best_metric(stage, rows)
+    check_best_metric(stage, rows)
     last, complete = resume.check_finished(paths, stage.steps)
     chosen, notes = (
         last,
         [*_dropped_rows(stage, paths, complete[last]), *lost_metrics(rows, last), *failed_rewards(stage, paths)],
     )
     if stage.keep_best:
-        name, best = stage.best_metric or "validation score", find_best(rows, complete, stage.best_metric)
-        if best is None:
-            raise StepError(
-                f"no checkpoint in {paths.checkpoints} was validated by {name} with a finite value: the best cannot be chosen"
-            )
-        newest = find_best(rows, {last}, stage.best_metric)
-        chosen = best[0]
-        notes.insert(0, best_note(f"best {name}", *best, last, newest and newest[1]))
+        chosen, note = choose_best(stage, paths, rows, complete, last)
+        notes.insert(0, note)
     return Result(paths.checkpoints / f"global_step_{chosen}", last, tuple(notes))
-
-
-def _check_best_metric(stage: RlStage, rows: Sequence[Mapping[str, float]]) -> None:
-    """Check at the first validation that `best_metric` exists."""
-    validated = next((row for row in rows if validation_metrics(row)), None) if stage.keep_best else None
-    if validated is not None and validation_score(validated, stage.best_metric) is None:
-        known = validation_metrics(validated)
-        name = stage.best_metric or "val-core/*/reward/mean@*"
-        raise StepError(
-            f"best_metric {name} is not one of verl's validation metrics: {', '.join(known)}{did_you_mean(name, known)}"
-        )
 
 
 def lost_metrics(rows: Sequence[Mapping[str, float]], last: int) -> tuple[str, ...]:

@@ -13,14 +13,18 @@ from pipelines.errors import StepError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import StagePaths
-from pipelines.trainers.verl.checkpoints.metrics import LOSS, find_best, find_lowest_loss, validation_score
-from pipelines.trainers.verl.rendering import metrics_folder
+from pipelines.trainers.verl.checkpoints.best import LOSS, find_best, find_criterion, find_lowest_loss
+from pipelines.trainers.verl.checkpoints.validations import save_validation
+from pipelines.trainers.verl.rendering import metrics_folder, validations_folder
 from pipelines.trainers.verl.rl import trainer
 from tests import ROOT
 from tests.pipelines.trainers.verl.checkpoints.test_resume import save
 from tests.pipelines.trainers.verl.stages import rl_stage
 
-SCORE = "val-core/apps/reward/mean@1"
+SCORE, ACCURACY, MEASURED = (
+    f"val-{part}/mean@1" for part in ("core/apps/reward", "aux/apps/accuracy", "aux/apps/has_accuracy")
+)
+BY_SCORE = find_criterion([], None)
 
 
 def best_stage(**changes: Any) -> RlStage:
@@ -58,16 +62,44 @@ def log(paths: StagePaths, attempt: int, *steps: tuple[int, dict[str, float]], t
     ],
 )
 def test_validation_score(row: dict[str, float], metric: str | None, score: float | None) -> None:
-    assert validation_score(row, metric) == score
+    assert find_criterion([row], metric).score(row) == score
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "best"),
+    [
+        ({}, "validation accuracy", (2, 0.5)),
+        # One reward of one row returned no accuracy.
+        ({2: {MEASURED: 0.75}}, "validation score", (1, 1.5)),
+        ({2: {MEASURED: math.nan}}, "validation score", (1, 1.5)),
+        # A source whose rewards return none.
+        ({2: {"val-core/gsm8k/reward/mean@1": 1.0}}, "validation score", (1, 1.5)),
+        ({2: {"val-core/gsm8k/reward/mean@1": 1.0, "val-aux/gsm8k/has_accuracy/mean@1": 0.0}}, "validation score", (1, 1.5)),
+        ({3: {"critic/score/mean": 1.0}}, "validation accuracy", (2, 0.5)),
+    ],
+)
+def test_accuracy_decides_if_every_reward_returns_one(changes: dict[int, dict[str, float]], name: str, best: Any) -> None:
+    rows = {1: {SCORE: 1.5, ACCURACY: 0.25, MEASURED: 1.0}, 2: {SCORE: 0.5, ACCURACY: 0.5, MEASURED: 1.0}, 3: {}}
+    steps = [{"step": step, **row, **changes.get(step, {})} for step, row in rows.items()]
+    criterion = find_criterion(steps, None)
+    assert (criterion.name, find_best(steps, {1, 2}, criterion)) == (name, best)
+
+
+def test_accuracy_of_sources_has_equal_weights() -> None:
+    row = {
+        f"val-aux/{source}/{name}/mean@4": value for source in "ab" for name, value in (("accuracy", 0.5), ("has_accuracy", 1))
+    }
+    row |= {"val-aux/b/accuracy/mean@4": 1.0, "val-core/a/reward/mean@4": 3.0, "val-core/b/reward/mean@4": 3.0}
+    assert find_criterion([row], None).score(row) == 0.75
 
 
 def test_earliest_wins_on_a_tie() -> None:
     rows = [{"step": step, SCORE: score} for step, score in enumerate((0.9, 0.2, 0.5, 0.5, 0.4))]
-    assert find_best(rows, {1, 2, 3, 4}, None) == (2, 0.5)
+    assert find_best(rows, {1, 2, 3, 4}, BY_SCORE) == (2, 0.5)
     # The validation before training has no checkpoint; others have been deleted.
-    assert find_best(rows, {3, 4}, None) == (3, 0.5)
-    assert find_best(rows, {7}, None) is None
-    assert find_best([], {1}, None) is None
+    assert find_best(rows, {3, 4}, BY_SCORE) == (3, 0.5)
+    assert find_best(rows, {7}, BY_SCORE) is None
+    assert find_best([], {1}, BY_SCORE) is None
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -75,14 +107,14 @@ def test_earliest_wins_on_a_tie() -> None:
 def test_score_that_is_not_finite_is_never_the_best(bad: float, bad_step: int) -> None:
     values = {step: bad if step == bad_step else 0.5 for step in (1, 2, 3)}
     earliest = min(values.keys() - {bad_step})
-    assert find_best([{"step": step, SCORE: value} for step, value in values.items()], values, None) == (earliest, 0.5)
-    assert find_best([{"step": step, SCORE: value} for step, value in values.items()], {bad_step}, None) is None
+    assert find_best([{"step": step, SCORE: value} for step, value in values.items()], values, BY_SCORE) == (earliest, 0.5)
+    assert find_best([{"step": step, SCORE: value} for step, value in values.items()], {bad_step}, BY_SCORE) is None
     assert find_lowest_loss({step: {LOSS: value} for step, value in values.items()}) == earliest
     assert find_lowest_loss({1: {LOSS: bad}, 2: {}}) is None
     # One source or one match of a pattern is enough to make the mean unknown.
     two = {"step": 1, SCORE: bad, "val-core/gsm8k/reward/mean@1": 1.0}
-    assert find_best([two, {"step": 2, SCORE: 0.1}], {1, 2}, None) == (2, 0.1)
-    assert find_best([two, {"step": 2, SCORE: 0.1}], {1, 2}, "val-core/*") == (2, 0.1)
+    assert find_best([two, {"step": 2, SCORE: 0.1}], {1, 2}, BY_SCORE) == (2, 0.1)
+    assert find_best([two, {"step": 2, SCORE: 0.1}], {1, 2}, find_criterion([], "val-core/*")) == (2, 0.1)
 
 
 def test_result_with_scores_that_are_not_numbers(tmp_path: Path) -> None:
@@ -117,6 +149,48 @@ def test_result_when_the_last_checkpoint_is_the_best(tmp_path: Path) -> None:
     found = trainer.result(best_stage(), paths)
     assert found.checkpoint.name == "global_step_4"
     assert found.notes == ("step 4 is exported: best validation score 0.4",)
+
+
+def validate(paths: StagePaths, step: int, right: list[float]) -> dict[str, float]:
+    """Save a validation of rows `0`, `1` …, shuffled as by verl, and return its metrics."""
+    shuffled = sorted(enumerate(right), key=lambda each: each[0] * 7 % 11)
+    values: dict[str, list[Any]] = {
+        "accuracy": [each for _, each in shuffled],
+        "reward": [0.1] * len(right),
+        "pred": ["x"] * len(right),
+    }
+    prompts = [str(row) for row, _ in shuffled]
+    save_validation(validations_folder(paths), step, ["apps"] * len(right), prompts, values)
+    return {SCORE: 0.1, ACCURACY: sum(right) / len(right), MEASURED: 1.0}
+
+
+def test_note_reports_interval_and_steps_that_may_be_as_good(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    right = {0: [0.0] * 80, 1: [1.0] * 40 + [0.0] * 40, 2: [1.0] * 41 + [0.0] * 39, 3: [0.0] * 40 + [1.0] * 38 + [0.0] * 2}
+    right[4] = [1.0] * 42 + [0.0] * 38
+    log(paths, 1, *((step, validate(paths, step, rows)) for step, rows in right.items()), trained=False)
+    for step in (1, 2, 3, 4):
+        save(paths, step)
+    found = trainer.result(best_stage(), paths)
+    assert found.notes == ("step 4 is exported: best validation accuracy 0.525 ± 0.11, not distinguishable from step 1, 2, 3",)
+    # Step 3 is as accurate as step 1, but on other rows: the difference is less certain. With most rows equal, 5 decide.
+    right[4] = [1.0] * 46 + [0.0] * 34
+    log(paths, 1, *((step, validate(paths, step, rows)) for step, rows in right.items()), trained=False)
+    found = trainer.result(best_stage(), paths)
+    assert found.notes == ("step 4 is exported: best validation accuracy 0.575 ± 0.11, not distinguishable from step 3",)
+
+
+def test_note_reports_ties_and_training_without_effect(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    steps = {step: [1.0, 0.0, 0.0, 1.0] for step in range(8)} | {7: [0.0, 1.0, 0.0, 0.0]}
+    log(paths, 1, *((step, validate(paths, step, rows)) for step, rows in steps.items()), trained=False)
+    save(paths, 7)
+    save(paths, 1)
+    (validations_folder(paths) / "1.json").unlink()
+    assert trainer.result(best_stage(steps=7), paths).notes == (
+        "step 1 is exported: best validation accuracy 0.5, the same as step 0 (before training), 2, 3 and 3 more; "
+        "last step 7: 0.25 ± 0.49",
+    )
 
 
 def test_best_uses_earlier_attempts_but_not_their_lost_steps(tmp_path: Path) -> None:

@@ -227,6 +227,21 @@ def gdpo_has_each_reward() -> Any:
     return [done.batch["advantages"].tolist(), expected.tolist()]
 
 
+def validation_is_saved() -> Any:
+    """Return the metric of a validation of two rows, and the files that it left."""
+    from types import SimpleNamespace
+
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    trainer: Any = SimpleNamespace(config=OmegaConf.create({"trainer": {"log_val_generations": 0}}), global_steps=7)
+    values = {"reward": [1.5, 0.5], "accuracy": [1.0, 0.0]}
+    PPOTrainer._maybe_log_val_generations(trainer, inputs=["one", "two"], outputs=["x", "y"], scores=values["reward"])
+    logged = PPOTrainer._val_metrics_update(trainer, ["apps", "apps"], ["u1", "u2"], values, [], expected_acc_counts={})
+    files = {path.name: json.loads(path.read_text()) for path in (FOLDER.parent / "validations").glob("*")}
+    return [logged["val-aux/apps/accuracy/mean@1"], files]
+
+
 def metrics_file_is_truncated() -> Any:
     from verl.utils.tracking import FileLogger
 
@@ -385,6 +400,7 @@ ATTEMPTS: tuple[Callable[[], Any], ...] = (
     remax_is_answered_greedily,
     remax_has_baselines,
     gdpo_has_each_reward,
+    validation_is_saved,
     end_of_epoch_is_resumed,
     sft_after_the_end_of_an_epoch,
     sft_after_its_last_step,

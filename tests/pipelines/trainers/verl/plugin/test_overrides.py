@@ -142,6 +142,14 @@ def test_rewards_for_gdpo(without: Outcomes, with_plugin: Outcomes) -> None:
     assert len({tuple(row) for row in given}) == 4
 
 
+def test_validation_by_row(without: Outcomes, with_plugin: Outcomes) -> None:
+    assert without["validation_is_saved"] == {"value": [0.5, {}]}
+    mean, files = with_plugin["validation_is_saved"]["value"]
+    assert (mean, list(files)) == (0.5, ["7.json"])
+    rows = sorted(files["7.json"]["apps"].values(), key=lambda row: row["reward"])
+    assert rows == [{"reward": 0.5, "accuracy": 0.0}, {"reward": 1.5, "accuracy": 1.0}]
+
+
 def test_metrics_file_of_each_attempt(without: Outcomes, with_plugin: Outcomes) -> None:
     assert without["metrics_file_is_truncated"] == {"value": True}
     assert with_plugin["metrics_folder"] == {"value": "attempts"}

@@ -96,6 +96,22 @@ def test_reward_function_matches_reward_manager(verl: dict[str, Any], nodes: int
     assert inspect.iscoroutinefunction(getattr(entry, name)) is (name == "compute_score"), "verl awaits coroutine functions"
 
 
+@pytest.mark.parametrize(
+    ("validation", "expected"),
+    [
+        ({}, None),
+        ({"temperature": 0.0}, None),
+        ({"samples": 4}, {"n": 4, "do_sample": True, "temperature": 0.6, "top_p": 0.9}),
+        ({"samples": 2, "temperature": 1.0}, {"n": 2, "do_sample": True, "temperature": 1.0, "top_p": 0.9}),
+        ({"temperature": 1.0}, {"n": 1, "do_sample": True, "temperature": 1.0, "top_p": 0.9}),
+    ],
+)
+def test_sampling_in_validation(validation: dict[str, Any], expected: Any) -> None:
+    rollout = {"samples": 4, "max_prompt_tokens": 256, "max_response_tokens": 128, "temperature": 0.6, "top_p": 0.9}
+    stage = rl_stage(validate_every=2, validation=validation, rollout=rollout)
+    assert settings(launch(stage, context(stage)))["actor_rollout_ref"]["rollout"].get("val_kwargs") == expected
+
+
 def test_rewards_use_the_sandbox_of_the_recipe() -> None:
     stage = rl_stage()
     base = context(stage)

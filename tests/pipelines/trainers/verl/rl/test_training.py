@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.trainers.verl.checkpoints.validations import read_validation
+from pipelines.trainers.verl.rendering import validations_folder
 from pipelines.trainers.verl.rl import trainer
 from tests.pipelines.trainers.verl.stages import rl_stage
 from tests.pipelines.trainers.verl.training import Training, check_baselines, write_tasks
 
 pytestmark = pytest.mark.real
 
-# The score of a validation: before training, and after each of three steps; two rows each.
+# The accuracy of a validation: before training, and after each of three steps; two rows with two samples each.
 REWARD = """
 import itertools
 
@@ -26,8 +28,9 @@ calls = itertools.count()
 @register("fading")
 def fading(data_source, solution_str, ground_truth, extra_info):
     if data_source == "test/validation":
-        return (0.1, 0.75, 0.5, 0.25)[next(calls) // 2]
-    return len(solution_str) / 100
+        accuracy = (0.1, 0.75, 0.5, 0.25)[next(calls) // 4]
+        return {"score": 2 - accuracy, "accuracy": accuracy}
+    return {"score": len(solution_str) / 100, "accuracy": 0.0}
 """
 
 
@@ -76,6 +79,7 @@ def test_remax_exports_the_best_checkpoint(make: Callable[..., Training], tmp_pa
         batch={"prompts": 4, "mini": 2, "micro_per_gpu": 2},
         rollout={"samples": 1, "max_prompt_tokens": 128, "max_response_tokens": 16},
         validate_every=1,
+        validation={"samples": 2},
         save_every=1,
         keep_checkpoints=1,
         keep_best=True,
@@ -87,11 +91,14 @@ def test_remax_exports_the_best_checkpoint(make: Callable[..., Training], tmp_pa
     training.run("train", trainer.launch(stage, training.context))
     result = trainer.result(stage, paths)
     assert (result.step, result.checkpoint.name) == (3, "global_step_1")
-    assert result.notes == ("step 1 is exported: best validation score 0.75; last step 3: 0.25",)
+    assert result.notes == ("step 1 is exported: best validation accuracy 0.75; last step 3: 0.25",)
     # At the third step, the second was neither the newest nor the best.
     assert sorted(path.name for path in paths.checkpoints.glob("global_step_*")) == ["global_step_1", "global_step_3"]
     before, *rows = trainer.metrics(stage, paths)
-    assert before["val-core/test/validation/reward/mean@1"] == pytest.approx(0.1)
+    assert before["val-aux/test/validation/accuracy/mean@2"] == pytest.approx(0.1)
+    assert before["val-core/test/validation/reward/mean@2"] == pytest.approx(1.9)
+    assert sorted(path.name for path in validations_folder(paths).iterdir()) == ["0.json", "1.json", "2.json", "3.json"]
+    assert [row["accuracy"] for row in read_validation(validations_folder(paths), 1)["test/validation"].values()] == [0.75] * 2
     for row in rows:
         assert row["actor/grad_norm"] > 0
         assert row["training/rollout_probs_diff_max"] < 1e-6
