@@ -11,6 +11,7 @@ import pytest
 from pipelines.environments import TRAINERS, TrainerName, environment, sync
 from rewards import sandbox
 from tests import ROOT
+from tests.tokenizers.packages import UnavailableError, make_model_folder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,6 +75,25 @@ def trainer_python() -> Callable[[TrainerName], Path]:
         if found.pinned and not found.is_ready():
             sync(trainer, "cpu")
         return found.python
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def real_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that makes a model folder with a published tokenizer; the test is skipped if it is not available."""
+    made: dict[str, Path | UnavailableError] = {}
+
+    def find(name: str) -> Path:
+        if name not in made:
+            try:
+                made[name] = make_model_folder(name, tmp_path_factory.mktemp("models") / name)
+            except UnavailableError as error:
+                made[name] = error
+        model = made[name]
+        if isinstance(model, UnavailableError):
+            pytest.skip(str(model))
+        return model
 
     return find
 

@@ -15,6 +15,7 @@ from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
+from pipelines.recipe.schema import SftStage
 from pipelines.run.display import Display
 from pipelines.run.execute import execute, hold
 from pipelines.run.machine import find_environments, find_machine
@@ -59,7 +60,9 @@ def run_recipe(
     model, python = plan.paths(last or plan.recipe.stages[-1].name).model, plan.machine.pythons.get("llamafactory")
     print(f"model: {model}")
     if python is not None:
-        print(f"chat with it: {python} -m llamafactory.cli chat --model_name_or_path {model} --template qwen")
+        templates = [stage.template for stage in plan.recipe.stages if isinstance(stage, SftStage) and stage.template]
+        template = f" --template {templates[-1]}" if templates else ""
+        print(f"chat with it: {python} -m llamafactory.cli chat --model_name_or_path {model}{template}")
 
 
 def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:

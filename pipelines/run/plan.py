@@ -13,6 +13,7 @@ from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.shipped import CODE, import_path
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
 from pipelines.trainers.llamafactory import trainer as llamafactory
+from pipelines.trainers.verl.rendering import template_arguments
 from pipelines.trainers.verl.rl import trainer as verl_rl
 from pipelines.trainers.verl.sft import trainer as verl_sft
 from preprocess.config import Split
@@ -293,10 +294,14 @@ def _count_prompts(plan: Plan) -> Step:
 
 
 def counting_of(stage: SftStage | RlStage) -> dict[str, Any]:
-    """Return how the stage's rows are rendered for counting: with its tool, or turn by turn, as verl's SFT trainer does."""
+    """Return how the stage's rows are rendered for counting, as its trainer renders them.
+
+    With its tool and its arguments of the chat template; verl's trainer renders conversations turn by turn.
+    """
+    arguments = {"arguments": found} if (found := template_arguments(stage)) else {}
     if isinstance(stage, SftStage):
-        return {"by_turns": True} if stage.trainer == "verl" else {}
-    return {"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if stage.tool is not None else {}
+        return arguments | ({"by_turns": True} if stage.trainer == "verl" else {})
+    return arguments | ({"tools": {interpreter_tool.NAME: interpreter_tool.SCHEMA}} if stage.tool is not None else {})
 
 
 def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]:

@@ -47,6 +47,8 @@ class Stage:
     """Share of a file's prompts that may be longer."""
     tools: Mapping[str, Any] = field(default_factory=dict)
     """Tool -> its schema, as rows name the tools in extra_info.tool_selection."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the chat template, such as `enable_thinking`, with which the trainer renders rows."""
     by_turns: bool = False
     """Train on conversations turn by turn, with the tokenizer's own chat template, which must render them."""
     taught: bool = False
@@ -128,18 +130,21 @@ class Counter:
 
     def _count_turns(self, row: Mapping[str, Any], name: str) -> int:
         try:
-            return sum(len(prompt) + len(answer) for prompt, answer in render_pairs(self.tokenizer, row))
+            pairs = render_pairs(self.tokenizer, row, **self.stage.arguments)
         except ConversationError as error:
             raise PromptError(
                 f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` has templates"
             ) from error
+        return sum(len(prompt) + len(answer) for prompt, answer in pairs)
 
     def _render(self, row: Mapping[str, Any], name: str, found: Lengths) -> str:
         rl = self.stage.shape == "rl"
         try:
             messages = row["prompt"] if rl else to_messages(row)
             tools = self._select_tools(row, found) if rl else to_tools(row)
-            text: str = self.tokenizer.apply_chat_template(messages, tools=tools, tokenize=False, add_generation_prompt=rl)
+            text: str = self.tokenizer.apply_chat_template(
+                messages, tools=tools, tokenize=False, add_generation_prompt=rl, **self.stage.arguments
+            )
         except Exception as error:
             if rl:
                 raise PromptError(f"{self.stage.name}: the prompt of {name} does not render: {first_line(error)}") from error

@@ -90,6 +90,11 @@ def upstream_keys(stage: SftStage | RlStage) -> Settings:
     return keys
 
 
+def template_arguments(stage: SftStage | RlStage) -> Settings:
+    """Return the arguments of the chat template with which verl renders the stage's rows."""
+    return dict(get_path(unflatten(stage.verl), "data.apply_chat_template_kwargs") or {})
+
+
 def training_length(stage: SftStage | RlStage) -> Settings:
     """Return `total_epochs` and `total_training_steps`; verl ends at whichever comes first."""
     if stage.steps is not None:

@@ -169,6 +169,19 @@ def test_prompts_are_counted_before_training_with_the_initial_models_tokenizer()
     assert {"/models/mine", "/runs/smoke/model", "/runs/smoke/stages/stage-two/data/train.parquet"} <= {*step.inputs.values()}
 
 
+def test_prompts_are_counted_with_the_arguments_of_the_chat_template() -> None:
+    off = "data.apply_chat_template_kwargs={enable_thinking: false}"
+    sft = [
+        "stages.sft.trainer=verl",
+        "stages.sft.template=!remove",
+        "stages.sft.llamafactory=!remove",
+        f"stages.sft.verl.{off}",
+    ]
+    step = plan_of("smoke.yaml", "cpu", *sft, f"stages.stage-two.verl.{off}").step("prompts")
+    counted = [each.get("arguments") for each in json.loads(step.launch.files["prompts.json"])["stages"]]
+    assert counted == [{"enable_thinking": False}, None, {"enable_thinking": False}]
+
+
 def test_prompts_of_a_tool_stage_are_counted_with_the_tools_schema() -> None:
     step = plan_of("smoke.yaml", "cpu", "stages.stage-two.tool={name: python_interpreter}").step("prompts")
     counted = [each.get("tools") for each in json.loads(step.launch.files["prompts.json"])["stages"]]
