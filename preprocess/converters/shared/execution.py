@@ -29,6 +29,8 @@ class ExecutionOptions(Options, frozen=True, kw_only=True):
     each, but only the first if there are no arguments, or one is not a plain value."""
     questions: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
     """Maximum number of questions per call about the next line and about variables."""
+    worked: bool = True
+    """Show in the answers of SFT rows what each line of the run changes; false: only the result."""
     max_steps: Annotated[int, msgspec.Meta(ge=1, le=5000)] = MAX_STEPS
     """Reject calls that run more lines."""
     max_chars: Positive | None = None
@@ -55,6 +57,7 @@ class Exercise:
     questions: Questions
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the detail of its RL row."""
+    worked: bool = True
 
     @cached_property
     def prompt(self) -> str:
@@ -76,13 +79,13 @@ class Exercise:
         }
 
     def to_sft(self) -> SftRow:
-        """Return the prompt with its worked answer."""
+        """Return the prompt with its answer, worked out if the options ask for it."""
         assertion = f"assert {self.trace.function}({self.trace.args}) == {self.trace.value}"
         if self.kind == "oi":
             answer = write_block(f"{self.trace.code.rstrip()}\n\n{assertion}")
         else:
             answer = "\n".join([assertion, *(question.answers[0] for question in self.questions.all)])
-        response = wording.answer(wording.reason(self.trace), answer)
+        response = wording.answer(wording.reason(self.trace, self.worked), answer)
         return SftRow(self.problem, (Turn("human", self.prompt), Turn("gpt", response)))
 
     def to_rl(self, source: str) -> RlRow:
@@ -152,14 +155,14 @@ def make_exercises(
         raise RowError(f"it returns {traced.value[:80]}, expected {expected[:80]}")
     if options.task != "input":
         questions = make_questions(traced, options.questions, f"{options.seed}:{name}")
-        yield Exercise(traced, problem, name, "io_mixed", questions, detail or {})
+        yield Exercise(traced, problem, name, "io_mixed", questions, detail or {}, options.worked)
     if options.task == "output":
         return
     node = read_call(f"{function}({args})")
     arguments = read_arguments(node) if node else None
     if arguments and (arguments.args or arguments.kwargs):
-        name = f"{name}/input" if options.task == "both" else name
-        yield Exercise(traced, problem, name, "oi", Questions((), ()), detail or {})
+        row = f"{name}/input" if options.task == "both" else name
+        yield Exercise(traced, problem, row, "oi", Questions((), ()), detail or {}, options.worked)
     elif options.task == "input":
         raise RowError("its arguments are not plain values, or it has none: other arguments cannot be found")
 

@@ -47,8 +47,10 @@ def answer(reasoning: str, answer_text: str) -> str:
     return make_response(answer_text.strip(), reasoning.strip())
 
 
-def reason(trace: Trace) -> str:
-    """Return what the run did, step by step, without the middle of a long run."""
+def reason(trace: Trace, worked: bool = True) -> str:
+    """Return what the run did, step by step, without the middle of a long run; if not `worked`, only what it returned."""
+    if not worked:
+        return f"returns {trace.value}"
     steps = [[f"{name} = {value.text}" for name, value in step.changed.items() if value] for step in trace.done_steps]
     lines = [", ".join(changes) for changes in steps if changes]
     if len(lines) > _MAX_STEPS:

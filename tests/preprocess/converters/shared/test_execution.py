@@ -58,6 +58,14 @@ def test_worked_answer_lists_lines_in_the_order_they_are_done() -> None:
     assert "<reasoning>\nbelow = 0\nbelow = 1\nreturns 3\n</reasoning>" in exercise.to_sft().conversations[1].value
 
 
+@pytest.mark.parametrize("task", ["output", "input"])
+def test_answer_that_is_not_worked_out_states_the_result_only(task: str) -> None:
+    (exercise,) = _make(CODE, "1", questions=0, worked=False, task=task)
+    response = exercise.to_sft().conversations[1].value
+    assert response.startswith("<reasoning>\nreturns 2\n</reasoning>\n<answer>")
+    assert _score(exercise, response) == 2.0
+
+
 def test_tasks() -> None:
     assert [each.kind for each in _make(CODE, "1", task="output")] == ["io_mixed"]
     assert [each.kind for each in _make(CODE, "1", task="input")] == ["oi"]
