@@ -79,7 +79,8 @@ class Background:
                 raise SandboxError(_CLOSED if self._closed else forked)
             if self._loop is None:
                 self._process = os.getpid()
-                self._loop = asyncio.new_event_loop()
+                # Of the same kind in every process: a trainer may have chosen another one as the default.
+                self._loop = asyncio.SelectorEventLoop()
                 self._thread = threading.Thread(target=_serve, args=(self._loop,), name=self._name, daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from rewards.sandbox.base import SandboxError
 from rewards.sandbox.local.inside import messages
@@ -78,8 +78,7 @@ class Worker(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Take a part of an answer."""

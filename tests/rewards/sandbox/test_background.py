@@ -188,3 +188,13 @@ def test_close_during_many_calls() -> None:
         for future in futures:
             future.result(120)
     assert outcomes == ["the sandbox is closed"] * 8
+
+
+def test_loop_is_not_the_one_that_a_trainer_has_chosen(background: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray and vLLM choose uvloop, whose transports have other classes."""
+    monkeypatch.setattr(asyncio, "new_event_loop", lambda: pytest.fail("asked for the default loop"))
+
+    async def get_loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    assert type(background.run(get_loop())) is asyncio.SelectorEventLoop
