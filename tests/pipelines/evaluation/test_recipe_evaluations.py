@@ -149,7 +149,7 @@ def test_a_requirement_that_is_not_met_stops_the_run(run: Run, tmp_path: Path, b
     assert not (tmp_path / "run" / "stages" / "two").exists()
     with pytest.raises(StepError, match=message):
         run(require={"one.pass@1": bound})
-    assert run(require={"one.pass@1": ">= previous"}) == [], "a lower bound goes on"
+    assert run(require={"one.pass@1": ">= previous"}) == [], "a lower bound continues"
     assert len((tmp_path / "requests.log").read_text().splitlines()) == 3 * len(QUESTIONS), "nothing was generated again"
 
 
