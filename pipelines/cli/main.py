@@ -244,13 +244,13 @@ def main() -> None:
         print(f"\nstopped; resume with: {_same_command()}", file=sys.stderr)
         sys.exit(128 + stopped.number)
     except BrokenPipeError:
-        # The reader has gone: `pipeline plan … | head`. What is still to be written at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output()  # the reader has gone: `pipeline plan … | head`
         sys.exit(0)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         print(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
+        _discard_output()
         sys.exit(1)
     except Exception:
         print(
@@ -258,6 +258,11 @@ def main() -> None:
             file=sys.stderr,
         )
         raise
+
+
+def _discard_output() -> None:
+    """Discard what is still to be written to standard output when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _same_command() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -12,10 +13,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from pipelines.environments.building import find_base_interpreter
 from tests import ROOT
 
 REPOSITORY = ROOT
-TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 # A build backend without dependencies: neither an editable installation nor pip's look at the archive needs a network.
 BACKEND = """
@@ -74,7 +75,8 @@ class Toy:
         self.wheels.mkdir()
         self.trainer.mkdir(parents=True)
         self._source("project", "1.0", self.root)
-        torch = self.wheel("torch", "2.0+cpu", f"{TAG}-{TAG}-linux_x86_64")
+        tag = _find_tag()
+        torch = self.wheel("torch", "2.0+cpu", f"{tag}-{tag}-linux_x86_64")
         helper = self.wheel("helper", "1.0", "py3-none-any")
         self.lock = self.trainer / "cpu.txt"
         self.lock.write_text(f"helper==1.0 \\\n    --hash=sha256:{helper}\ntorch==2.0+cpu \\\n    --hash=sha256:{torch}\n")
@@ -141,3 +143,11 @@ class Toy:
         tree.mkdir(exist_ok=True)
         (tree / "pyproject.toml").write_text(PYPROJECT.format(name=name, version=version))
         (tree / "backend.py").write_text(BACKEND.format(name=name, version=version))
+
+
+@functools.cache
+def _find_tag() -> str:
+    """Return the wheel tag of the Python that environments are built with."""
+    code = "import sys; print('cp%d%d' % sys.version_info[:2])"
+    python = find_base_interpreter(os.environ)
+    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()

@@ -129,7 +129,7 @@ class Program:
             return self._report() if self._raised else None
         if stage == 3:
             if len(threading._active) > 1:  # type: ignore[attr-defined]
-                return threading._shutdown  # type: ignore[attr-defined]
+                return threading._shutdown  # type: ignore[attr-defined, no-any-return]
             if not atexit._ncallbacks() and (action := self._flush_both()) is not None:
                 self._stage = _AT_ONCE
                 return action

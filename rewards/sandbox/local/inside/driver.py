@@ -59,7 +59,9 @@ def run(steps: Steps) -> NoReturn:
     become(steps)
     sys.unraisablehook = _take_error
     threading.stack_size(_STACK_BYTES)
-    _thread.start_new_thread(deque, (map(_guard, iter(_next, None)), 0))
+    # A program's trace functions would get the frames of what runs after it. `_guard` returns None, which is what removes them.
+    loop = map(sys.setprofile, map(sys.settrace, map(_guard, iter(_next, None))))
+    _thread.start_new_thread(deque, (loop, 0))
     threading.stack_size(0)
     while True:
         signal.pause()

@@ -49,7 +49,7 @@ def _prctl(option: int, value: int) -> None:
 def fork() -> int:
     """Fork this process like `os.fork`, without what Python does after a fork. Only for a process with one thread.
 
-    `os.fork` makes the locks of the interpreter and of `threading` anew, in case other threads held them, and seeds
+    `os.fork` replaces the locks of the interpreter and of `threading`, in case other threads held them, and seeds
     `random`. That writes to two thirds of the pages that a short program writes to, and each of them is copied.
     """
     return _check(_libc.fork(), "fork")

@@ -193,3 +193,19 @@ def test_a_forged_report_harms_only_its_call(isolated: LocalSandbox, report: str
     assert first.verdict == "ok"
     assert after.value == "6" or after.verdict == "killed"
     assert later.value == "6"
+
+
+@pytest.mark.parametrize("kind", ["settrace", "setprofile"])
+def test_trace_functions_end_with_the_program(isolated: LocalSandbox, kind: str) -> None:
+    """Since Python 3.13 they could change the local variables of what runs after the program (PEP 667)."""
+    code = f"""
+        import os, sys
+        def trace(frame, event, argument):
+            os.write(1, frame.f_code.co_filename.encode() + b"\\n")
+            return trace
+        sys.{kind}(trace)
+        def own():
+            pass
+        own()
+    """
+    assert set(_run(isolated, code).output.split()) == {"main.py"}
