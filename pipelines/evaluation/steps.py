@@ -127,6 +127,8 @@ def _load_sets(loaded: Loaded, evaluate: Evaluate) -> tuple[list[SetSpec | None]
                 continue
             given = load_chosen(name, options_of(evaluate))
             require_source(given)
+            if given.name in [each.name for each in sets if each is not None]:
+                raise InputError(f"two sets are called {given.name!r}")
             sets.append(to_set_spec(given, evaluate.limit))
         except MissingSourceError as error:
             left_out.append(f"{where}: {key}: left out: {error}")
@@ -137,7 +139,8 @@ def _load_sets(loaded: Loaded, evaluate: Evaluate) -> tuple[list[SetSpec | None]
 
 def _make_step(plan: Plan, evaluate: Evaluate, stage: Stage | None, given: Sequence[SetSpec | None]) -> Step:
     target, folder = evaluation_target(plan, stage), evaluation_folder(plan, stage)
-    options, sets = options_of(evaluate), []
+    options = options_of(evaluate)
+    sets: list[SetSpec] = []
     for each in given:
         sets += [each] if each is not None else [render_own(plan, own, options) for own in own_stages(plan, stage)]
     model = f"the model of {stage.name}" if stage is not None else "the model before the first stage"

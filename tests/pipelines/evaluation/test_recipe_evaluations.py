@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ import pytest
 
 from pipelines.cli.chain import print_chains
 from pipelines.errors import StepError
+from pipelines.evaluation.rendering import Options
 from pipelines.evaluation.requirements import check_requirements
-from pipelines.evaluation.spec import Spec
+from pipelines.evaluation.spec import SetSpec, Spec
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import add_evaluations
 from pipelines.evaluation.targets import Target
@@ -51,8 +52,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "max_prompt_tokens: 60\nmax_response_tokens: 20\nmetric: pass@1\n"
     )
 
-    def render(target: Target, options: object, folder: Path, sets: list[object]) -> Spec:
-        given = make_spec(tmp_path, variables | fail, *sets)  # type: ignore[arg-type]
+    def render(target: Target, options: Options, folder: Path, sets: Sequence[SetSpec]) -> Spec:
+        given = make_spec(tmp_path, variables | fail, *sets)
         return msgspec.structs.replace(given, target=target.text, label=target.label, model=target.model)
 
     fail: dict[str, str] = {}
