@@ -6,7 +6,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from pipelines.checks.findings import Report
+from pipelines.checks.findings import Finding, Report
 from pipelines.checks.hub import Hub
 from pipelines.checks.preflight import find_problems
 from pipelines.checks.resources import check_disk, check_environments, check_gpus
@@ -18,10 +18,11 @@ from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment
 from pipelines.errors import InputError, StepError
+from pipelines.evaluation.steps import add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import make_plan
+from pipelines.run.plan import Plan, make_plan
 from rewards import sandbox
 from rewards.trial.stage import Checked
 
@@ -48,6 +49,7 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
     for problem in find_problems(loaded, machine, environments):
         report.add_problem(problem)
     report.findings += [check_gpus(recipe.hardware, machine.platform), check_disk(plan), *check_environments(environments)]
+    report.findings += _check_evaluations(loaded, plan, report)
     sandbox.configure(sandbox.Settings(**recipe.sandbox.model_dump()))
     samples = [open_sample(loaded, stage) for stage in recipe.stages]
     try:
@@ -65,6 +67,16 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
     finally:
         sandbox.close_all()
     _conclude(report, loaded, checked, run_command(path, sets, runs))
+
+
+def _check_evaluations(loaded: Loaded, plan: Plan, report: Report) -> list[Finding]:
+    """Check the recipe's evaluation sets; those without a source here are left out of a run."""
+    try:
+        planned = add_evaluations(loaded, plan)
+    except InputError as error:
+        report.add_problem(str(error))
+        return []
+    return [Finding("machine", "evaluation sets", line, "note") for line in planned.left_out]
 
 
 def _check_rows(

@@ -166,7 +166,7 @@ def main(arguments: Sequence[str]) -> int:
         if warnings := evaluate(spec, path.parent, display).warnings:
             raise StepError("; ".join(warnings.values()))
     except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)  # the rest is in the log
         return error.exit_status
     except process.Stopped as stopped:
         return 128 + stopped.number

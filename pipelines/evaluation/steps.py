@@ -17,7 +17,7 @@ from pipelines.recipe.evaluating import OWN, Evaluate
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.problems import error_at
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.run.plan import PROMPTS, Plan, Step
+from pipelines.run.plan import Plan, Step
 from pipelines.trainers.base import Launch
 
 Stage = SftStage | RlStage
@@ -57,9 +57,9 @@ def add_evaluations(loaded: Loaded, plan: Plan) -> Planned:
         return Planned(plan, tuple(left_out))
     steps: list[Step] = []
     for step in plan.steps:
-        steps.append(step)
-        if step.name == PROMPTS and evaluate.before:
+        if evaluate.before and step.name == f"{plan.recipe.stages[0].name}/train":
             steps.append(_make_step(plan, evaluate, None, sets))
+        steps.append(step)
         ended = next((each for each in evaluated_stages(plan) if step.name == f"{each.name}/handover"), None)
         if ended is not None:
             steps.append(_make_step(plan, evaluate, ended, sets))
@@ -120,24 +120,27 @@ def _load_sets(loaded: Loaded, evaluate: Evaluate) -> tuple[list[SetSpec | None]
     sets: list[SetSpec | None] = []
     left_out = []
     for index, name in enumerate(evaluate.on):
-        where = loaded.where("evaluate", "on", index)
+        where, key = loaded.where("evaluate", "on", index), f"evaluate.on[{index}]"
         try:
             if name == OWN:
                 sets.append(None)
                 continue
             given = load_chosen(name, options_of(evaluate))
             require_source(given)
+            if given.name in [each.name for each in sets if each is not None]:
+                raise InputError(f"two sets are called {given.name!r}")
             sets.append(to_set_spec(given, evaluate.limit))
         except MissingSourceError as error:
-            left_out.append(f"{where}: evaluate.on: left out: {error}")
+            left_out.append(f"{where}: {key}: left out: {error}")
         except InputError as error:
-            raise error_at(where, "evaluate.on", str(error)) from None
+            raise error_at(where, key, str(error)) from None
     return sets, left_out
 
 
 def _make_step(plan: Plan, evaluate: Evaluate, stage: Stage | None, given: Sequence[SetSpec | None]) -> Step:
     target, folder = evaluation_target(plan, stage), evaluation_folder(plan, stage)
-    options, sets = options_of(evaluate), []
+    options = options_of(evaluate)
+    sets: list[SetSpec] = []
     for each in given:
         sets += [each] if each is not None else [render_own(plan, own, options) for own in own_stages(plan, stage)]
     model = f"the model of {stage.name}" if stage is not None else "the model before the first stage"

@@ -109,7 +109,7 @@ def _check_set(name: str, kinds: Collection[str]) -> str | None:
     known = [OWN, *sorted(path.stem for path in _SETS.glob("*.yaml"))]
     if name in known:
         return None
-    return f"no evaluation set is called {name!r}{suggestion(name, known)}; a set of your files is a .yaml file"
+    return f"no evaluation set is called {name!r}{suggestion(name, known)}"
 
 
 def _check_figure(key: str, evaluate: Evaluate) -> str | None:

@@ -54,7 +54,7 @@ class Display(Progress):
         self._line(step, "[green]✓[/green]", took if self.live else f"done in {took}")
 
     def failed(self, step: Step, reason: str) -> None:
-        """Report an optional step that failed; the run goes on."""
+        """Report an optional step that failed; the run continues."""
         self._line(step, "[yellow]![/yellow]", f"warning: {reason}")
 
     def _line(self, step: Step, mark: str, text: str, *, dim: bool = False) -> None:

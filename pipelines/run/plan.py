@@ -70,7 +70,7 @@ class Step:
     follows: tuple[str, ...] = ()
     """Steps after whose re-run this one must run again."""
     optional: bool = False
-    """Whether the run goes on if it fails."""
+    """Whether the run continues if it fails."""
 
     @property
     def prepares(self) -> bool:

@@ -117,7 +117,13 @@ def test_settings_are_those_of_the_run(run: Path, tmp_path: Path) -> None:
     (data / "validation.parquet").touch()
     spec = make_spec(find_target("runs/smoke/sft"), Options(samples=4), tmp_path / "out")
     (own,) = spec.sets
-    assert (own.name, own.samples, own.temperature, own.max_prompt_tokens, own.max_tokens) == ("own-stage-one", 4, 1.0, 320, 128)
+    assert (own.name, own.samples, own.temperature, own.max_prompt_tokens, own.max_tokens) == (
+        "own-stage-one",
+        4,
+        1.0,
+        320,
+        128,
+    )
     assert own.rewards[0]["name"] == "white_box", "an SFT stage is evaluated on the rows of the next RL stage"
     generation = spec.generation
     assert (generation.platform, generation.tensor_parallel, generation.replicas, generation.seed) == ("cpu", 1, 1, 17)

@@ -302,3 +302,15 @@ def test_notes_on_prompts_are_printed_and_recorded(tmp_path: Path, capsys: pytes
     found = record.read(counted)
     assert found is not None and found.notes == ["one train: 3 of 9 prompts are too long"]
     assert counted in plan.select(first="two"), "its rows may have changed"
+
+
+def test_an_optional_step_may_fail(tmp_path: Path) -> None:
+    plan = make_toy_plan(tmp_path)
+    broken = Step("measure", "measure", None, None, tmp_path / "measure", Launch((sys.executable, "-c", "no")), optional=True)
+    checked: list[str] = []
+    with_broken = replace(plan, steps=(broken, *plan.steps))
+    (warning,) = execute(with_broken, with_broken.steps, Watched(), check=lambda step: checked.append(step.name))
+    assert "NameError: name 'no' is not defined" in warning and warning.endswith(f"log: {tmp_path}/measure/log")
+    assert model(tmp_path, "two") == 30.0
+    assert checked == ["measure", "one/train", "one/handover", "two/train", "two/handover"]
+    assert list(do(with_broken)) == ["measure"], "the next run tries again"

@@ -167,3 +167,11 @@ def test_smoke_on_a_gpu(mine: Callable[..., Loaded]) -> None:
     assert small.recipe.hardware.platform == "cuda"
     assert isinstance(rl, RlStage)
     assert rl.verl["actor_rollout_ref"]["model"] == {"override_config": {"attn_implementation": "flash_attention_2"}}
+
+
+def test_evaluations_are_tiny_and_require_nothing(mine: Callable[..., Loaded]) -> None:
+    small, _ = shrink(mine("evaluate={on: [humaneval, own], samples: 10, require: {own.accuracy: '> 0.5'}}"))
+    evaluate = small.recipe.evaluate
+    assert evaluate is not None
+    assert (evaluate.on, evaluate.require) == (["humaneval", "own"], {})
+    assert (evaluate.samples, evaluate.limit, evaluate.max_tokens) == (2, 4, 64)
