@@ -195,7 +195,7 @@ def test_published_setting(recipe: str, stage: str, key: str, value: Any) -> Non
 
 
 def test_recipes_have_published_settings() -> None:
-    assert {*RECIPES} - {*PUBLISHED} == {"smoke.yaml", "smoke_interpreter.yaml", "smoke_real.yaml"}
+    assert {*RECIPES} - {*PUBLISHED} == {"learns.yaml", "smoke.yaml", "smoke_interpreter.yaml", "smoke_real.yaml"}
 
 
 def test_published_tool_settings() -> None:

@@ -44,7 +44,7 @@ def plan_of(recipe: str, platform: Platform, *sets: str) -> Plan:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_shipped_recipes(recipe: str, golden: Callable[[str, str], None]) -> None:
-    plan = plan_of(recipe, "cpu" if recipe.startswith("smoke") else "cuda")
+    plan = plan_of(recipe, "cpu" if recipe.startswith(("smoke", "learns")) else "cuda")
     lines = [f"{number:>2} {step.name}: {step.title}" for number, step in enumerate(plan.steps, 1)]
     for step in plan.steps:
         if step.name.endswith("/train"):
