@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.learns]
 
 ACCURACY = "val-aux/cruxeval/accuracy/mean@1"
 LIFT = 0.25
-"""More than twice the 95 % interval of the difference between two accuracies on the 200 held-out problems."""
+"""More than twice the 95 % interval of the difference between two accuracies on the 187 held-out problems."""
 
 # White-box with the result of the next program, in training only.
 SHUFFLED = '''
