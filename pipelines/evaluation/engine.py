@@ -90,4 +90,7 @@ class Engine:
             for output in await loop.run_in_executor(self._thread, self._engine.step):
                 if output.finished and (future := self._waiting.pop(output.request_id, None)) is not None:
                     made = output.outputs[0]
-                    future.set_result(Completion(list(made.token_ids), "length" if made.finish_reason == "length" else "stop"))
+                    if not future.done():  # cancelled, after an error of another response
+                        future.set_result(
+                            Completion(list(made.token_ids), "length" if made.finish_reason == "length" else "stop")
+                        )

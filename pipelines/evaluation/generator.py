@@ -122,8 +122,9 @@ async def _generate(spec: Spec, prompts: Sequence[Prompt], renderer: Prompts, wr
     done, others = await asyncio.wait([server, workers], return_when=asyncio.FIRST_COMPLETED)
     for task in others:
         task.cancel()
-    for task in done:
-        task.result()
+    for task in (workers, server):  # an error of a response may have ended the server
+        if task in done:
+            task.result()
 
 
 async def _respond(prompt: Prompt, spec: Spec, engine: Engine, loop: ToolLoop | None, renderer: Prompts) -> Generated:
