@@ -89,8 +89,7 @@ class Engine:
                 self._engine.add_request(name, {"prompt_token_ids": prompt}, parameters)
             for output in await loop.run_in_executor(self._thread, self._engine.step):
                 if output.finished and (future := self._waiting.pop(output.request_id, None)) is not None:
+                    if future.done():
+                        continue  # cancelled, because another response could not be written
                     made = output.outputs[0]
-                    if not future.done():  # cancelled, after an error of another response
-                        future.set_result(
-                            Completion(list(made.token_ids), "length" if made.finish_reason == "length" else "stop")
-                        )
+                    future.set_result(Completion(list(made.token_ids), "length" if made.finish_reason == "length" else "stop"))

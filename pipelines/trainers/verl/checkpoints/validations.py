@@ -29,7 +29,7 @@ def save_validation(
     """Save the validation of a step; of a value, there is one per answer (None: it is missing). Texts are left out."""
     answers: dict[str, dict[str, dict[str, list[float]]]] = {}
     for place, (source, prompt) in enumerate(zip(data_sources, prompts, strict=True)):
-        # verl shuffles the rows and names them again at each validation.
+        # At each validation, verl shuffles the rows and gives them new names.
         row = hashlib.sha256(prompt.encode("utf-8", "replace")).hexdigest()[:16]
         found = answers.setdefault(str(source), {}).setdefault(row, {})
         for name, each in values.items():
