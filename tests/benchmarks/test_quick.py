@@ -14,7 +14,7 @@ from benchmarks.harness import Result
 from tests import ROOT
 
 BENCHMARKS = ["conversion", "evaluation", "interpreter", "overhead", "sandbox", "stopping", "white_box"]
-SHARED = {"__init__", "harness", "interpreter_calls", "published_conversion"}
+SHARED = {"__init__", "evaluators", "harness", "interpreter_calls", "published_conversion"}
 
 
 def run(name: str, *arguments: object) -> str:
