@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.environments import detected_platform, environment
 from pipelines.errors import InputError
-from pipelines.evaluation.sets import EvaluationSet, list_sets, load_set, require_source
+from pipelines.evaluation.sets import EvaluationSet, MissingSourceError, list_sets, load_set, require_source
 from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
 from pipelines.evaluation.statistics import check_sampling
 from pipelines.evaluation.targets import Target
@@ -54,9 +54,22 @@ def options_of(evaluate: Evaluate) -> Options:
 
 
 def recipe_options(target: Target) -> Options:
-    """Return the options of the target's recipe, by which its run evaluates; all defaults without one."""
+    """Return the options of the target's recipe, by which its run evaluates; all defaults without one.
+
+    Sets whose source is not on this machine are left out, as in the run.
+    """
     evaluate = target.plan.recipe.evaluate if target.plan else None
-    return Options() if evaluate is None else options_of(evaluate)
+    if evaluate is None:
+        return Options()
+    return replace(options_of(evaluate), sets=tuple(name for name in evaluate.on if name == OWN or _is_here(name)))
+
+
+def _is_here(name: str) -> bool:
+    try:
+        require_source(load_set(name))
+    except MissingSourceError:
+        return False
+    return True
 
 
 def output_folder(target: Target, options: Options) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.evaluation.chain import Link, read_chain
 from pipelines.evaluation.steps import BASE, Stage, evaluated_stages, evaluation_folder, evaluation_target
-from pipelines.evaluation.summary import FILE
+from pipelines.evaluation.summary import FILE, read_summary
 from pipelines.run.plan import Plan
 
 
@@ -17,13 +17,17 @@ def read_chains(plan: Plan) -> list[list[Link]]:
 
 
 def next_command(plan: Plan) -> str | None:
-    """Return the command that compares the last evaluated model with the first; None if there are not two."""
-    chains = [models for models in _list_chains(plan) if len(models) > 1]
-    if not chains:
+    """Return the command that compares the last evaluated model with the first on a set of both; None if no two have one."""
+    models = next(iter(_list_chains(plan)[-1:]), [])
+    if not models:
+        return None
+    sets = {label: read_summary(folder).sets.keys() for _, folder, label in models}
+    *earlier, last = sets
+    first = next((each for each in earlier if sets[each] & sets[last]), None)
+    if first is None:
         return None
     run = plan.directory.relative_to(Path.cwd()) if plan.directory.is_relative_to(Path.cwd()) else plan.directory
-    ends = [f"{run}/{label}" for _, _, label in (chains[-1][0], chains[-1][-1])]
-    return shlex.join(["pipeline", "evaluate", "--compare", *ends])
+    return shlex.join(["pipeline", "evaluate", "--compare", f"{run}/{first}", f"{run}/{last}"])
 
 
 def _list_chains(plan: Plan) -> list[list[tuple[str, Path, str]]]:

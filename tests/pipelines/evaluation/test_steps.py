@@ -132,6 +132,11 @@ def test_the_command_line_finds_the_evaluations_of_a_run(monkeypatch: pytest.Mon
         )
 
 
+def test_the_command_line_leaves_out_what_the_run_left_out() -> None:
+    plan = plan_of("{on: [mbpp, humaneval, own]}").plan
+    assert recipe_options(evaluation_target(plan, None)).sets == ("humaneval", "own")
+
+
 def test_an_sft_recipe_needs_the_environment_that_generates() -> None:
     recipe = load(Path("smoke.yaml"), ["hardware.platform=cpu", "evaluate={on: [humaneval]}"]).recipe
     alone = recipe.model_copy(update={"stages": recipe.stages[:1]})
