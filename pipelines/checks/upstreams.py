@@ -21,10 +21,11 @@ from pipelines.environments.ask import last_line
 from pipelines.environments.pins import PLATFORMS
 from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, SftStage, TinyModel
+from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, counting_of, trainer_module
 from pipelines.trainers.answering import Answer, Question
 from pipelines.trainers.base import StagePaths
+from pipelines.trainers.verl.rendering import template_arguments
 from preprocess.columns import pack
 from preprocess.engine.writing import RowsFile
 from preprocess.errors import RowError
@@ -205,9 +206,21 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
         stands_in=stands_in,
         rows=0 if bare and isinstance(stage, RlStage) else rows,
         lengths=lengths if rows and not stands_in else None,
+        prompts=None if stands_in or isinstance(stage, RlStage) else prompt_arguments(plan.recipe, stage),
         for_gpu=plan.machine.platform == "cuda",
     )
     return question, launch.environment
+
+
+def prompt_arguments(recipe: Recipe, stage: SftStage) -> dict[str, Any]:
+    """Return the arguments of the chat template with which the stage's model is prompted.
+
+    Those of the first stage of reinforcement learning that starts from it; without one, the stage's own mode of thinking.
+    """
+    later = (each for each in recipe.stages if isinstance(each, RlStage) and stage in recipe.lineage(each))
+    if (prompting := next(later, None)) is not None:
+        return template_arguments(prompting)
+    return {"enable_thinking": False} if stage.llamafactory.get("enable_thinking") is False else {}
 
 
 def _model_config(plan: Plan, model: str | TinyModel, stage: SftStage | RlStage) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Question:
     """Number of rows in the stage's data files; 0: do not load them."""
     lengths: Mapping[str, Any] | None = None
     """The prompts to count: a `preprocess.prompts.counting` stage."""
+    prompts: Mapping[str, Any] | None = None
+    """Arguments of the chat template with which the model of an sft stage is prompted later; None: not known."""
     for_gpu: bool = False
     """Whether the settings are for a GPU. They are validated without one, so that jobs on it are not disturbed."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
+from pipelines.trainers.llamafactory.prompts import compare_templates
 
 # Keys that need a GPU; DeepSpeed also needs torchrun (hparams/parser.py; transformers' training_args.py).
 _NEEDS_GPU = ("deepspeed", "fp16", "fp8", "pure_bf16", "tf32")
@@ -36,6 +37,9 @@ def answer(question: Question, found: Answer) -> None:
     if before and tokenizer["tokenizer"].chat_template != before:
         found.notes.append(f"template {data.template} replaces the model's own chat template in training")
     if question.rows:
+        if question.prompts is not None and tokenizer["tokenizer"].chat_template and question.lengths is not None:
+            file = question.lengths["files"]["train"]
+            found.notes += compare_templates(template, tokenizer["tokenizer"], data.template, file, question.prompts)
         rows = get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]
         _describe_rows(rows, data, question, found)
 

@@ -18,8 +18,9 @@ from pipelines import shipped
 from pipelines.checks import upstreams
 from pipelines.checks.findings import Report
 from pipelines.checks.samples import open_sample
-from pipelines.checks.upstreams import make_question, write_rows
+from pipelines.checks.upstreams import make_question, prompt_arguments, write_rows
 from pipelines.recipe.loading import load
+from pipelines.recipe.schema import SftStage
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan
 from pipelines.trainers.answering import Answer, Question
@@ -162,6 +163,30 @@ def test_the_command_reports_a_rejection(trainer_python: Callable[[str], Path], 
     assert line.startswith("error: ")
     assert f"smoke.yaml:25: stages.{stage}: verl 0.9.1 rejects it: {said}" in line
     assert list(tmp_path.iterdir()) == [], "files remain"
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        ([], {}),
+        (["stages.sft.llamafactory.enable_thinking=false"], {}),
+        (["stages.stage-one.verl.data.apply_chat_template_kwargs={enable_thinking: false}"], {"enable_thinking": False}),
+        (["stages.stage-two.verl.data.apply_chat_template_kwargs={enable_thinking: false}"], {}),
+        (
+            [
+                "stages.sft.llamafactory.enable_thinking=false",
+                "stages.stage-one.init_from=/models/other",
+                "stages.stage-two.init_from=/models/other",
+            ],
+            {"enable_thinking": False},
+        ),
+    ],
+)
+def test_prompts_after_training_are_those_of_the_next_stage(sets: list[str], expected: dict[str, Any]) -> None:
+    recipe = load(Path("smoke.yaml"), ["hardware.platform=cpu", *sets]).recipe
+    sft = recipe.stages[0]
+    assert isinstance(sft, SftStage)
+    assert prompt_arguments(recipe, sft) == expected
 
 
 @dataclass(frozen=True)
