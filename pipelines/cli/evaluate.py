@@ -68,7 +68,7 @@ def _find_evaluation(text: str) -> Path:
         raise InputError(f"--compare {text}: not an evaluation; {error}") from None
     if not (folder / "summary.json").is_file():
         found = sorted(str(each.parent) for each in folder.parent.glob("*/summary.json"))
-        others = f"; evaluations that there are: {', '.join(found)}" if found else ""
+        others = f"; evaluations found: {', '.join(found)}" if found else ""
         raise InputError(f"--compare {text}: not evaluated yet: pipeline evaluate {shlex.quote(text)}{others}")
     read_summary(folder)
     return folder

@@ -38,7 +38,7 @@ def check_requirements(loaded: Loaded, plan: Plan, step: Step) -> None:
 
 
 def find_previous(plan: Plan, stage: Stage) -> tuple[str, Path] | None:
-    """Return the name and the evaluation of the last evaluated model that a stage's model comes from; None if there is none."""
+    """Return name and evaluation of the last evaluated model before that of a stage; None if no earlier one was evaluated."""
     _, *earlier = lineage = plan.recipe.lineage(stage)
     evaluated = evaluated_stages(plan)
     for each in earlier:

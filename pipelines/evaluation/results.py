@@ -52,7 +52,7 @@ def make_key(spec: Spec, given: SetSpec, model: str, digests: Digests) -> Key:
 def settle(folder: Path, key: Key) -> str | None:
     """Keep the results in a set's folder that hold for a key, move the others to `replaced/`, and write the key.
 
-    More samples than before keep those that there are.
+    If more samples are asked for than before, the earlier ones are kept.
 
     Returns:
         What was set aside and why, in one line; None if nothing was.
@@ -87,7 +87,7 @@ def _changes(before: Mapping[str, Any], key: Key, part: str) -> list[str]:
 
 
 def _set_aside(folder: Path, paths: Iterator[Path]) -> Path | None:
-    """Move files to a new folder under `replaced/`; return it, or None if there was none to move."""
+    """Move files to a new folder under `replaced/`; return it; None if no file was moved."""
     found = [path for path in paths if path.exists()]
     if not found:
         return None

@@ -74,7 +74,7 @@ def _excerpts(found: str, wanted: str) -> tuple[str, str]:
 
 
 def _advice(tokenizer: Any, expected: Sequence[tuple[Mapping[str, Any], Pair]], arguments: Mapping[str, Any]) -> str:
-    """Return the template that renders all rows as the chat template does, if there is one."""
+    """Return which template renders all rows as the chat template does; empty if none does."""
     from llamafactory.data.template import TEMPLATES, ReasoningTemplate
 
     thinking = bool(arguments.get("enable_thinking", True))

@@ -37,7 +37,7 @@ class EvalPlus(msgspec.Struct):
     base_input: list[list[Any]]
     """The inputs of the original tests; each is a list of arguments."""
     plus_input: list[list[Any]] | dict[str, Any]
-    """The inputs that EvalPlus adds; an empty object if there are none."""
+    """The inputs that EvalPlus adds; an empty object if it adds none."""
     atol: float
     """Accepted absolute error of numbers."""
 
