@@ -35,6 +35,7 @@ from pipelines.run.failure import describe_end, failure
 from pipelines.run.process import signals_as_stopped
 from pipelines.run.scratch import remove_scratch, scratch_folder
 from preprocess import atomic
+from rewards import sandbox
 
 COMMAND = "pipeline evaluate"
 
@@ -62,11 +63,15 @@ def evaluate(spec: Spec, folder: Path, display: Progress) -> Summary:
         digests = Digests(folder / "digests.json")
         totals: list[int] = []
         failed: dict[str, str] = {}
-        for each in spec.sets:
-            try:
-                totals.append(_prepare_set(spec, each, folder / each.name, model, digests, display))
-            except InputError as error:
-                failed[each.name] = str(error)
+        sandbox.configure(sandbox.read_settings(spec.sandbox, 1))
+        try:
+            for each in spec.sets:
+                try:
+                    totals.append(_prepare_set(spec, each, folder / each.name, model, digests, display))
+                except InputError as error:
+                    failed[each.name] = str(error)
+        finally:
+            sandbox.close_all()
         digests.save()
         if not totals:
             raise InputError("; ".join(failed.values()))

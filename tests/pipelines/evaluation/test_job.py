@@ -20,11 +20,13 @@ from pipelines.console.progress import Progress
 from pipelines.errors import InputError, StepError
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.job import evaluate
+from pipelines.evaluation.problems import Made, make_problems
 from pipelines.evaluation.records import Generated, Response, read
 from pipelines.evaluation.spec import SetSpec, Spec
 from pipelines.evaluation.summary import Summary
 from pipelines.run import process
 from pipelines.run.scratch import scratch_folder
+from rewards.sandbox import settings
 from tests import ROOT
 from tests.pipelines.evaluation.fakes import make_set, make_spec, write_fakes
 
@@ -73,12 +75,28 @@ def test_a_second_run_generates_and_scores_nothing(tmp_path: Path, variables: di
     assert len(asked(tmp_path)) == 3
 
 
-def test_more_samples_keep_those_that_there_are(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_more_samples_keep_the_earlier_ones(tmp_path: Path, variables: dict[str, str]) -> None:
     for samples in (2, 3):
         spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", QUESTIONS, samples=samples, temperature=1.0))
         summary, _ = run(spec, tmp_path / "out")
         assert summary.sets["one"].samples == samples
     assert len(asked(tmp_path)) == 9
+
+
+def test_problems_are_made_in_the_sandbox_of_the_recipe(
+    tmp_path: Path, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some converters run programs, and strong isolation may not exist here."""
+    used: list[str] = []
+
+    def make(*arguments: Any) -> Made:
+        used.append(settings._settings.isolation)
+        return make_problems(*arguments)
+
+    monkeypatch.setattr("pipelines.evaluation.job.make_problems", make)
+    spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", QUESTIONS))
+    run(msgspec.structs.replace(spec, sandbox={"isolation": "weak"}), tmp_path / "out")
+    assert used == ["weak"]
 
 
 def test_another_set_keeps_the_results_of_the_first(tmp_path: Path, variables: dict[str, str]) -> None:
