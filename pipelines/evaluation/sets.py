@@ -198,7 +198,16 @@ def _validate(root: Node) -> EvaluationSet:
         raise RecipeError(problem_at(root, *each) for each in explain(error, root, EvaluationSet)) from None
     if found := list(_find_problems(given)):
         raise RecipeError(problem_at(root, *each) for each in found)
-    return given
+    return _find_compressed(given)
+
+
+def _find_compressed(given: EvaluationSet) -> EvaluationSet:
+    """Return the set with its source compressed, or not, if only that file exists."""
+    path = Path(given.data.source)
+    other = path.with_suffix("") if path.suffix == ".gz" else path.with_name(f"{path.name}.gz")
+    if path.exists() or not path.is_absolute() or not other.is_file():
+        return given
+    return given.model_copy(update={"data": given.data.model_copy(update={"source": str(other)})})
 
 
 def _find_problems(given: EvaluationSet) -> Iterator[tuple[Loc, str]]:

@@ -104,6 +104,17 @@ def test_variables(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_set(str(write(SET.replace("rows.jsonl", "'${env:ROWS}'")))).data.source == str(Path("rows.jsonl").absolute())
 
 
+@pytest.mark.parametrize("name", ["mbpp.jsonl", "mbpp.jsonl.gz"])
+def test_source_may_be_compressed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("EVALUATION_DATA", str(tmp_path))
+    (tmp_path / name).touch()
+    given = load_set("mbpp")
+    require_source(given)
+    assert given.data.source == str(tmp_path / name)
+    other = load_set(f"mbpp:{tmp_path / 'mbpp.jsonl.gz'}")
+    assert other.data.source == str(tmp_path / name)
+
+
 def test_set_with_another_source(write: Write) -> None:
     write(SET)
     given = load_set("humaneval-plus:rows.jsonl")
