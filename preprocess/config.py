@@ -73,7 +73,7 @@ class Source(Model):
     """Use only rows of some difficulty."""
 
 
-class EvaluationSet(Model):
+class ComparedSet(Model):
     """An evaluation set that training rows must not overlap."""
 
     source: Location
@@ -89,7 +89,7 @@ class EvaluationSet(Model):
 class Decontamination(Model):
     """Leaves out training rows that overlap an evaluation set: by n-grams of words, or by a function's body."""
 
-    against: list[EvaluationSet] = Field(min_length=1)
+    against: list[ComparedSet] = Field(min_length=1)
     """The evaluation sets."""
     ngram: int = Field(default=13, ge=8)
     """Words of an n-gram."""

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.errors import InputError
 from pipelines.models.folder import is_cached
 from pipelines.smoke.changes import REMOVED
-from preprocess.config import Data, EvaluationSet, Source
+from preprocess.config import ComparedSet, Data, Source
 from preprocess.converters import find as find_converter
 from preprocess.errors import SourceError
 from preprocess.sources import hub
@@ -52,7 +52,7 @@ def shrink_data(data: Data, where: str) -> Iterator[Changed]:
     yield "max_overlong", 1.0, "too few rows for a limit", None
 
 
-def _keep_local(against: Sequence[EvaluationSet]) -> Iterator[Changed]:
+def _keep_local(against: Sequence[ComparedSet]) -> Iterator[Changed]:
     local = [each for each in against if is_local(each.source)]
     if not local:
         yield "decontaminate", REMOVED, "its evaluation sets are not on this machine", (_name(against), "removed")
@@ -61,7 +61,7 @@ def _keep_local(against: Sequence[EvaluationSet]) -> Iterator[Changed]:
         yield "decontaminate.against", written, "the others are not on this machine", (_name(against), _name(local))
 
 
-def _name(sources: Sequence[Source | EvaluationSet]) -> str:
+def _name(sources: Sequence[Source | ComparedSet]) -> str:
     """Return the names of the sources, absolute paths by their last part."""
     return ", ".join(
         dict.fromkeys(Path(each.source).name if Path(each.source).is_absolute() else each.source for each in sources)

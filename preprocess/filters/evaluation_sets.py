@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from preprocess import converters
-from preprocess.config import Decontamination, EvaluationSet
+from preprocess.config import ComparedSet, Decontamination
 from preprocess.engine.convert import stream
 from preprocess.engine.job import Reject, Source
 from preprocess.errors import SourceError
@@ -35,7 +35,7 @@ def load_decontamination(config: Decontamination) -> DecontaminationFilter:
     return result
 
 
-def _read(given: EvaluationSet) -> Iterator[tuple[str, Contents]]:
+def _read(given: ComparedSet) -> Iterator[tuple[str, Contents]]:
     path = Path(given.source)
     if given.converter is None:
         for chunk in read_chunks(path, list_files(path)):

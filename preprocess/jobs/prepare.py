@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from preprocess import atomic
-from preprocess.config import EvaluationSet, Source, Split
+from preprocess.config import ComparedSet, Source, Split
 from preprocess.engine import splits
 from preprocess.engine.convert import Part
 from preprocess.engine.job import KINDS, Filter, Job
@@ -36,7 +36,7 @@ from preprocess.sources.hub import Fetcher, read_hub_name
 from preprocess.sources.reading import measure
 from rewards import sandbox
 
-FetchedT = TypeVar("FetchedT", Source, EvaluationSet)
+FetchedT = TypeVar("FetchedT", Source, ComparedSet)
 
 
 def prepare(config: PrepareConfig, progress: Progress | None = None, convert: Convert = convert_all) -> dict[str, Any]:

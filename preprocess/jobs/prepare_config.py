@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from preprocess.config import Data, Decontamination, EvaluationSet, Model, PassRates, Sandbox, Source, Split
+from preprocess.config import ComparedSet, Data, Decontamination, Model, PassRates, Sandbox, Source, Split
 from preprocess.errors import SourceError
 from preprocess.rows import Shape
 from rewards.suggestions import suggestion
@@ -61,7 +61,7 @@ def read_config(text: str | bytes) -> PrepareConfig:
     steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in found["loc"] if not str(step).startswith("(")]
     place = "".join(steps).removeprefix(".")
     if found["type"] == "extra_forbidden":
-        models = (PrepareConfig, Source, Split, PassRates, Decontamination, EvaluationSet, Sandbox, HubConfig, RayConfig)
+        models = (PrepareConfig, Source, Split, PassRates, Decontamination, ComparedSet, Sandbox, HubConfig, RayConfig)
         known = {name for model in models for name in model.model_fields}
         raise SourceError(f"{place}: unknown key{suggestion(found['loc'][-1], known)}")
     value = "" if found["type"] in ("missing", "json_invalid", "value_error") else f"found {found['input']!r:.80}; "

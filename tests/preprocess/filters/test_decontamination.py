@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from preprocess.config import Decontamination, EvaluationSet
+from preprocess.config import ComparedSet, Decontamination
 from preprocess.converters.shared import wording
 from preprocess.errors import SourceError
 from preprocess.filters.contents import Contents, find_contents
@@ -193,7 +193,7 @@ def test_shorter_ngrams_find_more() -> None:
 
 
 def _load(path: Path, converter: str | None = None) -> DecontaminationFilter:
-    return load_decontamination(Decontamination(against=[EvaluationSet(source=str(path), converter=converter)]))
+    return load_decontamination(Decontamination(against=[ComparedSet(source=str(path), converter=converter)]))
 
 
 def write_lines(path: Path, *records: Any) -> Path:
