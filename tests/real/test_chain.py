@@ -34,18 +34,21 @@ def chain(tmp_path_factory: pytest.TempPathFactory, environments: None) -> Itera
 
 @pytest.fixture(scope="module")
 def output(chain: Chain) -> str:
-    """Kill -9 the trainer during GRPO; return the output of the run that then completes."""
+    """Kill -9 the trainer of the first stage; return the output of the run that then completes.
+
+    A trainer killed during GRPO is tested in the nightly tier, because each start of verl takes a minute and a half of CPU time.
+    """
     started = chain.start()
     wait_for((chain.directory / "owner").exists, started)
     refused, _, err = chain.finish()
     assert refused == 2
     assert f"is in use by another `pipeline run`, process {started.pid}" in err
-    wait_for((chain.paths("stage-one").checkpoints / "latest_checkpointed_iteration.txt").exists, started)
+    wait_for(lambda: any(chain.paths("sft").checkpoints.glob("checkpoint-*/trainer_state.json")), started)
     (supervisor,) = psutil.Process(started.pid).children()
     supervisor.children()[0].kill()
     _, err = started.communicate()
     assert started.returncode == 1
-    assert "stage-one/train was killed by signal 9" in err
+    assert "sft/train was killed by signal 9" in err
     wait_until_ended(chain.directory)
     out = chain.complete()
     wait_until_ended(chain.directory)
@@ -53,7 +56,7 @@ def output(chain: Chain) -> str:
 
 
 def test_killed_run_resumes(chain: Chain, output: str) -> None:
-    assert re.search("resumes from the checkpoint at step [12]", output)
+    assert re.search("resumes from the checkpoint at step (150|300)", output)
     assert f"model: {chain.paths('stage-two').model}" in output
     assert not (chain.directory / "replaced").exists(), "nothing was trained twice from the beginning"
 
@@ -68,10 +71,7 @@ def test_each_stage_leaves_its_files(chain: Chain, output: str, stage: str) -> N
     assert counted["train"]["rows"] > 0 and counted["train"]["over"] == 0
     steps = [json.loads(line)["step"] for line in paths.metrics.read_text().splitlines()]
     interval = 10 if stage == "sft" else 1  # the recipe's logging_steps
-    assert steps == sorted(set(steps)), "each step once"
-    lost = {*range(interval, steps[-1] + 1, interval)} - {*steps}
-    # a kill between verl's checkpoint and its log loses a step's metrics, which is reported
-    assert not lost or (lost == {1} and "the metrics of step 1 were lost" in output)
+    assert steps == [*range(interval, steps[-1] + 1, interval)], "each step once"
     assert (paths.model / "config.json").exists()
 
 

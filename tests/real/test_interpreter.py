@@ -1,8 +1,12 @@
-"""smoke_interpreter.yaml: a tiny model learns to call the interpreter and is rewarded in verl."""
+"""smoke_interpreter.yaml with PPO: a tiny model learns to call the interpreter and is rewarded in verl.
+
+The recipe's own algorithm, GRPO, trains in other tests; PPO's critic is trained here, so that no other run is needed for it.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +19,8 @@ from pipelines.evaluation.records import Response, read
 from tests.real.chain import Chain, make_chain
 
 pytestmark = pytest.mark.real
+
+PPO = ("--set", "stages.rl.algorithm=ppo", "--set", "stages.rl.critic={learning_rate: 1.0e-3}")
 
 # A reward that needs no sandbox, because the sandbox does not answer.
 CUSTOM_REWARD = """
@@ -29,7 +35,7 @@ def last_number(data_source, solution_str, ground_truth, extra_info):
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory, environments: None) -> Iterator[Chain]:
     with make_chain("smoke_interpreter.yaml", "smoke_interpreter", tmp_path_factory.mktemp("runs")) as chain:
-        chain.complete()
+        chain.complete(*PPO)
         yield chain
 
 
@@ -89,6 +95,16 @@ def test_answers_from_the_tool_get_full_reward(chain: Chain) -> None:
 def test_rollout_is_the_policy_on_the_models_tokens(chain: Chain) -> None:
     """The tool's tokens are excluded: they have no probability in the rollout."""
     assert all(step["training/rollout_actor_probs_pearson_corr"] > 0.999 for step in read_steps(chain))
+
+
+def test_the_critic_is_trained(chain: Chain) -> None:
+    steps = read_steps(chain)
+    assert len(steps) == 2
+    for step in steps:
+        assert math.isfinite(step["critic/vf_loss"])
+        assert step["critic/grad_norm"] > 0
+    newest = max(chain.paths("rl").checkpoints.glob("global_step_*"))
+    assert list((newest / "critic").glob("model_*.pt"))
 
 
 @pytest.mark.nightly

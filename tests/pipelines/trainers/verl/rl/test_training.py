@@ -14,7 +14,7 @@ from pipelines.trainers.verl.rl import trainer
 from tests.pipelines.trainers.verl.stages import rl_stage
 from tests.pipelines.trainers.verl.training import Training, check_baselines, write_tasks
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
 # The accuracy of a validation: before training, and after each of three steps; two rows with two samples each.
 REWARD = """
@@ -34,7 +34,7 @@ def fading(data_source, solution_str, ground_truth, extra_info):
 """
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ppo_with_a_critic_and_a_reference_model(make: Callable[..., Training], workers: int) -> None:
     stage = rl_stage(
         algorithm="ppo",
@@ -67,7 +67,6 @@ def test_ppo_with_a_critic_and_a_reference_model(make: Callable[..., Training], 
     assert found["moved"] > 0
 
 
-@pytest.mark.nightly
 def test_remax_exports_the_best_checkpoint(make: Callable[..., Training], tmp_path: Path) -> None:
     reward = tmp_path / "fading.py"
     reward.write_text(REWARD, encoding="utf-8")
