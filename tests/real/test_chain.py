@@ -36,7 +36,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, environments: None) -> Itera
 def output(chain: Chain) -> str:
     """Kill -9 the trainer of the first stage; return the output of the run that then completes.
 
-    A trainer killed during GRPO is tested in the nightly tier, because each start of verl takes a minute and a half of CPU time.
+    The nightly tier kills one during GRPO: each start of verl takes a minute and a half of CPU time.
     """
     started = chain.start()
     wait_for((chain.directory / "owner").exists, started)

@@ -1,15 +1,18 @@
-"""The programs of learns.yaml are those that their script writes."""
+"""The data of learns.yaml and learns_interpreter.yaml are what their scripts write."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+import pytest
+
 from tests import ROOT
 
 DATA = ROOT / "recipes" / "data"
 
 
-def test_programs_are_reproducible() -> None:
-    written = subprocess.run([sys.executable, str(DATA / "learns.py")], capture_output=True, text=True, check=True).stdout
-    assert written == (DATA / "learns.jsonl").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["learns", "learns_products"])
+def test_data_is_reproducible(name: str) -> None:
+    written = subprocess.run([sys.executable, str(DATA / f"{name}.py")], capture_output=True, text=True, check=True).stdout
+    assert written == (DATA / f"{name}.jsonl").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pipelines.recipe.algorithms import ALGORITHMS
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, SftStage
 from tests import ROOT
-from tests.pipelines.run.test_plan import RECIPES
+from tests.pipelines.run.test_plan import FOR_CPU, RECIPES
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^```yaml\n# (\w+\.yaml)\n(.*?)^```$", PAGE, re.M | re.S))
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_table_of_recipes() -> None:
     rows = re.findall(r"^\| \[`(\w+\.yaml)`\].*\| (\d) GPUs \|", PAGE, re.M)
-    assert {name for name, _ in rows} == {*RECIPES} - {"learns.yaml", "smoke.yaml", "smoke_interpreter.yaml", "smoke_real.yaml"}
+    assert {name for name, _ in rows} == {*RECIPES} - FOR_CPU
     for name, gpus in rows:
         assert load(Path(name)).recipe.hardware.model_dump() == {"platform": "cuda", "nodes": 1, "gpus_per_node": int(gpus)}
 
