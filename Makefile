@@ -3,7 +3,7 @@
 install:  ## the project, editable, with what its tests need
 	pip install -e '.[test]'
 
-test:  ## the default tier: 12 to 14 minutes on two cores
+test:  ## the default tier: 10 minutes on two cores
 	pytest
 
 fast:  ## tests without real trainers: three to four minutes

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.evaluation.records import Response, read
 from tests.real.chain import Chain, make_chain
 
 pytestmark = pytest.mark.real
@@ -105,26 +102,6 @@ def test_the_critic_is_trained(chain: Chain) -> None:
         assert step["critic/grad_norm"] > 0
     newest = max(chain.paths("rl").checkpoints.glob("global_step_*"))
     assert list((newest / "critic").glob("model_*.pt"))
-
-
-@pytest.mark.nightly
-def test_the_model_is_better_with_the_tool_than_without(chain: Chain) -> None:
-    """`pipeline evaluate` generates with verl's tool loop and the recipe's session."""
-    for options in ((), ("--no-tool",)):
-        evaluate(str(chain.directory / "rl"), *options)
-    found = [*read(chain.directory / "evaluations" / "rl" / "own" / "responses.jsonl", Response)]
-    assert sum(each.calls == 2 for each in found) > len(found) / 2
-    assert all("<tool_response>" in each.text for each in found if each.calls)
-    folders = (chain.directory / "evaluations" / name for name in ("rl.no-tool", "rl"))
-    compared = json.loads(evaluate("--compare", *map(str, folders), "--json"))
-    assert compared["sets"]["own"]["figures"]["accuracy"]["difference"]["low"] > 0
-
-
-def evaluate(*arguments: str) -> str:
-    argv = [str(Path(sys.executable).with_name("pipeline")), "evaluate", *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.nightly
