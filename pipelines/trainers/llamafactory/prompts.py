@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from itertools import takewhile
 from typing import Any
 
 from preprocess.prompts.rendering import ConversationError, Pair, render_pairs
@@ -34,7 +35,7 @@ def compare_templates(template: Any, tokenizer: Any, name: str | None, file: str
     row, pair = different[0]
     # The first part that differs: the prompt, or the answer.
     parts = zip(encode(template, tokenizer, row), pair, strict=True)
-    found, wanted = _excerpts(*next(map(tokenizer.decode, part) for part in parts if part[0] != part[1]))
+    found, wanted = excerpts(*next(map(tokenizer.decode, part) for part in parts if part[0] != part[1]))
     return [
         f"template {name or 'null'} renders {len(different)} of {len(expected)} conversations differently from the model's "
         f"chat template, which builds its prompts after training: {found!r} instead of {wanted!r}"
@@ -47,6 +48,13 @@ def encode(template: Any, tokenizer: Any, row: Mapping[str, Any]) -> Pair:
     turns = [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
     prompt, answer = template.encode_multiturn(tokenizer, turns, row["system"], row["tools"])[0]
     return prompt, answer
+
+
+def excerpts(found: str, wanted: str) -> tuple[str, str]:
+    """Return both texts from shortly before their first difference."""
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(found, wanted, strict=False)))
+    begin = max(0, same - _EXCERPT // 3)
+    return found[begin : begin + _EXCERPT], wanted[begin : begin + _EXCERPT]
 
 
 def _read_exchanges(file: str) -> Iterator[dict[str, Any]]:
@@ -64,13 +72,6 @@ def _render(tokenizer: Any, row: Mapping[str, Any], arguments: Mapping[str, Any]
         return render_pairs(tokenizer, row, **arguments)[0]
     except ConversationError:
         return None  # reported when the rows are counted
-
-
-def _excerpts(found: str, wanted: str) -> tuple[str, str]:
-    """Return both texts from shortly before their first difference."""
-    same = next((place for place, pair in enumerate(zip(found, wanted, strict=False)) if pair[0] != pair[1]), len(found))
-    begin = max(0, same - _EXCERPT // 3)
-    return found[begin : begin + _EXCERPT], wanted[begin : begin + _EXCERPT]
 
 
 def _advice(tokenizer: Any, expected: Sequence[tuple[Mapping[str, Any], Pair]], arguments: Mapping[str, Any]) -> str:

@@ -89,8 +89,13 @@ from preprocess.prompts import counting, lengths
 folder = Path(sys.argv[1])
 model = folder / "model"
 if not (folder / "strict").exists():
-    for name in ("strict", "bare"):
+    for name in ("strict", "bare", "arguments"):
         shutil.copytree(model, folder / name)
+    template = (model / "chat_template.jinja").read_text()
+    prompt = "'<|im_start|>assistant\\\\n'"
+    assert template.count("{{- " + prompt) == 1
+    template = template.replace("{{- " + prompt, "{{- " + prompt + " + ('' if enable_thinking | default(true) else 'no ')")
+    (folder / "arguments" / "chat_template.jinja").write_text(template)
     refuse = "{% if messages[0].role == 'system' %}{{ raise_exception('no system messages here') }}{% endif %}"
     (folder / "strict" / "chat_template.jinja").write_text(refuse + "{{ messages[0].content }}")
     (folder / "bare" / "chat_template.jinja").unlink()
@@ -147,6 +152,9 @@ def test_prompts_are_counted_as_the_trainer_renders_them(
     case("sft", by_turns=True, model=str(folder / "strict"))
     case("sft", by_turns=True, model=str(folder / "bare"))
     case("rl", tools={"python": TOOL, "other": TOOL})
+    case("rl", model=str(folder / "arguments"), arguments={"enable_thinking": False})
+    case("rl", model=str(folder / "arguments"))
+    case("sft", by_turns=True, model=str(folder / "arguments"), arguments={"enable_thinking": False})
     (folder / "cases.json").write_text(json.dumps(cases))
     argv = [str(trainer_python(trainer)), "-c", CASES, str(folder)]
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HF_HUB_OFFLINE": "1"}
@@ -156,7 +164,7 @@ def test_prompts_are_counted_as_the_trainer_renders_them(
     errors = [text.strip().splitlines()[-1] if text.strip() else "" for text in done.stderr.split("CASE\n")]
     train: list[Any] = [written["files"].get("train") if written else None for _, _, written in found]
 
-    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0]
+    assert [status for status, _, _ in found] == [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 0, 1]
     assert train[0]["rows"] == 4
     assert found[0][1] == ["one train: 1 of 4 prompts are longer than 200 tokens; verl leaves them out: long"]
     assert train[0]["mean"] > train[1]["mean"], "the tool's schema is part of the prompt"
@@ -179,3 +187,5 @@ def test_prompts_are_counted_as_the_trainer_renders_them(
     assert (train[10]["rows"], train[10]["longest"]) == (2, train[5]["longest"])
     assert "row 0 cannot be trained on by verl: the chat template leaves out turn 2" in errors[11]
     assert "has no chat template: prompts cannot be rendered" in errors[12]
+    assert train[14]["mean"] > train[15]["mean"] == train[1]["mean"], "the arguments of the template are used"
+    assert "the chat template changes the text before turn 2" in errors[16]

@@ -49,14 +49,43 @@ LLAMAFACTORY = """
 import json, sys
 from llamafactory.data.template import TEMPLATES
 from transformers import AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[2])
+tokenizer, template = AutoTokenizer.from_pretrained(sys.argv[2]), TEMPLATES[sys.argv[3]]
+template.enable_thinking = json.loads(sys.argv[4])
 roles = {"human": "user", "gpt": "assistant", "function_call": "function", "observation": "observation"}
 for row in json.load(open(sys.argv[1])):
     turns = [{"role": roles[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
-    print("SEEN", json.dumps(TEMPLATES["qwen"].encode_multiturn(tokenizer, turns, row["system"], row["tools"])))
+    print("SEEN", json.dumps(template.encode_multiturn(tokenizer, turns, row["system"], row["tools"])))
 """
 
 Pairs = list[tuple[list[int], list[int]]]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A tokenizer, and how its chat template is used."""
+
+    name: str
+    published: str | None
+    """The package of the tokenizer (tests/tokenizers); None: one trained on the rows."""
+    template: str = "qwen"
+    """LLaMA-Factory's."""
+    thinking: bool = True
+    thought: str = ""
+    """Before every turn of the model without a thought."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the chat template."""
+        return {} if self.thinking else {"enable_thinking": False}
+
+
+EMPTY_THOUGHT = "<think>\n\n</think>\n\n"
+MODES = [
+    Mode("trained", None),
+    Mode("qwen2_5", "qwen2_5"),
+    Mode("qwen3", "qwen3", "qwen3", thought=EMPTY_THOUGHT),
+    Mode("qwen3 without thinking", "qwen3", "qwen3", thinking=False),
+]
 
 
 @dataclass(frozen=True)
@@ -82,6 +111,7 @@ class Lesson:
 
     conversations: Sequence[Conversation]
     model: Path
+    tokenizer: Mode
 
 
 def make_rows() -> list[tuple[str, SftRow]]:
@@ -95,19 +125,27 @@ def make_rows() -> list[tuple[str, SftRow]]:
     return [(mode, row) for mode, row in found if isinstance(row, SftRow)]
 
 
-@pytest.fixture(scope="module")
-def lesson(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[str], Path]) -> Lesson:
+@pytest.fixture(scope="module", params=MODES, ids=lambda mode: mode.name)
+def lesson(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    trainer_python: Callable[[str], Path],
+    real_model: Callable[[str], Path],
+) -> Lesson:
+    mode: Mode = request.param
+    like = {} if mode.published is None else {"like": str(real_model(mode.published))}
     folder, python = tmp_path_factory.mktemp("lesson"), trainer_python("llamafactory")
     modes, rows = zip(*make_rows(), strict=True)
     write_rows(folder / "rows.parquet", rows, "sft")
-    config = {"make": "qwen2", **SIZES, "rows": [str(folder / "rows.parquet")], "output": str(folder / "model")}
+    config = {"make": "qwen2", **SIZES, **like, "rows": [str(folder / "rows.parquet")], "output": str(folder / "model")}
     (folder / "config.json").write_text(json.dumps(config))
     subprocess.run([python, "-m", "pipelines.models.tiny", folder / "config.json"], cwd=ROOT, check=True)
     (folder / "rows.json").write_text(json.dumps(pq.read_table(folder / "rows.parquet").to_pylist()))
     argv: list[Path | str] = [python, "-c", LLAMAFACTORY, folder / "rows.json", folder / "model"]
+    argv += [mode.template, json.dumps(mode.thinking)]
     done = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, check=True)
     seen = [json.loads(line.removeprefix("SEEN ")) for line in done.stdout.splitlines() if line.startswith("SEEN ")]
-    return Lesson([Conversation(*each) for each in zip(modes, rows, seen, strict=True)], folder / "model")
+    return Lesson([Conversation(*each) for each in zip(modes, rows, seen, strict=True)], folder / "model", mode)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +155,9 @@ def outcomes(
     """Return the outcomes of the conversations, and of some that fail."""
     folder = tmp_path_factory.mktemp("talk")
     for mode in ("stateless", "stateful"):
-        rendered = render(tool_stage(stateful=mode == "stateful", max_turns=4).model_copy(update={"rollout": LENGTHS}))
+        stage = tool_stage(stateful=mode == "stateful", max_turns=4)
+        keys = {"data": {"apply_chat_template_kwargs": lesson.tokenizer.arguments}}
+        rendered = render(stage.model_copy(update={"rollout": LENGTHS, "verl": keys}))
         (folder / mode).mkdir()
         (folder / mode / "tool.yaml").write_text(rendered.files["tool.yaml"])
         (folder / "train.yaml").write_text(rendered.files["train.yaml"])
@@ -151,7 +191,9 @@ def test_agent_loop_has_the_tokens_of_sft(lesson: Lesson, outcomes: dict[str, An
 def test_docs_page_shows_a_response(lesson: Lesson, outcomes: dict[str, Any]) -> None:
     page = (ROOT / "docs" / "interpreter.md").read_text(encoding="utf-8")
     first = [each.mode for each in lesson.conversations].index("stateful")
-    assert f"```text\n{outcomes['lesson'][first]['text']}\n```" in page
+    # The page shows a model that does not reason.
+    text = outcomes["lesson"][first]["text"].replace(EMPTY_THOUGHT, "")
+    assert f"```text\n{text}\n```" in page
     assert lesson.conversations[first].row.problem in page
 
 
@@ -159,7 +201,7 @@ def test_usage_and_last_turn(lesson: Lesson, outcomes: dict[str, Any]) -> None:
     for each, outcome in zip(lesson.conversations, outcomes["lesson"], strict=True):
         calls = sum(turn.speaker == "function_call" for turn in each.row.conversations)
         account = outcome["account"]
-        assert account["last_turn"] == each.row.conversations[-1].value
+        assert account["last_turn"] == lesson.tokenizer.thought + each.row.conversations[-1].value
         assert {name: account[name] for name in ("calls", "malformed", "cut", "errors")} == {
             "calls": calls,
             "malformed": 0,

@@ -17,7 +17,7 @@ from typing import Any
 
 import verl
 from omegaconf import OmegaConf
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap
 from verl.tools.tool_registry import load_all_tools
 from verl.workers.rollout.replica import TokenOutput
@@ -50,9 +50,9 @@ async def talk(config: Any, tokenizer: Any, conversation: Mapping[str, Any]) -> 
         server_manager=Server(turns, rollout.prompt_length + rollout.response_length),
         tokenizer=tokenizer,
         processor=None,
-        hf_model_type="qwen2",
+        hf_model_type=AutoConfig.from_pretrained(MODEL).model_type,
         dataset_cls=None,
-        data_config=DictConfigWrap(OmegaConf.create({})),
+        data_config=DictConfigWrap(config.data),
         tools=ToolListWrap(load_all_tools(str(FOLDER / conversation["mode"] / "tool.yaml"), None)),
     )
     output = await agent.run({}, raw_prompt=conversation["prompt"], extra_info={"tool_selection": [NAME]})
