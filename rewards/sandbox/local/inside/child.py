@@ -39,11 +39,11 @@ _AT_ONCE = 10
 """The stage of a program that ends after both streams are flushed."""
 
 
-def become_program(worker: Worker, request: Request, length: int, streams: tuple[int, int, int]) -> None:
-    """Make this process the program whose source is in the worker's buffer."""
+def become_program(worker: Worker, request: Request, source: memoryview, streams: tuple[int, int, int]) -> None:
+    """Make this process the program with this source."""
     try:
         give_up_rights(worker, request, streams)
-        task = bytes(worker.code.view[:length]).decode("utf-8", errors="surrogatepass")
+        task = bytes(source).decode("utf-8", errors="surrogatepass")
         program = worker.programs.get(request.uses)
         if program is not None:
             driver.become(program.start(task))

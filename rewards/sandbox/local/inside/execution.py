@@ -18,6 +18,8 @@ _TICK = 0.05
 _QUIET_MS = 5
 """Milliseconds after which a running program's output is read."""
 _CHUNK = 1 << 16
+_CPU_LIMIT, _KILLED = -int(signal.SIGXCPU), -int(signal.SIGKILL)
+_MEMORY_ERROR = b"MemoryError"
 _NEAR = 0.9
 """A process that was killed above this share of its memory limit was killed for memory."""
 
@@ -30,8 +32,8 @@ class BrokenChildError(Exception):
     """The forked process failed before it was the program. Never the program's fault."""
 
 
-def run(worker: Worker, request: Request, length: int, stdin: int, connection: socket.socket) -> None:
-    """Run the program in the worker's buffer until it and all its processes have ended, and send the answer.
+def run(worker: Worker, request: Request, source: memoryview, stdin: int, connection: socket.socket) -> None:
+    """Run the program with this source until it and all its processes have ended, and send the answer.
 
     Returns twice: here, and in the forked process, which then is the program (`driver.become`).
 
@@ -45,9 +47,12 @@ def run(worker: Worker, request: Request, length: int, stdin: int, connection: s
         os.fchmod(output_end, 0o666)
         os.fchmod(error_end, 0o666)
     begun = time.monotonic()
+    worker.seed()
     pid = worker.fork()
+    if pid < 0:
+        pid = os.fork()  # says why, if it fails again
     if pid == 0:
-        child.become_program(worker, request, length, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
+        child.become_program(worker, request, source, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
         return
     worker.code.clear()
     if stdin >= 0:
@@ -59,27 +64,46 @@ def run(worker: Worker, request: Request, length: int, stdin: int, connection: s
     # Most programs end soon and write little: until then their output stays in the pipes.
     events = worker.poll.poll(_QUIET_MS)
     worker.poll.unregister(done)
-    limit = request.output_bytes
-    ended_by, outputs = None, (Output(output, limit, worker.buffers[0]), Output(error, limit, worker.buffers[1]))
-    if len(events) != 1 or events[0][0] != done:
+    limit, buffers = request.output_bytes, worker.buffers
+    if len(events) == 1 and events[0][0] == done:
+        ended_by = None
+        status, cpu, memory = worker.end(pid, by_force=False)
+        length, error_length = drain(output, limit, buffers[0]), drain(error, limit, buffers[1])
+    else:
+        outputs = Output(output, limit, buffers[0]), Output(error, limit, buffers[1])
         ended_by = watch(outputs, connection, request, done, Usage(worker.proc, pid), begun)
-    status, usage = worker.end(pid, by_force=ended_by is not None)
+        status, cpu, memory = worker.end(pid, by_force=ended_by is not None)
+        for each in outputs:
+            each.finish(wait=True)
+        length, error_length = outputs[0].length, outputs[1].length
     os.close(done)
-    for each in outputs:
-        each.finish(wait=True)
     if not worker.has_started():
         raise BrokenChildError(f"a process ended before its program began, with wait status {status}")
-    cpu = usage.ru_utime + usage.ru_stime
-    exit_code = os.waitstatus_to_exitcode(status)
-    verdict = ended_by or _judge(exit_code, cpu, usage.ru_maxrss << 10, outputs, request)
-    # A program over its output limit has no status, even if it ended before the sandbox ended it.
-    shown_status = None if ended_by or verdict == "output" else exit_code
+    code: int | None = os.waitstatus_to_exitcode(status)
+    verdict = "ok" if status == 0 else _judge(status, cpu, memory, buffers[1], error_length, request)
+    if ended_by is not None or length > limit or error_length > limit:
+        # A program over its output limit has no status, even if it ended before the sandbox ended it.
+        verdict, code = ended_by or "output", None
     worker.clean()
-    messages.send_execution(
-        connection, verdict, shown_status, time.monotonic() - begun, cpu, outputs[0].cut(), outputs[1].cut()
-    )
-    for each in outputs:
-        each.release()
+    seconds = time.monotonic() - begun
+    views = buffers[0].view[: min(length, limit)], buffers[1].view[: min(error_length, limit)]
+    messages.send_execution(connection, verdict, code, seconds, cpu, *views)
+    buffers[0].release(length)
+    buffers[1].release(error_length)
+
+
+def drain(reading: int, limit: int, buffer: Buffer) -> int:
+    """Read what is left in a pipe whose writers have ended, until it is over the limit, and close it; return the length."""
+    length = 0
+    while length <= limit:
+        buffer.reserve(length + _CHUNK)
+        part = buffer.view[length:]
+        count = os.readv(reading, [part])
+        length += count
+        if count < len(part):  # the pipe is empty
+            break
+    os.close(reading)
+    return length
 
 
 class Output:
@@ -119,15 +143,6 @@ class Output:
     def cut(self) -> memoryview:
         """Return the output up to the limit, valid until the buffer is used again."""
         return self._buffer.view[: min(self.length, self._limit)]
-
-    def release(self) -> None:
-        """Give up the output."""
-        self._buffer.release(self.length)
-
-    def last_line_is(self, word: bytes) -> bool:
-        """Whether the last line begins with `word`."""
-        begin, end = find_last_line(self._buffer, self.length)
-        return self._buffer.map.find(word, begin, min(end, begin + len(word))) == begin
 
 
 def watch(
@@ -170,13 +185,14 @@ def watch(
         events = poll.poll(max(0.0, min(next_look, deadline) - now) * 1000 + 1)
 
 
-def _judge(code: int, cpu: float, memory: int, outputs: tuple[Output, Output], request: Request) -> str:
-    if any(output.too_long for output in outputs):
-        return "output"
-    if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu >= request.cpu_seconds:
+def _judge(status: int, cpu: float, memory: int, error: Buffer, length: int, request: Request) -> str:
+    """Return the verdict of a program that has failed; `length` is that of its standard error, `memory` KiB."""
+    code = os.waitstatus_to_exitcode(status)
+    if code in (_CPU_LIMIT, _KILLED) and cpu >= request.cpu_seconds:
         return "timeout"
-    if code == 0:
-        return "ok"
-    if outputs[1].last_line_is(b"MemoryError") or (code == -signal.SIGKILL and memory >= _NEAR * request.memory_bytes):
+    begin, end = find_last_line(error, length)
+    if error.map.find(_MEMORY_ERROR, begin, min(end, begin + len(_MEMORY_ERROR))) == begin:
+        return "memory"
+    if code == _KILLED and memory << 10 >= _NEAR * request.memory_bytes:
         return "memory"
     return "killed" if code < 0 else "error"

@@ -29,19 +29,23 @@ def pack_request(fields: bytes, code: bytes = b"", stdin: bytes = b"") -> bytes:
     return b"".join((_REQUEST.pack(len(fields), len(code), len(stdin)), fields, code, stdin))
 
 
-def receive_request(connection: socket.socket, folder: str, code: Buffer, passing: Buffer) -> tuple[bytes, int, int] | None:
-    """Receive the next request: its fields, the length of its source, and a descriptor of its standard input (-1: empty).
+def receive_request(
+    connection: socket.socket, folder: str, buffer: Buffer, passing: Buffer
+) -> tuple[bytes, memoryview, int] | None:
+    """Receive the next request: its fields, its source, and a descriptor of its standard input (-1: empty).
 
-    The source is in `code`. Standard input passes through `passing` to an unnamed file in `folder`. Returns None if the other
-    side has closed.
+    The source is in `buffer`. Standard input passes through `passing` to an unnamed file in `folder`. Returns None if the
+    other side has closed.
     """
-    head = _receive(connection, _REQUEST.size)
-    if not head:
+    # Not more than the source: the program is forked with this buffer, and must not find its standard input in it.
+    received = connection.recv_into(buffer.map, _REQUEST.size)
+    if not received or not _receive_into(connection, buffer.view[received : _REQUEST.size]):
         return None
-    fields_size, code_size, stdin_size = _REQUEST.unpack(head)
-    fields = _receive(connection, fields_size)
-    code.reserve(code_size)
-    if len(fields) < fields_size or not _receive_into(connection, code.view[:code_size]):
+    fields_size, code_size, stdin_size = _REQUEST.unpack_from(buffer.map)
+    begin = _REQUEST.size + fields_size
+    end = begin + code_size
+    buffer.reserve(end)
+    if not _receive_into(connection, buffer.view[_REQUEST.size : end]):
         return None
     descriptor = -1
     if stdin_size:
@@ -53,7 +57,7 @@ def receive_request(connection: socket.socket, folder: str, code: Buffer, passin
             write_all(descriptor, part)
             stdin_size -= len(part)
         os.lseek(descriptor, 0, os.SEEK_SET)
-    return fields, code_size, descriptor
+    return buffer.map[_REQUEST.size : begin], buffer.view[begin:end], descriptor
 
 
 def pack_json(message: Any) -> bytes:
@@ -76,13 +80,17 @@ def send_execution(
     code, number = VERDICTS.index(verdict), _NO_STATUS if status is None else status
     sizes = len(output), len(error), -1 if value is None else len(value)
     head = _EXECUTION.pack(_IS_EXECUTION, code, number, seconds, cpu_seconds, *sizes)
+    sent = connection.sendmsg((head, output, error, value or b""))
+    if sent == len(head) + len(output) + len(error) + max(0, sizes[2]):
+        return
     parts = [memoryview(head), output, error, memoryview(value or b"")]
-    while parts:
-        sent = connection.sendmsg(parts)
+    while True:
         while parts and sent >= len(parts[0]):
             sent -= len(parts.pop(0))
-        if parts:
-            parts[0] = parts[0][sent:]
+        if not parts:
+            return
+        parts[0] = parts[0][sent:]
+        sent = connection.sendmsg(parts)
 
 
 def send_fault(connection: socket.socket, error: BaseException) -> None:

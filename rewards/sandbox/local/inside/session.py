@@ -71,8 +71,8 @@ class Server:
         received = messages.receive_request(self._connection, worker.work, worker.code, worker.buffers[0])
         if received is None:
             os._exit(0)
-        fields, length, _ = received
-        return worker.read(fields), bytes(worker.code.view[:length]).decode("utf-8", errors="surrogatepass")
+        fields, source, _ = received
+        return worker.read(fields), bytes(source).decode("utf-8", errors="surrogatepass")
 
     def _begin(self) -> None:
         """Start a holder without variables. Returns twice: here, and in the holder."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import _random
 import contextlib
 import json
 import os
 import random
-import resource
 import select
 import signal
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -50,15 +51,17 @@ class Worker:
         self.broken_runners: dict[str, str] = {}
         self._requests: dict[bytes, Request] = {}
         self.code = SharedBuffer()
-        """The source of the next program."""
+        """The next request, with the source of its program."""
         self.buffers = (Buffer(), Buffer())
         """The outputs of the last program."""
         self.started = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """What a forked process writes to before it becomes the program."""
         self.programs: dict[str | None, Any] = {}
         """Runner, or None -> what runs a program. Other runners run by themselves."""
-        self.fork = os.fork if config["imports"] else _fork_seeded
+        self.fork = os.fork if config["imports"] else kernel.fork
         """Forks a program. Packages may have registered functions that must run after a fork."""
+        self.seed = partial(_random.Random.seed, random._inst)
+        """Gives the next program other random numbers, as a fork of Python's would."""
         self.reads_all = False
         """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:
@@ -100,27 +103,24 @@ class Worker:
         except BlockingIOError:
             return False
 
-    def end(self, pid: int, *, by_force: bool = True) -> tuple[int, resource.struct_rusage]:
+    def end(self, pid: int, *, by_force: bool = True) -> tuple[int, float, int]:
         """Wait for a program's main process, and end all processes that it left.
 
-        Without `by_force` the main process must have ended already. Returns its wait status and resource usage.
+        Without `by_force` the main process must have ended already. Returns its wait status, CPU seconds and KiB of memory.
         """
         if by_force or not self.owns_processes:
             # Before waiting: until then its id cannot name another process group.
             self._kill(pid)
-        _, status, usage = os.wait4(pid, 0)
+        ended = kernel.wait(pid)
         if not self.owns_processes:
             end_children()
-            return status, usage
+            return ended
         # All processes that it left are children of this process by now.
-        while True:
-            try:
-                os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return status, usage
+        while kernel.reap():
             self._kill(-1)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(-1, 0)
+        return ended
 
     def _kill(self, pid: int) -> None:
         """Kill those of a program's processes that one call can name."""
@@ -149,18 +149,12 @@ class Worker:
             request = self._requests[fields] = Request(fields, self._base_bytes, others)
         return request
 
-    def add_runner(self, name: str, length: int) -> None:
-        """Load a runner once; forked programs have it in memory. Its sources are in the buffer, as JSON."""
+    def add_runner(self, name: str, sources: memoryview) -> None:
+        """Load a runner once; forked programs have it in memory. Its sources are JSON."""
         try:
-            self.runners[name] = runner.load(name, json.loads(bytes(self.code.view[:length])))
+            self.runners[name] = runner.load(name, json.loads(bytes(sources)))
         except BaseException as error:
             self.broken_runners[name] = f"{type(error).__name__}: {error}"
-
-
-def _fork_seeded() -> int:
-    """Fork with other random numbers than before."""
-    random.seed()
-    return kernel.fork()
 
 
 def end_children() -> None:

@@ -55,10 +55,10 @@ class _Server:
             received = messages.receive_request(connection, worker.work, worker.code, worker.buffers[0])
             if received is None:
                 os._exit(0)
-            fields, length, stdin = received
+            fields, source, stdin = received
             request = worker.read(fields)
             if request.uses is not None and "source" in request.fields:
-                worker.add_runner(request.uses, length)
+                worker.add_runner(request.uses, source)
                 names = getattr(worker.runners.get(request.uses), "NAMES", None)
                 if names is not None:
                     worker.programs[request.uses] = child.Program(names, f"{worker.work}/{child.NAME}")
@@ -66,7 +66,7 @@ class _Server:
             elif request.uses is not None and request.uses not in worker.runners:
                 connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))
             else:
-                execution.run(worker, request, length, stdin, connection)
+                execution.run(worker, request, source, stdin, connection)
                 # Nothing here: the program, which is forked from this process, returns to here, too.
         except execution.ClientGoneError:
             os._exit(0)
