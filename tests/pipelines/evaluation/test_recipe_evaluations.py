@@ -141,6 +141,8 @@ def test_a_requirement_that_is_not_met_stops_the_run(run: Run, tmp_path: Path) -
         assert "\n" not in str(raised.value) and str(raised.value).startswith("toy.yaml:1: evaluate.require: ")
         assert (tmp_path / "run" / "stages" / "one" / "model").is_dir()
         assert not (tmp_path / "run" / "stages" / "two").exists()
+        with pytest.raises(StepError, match=message):
+            run(require={"one.pass@1": bound})
     assert run(require={"one.pass@1": ">= previous"}) == [], "a lower bound continues"
     assert len((tmp_path / "requests.log").read_text().splitlines()) == 3 * len(QUESTIONS), "nothing was generated again"
 
