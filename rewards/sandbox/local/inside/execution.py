@@ -79,15 +79,16 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
     os.close(done)
     if not worker.has_started():
         raise BrokenChildError(f"a process ended before its program began, with wait status {status}")
-    code: int | None = os.waitstatus_to_exitcode(status)
-    verdict = "ok" if status == 0 else _judge(status, cpu, memory, buffers[1], error_length, request)
+    code = os.waitstatus_to_exitcode(status)
+    shown: int | None = code
+    verdict = "ok" if code == 0 else _judge(code, cpu, memory, buffers[1], error_length, request)
     if ended_by is not None or length > limit or error_length > limit:
         # A program over its output limit has no status, even if it ended before the sandbox ended it.
-        verdict, code = ended_by or "output", None
+        verdict, shown = ended_by or "output", None
     worker.clean()
     seconds = time.monotonic() - begun
     views = buffers[0].view[: min(length, limit)], buffers[1].view[: min(error_length, limit)]
-    messages.send_execution(connection, verdict, code, seconds, cpu, *views)
+    messages.send_execution(connection, verdict, shown, seconds, cpu, *views)
     buffers[0].release(length)
     buffers[1].release(error_length)
 
@@ -185,9 +186,8 @@ def watch(
         events = poll.poll(max(0.0, min(next_look, deadline) - now) * 1000 + 1)
 
 
-def _judge(status: int, cpu: float, memory: int, error: Buffer, length: int, request: Request) -> str:
+def _judge(code: int, cpu: float, memory: int, error: Buffer, length: int, request: Request) -> str:
     """Return the verdict of a program that has failed; `length` is that of its standard error, `memory` KiB."""
-    code = os.waitstatus_to_exitcode(status)
     if code in (_CPU_LIMIT, _KILLED) and cpu >= request.cpu_seconds:
         return "timeout"
     begin, end = find_last_line(error, length)

@@ -30,6 +30,11 @@ _MOUNT_SETATTR, _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 442, 444, 
 
 # PyDLL keeps the interpreter's lock: a worker has one thread, and each of these calls returns at once.
 _libc = ctypes.PyDLL(None, use_errno=True)
+# Without `errno`, which `ctypes` would look up in a dictionary of the thread.
+_quick = ctypes.PyDLL(None)
+_wait4, _waitpid = _quick.wait4, _quick.waitpid
+_status, _usage = ctypes.c_int(), (ctypes.c_long * 18)()
+_to_status, _to_usage = (ctypes.c_void_p(ctypes.addressof(each)) for each in (_status, _usage))
 
 
 def _check(result: int, what: str) -> int:
@@ -47,11 +52,6 @@ def _prctl(option: int, value: int) -> None:
     _check(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl")
 
 
-# Without `errno`, which `ctypes` would look up in a dictionary of the thread.
-_quick = ctypes.PyDLL(None)
-_wait4, _waitpid = _quick.wait4, _quick.waitpid
-_status, _usage = ctypes.c_int(), (ctypes.c_long * 18)()
-_to_status, _to_usage = (ctypes.c_void_p(ctypes.addressof(each)) for each in (_status, _usage))
 _TIMES = struct.Struct("5l")
 """The begin of `struct rusage` (getrusage(2)): seconds and microseconds in user and in kernel mode, then KiB of memory."""
 
