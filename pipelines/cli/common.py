@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,11 @@ def run_command(recipe: Path, sets: Sequence[str], runs: Path) -> str:
     """Return the `pipeline run` command line for a recipe."""
     words = ["pipeline", "run", str(recipe), *(word for each in sets for word in ("--set", each))]
     return shlex.join([*words, *(["--runs", str(runs)] if runs != Path("runs") else [])])
+
+
+def same_command() -> list[str]:
+    """Return the command line as typed, without --fresh, which would not resume."""
+    return ["pipeline", *(word for word in sys.argv[1:] if word != "--fresh")]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets
+from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets, same_command
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
 from pipelines.cli.rewards.commands import app as rewards_app
@@ -238,10 +238,10 @@ def main() -> None:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)
         if error.exit_status == 1 and sys.argv[1] in _RESUMABLE:
-            print(f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {_same_command()}", file=sys.stderr)
+            print(f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {shlex.join(same_command())}", file=sys.stderr)
         sys.exit(error.exit_status)
     except Stopped as stopped:
-        print(f"\nstopped; resume with: {_same_command()}", file=sys.stderr)
+        print(f"\nstopped; resume with: {shlex.join(same_command())}", file=sys.stderr)
         sys.exit(128 + stopped.number)
     except BrokenPipeError:
         _discard_output()  # the reader has gone: `pipeline plan … | head`
@@ -263,8 +263,3 @@ def main() -> None:
 def _discard_output() -> None:
     """Discard what is still to be written to standard output when the process ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _same_command() -> str:
-    """Return the command line as typed, without --fresh, which would not resume."""
-    return shlex.join(["pipeline", *(word for word in sys.argv[1:] if word != "--fresh")])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.checks.preflight import find_problems, find_reward_problems
 from pipelines.cli.chain import print_chains
+from pipelines.cli.common import same_command
 from pipelines.digests import Digests, write_atomically
 from pipelines.environments import Environment, sync
 from pipelines.errors import InputError
@@ -16,8 +17,10 @@ from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import SftStage
+from pipelines.run.description import describe_run
 from pipelines.run.display import Display
-from pipelines.run.execute import execute, hold
+from pipelines.records.holder import hold
+from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan
 from pipelines.run.plan_text import find_reasons, render_plan
@@ -40,6 +43,7 @@ def run_recipe(
         if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
             raise InputError("\n".join(unfit))
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
+        describe_run(plan, steps, same_command(), smoke=smoke)
         display = Display(len(steps))
         try:
             warnings = execute(

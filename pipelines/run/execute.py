@@ -6,19 +6,21 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pipelines.digests import Digests, write_atomically
 from pipelines.errors import InputError, PipelineError, StepError
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.run import process, record, row_counts
+from pipelines.records.steps import StepRecord, read_record, write_record
+from pipelines.run import process, row_counts, skipping
 from pipelines.run.display import Display
 from pipelines.run.failure import describe_end, failure
+from pipelines.run.live import LiveFiles
 from pipelines.run.plan import MODEL, PROMPTS, Plan, Step, trainer_module
-from pipelines.run.record import Record
 from pipelines.run.scratch import remove_scratch, scratch_folder
 from pipelines.trainers.base import Progress
 from preprocess import atomic
@@ -53,7 +55,7 @@ def execute(
     swept = False
     warnings = []
     for step in steps:
-        why = "--fresh" if fresh else record.why_run(step, plan, digests)
+        why = "--fresh" if fresh else skipping.why_run(step, plan, digests)
         if why is None:
             display.skipped(step)
             check(step)
@@ -78,38 +80,6 @@ def execute(
     return warnings
 
 
-@contextmanager
-def hold(directory: Path, command: str = "pipeline run") -> Iterator[None]:
-    """Hold the run directory for this process.
-
-    Args:
-        directory: the folder; made if it is missing.
-        command: the command that uses such folders, for the error.
-
-    Raises:
-        InputError: another process holds it; the message has its process id.
-    """
-    from filelock import FileLock, Timeout
-
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the run directory {directory}: {error.strerror}") from None
-    owner = directory / "owner"
-    lock = FileLock(directory / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text(encoding="utf-8").strip() if owner.exists() else "unknown"
-        raise InputError(f"{directory} is in use by another `{command}`, process {holder}") from None
-    try:
-        write_atomically(owner, f"{os.getpid()}\n")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
 def _execute(
     step: Step,
     plan: Plan,
@@ -122,30 +92,30 @@ def _execute(
     """Execute and record one step; return its wall time in seconds."""
     began = time.monotonic()
     stage = next((each for each in plan.recipe.stages if step.name == f"{each.name}/train"), None)
-    before = record.read(step)
-    resumes = before is not None and not fresh and record.why_changed(step, plan, digests, before) is None
+    before = read_record(step.directory)
+    resumes = before is not None and not fresh and skipping.why_changed(step, plan, digests, before) is None
     if stage is not None and not resumes and (kept := _set_aside(plan, stage.name)):
         display.say(f"  the earlier results of stage {stage.name} are kept in {kept}")
-    now = Record(
-        command=record.digest_command(step, plan),
-        inputs=record.digest_inputs(step, plan, digests),
+    now = StepRecord(
+        command=skipping.digest_command(step, plan),
+        inputs=skipping.digest_inputs(step, plan, digests),
         outcome="started",
         attempts=before.attempts + 1 if before and resumes else 1,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=before.seconds if before and resumes else 0.0,
     )
-    record.write(step, now)
+    write_record(step.directory, now)
     try:
         _attempt(step, plan, now, stage, display, progress)
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
     else:
-        now.outcome, now.outputs = "complete", record.digest_outputs(step, digests)
+        now.outcome, now.outputs = "complete", skipping.digest_outputs(step, digests)
         now.execution_id = f"{now.started} {os.getpid()}"
     finally:
         now.seconds = round(now.seconds + time.monotonic() - began, 3)
-        record.write(step, now)
+        write_record(step.directory, now)
     shutil.rmtree(step.directory / "cache", ignore_errors=True)
     return time.monotonic() - began
 
@@ -157,7 +127,7 @@ class TrainingAbortedError(StepError):
 def _attempt(
     step: Step,
     plan: Plan,
-    now: Record,
+    now: StepRecord,
     stage: SftStage | RlStage | None,
     display: Display,
     progress: Callable[[Step], Progress | None],
@@ -168,7 +138,7 @@ def _attempt(
         stage: the stage that the step trains, if any.
     """
     launch, log, paths = step.launch, step.directory / "log", plan.paths(str(step.stage))
-    for name, text in {**launch.files, "command.sh": record.command_script(step)}.items():
+    for name, text in {**launch.files, "command.sh": skipping.command_script(step)}.items():
         write_atomically(step.directory / name, text)
     (step.directory / "command.sh").chmod(0o755)
     with log.open("a", encoding="utf-8") as sink:
@@ -176,13 +146,18 @@ def _attempt(
     if stage is not None and (begins := trainer_module(stage).before_attempt(stage, paths)):
         display.say(f"  resumes from the checkpoint at step {begins}")
 
+    metrics = None if stage is None else (paths.metrics, partial(trainer_module(stage).metrics, stage, paths))
+    live, reached = LiveFiles(step.directory, metrics), None
+
     def poll() -> None:
+        nonlocal reached
         try:
             reached = progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
         except StepError as error:
             raise TrainingAbortedError(str(error)) from None
         if reached is not None:
             display.progressed(step, reached)
+            live.update(reached)
 
     try:
         outcome = process.run(
@@ -193,8 +168,7 @@ def _attempt(
     finally:
         with suppress(TrainingAbortedError):
             poll()
-        if stage is not None and (rows := trainer_module(stage).metrics(stage, paths)):
-            write_atomically(paths.metrics, "".join(json.dumps(row) + "\n" for row in rows))
+        live.end(reached)
     if outcome.orphans:
         with log.open("a", encoding="utf-8") as sink:
             sink.write(f"--- ended orphaned processes: {', '.join(outcome.orphans)}\n")

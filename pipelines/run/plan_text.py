@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from pipelines.digests import Digests
-from pipelines.run import record
 from pipelines.run.plan import Plan, Step
+from pipelines.run.skipping import why_run
 
 
 def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, str | None]:
@@ -18,7 +18,7 @@ def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, s
     reasons: dict[str, str | None] = {}
     making: dict[Path, str] = {}
     for step in steps:
-        reason = record.why_run(step, plan, digests)
+        reason = why_run(step, plan, digests)
         waits = [name for name in step.follows if reasons.get(name)]
         waits += [making[made] for path in step.inputs.values() for made in making if Path(path).is_relative_to(made)]
         if reason is None and waits:

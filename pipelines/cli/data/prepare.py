@@ -17,7 +17,8 @@ from pipelines.errors import InputError
 from pipelines.recipe.loading import load
 from pipelines.run import row_counts
 from pipelines.run.display import Display
-from pipelines.run.execute import execute, hold
+from pipelines.records.holder import hold
+from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Step, make_plan
 from pipelines.run.process import signals_as_stopped

@@ -249,7 +249,7 @@ def missing(done: set[str]) -> list[tuple[str, int]]:
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path, variables: dict[str, str]) -> None:
-    from pipelines.run.execute import hold
+    from pipelines.records.holder import hold
 
     spec = make_spec(tmp_path, variables, make_set(tmp_path, "one", QUESTIONS))
     with hold(tmp_path / "out"), pytest.raises(InputError, match=r"in use by another `pipeline evaluate`, process \d+"):

@@ -15,9 +15,11 @@ import pytest
 from pipelines.digests import Digests
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import SftStage
-from pipelines.run import plan_text, process, record
+from pipelines.records.steps import read_record
+from pipelines.run import plan_text, process
 from pipelines.run.display import Display
-from pipelines.run.execute import execute, hold
+from pipelines.records.holder import hold
+from pipelines.run.execute import execute
 from pipelines.run.plan import PROMPTS, Plan, Step, stage_paths
 from pipelines.trainers.base import Launch, StagePaths
 from tests import ROOT
@@ -171,7 +173,7 @@ def test_a_moved_run_directory_stays_complete(tmp_path: Path, here: str, there: 
 
 def test_a_second_run_is_refused_with_the_process_id_of_the_first(tmp_path: Path) -> None:
     with hold(tmp_path):
-        code = f"from pathlib import Path; from pipelines.run.execute import hold\nwith hold(Path({str(tmp_path)!r})): pass"
+        code = f"from pathlib import Path; from pipelines.records.holder import hold\nwith hold(Path({str(tmp_path)!r})): pass"
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert second.returncode != 0
     assert f"in use by another `pipeline run`, process {os.getpid()}" in second.stderr
@@ -245,7 +247,7 @@ def test_a_killed_run_resumes_from_its_last_checkpoint(tmp_path: Path) -> None:
     log = (stage_paths(tmp_path, "one").step("train") / "log").read_text()
     starts = [int(line.split()[-1]) for line in log.splitlines() if line.startswith("starts at")]
     assert starts[0] == 0 and starts[-1] >= 2
-    saved = record.read(make_toy_plan(tmp_path, steps=6, pause=0.15).step("one/train"))
+    saved = read_record(make_toy_plan(tmp_path, steps=6, pause=0.15).step("one/train").directory)
     assert saved is not None and saved.attempts == len(starts)
 
 
@@ -299,7 +301,7 @@ def test_notes_on_prompts_are_printed_and_recorded(tmp_path: Path, capsys: pytes
     plan = replace(plan, steps=(counted, *plan.steps))
     assert next(iter(do(plan))) == PROMPTS
     assert "note: one train: 3 of 9 prompts are too long" in capsys.readouterr().out
-    found = record.read(counted)
+    found = read_record(counted.directory)
     assert found is not None and found.notes == ["one train: 3 of 9 prompts are too long"]
     assert counted in plan.select(first="two"), "its rows may have changed"
 

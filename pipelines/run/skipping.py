@@ -1,4 +1,4 @@
-"""The record of each step in a run directory, and whether a step must run."""
+"""Whether a step must run: its record, command, inputs and outputs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal
 
-from pipelines.digests import Digests, digest_text, write_atomically
+from pipelines.digests import Digests, digest_text
+from pipelines.records.steps import StepRecord, read_record
 from pipelines.run.plan import Plan, Step
-from preprocess import atomic
 
-Outcome = Literal["started", "failed", "complete"]
-
-# Commands are digested with the module names of version 0.1, and its field names are read, so that a stage which it
-# finished stays finished.
+# Commands are digested with the module names of version 0.1, so that a stage which it finished stays finished.
 _MODULES_IN_RECORDS = {
     "preprocess.jobs.prepare": "preprocess.prepare",
     "preprocess.prompts.lengths": "preprocess.prompt_lengths",
@@ -27,50 +22,6 @@ _MODULES_IN_RECORDS = {
     "pipelines.run.handover": "pipelines.handover",
     "pipelines.trainers.verl.checkpoints.merge_adapters": "pipelines.trainers.verl.merge_adapters",
 }
-_FIELDS_BEFORE = {"made": "execution_id"}
-
-
-@dataclass
-class Record:
-    """A step's inputs and outcome."""
-
-    command: str
-    """Digest of the command line, its variables and its configuration files."""
-    inputs: dict[str, str]
-    """Digest of each file and folder read; of a preceding step, its `execution_id`."""
-    outcome: Outcome
-    reason: str = ""
-    """Why it failed."""
-    outputs: dict[str, str] = field(default_factory=dict)
-    """Digest of each file and folder written."""
-    execution_id: str = ""
-    """Identifies the last execution; the steps that follow this one take it as an input."""
-    attempts: int = 1
-    started: str = ""
-    """UTC, ISO 8601."""
-    seconds: float = 0.0
-    """Wall time of all attempts."""
-    notes: list[str] = field(default_factory=list)
-    """Lines that were printed about it, such as rows left out or metrics lost."""
-
-
-def read(step: Step) -> Record | None:
-    """Return the step's record; None if it has none.
-
-    Fields that this version does not know are skipped: a later version may have written them.
-    """
-    found = atomic.read_json(step.directory / "record.json") or {}
-    known = {each.name for each in fields(Record)}
-    values = {_FIELDS_BEFORE.get(name, name): value for name, value in found.items()}
-    try:
-        return Record(**{name: value for name, value in values.items() if name in known})
-    except TypeError:
-        return None  # a required field is missing: the step runs again
-
-
-def write(step: Step, record: Record) -> None:
-    """Write the record atomically."""
-    write_atomically(step.directory / "record.json", json.dumps(asdict(record), indent=1) + "\n")
 
 
 def digest_command(step: Step, plan: Plan) -> str:
@@ -129,7 +80,7 @@ def digest_inputs(step: Step, plan: Plan, digests: Digests) -> dict[str, str]:
     found = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
     found = _rename_places(found, plan)
     for earlier in step.follows:
-        record = read(plan.step(earlier))
+        record = read_record(plan.step(earlier).directory)
         found[f"step {earlier}"] = record.execution_id if record and record.outcome == "complete" else "not done"
     return found
 
@@ -160,7 +111,7 @@ def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
 
     Checked in the order of DVC's stages: the record, the command, the inputs, the outputs.
     """
-    record = read(step)
+    record = read_record(step.directory)
     if record is None:
         return "not done yet"
     if changed := why_changed(step, plan, digests, record):
@@ -178,7 +129,7 @@ def why_run(step: Step, plan: Plan, digests: Digests) -> str | None:
     return None
 
 
-def why_changed(step: Step, plan: Plan, digests: Digests, record: Record) -> str | None:
+def why_changed(step: Step, plan: Plan, digests: Digests, record: StepRecord) -> str | None:
     """Return what changed since the record was written; None if nothing did."""
     if record.command not in (digest_command(step, plan), _digest_command_0_2(step, plan)):
         return _changed_line(step, plan) or "its command changed"

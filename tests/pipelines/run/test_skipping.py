@@ -9,7 +9,8 @@ import pytest
 
 from pipelines.digests import Digests
 from pipelines.recipe.loading import load
-from pipelines.run import record
+from pipelines.records.steps import StepRecord, read_record, write_record
+from pipelines.run import skipping
 from pipelines.run.plan import Machine, Plan, Step, make_plan
 from pipelines.trainers.base import Launch
 from tests import ROOT
@@ -23,7 +24,7 @@ def test_outputs_with_the_same_name(tmp_path: Path) -> None:
         (tmp_path / stage / "prompts.json").write_text(stage)
         outputs.append(tmp_path / stage / "prompts.json")
     step = Step("prompts", "count", None, None, tmp_path, Launch(("true",)), outputs=(*outputs, tmp_path / "two"))
-    digests = record.digest_outputs(step, Digests(tmp_path / "digests.json"))
+    digests = skipping.digest_outputs(step, Digests(tmp_path / "digests.json"))
     assert list(digests) == ["one/prompts.json", "two/prompts.json", "two"]
     assert len(set(digests.values())) == 3
 
@@ -33,13 +34,13 @@ def test_records_of_version_0_1_stay_valid(tmp_path: Path) -> None:
     now = Step("model", "make", None, None, tmp_path, Launch(("python", "-m", "pipelines.models.tiny", "model.json")))
     before = replace(now, launch=Launch(("python", "-m", "pipelines.tiny_model", "model.json")))
     plan = make_toy_plan(tmp_path)
-    command = record.digest_command(before, plan)
-    assert record.digest_command(now, plan) == command
+    command = skipping.digest_command(before, plan)
+    assert skipping.digest_command(now, plan) == command
     fields = {"command": command, "inputs": {}, "outcome": "complete", "made": "2026-11-27T16:00:00+00:00 7"}
     (tmp_path / "record.json").write_text(json.dumps(fields))
-    found = record.read(now)
+    found = read_record(now.directory)
     assert found is not None and found.execution_id == "2026-11-27T16:00:00+00:00 7"
-    assert record.why_run(now, plan, Digests(tmp_path / "digests.json")) is None
+    assert skipping.why_run(now, plan, Digests(tmp_path / "digests.json")) is None
 
 
 def test_unknown_fields_are_skipped(tmp_path: Path) -> None:
@@ -47,11 +48,11 @@ def test_unknown_fields_are_skipped(tmp_path: Path) -> None:
     plan = make_toy_plan(tmp_path)
     step = plan.step("one/train")
     step.directory.mkdir(parents=True)
-    fields = {"command": record.digest_command(step, plan), "inputs": {}, "outcome": "complete", "gpu": "H100", "host": {}}
+    fields = {"command": skipping.digest_command(step, plan), "inputs": {}, "outcome": "complete", "gpu": "H100", "host": {}}
     (step.directory / "record.json").write_text(json.dumps(fields))
-    assert record.why_run(step, plan, Digests(tmp_path / "digests.json")) is None
+    assert skipping.why_run(step, plan, Digests(tmp_path / "digests.json")) is None
     (step.directory / "record.json").write_text(json.dumps(fields | {"outcome": "paused"}))
-    assert record.why_run(step, plan, Digests(tmp_path / "digests.json")) == "was interrupted"
+    assert skipping.why_run(step, plan, Digests(tmp_path / "digests.json")) == "was interrupted"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"outcome": "complete"}', '{"command": "c', "\xff"])
@@ -59,7 +60,7 @@ def test_damaged_record_is_no_record(tmp_path: Path, text: str) -> None:
     step = make_toy_plan(tmp_path).step("one/train")
     step.directory.mkdir(parents=True)
     (step.directory / "record.json").write_text(text, encoding="latin-1")
-    assert record.read(step) is None
+    assert read_record(step.directory) is None
 
 
 PLACES = ["/data/b", *(f"/home/{name}/b" for name in ("müller", "目录", "a b", "it's", '"q"', "a\\b", "a1"))]
@@ -88,14 +89,14 @@ def plan_in(directory: str, *, recipe: str = "smoke", source: str = "", rate: fl
 def test_moved_run_is_not_re_run(place: str, recipe: str) -> None:
     before, now = plan_in("/data/runs/a", recipe=recipe), plan_in(place, recipe=recipe)
     for step in before.steps:
-        assert record.digest_command(step, before) == record.digest_command(now.step(step.name), now), step.name
+        assert skipping.digest_command(step, before) == skipping.digest_command(now.step(step.name), now), step.name
 
 
 def test_a_longer_name_is_not_the_run_directory() -> None:
     for source in ("/data/a2/rows.jsonl", "/data/a.jsonl", "/mnt/data/a/rows.jsonl"):
         before, now = plan_in("/data/a", source=source), plan_in("/data/b", source=source)
-        assert [record.digest_command(step, before) for step in before.steps] == [
-            record.digest_command(step, now) for step in now.steps
+        assert [skipping.digest_command(step, before) for step in before.steps] == [
+            skipping.digest_command(step, now) for step in now.steps
         ]
 
 
@@ -108,10 +109,10 @@ def test_digests_of_version_0_2_stay_valid(place: str, recorded: str, tmp_path: 
     files = {"train.yaml": f"train_files: {place}/data\nval_files: /data/a2/rows\n"}
     launch = Launch(("/o/python", "-m", "train", f"{place}/x"), {"CACHE": f"{place}/cache"}, files)
     step = Step("one/train", "train", "one", None, tmp_path, launch)
-    found = record.Record(recorded, {}, "complete")
-    assert record.why_run(step, plan, Digests(tmp_path / "digests.json")) == "not done yet"
-    record.write(step, found)
-    assert record.why_run(step, plan, Digests(tmp_path / "digests.json")) is None
+    found = StepRecord(recorded, {}, "complete")
+    assert skipping.why_run(step, plan, Digests(tmp_path / "digests.json")) == "not done yet"
+    write_record(step.directory, found)
+    assert skipping.why_run(step, plan, Digests(tmp_path / "digests.json")) is None
 
 
 @pytest.mark.parametrize("place", ["/data/runs/a", *PLACES[:4]])
@@ -127,8 +128,8 @@ def test_reason_is_the_changed_setting_of_a_moved_run(place: str, tmp_path: Path
     now = plan_in(place, rate=0.5)
     name = f"{now.recipe.stages[0].name}/train"
     step = replace(now.step(name), directory=tmp_path / name)
-    found = record.Record(record.digest_command(before.step(name), before), {}, "complete")
-    reason = record.why_changed(step, now, Digests(tmp_path / "digests.json"), found)
+    found = StepRecord(skipping.digest_command(before.step(name), before), {}, "complete")
+    reason = skipping.why_changed(step, now, Digests(tmp_path / "digests.json"), found)
     assert reason is not None and reason.startswith("train.yaml changed: ") and reason.endswith(": 0.5"), reason
 
 
@@ -141,9 +142,9 @@ def test_reason_is_not_a_setting_that_the_digest_leaves_out(tmp_path: Path) -> N
     plan, digests = make_toy_plan(tmp_path / "run"), Digests(tmp_path / "digests.json")
     before = make("1", "9")
     (tmp_path / "train.yaml").write_text(before.launch.files["train.yaml"])
-    found = record.Record(record.digest_command(before, plan), {}, "complete")
-    assert record.why_changed(make("1", "8"), plan, digests, found) is None
-    assert record.why_changed(make("2", "8"), plan, digests, found) == "train.yaml changed: lr: 1 -> lr: 2"
+    found = StepRecord(skipping.digest_command(before, plan), {}, "complete")
+    assert skipping.why_changed(make("1", "8"), plan, digests, found) is None
+    assert skipping.why_changed(make("2", "8"), plan, digests, found) == "train.yaml changed: lr: 1 -> lr: 2"
 
 
 def test_digest_of_a_hub_name_does_not_depend_on_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def test_digest_of_a_hub_name_does_not_depend_on_the_current_folder(tmp_path: Pa
     (tmp_path / name).mkdir(parents=True)
     (tmp_path / name / "config.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    assert record.digest_inputs(step, make_toy_plan(tmp_path), digests) == {"model": f"name {name}"}
+    assert skipping.digest_inputs(step, make_toy_plan(tmp_path), digests) == {"model": f"name {name}"}
     assert digests.of(Path(name)) is None and digests.of(Path(name) / "config.json") is None
     assert digests.of(tmp_path / name) is not None
 
@@ -164,12 +165,12 @@ def test_names_of_inputs_move_with_the_run(place: str, tmp_path: Path) -> None:
     step = now.step("prompts")
     inputs = {
         name: digest.replace("/data/runs/a", place)
-        for name, digest in record.digest_inputs(before.step("prompts"), before, digests).items()
+        for name, digest in skipping.digest_inputs(before.step("prompts"), before, digests).items()
     }
-    found = record.Record(record.digest_command(before.step("prompts"), before), inputs, "complete")
-    assert record.why_changed(step, now, digests, found) is None
+    found = StepRecord(skipping.digest_command(before.step("prompts"), before), inputs, "complete")
+    assert skipping.why_changed(step, now, digests, found) is None
     found.inputs["tokenizer of <run>/model"] = "another"
-    assert record.why_changed(step, now, digests, found) == f"tokenizer of {place}/model changed"
+    assert skipping.why_changed(step, now, digests, found) == f"tokenizer of {place}/model changed"
 
 
 def test_names_of_inputs_in_records_of_version_0_2(tmp_path: Path) -> None:
@@ -177,5 +178,5 @@ def test_names_of_inputs_in_records_of_version_0_2(tmp_path: Path) -> None:
     step = plan.step("prompts")
     inputs = {name: digests.of(Path(path)) or f"name {path}" for name, path in step.inputs.items()}
     assert "tokenizer of /data/runs/a/model" in inputs
-    found = record.Record(record.digest_command(step, plan), inputs, "complete")
-    assert record.why_changed(step, plan, digests, found) is None
+    found = StepRecord(skipping.digest_command(step, plan), inputs, "complete")
+    assert skipping.why_changed(step, plan, digests, found) is None

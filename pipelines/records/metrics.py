@@ -1,0 +1,90 @@
+"""`metrics.jsonl` of a stage: one line per step, each step once. It grows while the stage is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pipelines.digests import write_atomically
+
+Row = Mapping[str, float]
+
+_TAIL_BYTES = 64 * 1024
+"""Larger than any line: verl logs about 100 numbers for a step."""
+
+
+class MetricsFile:
+    """Write the metrics of a training that goes on.
+
+    Args:
+        path: The file; what it has is replaced by the first write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = 0
+        self._last: float | None = None
+
+    def write(self, rows: Sequence[Row], *, ended: bool = False) -> None:
+        """Append the steps that are new; write all of them again if earlier ones changed.
+
+        Args:
+            rows: All steps, in order.
+            ended: Also write the last one: while the training goes on, its validation may still be added.
+
+        Raises:
+            StepError: The file cannot be written.
+        """
+        whole = list(rows if ended else rows[:-1])
+        grows = 0 < self._written <= len(whole) and whole[self._written - 1]["step"] == self._last
+        if not whole or (grows and self._written == len(whole) and not ended):
+            return
+        if grows and not ended:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("".join(map(_to_line, whole[self._written :])))
+        else:
+            write_atomically(self._path, "".join(map(_to_line, whole)))
+        self._written, self._last = len(whole), whole[-1]["step"]
+
+
+def _to_line(row: Row) -> str:
+    return json.dumps(row) + "\n"
+
+
+def read_metrics(path: Path, after: float = float("-inf")) -> Iterator[Row]:
+    """Yield the steps of a file, in order; lines that a kill has torn are skipped.
+
+    Args:
+        path: The file; it may be missing.
+        after: Leave out the steps up to this one.
+    """
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                row = _parse(line)
+                if row is not None and row["step"] > after:
+                    yield row
+    except FileNotFoundError:
+        return
+
+
+def read_last(path: Path) -> Row | None:
+    """Return the newest step of a file without reading the others; None if it has none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return None
+    return next((row for line in reversed(lines) if (row := _parse(line)) is not None), None)
+
+
+def _parse(line: bytes) -> Row | None:
+    with suppress(ValueError):
+        row = json.loads(line)
+        if isinstance(row, dict) and isinstance(row.get("step"), int | float):
+            return row
+    return None

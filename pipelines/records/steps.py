@@ -1,0 +1,61 @@
+"""`record.json`: the inputs and the outcome of a step."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from pipelines.digests import write_atomically
+from preprocess import atomic
+
+FILE = "record.json"
+
+Outcome = Literal["started", "failed", "complete"]
+
+_FIELDS_BEFORE = {"made": "execution_id"}
+"""Name of a field in version 0.1 -> its name."""
+
+
+@dataclass
+class StepRecord:
+    """A step's inputs and outcome."""
+
+    command: str
+    """Digest of the command line, its variables and its configuration files."""
+    inputs: dict[str, str]
+    """Digest of each file and folder read; of a preceding step, its `execution_id`."""
+    outcome: Outcome
+    reason: str = ""
+    """Why it failed."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """Digest of each file and folder written."""
+    execution_id: str = ""
+    """Identifies the last execution; the steps that follow this one take it as an input."""
+    attempts: int = 1
+    started: str = ""
+    """When the last attempt began: UTC, ISO 8601."""
+    seconds: float = 0.0
+    """Wall time of all attempts."""
+    notes: list[str] = field(default_factory=list)
+    """Lines that were printed about it, such as rows left out or metrics lost."""
+
+
+def read_record(folder: Path) -> StepRecord | None:
+    """Return the record in a step's folder; None if it has none.
+
+    Fields that this version does not know are skipped: a later version may have written them.
+    """
+    found = atomic.read_json(folder / FILE) or {}
+    known = {each.name for each in fields(StepRecord)}
+    values = {_FIELDS_BEFORE.get(name, name): value for name, value in found.items()}
+    try:
+        return StepRecord(**{name: value for name, value in values.items() if name in known})
+    except TypeError:
+        return None  # a required field is missing: the step runs again
+
+
+def write_record(folder: Path, record: StepRecord) -> None:
+    """Write the record atomically."""
+    write_atomically(folder / FILE, json.dumps(asdict(record), indent=1) + "\n")

@@ -1,0 +1,53 @@
+"""Describe a plan in the run directory (`run.json`), for readers that have neither its recipe nor this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, write_manifest
+from pipelines.recipe.schema import RlStage
+from pipelines.run.plan import Plan, Step
+
+
+def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *, smoke: bool) -> None:
+    """Write `run.json`.
+
+    Args:
+        plan: The whole plan.
+        selected: The steps that this command is to do.
+        command: The command line, to continue the run with.
+        smoke: Whether the plan is that of a smoke run.
+    """
+    manifest = Manifest(
+        project=project_version(),
+        name=plan.recipe.name,
+        command=list(command),
+        folder=str(Path.cwd()),
+        platform=plan.machine.platform,
+        smoke=smoke,
+        stages=[
+            StageEntry(
+                name=stage.name,
+                kind=stage.kind,
+                trainer=stage.trainer,
+                algorithm=stage.algorithm if isinstance(stage, RlStage) else None,
+                steps=stage.steps,
+            )
+            for stage in plan.recipe.stages
+        ],
+        steps=[
+            StepEntry(
+                name=step.name,
+                title=step.title,
+                stage=step.stage,
+                folder=os.path.relpath(step.directory, plan.directory),
+                trainer=step.trainer,
+                optional=step.optional,
+            )
+            for step in plan.steps
+        ],
+        selected=[step.name for step in selected] if len(selected) < len(plan.steps) else [],
+    )
+    write_manifest(plan.directory, manifest)
