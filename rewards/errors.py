@@ -30,4 +30,7 @@ def one_line(error: BaseException) -> str:
 
 def clean(text: str) -> str:
     """Return the text in one line, without what a terminal interprets: responses may hold escape sequences."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)

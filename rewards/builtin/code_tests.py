@@ -38,6 +38,8 @@ NO_PROGRAM = "no program in the response"
 
 _WALL_PER_CPU_SECOND = 6
 """Wall time per CPU second: a correct program must not fail on a busy machine."""
+_SHORT = 10_000
+"""Characters of a response that is read in less time than handing it to a thread takes others."""
 _SPARE_OUTPUT = 1_000_000
 _SPARE_VALUES, _PACKED, _MOST_VALUES = 8_000_000, 6, 32_000_000
 """Output for the values of calls: a spare, and for each character of the row the bytes that it may need in a report."""
@@ -108,8 +110,11 @@ async def code_tests(
     counted = free_answers.find_counted(tests, free_tests)
     all_or_nothing = all_or_nothing or (free_tests == "require_all" and free_answers.is_guessable(tests))
     well_formed = float(answers.is_well_formed(solution_str))
-    # In a thread: a long response must not delay the others.
-    code = await asyncio.to_thread(_take_code, solution_str, tests)
+    if len(solution_str) <= _SHORT:
+        code = _take_code(solution_str, tests)
+    else:
+        # In a thread: a long response must not delay the others.
+        code = await asyncio.to_thread(_take_code, solution_str, tests)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
     if isinstance(tests, CallTests):
         output_bytes = min(_MOST_VALUES, _SPARE_VALUES + _PACKED * len(ground_truth))
