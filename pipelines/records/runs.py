@@ -21,6 +21,12 @@ from rewards.suggestions import did_you_mean
 
 State = Literal["waiting", "running", "interrupted", "failed", "complete"]
 
+RUNS = Path("runs")
+"""The default parent of run directories."""
+
+_LISTED = 8
+"""Most runs that an error names."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -169,8 +175,11 @@ class Run:
 
 
 def is_run(path: Path) -> bool:
-    """Return whether a folder is a run directory."""
-    return (path / MANIFEST).is_file() or ((path / "recipe.yaml").is_file() and (path / "stages").is_dir())
+    """Return whether a folder is a run directory; False for one that may not be read."""
+    try:
+        return (path / MANIFEST).is_file() or ((path / "recipe.yaml").is_file() and (path / "stages").is_dir())
+    except OSError:
+        return False
 
 
 def open_run(path: Path) -> Run:
@@ -186,7 +195,39 @@ def open_run(path: Path) -> Run:
     return Run(path, read_manifest(path) or find_manifest(path))
 
 
-def find_runs(parent: Path) -> list[Path]:
+def find_run(text: str, parent: Path = RUNS) -> Run:
+    """Read the run that the user means: a path, or the name of a run in `parent`.
+
+    Args:
+        text: As the user wrote it; a path comes first.
+        parent: The parent of the run directories.
+
+    Raises:
+        InputError: There is none, or it is of a later version; names the nearest run.
+    """
+    path, named = Path(text).expanduser(), parent / text
+    if is_run(path):
+        return open_run(path)
+    if len(Path(text).parts) == 1 and not text.startswith(".") and is_run(named):
+        return open_run(named)
+    if path.exists() or len(path.parts) > 1:
+        return open_run(path)
+    return open_run(named)
+
+
+def newest_run(parent: Path = RUNS) -> Run:
+    """Read the run in `parent` that changed last.
+
+    Raises:
+        InputError: There is none.
+    """
+    runs = find_runs(parent)
+    if not runs:
+        raise InputError(f"{parent} has no runs; `pipeline run smoke.yaml` starts one")
+    return open_run(runs[0])
+
+
+def find_runs(parent: Path = RUNS) -> list[Path]:
     """Return the run directories in a folder, the one that changed last first."""
     found = [each for each in parent.glob("*") if is_run(each)]
     return sorted(found, key=last_change, reverse=True)
@@ -199,7 +240,12 @@ def last_change(directory: Path) -> float:
 
 
 def _nearest(path: Path) -> str:
+    """Return the end of an error: the run that may be meant, or those next to it or in it."""
     runs = [each.name for each in find_runs(path.parent)]
+    if near := did_you_mean(path.name, runs):
+        return near
+    folder, runs = (path, inside) if (inside := [each.name for each in find_runs(path)]) else (path.parent, runs)
     if not runs:
-        return f"; {path.parent} has no runs" if path.parent.is_dir() else ""
-    return did_you_mean(path.name, runs) or f"; the runs in {path.parent} are {', '.join(runs)}"
+        return f"; {folder} has no runs" if folder.is_dir() else ""
+    more = f" and {len(runs) - _LISTED} more" if len(runs) > _LISTED else ""
+    return f"; the runs in {folder} are {', '.join(runs[:_LISTED])}{more}"
