@@ -98,13 +98,7 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 def find_manifest(directory: Path) -> Manifest:
     """Return what a run of version 0.2 or earlier consists of, which has no `run.json`: by its recipe and its folders."""
-    import yaml
-
-    try:
-        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        found = None
-    recipe: dict[str, Any] = found if isinstance(found, dict) else {}
+    recipe = read_recipe(directory)
     given = [each for each in recipe.get("stages") or [] if isinstance(each, dict) and isinstance(each.get("name"), str)]
     stages = [_read_stage(each) for each in given]
     if not stages:
@@ -125,6 +119,17 @@ def find_manifest(directory: Path) -> Manifest:
     ]
     name = recipe.get("name")
     return Manifest(name=name if isinstance(name, str) else directory.name, stages=stages, steps=steps)
+
+
+def read_recipe(directory: Path) -> dict[str, Any]:
+    """Return the resolved recipe of a run as plain values; empty if it is missing or damaged."""
+    import yaml
+
+    try:
+        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_stage(given: dict[str, Any]) -> StageEntry:

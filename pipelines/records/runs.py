@@ -2,108 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.records.holder import Holder, read_holder
 from pipelines.records.manifest import FILE as MANIFEST
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, find_manifest, read_manifest
-from pipelines.records.metrics import Row, read_last, read_metrics
-from pipelines.records.progress import Reached, read_reached
-from pipelines.records.steps import StepRecord, read_record
+from pipelines.records.manifest import Manifest, find_manifest, read_manifest, read_recipe
+from pipelines.records.stages import Stage, State, Step
+from pipelines.records.steps import read_record
 from pipelines.trainers.base import StagePaths
-from preprocess import atomic
 from rewards.suggestions import did_you_mean
 
-State = Literal["waiting", "running", "interrupted", "failed", "complete"]
+__all__ = ["RUNS", "Run", "Stage", "State", "Step", "find_run", "find_runs", "is_run", "last_change", "locate", "newest_run", "open_run"]
 
 RUNS = Path("runs")
 """The default parent of run directories."""
 
 _LISTED = 8
 """Most runs that an error names."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a run."""
-
-    entry: StepEntry
-    folder: Path
-    record: StepRecord | None
-    held: bool
-    """Whether a process works in the run directory."""
-
-    @property
-    def name(self) -> str:
-        """`<stage>/<step>`, or the name of a step of no stage."""
-        return self.entry.name
-
-    @property
-    def state(self) -> State:
-        """How it is."""
-        if self.record is None:
-            return "waiting"
-        if self.record.outcome == "complete" or self.record.outcome == "failed":
-            return self.record.outcome
-        return "running" if self.held else "interrupted"
-
-    @property
-    def reached(self) -> Reached | None:
-        """How far it is, or was when it ended."""
-        return read_reached(self.folder) if self.record is not None else None
-
-    @property
-    def log(self) -> Path:
-        """The output of its command."""
-        return self.folder / "log"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of a run."""
-
-    entry: StageEntry
-    paths: StagePaths
-    steps: tuple[Step, ...]
-    """Its steps, evaluation included."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the recipe."""
-        return self.entry.name
-
-    @property
-    def training(self) -> Step | None:
-        """The step that trains it."""
-        return next((each for each in self.steps if each.name == f"{self.name}/train"), None)
-
-    @property
-    def state(self) -> State:
-        """How it is; that of its last step that is not optional and has begun."""
-        needed = [each.state for each in self.steps if not each.entry.optional]
-        begun = [each for each in needed if each != "waiting"]
-        if begun and begun[-1] == "complete" and len(begun) < len(needed):
-            # Rows are prepared long before the training.
-            return "waiting" if self.training is None or self.training.state == "waiting" else "interrupted"
-        return begun[-1] if begun else "waiting"
-
-    @property
-    def data(self) -> dict[str, Any] | None:
-        """`summary.json` of its rows: records, rows, rejects by reason; None: not prepared yet."""
-        return atomic.read_json(self.paths.data / "summary.json")
-
-    def metrics(self, after: float = float("-inf")) -> Iterator[Row]:
-        """Yield its training steps, in order, after a step."""
-        return read_metrics(self.paths.metrics, after)
-
-    def last_metrics(self) -> Row | None:
-        """Return its newest training step."""
-        return read_last(self.paths.metrics)
 
 
 class Run:
@@ -123,6 +41,11 @@ class Run:
     def name(self) -> str:
         """The recipe's name."""
         return self.manifest.name
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe as plain values; empty if it is missing or damaged."""
+        return read_recipe(self.directory)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -162,16 +85,25 @@ class Run:
 
     @property
     def state(self) -> State:
-        """How the run is."""
+        """How the run is; complete: it did all that its command asked for, which may be less than the recipe has."""
         if self.holder is not None:
             return "running"
-        needed = [each.state for each in self.steps if not each.entry.optional]
+        needed = [each for each in self.steps if not each.entry.optional]
+        states = {each.state for each in needed}
         for state in ("failed", "interrupted"):
-            if state in needed:
+            if state in states:
                 return state
-        if all(each == "waiting" for each in needed):
-            return "waiting"
-        return "complete" if all(each == "complete" for each in needed) else "interrupted"
+        selected = self.manifest.selected or [each.name for each in needed]
+        if all(each.state == "complete" for each in needed if each.name in selected):
+            return "complete"
+        # `pipeline data prepare` makes the rows only.
+        begun = [each for each in needed if each.state != "waiting" and not each.name.endswith("/prepare")]
+        return "interrupted" if begun else "waiting"
+
+    @property
+    def model(self) -> Path | None:
+        """The model of the last stage that has one."""
+        return next((model for each in reversed(self.stages) if (model := each.model) is not None), None)
 
 
 def is_run(path: Path) -> bool:
@@ -206,13 +138,21 @@ def find_run(text: str, parent: Path = RUNS) -> Run:
         InputError: There is none, or it is of a later version; names the nearest run.
     """
     path, named = Path(text).expanduser(), parent / text
-    if is_run(path):
-        return open_run(path)
-    if len(Path(text).parts) == 1 and not text.startswith(".") and is_run(named):
+    if not is_run(path) and len(path.parts) == 1 and (is_run(named) or not path.exists()):
         return open_run(named)
-    if path.exists() or len(path.parts) > 1:
-        return open_run(path)
-    return open_run(named)
+    return open_run(path)
+
+
+def locate(text: str, parent: Path = RUNS) -> Path:
+    """Return the path that the user means, which may begin with the name of a run in `parent`: `smoke/sft`.
+
+    Args:
+        text: As the user wrote it; a path comes first.
+        parent: The parent of the run directories.
+    """
+    path = Path(text).expanduser()
+    begins_with_run = not path.is_absolute() and path.parts and is_run(parent / path.parts[0])
+    return parent / path if begins_with_run and not path.exists() else path
 
 
 def newest_run(parent: Path = RUNS) -> Run:

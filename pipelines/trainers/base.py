@@ -124,6 +124,14 @@ class DiskUsage:
     """The trained model as a Hugging Face folder, next to the checkpoints."""
 
 
+HEADLINES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("sft", "llamafactory"): ("loss", "loss"),
+    ("sft", "verl"): ("loss", "train/loss"),
+    ("rl", "verl"): ("reward", "critic/score/mean"),
+}
+"""Kind and trainer of a stage -> the metric that is shown first: its name to show, and in `metrics.jsonl`."""
+
+
 StageT = TypeVar("StageT", "SftStage", "RlStage", contravariant=True)
 
 
