@@ -38,7 +38,9 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
         long = best_of(times, [PIPELINE, "status", "long", *arguments])
         yield Result(f"pipeline status, {steps:,} steps", "s", long, at_most=0.3)
         yield Result(f"pipeline status, {steps:,} steps", "s", long, short, "50 steps", at_most=1.1)
-        yield Result("pipeline status --json", "s", best_of(times, [PIPELINE, "status", "long", "--json", *arguments]), at_most=0.3)
+        yield Result(
+            "pipeline status --json", "s", best_of(times, [PIPELINE, "status", "long", "--json", *arguments]), at_most=0.3
+        )
         yield Result("pipeline runs", "s", best_of(times, [PIPELINE, "runs", *arguments]), at_most=0.3)
         yield Result("pipeline --help", "s", best_of(times, [PIPELINE, "--help"]), at_most=0.25)
 
@@ -68,7 +70,10 @@ def make_run(directory: Path, steps: int) -> None:
 def write_training(stage: Path, steps: int) -> None:
     """Write the metrics, the log and the progress of a training."""
     metrics = {f"actor/some/metric-{number}": 0.123456789 * number for number in range(METRICS)}
-    with (stage / "metrics.jsonl").open("w", encoding="utf-8") as file, (stage / "train" / "log").open("w", encoding="utf-8") as log:
+    with (
+        (stage / "metrics.jsonl").open("w", encoding="utf-8") as file,
+        (stage / "train" / "log").open("w", encoding="utf-8") as log,
+    ):
         for step in range(1, steps + 1):
             file.write(json.dumps({"step": step, "loss": 1.0, "critic/score/mean": 0.5, **metrics}) + "\n")
             log.write(f"(TaskRunner pid=1) step:{step} - a line of a log of some length, as verl prints it\n" * LINES)

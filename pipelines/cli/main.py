@@ -242,7 +242,9 @@ def main() -> None:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)
         if error.exit_status == 1 and sys.argv[1] in _RESUMABLE:
-            print(f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {shlex.join(same_command())}", file=sys.stderr)
+            print(
+                f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {shlex.join(same_command())}", file=sys.stderr
+            )
         _print_notes(error)
         sys.exit(error.exit_status)
     except Stopped as stopped:

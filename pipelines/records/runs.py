@@ -15,7 +15,20 @@ from pipelines.records.steps import read_record
 from pipelines.trainers.base import StagePaths
 from rewards.suggestions import did_you_mean
 
-__all__ = ["RUNS", "Run", "Stage", "State", "Step", "find_run", "find_runs", "is_run", "last_change", "locate", "newest_run", "open_run"]
+__all__ = [
+    "RUNS",
+    "Run",
+    "Stage",
+    "State",
+    "Step",
+    "find_run",
+    "find_runs",
+    "is_run",
+    "last_change",
+    "locate",
+    "newest_run",
+    "open_run",
+]
 
 RUNS = Path("runs")
 """The default parent of run directories."""
@@ -74,7 +87,9 @@ class Run:
         """
         names = [each.name for each in self.stages]
         if name not in names:
-            raise InputError(f"{self.directory} has no stage {name!r}{did_you_mean(name, names)}; its stages are {', '.join(names)}")
+            raise InputError(
+                f"{self.directory} has no stage {name!r}{did_you_mean(name, names)}; its stages are {', '.join(names)}"
+            )
         return self.stages[names.index(name)]
 
     @property

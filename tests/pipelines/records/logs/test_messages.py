@@ -35,7 +35,10 @@ RAY = "\x1b[36m(TaskRunnerV1 pid=32215)\x1b[0m "
             "(SimpleStorageUnit pid=2510) 2026-11-28 06:39:59,332 - WARNING - transfer_queue.utils.common - too many",
             Message("too many", "06:39:59", "WARNING", "2510"),
         ),
-        ("2026-11-28 06:38:16,590\tINFO worker.py:2038 -- Started a local Ray instance.", Message("Started a local Ray instance.", "06:38:16")),
+        (
+            "2026-11-28 06:38:16,590\tINFO worker.py:2038 -- Started a local Ray instance.",
+            Message("Started a local Ray instance.", "06:38:16"),
+        ),
         ("[rank3]:W1128 06:40:00.592000 4500 torch/fx/_trace.py:56] text", Message("text", "06:40:00", "WARNING", rank=3)),
         ("[W1128 06:39:34.200110549 utils.cpp:68] Warning: NUMA", Message("Warning: NUMA", "06:39:34", "WARNING")),
         ("(WorkerDict pid=4500) [Rank 1] Saved model to /a", Message("Saved model to /a", process="4500", rank=1)),
@@ -54,8 +57,8 @@ def test_forms(line: str, message: Message) -> None:
     "line",
     [
         f"{RAY}\rTraining Progress:  50%|█████     | 1/2 [00:03<00:03,  3.49s/it]",
-        f"{RAY}\rTraining Progress: 100%|██████████| 2/2 [00:06<00:00,  2.96s/it]\rTraining Progress: 100%|██████████| 2/2 [00:06<00:00, 3.04s/it]",
-        f"{RAY}\rGenerating train split: 0 examples [00:00, ? examples/s]\rGenerating train split: 8 examples [00:00, 325.05 examples/s]",
+        f"{RAY}\rSteps: 100%|██████████| 2/2 [00:06<00:00,  2.96s/it]\rSteps: 100%|██████████| 2/2 [00:06<00:00, 3.04s/it]",
+        f"{RAY}\rGenerating split: 0 examples [00:00, ? examples/s]\rGenerating split: 8 examples [00:00, 325.05 examples/s]",
         "Loading safetensors checkpoint shards:  50% Completed | 1/2 [00:00<00:00,  2.1it/s]",
         "Epoch 1/4:   0%|          | 0/2 [00:00<?, ?it/s]",
         "\r                                                   \r",
@@ -69,7 +72,10 @@ def test_a_progress_bar_has_no_text(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("\r 36%|███▌      | 160/450 [00:01<00:00, 1127.97it/s]\r         \r{'loss': '0.59', 'epoch': '11.33'}", "{'loss': '0.59', 'epoch': '11.33'}"),
+        (
+            "\r 36%|███▌      | 160/450 [00:01<00:00, 1127.97it/s]\r         \r{'loss': '0.59', 'epoch': '11.33'}",
+            "{'loss': '0.59', 'epoch': '11.33'}",
+        ),
         ("\rEpoch 1/4:  50%|█████     | 1/2 [00:00<00:00,  1.47it/s]step:2 - train/loss:6.5", "step:2 - train/loss:6.5"),
         ("text before\r 36%|███▌      | 160/450 [00:01<00:00, 1127.97it/s]", "text before"),
     ],
