@@ -144,5 +144,5 @@ def _flatten(value: Any, key: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
         for place, each in enumerate(value):
             yield from _flatten(each, f"{key}.{each['name']}" if key == "stages" and "name" in each else f"{key}[{place}]")
-    elif value is not None:
+    elif value not in (None, {}, []):
         yield key, value

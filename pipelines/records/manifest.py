@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,11 +16,7 @@ FILE = "run.json"
 _SCALARS = (
     ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", "[-+]?[0-9]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
     ("null", "~|null|Null|NULL|", "~nN\0"),
 )
 """Tag, pattern and first characters of the scalars of YAML 1.2 that are not text."""
@@ -142,15 +138,12 @@ def read_recipe(directory: Path) -> dict[str, Any]:
     """Return the resolved recipe of a run as plain values; empty if it is missing or damaged."""
     import yaml
 
-    class Loader(yaml.CSafeLoader):
-        """Reads the scalars of YAML 1.2, in which the recipe is written: `1e-05` is a number, `on` is text."""
-
-        yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
+    # The C parser alone reads YAML 1.1, where `1e-05` is text and `on` is true.
+    loader: Any = type("Loader", (yaml.CSafeLoader,), {"yaml_implicit_resolvers": {}})
     for tag, pattern, first in _SCALARS:
-        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), list(first))
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), list(first))
     try:
-        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), Loader)
+        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
     return found if isinstance(found, dict) else {}
