@@ -58,7 +58,7 @@ def print_rows(
 
     Args:
         more: the end of the line that counts the lines not printed.
-        drop: columns to leave out of a table that does not fit the terminal, the first one first.
+        drop: columns to leave out if they are empty, or if the table does not fit the terminal, the first one first.
         console: where to print, a terminal; default: standard output.
     """
     if not lines:
@@ -68,7 +68,7 @@ def print_rows(
             print("\t".join(escape_controls(" ".join(cell.split())) for cell in line))
         return
     console, shown = console or make_console(), lines[:_SHOWN]
-    columns = [*range(len(header))]
+    columns = [place for place, name in enumerate(header) if name not in drop or any(line[place] for line in shown)]
     for name in ("", *drop):
         columns = [place for place in columns if header[place] != name]
         names, cells = [header[place] for place in columns], [[line[place] for place in columns] for line in shown]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,10 +44,18 @@ def next_commands(run: Run, *, without: str = "") -> list[tuple[str, str]]:
     return [*resume, *(each for each in listed if not without or each[0].split()[1] != without)]
 
 
-def show_commands(commands: Sequence[tuple[str, str]]) -> list[str]:
-    """Return the lines that show commands; the text after `#` may be copied with them."""
-    width = max((len(command) for command, _ in commands), default=0)
-    return [f"  {command:<{width}}  # {text}" for command, text in commands]
+def show_commands(commands: Sequence[tuple[str, str]], width: int = sys.maxsize) -> list[str]:
+    """Return the lines that show commands; the text after `#` may be copied with them.
+
+    Args:
+        commands: Command lines, each with what it does.
+        width: Columns of the terminal.
+    """
+    longest = max((len(command) for command, _ in commands), default=0)
+    lines = [f"  {command:<{longest}}  # {text}" for command, text in commands]
+    if max(map(len, lines), default=0) <= width:
+        return lines
+    return [line for command, text in commands for line in (f"  {command}", f"      # {text}")]
 
 
 def resume_command(run: Run) -> str:

@@ -87,14 +87,14 @@ def _show(run: Run, status: RunStatus, console: Console | None) -> None:
     print_stages(status, console)
     tell("")
     sys.stdout.flush()
-    print_rows(_HEADER, [_row(each) for each in status.steps], drop=("attempts",), console=console)
+    print_rows(_HEADER, [_row(each) for each in status.steps], drop=("attempts", "now"), console=console)
     sys.stdout.flush()
     if notes := [*_list_notes(status.steps)]:
         tell("", *(part for note in notes for part in _wrap(note)))
     if status.model is not None:
         tell("", f"model: {text.show_path(status.model)}")
     if commands := next_commands(run, without="status"):
-        tell("", "next:", *show_commands(commands))
+        tell("", "next:", *show_commands(commands, _width()))
 
 
 def _describe_place(status: RunStatus) -> str:
@@ -124,5 +124,9 @@ def _list_notes(steps: Sequence[StepSummary]) -> Iterator[str]:
 
 def _wrap(line: str) -> list[str]:
     """Return a line as lines of the terminal's width."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    return textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(line, _width(), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _width() -> int:
+    """Return the columns of the terminal; a large number elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize

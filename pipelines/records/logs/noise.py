@@ -55,6 +55,8 @@ _REPEATED = re.compile(r" *\[repeated (\d+)x across cluster\](?: \(Ray deduplica
 _STEP = re.compile(r"step:(\d+) - (\S+:.*)")
 _SHOWN = ("critic/score/mean", "actor/kl_loss", "actor/entropy", "response_length/mean", "train/loss", "val/loss")
 _NUMBER = re.compile(r"(?:np\.\w+\()?(-?[\d.]+(?:e[-+]?\d+)?|nan|-?inf)\)?$")
+_FRAGMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|True|False|None|[-+.\de]+)? ?[,:]? ?(?:\[\]|\{\})?")
+"""A part of a value: pprint writes it in parts, between which Ray may break the line."""
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
@@ -91,19 +93,17 @@ class Cleaner:
         rank = self._ranks.get(message.process) if message.rank is None else message.rank
         if self._rank is not None and rank != self._rank:
             return None
-        traced = self._traces(message)
-        if not traced and self._is_noise(message):
+        if self._traces(message):
+            return _shorten(message)
+        continues = self._continues_dump(message.process, message.text)
+        opens = not continues and self._begins_dump(message.process, message.text)
+        if continues or self._is_noise(message):
             self.left_out += bool(message.text)
             return None
-        if self._warnings and not traced and not message.is_warning:
-            self._begins_dump(message.process, message.text)
-            return None
-        return _shorten(message, opens=not traced and self._begins_dump(message.process, message.text))
+        return None if self._warnings and not message.is_warning else _shorten(message, opens=opens)
 
     def _is_noise(self, message: Message) -> bool:
         process, text = message.process, message.text
-        if self._continues_dump(process, text):
-            return True
         if process in self._quoting:
             self._quoting.discard(process)
             if text.startswith("  "):
@@ -119,9 +119,9 @@ class Cleaner:
             known = same in self._seen
             self._seen.add(same)
             return known
-        repeated = (text, process) == (self._recent[-1] if self._recent else None) or any(
-            text == other and process != by for other, by in self._recent
-        )
+        # One process may print the same line again on purpose, but does not log it again.
+        repeated = any(text == other and (process != by or message.time) for other, by in self._recent)
+        repeated = repeated or (text, process) in [*self._recent][-1:]
         self._recent.append((text, process))
         return repeated
 
@@ -130,7 +130,8 @@ class Cleaner:
         if process not in self._dumps:
             return False
         depth, patience = self._dumps.pop(process)
-        continues = text[:1] in (" ", ")", "]", "}")
+        continues = text[:1] in (" ", ")", "]", "}") or _FRAGMENT.fullmatch(text) is not None
+        continues = continues or (text[:1] in ("(", "[", "{") and _count_open(text) > 0)
         depth, patience = (depth + _count_open(text), _RECENT) if continues else (depth, patience - 1)
         # Its errors come in between.
         if depth > 0 and patience > 0:
@@ -170,7 +171,7 @@ def find_ranks(log: Path) -> dict[str, int]:
     return found
 
 
-def _shorten(message: Message, *, opens: bool) -> str:
+def _shorten(message: Message, *, opens: bool = False) -> str:
     text = message.text
     if (found := _STEP.fullmatch(text)) is not None:
         text = _shorten_step(found[1], found[2])

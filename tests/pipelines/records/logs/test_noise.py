@@ -30,6 +30,27 @@ def test_a_dumped_configuration_is_one_line() -> None:
     assert clean(prefixed(DUMP)) == ["{'actor_rollout_ref': {'actor': {'_target_': 'verl.workers.c …", "after"]
 
 
+def test_a_dump_that_ray_broke_into_parts() -> None:
+    parts = "{'skip': {'a': 1,\n         \n'dump_dir':\n'~/.verl'\n,\n   'enable':\nFalse\n,\n: []\n}}\n"
+    assert clean(prefixed(parts.replace("}}", "}\n,\n'trainer'\n:\n{'x': True,\n    'y': 1}}") + "{'loss': 1.0}")) == [
+        "{'skip': {'a': 1, …",
+        "{'loss': 1.0}",
+    ]
+
+
+def test_a_value_that_is_not_closed_swallows_nothing_that_begins_a_line() -> None:
+    assert clean("(a text [with an open bracket\n{'loss': 1.0}\nnext: 3\n{'loss': 0.9}")[1:] == [
+        "{'loss': 1.0}",
+        "next: 3",
+        "{'loss': 0.9}",
+    ]
+
+
+def test_what_a_process_logs_again_is_shown_once() -> None:
+    line = "[INFO|c.py:1] 2026-11-28 06:58:34,0{} >> loading file /a\n"
+    assert clean(line.format(1) + "other\n" + line.format(2)) == ["06:58:34 loading file /a", "other"]
+
+
 def test_errors_come_through_a_dump() -> None:
     lines = prefixed(DUMP).split("\n")
     lines[2:2] = prefixed("ValueError: stderr is another stream").split("\n")
