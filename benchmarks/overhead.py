@@ -10,7 +10,6 @@ The second part takes about twice as long as the recipe; `--quick` leaves it out
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 from benchmarks.harness import ROOT, Result, run, time_call
 from pipelines.recipe.finding import find_recipe
 from pipelines.recipe.loading import load
+from pipelines.records.runs import open_run
 from pipelines.run.machine import find_environments
 
 PIPELINE = str(Path(sys.executable).with_name("pipeline"))
@@ -74,9 +74,7 @@ def run_command(argv: list[str]) -> None:
 
 def find_scripts(directory: Path) -> list[Path]:
     """Return the scripts of a run's steps, in the order in which they were executed."""
-    records = {file: json.loads(file.read_text()) for file in directory.rglob("record.json") if "replaced" not in file.parts}
-    ordered = sorted(records, key=lambda file: (records[file]["started"], file.stat().st_mtime))
-    return [file.with_name("command.sh") for file in ordered]
+    return [step.folder / "command.sh" for step in open_run(directory).steps if step.record is not None]
 
 
 def run_alone(script: Path) -> float:

@@ -12,6 +12,7 @@ import pytest
 
 from pipelines.cli import main as cli
 from tests import ROOT
+from tests.pipelines.records.making import make_run
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -60,6 +61,9 @@ def test_a_printed_command_is_one_that_works(
         monkeypatch.setattr("pipelines.checks.upstreams.find_built", lambda _: None)
         if "execverify.yaml" in words:
             words = [*words, "--help"]  # its rows are not here
+    elif words[0] in ("runs", "status", "logs", "stop", "compare"):
+        for name in ("smoke", "smoke-2"):
+            make_run(tmp_path / "runs" / name)
     elif words[0] in ("env", "data", "evaluate"):
         words = [*words, "--help"]
     monkeypatch.setattr(sys, "argv", ["pipeline", *words])

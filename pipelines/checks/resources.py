@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pipelines.checks.findings import Finding
+from pipelines.console.sizes import format_bytes, size_on_disk
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, call
-from pipelines.environments.listing import format_bytes, installed_versions, size_on_disk
+from pipelines.environments.listing import installed_versions
 from pipelines.models.parameters import count_parameters, count_tiny_parameters
 from pipelines.recipe.schema import Hardware, RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, trainer_module

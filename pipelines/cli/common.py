@@ -23,6 +23,9 @@ Sets = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the recipe: --set stages.sft.learning_rate=2e-5."),
 ]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Parent of the run directories: DIR/<name of the recipe>.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run directory, or the name of a run in runs/.", show_default=False)
+]
 Isolation = Annotated[
     Literal["strong", "weak"],
     typer.Option(help="weak: run programs even if the kernel offers less isolation (see `pipeline doctor`)."),

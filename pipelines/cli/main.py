@@ -15,6 +15,7 @@ from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets, same_co
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
 from pipelines.cli.rewards.commands import app as rewards_app
+from pipelines.cli.runs.commands import add_run_commands
 
 app = typer.Typer(
     name="pipeline",
@@ -188,6 +189,9 @@ def evaluate(
     evaluate_target(target, options, output, as_json=as_json)
 
 
+add_run_commands(app)
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for completion and help in editors."""
@@ -238,10 +242,14 @@ def main() -> None:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)
         if error.exit_status == 1 and sys.argv[1] in _RESUMABLE:
-            print(f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {shlex.join(same_command())}", file=sys.stderr)
+            print(
+                f"{_RESUMABLE[sys.argv[1]]}; fix the problem, then resume with: {shlex.join(same_command())}", file=sys.stderr
+            )
+        _print_notes(error)
         sys.exit(error.exit_status)
     except Stopped as stopped:
         print(f"\nstopped; resume with: {shlex.join(same_command())}", file=sys.stderr)
+        _print_notes(stopped)
         sys.exit(128 + stopped.number)
     except BrokenPipeError:
         _discard_output()  # the reader has gone: `pipeline plan … | head`
@@ -258,6 +266,12 @@ def main() -> None:
             file=sys.stderr,
         )
         raise
+
+
+def _print_notes(error: BaseException) -> None:
+    """Print what was added to an error: the commands that show more."""
+    for note in getattr(error, "__notes__", ()):
+        print(note, file=sys.stderr)
 
 
 def _discard_output() -> None:

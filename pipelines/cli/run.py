@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.checks.preflight import find_problems, find_reward_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
+from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
 from pipelines.digests import Digests, write_atomically
 from pipelines.environments import Environment, sync
 from pipelines.errors import InputError
@@ -17,9 +18,9 @@ from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan
@@ -39,7 +40,7 @@ def run_recipe(
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
-    with signals_as_stopped(), hold(plan.directory):
+    with pointing_to(plan.directory), signals_as_stopped(), hold(plan.directory):
         if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
             raise InputError("\n".join(unfit))
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
@@ -56,10 +57,12 @@ def run_recipe(
             )
         finally:
             display.close()
+    print_run(plan.directory)
     if loaded.recipe.evaluate is not None:
         print_chains(plan, [*planned.left_out, *warnings])
     if smoke:
         print_passed(path, sets, plan, steps)
+        print_commands(plan.directory)
         return
     model, python = plan.paths(last or plan.recipe.stages[-1].name).model, plan.machine.pythons.get("llamafactory")
     print(f"model: {model}")
@@ -67,6 +70,8 @@ def run_recipe(
         templates = [stage.template for stage in plan.recipe.stages if isinstance(stage, SftStage) and stage.template]
         template = f" --template {templates[-1]}" if templates else ""
         print(f"chat with it: {python} -m llamafactory.cli chat --model_name_or_path {model}{template}")
+    print("next:")
+    print_commands(plan.directory)
 
 
 def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:

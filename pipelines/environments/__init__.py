@@ -1,7 +1,7 @@
 """One virtual environment per trainer and platform, built from the pins and locks in `third_party/`.
 
-For other rooms: the names below, `ask` and `call` (ask), `PLATFORMS` (pins), and `installed_versions`, `size_on_disk` and
-`format_bytes` (listing). Choosing an environment starts no process; `sync` builds it.
+For other rooms: the names below, `ask` and `call` (ask), `PLATFORMS` (pins), and `installed_versions`
+(listing). Choosing an environment starts no process; `sync` builds it.
 """
 
 from pipelines.environments.choice import Environment, detected_platform, environment, find_ready, find_with_ray

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.console.sizes import format_bytes, size_on_disk
 from pipelines.environments import stamp
 from pipelines.environments.building import site_packages
 from pipelines.environments.choice import environment
@@ -24,27 +24,6 @@ def list_environments() -> list[tuple[str, ...]]:
     installed ones or, before that, the locked ones.
     """
     return [_read_row(pin(t), p) for t in TRAINERS for p in PLATFORMS if pin(t).lock(p).is_file()]
-
-
-def size_on_disk(directory: Path) -> int:
-    """Return the bytes that a folder occupies; a file with several names counts once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for folder, _, files in os.walk(directory):
-        for name in files:
-            # For 100,000 files, pathlib's join takes longer than lstat.
-            status = os.lstat(os.path.join(folder, name))  # noqa: PTH118
-            if status.st_nlink > 1:
-                if (status.st_dev, status.st_ino) in seen:
-                    continue
-                seen.add((status.st_dev, status.st_ino))
-            total += status.st_blocks * 512
-    return total
-
-
-def format_bytes(count: int) -> str:
-    """Return a number of bytes as `1.3 GB`."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def installed_versions(directory: Path) -> dict[str, str]:

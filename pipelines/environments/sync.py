@@ -58,8 +58,8 @@ def sync(trainer: TrainerName, platform: Platform, *, source: Source | None = No
 
 
 def _sync(built: Environment, source: Source | None, phases: Phases) -> None:
+    from pipelines.console.sizes import format_bytes, size_on_disk
     from pipelines.environments import building, fetch, uv
-    from pipelines.environments.listing import format_bytes, size_on_disk
 
     pinned, platform, directory = built.pin, built.platform, built.directory
     settings = uv.read_pip_settings()

@@ -29,8 +29,8 @@ from pipelines.evaluation.summarising import summarise_folder
 from pipelines.evaluation.summary import FILE as SUMMARY_FILE
 from pipelines.evaluation.summary import SetSummary, Summary
 from pipelines.evaluation.summary import write as write_summary
-from pipelines.run import process
 from pipelines.records.holder import hold
+from pipelines.run import process
 from pipelines.run.failure import describe_end, failure
 from pipelines.run.process import signals_as_stopped
 from pipelines.run.scratch import remove_scratch, scratch_folder

@@ -11,6 +11,7 @@ from pipelines.errors import InputError
 from pipelines.models.folder import find_model_folder
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.records.runs import find_runs, is_run, locate
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan, trainer_module
 from rewards.suggestions import any_of, did_you_mean, nearest_path, suggestion
@@ -43,7 +44,9 @@ class Target:
 
 
 def find_target(text: str) -> Target:
-    """Find what the user means: a model folder, a hub name, a run directory, `RUN/STAGE` or `RUN/STAGE@STEP`.
+    """Find what the user means: a model folder, a hub name, a run, `RUN/STAGE` or `RUN/STAGE@STEP`.
+
+    A run is a run directory, or the name of one in `runs/`.
 
     Step 0 of a stage is the model that it starts from.
 
@@ -53,10 +56,10 @@ def find_target(text: str) -> Target:
     name, step = text, None
     if (found := _STEP.fullmatch(text)) and not Path(text).expanduser().exists():
         name, step = found["name"], int(found["step"])
-    path = Path(os.path.abspath(Path(name).expanduser()))  # noqa: PTH100 (links in it stay: a run may be one)
+    path = Path(os.path.abspath(locate(name)))  # noqa: PTH100 (links in it stay: a run may be one)
     if (stage := _split_stage(path)) is not None:
         return _find_stage(text, *stage, step)
-    if _is_run(path):
+    if is_run(path):
         if step is not None:
             raise InputError(f"{text}: a step is of a stage: {name}/STAGE@{step}{_stages(_open_run(path))}")
         return _find_final(text, _open_run(path))
@@ -69,15 +72,11 @@ def find_target(text: str) -> Target:
     return _find_hub_model(text, path)
 
 
-def _is_run(path: Path) -> bool:
-    return (path / "recipe.yaml").is_file() and (path / "stages").is_dir()
-
-
 def _split_stage(path: Path) -> tuple[Path, str] | None:
     """Return the run directory and the stage of `RUN/STAGE` or `RUN/stages/STAGE`."""
-    if path.parent.name == "stages" and _is_run(path.parent.parent):
+    if path.parent.name == "stages" and is_run(path.parent.parent):
         return path.parent.parent, path.name
-    return (path.parent, path.name) if _is_run(path.parent) and find_model_folder(str(path)) is None else None
+    return (path.parent, path.name) if is_run(path.parent) and find_model_folder(str(path)) is None else None
 
 
 def _open_run(directory: Path) -> Plan:
@@ -127,7 +126,7 @@ def _find_hub_model(text: str, path: Path) -> Target:
     explicit = text.startswith(("/", "~", "./", "../"))
     if not explicit and _HUB_NAME.fullmatch(text) and not text.startswith("runs/") and not path.parent.is_dir():
         return Target(text, text.rpartition("/")[2], text, Path.cwd() / FOLDER)
-    runs = [str(each.relative_to(Path.cwd())) for each in sorted(Path.cwd().glob("runs/*")) if _is_run(each)]
+    runs = [str(each) for each in find_runs()]
     near = did_you_mean(text, runs) or (nearest_path(path) if path.parent != Path.cwd() else "")
     raise InputError(f"{text} not found{near}; {_kinds()}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +46,24 @@ class Holder:
             return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+    def interrupt(self) -> None:
+        """Send it SIGINT, as Ctrl-C does; nothing if it has ended.
+
+        Raises:
+            InputError: It belongs to another user.
+        """
+        import psutil
+
+        try:
+            process = psutil.Process(self.pid)
+            if self.is_alive:
+                # psutil refuses a number that another process has been given.
+                process.send_signal(signal.SIGINT)
+        except psutil.NoSuchProcess:
+            return
+        except psutil.AccessDenied:
+            raise InputError(f"{self} belongs to another user") from None
 
     def __str__(self) -> str:
         return f"process {self.pid}" if self.is_here else f"process {self.pid} of {self.host}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,14 @@ from pipelines.digests import write_atomically
 from pipelines.errors import InputError
 
 FILE = "run.json"
+
+_SCALARS = (
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", "[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    ("null", "~|null|Null|NULL|", "~nN\0"),
+)
+"""Tag, pattern and first characters of the scalars of YAML 1.2 that are not text."""
 
 VERSION = 1
 """Version of the file's layout."""
@@ -70,6 +78,8 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
 
 def project_version() -> str:
     """Return the version of this project."""
+    from importlib.metadata import version
+
     return version("code-post-training")
 
 
@@ -88,7 +98,8 @@ def read_manifest(directory: Path) -> Manifest | None:
     if isinstance(given, int) and given > VERSION:
         by = f" {found['project']}" if isinstance(found.get("project"), str) else ""
         raise InputError(
-            f"{directory} is a run of a later version{by} (layout {given}); this one, {project_version()}, reads layouts up to {VERSION}"
+            f"{directory} is a run of a later version{by} (layout {given}); "
+            f"this one, {project_version()}, reads layouts up to {VERSION}"
         )
     try:
         return msgspec.convert(found, Manifest)
@@ -98,20 +109,16 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 def find_manifest(directory: Path) -> Manifest:
     """Return what a run of version 0.2 or earlier consists of, which has no `run.json`: by its recipe and its folders."""
-    import yaml
-
-    try:
-        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        found = None
-    recipe: dict[str, Any] = found if isinstance(found, dict) else {}
+    recipe = read_recipe(directory)
     given = [each for each in recipe.get("stages") or [] if isinstance(each, dict) and isinstance(each.get("name"), str)]
     stages = [_read_stage(each) for each in given]
     if not stages:
-        folders = sorted((each for each in (directory / "stages").glob("*") if each.is_dir()), key=lambda each: each.stat().st_mtime)
-        stages = [StageEntry(name=each.name, kind="sft", trainer="") for each in folders]
+        found = [each for each in (directory / "stages").glob("*") if each.is_dir()]
+        stages = [
+            StageEntry(name=each.name, kind="sft", trainer="") for each in sorted(found, key=lambda each: each.stat().st_mtime)
+        ]
     names = [stage.name for stage in stages]
-    folders = [(f"{name}/prepare", name, f"stages/{name}/prepare") for name in names]
+    folders: list[tuple[str, str | None, str]] = [(f"{name}/prepare", name, f"stages/{name}/prepare") for name in names]
     folders += [("model", None, "make-model"), ("prompts", None, "count-prompts")]
     for name in names:
         folders += [
@@ -123,8 +130,23 @@ def find_manifest(directory: Path) -> Manifest:
         for step, stage, folder in folders
         if (directory / folder).is_dir() or step.endswith(("/prepare", "/train", "/handover"))
     ]
-    name = recipe.get("name")
-    return Manifest(name=name if isinstance(name, str) else directory.name, stages=stages, steps=steps)
+    given_name = recipe.get("name")
+    return Manifest(name=given_name if isinstance(given_name, str) else directory.name, stages=stages, steps=steps)
+
+
+def read_recipe(directory: Path) -> dict[str, Any]:
+    """Return the resolved recipe of a run as plain values; empty if it is missing or damaged."""
+    import yaml
+
+    # The C parser alone reads YAML 1.1, where `1e-05` is text and `on` is true.
+    loader: Any = type("Loader", (yaml.CSafeLoader,), {"yaml_implicit_resolvers": {}})
+    for tag, pattern, first in _SCALARS:
+        loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})$"), list(first))
+    try:
+        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_stage(given: dict[str, Any]) -> StageEntry:

@@ -71,15 +71,16 @@ def read_metrics(path: Path, after: float = float("-inf")) -> Iterator[Row]:
         return
 
 
-def read_last(path: Path) -> Row | None:
-    """Return the newest step of a file without reading the others; None if it has none."""
+def read_last(path: Path, key: str = "step") -> Row | None:
+    """Return the newest step of a file that has a metric, without reading the whole file; None if it has none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = file.read().splitlines()
     except FileNotFoundError:
         return None
-    return next((row for line in reversed(lines) if (row := _parse(line)) is not None), None)
+    rows = (_parse(line) for line in reversed(lines))
+    return next((row for row in rows if row is not None and isinstance(row.get(key), int | float)), None)
 
 
 def _parse(line: bytes) -> Row | None:

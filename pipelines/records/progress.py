@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -37,8 +39,11 @@ def write_reached(folder: Path, reached: Reached) -> None:
 def read_reached(folder: Path) -> Reached | None:
     """Return how far the step is, with the seconds left from now; None if it is unknown."""
     try:
-        found = msgspec.json.decode((folder / FILE).read_bytes(), type=Reached)
-    except (FileNotFoundError, msgspec.DecodeError):
+        values = msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Any])
+        # JSON has no infinite numbers; msgspec writes null.
+        metrics = {name: math.nan if value is None else value for name, value in (values.get("metrics") or {}).items()}
+        found = msgspec.convert(values | {"metrics": metrics}, Reached)
+    except (FileNotFoundError, msgspec.DecodeError, AttributeError):
         return None
     if found.seconds_left is None:
         return found

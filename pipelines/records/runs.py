@@ -2,102 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.records.holder import Holder, read_holder
 from pipelines.records.manifest import FILE as MANIFEST
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, find_manifest, read_manifest
-from pipelines.records.metrics import Row, read_last, read_metrics
-from pipelines.records.progress import Reached, read_reached
-from pipelines.records.steps import StepRecord, read_record
+from pipelines.records.manifest import Manifest, find_manifest, read_manifest, read_recipe
+from pipelines.records.stages import Stage, State, Step
+from pipelines.records.steps import read_record
 from pipelines.trainers.base import StagePaths
-from preprocess import atomic
 from rewards.suggestions import did_you_mean
 
-State = Literal["waiting", "running", "interrupted", "failed", "complete"]
+__all__ = [
+    "RUNS",
+    "Run",
+    "Stage",
+    "State",
+    "Step",
+    "find_run",
+    "find_runs",
+    "is_run",
+    "last_change",
+    "locate",
+    "newest_run",
+    "open_run",
+]
 
+RUNS = Path("runs")
+"""The default parent of run directories."""
 
-@dataclass(frozen=True)
-class Step:
-    """A step of a run."""
-
-    entry: StepEntry
-    folder: Path
-    record: StepRecord | None
-    held: bool
-    """Whether a process works in the run directory."""
-
-    @property
-    def name(self) -> str:
-        """`<stage>/<step>`, or the name of a step of no stage."""
-        return self.entry.name
-
-    @property
-    def state(self) -> State:
-        """How it is."""
-        if self.record is None:
-            return "waiting"
-        if self.record.outcome == "complete" or self.record.outcome == "failed":
-            return self.record.outcome
-        return "running" if self.held else "interrupted"
-
-    @property
-    def reached(self) -> Reached | None:
-        """How far it is, or was when it ended."""
-        return read_reached(self.folder) if self.record is not None else None
-
-    @property
-    def log(self) -> Path:
-        """The output of its command."""
-        return self.folder / "log"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of a run."""
-
-    entry: StageEntry
-    paths: StagePaths
-    steps: tuple[Step, ...]
-    """Its steps, evaluation included."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the recipe."""
-        return self.entry.name
-
-    @property
-    def training(self) -> Step | None:
-        """The step that trains it."""
-        return next((each for each in self.steps if each.name == f"{self.name}/train"), None)
-
-    @property
-    def state(self) -> State:
-        """How it is; that of its last step that is not optional and has begun."""
-        needed = [each.state for each in self.steps if not each.entry.optional]
-        begun = [each for each in needed if each != "waiting"]
-        if begun and begun[-1] == "complete" and len(begun) < len(needed):
-            # Rows are prepared long before the training.
-            return "waiting" if self.training is None or self.training.state == "waiting" else "interrupted"
-        return begun[-1] if begun else "waiting"
-
-    @property
-    def data(self) -> dict[str, Any] | None:
-        """`summary.json` of its rows: records, rows, rejects by reason; None: not prepared yet."""
-        return atomic.read_json(self.paths.data / "summary.json")
-
-    def metrics(self, after: float = float("-inf")) -> Iterator[Row]:
-        """Yield its training steps, in order, after a step."""
-        return read_metrics(self.paths.metrics, after)
-
-    def last_metrics(self) -> Row | None:
-        """Return its newest training step."""
-        return read_last(self.paths.metrics)
+_LISTED = 8
+"""Most runs that an error names."""
 
 
 class Run:
@@ -117,6 +54,11 @@ class Run:
     def name(self) -> str:
         """The recipe's name."""
         return self.manifest.name
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe as plain values; empty if it is missing or damaged."""
+        return read_recipe(self.directory)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -145,7 +87,9 @@ class Run:
         """
         names = [each.name for each in self.stages]
         if name not in names:
-            raise InputError(f"{self.directory} has no stage {name!r}{did_you_mean(name, names)}; its stages are {', '.join(names)}")
+            raise InputError(
+                f"{self.directory} has no stage {name!r}{did_you_mean(name, names)}; its stages are {', '.join(names)}"
+            )
         return self.stages[names.index(name)]
 
     @property
@@ -156,21 +100,33 @@ class Run:
 
     @property
     def state(self) -> State:
-        """How the run is."""
+        """How the run is; complete: it did all that its command asked for, which may be less than the recipe has."""
         if self.holder is not None:
             return "running"
-        needed = [each.state for each in self.steps if not each.entry.optional]
+        needed = [each for each in self.steps if not each.entry.optional]
+        states = {each.state for each in needed}
         for state in ("failed", "interrupted"):
-            if state in needed:
+            if state in states:
                 return state
-        if all(each == "waiting" for each in needed):
-            return "waiting"
-        return "complete" if all(each == "complete" for each in needed) else "interrupted"
+        selected = self.manifest.selected or [each.name for each in needed]
+        if all(each.state == "complete" for each in needed if each.name in selected):
+            return "complete"
+        # `pipeline data prepare` makes the rows only.
+        begun = [each for each in needed if each.state != "waiting" and not each.name.endswith("/prepare")]
+        return "interrupted" if begun else "waiting"
+
+    @property
+    def model(self) -> Path | None:
+        """The model of the last stage that has one."""
+        return next((model for each in reversed(self.stages) if (model := each.model) is not None), None)
 
 
 def is_run(path: Path) -> bool:
-    """Return whether a folder is a run directory."""
-    return (path / MANIFEST).is_file() or ((path / "recipe.yaml").is_file() and (path / "stages").is_dir())
+    """Return whether a folder is a run directory; False for one that may not be read."""
+    try:
+        return (path / MANIFEST).is_file() or ((path / "recipe.yaml").is_file() and (path / "stages").is_dir())
+    except OSError:
+        return False
 
 
 def open_run(path: Path) -> Run:
@@ -186,7 +142,47 @@ def open_run(path: Path) -> Run:
     return Run(path, read_manifest(path) or find_manifest(path))
 
 
-def find_runs(parent: Path) -> list[Path]:
+def find_run(text: str, parent: Path = RUNS) -> Run:
+    """Read the run that the user means: a path, or the name of a run in `parent`.
+
+    Args:
+        text: As the user wrote it; a path comes first.
+        parent: The parent of the run directories.
+
+    Raises:
+        InputError: There is none, or it is of a later version; names the nearest run.
+    """
+    path, named = Path(text).expanduser(), parent / text
+    if not is_run(path) and len(path.parts) == 1 and (is_run(named) or not path.exists()):
+        return open_run(named)
+    return open_run(path)
+
+
+def locate(text: str, parent: Path = RUNS) -> Path:
+    """Return the path that the user means, which may begin with the name of a run in `parent`: `smoke/sft`.
+
+    Args:
+        text: As the user wrote it; a path comes first.
+        parent: The parent of the run directories.
+    """
+    path = Path(text).expanduser()
+    begins_with_run = not path.is_absolute() and path.parts and is_run(parent / path.parts[0])
+    return parent / path if begins_with_run and not path.exists() else path
+
+
+def newest_run(parent: Path = RUNS) -> Run:
+    """Read the run in `parent` that changed last.
+
+    Raises:
+        InputError: There is none.
+    """
+    runs = find_runs(parent)
+    if not runs:
+        raise InputError(f"{parent} has no runs; `pipeline run smoke.yaml` starts one")
+    return open_run(runs[0])
+
+
+def find_runs(parent: Path = RUNS) -> list[Path]:
     """Return the run directories in a folder, the one that changed last first."""
     found = [each for each in parent.glob("*") if is_run(each)]
     return sorted(found, key=last_change, reverse=True)
@@ -199,7 +195,12 @@ def last_change(directory: Path) -> float:
 
 
 def _nearest(path: Path) -> str:
+    """Return the end of an error: the run that may be meant, or those next to it or in it."""
     runs = [each.name for each in find_runs(path.parent)]
+    if near := did_you_mean(path.name, runs):
+        return near
+    folder, runs = (path, inside) if (inside := [each.name for each in find_runs(path)]) else (path.parent, runs)
     if not runs:
-        return f"; {path.parent} has no runs" if path.parent.is_dir() else ""
-    return did_you_mean(path.name, runs) or f"; the runs in {path.parent} are {', '.join(runs)}"
+        return f"; {folder} has no runs" if folder.is_dir() else ""
+    more = f" and {len(runs) - _LISTED} more" if len(runs) > _LISTED else ""
+    return f"; the runs in {folder} are {', '.join(runs[:_LISTED])}{more}"

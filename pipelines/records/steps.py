@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
+
+import msgspec
 
 from pipelines.digests import write_atomically
 from preprocess import atomic
@@ -43,17 +45,18 @@ class StepRecord:
 
 
 def read_record(folder: Path) -> StepRecord | None:
-    """Return the record in a step's folder; None if it has none.
+    """Return the record in a step's folder; None if it has none, or a damaged one: the step runs again.
 
-    Fields that this version does not know are skipped: a later version may have written them.
+    Fields and outcomes that this version does not know are skipped: a later version may have written them.
     """
     found = atomic.read_json(folder / FILE) or {}
-    known = {each.name for each in fields(StepRecord)}
     values = {_FIELDS_BEFORE.get(name, name): value for name, value in found.items()}
+    if isinstance(values.get("outcome"), str) and values["outcome"] not in get_args(Outcome):
+        values["outcome"] = "started"
     try:
-        return StepRecord(**{name: value for name, value in values.items() if name in known})
-    except TypeError:
-        return None  # a required field is missing: the step runs again
+        return msgspec.convert(values, StepRecord)
+    except msgspec.ValidationError:
+        return None
 
 
 def write_record(folder: Path, record: StepRecord) -> None:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, write_manifest
 from pipelines.recipe.schema import RlStage
+from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, write_manifest
 from pipelines.run.plan import Plan, Step
 
 

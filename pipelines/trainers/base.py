@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from pipelines.recipe.schema import Recipe, RlStage, SftStage
+if TYPE_CHECKING:
+    # The readers of run directories import this module, and start without pydantic.
+    from pipelines.recipe.schema import Recipe, RlStage, SftStage
 
 Platform = Literal["cpu", "cuda"]
 
@@ -127,7 +129,15 @@ class DiskUsage:
     """The trained model as a Hugging Face folder, next to the checkpoints."""
 
 
-StageT = TypeVar("StageT", SftStage, RlStage, contravariant=True)
+HEADLINES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("sft", "llamafactory"): ("loss", "loss"),
+    ("sft", "verl"): ("loss", "train/loss"),
+    ("rl", "verl"): ("reward", "critic/score/mean"),
+}
+"""Kind and trainer of a stage -> the metric that is shown first: its name to show, and in `metrics.jsonl`."""
+
+
+StageT = TypeVar("StageT", "SftStage", "RlStage", contravariant=True)
 
 
 class Trainer(Protocol[StageT]):

@@ -18,6 +18,7 @@ import pytest
 from pipelines.models.parameters import count_parameters
 from pipelines.recipe.loading import load
 from pipelines.records.samples import read_samples
+from pipelines.records.steps import read_record
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan, trainer_module
 from tests.real.chain import Chain, make_chain, wait_for, wait_until_ended
@@ -66,7 +67,8 @@ def test_killed_run_resumes(chain: Chain, output: str) -> None:
 def test_each_stage_leaves_its_files(chain: Chain, output: str, stage: str) -> None:
     paths = chain.paths(stage)
     for step in ("prepare", "train", "handover"):
-        assert json.loads((paths.step(step) / "record.json").read_text())["outcome"] == "complete"
+        record = read_record(paths.step(step))
+        assert record is not None and record.outcome == "complete"
         assert os.access(paths.step(step) / "command.sh", os.X_OK)
     counted = json.loads(paths.prompts.read_text())["files"]
     assert counted["train"]["rows"] > 0 and counted["train"]["over"] == 0

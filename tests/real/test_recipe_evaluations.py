@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.records.steps import read_record
 from tests import ROOT
 from tests.real.chain import Chain, make_chain, wait_for, wait_until_ended
 
@@ -46,7 +46,8 @@ def test_the_chain_is_measured(chain: Chain, output: str) -> None:
     ]
     assert "compare: pipeline evaluate --compare " in output
     for folder in (chain.directory / "evaluations").iterdir():
-        assert json.loads((folder / "record.json").read_text())["outcome"] == "complete"
+        record = read_record(folder)
+        assert record is not None and record.outcome == "complete"
 
 
 def test_a_complete_run_is_skipped(chain: Chain, output: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipelines.records.steps import read_record
 from tests import ROOT
 from tests.real.chain import Chain, make_chain, wait_for, wait_until_ended
 
@@ -108,10 +109,11 @@ def test_the_best_checkpoint_is_handed_over(chain: Chain, trainer: str) -> None:
     rows = [json.loads(line) for line in paths.metrics.read_text().splitlines()]
     losses = {row["step"]: row.get("val/loss", row.get("eval_loss")) for row in rows}
     best = min((step for step, loss in losses.items() if loss is not None), key=lambda step: (losses[step], step))
-    notes = json.loads((paths.step("train") / "record.json").read_text())["notes"]
-    assert notes[0].startswith(f"step {best} is exported: lowest validation loss {losses[best]:.4g}")
+    record = read_record(paths.step("train"))
+    assert record is not None
+    assert record.notes[0].startswith(f"step {best} is exported: lowest validation loss {losses[best]:.4g}")
     kept = {path.name.rpartition("_" if trainer == "verl" else "-")[2] for path in paths.checkpoints.glob("*[_-][0-9]*")}
     assert kept >= {str(best), str(max(losses))}
     assert len(kept) <= 2
     dropped = "an epoch has 2 steps of 12 rows: 8 of 32 rows are dropped" if trainer == "verl" else "32 rows were packed into "
-    assert notes[1].startswith(dropped)
+    assert record.notes[1].startswith(dropped)

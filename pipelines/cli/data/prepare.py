@@ -15,9 +15,9 @@ from pipelines.digests import write_atomically
 from pipelines.environments import Environment, find_with_ray
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
+from pipelines.records.holder import hold
 from pipelines.run import row_counts
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Step, make_plan

@@ -12,11 +12,25 @@ from typing import Any
 from pipelines.errors import StepError
 from pipelines.recipe import deepspeed
 from pipelines.recipe.schema import SftStage
-from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of, to_yaml
+from pipelines.trainers.base import (
+    HEADLINES,
+    Context,
+    DiskUsage,
+    Launch,
+    Progress,
+    Result,
+    StagePaths,
+    best_note,
+    progress_of,
+    to_yaml,
+)
 from pipelines.trainers.metric_lines import read_steps
 from preprocess import atomic
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
+
+# Shown next to the progress bar: name, LLaMA-Factory's metric.
+_SHOWN = (HEADLINES["sft", "llamafactory"], ("eval_loss", "eval_loss"), ("lr", "lr"))
 
 
 def launch(stage: SftStage, context: Context) -> Launch:
@@ -95,7 +109,7 @@ def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
     if not rows:
         return None
     total = rows[-1].get("total_steps")
-    return progress_of(rows[-1], int(total) if total else None, ((key, key) for key in ("loss", "eval_loss", "lr")))
+    return progress_of(rows[-1], int(total) if total else None, _SHOWN)
 
 
 def metrics(stage: SftStage, paths: StagePaths) -> list[dict[str, float]]:

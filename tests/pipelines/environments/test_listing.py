@@ -1,6 +1,5 @@
 """What is built, read from the folders."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli.env import app
 from pipelines.environments import detected_platform, stamp
-from pipelines.environments.listing import installed_versions, list_environments, size_on_disk
+from pipelines.environments.listing import installed_versions, list_environments
 from pipelines.environments.pins import pin
 
 
@@ -53,14 +52,6 @@ def test_a_built_environment_shows_its_versions_and_size(nothing_built: Path) ->
 def verl_on_cpu() -> tuple[str, ...]:
     [row] = [row for row in list_environments() if row[:2] == ("verl", "cpu")]
     return row[2:]
-
-
-def test_a_file_with_two_names_is_counted_once(tmp_path: Path) -> None:
-    (tmp_path / "one").write_bytes(b"x" * 100_000)
-    alone = size_on_disk(tmp_path)
-    os.link(tmp_path / "one", tmp_path / "two")
-    assert alone >= 100_000
-    assert size_on_disk(tmp_path) == alone
 
 
 def test_versions_come_from_folder_names(tmp_path: Path) -> None:

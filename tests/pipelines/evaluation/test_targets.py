@@ -43,6 +43,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("runs/smoke/sft", "sft", "stages/sft/model"),
         ("runs/smoke/stages/stage-one", "stage-one", "stages/stage-one/model"),
         ("runs/smoke/sft/", "sft", "stages/sft/model"),
+        ("smoke/sft", "sft", "stages/sft/model"),
+        ("smoke/stage-one@1", "stage-one@1", ""),
         ("runs/smoke/sft@150", "sft@150", "stages/sft/checkpoints/checkpoint-150"),
         ("runs/smoke/stage-one@1", "stage-one@1", ""),
         ("runs/smoke/sft@0", "sft@0", "model"),
@@ -75,7 +77,7 @@ def test_models(run: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("runs/smok", "runs/smok not found; did you mean 'runs/smoke'?"),
-        ("smoke", "smoke not found; did you mean 'runs/smoke'?"),
+        ("smoks", "smoks not found; did you mean 'runs/smoke'?"),
         (
             "runs/smoke",
             "runs/smoke is not finished: its last stage, stage-two, has no model yet; evaluate runs/smoke/sft or ru",

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, progress_of
+from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, progress_of
 from pipelines.trainers.samples import forget_after
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
@@ -25,7 +25,7 @@ ANSWERS = "pipelines.trainers.verl.answers"
 
 # Shown next to the progress bar: name, verl's metric.
 _SHOWN = (
-    ("reward", "critic/score/mean"),
+    HEADLINES["rl", "verl"],
     ("kl", "actor/kl_loss"),
     ("kl", "actor/reward_kl_penalty"),
     ("entropy", "actor/entropy"),

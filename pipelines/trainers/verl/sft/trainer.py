@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
-from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
 from pipelines.trainers.verl.checkpoints import resume
@@ -20,7 +20,7 @@ ANSWERS = "pipelines.trainers.verl.answers"
 _GROUPS = ("data", "model", "engine", "optim", "checkpoint", "trainer")
 
 # Shown next to the progress bar: name, verl's metric.
-_SHOWN = (("loss", "train/loss"), ("eval_loss", "val/loss"), ("lr", "train/lr"))
+_SHOWN = (HEADLINES["sft", "verl"], ("eval_loss", "val/loss"), ("lr", "train/lr"))
 
 
 def launch(stage: SftStage, context: Context) -> Launch:

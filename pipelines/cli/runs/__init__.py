@@ -1,0 +1,1 @@
+"""The commands about runs: `runs`, `status`, `logs`, `stop` and `compare`."""

@@ -1,0 +1,111 @@
+"""`pipeline runs`, `status`, `logs`, `stop` and `compare`. Each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.common import RunName
+
+Parent = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the run directories.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+_RUNS = Path("runs")
+
+
+def add_run_commands(app: typer.Typer) -> None:
+    """Add the commands about runs."""
+    app.command("runs")(list_runs)
+    for command in (status, logs, stop, compare):
+        app.command()(command)
+
+
+def list_runs(runs: Parent = _RUNS, as_json: Json = False) -> None:
+    """List the runs with how far each is, the one that changed last first."""
+    from pipelines.cli.runs.listing import print_runs
+
+    print_runs(runs, as_json=as_json)
+
+
+def status(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="A run directory, or the name of a run in runs/. Default: the newest.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Update it until the run ends.")] = False,
+    runs: Parent = _RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show a run: its stages and steps, its notes, where its model is, and what to type next.
+
+    \b
+    Examples:
+      pipeline status                    # the newest run in runs/
+      pipeline status smoke --watch      # until it ends
+    """
+    from pipelines.cli.runs.status import print_status
+
+    with _ends_on_interrupt():
+        print_status(run, runs, watch=watch, as_json=as_json)
+
+
+def logs(
+    run: RunName,
+    part: Annotated[
+        str | None,
+        typer.Argument(metavar="STAGE", help="A stage, or a step such as sft/train. Default: all.", show_default=False),
+    ] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Also print what is added, until the run ends.")] = False,
+    warnings: Annotated[bool, typer.Option("--warnings", help="Print warnings, errors and tracebacks only.")] = False,
+    rank: Annotated[
+        int | None, typer.Option("--rank", metavar="N", min=0, help="Print the lines of this rank only.", show_default=False)
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Print every line as it is.")] = False,
+    runs: Parent = _RUNS,
+) -> None:
+    """Print the logs of a run's steps, without progress bars, dumped configurations and repeated or meaningless messages.
+
+    \b
+    Examples:
+      pipeline logs smoke                # all steps, in order
+      pipeline logs smoke stage-one -f   # follow a stage
+      pipeline logs smoke --warnings
+    """
+    from pipelines.cli.runs.logs import Filters, print_logs
+
+    with _ends_on_interrupt():
+        print_logs(run, part, runs, Filters(warnings, rank, raw), follow=follow)
+
+
+def stop(run: RunName, runs: Parent = _RUNS) -> None:
+    """Stop a run as Ctrl-C does, and wait until it has ended. The same command resumes it from its last checkpoint."""
+    from pipelines.cli.runs.stop import stop_run
+
+    stop_run(run, runs)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A run.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B", help="The run to compare with it.", show_default=False)],
+    runs: Parent = _RUNS,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs: values of the recipes that differ, metrics of each stage, and evaluations problem by problem."""
+    from pipelines.cli.runs.compare import compare_runs
+
+    compare_runs(first, second, runs, as_json=as_json)
+
+
+@contextmanager
+def _ends_on_interrupt() -> Iterator[None]:
+    """End on Ctrl-C without a message: it is how the user leaves what does not end by itself."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

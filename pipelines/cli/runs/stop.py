@@ -1,0 +1,43 @@
+"""`pipeline stop`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from pipelines.cli.runs import text
+from pipelines.cli.runs.next_commands import resume_command
+from pipelines.console.progress import format_seconds
+from pipelines.console.tables import say
+from pipelines.errors import InputError, StepError
+from pipelines.records.runs import find_run, open_run
+from pipelines.records.summaries import summarise
+
+_LONGEST = 60.0
+"""Seconds to wait; a run ends within 10 s of Ctrl-C."""
+
+
+def stop_run(name: str, parent: Path) -> None:
+    """Stop the process that works in a run directory, as Ctrl-C does, and wait until it has ended.
+
+    Raises:
+        InputError: It runs on another machine, or belongs to another user.
+        StepError: It has not ended after a minute.
+    """
+    run = find_run(name, parent)
+    holder, place = run.holder, text.show_path(run.directory)
+    if holder is None:
+        say(f"{place}: nothing runs; it is {text.describe(summarise(run))}")
+        return
+    if not holder.is_here:
+        raise InputError(f"{place} is held by {holder}; run `pipeline stop` on {holder.host}")
+    say(f"stopping {holder} …")
+    began = time.monotonic()
+    holder.interrupt()
+    while holder.is_alive:
+        if time.monotonic() - began > _LONGEST:
+            raise StepError(f"{holder} has not ended after {_LONGEST:.0f} s; `kill -9 {holder.pid}` ends it and loses no more")
+        time.sleep(0.1)
+    run = open_run(run.directory)
+    say(f"stopped after {format_seconds(time.monotonic() - began)}: {text.describe(summarise(run))}")
+    say(f"resume with: {resume_command(run)}")
