@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trackers.base import Value
-
-_SECRET = re.compile(r"(^|[._-])(api_?key|access_?key|auth|credentials?|passw(or)?d|secret|token)$", re.IGNORECASE)
-_HIDDEN = "(not logged)"
+from pipelines.trackers.hiding import HIDDEN, is_secret
 
 
 def flatten_stage(recipe: Recipe, stage: SftStage | RlStage) -> dict[str, Value]:
@@ -25,8 +22,8 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         name = f"{prefix}{key}"
         if isinstance(value, dict) and value:
             yield from _flatten(value, f"{name}.")
-        elif isinstance(value, str) and _SECRET.search(name):
-            yield name, _HIDDEN
+        elif isinstance(value, str) and is_secret(name):
+            yield name, HIDDEN
         elif isinstance(value, list | dict):
             yield name, json.dumps(_hide(value), ensure_ascii=False)
         elif value is not None:
@@ -39,6 +36,6 @@ def _hide(value: Any) -> Any:
         return [_hide(each) for each in value]
     if isinstance(value, dict):
         return {
-            key: _HIDDEN if isinstance(each, str) and _SECRET.search(str(key)) else _hide(each) for key, each in value.items()
+            key: HIDDEN if isinstance(each, str) and is_secret(str(key)) else _hide(each) for key, each in value.items()
         }
     return value
