@@ -40,7 +40,6 @@ _CLASSES: Mapping[TrackerName, str] = {
     "trackio": "Trackio",
 }
 
-_POLL_SECONDS = 5.0
 _LONGEST_WAIT = 300.0
 """Between two tries of a tracker that is not available."""
 
@@ -61,6 +60,8 @@ class Job(msgspec.Struct, frozen=True):
     """The tracker, as in the recipe."""
     configurations: dict[str, dict[str, Value]]
     """Stage -> its configuration."""
+    pause: float = 5.0
+    """Seconds between two looks at the run directory."""
 
 
 class Feeder:
@@ -99,7 +100,7 @@ class Feeder:
     def _pause(self) -> float:
         if self._tracker is None and not self._failures:
             return 0.0
-        return min(_LONGEST_WAIT, _POLL_SECONDS * 2**self._failures)
+        return min(_LONGEST_WAIT, self._job.pause * 2**self._failures)
 
     def _try(self, *, ended: bool) -> bool:
         """Send what is new; return whether the tracker took it."""

@@ -15,12 +15,16 @@ from typing import IO
 
 import msgspec
 
+from pipelines.console.tables import escape_controls
 from pipelines.recipe.schema import Recipe
 from pipelines.recipe.tracking import Tracker, list_trackers
 from pipelines.run.process import Stopped
 from pipelines.shipped import import_folder
 from pipelines.trackers.configuration import flatten_stage
 from pipelines.trackers.feeding import FOLDER, Job
+
+_PAUSE_SECONDS = 5.0
+"""Between two looks at the run directory."""
 
 _SECONDS = 60.0
 """Longest time that the end of a run waits for its trackers."""
@@ -87,9 +91,8 @@ class _Feeder:
                 start_new_session=True,  # Ctrl-C reaches only this process
             )
         assert self._process.stdin is not None and self._process.stdout is not None
-        job = Job(
-            str(directory), tracker.model_dump(exclude_unset=True), {each.name: flatten_stage(recipe, each) for each in recipe.stages}
-        )
+        options = tracker.model_dump(exclude_unset=True)
+        job = Job(str(directory), options, {each.name: flatten_stage(recipe, each) for each in recipe.stages}, _PAUSE_SECONDS)
         with suppress(BrokenPipeError):
             self._process.stdin.write(msgspec.json.encode(job) + b"\n")
             self._process.stdin.flush()
@@ -125,4 +128,4 @@ class _Feeder:
 def _forward(lines: IO[bytes], say: Callable[[str], None]) -> None:
     with lines:
         for line in lines:
-            say(line.decode("utf-8", "replace").rstrip("\n"))
+            say(escape_controls(line.decode("utf-8", "replace").rstrip("\n")))
