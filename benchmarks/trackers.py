@@ -92,7 +92,13 @@ def run_toy(folder: str, trackers: str, steps: str, seconds: str) -> None:
 
     directory, paths = Path(folder), stage_paths(Path(folder), "one")
     source = {"converter": "toy", "source": "rows"}
-    stage = {"name": "one", "kind": "sft", "steps": int(steps), "learning_rate": 1.0, "data": {"train": source, "validation": source}}
+    stage = {
+        "name": "one",
+        "kind": "sft",
+        "steps": int(steps),
+        "learning_rate": 1.0,
+        "data": {"train": source, "validation": source},
+    }
     recipe = Recipe.model_validate({"name": "toy", "model": "./model", "stages": [stage], "trackers": json.loads(trackers)})
 
     class Toy(ModuleType):

@@ -422,8 +422,8 @@ class Recipe(Model):
     evaluate: Evaluate | None = None
     """Evaluations of the model before the first stage and after each stage; default: none."""
     trackers: list[TrackerEntry] = Field(default=[])
-    """Where the metrics of each stage are shown: names of trackers (tensorboard, wandb, mlflow, swanlab, trackio), or mappings with
-    their options. They do not affect training: a change re-runs nothing."""
+    """Where the metrics of each stage are shown: names of trackers (tensorboard, wandb, mlflow, swanlab, trackio), or mappings
+    with their options. They do not affect training: a change re-runs nothing."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, read_manifest, write_manifest
 from pipelines.recipe.schema import RlStage
+from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, read_manifest, write_manifest
 from pipelines.run.plan import Plan, Step
 
 

@@ -35,7 +35,5 @@ def _hide(value: Any) -> Any:
     if isinstance(value, list):
         return [_hide(each) for each in value]
     if isinstance(value, dict):
-        return {
-            key: HIDDEN if isinstance(each, str) and is_secret(str(key)) else _hide(each) for key, each in value.items()
-        }
+        return {key: HIDDEN if isinstance(each, str) and is_secret(str(key)) else _hide(each) for key, each in value.items()}
     return value

@@ -100,7 +100,7 @@ class Feeder:
     def _pause(self) -> float:
         if self._tracker is None and not self._failures:
             return 0.0
-        return min(_LONGEST_WAIT, self._job.pause * 2**self._failures)
+        return float(min(_LONGEST_WAIT, self._job.pause * 2**self._failures))
 
     def _try(self, *, ended: bool) -> bool:
         """Send what is new; return whether the tracker took it."""
@@ -114,7 +114,9 @@ class Feeder:
             if not self._shown:
                 self._shown = True
                 lines = str(error).strip().splitlines() or [type(error).__name__]
-                self._say(f"warning: {self._job.options['name']} is not available: {lines[0]}; the run continues, it is sent later")
+                self._say(
+                    f"warning: {self._job.options['name']} is not available: {lines[0]}; the run continues, it is sent later"
+                )
             return False
         self._failures = 0
         return True

@@ -55,7 +55,8 @@ class Mlflow:
         from mlflow.entities import Metric
         from mlflow.utils.time import get_current_time_millis
 
-        now, batch = get_current_time_millis(), []
+        now = get_current_time_millis()
+        batch: list[Any] = []
         for row in rows:
             step = int(row["step"])
             metrics = [Metric(_to_name(key), float(value), now, step) for key, value in row.items() if key != _MARK]

@@ -58,8 +58,8 @@ def _find_problem(tracker: Tracker) -> str | None:
         )
     if name == "swanlab" and not (_is_offline(tracker) or _has_swanlab_key()):
         return (
-            "not logged in to SwanLab; run `swanlab login`, set SWANLAB_API_KEY, or set `offline: true` and send the files later "
-            "with `swanlab sync`"
+            "not logged in to SwanLab; run `swanlab login`, set SWANLAB_API_KEY, or set `offline: true` and send the files "
+            "later with `swanlab sync`"
         )
     return None
 

@@ -53,7 +53,9 @@ class TensorBoard:
 
     def log_samples(self, samples: Samples) -> None:
         records = [dict(zip(samples.columns, row, strict=True)) for row in samples.rows[:_SHOWN]]
-        blocks = ("```\n" + json.dumps(each, ensure_ascii=False, indent=1).replace("```", "` ` `") + "\n```" for each in records)
+        blocks = (
+            "```\n" + json.dumps(each, ensure_ascii=False, indent=1).replace("```", "` ` `") + "\n```" for each in records
+        )
         self._write_text("samples", "\n\n".join(blocks))
 
     def log_figures(self, figures: Mapping[str, float]) -> None:

@@ -34,7 +34,10 @@ def test_every_tracker_is_accepted_by_name() -> None:
     ("trackers", "message"),
     [
         ("[wandbb]", "found 'wandbb', expected tensorboard, wandb, mlflow, swanlab or trackio; did you mean 'wandb'?"),
-        ('[{"name": "mlfow"}]', "found 'mlfow', expected tensorboard, wandb, mlflow, swanlab or trackio; did you mean 'mlflow'?"),
+        (
+            '[{"name": "mlfow"}]',
+            "found 'mlfow', expected tensorboard, wandb, mlflow, swanlab or trackio; did you mean 'mlflow'?",
+        ),
         ('[{"name": "wandb", "projct": "p"}]', "unknown key; did you mean 'project'?"),
         ('[{"project": "p"}]', "missing key name"),
         ("[wandb, wandb]", "wandb is listed twice"),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,14 +19,25 @@ STAND_INS = Path(__file__).with_name("stand_ins")
 
 
 def start(
-    directory: Path, trackers: Sequence[object], *, steps: int = 12, pause: float = 0.2, variables: Mapping[str, str] | None = None
+    directory: Path,
+    trackers: Sequence[object],
+    *,
+    steps: int = 12,
+    pause: float = 0.2,
 ) -> subprocess.Popen[str]:
     """Start the chain, two stages of `steps` steps, or resume it."""
-    argv = [sys.executable, "-m", "tests.pipelines.trackers.toy_run", str(directory), json.dumps(trackers), str(steps), str(pause)]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.pipelines.trackers.toy_run",
+        str(directory),
+        json.dumps(trackers),
+        str(steps),
+        str(pause),
+    ]
     return subprocess.Popen(
         argv,
         cwd=ROOT,
-        env={**os.environ, **(variables or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -16,7 +16,7 @@ from pipelines.trackers.feeding import Feeder, Job
 
 def make_run(directory: Path, stages: Sequence[str] = ("one",)) -> Path:
     """Write the `run.json` of a run that has not begun."""
-    steps = [("evaluate", None, "evaluations/base")]
+    steps: list[tuple[str, str | None, str]] = [("evaluate", None, "evaluations/base")]
     for name in stages:
         steps += [(f"{name}/{step}", name, f"stages/{name}/{step}") for step in ("train", "handover", "evaluate")]
     manifest = Manifest(

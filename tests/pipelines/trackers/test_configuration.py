@@ -25,7 +25,7 @@ def test_a_stage_is_flat_and_complete() -> None:
 def test_secrets_of_upstream_keys_are_not_logged() -> None:
     recipe = load(ROOT / "recipes/smoke.yaml").recipe
     stage = recipe.stages[0].model_copy(
-        update={"llamafactory": {"hf_hub_token": "abc", "max_new_tokens": 3, "a": [{"password": "abc"}], "b": {"api_key": "abc"}}}
+        update={"llamafactory": {"hf_hub_token": "abc", "max_new_tokens": 3, "a": [{"password": "abc"}], "b": {"auth": "abc"}}}
     )
     flat = flatten_stage(recipe, stage)
     assert "abc" not in str(flat)
@@ -55,5 +55,5 @@ def test_secrets_are_hidden_in_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "key 0123456789 at https://user:pass@host/x and no more"
     assert hide_secrets(text) == "key (hidden) at https://(hidden)@host/x and no more"
     stream = io.StringIO()
-    print("key 0123456789", file=HidingStream(stream))  # type: ignore[arg-type]
+    print("key 0123456789", file=HidingStream(stream))
     assert stream.getvalue() == "key (hidden)\n"

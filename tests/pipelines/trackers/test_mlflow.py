@@ -45,7 +45,12 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
-        argv += ["--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db", "--artifacts-destination", f"{self._folder}/files"]
+        argv += [
+            "--backend-store-uri",
+            f"sqlite:///{self._folder}/mlflow.db",
+            "--artifacts-destination",
+            f"{self._folder}/files",
+        ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(argv, cwd=self._folder, stdout=log, stderr=log, start_new_session=True)
         deadline = time.monotonic() + 240
@@ -94,8 +99,8 @@ def test_metrics_samples_figures_and_model(server: Server, tmp_path: Path) -> No
     tracked = TrackedRun("0123456789abcdef", "toy/one", "toy-1", tmp_path, {"learning_rate": 1.0, "long": "x" * 9000})
     client = Mlflow(Options(name="mlflow", url=server.url, project="first", upload_model=True))
     assert client.start(tracked) == NOTHING
-    names = [f"metric/{number}" for number in range(700)]
-    client.log([{"step": step, "loss": 1 / step, "val-core/x/mean@4": float("nan"), **dict.fromkeys(names, 1.0)} for step in (1, 2, 4)])
+    wide = {"val-core/x/mean@4": float("nan"), **dict.fromkeys((f"metric/{number}" for number in range(700)), 1.0)}
+    client.log([{"step": step, "loss": 1 / step, **wide} for step in (1, 2, 4)])
     client.log_samples(Samples(("prompt", "response"), [("p", "<script>")]))
     client.log_figures({"evaluation/gsm8k/pass@1": 0.1})
     client.log_model(model)

@@ -14,7 +14,15 @@ from pipelines.trackers import readiness
 from tests import ROOT
 
 SMOKE = ROOT / "recipes/smoke.yaml"
-ENVIRONMENT = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "MLFLOW_TRACKING_URI", "SWANLAB_API_KEY", "SWANLAB_MODE", "NETRC")
+ENVIRONMENT = (
+    "WANDB_API_KEY",
+    "WANDB_MODE",
+    "WANDB_BASE_URL",
+    "MLFLOW_TRACKING_URI",
+    "SWANLAB_API_KEY",
+    "SWANLAB_MODE",
+    "NETRC",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -41,6 +41,6 @@ def test_steps_are_spread_and_bounded(tmp_path: Path) -> None:
     first, *rest = (dict(zip(COLUMNS, row, strict=True)) for row in found.rows)
     assert (first["split"], first["step"]) == ("validation", 100)
     assert isinstance(first["response"], str) and len(first["response"]) < 10_000
-    steps = sorted({row["step"] for row in rest})
+    steps = sorted({int(str(row["step"])) for row in rest})
     assert len(steps) == 20 and (steps[0], steps[-1]) == (1, 100)
     assert len(rest) == 20 * 8

@@ -46,7 +46,7 @@ def test_metrics_samples_figures_and_model(tmp_path: Path, tracked: TrackedRun, 
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights").write_text("weights")
-    client = Wandb(Options(**OFFLINE))
+    client = Wandb(Options.model_validate(OFFLINE))
     assert client.start(tracked) == NOTHING
     client.log([{"step": step, "loss": 1 / step, "val/mean@4": 1.0} for step in (1, 2, 4)])
     client.log_samples(Samples(("prompt", "response"), [("p", "\ud800r".encode("utf-8", "replace").decode())]))
@@ -76,7 +76,7 @@ def test_metrics_samples_figures_and_model(tmp_path: Path, tracked: TrackedRun, 
 
 
 def test_a_torn_file_ends_before_the_torn_record(tmp_path: Path, tracked: TrackedRun) -> None:
-    client = Wandb(Options(**OFFLINE))
+    client = Wandb(Options.model_validate(OFFLINE))
     client.start(tracked)
     client.log([{"step": step, **{f"metric/{number}": 0.1 for number in range(100)}} for step in range(1, 41)])
     client.finish(complete=True)

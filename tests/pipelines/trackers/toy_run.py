@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.records.holder import hold
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
 from pipelines.run import live
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
