@@ -20,7 +20,7 @@ _OPTIONS: dict[TrackerName, tuple[str, ...]] = {
     "tensorboard": (),
     "wandb": ("project", "entity", "url", "offline", "upload_model"),
     "mlflow": ("project", "url", "upload_model"),
-    "swanlab": ("project", "entity", "url", "offline"),
+    "swanlab": ("project", "entity", "offline"),
     "trackio": ("project", "url"),
 }
 """Tracker -> the options that it has."""
@@ -36,8 +36,8 @@ class Tracker(Model):
     entity: str | None = Field(default=None, min_length=1)
     """The team of W&B, or the workspace of SwanLab; default: the user's own."""
     url: str | None = Field(default=None, min_length=1)
-    """The server: of MLflow its tracking URI, of W&B and SwanLab a self-hosted one, of Trackio a server or a Space. Default:
-    the tracker's own variables, such as MLFLOW_TRACKING_URI."""
+    """The server: of MLflow its tracking URI, of W&B a self-hosted one, of Trackio a server or a Space. Default: the tracker's
+    own variables, such as MLFLOW_TRACKING_URI."""
     offline: bool = False
     """W&B and SwanLab: write files to the run directory instead of sending to a server."""
     upload_model: bool = False
@@ -48,13 +48,17 @@ class Tracker(Model):
         valid = _OPTIONS[self.name]
         for option in sorted(self.model_fields_set - {"name", *valid}):
             raise ValueError(f"{self.name} has no option {option}; its options are {any_of(valid) if valid else 'none'}")
-        if self.url is not None and "@" in urlsplit(self.url).netloc:
-            # The recipe is kept in the run directory. The message does not repeat the password.
-            raise ValueError(f"url contains a user or a password; {_CREDENTIALS.get(self.name, 'log in with the tracker')}")
+        if self.url is not None and ("@" in urlsplit(self.url).netloc or "token=" in urlsplit(self.url).query):
+            # The recipe is kept in the run directory. The message does not repeat the secret.
+            raise ValueError(f"url contains a password or a token; {_CREDENTIALS[self.name]}")
         return self
 
 
-_CREDENTIALS = {"mlflow": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"}
+_CREDENTIALS = {
+    "wandb": "set WANDB_API_KEY instead",
+    "mlflow": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
+    "trackio": "set TRACKIO_WRITE_TOKEN instead",
+}
 
 
 def _tracker_tag(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 from pipelines.recipe.tracking import Tracker as Options
 from pipelines.records.metrics import Row
-from pipelines.trackers.base import Samples, TrackedRun
-from pipelines.trackers.wandb_files import find_last_step
+from pipelines.trackers.base import NOTHING, Samples, TrackedRun
+from pipelines.trackers.log_files import read_records
 
 _SECONDS = 60.0
 """Longest time to wait for the server when a run starts."""
@@ -35,7 +36,7 @@ class Wandb:
 
         settings = {"base_url": self._options.url} if self._options.url else {}
         run.folder.mkdir(parents=True, exist_ok=True)
-        last = find_last_step(run.folder / "wandb", run.id) if self._offline else None
+        last = find_last_step(run.folder, run.id) if self._offline else None
         self._run: Any = wandb.init(
             project=self._options.project,
             entity=self._options.entity,
@@ -89,4 +90,24 @@ class Wandb:
         self._run.log_artifact(artifact)
 
     def finish(self, *, complete: bool) -> None:
+        import wandb
+
         self._run.finish(exit_code=0 if complete else 1)
+        # Until its service has ended, what it holds of an offline run may not be in the file.
+        wandb.teardown()
+
+
+def find_last_step(folder: Path, identity: str) -> float:
+    """Return the last step that the offline runs of that id have, or NOTHING."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    files = folder.glob(f"wandb/offline-run-*-{identity}/run-{identity}.wandb")
+    records = (record for file in files for record in read_records(file, Record) if record.HasField("history"))
+    return max((read_step(record.history) for record in records), default=NOTHING)
+
+
+def read_step(history: Any) -> float:
+    """Return the step of a history record."""
+    if history.HasField("step"):
+        return float(history.step.num)
+    return next((float(json.loads(item.value_json)) for item in history.item if item.key == "_step"), NOTHING)

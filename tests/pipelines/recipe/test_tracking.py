@@ -58,7 +58,7 @@ def test_a_mistake_is_one_line(trackers: str, message: str) -> None:
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
-    with pytest.raises(RecipeError, match="url contains a user or a password; set MLFLOW_TRACKING_USERNAME") as caught:
+    with pytest.raises(RecipeError, match="url contains a password or a token; set MLFLOW_TRACKING_USERNAME") as caught:
         load_with('[{"name": "mlflow", "url": "https://user:hunter2@mlflow.example"}]')
     assert "hunter2" not in str(caught.value)
 

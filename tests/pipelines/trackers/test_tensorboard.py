@@ -41,10 +41,10 @@ def test_metrics_samples_figures_and_model(tmp_path: Path) -> None:
     assert [(each.step, each.value) for each in events.Scalars("loss")] == [(1, 1.0), (2, 0.5), (4, 0.25)]
     assert [each.value for each in events.Scalars("evaluation/gsm8k/pass@1")] == pytest.approx([0.1])
     texts = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in events.Tags()["tensors"]}
-    assert "| learning_rate | 1.0 |" in texts["configuration/text_summary"]
-    assert "a \\| b c" in texts["configuration/text_summary"]
-    assert texts["samples/text_summary"].count("```") == 2, "a response cannot end its block"
-    assert "/runs/toy/stages/one/model" in texts["model/text_summary"]
+    assert "| learning_rate | 1.0 |" in texts["configuration"]
+    assert "a \\| b c" in texts["configuration"]
+    assert texts["samples"].count("```") == 2, "a response cannot end its block"
+    assert "/runs/toy/stages/one/model" in texts["model"]
 
 
 def test_a_torn_record_is_logged_again(tmp_path: Path) -> None:

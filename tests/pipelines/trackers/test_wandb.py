@@ -15,15 +15,17 @@ from tests.pipelines.trackers.killing import finish, kill_everything, start, wai
 
 pytest.importorskip("wandb.proto", reason="wandb is not installed: pip install -e '.[wandb]'")
 
-from pipelines.trackers.wandb import Wandb
-from pipelines.trackers.wandb_files import find_last_step, read_records, read_step
+from wandb.proto.wandb_internal_pb2 import Record
+
+from pipelines.trackers.log_files import read_records
+from pipelines.trackers.wandb import Wandb, find_last_step, read_step
 
 OFFLINE = {"name": "wandb", "offline": True, "project": "p"}
 
 
 def records(folder: Path) -> list[Any]:
     """Return the records of all offline runs in a folder, in order."""
-    return [each for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")) for each in read_records(file)]
+    return [each for file in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")) for each in read_records(file, Record)]
 
 
 def history(found: list[Any]) -> list[dict[str, Any]]:
@@ -69,8 +71,8 @@ def test_metrics_samples_figures_and_model(tmp_path: Path, tracked: TrackedRun, 
     assert summary["samples"]["_type"] == "table-file"
     artifacts = [each.request.log_artifact.artifact if each.HasField("request") else each.artifact for each in found]
     (logged,) = [each for each in artifacts if each.type == "model"]
-    assert [entry.path for entry in logged.manifest.contents] == ["model"]
-    assert [entry.ref for entry in logged.manifest.contents] == [model.as_uri()], "a reference, not a copy"
+    assert [entry.path for entry in logged.manifest.contents] == ["model/weights"]
+    assert [entry.ref for entry in logged.manifest.contents] == [(model / "weights").as_uri()], "a reference, not a copy"
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or b"0123456789abcdefghij" not in file.read_bytes(), f"{file} has the key"
 
@@ -83,12 +85,12 @@ def test_a_torn_file_ends_before_the_torn_record(tmp_path: Path, tracked: Tracke
     (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     data = file.read_bytes()
     assert len(data) > 2 * 32768, "records cross blocks"
-    assert find_last_step(tmp_path / "wandb", tracked.id) == 40
+    assert find_last_step(tmp_path, tracked.id) == 40
     for size in (0, 3, 7, 10, 40_000, len(data) - 3000):
         file.write_bytes(data[:size])
-        last = find_last_step(tmp_path / "wandb", tracked.id)
+        last = find_last_step(tmp_path, tracked.id)
         assert last == NOTHING if size <= 10 else 0 < last < 41
-    assert find_last_step(tmp_path / "wandb", "another") == NOTHING
+    assert find_last_step(tmp_path, "another") == NOTHING
 
 
 def test_a_killed_run_has_each_step_once(tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_a_killed_run_has_each_step_once(tmp_path: Path) -> None:
     finish(start(tmp_path, [OFFLINE], pause=0.4))
     stages: dict[str, list[float]] = {}
     for file in sorted((tmp_path / "trackers/wandb").glob("wandb/offline-run-*/run-*.wandb")):
-        found = list(read_records(file))
+        found = list(read_records(file, Record))
         (name,) = {each.run.display_name for each in found if each.HasField("run")}
         stages.setdefault(name, []).extend(row["step"] for row in history(found))
     assert stages == {"toy/one": list(range(1, 13)), "toy/two": list(range(1, 13))}
