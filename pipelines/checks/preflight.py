@@ -42,7 +42,17 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
         *find_reward_problems(loaded, environments),
         *_unusable_pythons(environments),
         *_unsuitable_hardware(loaded, machine),
+        *find_tracker_problems(loaded),
     ]
+
+
+def find_tracker_problems(loaded: Loaded) -> list[str]:
+    """Return the trackers that could not start: missing packages, servers and credentials."""
+    if not loaded.recipe.trackers:
+        return []
+    from pipelines.trackers.readiness import find_problems
+
+    return find_problems(loaded)
 
 
 def find_data_problems(loaded: Loaded) -> list[str]:

@@ -50,6 +50,7 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
         report.add_problem(problem)
     report.findings += [check_gpus(recipe.hardware, machine.platform), check_disk(plan), *check_environments(environments)]
     report.findings += _check_evaluations(loaded, plan, report)
+    report.findings += _check_trackers(loaded)
     sandbox.configure(sandbox.Settings(**recipe.sandbox.model_dump()))
     samples = [open_sample(loaded, stage) for stage in recipe.stages]
     try:
@@ -77,6 +78,15 @@ def _check_evaluations(loaded: Loaded, plan: Plan, report: Report) -> list[Findi
         report.add_problem(str(error))
         return []
     return [Finding("machine", "evaluation sets", line, "note") for line in planned.left_out]
+
+
+def _check_trackers(loaded: Loaded) -> list[Finding]:
+    """Ask the servers of the trackers for an answer; a run does not depend on it."""
+    if not loaded.recipe.trackers:
+        return []
+    from pipelines.trackers.readiness import find_unreachable
+
+    return [Finding("machine", name, line, "note") for name, line in find_unreachable(loaded)]
 
 
 def _check_rows(

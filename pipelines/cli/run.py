@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from pipelines.checks.preflight import find_problems, find_reward_problems
+from pipelines.checks.preflight import find_problems, find_reward_problems, find_tracker_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
 from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
@@ -23,7 +24,7 @@ from pipelines.run.description import describe_run
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import make_plan
+from pipelines.run.plan import Plan, make_plan
 from pipelines.run.plan_text import find_reasons, render_plan
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_changes, print_passed
@@ -47,14 +48,15 @@ def run_recipe(
         describe_run(plan, steps, same_command(), smoke=smoke)
         display = Display(len(steps))
         try:
-            warnings = execute(
-                plan,
-                steps,
-                display,
-                fresh=fresh,
-                check=partial(check_requirements, loaded, plan),
-                progress=StepProgress().read,
-            )
+            with _track(loaded, plan, display):
+                warnings = execute(
+                    plan,
+                    steps,
+                    display,
+                    fresh=fresh,
+                    check=partial(check_requirements, loaded, plan),
+                    progress=StepProgress().read,
+                )
         finally:
             display.close()
     print_run(plan.directory)
@@ -74,9 +76,20 @@ def run_recipe(
     print_commands(plan.directory)
 
 
+def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManager[None]:
+    """Feed the recipe's trackers; without any, nothing is imported."""
+    if not loaded.recipe.trackers:
+        return nullcontext()
+    from pipelines.trackers.processes import track
+
+    return track(loaded.recipe, plan.directory, display.say)
+
+
 def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:
     """Print what `run_recipe` would do."""
-    _, planned, _, problems = _open(path, sets, runs, smoke)
+    loaded, planned, _, problems = _open(path, sets, runs, smoke)
+    if unfit := find_tracker_problems(loaded):
+        raise InputError("\n".join(unfit))
     plan = planned.plan
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)

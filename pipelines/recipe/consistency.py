@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating
+from pipelines.recipe import evaluating, tracking
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
@@ -32,6 +32,8 @@ def check(recipe: Recipe) -> Problems:
     if recipe.evaluate is not None:
         for loc, message in evaluating.check(recipe.evaluate, {stage.kind for stage in recipe.stages}):
             yield ("evaluate", *loc), message
+    for loc, message in tracking.check(recipe.trackers):
+        yield ("trackers", *loc), message
 
 
 def _read_model(model: str | TinyModel) -> ModelInfo:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
 from pipelines.recipe.evaluating import Evaluate
+from pipelines.recipe.tracking import TrackerEntry
 from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
@@ -423,6 +424,9 @@ class Recipe(Model):
     """The stages, in the order of execution."""
     evaluate: Evaluate | None = None
     """Evaluations of the model before the first stage and after each stage; default: none."""
+    trackers: list[TrackerEntry] = Field(default=[])
+    """Where the metrics of each stage are shown: names of trackers (tensorboard, wandb, mlflow, swanlab, trackio), or mappings
+    with their options. They do not affect training: a change re-runs nothing."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:

@@ -54,6 +54,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run consists of."""
 
     version: int = VERSION
+    id: str = ""
+    """Identifies the run, wherever it is moved; empty: unknown."""
     project: str = ""
     """Version of this project; empty: unknown."""
     name: str

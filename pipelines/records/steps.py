@@ -35,6 +35,8 @@ class StepRecord:
     """Digest of each file and folder written."""
     execution_id: str = ""
     """Identifies the last execution; the steps that follow this one take it as an input."""
+    training_id: str = ""
+    """Identifies the training of a stage from its first attempt on; a training from the beginning has another."""
     attempts: int = 1
     started: str = ""
     """When the last attempt began: UTC, ISO 8601."""

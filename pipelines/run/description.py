@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.recipe.schema import RlStage
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, write_manifest
+from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, read_manifest, write_manifest
 from pipelines.run.plan import Plan, Step
 
 
@@ -20,7 +21,9 @@ def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *
         command: The command line, to continue the run with.
         smoke: Whether the plan is that of a smoke run.
     """
+    before = read_manifest(plan.directory)
     manifest = Manifest(
+        id=before.id if before and before.id else secrets.token_hex(8),
         project=project_version(),
         name=plan.recipe.name,
         command=list(command),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -103,6 +104,7 @@ def _execute(
         attempts=before.attempts + 1 if before and resumes else 1,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=before.seconds if before and resumes else 0.0,
+        training_id="" if stage is None else before.training_id if before and resumes else secrets.token_hex(8),
     )
     write_record(step.directory, now)
     try:
@@ -202,7 +204,8 @@ def _set_aside(plan: Plan, stage: str) -> Path | None:
     # With its record first: a kill in between must not leave a record without its results.
     steps = [paths.step(name) for name in ("train", "export-model", "handover")]
     results = [*steps, paths.checkpoints, paths.checkpoint, paths.export, paths.model, paths.metrics, paths.samples]
-    if not paths.checkpoints.exists() and not paths.model.exists():
+    # Metrics without a checkpoint, too: those of the new training must not follow them.
+    if not any(path.exists() for path in (paths.checkpoints, paths.model, paths.metrics)):
         return None
     number = 1
     while (target := plan.directory / "replaced" / f"{stage}-{number}").exists():

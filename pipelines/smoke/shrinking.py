@@ -39,6 +39,7 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
         if getattr(recipe.hardware, key) != value:
             changes.set(("hardware", key), value)
     changes.set(("environments",), REMOVED, "a smoke uses the pinned ones")
+    changes.set(("trackers",), REMOVED, "smokes are not tracked")
     _shrink_model(changes, recipe)
     if recipe.evaluate is not None:
         _shrink_evaluations(changes, recipe.evaluate)

@@ -22,6 +22,7 @@ BENCHMARKS = [
     "sandbox",
     "status",
     "stopping",
+    "trackers",
     "white_box",
 ]
 SHARED = {"__init__", "evaluators", "harness", "interpreter_calls", "published_conversion"}

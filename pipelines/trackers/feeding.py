@@ -1,0 +1,176 @@
+"""Feed one tracker from a run directory, in a process of its own: `python -m pipelines.trackers.feeding`.
+
+Its standard input has one line, the `Job`, and ends with the run: then the rest is sent. Its standard output has lines for the
+user. Everything that it sends is in the run directory, so whatever happens to it, the next one sends the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, cast
+
+import msgspec
+
+from pipelines.recipe.tracking import Tracker as Options
+from pipelines.recipe.tracking import TrackerName
+from pipelines.records.runs import open_run
+from pipelines.trackers.base import Tracker, Value
+from pipelines.trackers.hiding import HidingStream, hide_secrets
+from pipelines.trackers.stages import StageFeed, tracked_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = "trackers"
+"""The folder of the trackers' files in a run directory."""
+
+_CLASSES: Mapping[TrackerName, str] = {
+    "tensorboard": "TensorBoard",
+    "wandb": "Wandb",
+    "mlflow": "Mlflow",
+    "swanlab": "SwanLab",
+    "trackio": "Trackio",
+}
+
+_LONGEST_WAIT = 300.0
+"""Between two tries of a tracker that is not available."""
+
+_LAST_TRIES = 2
+"""After the run has ended."""
+
+_LOCK_SECONDS = 60.0
+_LAST_SECONDS = 90
+"""After the end of the run, also of one that was killed, this process ends itself."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What a process is to feed."""
+
+    directory: str
+    """The run directory."""
+    options: dict[str, str | bool | None]
+    """The tracker, as in the recipe."""
+    configurations: dict[str, dict[str, Value]]
+    """Stage -> its configuration."""
+    pause: float = 5.0
+    """Seconds between two looks at the run directory."""
+
+
+class Feeder:
+    """Feed one tracker with all stages of a run.
+
+    Args:
+        job: What to feed.
+        make: Makes the tracker; called again after a failure.
+        say: Prints a line for the user.
+    """
+
+    def __init__(self, job: Job, make: Callable[[], Tracker], say: Callable[[str], None]) -> None:
+        self._job = job
+        self._folder = Path(job.directory) / FOLDER / str(job.options["name"])
+        self._make = make
+        self._say = say
+        self._tracker: Tracker | None = None
+        self._feeds: dict[str, StageFeed] = {}
+        self._failures = 0
+        self._shown = False
+
+    def feed(self, wait: Callable[[float], bool]) -> bool:
+        """Send what the run directory has until the run has ended; return whether everything was sent.
+
+        Args:
+            wait: Waits so many seconds, or until the run has ended; returns whether it has.
+        """
+        while not wait(self._pause()):
+            self._try(ended=False)
+        for number in range(_LAST_TRIES):
+            if self._try(ended=True):
+                return True
+            time.sleep(number)
+        return False
+
+    def _pause(self) -> float:
+        if self._tracker is None and not self._failures:
+            return 0.0
+        return float(min(_LONGEST_WAIT, self._job.pause * 2**self._failures))
+
+    def _try(self, *, ended: bool) -> bool:
+        """Send what is new; return whether the tracker took it."""
+        try:
+            self._update(ended=ended)
+        except Exception as error:
+            # Whatever a tracker's library raises: it is started again later, and asked what it has.
+            print(traceback.format_exc(), file=sys.stderr)
+            self._tracker, self._failures = None, self._failures + 1
+            self._feeds.clear()
+            if not self._shown:
+                self._shown = True
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                self._say(
+                    f"warning: {self._job.options['name']} is not available: {lines[0]}; the run continues, it is sent later"
+                )
+            return False
+        self._failures = 0
+        return True
+
+    def _update(self, *, ended: bool) -> None:
+        self._tracker = tracker = self._tracker or self._make()
+        run = open_run(Path(self._job.directory))
+        for stage in run.stages:
+            tracked = tracked_run(run, stage, self._folder, self._job.configurations.get(stage.name, {}))
+            if tracked is None:
+                continue
+            feed = self._feeds.get(stage.name)
+            if feed is None or feed.tracked.id != tracked.id:
+                feed = self._feeds[stage.name] = StageFeed(tracker, tracked, stage.name)
+            feed.update(run, stage, ended=ended)
+
+
+def make_tracker(options: Options) -> Tracker:
+    """Return the tracker of that name."""
+    made: Tracker = getattr(import_module(f"pipelines.trackers.{options.name}"), _CLASSES[options.name])(options)
+    return made
+
+
+def main() -> int:
+    """Feed until standard input ends; return 0 if everything was sent."""
+    from filelock import FileLock, Timeout
+
+    lines = os.fdopen(os.dup(1), "w")  # the libraries print, too
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr = cast(TextIO, HidingStream(sys.stderr))
+    os.nice(10)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    options = Options.model_validate(job.options)
+
+    def say(line: str) -> None:
+        try:
+            print(hide_secrets(line), file=lines, flush=True)
+        except BrokenPipeError:
+            lines.close()  # the run was killed
+
+    def wait(seconds: float) -> bool:
+        ended = bool(select.select([sys.stdin], [], [], seconds)[0])
+        if ended:
+            signal.alarm(_LAST_SECONDS)
+        return ended
+
+    try:
+        # The process of a killed run may still send its last steps.
+        with FileLock(Path(job.directory) / FOLDER / options.name / "lock", timeout=_LOCK_SECONDS):
+            return 0 if Feeder(job, lambda: make_tracker(options), say).feed(wait) else 1
+    except Timeout:
+        say(f"warning: {options.name}: another process still feeds it")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
