@@ -55,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     """The folder in which it was typed."""
     platform: str = ""
+    trainers: dict[str, str] = {}
+    """Trainer -> the pinned version that the newest `pipeline run` used; without those of environments that the user built."""
     smoke: bool = False
     stages: list[StageEntry]
     steps: list[StepEntry]
@@ -108,7 +110,9 @@ def find_manifest(directory: Path) -> Manifest:
     given = [each for each in recipe.get("stages") or [] if isinstance(each, dict) and isinstance(each.get("name"), str)]
     stages = [_read_stage(each) for each in given]
     if not stages:
-        folders = sorted((each for each in (directory / "stages").glob("*") if each.is_dir()), key=lambda each: each.stat().st_mtime)
+        folders = sorted(
+            (each for each in (directory / "stages").glob("*") if each.is_dir()), key=lambda each: each.stat().st_mtime
+        )
         stages = [StageEntry(name=each.name, kind="sft", trainer="") for each in folders]
     names = [stage.name for stage in stages]
     folders = [(f"{name}/prepare", name, f"stages/{name}/prepare") for name in names]
