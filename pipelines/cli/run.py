@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,18 +12,18 @@ from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
 from pipelines.digests import Digests, write_atomically
 from pipelines.environments import Environment, sync
-from pipelines.errors import InputError
+from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
-from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
+from pipelines.reports.card.keeping import keep_card
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import make_plan
+from pipelines.run.plan import Plan, Step, make_plan
 from pipelines.run.plan_text import find_reasons, render_plan
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_changes, print_passed
@@ -51,7 +52,7 @@ def run_recipe(
                 steps,
                 display,
                 fresh=fresh,
-                check=partial(check_requirements, loaded, plan),
+                check=partial(_after_step, loaded, plan, display),
                 progress=StepProgress().read,
             )
         finally:
@@ -61,12 +62,19 @@ def run_recipe(
     if smoke:
         print_passed(path, sets, plan, steps)
         return
-    model, python = plan.paths(last or plan.recipe.stages[-1].name).model, plan.machine.pythons.get("llamafactory")
-    print(f"model: {model}")
-    if python is not None:
-        templates = [stage.template for stage in plan.recipe.stages if isinstance(stage, SftStage) and stage.template]
-        template = f" --template {templates[-1]}" if templates else ""
-        print(f"chat with it: {python} -m llamafactory.cli chat --model_name_or_path {model}{template}")
+    stage = last or plan.recipe.stages[-1].name
+    print(f"model: {plan.paths(stage).model}")
+    run = plan.directory.relative_to(Path.cwd()) if plan.directory.is_relative_to(Path.cwd()) else plan.directory
+    print(f"chat with it: {shlex.join(['pipeline', 'chat', f'{run}/{stage}' if last else str(run)])}")
+
+
+def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
+    """Keep the model card current, and stop the run if a requirement is not met."""
+    try:
+        keep_card(plan, step)
+    except (OSError, PipelineError) as error:
+        display.say(f"  note: the model card was not written: {error}")
+    check_requirements(loaded, plan, step)
 
 
 def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:
