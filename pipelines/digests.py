@@ -10,6 +10,14 @@ from pathlib import Path
 from pipelines.errors import StepError
 from preprocess import atomic
 
+CARD = "README.md"
+"""The model card in a model folder."""
+
+CARD_MARK = "# Written by code-post-training."
+"""In the second line of the cards that this project writes. Such a card is in no digest: evaluations are added to it later."""
+
+_CARD_HEAD_BYTES = 100
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file; a reader sees the old file or the complete new one.
@@ -22,6 +30,14 @@ def write_atomically(path: Path, text: str) -> None:
         atomic.write_text(path, text)
     except OSError as error:
         raise StepError(f"cannot write {path}: {error.strerror}; the old file is unchanged") from None
+
+
+def is_card(path: Path) -> bool:
+    """Return whether a file is a model card that this project wrote."""
+    if path.name != CARD:
+        return False
+    with path.open("rb") as file:
+        return CARD_MARK.encode() in file.read(_CARD_HEAD_BYTES)
 
 
 def digest_text(text: str) -> str:
@@ -46,13 +62,14 @@ class Digests:
     def of(self, path: Path) -> str | None:
         """Return the digest of a file, or of a folder's names and contents; None if it does not exist.
 
+        The model card that this project writes is left out.
         A relative path has no digest: it is a hub name, and a folder of that name in the current folder is something else.
         """
         if path.is_absolute() and path.is_file():
             return self._of_file(path)
         if not path.is_absolute() or not path.is_dir():
             return None
-        files = sorted(p for p in path.rglob("*") if p.is_file())
+        files = sorted(p for p in path.rglob("*") if p.is_file() and not is_card(p))
         return digest_text("\n".join(f"{p.relative_to(path)} {self._of_file(p)}" for p in files))
 
     def save(self) -> None:

@@ -86,9 +86,13 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def sweep(folder: Path) -> None:
-    """Delete the temporary files and folders of killed processes in a folder."""
-    for path in folder.glob(".*.tmp"):
+def sweep(folder: Path, name: str = "*") -> None:
+    """Delete the temporary files and folders of killed processes in a folder.
+
+    Args:
+        name: a pattern of the names that were to be written.
+    """
+    for path in folder.glob(f".{name}.*.tmp"):
         process = path.name.split(".")[-2]
         if process.isdigit() and not Path("/proc", process).exists():
             _remove(path)

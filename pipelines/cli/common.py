@@ -15,6 +15,7 @@ import typer
 from pipelines.errors import InputError, StepError
 
 if TYPE_CHECKING:
+    from pipelines.environments import Environment
     from rewards.sandbox import Settings
 
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships in recipes/.")]
@@ -57,6 +58,16 @@ def run_command(recipe: Path, sets: Sequence[str], runs: Path) -> str:
     """Return the `pipeline run` command line for a recipe."""
     words = ["pipeline", "run", str(recipe), *(word for each in sets for word in ("--set", each))]
     return shlex.join([*words, *(["--runs", str(runs)] if runs != Path("runs") else [])])
+
+
+def ensure_environment(given: Environment) -> None:
+    """Build a pinned environment that is missing or out of date; check one that the user chose."""
+    from pipelines.environments import sync
+
+    if not given.pinned:
+        given.check()
+    elif not given.is_ready():
+        sync(given.pin.trainer, given.platform)
 
 
 def same_command() -> list[str]:

@@ -6,15 +6,16 @@ import shlex
 import sys
 from pathlib import Path
 
+from pipelines.cli.common import ensure_environment
 from pipelines.console.progress import Progress
 from pipelines.console.tables import say
-from pipelines.environments import environment, sync
+from pipelines.environments import environment
 from pipelines.errors import InputError, StepError
 from pipelines.evaluation.comparison import compare
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.readiness import judge
 from pipelines.evaluation.rendering import Options, make_spec, output_folder, recipe_options
-from pipelines.evaluation.spec import Spec
+from pipelines.evaluation.spec import Generation, Spec
 from pipelines.evaluation.summary import Summary, read_summary
 from pipelines.evaluation.tables import comparison_table, print_tables, readiness_lines, summary_tables
 from pipelines.evaluation.targets import find_target
@@ -27,7 +28,7 @@ def evaluate_target(text: str, options: Options, output: Path | None, *, as_json
         options = recipe_options(target)
     folder = (output or output_folder(target, options)).absolute()
     spec = make_spec(target, options, folder)
-    _build_environment(spec)
+    ensure_generator(spec.generation)
     for line in _describe_sampling(spec):
         print(line, file=sys.stderr)
     display = Progress(sys.stderr)
@@ -74,16 +75,13 @@ def _find_evaluation(text: str) -> Path:
     return folder
 
 
-def _build_environment(spec: Spec) -> None:
+def ensure_generator(generation: Generation) -> None:
     """Build verl's environment if it is missing; check one that the user chose."""
-    given = environment("verl", spec.generation.platform)
-    if str(given.python) != spec.generation.python:
-        if not Path(spec.generation.python).is_file():
-            raise InputError(f"environments.verl: {spec.generation.python}: no such file; expected a Python that has verl")
-    elif given.pinned and not given.is_ready():
-        sync("verl", given.platform)
-    elif not given.pinned:
-        given.check()
+    given = environment("verl", generation.platform)
+    if str(given.python) == generation.python:
+        ensure_environment(given)
+    elif not Path(generation.python).is_file():
+        raise InputError(f"environments.verl: {generation.python}: no such file; expected a Python that has verl")
 
 
 def _describe_sampling(spec: Spec) -> list[str]:

@@ -14,6 +14,7 @@ import typer
 from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets, same_command
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
+from pipelines.cli.models.commands import add_model_commands
 from pipelines.cli.rewards.commands import app as rewards_app
 from pipelines.cli.runs.commands import add_run_commands
 
@@ -190,6 +191,7 @@ def evaluate(
 
 
 add_run_commands(app)
+add_model_commands(app)
 
 
 @app.command()

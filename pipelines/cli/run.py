@@ -13,18 +13,18 @@ from pipelines.cli.common import same_command
 from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
 from pipelines.digests import Digests, write_atomically
 from pipelines.environments import Environment, sync
-from pipelines.errors import InputError
+from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
-from pipelines.recipe.schema import SftStage
 from pipelines.records.holder import hold
+from pipelines.reports.card.keeping import keep_card
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import Plan, make_plan
+from pipelines.run.plan import Plan, Step, make_plan
 from pipelines.run.plan_text import find_reasons, render_plan
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_changes, print_passed
@@ -54,7 +54,7 @@ def run_recipe(
                     steps,
                     display,
                     fresh=fresh,
-                    check=partial(check_requirements, loaded, plan),
+                    check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
                 )
         finally:
@@ -66,12 +66,7 @@ def run_recipe(
         print_passed(path, sets, plan, steps)
         print_commands(plan.directory)
         return
-    model, python = plan.paths(last or plan.recipe.stages[-1].name).model, plan.machine.pythons.get("llamafactory")
-    print(f"model: {model}")
-    if python is not None:
-        templates = [stage.template for stage in plan.recipe.stages if isinstance(stage, SftStage) and stage.template]
-        template = f" --template {templates[-1]}" if templates else ""
-        print(f"chat with it: {python} -m llamafactory.cli chat --model_name_or_path {model}{template}")
+    print(f"model: {plan.paths(last or plan.recipe.stages[-1].name).model}")
     print("next:")
     print_commands(plan.directory)
 
@@ -83,6 +78,15 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
     from pipelines.trackers.processes import track
 
     return track(loaded.recipe, plan.directory, display.say)
+
+
+def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
+    """Keep the model card current, and stop the run if a requirement is not met."""
+    try:
+        keep_card(plan, step)
+    except (OSError, PipelineError) as error:
+        display.say(f"  note: the model card was not written: {error}")
+    check_requirements(loaded, plan, step)
 
 
 def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:

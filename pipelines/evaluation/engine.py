@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -61,14 +62,19 @@ class Engine:
         self._thread = ThreadPoolExecutor(1)
         self._added: asyncio.Queue[tuple[str, list[int], Any]] = asyncio.Queue()
         self._waiting: dict[str, asyncio.Future[Completion]] = {}
+        self._watched: dict[str, Callable[[list[int]], None]] = {}
+        self._cancelled: list[str] = []
         self._number = 0
 
-    async def generate(self, prompt: list[int], parameters: dict[str, Any]) -> Completion:
-        """Generate one response.
+    async def generate(
+        self, prompt: list[int], parameters: dict[str, Any], watch: Callable[[list[int]], None] | None = None
+    ) -> Completion:
+        """Generate one response; the engine drops it if the caller is cancelled.
 
         Args:
             prompt: The tokens of the prompt.
             parameters: Of vLLM's `SamplingParams`.
+            watch: Called with all tokens so far after each step of the engine.
         """
         from vllm import SamplingParams
 
@@ -77,7 +83,15 @@ class Engine:
         self._waiting[name] = future
         # The tokenizer decodes whole responses, as in training.
         self._added.put_nowait((name, prompt, SamplingParams(detokenize=False, **parameters)))
-        completion: Completion = await future
+        if watch is not None:
+            self._watched[name] = watch
+        try:
+            completion: Completion = await future
+        except asyncio.CancelledError:
+            self._cancelled.append(name)
+            raise
+        finally:
+            self._watched.pop(name, None)
         return completion
 
     async def serve(self) -> None:
@@ -87,9 +101,21 @@ class Engine:
             while not self._added.empty() or not self._waiting:
                 name, prompt, parameters = await self._added.get()
                 self._engine.add_request(name, {"prompt_token_ids": prompt}, parameters)
+            if self._drop_cancelled():
+                continue
             for output in await loop.run_in_executor(self._thread, self._engine.step):
+                if (watch := self._watched.get(output.request_id)) is not None:
+                    watch(list(output.outputs[0].token_ids))
                 if output.finished and (future := self._waiting.pop(output.request_id, None)) is not None:
                     if future.done():
                         continue  # cancelled, because another response could not be written
                     made = output.outputs[0]
                     future.set_result(Completion(list(made.token_ids), "length" if made.finish_reason == "length" else "stop"))
+
+    def _drop_cancelled(self) -> bool:
+        """Remove the requests of cancelled callers from the engine; return whether there were any."""
+        names = [name for name in self._cancelled if self._waiting.pop(name, None) is not None]
+        self._cancelled.clear()
+        if names:
+            self._engine.abort_request(names)
+        return bool(names)

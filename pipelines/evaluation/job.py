@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,9 +31,12 @@ from pipelines.evaluation.summary import SetSummary, Summary
 from pipelines.evaluation.summary import write as write_summary
 from pipelines.records.holder import hold
 from pipelines.run import process
-from pipelines.run.failure import describe_end, failure
+from pipelines.run.command import run_logged
+from pipelines.run.export import convert
+from pipelines.run.failure import failure
 from pipelines.run.process import signals_as_stopped
 from pipelines.run.scratch import remove_scratch, scratch_folder
+from pipelines.trainers.base import Launch
 from preprocess import atomic
 from rewards import sandbox
 
@@ -85,17 +88,10 @@ def _export(spec: Spec, export: Export, folder: Path, display: Progress) -> None
     digest = fingerprint(export.checkpoint)
     if model.is_dir() and source.is_file() and source.read_text(encoding="utf-8") == digest:
         return
-    for old in (model, work):
-        shutil.rmtree(old, ignore_errors=True)
-    work.mkdir(parents=True)
-    for name, text in export.files.items():
-        write_atomically(work / name, text)
-    (work / "checkpoint").symlink_to(export.checkpoint)
+    shutil.rmtree(model, ignore_errors=True)
     display.start(f"export {spec.label}")
-    _run(export.argv, export.variables, work, folder, f"the export of {export.checkpoint}", display.update)
-    if not (work / "export").is_dir():
-        raise failure(f"the export of {export.checkpoint} ended with status 0 but left no model", work / "log")
-    (work / "export").rename(model)
+    launch = Launch(export.argv, export.variables, export.files)
+    convert(launch, Path(export.checkpoint), work, folder, display.update).rename(model)
     write_atomically(source, digest)
 
 
@@ -121,20 +117,9 @@ def _generate_and_score(spec: Spec, folder: Path, total: int, display: Progress)
         display.say(f"resumes: {counts.before:,} of {total:,} responses are generated, {counts.scored():,} scored")
     display.start(f"evaluate {spec.label}")
     argv = (spec.generation.python, "-m", "pipelines.evaluation.processes", str(folder / specs.FILE))
-    _run(argv, spec.generation.variables, folder, folder, "the evaluation", lambda: counts.show(display))
+    run_logged(argv, spec.generation.variables, folder, folder, "the evaluation", lambda: counts.show(display))
     if (scored := counts.scored()) < total:
         raise failure(f"the evaluation ended with {scored:,} of {total:,} responses", folder / "log")
-
-
-def _run(argv: Sequence[str], variables: dict[str, str], cwd: Path, folder: Path, what: str, poll: Callable[[], None]) -> None:
-    """Run a command under the supervisor; its output is in `cwd`/log."""
-    log = cwd / "log"
-    with log.open("a", encoding="utf-8") as sink:
-        sink.write("--- attempt\n")
-    outcome = process.run(argv, cwd=cwd, environment=variables, log=log, run_directory=folder, poll=poll)
-    if outcome.status:
-        reason = f"{what} {describe_end(outcome, log)}"
-        raise InputError(reason) if outcome.status == InputError.exit_status else failure(reason, log)
 
 
 def _summarise(spec: Spec, folder: Path, model: str, failed: Mapping[str, str]) -> Summary:

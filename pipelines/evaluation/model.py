@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from pipelines.digests import is_card
 from pipelines.errors import InputError
 from pipelines.models.folder import find_model_folder, is_cached, is_hub_offline, read_model_info, weight_files
 
@@ -39,13 +40,13 @@ def check_model(model: str) -> None:
 def fingerprint(model: str) -> str:
     """Return a digest of a model's or a checkpoint's files, or a hub name.
 
-    Of large files it reads parts only: training changes weights everywhere.
+    Of large files it reads parts only: training changes weights everywhere. A card of this project is left out.
     """
     folder = Path(model)
     if not folder.is_absolute():
         return model
     digest = hashlib.sha256()
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+    for path in sorted(each for each in folder.rglob("*") if each.is_file() and not is_card(each)):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder)} {size}\n".encode())
         with path.open("rb") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.evaluation.records import Problem
@@ -60,16 +60,25 @@ class Prompts:
         Raises:
             PromptError: The template does not render it.
         """
+        try:
+            return self.render(self.messages(problem))
+        except PromptError as error:
+            raise PromptError(f"set {name}, row {problem.row}: {error}") from None
+
+    def render(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Return the tokens of a conversation that the model continues.
+
+        Raises:
+            PromptError: The template does not render it.
+        """
         tools = {"tools": [SCHEMA]} if self._tool else {}
         try:
             rendered = self.tokenizer.apply_chat_template(
-                self.messages(problem), add_generation_prompt=True, tokenize=True, return_dict=False, **tools, **self._template
+                messages, add_generation_prompt=True, tokenize=True, return_dict=False, **tools, **self._template
             )
         except Exception as error:
             reason = " ".join(str(error).split())
-            raise PromptError(
-                f"set {name}, row {problem.row}: the model's chat template does not render its prompt: {reason}"
-            ) from None
+            raise PromptError(f"the model's chat template does not render its prompt: {reason}") from None
         return list(rendered)
 
     def decode(self, tokens: Sequence[int]) -> str:

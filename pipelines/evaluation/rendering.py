@@ -17,8 +17,9 @@ from pipelines.evaluation.statistics import check_sampling
 from pipelines.evaluation.targets import Target
 from pipelines.recipe.evaluating import OWN, Evaluate
 from pipelines.recipe.schema import Recipe, RlStage
-from pipelines.run.plan import Plan, trainer_module
-from pipelines.trainers.base import Platform, StagePaths
+from pipelines.run.export import conversion
+from pipelines.run.plan import Plan
+from pipelines.trainers.base import Platform
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path
 from pipelines.trainers.verl.rendering import environment as variables_of
 from pipelines.trainers.verl.rendering import upstream_keys
@@ -93,37 +94,50 @@ def make_spec(target: Target, options: Options, folder: Path, sets: Sequence[Set
     Raises:
         InputError: A set or its source does not exist, or an option does not fit.
     """
-    recipe = target.plan.recipe if target.plan else None
-    platform: Platform = target.plan.machine.platform if target.plan else detected_platform()
-    stage = _find_rl_stage(target)
-    keys: Settings = upstream_keys(stage) if stage else {}
     model = target.model or str(folder / "model")
+    generation = make_generation(target, model, options)
+    stage = find_rl_stage(target)
+    return Spec(
+        target=f"{target.text} without its tool" if stage and stage.tool and not options.tool else target.text,
+        label=target.label,
+        model=model,
+        generation=generation,
+        sets=_render_sets(target, stage, options) if sets is None else tuple(sets),
+        sandbox=_choose_sandbox(target, options),
+        export=_render_export(target, folder),
+    )
+
+
+def make_generation(target: Target, model: str, options: Options) -> Generation:
+    """Render how a target generates: with the rollout, the chat template's arguments and the tool of its RL stage.
+
+    Args:
+        target: The target.
+        model: Its folder or hub name.
+        options: The options of the user.
+    """
+    platform: Platform = target.plan.machine.platform if target.plan else detected_platform()
+    stage = find_rl_stage(target)
+    keys: Settings = upstream_keys(stage) if stage else {}
     python, variables = _find_python(target, platform)
     parallel = options.tensor_parallel or (stage.rollout.tensor_parallel if stage else 1)
-    sandbox = options.sandbox
-    if sandbox is None:
-        sandbox = recipe.sandbox.model_dump(exclude_defaults=True) if recipe else {}
-    tool = _render_tool(stage, keys, sandbox) if stage else None
-    generation = Generation(
+    return Generation(
         python=str(python),
         variables={**variables, **variables_of(model, platform)},
         platform=platform,
         tensor_parallel=parallel,
         replicas=max(1, _count_devices(target, platform) // parallel),
-        seed=recipe.seed if recipe else _SEED,
+        seed=target.plan.recipe.seed if target.plan else _SEED,
         template=get_path(keys, "data.apply_chat_template_kwargs", {}),
         engine=get_path(keys, "actor_rollout_ref.rollout.engine_kwargs.vllm", {}),
-        tool=tool if options.tool else None,
+        tool=_render_tool(stage, keys, _choose_sandbox(target, options)) if stage and options.tool else None,
     )
-    return Spec(
-        target=f"{target.text} without its tool" if tool and not options.tool else target.text,
-        label=target.label,
-        model=model,
-        generation=generation,
-        sets=_render_sets(target, stage, options) if sets is None else tuple(sets),
-        sandbox=dict(sandbox),
-        export=_render_export(target, folder),
-    )
+
+
+def _choose_sandbox(target: Target, options: Options) -> dict[str, Any]:
+    if options.sandbox is not None:
+        return dict(options.sandbox)
+    return target.plan.recipe.sandbox.model_dump(exclude_defaults=True) if target.plan else {}
 
 
 def _find_python(target: Target, platform: Platform) -> tuple[Path, Mapping[str, str]]:
@@ -135,7 +149,7 @@ def _find_python(target: Target, platform: Platform) -> tuple[Path, Mapping[str,
     return verl.python, verl.variables
 
 
-def _find_rl_stage(target: Target) -> RlStage | None:
+def find_rl_stage(target: Target) -> RlStage | None:
     """Return the stage whose rollout and tool the evaluation uses: the target's, else the next one of the recipe."""
     if target.plan is None or target.stage is None:
         return None
@@ -248,8 +262,7 @@ def _render_export(target: Target, folder: Path) -> Export | None:
     if target.checkpoint is None:
         return None
     assert target.plan is not None and target.stage is not None
-    context = replace(target.plan.context(target.stage), paths=StagePaths(folder / "export"))
-    launch = trainer_module(target.stage).export(target.stage, context)
+    launch = conversion(target.plan, target.stage, folder / "export")
     if launch is None:
         raise InputError(f"{target.text}: {target.checkpoint} needs no export")
     return Export(

@@ -11,7 +11,8 @@ from pipelines.errors import InputError
 from pipelines.models.folder import find_model_folder
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.records.runs import find_runs, is_run, locate
+from pipelines.records.runs import find_runs, is_run, locate, open_run
+from pipelines.run.export import Trained
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan, trainer_module
 from rewards.suggestions import any_of, did_you_mean, nearest_path, suggestion
@@ -61,8 +62,8 @@ def find_target(text: str) -> Target:
         return _find_stage(text, *stage, step)
     if is_run(path):
         if step is not None:
-            raise InputError(f"{text}: a step is of a stage: {name}/STAGE@{step}{_stages(_open_run(path))}")
-        return _find_final(text, _open_run(path))
+            raise InputError(f"{text}: a step is of a stage: {name}/STAGE@{step}{_stages(open_plan(path))}")
+        return _find_final(text, open_plan(path))
     if step is not None:
         raise InputError(f"{text}: {name} is not a stage of a run, so it has no step {step}; expected RUN/STAGE@STEP")
     if path.is_dir():
@@ -72,6 +73,29 @@ def find_target(text: str) -> Target:
     return _find_hub_model(text, path)
 
 
+def find_trained(run: str, stage: str | None = None, step: int | None = None) -> Trained:
+    """Find a trained model of a run: the last stage's, a stage's, or the checkpoint of a step.
+
+    Args:
+        run: A run directory, `RUN/STAGE` or `RUN/STAGE@STEP`.
+        stage: The stage, if `run` is a run directory.
+        step: The step, if `run` has none.
+
+    Raises:
+        InputError: It does not exist, or was not trained by a run; names what there is.
+    """
+    text = run + (f"/{stage}" if stage is not None else "") + (f"@{step}" if step is not None else "")
+    target = find_target(text)
+    if target.plan is None or target.stage is None:
+        raise InputError(f"{text} is not a model of a run; expected a run (runs/x), RUN/STAGE or RUN/STAGE@STEP")
+    found = _STEP.fullmatch(text)
+    number = int(found["step"]) if found and target.label != target.stage.name else None
+    if number == 0:
+        raise InputError(f"{text} is the model that the stage starts from, {target.model}: there is nothing to export")
+    checkpoint = target.checkpoint or (Path(target.model) if number is not None else None)
+    return Trained(target.plan, target.stage, number, checkpoint)
+
+
 def _split_stage(path: Path) -> tuple[Path, str] | None:
     """Return the run directory and the stage of `RUN/STAGE` or `RUN/stages/STAGE`."""
     if path.parent.name == "stages" and is_run(path.parent.parent):
@@ -79,13 +103,20 @@ def _split_stage(path: Path) -> tuple[Path, str] | None:
     return (path.parent, path.name) if is_run(path.parent) and find_model_folder(str(path)) is None else None
 
 
-def _open_run(directory: Path) -> Plan:
+def open_plan(run: Path) -> Plan:
+    """Return the plan of a run.
+
+    Raises:
+        InputError: The folder is no run, or of a later version.
+    """
+    directory = Path(os.path.abspath(run.expanduser()))  # noqa: PTH100 (links in it stay: a run may be one)
+    open_run(directory)
     recipe = load(directory / "recipe.yaml").recipe
     return make_plan(recipe, find_machine(find_environments(recipe)), directory)
 
 
 def _find_stage(text: str, directory: Path, name: str, step: int | None) -> Target:
-    plan = _open_run(directory)
+    plan = open_plan(directory)
     stage = next((each for each in plan.recipe.stages if each.name == name), None)
     if stage is None:
         raise InputError(
@@ -115,10 +146,19 @@ def _find_stage(text: str, directory: Path, name: str, step: int | None) -> Targ
 def _find_final(text: str, plan: Plan) -> Target:
     last = plan.recipe.stages[-1]
     if not plan.paths(last.name).model.is_dir():
-        ready = [f"{text}/{each.name}" for each in plan.recipe.stages if plan.paths(each.name).model.is_dir()]
-        others = f"; evaluate {any_of(ready)}" if ready else ""
+        found = [each for stage in plan.recipe.stages if (each := _newest(plan, stage))]
+        others = f"; found: {', '.join(f'{text}/{each}' for each in found)}" if found else ""
         raise InputError(f"{text} is not finished: its last stage, {last.name}, has no model yet{others}")
     return _find_stage(text, plan.directory, last.name, None)
+
+
+def _newest(plan: Plan, stage: SftStage | RlStage) -> str | None:
+    """Return a stage that has a model, its newest checkpoint as STAGE@STEP, or None."""
+    paths = plan.paths(stage.name)
+    if paths.model.is_dir():
+        return stage.name
+    steps = trainer_module(stage).checkpoints(paths)
+    return f"{stage.name}@{max(steps)}" if steps else None
 
 
 def _find_hub_model(text: str, path: Path) -> Target:

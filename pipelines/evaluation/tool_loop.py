@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
-from pipelines.evaluation.engine import Engine
+from pipelines.evaluation.engine import Completion
 from pipelines.evaluation.spec import Tool
 from rewards.builtin.interpreter_tool import USAGE_KEY
+
+
+class Generator(Protocol):
+    """Generates the turns of a response: the engine, or what watches it."""
+
+    async def generate(self, prompt: list[int], parameters: dict[str, Any]) -> Completion:
+        """Generate one turn."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,18 @@ class ToolLoop:
 
     Args:
         template: Variables of the chat template.
+        make_tool: Makes the interpreter from its configuration.
     """
 
     def __init__(
-        self, tool: Tool, engine: Engine, tokenizer: Any, model_type: str, template: Mapping[str, Any], seed: int
+        self,
+        tool: Tool,
+        engine: Generator,
+        tokenizer: Any,
+        model_type: str,
+        template: Mapping[str, Any],
+        seed: int,
+        make_tool: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
         from verl.experimental.agent_loop.agent_loop import ToolListWrap
         from verl.workers.config import MultiTurnConfig
@@ -44,7 +60,7 @@ class ToolLoop:
         self._engine, self._tokenizer, self._model_type = engine, tokenizer, model_type
         self._template, self._seed = dict(template), seed
         self._turns = MultiTurnConfig(**tool.multi_turn)
-        self._tools = ToolListWrap([Interpreter(tool.config)])
+        self._tools = ToolListWrap([(make_tool or Interpreter)(tool.config)])
 
     async def respond(
         self, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], longest: int, row: int, sample: int
@@ -94,7 +110,7 @@ class ToolLoop:
 class _Server:
     """Takes the place of verl's client of its servers, for one response."""
 
-    engine: Engine
+    engine: Generator
     longest: int
     finish: str = ""
     turns: int = 0

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     try:
         atomic.sweep(model.parent)
         with atomic.replacement(model) as staging:
-            _link_model(exported, staging)
+            _link_model(exported, staging, copy=settings.get("copy", False))
             # Cheap checks first.
             _check_tokenizer(staging)
             for python in settings["readers"]:
@@ -60,17 +60,28 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _link_model(exported: Path, target: Path) -> None:
-    """Link the model's files into a new folder."""
-    files = sorted({file for pattern in MODEL_FILES for file in exported.glob(pattern)})
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a model in a folder, without a trainer's own."""
+    return sorted({file for pattern in MODEL_FILES for file in folder.glob(pattern)})
+
+
+def _link_model(exported: Path, target: Path, *, copy: bool) -> None:
+    """Link the model's files into a new folder; copy them if that is impossible or asked for."""
+    files = model_files(exported)
     if not any(file.suffix == ".safetensors" for file in files):
         raise HandoverRefused(f"{exported} has no *.safetensors file: the trainer exported no weights")
     target.mkdir(parents=True)
     for file in files:
-        try:
-            os.link(file.resolve(), target / file.name)
-        except OSError:  # another disk, or no hard links
+        if copy or not _link(file, target / file.name):
             shutil.copy2(file, target / file.name)
+
+
+def _link(file: Path, target: Path) -> bool:
+    try:
+        os.link(file.resolve(), target)
+    except OSError:  # another disk, or no hard links
+        return False
+    return True
 
 
 def _check_tokenizer(folder: Path) -> None:
@@ -108,8 +119,13 @@ def _check_reader(folder: Path, python: str) -> None:
             )
 
 
-def _check_weights(folder: Path, before: str) -> dict[str, int]:
-    """Check the weights against those of the initial model, a folder or a hub name; return facts for the log."""
+def _check_weights(folder: Path, before: str | None) -> dict[str, int]:
+    """Check the weights; return facts for the log.
+
+    Args:
+        folder: the model.
+        before: the initial model, a folder or a hub name, to compare with; None: do not compare.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -125,11 +141,8 @@ def _check_weights(folder: Path, before: str) -> dict[str, int]:
     for name, weight in weights.items():
         if not torch.isfinite(weight).all():
             raise HandoverRefused(f"{name} has values that are not finite")
-    return {
-        "parameters": sum(weight.numel() for weight in weights.values()),
-        "tensors": len(weights),
-        "tensors_changed": _count_changed(weights, before),
-    }
+    facts = {"parameters": sum(weight.numel() for weight in weights.values()), "tensors": len(weights)}
+    return facts if before is None else facts | {"tensors_changed": _count_changed(weights, before)}
 
 
 def _count_changed(weights: dict[str, Any], before: str) -> int:

@@ -10,7 +10,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -141,3 +143,22 @@ def test_command_sh_runs_without_this_project(chain: Chain, output: str) -> None
     script = chain.paths("stage-two").step("export-model") / "command.sh"
     subprocess.run([script], check=True, env={"PATH": os.defpath}, capture_output=True)
     assert list(export.glob("*.safetensors"))
+
+
+def test_a_checkpoint_of_verl_is_exported(chain: Chain, output: str, tmp_path: Path) -> None:
+    """verl merges it and the hand-over's checks pass: the same bytes as the model that the stage handed over."""
+    pipeline, target = Path(sys.executable).with_name("pipeline"), tmp_path / "exported"
+    argv = [str(pipeline), "export", str(chain.directory), "stage-one", "--step", "2", "-o", str(target), "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    model = chain.paths("stage-one").model
+    names = {each.name for each in target.iterdir()}
+    assert names == {each["name"] for each in json.loads(done.stdout)["files"]} == {each.name for each in model.iterdir()}
+    for name in names - {"README.md"}:
+        assert (target / name).read_bytes() == (model / name).read_bytes()
+        assert not (target / name).samefile(model / name)
+    assert "# smoke: stage-one@2\n" in (target / "README.md").read_text()
+    card = (model / "README.md").read_text()
+    assert "# smoke: stage-one\n" in card and "SFT (LLaMA-Factory), then grpo (verl)" in card
+    assert "LLaMA-Factory 0.9.5, verl 0.9.1" in card
+    assert str(chain.runs) not in card

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,3 +151,24 @@ def test_failures_of_a_dead_service_are_counted_and_training_continues(chain: Ch
     assert step["tool/failures/mean"] + step["tool/malformed/mean"] == pytest.approx(step["tool/calls/mean"])
     texts = [reply for each in read_responses(chain) for reply in replies(each["output"])]
     assert set(texts) == {"[the code was not run: the interpreter does not answer; all variables are gone]"}
+
+
+def ask(chain: Chain, question: str, *options: str) -> tuple[str, str]:
+    """Return the answer of `pipeline chat` to a question, and what it printed about the tool."""
+    pipeline = Path(sys.executable).with_name("pipeline")
+    argv = [str(pipeline), "chat", str(chain.directory), *options]
+    done = subprocess.run(argv, input=question, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.nightly
+def test_a_chat_calls_the_tool(chain: Chain) -> None:
+    """With the real vLLM, verl's tool loop and the sandbox, as in training."""
+    prompt = read_responses(chain)[0]["input"]
+    question = prompt.rpartition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
+    answer, aside = ask(chain, question)
+    assert "[python_interpreter]\n| " in aside and "\n[reply]\n| " in aside
+    assert "<tool_call>" not in answer and "####" in answer
+    answer, aside = ask(chain, question, "--no-tool", "--max-tokens", "16")
+    assert "[reply]" not in aside and "[cut: " in aside

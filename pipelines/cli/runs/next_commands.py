@@ -17,6 +17,7 @@ COMMANDS: Mapping[State, Commands] = {
     "complete": (
         ("status {run}", "stages, steps and notes"),
         ("evaluate {run}", "measure its model"),
+        ("chat {run}", "talk with it"),
         ("compare {run} OTHER", "differences to another run"),
     ),
     "running": (

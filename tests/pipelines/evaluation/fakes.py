@@ -1,7 +1,7 @@
 """Stand-ins for vLLM and transformers, so that evaluations run in seconds without verl's environment.
 
 Tokens are characters. The model repeats the last message up to its first `|`; `FAKE_STEP_SECONDS` slows it down, and every
-request is logged in the file `FAKE_LOG`.
+request is logged in the file `FAKE_LOG`. With `FAKE_STREAM`, it generates a token per step, of that many seconds.
 """
 
 from __future__ import annotations
@@ -35,13 +35,19 @@ class Made:
 class Engine:
     def __init__(self):
         self.waiting = []
+        self.made = {}
 
     def add_request(self, name, prompt, parameters):
         with open(os.environ["FAKE_LOG"], "a") as log:
             log.write(f"{''.join(map(chr, prompt['prompt_token_ids']))} {sorted(parameters.given)}\\n")
         self.waiting.append((name, prompt["prompt_token_ids"], parameters.given))
 
+    def abort_request(self, names):
+        self.waiting = [each for each in self.waiting if each[0] not in names]
+
     def step(self):
+        if os.environ.get("FAKE_STREAM"):
+            return [self.step_by_token()]
         time.sleep(float(os.environ.get("FAKE_STEP_SECONDS", 0)))
         name, prompt, given = self.waiting.pop(0)
         said = prompt[: prompt.index(ord("|"))] if ord("|") in prompt else prompt
@@ -51,6 +57,21 @@ class Engine:
         output = Made()
         output.request_id, output.finished, output.outputs = name, True, [made]
         return [output]
+
+    def step_by_token(self):
+        # One more token of the first request.
+        time.sleep(float(os.environ["FAKE_STREAM"]))
+        name, prompt, given = self.waiting[0]
+        self.made = {name: self.made.get(name, 0) + 1}
+        said = prompt[: prompt.index(ord("|"))] if ord("|") in prompt else prompt
+        made, output = Made(), Made()
+        made.token_ids = said[: self.made[name]]
+        made.finish_reason = "length" if len(made.token_ids) == given["max_tokens"] < len(said) else "stop"
+        output.request_id, output.outputs = name, [made]
+        output.finished = len(made.token_ids) in (len(said), given["max_tokens"])
+        if output.finished:
+            self.waiting.pop(0)
+        return output
 
 class LLM:
     def __init__(self, **arguments):

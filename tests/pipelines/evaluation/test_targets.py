@@ -80,7 +80,7 @@ def test_models(run: Path, tmp_path: Path) -> None:
         ("smoks", "smoks not found; did you mean 'runs/smoke'?"),
         (
             "runs/smoke",
-            "runs/smoke is not finished: its last stage, stage-two, has no model yet; evaluate runs/smoke/sft or ru",
+            "runs/smoke is not finished: its last stage, stage-two, has no model yet; found: runs/smoke/sft, runs",
         ),
         ("runs/smoke/stage-on", "has no stage 'stage-on'; did you mean 'stage-one'?"),
         ("runs/smoke/stage-two", "stage stage-two has no model yet; it has no checkpoints"),

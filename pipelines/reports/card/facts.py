@@ -1,0 +1,150 @@
+"""What a model card says, collected from the run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.models.parameters import count_parameters
+from pipelines.recipe.schema import RlStage, SftStage, Tool
+from pipelines.records.runs import Run, open_run
+from pipelines.reports.card.evaluations import Evaluated, find_evaluations
+from pipelines.reports.card.names import hide_command, hide_paths, hide_recipe
+from pipelines.reports.card.sources import Origin, find_data, find_model
+from pipelines.run.export import Trained
+from pipelines.trainers.verl.rendering import template_arguments
+
+TRAINERS = {"llamafactory": "LLaMA-Factory", "verl": "verl"}
+"""Names of the trainers."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stage of the chain."""
+
+    stage: str
+    method: str
+    trainer: str
+    step: int | None
+    """The last step trained, or the step of the checkpoint."""
+    rows: Mapping[str, int]
+    """Split -> rows."""
+    records: int | None
+    """Records that were read."""
+    rejected: int
+    """Records that gave no row."""
+    seconds: float | None
+    """Wall time of the training."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataLine:
+    """A source of rows."""
+
+    stage: str
+    split: str
+    converter: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a card says."""
+
+    recipe: str
+    label: str
+    base: Origin | None
+    """The model before the first stage; None: a tiny model with random weights."""
+    chain: tuple[Link, ...]
+    """From the first stage to the model."""
+    data: tuple[DataLine, ...]
+    evaluations: tuple[Evaluated, ...]
+    settings: Mapping[str, Any]
+    """The recipe."""
+    provenance: Mapping[str, str]
+    template: Mapping[str, Any]
+    """Arguments of the chat template in training."""
+    tool: Tool | None
+    smoke: bool
+
+    @property
+    def methods(self) -> str:
+        """The methods of the chain in words."""
+        return ", then ".join(f"{link.method} ({link.trainer})" for link in self.chain)
+
+
+def find_facts(trained: Trained) -> Facts:
+    """Collect what the card of a model says."""
+    run, recipe, stage = open_run(trained.plan.directory), trained.plan.recipe, trained.stage
+    lineage = recipe.lineage(stage)[::-1]
+    base = recipe.base_model(stage)
+    return Facts(
+        recipe=recipe.name,
+        label=trained.label,
+        base=find_model(base) if isinstance(base, str) else None,
+        chain=tuple(_link(run, each, trained.step if each is stage else None) for each in lineage),
+        data=tuple(line for each in lineage for line in _list_data(each)),
+        evaluations=tuple(find_evaluations(trained)),
+        settings=_read_recipe(trained.plan.directory / "recipe.yaml"),
+        provenance=_provenance(run, trained, lineage),
+        template=template_arguments(stage),
+        tool=next((each.tool for each in lineage[::-1] if isinstance(each, RlStage) and each.tool), None),
+        smoke=run.manifest.smoke,
+    )
+
+
+def _link(run: Run, stage: SftStage | RlStage, step: int | None) -> Link:
+    record = run.stage(stage.name)
+    data = record.data or {}
+    newest = record.last_metrics()
+    training = record.training.record if record.training is not None else None
+    return Link(
+        stage=stage.name,
+        method=_method(stage),
+        trainer=TRAINERS[stage.trainer],
+        step=step if step is not None else int(newest["step"]) if newest else None,
+        rows=data.get("rows", {}),
+        records=data.get("records"),
+        rejected=sum(data.get("rejected", {}).values()),
+        seconds=training.seconds if training is not None and step is None else None,
+        notes=tuple(map(hide_paths, training.notes)) if training is not None and step is None else (),
+    )
+
+
+def _method(stage: SftStage | RlStage) -> str:
+    if isinstance(stage, RlStage):
+        return stage.algorithm
+    return f"SFT, LoRA of rank {stage.lora.rank}" if stage.lora else "SFT"
+
+
+def _list_data(stage: SftStage | RlStage) -> list[DataLine]:
+    splits = [("train", each) for each in stage.data.train_sources]
+    splits += [("validation", each) for each in stage.data.validation_sources]
+    return [DataLine(stage.name, split, each.converter, find_data(each.source)) for split, each in splits]
+
+
+def _read_recipe(path: Path) -> Mapping[str, Any]:
+    values = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return hide_recipe(values)
+
+
+def _provenance(run: Run, trained: Trained, lineage: list[SftStage | RlStage]) -> dict[str, str]:
+    manifest, recipe, source = run.manifest, trained.plan.recipe, trained.source
+    used = [name for name in TRAINERS if name in {each.trainer for each in lineage}]
+    versions = [f"{TRAINERS[name]} {manifest.trainers[name]}" for name in used if name in manifest.trainers]
+    parameters = count_parameters(str(source)) if (source / "config.json").is_file() else None
+    lines = {
+        "Project": f"code-post-training {manifest.project}".strip(),
+        "Trainers": ", ".join(versions),
+        "Platform": manifest.platform,
+        "Command": shlex.join(hide_command(manifest.command)) if manifest.command else "",
+        "Seed": str(recipe.seed),
+        "Parameters": f"{parameters:,}" if parameters else "",
+    }
+    return {name: value for name, value in lines.items() if value}

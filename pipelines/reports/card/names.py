@@ -1,0 +1,54 @@
+"""Names instead of the paths of this machine, for texts that leave it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+# An absolute path of two or more parts in a longer text, but not in a URL or a closing tag.
+_PATH = re.compile(r"(?<![\w.:/~<-])~?/(?:[^\s/:'\",;()\[\]{}<>=]+/)+[^\s/:'\",;()\[\]{}<>=]*")
+_WHOLE = re.compile(r"~?/[^\n]*")
+_SECRET = re.compile(r"(?i)(^|[_.-])(token|api_?key|key|secret|password|passwd|credentials)$")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+_MACHINE = ("environments", "sandbox")
+"""Sections of a recipe that describe the machine and not the training."""
+
+
+def hide_paths(text: str) -> str:
+    """Return a text with the last part of each absolute path instead of the path, and without credentials in URLs."""
+    text = _CREDENTIALS.sub("", text)
+    if _WHOLE.fullmatch(text) and "//" not in text[:2] and text != "/":
+        return _last(text)
+    return _PATH.sub(lambda found: _last(found[0]), text)
+
+
+def hide_command(words: Sequence[str]) -> list[str]:
+    """Return the words of a command without paths and secrets; `KEY=/path` keeps its key."""
+    found = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        secret = bool(equals) and _SECRET.search(key) is not None
+        found.append(f"{key}={'…' if secret else hide_paths(value)}" if equals else hide_paths(word))
+    return found
+
+
+def hide_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe without paths, secrets and the sections of the machine."""
+    return {key: _hide(key, value) for key, value in recipe.items() if key not in _MACHINE}
+
+
+def _hide(key: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {hide_paths(str(name)): _hide(str(name), each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_hide(key, each) for each in value]
+    if isinstance(value, str):
+        return "…" if _SECRET.search(key) else hide_paths(value)
+    return value
+
+
+def _last(path: str) -> str:
+    return PurePath(path).name or path
