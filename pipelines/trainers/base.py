@@ -53,6 +53,11 @@ class StagePaths:
         """One JSON object per line and step: `step` and the trainer's metrics, each step once."""
         return self.root / "metrics.jsonl"
 
+    @property
+    def samples(self) -> Path:
+        """A few responses of each step of RL with their rewards: `train/STEP.jsonl` and `validation/STEP.jsonl`."""
+        return self.root / "samples"
+
     def step(self, name: str) -> Path:
         """Return the folder of a step (prepare, train, export, handover): command.sh, configuration, log and record."""
         return self.root / name
