@@ -12,6 +12,7 @@ from typing import Any
 
 from rewards import sandbox
 from rewards.errors import RewardError, one_line
+from rewards.reasons import explain
 from rewards.scoring import calling
 from rewards.scoring.combination import Combination, Entry, Part, read_combination, read_part
 from rewards.scoring.failures import Failures
@@ -66,7 +67,9 @@ async def compute_score(
     row = {"row": info.get("index") if info.get("id") in (None, "") else info["id"], "data_source": data_source}
     entries = combination.matching_rewards(str(data_source))
     if not entries:
-        recorder.failed(None, LookupError(f"no reward of the recipe scores data source {data_source!r}"), row)
+        unclaimed = LookupError(f"no reward of the recipe scores data source {data_source!r}")
+        explain("not scored: {}", str(unclaimed))
+        recorder.failed(None, unclaimed, row)
         return combination.failed()
     parts: list[tuple[Entry, Part]] = []
     for entry in entries:
@@ -87,6 +90,7 @@ async def compute_score(
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
             cause = error.__cause__ if isinstance(error, calling.RaisedGeneratorExitError) else None
+            explain("{} failed: {}", entry.reward.name, one_line(cause or error))
             recorder.failed(entry.reward, cause or error, row)
             return combination.failed()
     recorder.passed()

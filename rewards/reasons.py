@@ -1,4 +1,4 @@
-"""Reasons for a score, collected when a reward is tried and skipped at no cost in training."""
+"""Reasons for a score: collected where rewards are tried, evaluations scored and samples kept, else not even formatted."""
 
 from __future__ import annotations
 

@@ -343,6 +343,9 @@ class RlStage(_Stage):
     """The metric that `keep_best` maximizes: verl's name of a validation metric, or a pattern with `*` for the mean of
     several. Default: the accuracy of the validation rows if every reward returns one, else their score; each data source is
     weighted equally."""
+    keep_samples: int = Field(default=16, ge=0)
+    """Responses of each step and each validation to keep in the stage's `samples` folder, with their rewards and why: all of a
+    prompt, of one prompt at least; 0 keeps none."""
     verl: UpstreamKeys = Field(default={})
     """Any key of verl's PPO trainer configuration."""
 

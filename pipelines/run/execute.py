@@ -201,7 +201,7 @@ def _set_aside(plan: Plan, stage: str) -> Path | None:
     paths = plan.paths(stage)
     # With its record first: a kill in between must not leave a record without its results.
     steps = [paths.step(name) for name in ("train", "export-model", "handover")]
-    results = [*steps, paths.checkpoints, paths.checkpoint, paths.export, paths.model, paths.metrics]
+    results = [*steps, paths.checkpoints, paths.checkpoint, paths.export, paths.model, paths.metrics, paths.samples]
     if not paths.checkpoints.exists() and not paths.model.exists():
         return None
     number = 1

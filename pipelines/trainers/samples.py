@@ -22,7 +22,7 @@ VERSION = 1
 """Version of the files' layout."""
 
 LONGEST_RESPONSE = 32_000
-"""Characters kept of a response, its beginning and its end; 8,000 tokens of code have about 28,000."""
+"""Characters kept of a response: its beginning and its end."""
 
 LONGEST_PROMPT = 16_000
 LONGEST_TRUTH = 2_000
@@ -46,7 +46,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     split: Split
     step: int
-    """The training step; of a validation, the steps trained before it."""
+    """The training step; of a validation, the steps trained before it; of an evaluation, 0."""
     source: str
     """The row's data source."""
     row: str
@@ -109,7 +109,7 @@ def forget_after(folder: Path, step: int) -> None:
         atomic.sweep(split)
 
 
-def shorten(text: str, longest: int) -> tuple[str, int]:
+def shorten(text: str, longest: int = LONGEST_RESPONSE) -> tuple[str, int]:
     """Return a text that can be written as UTF-8, and how many characters are left out.
 
     Of a long one, the middle is left out; a line between the two halves says so.

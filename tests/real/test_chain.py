@@ -17,6 +17,7 @@ import pytest
 
 from pipelines.models.parameters import count_parameters
 from pipelines.recipe.loading import load
+from pipelines.records.samples import read_samples
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan, trainer_module
 from tests.real.chain import Chain, make_chain, wait_for, wait_until_ended
@@ -87,6 +88,15 @@ def test_rewards_differ_and_the_rollout_is_the_policy(chain: Chain, output: str,
     assert any(row["critic/score/max"] > 0 for row in rows)
     # In float32 the rollout and the trainer agree to rounding: the weights reached vLLM (FSDP2 -> vLLM, verl 0.9.1).
     assert all(row["training/rollout_actor_probs_pearson_corr"] > 0.999 for row in rows)
+
+
+@pytest.mark.parametrize("stage", ["stage-one", "stage-two"])
+def test_samples_say_why_they_have_their_rewards(chain: Chain, output: str, stage: str) -> None:
+    samples = list(read_samples(chain.paths(stage), "train"))
+    assert [each.step for each in samples] == 16 * [1] + 16 * [2]
+    for each in samples:
+        assert each.source and each.row and each.prompt and each.truth
+        assert each.reason or each.values["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize("stage", STAGES)

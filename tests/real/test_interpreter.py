@@ -13,11 +13,19 @@ from typing import Any
 
 import pytest
 
+from pipelines.records.samples import read_headers, read_samples, sample_steps
 from tests.real.chain import Chain, make_chain
 
 pytestmark = pytest.mark.real
 
-PPO = ("--set", "stages.rl.algorithm=ppo", "--set", "stages.rl.critic={learning_rate: 1.0e-3}")
+PPO = (
+    "--set",
+    "stages.rl.algorithm=ppo",
+    "--set",
+    "stages.rl.critic={learning_rate: 1.0e-3}",
+    "--set",
+    "stages.rl.validate_every=2",
+)
 
 # A reward that needs no sandbox, because the sandbox does not answer.
 CUSTOM_REWARD = """
@@ -87,6 +95,30 @@ def test_answers_from_the_tool_get_full_reward(chain: Chain) -> None:
     # 1 for the number and 0.1 for calls
     assert max(step["critic/score/max"] for step in read_steps(chain)) == pytest.approx(1.1)
     assert any(step["critic/advantages/max"] > 0 > step["critic/advantages/min"] for step in read_steps(chain))
+
+
+def test_samples_are_kept_with_the_replies_of_the_tool(chain: Chain) -> None:
+    """They are some of the responses that verl dumps, whole groups, with what verl rewarded them."""
+    paths = chain.paths("rl")
+    assert [(each.step, each.samples, each.responses) for each in read_headers(paths, "train")] == [(1, 16, 32), (2, 16, 32)]
+    dumped = {(each["step"], each["input"], each["output"], round(each["score"], 4)) for each in read_responses(chain)}
+    samples = list(read_samples(paths, "train"))
+    assert {(each.step, each.prompt, each.response, round(each.score, 4)) for each in samples} <= dumped
+    assert [each.number for each in samples] == 8 * [0, 1, 2, 3]
+    assert any(each.calls == len(replies(each.response)) == 2 for each in samples)
+    for each in samples:
+        assert each.values.keys() == {"accuracy", "has_accuracy", "format", "failed"}
+        assert 0 < each.tokens <= 192 and each.prompt_tokens > 100 and each.truth
+        assert "well-formed calls" in each.reason
+
+
+def test_validations_keep_the_same_rows(chain: Chain) -> None:
+    paths = chain.paths("rl")
+    assert sample_steps(paths, "validation") == [0, 2]
+    before, after = ([(each.row, each.prompt) for each in read_samples(paths, "validation", [step])] for step in (0, 2))
+    assert before == after and before
+    for step in read_steps(chain):
+        assert not [name for name in step if "reasons" in name], "verl logs what it logs without samples"
 
 
 def test_rollout_is_the_policy_on_the_models_tokens(chain: Chain) -> None:

@@ -21,6 +21,7 @@ import pytest
 from rewards import entry, sandbox
 from rewards.entry import compute_score, compute_score_blocking
 from rewards.errors import RewardError
+from rewards.reasons import collect_reasons
 from rewards.scoring import calling
 from rewards.scoring.combination import read_combination
 from rewards.scoring.failures import Counts, read_counts, read_stop_reason
@@ -99,6 +100,18 @@ def test_error_is_a_counted_failure(
         * 2
     )
     assert f"reward probe failed on row row-7 of d: {said} ({__file__}:{line})" in caplog.text
+
+
+def test_a_failure_is_a_reason(reward: Any) -> None:
+    def fail(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> float:
+        raise KeyError("question_answers")
+
+    reward(fail)
+    with collect_reasons() as reasons:
+        both("d", "", "", rewards=PROBE, max_failed=1.0)
+        both("d", "", "", rewards=[{"name": "probe", "data_source": "other"}], max_failed=1.0)
+    failed, unclaimed = "probe failed: KeyError: 'question_answers'", "no reward of the recipe scores data source 'd'"
+    assert reasons == [failed] * 2 + [f"not scored: {unclaimed}"] * 2
 
 
 def test_stop_iteration_is_a_counted_failure(reward: Any) -> None:

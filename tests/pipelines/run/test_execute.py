@@ -15,10 +15,10 @@ import pytest
 from pipelines.digests import Digests
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
 from pipelines.records.steps import read_record
 from pipelines.run import plan_text, process
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.plan import PROMPTS, Plan, Step, stage_paths
 from pipelines.trainers.base import Launch, StagePaths
@@ -88,11 +88,14 @@ def test_only_the_changed_stage_is_re_run(tmp_path: Path) -> None:
 
 def test_a_changed_first_stage_re_runs_later_stages(tmp_path: Path) -> None:
     do(make_toy_plan(tmp_path))
+    samples = stage_paths(tmp_path, "one").samples
+    samples.mkdir()
     ran = do(make_toy_plan(tmp_path, rate=2.0))
     assert list(ran) == ["one/train", "one/handover", "two/train", "two/handover"]
     assert ran["two/train"] == "the model it starts from changed"
     kept = tmp_path / "replaced" / "one-1" / "model" / "weights"
     assert float(kept.read_text()) == 3.0, "earlier results are kept"
+    assert (tmp_path / "replaced" / "one-1" / "samples").is_dir() and not samples.exists()
 
 
 def test_an_unchanged_model_re_runs_no_later_stage(tmp_path: Path) -> None:

@@ -202,6 +202,119 @@ def save_validations() -> None:
     upstream.PPOTrainer._val_metrics_update = val_metrics_update
 
 
+def report_reasons() -> None:
+    """Return the reasons for a score with it, in `reward_extra_info`; `pass_on_reasons` takes them out again.
+
+    Not if a reward model on the same GPUs computes scores after generation: verl 0.9.1 then adds all of it to the batch
+    (experimental/reward_loop/reward_loop.py `compute_rm_score`).
+    """
+    from verl.experimental.reward_loop import reward_loop as upstream
+
+    from pipelines.trainers.verl.plugin.reasons import REASONS, join_reasons, keeps_samples
+    from rewards.reasons import collect_reasons
+
+    score = upstream.RewardLoopWorker.compute_score
+
+    async def compute_score(self: Any, data: Any) -> Any:
+        model = self.config.reward.reward_model
+        if not keeps_samples(self.config) or (model.enable and not model.enable_resource_pool):
+            return await score(self, data)
+        with collect_reasons() as reasons:
+            result = await score(self, data)
+        if reasons and "reward_extra_info" in result:
+            result["reward_extra_info"][REASONS] = join_reasons(reasons)
+        return result
+
+    upstream.RewardLoopWorker.compute_score = compute_score
+
+
+def pass_on_reasons() -> None:
+    """Move the reasons for a score from `reward_extra_info`, all of which verl 0.9.1 logs, to the response's `extra_fields`.
+
+    verl takes nothing else of a reward's result (experimental/agent_loop/agent_loop.py `_compute_score`).
+    """
+    from verl.experimental.agent_loop import agent_loop as upstream
+
+    from pipelines.trainers.verl.plugin.reasons import REASONS
+
+    score = upstream.AgentLoopWorker._compute_score
+
+    async def compute_score(self: Any, outputs: Any, *args: Any, **kwargs: Any) -> None:
+        await score(self, outputs, *args, **kwargs)
+        extra = outputs[-1].extra_fields
+        if REASONS in (extra.get("reward_extra_info") or {}):
+            extra[REASONS] = extra["reward_extra_info"].pop(REASONS)
+
+    upstream.AgentLoopWorker._compute_score = compute_score
+
+
+def keep_samples() -> None:
+    """Keep a few responses of each step and each validation with their rewards, before verl deletes them.
+
+    verl 0.9.1 dumps all responses or none (`trainer.rollout_data_dir`, `validation_data_dir`), without rows, data sources and
+    reasons. It deletes those of a step after its metrics, and those of a validation within `_validate`
+    (trainer/ppo/v1/trainer_base.py).
+    """
+    from verl.trainer.ppo.v1 import trainer_base as upstream
+
+    from pipelines.trainers.verl.plugin.reasons import keeps_samples
+    from pipelines.trainers.verl.plugin.samples import SampleKeeper
+
+    compute, validate = upstream.PPOTrainer._compute_metrics, upstream.PPOTrainer._validate
+
+    def fetch(keys: Sequence[str], partition: str, fields: Sequence[str]) -> dict[str, list[Any]]:
+        data = upstream.tq.kv_batch_get(keys=list(keys), partition_id=partition, select_fields=list(fields))
+        values = {field: data.pop(field) for field in fields}
+        return {
+            field: [row.tolist() for row in value.unbind()] if isinstance(value, upstream.torch.Tensor) else value.tolist()
+            for field, value in values.items()
+        }
+
+    def keeper(trainer: Any) -> SampleKeeper:
+        if not hasattr(trainer, "sample_keeper"):
+            decode = trainer.tokenizer.decode
+            trainer.sample_keeper = SampleKeeper(trainer.config, fetch, lambda ids: decode(ids, skip_special_tokens=True))
+        kept: SampleKeeper = trainer.sample_keeper
+        return kept
+
+    def compute_metrics(self: Any, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        result = compute(self, batch, *args, **kwargs)
+        if keeps_samples(self.config):
+            real = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+            keeper(self).collect(real, batch.partition_id)
+            keeper(self).write("train", self.global_steps)
+        return result
+
+    def validate_and_keep(self: Any) -> Any:
+        if not keeps_samples(self.config):
+            return validate(self)
+        queue = upstream.tq
+        upstream.tq = _BeforeClearing(queue, keeper(self).collect)
+        try:
+            metrics = validate(self)
+        finally:
+            upstream.tq = queue
+        keeper(self).write("validation", self.global_steps)
+        return metrics
+
+    upstream.PPOTrainer._compute_metrics = compute_metrics
+    upstream.PPOTrainer._validate = validate_and_keep
+
+
+class _BeforeClearing:
+    """A module `transfer_queue` that calls `action(keys, partition)` before it deletes them."""
+
+    def __init__(self, module: Any, action: Callable[[Sequence[str], str], None]) -> None:
+        self._module, self._action = module, action
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+    def kv_clear(self, keys: Sequence[str], partition_id: str) -> Any:
+        self._action(keys, partition_id)
+        return self._module.kv_clear(keys=keys, partition_id=partition_id)
+
+
 def pass_rewards_to_gdpo() -> None:
     """Pass the score of each reward to GDPO's estimator, by the keys of `algorithm.gdpo_reward_keys`.
 

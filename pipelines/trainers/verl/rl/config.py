@@ -35,6 +35,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     settings = deep_merge(settings, _replay_buffer(stage, settings))
     title = f"verl: {stage.algorithm}, stage {stage.name}"
     in_cache_key = deep_merge(settings, unflatten({f"{ARGUMENTS}.{key}": None for key in NOT_IN_CACHE_KEY}))
+    settings = deep_merge(settings, _samples(stage, context))
     return Launch(
         argv=command(context, "verl.trainer.main_ppo"),
         environment=training_environment(context),
@@ -143,6 +144,11 @@ def _validation(stage: RlStage) -> Settings:
         "top_p": stage.rollout.top_p,
     }
     return {"actor_rollout_ref": {"rollout": {"val_kwargs": sampling}}}
+
+
+def _samples(stage: RlStage, context: Context) -> Settings:
+    """Return the plugin's settings of the samples to keep; they do not affect the trained model."""
+    return {"pipeline": {"samples": {"folder": str(context.paths.samples), "responses": stage.keep_samples}}}
 
 
 def _kl(stage: RlStage) -> Settings:

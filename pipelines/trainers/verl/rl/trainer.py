@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, progress_of
+from pipelines.trainers.samples import forget_after
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
 from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
@@ -52,9 +53,11 @@ def export(stage: RlStage, context: Context) -> Launch:
 
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:
-    """Reset the count of failed rewards and delete incomplete checkpoints; return the step to resume from."""
+    """Reset the count of failed rewards, delete incomplete checkpoints and later samples; return the step to resume from."""
     archive_failures(failures_folder(paths))
-    return resume.prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
+    begins = resume.prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
+    forget_after(paths.samples, begins)
+    return begins
 
 
 def progress(stage: RlStage, paths: StagePaths) -> Progress | None:

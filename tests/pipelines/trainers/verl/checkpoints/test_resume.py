@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import InputError, StepError
+from pipelines.records.samples import sample_steps
 from pipelines.trainers.base import StagePaths
+from pipelines.trainers.samples import write_samples
 from pipelines.trainers.verl.rl.trainer import before_attempt, export, result
+from tests.pipelines.trainers.test_samples import make_sample
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 
@@ -60,6 +63,15 @@ def test_checkpoint_with_truncated_marker_is_deleted(tmp_path: Path) -> None:
     (save(paths, 2) / "progress.json").write_text('{"step": 2, "tot')
     assert before_attempt(rl_stage(), paths) == 0
     assert list(paths.checkpoints.iterdir()) == []
+
+
+def test_samples_of_lost_steps_are_deleted(tmp_path: Path) -> None:
+    paths = StagePaths(tmp_path)
+    save(paths, 2)
+    for step in range(1, 5):
+        write_samples(paths.samples, "train", step, [make_sample(step=step)], 8)
+    assert before_attempt(rl_stage(), paths) == 2
+    assert sample_steps(paths, "train") == [1, 2]
 
 
 def test_stage_that_never_ran_starts_from_scratch(tmp_path: Path) -> None:

@@ -242,6 +242,102 @@ def validation_is_saved() -> Any:
     return [logged["val-aux/apps/accuracy/mean@1"], files]
 
 
+def reasons_are_passed_on() -> Any:
+    """Return what verl logs of a reward's result, and what it only stores, on the way through both of its processes."""
+    import asyncio
+    from types import SimpleNamespace
+
+    import torch
+    from omegaconf import OmegaConf
+    from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopOutput, AgentLoopWorker
+    from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
+
+    from rewards.reasons import explain
+
+    async def run_single(data: Any) -> Any:
+        explain("test {}: expected {}, got {}", 3, "4", "5")
+        return {"reward_score": 0.5, "reward_extra_info": {"score": 0.5, "accuracy": 0.0}}
+
+    config = {
+        "pipeline": {"samples": {"folder": str(FOLDER / "samples"), "responses": 4}},
+        "reward": {"reward_model": {"enable": False}, "custom_reward_function": {"path": "pkg://rewards.entry"}},
+    }
+    rewarding: Any = SimpleNamespace(config=OmegaConf.create(config), reward_manager=SimpleNamespace(run_single=run_single))
+    remote = SimpleNamespace(remote=lambda data: RewardLoopWorker.compute_score(rewarding, data))
+    generating: Any = SimpleNamespace(
+        reward_loop_worker_handles=[SimpleNamespace(compute_score=remote)],
+        _compute_multi_modal_inputs=lambda *_: {},
+        _compute_position_ids=lambda ids, *_: torch.zeros_like(ids),
+        _get_mm_processor_kwargs=lambda _: None,
+    )
+    output = AgentLoopOutput(prompt_ids=[1], response_ids=[2], response_mask=[1], metrics=AgentLoopMetrics(), extra_fields={})
+    asyncio.run(AgentLoopWorker._compute_score(generating, [output], {"data_source": "apps"}))
+    return [output.extra_fields.pop("reward_extra_info"), output.extra_fields]
+
+
+def validation_leaves_samples() -> Any:
+    """Return the metrics of a validation of three rows with two responses each, and the samples that it left."""
+    from types import SimpleNamespace
+
+    import numpy as np
+    import torch
+    from omegaconf import OmegaConf
+    from verl.trainer.ppo.v1 import trainer_base
+    from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+    stored: dict[str, dict[str, Any]] = {}
+
+    def generate(batch: Any) -> None:
+        for place, uid in enumerate(batch["uid"]):
+            for session in range(2):
+                stored[f"{uid}_{session}_0"] = {
+                    "uid": uid,
+                    "prompts": torch.tensor([place + 1] * (place + 1)),
+                    "responses": torch.tensor([5] * (session + 1)),
+                    "response_mask": torch.ones(session + 1, dtype=torch.int64),
+                    "rm_scores": torch.tensor([0.0] * session + [0.1]),
+                    "num_turns": 2,
+                    "reward_model": {"ground_truth": "{}", "style": "rule"},
+                    "data_source": "apps",
+                    "extra_info": {"index": place},
+                    "extra_fields": {"reward_extra_info": {"accuracy": 1.0}, "pipeline_reasons": "passes"},
+                }
+
+    def get(keys: list[str], partition_id: str, select_fields: list[str]) -> Any:
+        return list_of_dict_to_tensordict([{name: stored[key][name] for name in select_fields} for key in keys])
+
+    def clear(keys: list[str], partition_id: str) -> None:
+        for key in keys:
+            del stored[key]
+
+    def sample(**_: Any) -> Any:
+        return SimpleNamespace(keys=list(stored), partition_id="val"), {}
+
+    trainer_base.tq = SimpleNamespace(kv_batch_put=lambda **_: None, kv_batch_get=get, kv_clear=clear)
+    config = {
+        "pipeline": {"samples": {"folder": str(FOLDER / "samples"), "responses": 4}},
+        "actor_rollout_ref": {"rollout": {"response_length": 2, "val_kwargs": {"n": 2}}},
+        "trainer": {},
+    }
+    rows = {"raw_prompt": np.array(["a", "b", "c"], dtype=object), "data_source": np.array(["apps"] * 3, dtype=object)}
+    trainer: Any = SimpleNamespace(
+        config=OmegaConf.create(config),
+        global_steps=7,
+        val_dataloader=[rows],
+        agent_loop_manager=SimpleNamespace(generate_sequences=generate),
+        replay_buffer=SimpleNamespace(sample=sample),
+        reward_loop_manager=SimpleNamespace(reward_loop_worker_handles=[]),
+        tokenizer=SimpleNamespace(
+            pad_token_id=0, decode=lambda ids, **_: " ".join(str(int(each)) for each in ids if int(each))
+        ),
+        _maybe_log_val_generations=lambda **_: None,
+        _val_metrics_update=lambda sources, uids, values, turns, **_: dict(values),
+    )
+    logged = trainer_base.PPOTrainer._validate(trainer)
+    lines = [json.loads(line) for path in FOLDER.glob("samples/validation/7.jsonl") for line in path.open()]
+    return [sorted(logged), len(stored), lines]
+
+
 def metrics_file_is_truncated() -> Any:
     from verl.utils.tracking import FileLogger
 
@@ -401,6 +497,8 @@ ATTEMPTS: tuple[Callable[[], Any], ...] = (
     remax_has_baselines,
     gdpo_has_each_reward,
     validation_is_saved,
+    reasons_are_passed_on,
+    validation_leaves_samples,
     end_of_epoch_is_resumed,
     sft_after_the_end_of_an_epoch,
     sft_after_its_last_step,

@@ -150,6 +150,28 @@ def test_validation_by_row(without: Outcomes, with_plugin: Outcomes) -> None:
     assert rows == [{"reward": 0.5, "accuracy": 0.0}, {"reward": 1.5, "accuracy": 1.0}]
 
 
+def test_reasons_reach_the_trainer_and_not_its_log(without: Outcomes, with_plugin: Outcomes) -> None:
+    logged = {"score": 0.5, "accuracy": 0.0}
+    assert without["reasons_are_passed_on"] == {"value": [logged, {}]}
+    assert with_plugin["reasons_are_passed_on"] == {
+        "value": [logged, {"pipeline_reasons": "test 3: expected 4, got 5"}],
+    }
+
+
+def test_samples_of_a_validation(without: Outcomes, with_plugin: Outcomes) -> None:
+    assert without["validation_leaves_samples"] == {"value": [["accuracy", "reward"], 0, []]}
+    logged, left, (header, *samples) = with_plugin["validation_leaves_samples"]["value"]
+    assert (logged, left) == (["accuracy", "reward"], 0), "as without samples"
+    assert header == {"version": 1, "split": "validation", "step": 7, "samples": 4, "responses": 6}
+    assert [(each["group"], each["number"], each["response"], each["cut"]) for each in samples] == [
+        (group, number, ["5", "5 5"][number], number == 1) for group in range(2) for number in range(2)
+    ]
+    for each in samples:
+        row = int(each["row"]) + 1
+        assert (each["prompt"], each["prompt_tokens"]) == (" ".join([str(row)] * row), row)
+        assert (each["score"], each["values"], each["reason"], each["truth"]) == (0.1, {"accuracy": 1.0}, "passes", "{}")
+
+
 def test_metrics_file_of_each_attempt(without: Outcomes, with_plugin: Outcomes) -> None:
     assert without["metrics_file_is_truncated"] == {"value": True}
     assert with_plugin["metrics_folder"] == {"value": "attempts"}

@@ -5,16 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipelines.errors import InputError
+from pipelines.recipe.loading import load
+from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Launch
 from pipelines.trainers.verl.rl.config import launch
 from preprocess.config import Sandbox
 from rewards import entry
+from tests import ROOT
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
 Golden = Callable[[str, str], None]
@@ -124,6 +128,7 @@ def test_rewards_use_the_sandbox_of_the_recipe() -> None:
     ("changes", "retrains"),
     [
         ({"max_failed_rewards": 0.5, "max_reward_seconds": 9.0}, False),
+        ({"keep_samples": 0}, False),
         ({"reward": {"name": "white_box", "weight": 2.0}}, True),
         ({"reward": "code_tests"}, True),
         ({"learning_rate": 0.5}, True),
@@ -179,8 +184,27 @@ def test_verl_deletes_no_checkpoint_with_keep_best() -> None:
     stage = rl_stage(keep_best=True, save_every=2, validate_every=1, best_metric="val-core/*/reward/mean@1")
     rendered = settings(launch(stage, context(stage)))
     assert "max_actor_ckpt_to_keep" not in rendered["trainer"]
+    del rendered["pipeline"]["samples"]
     assert rendered["pipeline"] == {"keep_checkpoints": 2, "keep_best": True, "best_metric": "val-core/*/reward/mean@1"}
-    assert settings(launch(plain := rl_stage(), context(plain)))["pipeline"] == {"keep_checkpoints": 2}
+    assert "keep_best" not in settings(launch(plain := rl_stage(), context(plain)))["pipeline"]
+
+
+def test_samples_are_for_the_plugin() -> None:
+    stage = rl_stage(keep_samples=32, verl={"trainer.rollout_data_dir": "/rollouts"})
+    rendered = launch(stage, context(stage))
+    assert settings(rendered)["pipeline"]["samples"] == {"folder": "/runs/demo/stages/one/samples", "responses": 32}
+    assert settings(rendered)["trainer"]["rollout_data_dir"] == "/rollouts"
+    # As in version 0.2, whose finished stages stay finished.
+    in_cache_key = YAML(typ="safe").load(rendered.cache_key_files["train.yaml"])
+    assert in_cache_key["pipeline"] == {"keep_checkpoints": 2}
+
+
+def test_recipe_of_docs_page_loads(tmp_path: Path) -> None:
+    page = (ROOT / "docs/running.md").read_text(encoding="utf-8")
+    block = page.partition("```yaml\n# samples.yaml\n")[2].partition("```")[0]
+    (tmp_path / "samples.yaml").write_text(block, encoding="utf-8")
+    stage = load(tmp_path / "samples.yaml").recipe.stages[-1]
+    assert isinstance(stage, RlStage) and stage.keep_samples == 32
 
 
 def test_custom_logger_keeps_the_metrics_file() -> None:
