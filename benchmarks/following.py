@@ -26,7 +26,6 @@ from typing import TextIO
 from benchmarks.harness import ROOT, Result, run
 from pipelines.errors import StepError
 from pipelines.recipe.loading import load
-from pipelines.records.progress import read_reached
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
 from pipelines.run.plan import Machine, Plan, make_plan
@@ -79,7 +78,8 @@ def follow(folder: Path, steps: int, seconds: float, stream: TextIO) -> float:
     runner = threading.Thread(target=follow_training)
     runner.start()
     try:
-        while (reached := read_reached(train.directory)) is None or reached.step < steps:
+        # The steps that a resumed run finds are read, and written, once.
+        while not plan.paths(STAGE).metrics.exists():
             if not runner.is_alive():
                 sys.exit(f"the step ended early; its log: {(train.directory / 'log').read_text()}")
             time.sleep(0.1)
@@ -128,7 +128,8 @@ def open_stream(display: str) -> Iterator[TextIO]:
     os.environ["TERM"] = "xterm-256color"
     reader, writer = pty.openpty()
     termios.tcsetwinsize(writer, (40, 120))
-    drain = subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL)
+    # It ends with an error when the terminal is closed.
+    drain = subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(reader)
     try:
         with os.fdopen(writer, "w") as terminal:

@@ -13,7 +13,7 @@ from pipelines.errors import StepError
 from pipelines.recipe import deepspeed
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of, to_yaml
-from pipelines.trainers.metric_lines import merge_row, read_rows
+from pipelines.trainers.metric_lines import read_steps
 from preprocess import atomic
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
@@ -100,11 +100,7 @@ def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
 
 def metrics(stage: SftStage, paths: StagePaths) -> list[dict[str, float]]:
     """Read trainer_log.jsonl, one mapping per step. A resumed run appends to it; the last line of a step counts."""
-    steps: dict[int, dict[str, float]] = {}
-    (rows,) = read_rows([paths.checkpoints / "trainer_log.jsonl"], _to_row)
-    for row in rows:
-        merge_row(steps, row)
-    return [steps[step] for step in sorted(steps)]
+    return read_steps([paths.checkpoints / "trainer_log.jsonl"], _to_row)
 
 
 def _to_row(line: Any) -> dict[str, float]:

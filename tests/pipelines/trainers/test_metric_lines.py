@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.trainers import metric_lines
-from pipelines.trainers.metric_lines import merge_row, read_rows
+from pipelines.trainers.metric_lines import read_rows, read_steps
 
 
 def line(step: int, **values: float) -> str:
@@ -82,10 +82,69 @@ def test_missing_file_has_no_rows(tmp_path: Path) -> None:
     assert read(path) == [[{"step": 2}]]
 
 
-def test_rows_of_a_step_are_merged_without_changing_them() -> None:
-    steps: dict[int, dict[str, float]] = {}
-    first = {"step": 1, "loss": 0.5}
-    for row in (first, {"step": 1, "eval_loss": 0.25, "loss": 0.75}):
-        merge_row(steps, row)
-    assert steps == {1: {"step": 1, "loss": 0.75, "eval_loss": 0.25}}
-    assert first == {"step": 1, "loss": 0.5}
+def steps(*paths: Path) -> list[dict[str, float]]:
+    """Return the steps; an attempt that begins at step N keeps those before it."""
+    return read_steps(paths, dict, lambda first: first["step"] - 1)
+
+
+def test_rows_of_a_step_are_merged_without_changing_them(tmp_path: Path) -> None:
+    path = tmp_path / "1"
+    path.write_text(line(1, loss=0.5) + line(1, eval_loss=0.25, loss=0.75) + line(3) + line(2))
+    assert steps(path) == [{"step": 1, "loss": 0.75, "eval_loss": 0.25}, {"step": 2}, {"step": 3}]
+    assert read(path)[0][0] == {"step": 1, "loss": 0.5}
+
+
+def test_an_attempt_replaces_the_steps_that_were_lost(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.write_text("".join(line(step, attempt=1) for step in range(1, 6)))
+    assert [row["step"] for row in steps(first)] == [1, 2, 3, 4, 5]
+    second.write_text(line(4, attempt=2))
+    assert [row["attempt"] for row in steps(first, second)] == [1, 1, 1, 2]
+
+
+def test_new_rows_are_merged_as_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every prefix of the lines of three attempts, read as it grows and read at once; the second attempt logged nothing."""
+    paths = [tmp_path / name for name in "123"]
+    written = [(0, step) for step in range(1, 9)] + [(2, step) for step in (4, 5, 5, 6, 7, 8, 9, 10)]
+    for path in paths:
+        path.touch()
+    for number, (place, step) in enumerate(written):
+        with paths[place].open("a") as file:
+            file.write(line(step, attempt=place, **{f"value_{number}": number}))
+        grown = steps(*paths)
+        with monkeypatch.context() as fresh:
+            fresh.setattr(metric_lines, "_files", {})
+            fresh.setattr(metric_lines, "_merged", metric_lines._Merged())
+            assert steps(*paths) == grown
+    assert [row["step"] for row in grown] == list(range(1, 11))
+    assert {row["attempt"] for row in grown[3:]} == {2}
+
+
+def test_only_new_rows_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "1"
+    path.write_text("".join(line(step) for step in range(100)))
+    assert len(steps(path)) == 100
+    merged: list[float] = []
+    add = metric_lines._Merged._add
+
+    def count(self: Any, row: dict[str, float]) -> None:
+        merged.append(row["step"])
+        add(self, row)
+
+    monkeypatch.setattr(metric_lines._Merged, "_add", count)
+    for step in (100, 101):
+        with path.open("a") as file:
+            file.write(line(step))
+        for _ in range(2):
+            assert len(steps(path)) == step + 1
+    assert merged == [100, 101]
+
+
+def test_steps_of_another_training_are_read_anew(tmp_path: Path) -> None:
+    for name in "121":
+        (tmp_path / name).write_text(line(int(name)))
+        assert steps(tmp_path / name) == [{"step": int(name)}]
+    (tmp_path / "1").write_text(line(5) + line(6))
+    assert steps(tmp_path / "1") == [{"step": 5}, {"step": 6}]
+    (tmp_path / "1").unlink()
+    assert steps(tmp_path / "1") == []

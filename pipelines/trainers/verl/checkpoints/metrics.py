@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.trainers.metric_lines import merge_row, read_rows
+from pipelines.trainers.metric_lines import read_steps
 
 RL_STEP = "training/global_step"
 """A metric of RL training steps, missing from the validation before the first step."""
@@ -18,18 +18,16 @@ _SFT_STEP = "train/loss"
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """Merge all attempts under verl's names: one mapping per step, each with `step`; the caller must not change them."""
-    steps: dict[int, dict[str, float]] = {}
     files = sorted(folder.glob("*.jsonl"), key=lambda file: int(file.name.partition("-")[0]))  # by the start time
-    for attempt in read_rows(files, _to_row):
-        if attempt:
-            # A resumed attempt begins with a validation of the step it resumed from, or with the step after it. Later
-            # steps of earlier attempts were lost.
-            first = attempt[0]
-            kept = first["step"] - 1 if first.keys() & {RL_STEP, _SFT_STEP} else first["step"]
-            steps = {step: row for step, row in steps.items() if step <= kept}
-        for row in attempt:
-            merge_row(steps, row)
-    return [steps[step] for step in sorted(steps)]
+    return read_steps(files, _to_row, _last_kept)
+
+
+def _last_kept(first: Mapping[str, float]) -> float:
+    """Return the last step of earlier attempts that counts: later ones were lost.
+
+    A resumed attempt begins with a validation of the step it resumed from, or with the step after it.
+    """
+    return first["step"] - 1 if first.keys() & {RL_STEP, _SFT_STEP} else first["step"]
 
 
 def _to_row(entry: Any) -> dict[str, float]:

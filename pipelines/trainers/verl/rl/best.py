@@ -27,7 +27,7 @@ def check_best_metric(stage: RlStage, rows: Sequence[Row]) -> None:
         StepError: It does not; suggests the nearest metric.
     """
     validated = next((row for row in rows if validation_metrics(row)), None) if stage.keep_best else None
-    if validated is not None and find_criterion(rows, stage.best_metric).score(validated) is None:
+    if validated is not None and find_criterion([validated], stage.best_metric).score(validated) is None:
         known = validation_metrics(validated)
         name = stage.best_metric or "val-core/*/reward/mean@*"
         raise StepError(

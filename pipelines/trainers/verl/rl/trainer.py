@@ -66,14 +66,14 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
         raise StepError(reason)
     rows = metrics(stage, paths)
     check_best_metric(stage, rows)
-    trained = [row for row in rows if RL_STEP in row]
-    if not trained:
+    newest = next((row for row in reversed(rows) if RL_STEP in row), None)
+    if newest is None:
         return None
     # verl computes the steps of epochs; the total is unknown before its first checkpoint.
     total = stage.steps
     if total is None and (counted := resume.complete_checkpoints(paths)):
         total = int(counted[max(counted)]["total_steps"])
-    return progress_of(trained[-1], total, _SHOWN)
+    return progress_of(newest, total, _SHOWN)
 
 
 def result(stage: RlStage, paths: StagePaths) -> Result:
