@@ -45,7 +45,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory, environments: None) -> Itera
 
 
 def read_steps(chain: Chain) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in chain.paths("rl").metrics.read_text().splitlines()]
+    """Return the metrics of the training steps, without the validation before them."""
+    rows = [json.loads(line) for line in chain.paths("rl").metrics.read_text().splitlines()]
+    return [row for row in rows if "training/global_step" in row]
 
 
 def read_responses(chain: Chain) -> list[dict[str, Any]]:
@@ -109,7 +111,7 @@ def test_samples_are_kept_with_the_replies_of_the_tool(chain: Chain) -> None:
     for each in samples:
         assert each.values.keys() == {"accuracy", "has_accuracy", "format", "failed"}
         assert 0 < each.tokens <= 192 and each.prompt_tokens > 100 and each.truth
-        assert "well-formed calls" in each.reason
+        assert "well-formed calls" in each.reason or each.score == 0.0
 
 
 def test_validations_keep_the_same_rows(chain: Chain) -> None:
