@@ -26,6 +26,7 @@ from typing import TextIO
 from benchmarks.harness import ROOT, Result, run
 from pipelines.errors import StepError
 from pipelines.recipe.loading import load
+from pipelines.records.steps import read_record
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
 from pipelines.run.plan import Machine, Plan, make_plan
@@ -33,6 +34,10 @@ from pipelines.trainers.verl.rendering import metrics_folder
 
 STAGE = "stage-one"
 METRICS = 80
+VALIDATE_EVERY = 200
+VALIDATION = [
+    f"val-{kind}/mean@1" for kind in ("core/questions/reward", "aux/questions/accuracy", "aux/questions/has_accuracy")
+]
 BOUND = 2.0
 
 # Logs steps until it is stopped: the file of metrics, the file that ends it, the first step, the seconds of a step.
@@ -79,13 +84,14 @@ def follow(folder: Path, steps: int, seconds: float, stream: TextIO) -> float:
     runner.start()
     try:
         # The steps that a resumed run finds are read, and written, once.
-        while not plan.paths(STAGE).metrics.exists():
-            if not runner.is_alive():
-                sys.exit(f"the step ended early; its log: {(train.directory / 'log').read_text()}")
+        while runner.is_alive() and not plan.paths(STAGE).metrics.exists():
             time.sleep(0.1)
         began, used = time.monotonic(), time.process_time()
         time.sleep(seconds)
-        return 100 * (time.process_time() - used) / (time.monotonic() - began)
+        share = 100 * (time.process_time() - used) / (time.monotonic() - began)
+        if not runner.is_alive():
+            sys.exit(f"the step ended early: {read_record(train.directory)}")
+        return share
     finally:
         stop.touch()
         runner.join()
@@ -93,7 +99,8 @@ def follow(folder: Path, steps: int, seconds: float, stream: TextIO) -> float:
 
 def make_training(folder: Path, steps: int) -> Plan:
     """Return a run whose stage has been trained for some steps, in two attempts, and that logs on."""
-    sets = ["hardware.platform=cpu", f"stages.{STAGE}.steps={2 * steps}"]
+    changes = {"steps": 2 * steps, "keep_best": "true", "save_every": VALIDATE_EVERY, "validate_every": VALIDATE_EVERY}
+    sets = ["hardware.platform=cpu", *(f"stages.{STAGE}.{name}={value}" for name, value in changes.items())]
     trainers = ("llamafactory", "verl")
     here = Path(sys.executable)
     machine = Machine("cpu", here, dict.fromkeys(trainers, here), dict.fromkeys(trainers, ROOT))
@@ -107,6 +114,8 @@ def make_training(folder: Path, steps: int) -> Plan:
         with (metrics / f"{attempt}-1.jsonl").open("w", encoding="utf-8") as file:
             for step in range(first, last + 1):
                 data = {name: dice.random() for name in names} | {"training/global_step": step}
+                if step % VALIDATE_EVERY == 0 or step == 1:
+                    data |= dict.fromkeys(VALIDATION, 1.0)
                 file.write(json.dumps({"step": step, "data": data}) + "\n")
     argv = (str(here), "-c", TRAINER, str(metrics / "2-1.jsonl"), str(folder / "stop"), str(steps + 1), "1")
     return replace(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +45,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory, environments: None) -> Itera
 
 
 def read_steps(chain: Chain) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in chain.paths("rl").metrics.read_text().splitlines()]
+    """Return the metrics of the training steps, without the validation before them."""
+    rows = [json.loads(line) for line in chain.paths("rl").metrics.read_text().splitlines()]
+    return [row for row in rows if "training/global_step" in row]
 
 
 def read_responses(chain: Chain) -> list[dict[str, Any]]:
@@ -111,7 +111,7 @@ def test_samples_are_kept_with_the_replies_of_the_tool(chain: Chain) -> None:
     for each in samples:
         assert each.values.keys() == {"accuracy", "has_accuracy", "format", "failed"}
         assert 0 < each.tokens <= 192 and each.prompt_tokens > 100 and each.truth
-        assert "well-formed calls" in each.reason
+        assert "well-formed calls" in each.reason or each.score == 0.0
 
 
 def test_validations_keep_the_same_rows(chain: Chain) -> None:
@@ -151,24 +151,3 @@ def test_failures_of_a_dead_service_are_counted_and_training_continues(chain: Ch
     assert step["tool/failures/mean"] + step["tool/malformed/mean"] == pytest.approx(step["tool/calls/mean"])
     texts = [reply for each in read_responses(chain) for reply in replies(each["output"])]
     assert set(texts) == {"[the code was not run: the interpreter does not answer; all variables are gone]"}
-
-
-def ask(chain: Chain, question: str, *options: str) -> tuple[str, str]:
-    """Return the answer of `pipeline chat` to a question, and what it printed about the tool."""
-    pipeline = Path(sys.executable).with_name("pipeline")
-    argv = [str(pipeline), "chat", str(chain.directory), *options]
-    done = subprocess.run(argv, input=question, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout, done.stderr
-
-
-@pytest.mark.nightly
-def test_a_chat_calls_the_tool(chain: Chain) -> None:
-    """With the real vLLM, verl's tool loop and the sandbox, as in training."""
-    prompt = read_responses(chain)[0]["input"]
-    question = prompt.rpartition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
-    answer, aside = ask(chain, question)
-    assert "[python_interpreter]\n| " in aside and "\n[reply]\n| " in aside
-    assert "<tool_call>" not in answer and "####" in answer
-    answer, aside = ask(chain, question, "--no-tool", "--max-tokens", "16")
-    assert "[reply]" not in aside and "[cut: " in aside
