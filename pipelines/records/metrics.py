@@ -17,7 +17,7 @@ _TAIL_BYTES = 64 * 1024
 
 
 class MetricsFile:
-    """Write the metrics of a training that goes on.
+    """Write the metrics of a running training.
 
     Args:
         path: The file; what it has is replaced by the first write.
@@ -33,7 +33,7 @@ class MetricsFile:
 
         Args:
             rows: All steps, in order.
-            ended: Also write the last one: while the training goes on, its validation may still be added.
+            ended: Also write the last one: while the training runs, its validation may still be added.
 
         Raises:
             StepError: The file cannot be written.
