@@ -19,7 +19,7 @@ _CHECKED_BYTES = 256
 
 
 class MetricsFile:
-    """Write the metrics of a training that is running.
+    """Write the metrics of a running training.
 
     Args:
         path: The file; what it has is replaced by the first write.
@@ -35,7 +35,7 @@ class MetricsFile:
 
         Args:
             rows: All steps, in order.
-            ended: Also write the last one: while the training is running, its validation may still be added.
+            ended: Also write the last one: while the training runs, its validation may still be added.
 
         Raises:
             StepError: The file cannot be written.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from pipelines.run.process import Stopped
 
 def print_run(directory: Path) -> None:
     """Print the table of stages of a run that has ended."""
+    if sys.stdout.isatty():
+        print()
     print_stages(summarise_status(open_run(directory)))
 
 

@@ -126,7 +126,7 @@ def _report(run: Run, logs: Sequence[_Log], filters: Filters, shown: int) -> Non
     elif filters.warnings and not shown:
         say("no warnings")
     if (left_out := sum(log.left_out for log in logs)) and not filters.raw:
-        say(f"{left_out:,} lines of noise were left out; all with --raw")
+        say(f"lines left out as noise: {left_out:,}; all with --raw")
 
 
 def _make_safe(line: str) -> str:

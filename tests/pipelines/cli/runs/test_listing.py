@@ -24,10 +24,11 @@ def test_runs_of_every_kind(here: Path, call: Call) -> None:
     assert status == 0 and head == ["name", "stage", "step", "newest", "left", "state", "size", "age"]
     assert {line[0]: line[1:6] for line in lines} == {
         "whole": ["rl", "4/4", "reward 0.8", "", "complete"],
-        "torn": ["rl/train", "", "", "", "interrupted"],
+        # Its record of rl/train is torn: the step counts as not begun.
+        "torn": ["sft", "450/450", "loss 0.02222", "", "interrupted"],
         "broken": ["rl", "1/4", "reward 0.2", "", "failed"],
         "old": ["rl", "1/4", "reward 0.2", "", "running on elsewhere"],
-    } | {"torn": ["sft", "450/450", "loss 0.02222", "", "interrupted"]}
+    }
     assert err == (
         "warning: runs/later is a run of a later version 9.0 (layout 9); this one, "
         f"{err.partition('this one, ')[2].partition(',')[0]}, reads layouts up to 1\n"

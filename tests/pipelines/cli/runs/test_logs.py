@@ -45,7 +45,7 @@ def test_noise_is_left_out_unless_raw(here: Path, call: Call) -> None:
     (here / "runs/whole/stages/rl/train/log").write_text(text)
     _, out, err = call("logs", "whole", "rl/train")
     assert out.splitlines() == ["== rl/train, attempt 1, 2026-11-28 06:58:23 UTC", "UserWarning: disk", "title"]
-    assert err == "1 lines of noise were left out; all with --raw\n"
+    assert err == "lines left out as noise: 1; all with --raw\n"
     _, out, err = call("logs", "whole", "rl/train", "--raw")
     assert (out, err) == (text, "")
     _, out, _ = call("logs", "whole", "rl/train", "--warnings")
