@@ -41,6 +41,9 @@ class Samples:
 class Tracker(Protocol):
     """One tracker, with one run at a time. Any exception means that it is not available; the caller starts it again later."""
 
+    address: str
+    """Where the tracker run is shown, or the command that shows it; set by `start`, empty if it is unknown."""
+
     def start(self, run: TrackedRun) -> float | None:
         """Start a tracker run, or resume the one of that id.
 

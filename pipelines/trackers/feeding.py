@@ -6,6 +6,7 @@ user. Everything that it sends is in the run directory, so whatever happens to i
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -46,9 +47,7 @@ _LONGEST_WAIT = 300.0
 _LAST_TRIES = 2
 """After the run has ended."""
 
-_LOCK_SECONDS = 60.0
-_LAST_SECONDS = 90
-"""After the end of the run, also of one that was killed, this process ends itself."""
+_NICE = 5
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -62,6 +61,8 @@ class Job(msgspec.Struct, frozen=True):
     """Stage -> its configuration."""
     pause: float = 5.0
     """Seconds between two looks at the run directory."""
+    limit: float = 60.0
+    """Longest time to send the rest after the end of the run, in seconds; also after that of a run that was killed."""
 
 
 class Feeder:
@@ -81,7 +82,7 @@ class Feeder:
         self._tracker: Tracker | None = None
         self._feeds: dict[str, StageFeed] = {}
         self._failures = 0
-        self._shown = False
+        self._warned = self._addressed = False
 
     def feed(self, wait: Callable[[float], bool]) -> bool:
         """Send what the run directory has until the run has ended; return whether everything was sent.
@@ -111,8 +112,8 @@ class Feeder:
             print(traceback.format_exc(), file=sys.stderr)
             self._tracker, self._failures = None, self._failures + 1
             self._feeds.clear()
-            if not self._shown:
-                self._shown = True
+            if not self._warned:
+                self._warned = True
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 self._say(
                     f"warning: {self._job.options['name']} is not available: {lines[0]}; the run continues, it is sent later"
@@ -132,6 +133,9 @@ class Feeder:
             if feed is None or feed.tracked.id != tracked.id:
                 feed = self._feeds[stage.name] = StageFeed(tracker, tracked, stage.name)
             feed.update(run, stage, ended=ended)
+            if feed.address and not self._addressed:
+                self._addressed = True
+                self._say(f"{self._job.options['name']}: {feed.address}")
 
 
 def make_tracker(options: Options) -> Tracker:
@@ -147,7 +151,7 @@ def main() -> int:
     lines = os.fdopen(os.dup(1), "w")  # the libraries print, too
     os.dup2(2, 1)
     sys.stdout = sys.stderr = cast(TextIO, HidingStream(sys.stderr))
-    os.nice(10)
+    os.nice(_NICE)
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     options = Options.model_validate(job.options)
 
@@ -160,12 +164,12 @@ def main() -> int:
     def wait(seconds: float) -> bool:
         ended = bool(select.select([sys.stdin], [], [], seconds)[0])
         if ended:
-            signal.alarm(_LAST_SECONDS)
+            signal.alarm(math.ceil(job.limit) + 1)
         return ended
 
     try:
         # The process of a killed run may still send its last steps.
-        with FileLock(Path(job.directory) / FOLDER / options.name / "lock", timeout=_LOCK_SECONDS):
+        with FileLock(Path(job.directory) / FOLDER / options.name / "lock", timeout=job.limit):
             return 0 if Feeder(job, lambda: make_tracker(options), say).feed(wait) else 1
     except Timeout:
         say(f"warning: {options.name}: another process still feeds it")

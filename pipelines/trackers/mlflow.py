@@ -33,7 +33,7 @@ class Mlflow:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._parent = self._run = ""
+        self._parent = self._run = self.address = ""
 
     def start(self, run: TrackedRun) -> float | None:
         for name, value in _PATIENCE.items():
@@ -42,6 +42,8 @@ class Mlflow:
 
         self._client: Any = MlflowClient(tracking_uri=self._options.url)
         self._experiment = self._find_experiment()
+        server = self._options.url or os.environ.get("MLFLOW_TRACKING_URI", "")
+        self.address = f"{server.rstrip('/')}/#/experiments/{self._experiment}"
         self._parent = self._find_run(run.group, run.group, {})
         self._run = self._find_run(run.id, run.name, {"mlflow.parentRunId": self._parent})
         for each in (self._parent, self._run):

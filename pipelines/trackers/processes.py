@@ -92,7 +92,13 @@ class _Feeder:
             )
         assert self._process.stdin is not None and self._process.stdout is not None
         options = tracker.model_dump(exclude_unset=True)
-        job = Job(str(directory), options, {each.name: flatten_stage(recipe, each) for each in recipe.stages}, _PAUSE_SECONDS)
+        job = Job(
+            str(directory),
+            options,
+            {each.name: flatten_stage(recipe, each) for each in recipe.stages},
+            _PAUSE_SECONDS,
+            _SECONDS,
+        )
         with suppress(BrokenPipeError):
             self._process.stdin.write(msgspec.json.encode(job) + b"\n")
             self._process.stdin.flush()

@@ -45,6 +45,8 @@ class StageFeed:
         self._sent = read_sent(self._file) or Sent(stage=stage)
         self._reader: MetricsReader | None = None
         """None: the tracker run is not open."""
+        self.address = ""
+        """Where the tracker shows it; empty: it was not opened."""
 
     def update(self, run: Run, stage: Stage, *, ended: bool) -> None:
         """Send what is new.
@@ -66,6 +68,7 @@ class StageFeed:
             if idle and (over or training.state != "running"):
                 return
             last = self._tracker.start(self.tracked)
+            self.address = self._tracker.address
             sent.step, sent.finished = sent.step if last is None else last, False
             self._reader = MetricsReader(stage.paths.metrics, float("-inf") if sent.step is None else sent.step)
         while rows := self._reader.read(_ROWS):

@@ -30,6 +30,7 @@ class SwanLab:
         self._step = 0
         self._known: dict[str, float] = {}
         """Metric -> its last step in the files of an offline run."""
+        self.address = ""
 
     def start(self, run: TrackedRun) -> float | None:
         import swanlab
@@ -49,6 +50,7 @@ class SwanLab:
             config=dict(run.configuration),
             settings=settings,
         )
+        self.address = str(self._run.url or "") or f"swanlab sync {run.folder / f'run-*-{run.id}'}"
         if self._run.mode == "online":
             # The server's last step; SwanLab offers no other way to ask for it.
             found = getattr(getattr(self._run, "_ctx", None), "_global_step", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,12 +30,14 @@ class TensorBoard:
         self._step = 0
         self._known: dict[str, float] = {}
         """Figures that the files have."""
+        self.address = ""
 
     def start(self, run: TrackedRun) -> float | None:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         folder = run.folder / run.name.rpartition("/")[2] / run.id
         folder.mkdir(parents=True, exist_ok=True)
+        self.address = f"tensorboard --logdir {shlex.quote(str(run.folder))}"
         last = self._read(folder)
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
         self._file = (folder / name).open("wb")

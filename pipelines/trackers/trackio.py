@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ class Trackio:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._step = 0
+        self.address = ""
 
     def start(self, run: TrackedRun) -> float | None:
         import trackio
@@ -34,6 +36,7 @@ class Trackio:
             auto_log_gpu=False,
             **place,
         )
+        self.address = url or f"trackio show --project {shlex.quote(self._options.project)}"
         # After the last step of the database or the server; Trackio offers no other way to ask both for it.
         following = getattr(self._run, "_next_step", None)
         last = float(following - 1) if isinstance(following, int) else None

@@ -30,6 +30,7 @@ class Wandb:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._offline = options.offline or os.environ.get("WANDB_MODE") == "offline"
+        self.address = ""
 
     def start(self, run: TrackedRun) -> float | None:
         import wandb
@@ -62,6 +63,8 @@ class Wandb:
                 **settings,
             ),
         )
+        files = run.folder / "wandb" / f"offline-run-*-{run.id}"
+        self.address = f"wandb sync {files}" if self._offline else str(self._run.url or "")
         return last if self._offline else float(self._run.starting_step - 1)
 
     def log(self, rows: Sequence[Row]) -> None:

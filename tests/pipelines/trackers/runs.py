@@ -59,11 +59,13 @@ class Kept:
         self.server = server
         self.answers = answers
         self.broken = False
+        self.address = ""
         self.run: TrackedRun | None = None
 
     def start(self, run: TrackedRun) -> float | None:
         self._call()
         self.run = run
+        self.address = "tracker.example"
         known = self.server.setdefault(run.id, [])
         known.append(("start", run.name))
         return max([NOTHING, *steps_of(known)]) if self.answers else None

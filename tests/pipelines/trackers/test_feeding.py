@@ -131,7 +131,8 @@ def test_a_tracker_that_is_not_available_is_reported_once_and_sent_everything_la
     assert feeder.feed(wait)
     (calls,) = server.values()
     assert steps_of(calls) == list(range(1, 10))
-    (line,) = lines
+    line, address = lines
+    assert address == "trackio: tracker.example"
     assert line.startswith("warning: trackio is not available: ") and line.endswith("the run continues, it is sent later")
     assert "more" not in line
     assert pauses[1] < pauses[2] < pauses[3], "it is tried less and less often"

@@ -18,6 +18,8 @@ from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from pipelines.trackers.log_files import read_records
 from pipelines.trackers.swanlab import SwanLab, read_steps
 
+pytestmark = pytest.mark.nightly
+
 OFFLINE = {"name": "swanlab", "offline": True, "project": "p"}
 
 

@@ -16,6 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pipelines.trackers.tensorboard import TensorBoard
 
+pytestmark = pytest.mark.nightly
+
 
 def tracked(folder: Path) -> TrackedRun:
     return TrackedRun("0123456789abcdef", "toy/one", "toy-1", folder, {"learning_rate": 1.0, "text": "a | b\nc"})

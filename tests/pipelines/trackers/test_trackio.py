@@ -31,6 +31,8 @@ from pathlib import Path
 from pipelines.recipe.tracking import Tracker as Options
 from pipelines.trackers.base import Samples, TrackedRun
 from pipelines.trackers.trackio import Trackio
+
+pytestmark = pytest.mark.nightly
 folder = Path(sys.argv[1])
 (folder / "one/model").mkdir(parents=True, exist_ok=True)
 (folder / "one/model/weights").write_text("weights")

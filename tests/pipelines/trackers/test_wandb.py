@@ -20,6 +20,8 @@ from wandb.proto.wandb_internal_pb2 import Record
 from pipelines.trackers.log_files import read_records
 from pipelines.trackers.wandb import Wandb, find_last_step, read_step
 
+pytestmark = pytest.mark.nightly
+
 OFFLINE = {"name": "wandb", "offline": True, "project": "p"}
 
 

@@ -36,6 +36,7 @@ def main(directory: Path, trackers: list[object], steps: int, pause: float) -> i
         patch.setattr("pipelines.run.execute.trainer_module", lambda stage: Measured("toy"))
         patch.setattr(live, "_SECONDS", 0.1)
         patch.setattr(processes, "_PAUSE_SECONDS", 0.2)
+        patch.setattr(processes, "_SECONDS", 240.0)  # for a busy machine
         display = Display(4)
         try:
             with signals_as_stopped(), hold(directory):
