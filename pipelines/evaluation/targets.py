@@ -166,7 +166,7 @@ def _find_hub_model(text: str, path: Path) -> Target:
     explicit = text.startswith(("/", "~", "./", "../"))
     if not explicit and _HUB_NAME.fullmatch(text) and not text.startswith("runs/") and not path.parent.is_dir():
         return Target(text, text.rpartition("/")[2], text, Path.cwd() / FOLDER)
-    runs = [str(each) for each in find_runs()]
+    runs = [name for each in find_runs() for name in (str(each), each.name)]
     near = did_you_mean(text, runs) or (nearest_path(path) if path.parent != Path.cwd() else "")
     raise InputError(f"{text} not found{near}; {_kinds()}")
 

@@ -63,9 +63,8 @@ class Run:
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All steps, in order."""
-        held = self.holder is not None
         folders = [(entry, self.directory / entry.folder) for entry in self.manifest.steps]
-        return tuple(Step(entry, folder, read_record(folder), held) for entry, folder in folders)
+        return tuple(Step(entry, folder, read_record(folder), self.holder) for entry, folder in folders)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -94,9 +93,11 @@ class Run:
 
     @property
     def current(self) -> Step | None:
-        """The step that runs, or at which the run ended early; None: the run is complete, or has not begun."""
+        """The step that runs, or at which the run ended early; None: complete, not begun, or between two steps."""
+        if self.holder is not None:
+            return next((each for each in self.steps if each.state == "running"), None)
         begun = [each for each in self.steps if each.state not in ("waiting", "complete") and not each.entry.optional]
-        return next((each for each in self.steps if each.state == "running"), begun[-1] if begun else None)
+        return begun[-1] if begun else None
 
     @property
     def state(self) -> State:

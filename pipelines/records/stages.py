@@ -9,12 +9,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines.records.holder import Holder
 from pipelines.records.manifest import StageEntry, StepEntry
 from pipelines.records.metrics import Row, read_last, read_metrics
 from pipelines.records.progress import Reached, read_reached
 from pipelines.records.steps import StepRecord
 from pipelines.trainers.base import HEADLINES, StagePaths
 from preprocess import atomic
+
+_SECONDS = 2.0
+"""Precision of the times of records and processes."""
 
 State = Literal["waiting", "running", "interrupted", "failed", "complete"]
 
@@ -26,8 +30,8 @@ class Step:
     entry: StepEntry
     folder: Path
     record: StepRecord | None
-    held: bool
-    """Whether a process works in the run directory."""
+    holder: Holder | None
+    """The process that works in the run directory."""
 
     @property
     def name(self) -> str:
@@ -41,7 +45,7 @@ class Step:
             return "waiting"
         if self.record.outcome == "complete" or self.record.outcome == "failed":
             return self.record.outcome
-        return "running" if self.held else "interrupted"
+        return "running" if self._is_of(self.holder) else "interrupted"
 
     @property
     def reached(self) -> Reached | None:
@@ -66,8 +70,12 @@ class Step:
             return known
         # The attempt is added to the record when it ends.
         reached = self.reached
-        ended = time.time() if self.held else reached.at if reached is not None else began
+        ended = time.time() if self.state == "running" else reached.at if reached is not None else began
         return known + max(0.0, ended - began)
+
+    def _is_of(self, holder: Holder | None) -> bool:
+        """Whether its last attempt was begun by this process, not by one that was killed before."""
+        return holder is not None and (self.started is None or self.started > holder.started - _SECONDS)
 
     @property
     def log(self) -> Path:

@@ -25,7 +25,7 @@ def add_run_commands(app: typer.Typer) -> None:
 
 
 def list_runs(runs: Parent = _RUNS, as_json: Json = False) -> None:
-    """List the runs with how far each is, the one that changed last first."""
+    """List the runs and how far each is, the newest first."""
     from pipelines.cli.runs.listing import print_runs
 
     print_runs(runs, as_json=as_json)
@@ -42,7 +42,7 @@ def status(
     runs: Parent = _RUNS,
     as_json: Json = False,
 ) -> None:
-    """Show a run: its stages and steps, its notes, where its model is, and what to type next.
+    """Show a run: stages, steps, notes, model, what to type next.
 
     \b
     Examples:
@@ -69,7 +69,9 @@ def logs(
     raw: Annotated[bool, typer.Option("--raw", help="Print every line as it is.")] = False,
     runs: Parent = _RUNS,
 ) -> None:
-    """Print the logs of a run's steps, without progress bars, dumped configurations and repeated or meaningless messages.
+    """Print the logs of a run without the trainers' noise.
+
+    Noise are progress bars, dumped configurations, warnings shown before, and messages that call for nothing.
 
     \b
     Examples:
@@ -84,7 +86,10 @@ def logs(
 
 
 def stop(run: RunName, runs: Parent = _RUNS) -> None:
-    """Stop a run as Ctrl-C does, and wait until it has ended. The same command resumes it from its last checkpoint."""
+    """Stop a run as Ctrl-C does, and wait until it has ended.
+
+    The command that started it resumes it from its last checkpoint.
+    """
     from pipelines.cli.runs.stop import stop_run
 
     stop_run(run, runs)
@@ -96,7 +101,7 @@ def compare(
     runs: Parent = _RUNS,
     as_json: Json = False,
 ) -> None:
-    """Compare two runs: values of the recipes that differ, metrics of each stage, and evaluations problem by problem."""
+    """Compare the recipes, metrics and evaluations of two runs."""
     from pipelines.cli.runs.compare import compare_runs
 
     compare_runs(first, second, runs, as_json=as_json)

@@ -77,7 +77,7 @@ def test_models(run: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("runs/smok", "runs/smok not found; did you mean 'runs/smoke'?"),
-        ("smoks", "smoks not found; did you mean 'runs/smoke'?"),
+        ("smoks", "smoks not found; did you mean 'smoke'?"),
         (
             "runs/smoke",
             "runs/smoke is not finished: its last stage, stage-two, has no model yet; found: runs/smoke/sft, runs",

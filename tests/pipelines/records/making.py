@@ -84,7 +84,7 @@ def write_step(
     folder: Path, outcome: Outcome, reason: str = "", *, seconds: float = 61.0, started: float | None = None
 ) -> None:
     """Write the record and the log of a step."""
-    began = datetime.fromtimestamp(time.time() - 100 if started is None else started, UTC).isoformat(timespec="seconds")
+    began = datetime.fromtimestamp(time.time() if started is None else started, UTC).isoformat(timespec="seconds")
     write_record(folder, StepRecord("c", {}, outcome, reason, started=began, seconds=seconds))
     (folder / "log").write_text(f"--- attempt 1, {began}\nhello from {folder.name}\n")
 

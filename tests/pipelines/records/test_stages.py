@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipelines.records.progress import Reached, write_reached
@@ -21,10 +22,20 @@ from tests.pipelines.records.making import hold, make_old, make_run, write_step
 def test_time_of_a_step_that_runs(tmp_path: Path) -> None:
     directory = make_run(tmp_path / "mine", "rl/train", "started").directory
     write_step(directory / "stages/rl/train", "started", seconds=1000.0, started=time.time() - 50)
-    hold(directory)
+    hold(directory, started=0.0)
     training = open_run(directory).stage("rl").training
     assert training is not None and training.state == "running"
     assert 1049 <= training.seconds < 1100, "the attempts before, and this one"
+
+
+def test_a_step_of_a_killed_process_does_not_run_yet(tmp_path: Path) -> None:
+    """The run was started again, and has not reached the step."""
+    directory = make_run(tmp_path / "mine", "rl/train", "started").directory
+    write_step(directory / "stages/rl/train", "started", started=psutil.Process().create_time() - 60)
+    hold(directory)
+    run = open_run(directory)
+    assert (run.state, run.current) == ("running", None)
+    assert run.stage("rl").state == "interrupted"
 
 
 def test_time_of_a_step_that_was_killed(tmp_path: Path) -> None:
