@@ -48,6 +48,7 @@ _LAST_TRIES = 2
 """After the run has ended."""
 
 _NICE = 5
+_LONGEST_REASON = 200
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -114,10 +115,10 @@ class Feeder:
             self._feeds.clear()
             if not self._warned:
                 self._warned = True
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                self._say(
-                    f"warning: {self._job.options['name']} is not available: {lines[0]}; the run continues, it is sent later"
-                )
+                line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                shown = line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]} …"
+                name = self._job.options["name"]
+                self._say(f"warning: {name} is not available: {shown}; the run continues, it is sent later")
             return False
         self._failures = 0
         return True

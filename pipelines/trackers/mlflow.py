@@ -25,7 +25,7 @@ _PARAMETERS = 100
 _LONGEST = 5000
 
 # mlflow's defaults would try for minutes; the caller tries again anyway.
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
 class Mlflow:
@@ -41,8 +41,14 @@ class Mlflow:
         from mlflow import MlflowClient
 
         self._client: Any = MlflowClient(tracking_uri=self._options.url)
-        self._experiment = self._find_experiment()
         server = self._options.url or os.environ.get("MLFLOW_TRACKING_URI", "")
+        try:
+            self._experiment = self._find_experiment()
+        except Exception as error:
+            # Its message repeats the request, with all that urllib3 says about it.
+            if "Max retries exceeded" in str(error):
+                raise ConnectionError(f"{server} does not answer") from error
+            raise
         self.address = f"{server.rstrip('/')}/#/experiments/{self._experiment}"
         self._parent = self._find_run(run.group, run.group, {})
         self._run = self._find_run(run.id, run.name, {"mlflow.parentRunId": self._parent})

@@ -50,8 +50,9 @@ class SwanLab:
             config=dict(run.configuration),
             settings=settings,
         )
-        self.address = str(self._run.url or "") or f"swanlab sync {run.folder / f'run-*-{run.id}'}"
+        self.address = f"swanlab sync {run.folder / f'run-*-{run.id}'}"
         if self._run.mode == "online":
+            self.address = str(self._run.url)
             # The server's last step; SwanLab offers no other way to ask for it.
             found = getattr(getattr(self._run, "_ctx", None), "_global_step", None)
             last = float(found) if isinstance(found, int) else None
