@@ -65,8 +65,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     """The folder in which it was typed."""
     platform: str = ""
-    trainers: dict[str, str] = {}
-    """Trainer -> the pinned version that the newest `pipeline run` used; without those of environments that the user built."""
     smoke: bool = False
     stages: list[StageEntry]
     steps: list[StepEntry]

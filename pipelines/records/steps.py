@@ -42,6 +42,8 @@ class StepRecord:
     """When the last attempt began: UTC, ISO 8601."""
     seconds: float = 0.0
     """Wall time of all attempts."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Distribution -> version that executed it last: this project and the pinned trainer; empty: unknown."""
     notes: list[str] = field(default_factory=list)
     """Lines that were printed about it, such as rows left out or metrics lost."""
 

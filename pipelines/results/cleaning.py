@@ -13,7 +13,7 @@ import msgspec
 from pipelines.evaluation.targets import FOLDER as EVALUATIONS
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.records.holder import read_holder
-from pipelines.records.runs import Run, Stage, open_run
+from pipelines.records.runs import Stage, open_run
 from pipelines.reports.card.evaluations import EXPORTED
 from pipelines.run.plan import Plan, trainer_module
 from preprocess import atomic
@@ -33,8 +33,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """Relative to the run directory."""
     bytes: int
     """Disk space that its removal frees: files that are also part of a model free none."""
-    loses: str
-    """What is no longer possible, or has to be done again."""
+    result: str
+    """What it is, and what is no longer possible or has to be done again."""
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,19 +68,19 @@ def find_removable(plan: Plan, kinds: Collection[Kind]) -> Cleaning:
     kept: dict[Path, str] = {}
     if "checkpoints" in kinds:
         for stage in plan.recipe.stages:
-            _find_checkpoints(run, stage, run.stage(stage.name), found, kept)
+            _find_checkpoints(stage, run.stage(stage.name), found, kept)
     if "replaced" in kinds:
         for path in (*directory.glob("replaced/*"), *directory.glob(f"{EVALUATIONS}/*/replaced/*")):
-            found[path] = "replaced", "these earlier results"
+            found[path] = "replaced", "earlier results, which were replaced"
     if "caches" in kinds:
-        found |= {path: ("caches", loses) for path, loses in _find_caches(directory)}
+        found |= {path: ("caches", result) for path, result in _find_caches(directory)}
     for path in [each for each in found if _is_held(directory, each)]:
         del found[path]
         kept[path] = "an evaluation uses it"
     sizes = measure(found)
     items = [
-        Item(kind=kind, path=str(path.relative_to(directory)), bytes=sizes[path], loses=loses)
-        for path, (kind, loses) in found.items()
+        Item(kind=kind, path=str(path.relative_to(directory)), bytes=sizes[path], result=result)
+        for path, (kind, result) in found.items()
     ]
     items.sort(key=lambda each: KINDS.index(each.kind))
     return Cleaning(
@@ -92,7 +92,7 @@ def find_removable(plan: Plan, kinds: Collection[Kind]) -> Cleaning:
 
 
 def _find_checkpoints(
-    run: Run, stage: SftStage | RlStage, record: Stage, found: dict[Path, tuple[Kind, str]], kept: dict[Path, str]
+    stage: SftStage | RlStage, record: Stage, found: dict[Path, tuple[Kind, str]], kept: dict[Path, str]
 ) -> None:
     """Add the checkpoints of a stage to those that can be removed, or to those that are kept."""
     paths = record.paths
@@ -102,10 +102,9 @@ def _find_checkpoints(
         if path in needed:
             kept[path] = needed[path]
         elif path in complete:
-            name = f"{run.directory.name}/{stage.name}@{complete[path]}"
-            found[path] = "checkpoints", f"{name} can no longer be exported or evaluated"
+            found[path] = "checkpoints", "the step can no longer be exported or evaluated"
         else:
-            found[path] = "checkpoints", "nothing: it is not complete"
+            found[path] = "checkpoints", "not complete"
 
 
 def _needed(stage: SftStage | RlStage, record: Stage, complete: Mapping[Path, int]) -> dict[Path, str]:
@@ -123,7 +122,7 @@ def _needed(stage: SftStage | RlStage, record: Stage, complete: Mapping[Path, in
 
 def _find_caches(directory: Path) -> Iterator[tuple[Path, str]]:
     for path in directory.glob("stages/*/*/cache"):
-        yield path, "nothing: it is made again if a step needs it"
+        yield path, "made again if a step needs it"
     for source in directory.glob(f"{EVALUATIONS}/*/{EXPORTED}"):
         for name in ("model", "export"):
             if (path := source.with_name(name)).is_dir():
@@ -132,7 +131,7 @@ def _find_caches(directory: Path) -> Iterator[tuple[Path, str]]:
         for path in folder.glob(".*.tmp"):
             process = path.name.split(".")[-2]
             if process.isdigit() and not Path("/proc", process).exists():
-                yield path, "nothing: a killed process has left it"
+                yield path, "left by a killed process"
 
 
 def _is_held(directory: Path, path: Path) -> bool:

@@ -39,6 +39,8 @@ def _describe(error: Exception) -> dict[str, Any]:
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if isinstance(error, _MistakeError):
         return {"error": str(error), "mistake": True}
+    if isinstance(error, ModuleNotFoundError):
+        return {"error": f"{sys.executable} has no {error.name}", "mistake": True}
     status = getattr(getattr(error, "response", None), "status_code", None)
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
     if status == 401:

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.environments.pins import pin
 from pipelines.recipe.schema import RlStage
 from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, read_manifest, write_manifest
 from pipelines.run.plan import Plan, Step
@@ -30,7 +29,6 @@ def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *
         command=list(command),
         folder=str(Path.cwd()),
         platform=plan.machine.platform,
-        trainers=_pinned_versions(plan),
         smoke=smoke,
         stages=[
             StageEntry(
@@ -56,9 +54,3 @@ def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *
         selected=[step.name for step in selected] if len(selected) < len(plan.steps) else [],
     )
     write_manifest(plan.directory, manifest)
-
-
-def _pinned_versions(plan: Plan) -> dict[str, str]:
-    platform = plan.machine.platform
-    pins = {name: (pin(name), python) for name, python in plan.machine.pythons.items()}
-    return {name: each.version for name, (each, python) in pins.items() if python.is_relative_to(each.environment(platform))}

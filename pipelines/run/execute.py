@@ -23,6 +23,7 @@ from pipelines.run.failure import describe_end, failure
 from pipelines.run.live import LiveFiles
 from pipelines.run.plan import MODEL, PROMPTS, Plan, Step, trainer_module
 from pipelines.run.scratch import remove_scratch, scratch_folder
+from pipelines.run.versions import versions_of
 from pipelines.trainers.base import Progress
 from preprocess import atomic
 from preprocess.errors import SourceError
@@ -105,6 +106,7 @@ def _execute(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=before.seconds if before and resumes else 0.0,
         training_id="" if stage is None else before.training_id if before and resumes else secrets.token_hex(8),
+        versions=versions_of(step, plan),
     )
     write_record(step.directory, now)
     try:

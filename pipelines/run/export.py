@@ -191,4 +191,4 @@ class _Written:
         if self._total:
             self._display.update(done, self._total, f"{format_bytes(done)} of {format_bytes(self._total)}")
         else:
-            self._display.update(detail=f"{format_bytes(done)} written" if done else "")
+            self._display.update(detail=f"{format_bytes(done)} written" if done >= 1e6 else "")

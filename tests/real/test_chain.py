@@ -62,6 +62,7 @@ def output(chain: Chain) -> str:
 def test_killed_run_resumes(chain: Chain, output: str) -> None:
     assert re.search("resumes from the checkpoint at step (150|300)", output)
     assert f"model: {chain.paths('stage-two').model}" in output
+    assert f"chat with it: pipeline chat {chain.directory}\n" in output
     assert not (chain.directory / "replaced").exists(), "nothing was trained twice from the beginning"
 
 
@@ -160,5 +161,5 @@ def test_a_checkpoint_of_verl_is_exported(chain: Chain, output: str, tmp_path: P
     assert "# smoke: stage-one@2\n" in (target / "README.md").read_text()
     card = (model / "README.md").read_text()
     assert "# smoke: stage-one\n" in card and "SFT (LLaMA-Factory), then grpo (verl)" in card
-    assert "LLaMA-Factory 0.9.5, verl 0.9.1" in card
+    assert re.search(r"- Trained with: code-post-training \S+, llamafactory 0\.9\.5, verl 0\.9\.1\n", card)
     assert str(chain.runs) not in card

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,11 @@ def test_adapters_are_merged(trainer: str, tmp_path: Path, environments: None) -
         assert facts["tensors_changed"] == 14
         assert not list(paths.model.glob("*adapter*")), "the adapters were merged"
         assert ("val/loss" if trainer == "verl" else "eval_loss") in paths.metrics.read_text()
+        target = tmp_path / "exported"
+        pipeline = str(Path(sys.executable).with_name("pipeline"))
+        argv = [pipeline, "export", str(chain.directory), "sft", "--step", "2", "-o", str(target)]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        weights = "model.safetensors"
+        assert (target / weights).read_bytes() == (paths.model / weights).read_bytes(), "merged as for the hand-over"
+        assert "SFT, LoRA of rank 4" in (target / "README.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -51,8 +52,16 @@ def clean(run: Path, chosen: Mapping[Kind, bool], *, yes: bool, dry_run: bool, a
 
 
 def _print(found: Cleaning) -> None:
-    rows = [(each.kind, each.path, format_size(each.bytes), each.loses) for each in found.items]
-    print_rows(("kind", "path", "size", "result"), rows)
-    for each in found.kept:
-        say(f"kept: {each.path}: {each.why}")
+    """Print the items: on a terminal by what their removal means, elsewhere one per line."""
+    if sys.stdout.isatty():
+        for (kind, result), group in groupby(found.items, lambda each: (each.kind, each.result)):
+            items = list(group)
+            say(f"{kind}, {format_size(sum(each.bytes for each in items))}: {result}")
+            for each in items:
+                say(f"  {format_size(each.bytes):>8}  {each.path}")
+    else:
+        rows = [(each.kind, each.path, format_size(each.bytes), each.result) for each in found.items]
+        print_rows(("kind", "path", "size", "result"), rows)
+    for kept in found.kept:
+        say(f"kept: {kept.path}: {kept.why}")
     say(f"{format_size(found.bytes)} in all" if found.items else "there is nothing to remove")

@@ -134,14 +134,19 @@ def _read_recipe(path: Path) -> Mapping[str, Any]:
     return hide_recipe(values)
 
 
+def _list_versions(run: Run, lineage: list[SftStage | RlStage]) -> list[str]:
+    """Return the versions that trained the stages, each once."""
+    trainings = [run.stage(each.name).training for each in lineage]
+    records = [each.record.versions for each in trainings if each is not None and each.record is not None]
+    return list(dict.fromkeys(f"{name} {version}" for record in records for name, version in record.items()))
+
+
 def _provenance(run: Run, trained: Trained, lineage: list[SftStage | RlStage]) -> dict[str, str]:
     manifest, recipe, source = run.manifest, trained.plan.recipe, trained.source
-    used = [name for name in TRAINERS if name in {each.trainer for each in lineage}]
-    versions = [f"{TRAINERS[name]} {manifest.trainers[name]}" for name in used if name in manifest.trainers]
+    versions = _list_versions(run, lineage)
     parameters = count_parameters(str(source)) if (source / "config.json").is_file() else None
     lines = {
-        "Project": f"code-post-training {manifest.project}".strip(),
-        "Trainers": ", ".join(versions),
+        "Trained with": ", ".join(versions) or "code-post-training, version unknown",
         "Platform": manifest.platform,
         "Command": shlex.join(hide_command(manifest.command)) if manifest.command else "",
         "Seed": str(recipe.seed),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pipelines.results.chat.spec import Message
-from rewards.suggestions import did_you_mean
+from rewards.suggestions import suggestion
 
 COMMANDS = {
     "/clear": "forget the conversation",
@@ -58,7 +58,7 @@ def run_command(line: str, conversation: Conversation) -> str | None:
             conversation.system = rest.strip()
             return "the system message is set"
         case "/system":
-            return conversation.system or "no system message is set"
+            return conversation.system or "no system message is set; the stage's is used if it has one"
         case "/help":
             return "\n".join(f"{name:<8} {text}" for name, text in COMMANDS.items())
-    return f"no command {word}{did_you_mean(word, COMMANDS)}; begin with a space to ask this"
+    return f"no command {word}{suggestion(word, COMMANDS)}; begin with a space to ask this"

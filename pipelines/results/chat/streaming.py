@@ -70,6 +70,7 @@ class WatchedEngine:
 
     async def generate(self, prompt: list[int], parameters: dict[str, Any]) -> Completion:
         """Generate one turn."""
+        self.end_turn(called=False)  # with a call that was not run
         turn = self._turn = TurnText(self._decode, self._show, self._opening)
         made = await self._engine.generate(prompt, parameters, turn.update)
         turn.update(made.tokens)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import yaml
 
 from pipelines.digests import CARD, Digests
+from pipelines.environments import TrainerName
+from pipelines.environments.ask import ask
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.model import fingerprint
 from pipelines.evaluation.results import KEY_FILE
@@ -92,7 +95,7 @@ def test_what_a_card_says(plan: Plan) -> None:
     assert "This model was not evaluated." in card
     assert "learning_rate: 0.005" in card
     assert "- Command: pipeline run smoke.yaml" in card
-    assert re.search(r"- Project: code-post-training \d", card)
+    assert "- Trained with: code-post-training 0.2.0, verl 0.9.1" in card
     assert 'AutoModelForCausalLM.from_pretrained(name, dtype="auto")' in card
     assert "vllm serve path/to/this/folder" in card
     assert "vllm serve me/mine" in card_of(plan, "stage-one", repository="me/mine")
@@ -238,3 +241,16 @@ def test_a_smoke_says_so(plan: Plan) -> None:
     manifest = plan.directory / "run.json"
     manifest.write_text(manifest.read_text().replace('"smoke": false', '"smoke": true'))
     assert "the model of a smoke run" in card_of(plan, "sft")
+
+
+@pytest.mark.nightly
+def test_the_hubs_library_reads_it(plan: Plan, trainer_python: Callable[[TrainerName], Path], tmp_path: Path) -> None:
+    evaluate(plan, "stage-one", stage_paths(plan.directory, "stage-one").model, {"mine": ones(8, 20)})
+    (tmp_path / CARD).write_text(card_of(plan, "stage-one"))
+    code = (
+        "import json, sys; from huggingface_hub import ModelCard; data = ModelCard.load(sys.argv[1]).data;"
+        "print(json.dumps([data.library_name, data.tags, [[e.metric_type, e.metric_value] for e in data.eval_results]]))"
+    )
+    library, tags, results = ask(trainer_python("llamafactory"), ["-c", code, str(tmp_path / CARD)])
+    assert (library, results) == ("transformers", [["pass@1", 0.4]])
+    assert "grpo" in tags

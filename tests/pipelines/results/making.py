@@ -17,12 +17,15 @@ from pipelines.run.plan import Plan, make_plan, stage_paths
 from pipelines.trainers.verl.checkpoints.rotation import mark_complete
 from tests.pipelines.evaluation.fakes import write_model
 
+VERSIONS = {"code-post-training": "0.2.0", "verl": "0.9.1"}
+"""In the records of finished steps."""
+
 _PYTHON = """#!{python}
 import json, os, pathlib, shutil, sys
 import yaml
 words = sys.argv[1:]
 if words[0] == "-P":
-    os.execv(os.environ["REAL_PYTHON"], ["python", *words])
+    os.execv(os.environ["REAL_PYTHON"], [os.environ["REAL_PYTHON"], *words])
 elif words[0] == "-c":
     print(json.dumps([[3, 12, 0], "9.9"]))
 elif words[1] == "pipelines.run.handover":
@@ -75,7 +78,7 @@ def finish_stage(plan: Plan, stage: str) -> Path:
     """Write the model of a stage, and complete records of its steps; return the model."""
     for step in plan.steps:
         if step.stage == stage:
-            write_record(step.directory, StepRecord(command="", inputs={}, outcome="complete", seconds=62.0))
+            write_record(step.directory, StepRecord(command="", inputs={}, outcome="complete", seconds=62.0, versions=VERSIONS))
     return write_model(stage_paths(plan.directory, stage).model)
 
 

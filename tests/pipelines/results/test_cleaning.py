@@ -27,7 +27,7 @@ def checkpoints(plan: Plan, stage: str) -> set[str]:
 
 def found(plan: Plan, *kinds: str) -> dict[str, str]:
     cleaning = find_removable(plan, kinds)  # type: ignore[arg-type]
-    return {each.path: each.loses for each in cleaning.items}
+    return {each.path: each.result for each in cleaning.items}
 
 
 def test_checkpoints_that_nothing_needs(plan: Plan, call: Call) -> None:
@@ -42,8 +42,8 @@ def test_checkpoints_that_nothing_needs(plan: Plan, call: Call) -> None:
 
 def test_what_is_lost_is_said(plan: Plan) -> None:
     lost = found(plan, "checkpoints")
-    assert lost["stages/sft/checkpoints/checkpoint-150"] == "smoke/sft@150 can no longer be exported or evaluated"
-    assert lost["stages/sft/checkpoints/checkpoint-450"] == "nothing: it is not complete"
+    assert lost["stages/sft/checkpoints/checkpoint-150"] == "the step can no longer be exported or evaluated"
+    assert lost["stages/sft/checkpoints/checkpoint-450"] == "not complete"
 
 
 def test_a_stage_that_keeps_the_best(tmp_path: Path) -> None:
