@@ -42,6 +42,18 @@ class StepEntry(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
+class PinEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The environment of a trainer."""
+
+    trainer: str
+    version: str = ""
+    """Pinned version of the trainer; empty: the user chose the Python."""
+    lock: str = ""
+    """Digest of the lock of all its packages."""
+    python: str = ""
+    """The Python that the user chose; empty: the pinned environment."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run consists of."""
 
@@ -61,6 +73,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All steps of the recipe, in order."""
     selected: list[str] = []
     """Names of the steps that the newest `pipeline run` was to do; empty: all."""
+    pins: list[PinEntry] = []
+    """Environments of the newest `pipeline run`; empty: not recorded."""
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
@@ -98,17 +112,13 @@ def read_manifest(directory: Path) -> Manifest | None:
 
 def find_manifest(directory: Path) -> Manifest:
     """Return what a run of version 0.2 or earlier consists of, which has no `run.json`: by its recipe and its folders."""
-    import yaml
-
-    try:
-        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        found = None
-    recipe: dict[str, Any] = found if isinstance(found, dict) else {}
+    recipe = read_recipe(directory)
     given = [each for each in recipe.get("stages") or [] if isinstance(each, dict) and isinstance(each.get("name"), str)]
     stages = [_read_stage(each) for each in given]
     if not stages:
-        folders = sorted((each for each in (directory / "stages").glob("*") if each.is_dir()), key=lambda each: each.stat().st_mtime)
+        folders = sorted(
+            (each for each in (directory / "stages").glob("*") if each.is_dir()), key=lambda each: each.stat().st_mtime
+        )
         stages = [StageEntry(name=each.name, kind="sft", trainer="") for each in folders]
     names = [stage.name for stage in stages]
     folders = [(f"{name}/prepare", name, f"stages/{name}/prepare") for name in names]
@@ -125,6 +135,17 @@ def find_manifest(directory: Path) -> Manifest:
     ]
     name = recipe.get("name")
     return Manifest(name=name if isinstance(name, str) else directory.name, stages=stages, steps=steps)
+
+
+def read_recipe(directory: Path) -> dict[str, Any]:
+    """Return the resolved recipe of a run as plain values; empty if it is missing or damaged."""
+    import yaml
+
+    try:
+        found = yaml.load((directory / "recipe.yaml").read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_stage(given: dict[str, Any]) -> StageEntry:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pipelines.errors import InputError
 from pipelines.records.holder import Holder, read_holder
 from pipelines.records.manifest import FILE as MANIFEST
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, find_manifest, read_manifest
+from pipelines.records.manifest import Manifest, StageEntry, StepEntry, find_manifest, read_manifest, read_recipe
 from pipelines.records.metrics import Row, read_last, read_metrics
 from pipelines.records.progress import Reached, read_reached
 from pipelines.records.steps import StepRecord, read_record
@@ -119,6 +119,11 @@ class Run:
         return self.manifest.name
 
     @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe as plain values; empty if it is missing or damaged."""
+        return read_recipe(self.directory)
+
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All steps, in order."""
         held = self.holder is not None
@@ -145,7 +150,9 @@ class Run:
         """
         names = [each.name for each in self.stages]
         if name not in names:
-            raise InputError(f"{self.directory} has no stage {name!r}{did_you_mean(name, names)}; its stages are {', '.join(names)}")
+            raise InputError(
+                f"{self.directory} has no stage {name!r}{did_you_mean(name, names)}; its stages are {', '.join(names)}"
+            )
         return self.stages[names.index(name)]
 
     @property
