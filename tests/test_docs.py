@@ -60,7 +60,7 @@ def test_a_printed_command_is_one_that_works(
         monkeypatch.setattr("pipelines.checks.upstreams.find_built", lambda _: None)
         if "execverify.yaml" in words:
             words = [*words, "--help"]  # its rows are not here
-    elif words[0] in ("env", "data", "evaluate"):
+    elif words[0] in ("env", "data", "evaluate", "report"):
         words = [*words, "--help"]
     monkeypatch.setattr(sys, "argv", ["pipeline", *words])
     with pytest.raises(SystemExit) as exited:

@@ -17,9 +17,10 @@ from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
+from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan
@@ -39,23 +40,30 @@ def run_recipe(
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
-    with signals_as_stopped(), hold(plan.directory):
-        if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
-            raise InputError("\n".join(unfit))
-        write_atomically(plan.directory / "recipe.yaml", loaded.text())
-        describe_run(plan, steps, same_command(), smoke=smoke)
-        display = Display(len(steps))
-        try:
-            warnings = execute(
-                plan,
-                steps,
-                display,
-                fresh=fresh,
-                check=partial(check_requirements, loaded, plan),
-                progress=StepProgress().read,
-            )
-        finally:
-            display.close()
+    live: LiveReport | None = None
+    try:
+        with signals_as_stopped(), hold(plan.directory):
+            if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
+                raise InputError("\n".join(unfit))
+            write_atomically(plan.directory / "recipe.yaml", loaded.text())
+            describe_run(plan, steps, same_command(), smoke=smoke)
+            display = Display(len(steps))
+            live = LiveReport(plan.directory, display.say) if plan.recipe.report == "live" else None
+            try:
+                warnings = execute(
+                    plan,
+                    steps,
+                    display,
+                    fresh=fresh,
+                    check=partial(check_requirements, loaded, plan),
+                    progress=StepProgress().read,
+                    watch=live.update if live else lambda: None,
+                )
+            finally:
+                display.close()
+    finally:
+        if live is not None:
+            live.end()
     if loaded.recipe.evaluate is not None:
         print_chains(plan, [*planned.left_out, *warnings])
     if smoke:
@@ -63,6 +71,8 @@ def run_recipe(
         return
     model, python = plan.paths(last or plan.recipe.stages[-1].name).model, plan.machine.pythons.get("llamafactory")
     print(f"model: {model}")
+    if live is not None:
+        print(f"report: {live.path}")
     if python is not None:
         templates = [stage.template for stage in plan.recipe.stages if isinstance(stage, SftStage) and stage.template]
         template = f" --template {templates[-1]}" if templates else ""
