@@ -423,6 +423,8 @@ class Recipe(Model):
     """The stages, in the order of execution."""
     evaluate: Evaluate | None = None
     """Evaluations of the model before the first stage and after each stage; default: none."""
+    report: Literal["live"] | None = None
+    """`live` writes report.html in the run directory during the run; default: only `pipeline report` writes it."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:
