@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from pipelines.console.tables import say
-from pipelines.environments.listing import format_bytes
 from pipelines.errors import InputError
 from pipelines.records.runs import open_run
 from pipelines.reports import FILE, rendering
@@ -30,4 +29,4 @@ def write_report(runs: Sequence[str], output: Path | None, *, as_json: bool) -> 
         return
     path = output or (directories[0] / FILE if len(directories) == 1 else Path(FILE))
     rendering.write(page, path)
-    say(f"report: {path} ({format_bytes(path.stat().st_size)})")
+    say(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")

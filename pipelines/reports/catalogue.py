@@ -66,17 +66,6 @@ OTHER = Topic("Other", "Metrics that the trainer logged besides.", (), folded=Tr
 
 TOPICS = (
     Topic(
-        "Loss",
-        "What the optimizer minimizes. In reinforcement learning its level says little; the reward does.",
-        (
-            Chart("training loss", (r"loss", r"train/loss")),
-            Chart("validation loss", (r"eval_loss", r"val/loss")),
-            Chart("policy loss", (r"actor/(?P<label>pg_loss|loss)",)),
-            Chart("value loss", (r"critic/(?P<label>vf_loss)",)),
-        ),
-        shows_constants=True,
-    ),
-    Topic(
         "Reward",
         "The score of the responses in training, with every bonus.",
         (_band("reward", "critic/score"), _band("reward after the KL penalty", "critic/rewards")),
@@ -111,6 +100,17 @@ TOPICS = (
             Chart("responses in the asked form", (rf"{SAMPLES}format",), "share"),
             Chart("aborted responses", (r"response/aborted_ratio",), "share", hide_zero=True),
         ),
+    ),
+    Topic(
+        "Loss",
+        "What the optimizer minimizes. In reinforcement learning its level says little; the reward does.",
+        (
+            Chart("training loss", (r"loss", r"train/loss")),
+            Chart("validation loss", (r"eval_loss", r"val/loss")),
+            Chart("policy loss", (r"actor/(?P<label>pg_loss|loss)",)),
+            Chart("value loss", (r"critic/(?P<label>vf_loss)",)),
+        ),
+        shows_constants=True,
     ),
     Topic(
         "Length",

@@ -49,7 +49,14 @@ def recipe(**fields: Any) -> dict[str, Any]:
 
 
 def make_run(
-    directory: Path, *, steps: int = 40, groups: int = 2, per_group: int = 4, seed: int = 1, given: dict[str, Any] | None = None
+    directory: Path,
+    *,
+    steps: int = 40,
+    groups: int = 2,
+    per_group: int = 4,
+    seed: int = 1,
+    others: int = 3,
+    given: dict[str, Any] | None = None,
 ) -> Path:
     """Make a finished run of two stages.
 
@@ -57,6 +64,7 @@ def make_run(
         steps: Training steps of the RL stage.
         groups: Prompts of each step with kept samples.
         per_group: Responses to each.
+        others: Metrics that no topic names.
         given: Fields of the recipe.
     """
     values = recipe(name=directory.name, **(given or {}))
@@ -74,7 +82,7 @@ def make_run(
         (paths.data / "summary.json").write_text(json.dumps(summary))
         paths.model.mkdir()
     write_metrics(directory, SFT, sft_rows(60))
-    write_metrics(directory, RL, rl_rows(steps, seed))
+    write_metrics(directory, RL, rl_rows(steps, seed, others))
     link(StagePaths(directory / "stages" / RL), steps)
     make_samples(directory, range(1, steps + 1), groups, per_group, seed)
     return directory
@@ -142,7 +150,7 @@ def sft_rows(steps: int) -> Iterator[dict[str, float]]:
         yield row | ({"eval_loss": 6 * math.exp(-step / 22) + 0.7} if step % 20 == 0 else {})
 
 
-def rl_rows(steps: int, seed: int = 1) -> Iterator[dict[str, float]]:
+def rl_rows(steps: int, seed: int = 1, others: int = 3) -> Iterator[dict[str, float]]:
     """Yield steps as verl logs them, with a validation at every tenth."""
     draw = random.Random(seed)
     for step in range(steps + 1):
@@ -156,7 +164,7 @@ def rl_rows(steps: int, seed: int = 1) -> Iterator[dict[str, float]]:
             row |= {"actor/pg_clipfrac": abs(noise) / 20, "actor/pg_clipfrac_lower": 0.0}
             for name, value in (
                 ("score", score + noise),
-                ("rewards", score + noise),
+                ("rewards", score + noise - 0.05),
                 ("advantages", noise),
                 ("returns", noise),
             ):
@@ -168,7 +176,7 @@ def rl_rows(steps: int, seed: int = 1) -> Iterator[dict[str, float]]:
             row |= {f"timing_s/{name}": seconds * (1 + noise / 3) for name, seconds in _PHASES.items()}
             row |= {"timing_s/step": sum(_PHASES.values()) * (1 + noise / 3), "perf/throughput": 800 + 300 * noise}
             row |= {"actor/perf/max_memory_allocated_gb": 0.0, "actor/perf/cpu_memory_used_gb": 7.4}
-            row |= {f"rollout_corr/extra_{number}": noise * number for number in range(40)}
+            row |= {f"rollout_corr/extra_{number}": noise * (number + 1) for number in range(others)}
         if step % 10 == 0:
             for source in ("gsm8k", "programs"):
                 row |= {f"val-core/{source}/reward/mean@1": score, f"val-aux/{source}/accuracy/mean@1": score / 1.7}

