@@ -99,8 +99,8 @@ def _add(found: dict[tuple[str, str], EvaluatedSet], number: int, link: Link) ->
         )
         if summary.incomplete.count:
             one.notes.append(
-                f"{show(link.name)}: {summary.incomplete.count:,} of {summary.incomplete.of:,} problems lack responses and are in "
-                "no figure"
+                f"{show(link.name)}: {summary.incomplete.count:,} of {summary.incomplete.of:,} problems lack responses "
+                "and are in no figure"
             )
     for name, why in link.summary.warnings.items():
         found.setdefault((name, ""), EvaluatedSet(name=show(name), figure="", models=[])).notes.append(

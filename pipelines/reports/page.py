@@ -17,14 +17,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all parts: fields with their default value are left out."""
 
 
-class Odd(Part, kw_only=True):
+class Odd(Part, frozen=True, kw_only=True):
     """A value that no curve can show."""
 
     step: int
     value: Literal["not a number", "infinite"]
 
 
-class Summary(Part, kw_only=True):
+class Summary(Part, frozen=True, kw_only=True):
     """The values of a curve in a few numbers."""
 
     points: int
@@ -41,7 +41,7 @@ class Summary(Part, kw_only=True):
     odd_total: int = 0
 
 
-class Curve(Part, kw_only=True):
+class Curve(Part, frozen=True, kw_only=True):
     """A metric of a run over the steps of a stage."""
 
     run: int
@@ -55,7 +55,7 @@ class Curve(Part, kw_only=True):
     summary: Summary
 
 
-class Picture(Part, kw_only=True):
+class Picture(Part, frozen=True, kw_only=True):
     """Curves in one picture."""
 
     title: str
@@ -64,7 +64,7 @@ class Picture(Part, kw_only=True):
     curves: list[Curve]
 
 
-class Constant(Part, kw_only=True):
+class Constant(Part, frozen=True, kw_only=True):
     """A metric that has one value in all steps."""
 
     run: int
@@ -72,7 +72,7 @@ class Constant(Part, kw_only=True):
     value: float
 
 
-class TopicCurves(Part, kw_only=True):
+class TopicCurves(Part, frozen=True, kw_only=True):
     """The pictures of a topic."""
 
     name: str
@@ -82,7 +82,7 @@ class TopicCurves(Part, kw_only=True):
     constants: list[Constant] = []
 
 
-class StageCurves(Part, kw_only=True):
+class StageCurves(Part, frozen=True, kw_only=True):
     """The curves of a stage, of all runs that have it."""
 
     stage: str
@@ -92,7 +92,7 @@ class StageCurves(Part, kw_only=True):
     """What is left out of the curves, or could not be read."""
 
 
-class Curves(Part, kw_only=True):
+class Curves(Part, frozen=True, kw_only=True):
     """The curves of all stages."""
 
     steps: list[list[int]]
@@ -100,7 +100,7 @@ class Curves(Part, kw_only=True):
     stages: list[StageCurves]
 
 
-class StepRow(Part, kw_only=True):
+class StepRow(Part, frozen=True, kw_only=True):
     """A step of a run, as its record says."""
 
     name: str
@@ -113,7 +113,7 @@ class StepRow(Part, kw_only=True):
     notes: list[str] = []
 
 
-class Rows(Part, kw_only=True):
+class Rows(Part, frozen=True, kw_only=True):
     """The rows of a stage, and the records that gave none."""
 
     records: int
@@ -123,7 +123,7 @@ class Rows(Part, kw_only=True):
     """Why records gave no row -> how many."""
 
 
-class StageCard(Part, kw_only=True):
+class StageCard(Part, frozen=True, kw_only=True):
     """A stage in the picture of the chain."""
 
     name: str
@@ -153,7 +153,7 @@ class StageCard(Part, kw_only=True):
     """Why it failed."""
 
 
-class Measured(Part, kw_only=True):
+class Measured(Part, frozen=True, kw_only=True):
     """A figure of a model on an evaluation set."""
 
     model: str
@@ -170,7 +170,7 @@ class Measured(Part, kw_only=True):
     """From the model before: the paired difference with its interval."""
 
 
-class EvaluatedSet(Part, kw_only=True):
+class EvaluatedSet(Part, frozen=True, kw_only=True):
     """The models of the chain on one set."""
 
     name: str
@@ -179,14 +179,14 @@ class EvaluatedSet(Part, kw_only=True):
     notes: list[str] = []
 
 
-class Cause(Part, kw_only=True):
+class Cause(Part, frozen=True, kw_only=True):
     """Why rewards failed or responses got no full score."""
 
     text: str
     responses: int
 
 
-class Health(Part, kw_only=True):
+class Health(Part, frozen=True, kw_only=True):
     """The rewards of a stage's kept training samples."""
 
     run: int
@@ -204,7 +204,7 @@ class Health(Part, kw_only=True):
     causes: list[Cause] = []
 
 
-class Sample(Part, kw_only=True):
+class Sample(Part, frozen=True, kw_only=True):
     """A response in the browser of samples."""
 
     run: int
@@ -231,7 +231,7 @@ class Sample(Part, kw_only=True):
     """Whether all responses of its group have the same score."""
 
 
-class Samples(Part, kw_only=True):
+class Samples(Part, frozen=True, kw_only=True):
     """The browser of samples."""
 
     prompts: list[str]
@@ -240,7 +240,7 @@ class Samples(Part, kw_only=True):
     """How many samples there are, and which are in the page."""
 
 
-class Setting(Part, kw_only=True):
+class Setting(Part, frozen=True, kw_only=True):
     """A key of the recipe."""
 
     key: str
@@ -254,7 +254,7 @@ class Setting(Part, kw_only=True):
     """Whether the runs have different values."""
 
 
-class Pinned(Part, kw_only=True):
+class Pinned(Part, frozen=True, kw_only=True):
     """The environment of a trainer."""
 
     trainer: str
@@ -265,7 +265,7 @@ class Pinned(Part, kw_only=True):
     """The Python, where the user chose it."""
 
 
-class RunPart(Part, kw_only=True):
+class RunPart(Part, frozen=True, kw_only=True):
     """A run."""
 
     name: str
@@ -284,7 +284,7 @@ class RunPart(Part, kw_only=True):
     notes: list[str] = []
 
 
-class Page(Part, kw_only=True, omit_defaults=False):
+class Page(Part, frozen=True, kw_only=True, omit_defaults=False):
     """A report."""
 
     version: int = VERSION

@@ -13,7 +13,7 @@ from pipelines.records.metrics import MetricsTail
 from pipelines.records.runs import Run, Stage, open_run
 from pipelines.reports import charts, evaluations, rendering
 from pipelines.reports.chain import Checkpoints, stage_card, step_row
-from pipelines.reports.page import Curves, Page, Pinned, RunPart, Sample, Samples, StageCard
+from pipelines.reports.page import Curves, EvaluatedSet, Page, Pinned, RunPart, Sample, Samples, StageCard
 from pipelines.reports.sampling import Kept, StageSamples, count_text
 from pipelines.reports.settings import list_settings
 from pipelines.reports.text import one_line, show
@@ -131,7 +131,7 @@ class _Source:
             of = f" of {show(self.run.name)}" if several else ""
             curves.notes.append(f"{unreadable:,} lines of metrics.jsonl{of} cannot be read and are left out")
 
-    def read_evaluations(self, number: int) -> list[evaluations.EvaluatedSet]:
+    def read_evaluations(self, number: int) -> list[EvaluatedSet]:
         """Return what the models of the run reached."""
         return self._evaluations.read(number, self.run, self.run.recipe)
 

@@ -20,7 +20,7 @@ LONGEST_PROMPT = 4_000
 _LONGEST_TRUTH = 500
 _LONGEST_REASON = 1_000
 
-_MOST_A_STEP = 16
+_MOST_A_STEP = 64
 """Samples of a step and split that can be chosen."""
 
 _CAUSES = 8

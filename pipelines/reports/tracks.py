@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from pipelines.records.metrics import Row
 from pipelines.reports.page import Odd, Summary
 
 LONGEST = 2000
@@ -96,7 +97,7 @@ def thin(xs: Sequence[int], ys: Sequence[float], longest: int) -> tuple[list[int
     return [xs[place] for place in places], [ys[place] for place in places]
 
 
-def add_rows(tracks: dict[str, Track], rows: Iterable[dict[str, float]]) -> None:
+def add_rows(tracks: dict[str, Track], rows: Iterable[Row]) -> None:
     """Add the metrics of steps to their tracks."""
     for row in rows:
         step = int(row["step"])

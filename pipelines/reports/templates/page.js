@@ -336,7 +336,7 @@ function filter() {
     (wanted("run") === "" || each.run === Number(wanted("run"))) && ["stage", "split", "source"].every(field => wanted(field) === "" || each[field] === wanted(field)) &&
     (from === null || each.step >= from) && (to === null || each.step <= to) && (least === null || each.score >= least) && (greatest === null || each.score <= greatest) &&
     (only === "" || (only === "failed" ? each.values.failed > 0 : each[only])) &&
-    (text === "" || [each.text, each.response, each.reason || ""].some(part => part.toLowerCase().includes(text))));
+    (text === "" || [each.text, each.response, each.reason || "", each.row].some(part => part.toLowerCase().includes(text))));
   drawOverview();
   go(Math.max(0, matching.indexOf(before)));
 }
