@@ -178,8 +178,11 @@ def rl_rows(steps: int, seed: int = 1, others: int = 3) -> Iterator[dict[str, fl
             row |= {"actor/perf/max_memory_allocated_gb": 0.0, "actor/perf/cpu_memory_used_gb": 7.4}
             row |= {f"rollout_corr/extra_{number}": noise * (number + 1) for number in range(others)}
         if step % 10 == 0:
-            for source in ("gsm8k", "programs"):
-                row |= {f"val-core/{source}/reward/mean@1": score, f"val-aux/{source}/accuracy/mean@1": score / 1.7}
+            for source, share in (("gsm8k", 1.0), ("programs", 0.8)):
+                row |= {
+                    f"val-core/{source}/reward/mean@1": share * score,
+                    f"val-aux/{source}/accuracy/mean@1": share * score / 1.7,
+                }
             row |= {"val-aux/programs/has_accuracy/mean@1": 1.0}
         yield row
 

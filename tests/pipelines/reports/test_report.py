@@ -129,7 +129,7 @@ def test_only_new_metrics_are_read(tmp_path: Path) -> None:
 
 
 def test_a_long_run_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "_POINTS", 30_000)
+    monkeypatch.setattr(charts, "_POINTS", 12_000)
     run = make_run(tmp_path / "toy", steps=1000, groups=1, per_group=1)
     page = Report([run]).read()
     curve = topic(page, 1, "Entropy")[0].curves[0]
