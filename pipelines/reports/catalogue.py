@@ -41,7 +41,7 @@ class Topic:
     folded: bool = False
     """Whether it is closed at first."""
     shows_constants: bool = False
-    """Whether a curve with one value is drawn; else its value is in a table."""
+    """Whether a curve with one value other than 0 is drawn; else its value is in a table."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _draw_stage(stage: StageTracks, steps: _Steps, longest: int) -> StageCurves:
         drawn, constants = [], []
         for key in sorted(each for each in pictures if each[0] == number):
             found = pictures[key]
-            if not topic.shows_constants and all(track.is_constant for *_, track in found):
+            if all(track.is_constant and (track.is_zero or not topic.shows_constants) for *_, track in found):
                 constants += [Constant(run=run, metric=show(name), value=track.ys[-1]) for _, run, name, track in found]
                 continue
             thinned = max(thinned, *(track.total for *_, track in found if track.total > longest), 0)
@@ -130,14 +130,14 @@ def _name(curve: Curve) -> str:
 
 
 def _join_same(pictures: list[Picture]) -> list[Picture]:
-    """Return pictures without those that show the same as the one before, whose titles then say so."""
+    """Return pictures without those that show the same as an earlier one, whose title then names both."""
     joined: list[Picture] = []
     for each in pictures:
-        before = joined[-1] if joined else None
-        if before is not None and before.form == "band" and _values(before) == _values(each):
-            joined[-1] = msgspec.structs.replace(before, title=f"{before.title}; the same: {each.title}")
-        else:
+        same = next((at for at, other in enumerate(joined) if _values(other) == _values(each)), None)
+        if same is None:
             joined.append(each)
+        else:
+            joined[same] = msgspec.structs.replace(joined[same], title=f"{joined[same].title} = {each.title}")
     return joined
 
 

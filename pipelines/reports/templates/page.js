@@ -21,7 +21,7 @@ function say(text) { document.getElementById("spoken").textContent = text; }
 // Numbers as the tables show them.
 function format(value) {
   if (value === null || value === undefined) return "–";
-  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return value.toExponential(2).replace("e+", "e").replace("-", "−");
+  if (value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e6)) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
   const text = Math.abs(value) < 1000 ? String(Number(value.toPrecision(4))) : Math.round(value).toLocaleString("en");
   return text.replace("-", "−");
 }
@@ -350,7 +350,7 @@ function go(place) {
   markOverview();
 }
 function marks(each) {
-  return [each.values.failed > 0 ? "failed" : "", each.cut ? "cut" : "", each.constant ? "equal" : ""].filter(Boolean).join(" ");
+  return [each.split === "train" ? "" : each.split, each.values.failed > 0 ? "failed" : "", each.cut ? "cut" : "", each.constant ? "equal" : ""].filter(Boolean).join(" ");
 }
 function drawList() {
   const begin = Math.max(0, Math.min(current - WINDOW / 2, matching.length - WINDOW)), focused = list.contains(document.activeElement);
@@ -370,7 +370,7 @@ function drawDetail(each) {
   const facts = html("dl", {});
   const add = (name, value) => facts.append(html("div", {}, html("dt", {}, name), html("dd", {}, value)));
   add("reward", format(each.score));
-  for (const [name, value] of Object.entries(each.values)) add(name, format(value));
+  for (const [name, value] of Object.entries(each.values)) if (name !== "has_accuracy") add(name, format(value));
   add("tokens", whole(each.tokens));
   if (each.calls) add("calls of the tool", each.calls);
   if (each.cut) add("cut", "at the limit");
