@@ -64,7 +64,8 @@ def _group(key: str) -> str:
 def _walk(recipe: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """Yield each key with its value and its default (None: it has none)."""
     yield from _walk_model("", recipe, Recipe, skip=("stages",))
-    for stage in recipe.get("stages") or []:
+    stages = recipe.get("stages")
+    for stage in stages if isinstance(stages, list) else []:
         if not isinstance(stage, dict):
             continue
         prefix = f"stages.{stage.get('name', '')}."
@@ -110,7 +111,8 @@ def _inner_model(annotation: Any) -> type[BaseModel] | None:
 def _walk_upstream(prefix: str, stage: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
     for section, listed in upstream_keys.SECTIONS.get(str(stage.get("kind")), {}).items():
         known = upstream_keys.keys(listed)
-        for key, value in _flatten(stage.get(section) or {}):
+        given = stage.get(section)
+        for key, value in _flatten(given if isinstance(given, dict) else {}):
             yield f"{prefix}{section}.{key}", (value, known.get(key, {}).get("default"))
 
 

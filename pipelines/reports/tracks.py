@@ -11,6 +11,9 @@ from pipelines.reports.page import Odd, Summary
 LONGEST = 2000
 """Points kept of a metric before and after it is thinned: two for each of 1,000 spans of steps, the least and the greatest."""
 
+_LARGEST = 10**300
+"""A larger whole number is no floating-point number."""
+
 _ODD = 20
 """Values that are infinite or not a number, of which the steps are kept."""
 
@@ -100,10 +103,12 @@ def thin(xs: Sequence[int], ys: Sequence[float], longest: int) -> tuple[list[int
 def add_rows(tracks: dict[str, Track], rows: Iterable[Row]) -> None:
     """Add the metrics of steps to their tracks."""
     for row in rows:
+        if not math.isfinite(row["step"]):
+            continue
         step = int(row["step"])
         for name, value in row.items():
             if name == "step" or isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             if (track := tracks.get(name)) is None:
                 track = tracks[name] = Track()
-            track.add(step, value)
+            track.add(step, math.inf if isinstance(value, int) and abs(value) > _LARGEST else value)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from pipelines.recipe.loading import load
 from pipelines.records.holder import hold
 from pipelines.reports.live import LiveReport
 from pipelines.reports.report import Report
+from pipelines.run.display import Display
+from pipelines.run.execute import execute
+from pipelines.run.plan import Machine, Plan, make_plan
 from tests.pipelines.reports.making import make_run
+from tests.pipelines.run.toy import make_toy_plan, use_toy_trainer
 
 
 class Clock:
@@ -73,3 +79,22 @@ def test_the_state_in_the_page(tmp_path: Path) -> None:
     assert live.end()
     assert "reload for the newest" not in live.path.read_text()
     assert list(run.glob(".report*")) == []
+
+
+def test_it_is_updated_while_a_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_toy_trainer(monkeypatch)
+    plan, called = make_toy_plan(tmp_path, pause=0.5), []
+    execute(plan, plan.steps[:1], Display(1), watch=lambda: called.append(True))
+    assert called
+
+
+def test_the_key_re_runs_nothing(tmp_path: Path) -> None:
+    def plan(*sets: str) -> Plan:
+        python = Path(sys.executable)
+        machine = Machine(
+            "cpu", python, dict.fromkeys(("llamafactory", "verl"), python), dict.fromkeys(("llamafactory", "verl"), tmp_path)
+        )
+        return make_plan(load(Path("smoke.yaml"), sets).recipe, machine, tmp_path)
+
+    assert plan("report=live").recipe.report == "live"
+    assert plan("report=live").steps == plan().steps

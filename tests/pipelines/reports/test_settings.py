@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from pipelines.reports.page import Setting
 from pipelines.reports.settings import list_settings
 from tests.pipelines.reports.making import recipe
@@ -38,8 +42,9 @@ def test_secrets_are_hidden_and_long_values_are_cut() -> None:
     assert len(find(settings, "stages.x.prompt").values[0] or "") <= 400
 
 
-def test_recipes_that_are_none() -> None:
-    assert [each.key for each in list_settings([{}])] == [
-        each.key for each in list_settings([{"stages": None}]) if each.key != "stages"
-    ]
-    list_settings([{"stages": [3, {"kind": "rl", "rollout": 3, "verl": {"a.b": 1}}], "evaluate": [1]}])
+@pytest.mark.parametrize(
+    "damaged",
+    [{}, {"stages": None}, {"stages": 3}, {"stages": [3, {"kind": "rl", "rollout": 3, "verl": [1]}], "evaluate": [1]}],
+)
+def test_damaged_recipes(damaged: dict[str, Any]) -> None:
+    assert find(list_settings([damaged]), "seed").values == ["17"]

@@ -43,3 +43,9 @@ def test_only_numbers_are_added() -> None:
     tracks: dict[str, Track] = {}
     add_rows(tracks, [{"step": 1, "loss": 2, "text": "x", "flag": True, "none": None}])  # type: ignore[dict-item]
     assert list(tracks) == ["loss"]
+
+
+def test_numbers_that_are_too_large() -> None:
+    tracks: dict[str, Track] = {}
+    add_rows(tracks, [{"step": 1, "loss": 10**400}, {"step": math.nan, "loss": 1.0}, {"step": 2, "loss": 3}])
+    assert (tracks["loss"].ys, tracks["loss"].summary.odd_total) == ([3.0], 1)
