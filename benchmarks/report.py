@@ -45,8 +45,8 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
         yield Result("size of the file", "MB", page.stat().st_size / 1e6, at_most=20)
         yield open_in_chromium(page)
         first, again = measure_live(directory, steps)
-        yield Result("live: first write of a resumed run", "s", first)
-        yield Result("live: each further write", "s", again)
+        yield Result("live: first write of a resumed run, CPU time", "s", first)
+        yield Result("live: each further write, CPU time", "s", again)
         yield Result("live: share of a core", "%", 100 * again / max(30.0, again / 0.01), at_most=2)
 
 

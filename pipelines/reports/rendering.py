@@ -22,6 +22,8 @@ from pipelines.reports.page import Curve, Page, Picture
 from pipelines.reports.text import show
 from preprocess import atomic
 
+_MINUS = "\u2212"
+
 _ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026", "\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029"}
 """What would end a script element or a line of JavaScript -> the same in JSON."""
 
@@ -95,6 +97,7 @@ def _environment() -> Environment:
         "brief": lambda value: format_number(value, 3),
         "count": lambda value: f"{value:,}",
         "seconds": format_seconds,
+        "figure": lambda value, score: format_number(value) if score else f"{100 * value:.1f}".replace("-", _MINUS),
         "share": lambda value: f"{100 * value:.1f} %",
         "moment": format_moment,
         "rows": list_rows,
@@ -112,7 +115,7 @@ def format_number(value: float | None, digits: int = 4) -> str:
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
     text = f"{value:,.{digits}g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace("-", "\u2212")
+    return text.replace("-", _MINUS)
 
 
 def format_moment(text: str) -> str:
