@@ -64,7 +64,7 @@ def test_a_printed_command_is_one_that_works(
     elif words[0] in ("runs", "status", "logs", "stop", "compare"):
         for name in ("smoke", "smoke-2"):
             make_run(tmp_path / "runs" / name)
-    elif words[0] in ("env", "data", "evaluate", "export", "push", "chat", "clean"):
+    elif words[0] in ("env", "data", "evaluate", "export", "push", "chat", "clean", "report"):
         words = [*words, "--help"]
     monkeypatch.setattr(sys, "argv", ["pipeline", *words])
     with pytest.raises(SystemExit) as exited:

@@ -195,6 +195,33 @@ add_model_commands(app)
 
 
 @app.command()
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run directories, or names of runs in runs/.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Default: RUN/report.html; ./report.html for several runs."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the data of the page as JSON instead.")] = False,
+) -> None:
+    """Write what there is to see of a run, or of several side by side, as one HTML file.
+
+    The chain of stages, curves, evaluations, reward health, samples, configuration and provenance. The file needs no network
+    and no other file. It can be written while the run continues; `report: live` in the recipe keeps it current.
+
+    \b
+    Examples:
+      pipeline report runs/smoke                           # runs/smoke/report.html
+      pipeline report runs/grpo runs/dapo -o both.html     # curves over each other, and how the recipes differ
+      pipeline report runs/smoke --json                    # the same data for programs
+    """
+    from pipelines.cli.runs.report import write_report
+
+    write_report(runs, output, as_json=as_json)
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of recipes, for completion and help in editors."""
     from pipelines.recipe.json_schema import dump_schema

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.records.holder import hold
 from pipelines.reports.card.keeping import keep_card
+from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
@@ -41,12 +43,12 @@ def run_recipe(
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
-    with pointing_to(plan.directory), signals_as_stopped(), hold(plan.directory):
+    display = Display(len(steps))
+    with pointing_to(plan.directory), _keep_report(plan, display) as watch, signals_as_stopped(), hold(plan.directory):
         if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
             raise InputError("\n".join(unfit))
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
-        display = Display(len(steps))
         try:
             with _track(loaded, plan, display):
                 warnings = execute(
@@ -56,6 +58,7 @@ def run_recipe(
                     fresh=fresh,
                     check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
+                    watch=watch,
                 )
         finally:
             display.close()
@@ -78,6 +81,26 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
     from pipelines.trackers.processes import track
 
     return track(loaded.recipe, plan.directory, display.say)
+
+
+@contextmanager
+def _keep_report(plan: Plan, display: Display) -> Iterator[Callable[[], None]]:
+    """Keep the report current if the recipe asks for it; write it a last time when the run no longer holds its directory."""
+    if plan.recipe.report != "live":
+        yield lambda: None
+        return
+    live, began = LiveReport(plan.directory, display.say), False
+
+    def watch() -> None:
+        nonlocal began
+        began = True
+        live.update()
+
+    try:
+        yield watch
+    finally:
+        if began:
+            live.end()
 
 
 def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:

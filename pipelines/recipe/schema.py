@@ -427,6 +427,8 @@ class Recipe(Model):
     trackers: list[TrackerEntry] = Field(default=[])
     """Where the metrics of each stage are shown: names of trackers (tensorboard, wandb, mlflow, swanlab, trackio), or mappings
     with their options. They do not affect training: a change re-runs nothing."""
+    report: Literal["live"] | None = None
+    """`live` writes report.html in the run directory during the run; default: only `pipeline report` writes it."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:

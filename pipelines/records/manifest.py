@@ -50,6 +50,18 @@ class StepEntry(msgspec.Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
+class PinEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The environment of a trainer."""
+
+    trainer: str
+    version: str = ""
+    """Pinned version of the trainer; empty: the user chose the Python."""
+    lock: str = ""
+    """Digest of the lock of all its packages."""
+    python: str = ""
+    """The Python that the user chose; empty: the pinned environment."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What a run consists of."""
 
@@ -71,6 +83,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All steps of the recipe, in order."""
     selected: list[str] = []
     """Names of the steps that the newest `pipeline run` was to do; empty: all."""
+    pins: list[PinEntry] = []
+    """Environments of the newest `pipeline run`; empty: not recorded."""
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

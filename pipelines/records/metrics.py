@@ -126,3 +126,40 @@ def _parse(line: bytes) -> Row | None:
         if isinstance(row, dict) and isinstance(row.get("step"), int | float):
             return row
     return None
+
+
+class MetricsTail:
+    """Reads the steps that are added to a file, each once.
+
+    Args:
+        path: The file; it may be missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._end = b""
+        """The last bytes before the offset: if the file has others there, it was replaced."""
+        self.unreadable = 0
+        """Lines that are not the metrics of a step, such as one that a kill has torn."""
+
+    def read(self) -> tuple[list[Row], bool]:
+        """Return the steps since the last call, and whether they replace all earlier ones."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset - len(self._end))
+                data = file.read()
+                replaced = not data.startswith(self._end)
+                if replaced:
+                    file.seek(0)
+                    data, self._end, self._offset, self.unreadable = file.read(), b"", 0, 0
+        except FileNotFoundError:
+            replaced, data = self._offset > 0, b""
+            self._end, self._offset, self.unreadable = b"", 0, 0
+            return [], replaced
+        whole = data[len(self._end) : data.rfind(b"\n") + 1]
+        rows = [_parse(line) for line in whole.splitlines()]
+        self.unreadable += rows.count(None)
+        self._offset += len(whole)
+        self._end = (self._end + whole)[-_CHECKED_BYTES:]
+        return [row for row in rows if row is not None], replaced

@@ -37,10 +37,8 @@ def read_samples(paths: StagePaths, split: Split, steps: Collection[int] | None 
         split: Those of training or of validation.
         steps: Only those of these steps; None: of all.
     """
-    wanted = None if steps is None else set(steps)
-    for step in sample_steps(paths, split):
-        if wanted is None or step in wanted:
-            yield from _lines(samples_file(paths.samples, split, step), Sample)
+    for step in sample_steps(paths, split) if steps is None else sorted(set(steps)):
+        yield from _lines(samples_file(paths.samples, split, step), Sample)
 
 
 def _lines(file: Path, kind: type[_Line]) -> Iterator[_Line]:

@@ -7,8 +7,10 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.digests import digest_text
+from pipelines.environments.pins import pin
 from pipelines.recipe.schema import RlStage
-from pipelines.records.manifest import Manifest, StageEntry, StepEntry, project_version, read_manifest, write_manifest
+from pipelines.records.manifest import Manifest, PinEntry, StageEntry, StepEntry, project_version, read_manifest, write_manifest
 from pipelines.run.plan import Plan, Step
 
 
@@ -52,5 +54,14 @@ def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *
             for step in plan.steps
         ],
         selected=[step.name for step in selected] if len(selected) < len(plan.steps) else [],
+        pins=[_describe_environment(plan, trainer) for trainer in plan.machine.pythons],
     )
     write_manifest(plan.directory, manifest)
+
+
+def _describe_environment(plan: Plan, trainer: str) -> PinEntry:
+    pinned, python = pin(trainer), plan.machine.pythons[trainer]
+    if python != pinned.environment(plan.machine.platform) / "bin" / "python":
+        return PinEntry(trainer=trainer, python=str(python))
+    lock = pinned.lock(plan.machine.platform).read_text(encoding="utf-8")
+    return PinEntry(trainer=trainer, version=pinned.version, lock=digest_text(lock))

@@ -37,6 +37,7 @@ def execute(
     fresh: bool = False,
     check: Callable[[Step], None] = lambda step: None,
     progress: Callable[[Step], Progress | None] = row_counts.read_progress,
+    watch: Callable[[], None] = lambda: None,
 ) -> list[str]:
     """Execute the steps that are not complete. The caller holds the run directory.
 
@@ -44,6 +45,7 @@ def execute(
         fresh: execute all of them from the beginning.
         check: called after each step, also after a skipped one; raises an error to stop the run.
         progress: the progress of a running step that trains nothing.
+        watch: called twice a second while a command runs.
 
     Returns:
         Why optional steps failed, one line each.
@@ -70,7 +72,7 @@ def execute(
             swept = True
         display.started(step, why)
         try:
-            display.ended(step, _execute(step, plan, digests, display, progress, fresh=fresh))
+            display.ended(step, _execute(step, plan, digests, display, progress, watch, fresh=fresh))
         except PipelineError as error:
             if not step.optional:
                 raise
@@ -88,6 +90,7 @@ def _execute(
     digests: Digests,
     display: Display,
     progress: Callable[[Step], Progress | None],
+    watch: Callable[[], None],
     *,
     fresh: bool,
 ) -> float:
@@ -110,7 +113,7 @@ def _execute(
     )
     write_record(step.directory, now)
     try:
-        _attempt(step, plan, now, stage, display, progress)
+        _attempt(step, plan, now, stage, display, progress, watch)
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
@@ -135,6 +138,7 @@ def _attempt(
     stage: SftStage | RlStage | None,
     display: Display,
     progress: Callable[[Step], Progress | None],
+    watch: Callable[[], None],
 ) -> None:
     """Run a step's command once and check its result.
 
@@ -162,6 +166,7 @@ def _attempt(
         if reached is not None:
             display.progressed(step, reached)
             live.update(reached)
+        watch()
 
     try:
         outcome = process.run(

@@ -19,6 +19,7 @@ BENCHMARKS = [
     "following",
     "interpreter",
     "overhead",
+    "report",
     "sandbox",
     "status",
     "stopping",
