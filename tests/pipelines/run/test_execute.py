@@ -15,10 +15,10 @@ import pytest
 from pipelines.digests import Digests
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
 from pipelines.records.steps import read_record
 from pipelines.run import plan_text, process
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.plan import PROMPTS, Plan, Step, stage_paths
 from pipelines.trainers.base import Launch, StagePaths
@@ -74,6 +74,15 @@ def test_each_step_writes_command_log_and_metrics(tmp_path: Path) -> None:
     # command.sh is self-contained: in an empty environment it trains again
     subprocess.run([train / "command.sh"], check=True, env={"PATH": os.defpath})
     assert len(list(checkpoints.glob("step-*"))) == 3
+
+
+def test_verbose_prints_the_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_toy_plan(tmp_path)
+    execute(plan, plan.steps, Display(4, detail="verbose"))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed.count("starts at 0") == 2
+    execute(plan, plan.steps, Display(4, detail="quiet"))
+    assert capsys.readouterr().out == ""
 
 
 def test_only_the_changed_stage_is_re_run(tmp_path: Path) -> None:
