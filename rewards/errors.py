@@ -17,10 +17,6 @@ class MissingModuleError(RewardError):
     """A reward needs a package that this Python does not have; another Python may have it."""
 
 
-class NotReadyError(RewardError):
-    """A reward does not find what it needs on this machine."""
-
-
 def one_line(error: BaseException) -> str:
     """Return `Type: message` without line breaks, shortened if it is very long."""
     try:

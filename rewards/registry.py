@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from rewards.errors import MissingModuleError, NotReadyError, RewardError, one_line
+from rewards.errors import MissingModuleError, RewardError, one_line
 
 RewardFunction = Callable[..., Any]
 """verl's signature: `(data_source, solution_str, ground_truth, extra_info, *, option=default, …)`, sync or async."""
@@ -95,7 +95,7 @@ class Reward:
         except ImportError as error:
             raise MissingModuleError(f"reward {self.name}: {one_line(error)}") from None
         except Exception as error:
-            raise NotReadyError(f"reward {self.name} is not ready: {one_line(error)}") from None
+            raise RewardError(f"reward {self.name} is not ready: {one_line(error)}") from None
 
     @property
     def help(self) -> str:

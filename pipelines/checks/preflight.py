@@ -77,7 +77,7 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
 
 
 def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> Iterator[Problem]:
-    from rewards.errors import MissingModuleError, NotReadyError, RewardError
+    from rewards.errors import MissingModuleError, RewardError
     from rewards.scoring.combination import read_entry
 
     for stage in loaded.recipe.stages:
@@ -88,8 +88,10 @@ def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> It
             if isinstance(stage.reward, list):
                 line = loaded.where("stages", stage.name, "reward", number)
                 place = f"{line}: stages.{stage.name}.reward.{reward.name}"
+            entry = None
             try:
-                read_entry(reward.model_dump()).reward.check_ready(local=loaded.recipe.sandbox.url is None)
+                entry = read_entry(reward.model_dump())
+                entry.reward.check_ready(local=loaded.recipe.sandbox.url is None)
             except MissingModuleError as error:
                 # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
                 problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
@@ -98,7 +100,8 @@ def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> It
                 elif problem:
                     yield Problem(f"{place}: {problem}", local=True)
             except RewardError as error:
-                yield Problem(f"{place}: {error}", local=isinstance(error, NotReadyError) or _is_missing(reward.file))
+                # A reward that loads, but is not ready, does not find what it needs here.
+                yield Problem(f"{place}: {error}", local=entry is not None or _is_missing(reward.file))
 
 
 def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:

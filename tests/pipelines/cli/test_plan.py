@@ -130,6 +130,18 @@ def test_exit_status(change: str, status: int, call: Call) -> None:
     assert "`pipeline run` would refuse this recipe" in out or err.startswith("error: ")
 
 
+def test_a_reward_that_is_not_ready_here(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from rewards.registry import register\n"
+        "def ready(): raise KeyError('MY_KEY')\n"
+        "@register('mine', ready=ready)\n"
+        "def mine(data_source, solution_str, ground_truth, extra_info): return 0.0\n"
+    )
+    status, out, _ = call("plan", "smoke.yaml", *CPU, "--set", "stages.stage-one.reward={name: mine, file: ./mine.py}")
+    assert status == 0
+    assert "reward mine is not ready: KeyError: 'MY_KEY'" in out
+
+
 def test_gpus_that_this_machine_lacks(call: Call) -> None:
     status, out, _ = call("plan", "custom_sft.yaml", "--brief")
     assert status == 0
