@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.environments import Environment
@@ -17,6 +18,17 @@ from preprocess.sources import hub
 from rewards.suggestions import nearest_path
 
 _SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a run would fail."""
+
+    text: str
+    """Where and what, on one line."""
+    local: bool = False
+    """Whether only this machine lacks something."""
+
 
 _LOAD = """
 import json, sys
@@ -35,15 +47,24 @@ print(json.dumps(problem))
 
 def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
     """Return every mistake in the input that would make the run fail."""
-    return [
+    of_recipe, of_machine = split_problems(loaded, machine, environments)
+    return [*of_recipe, *of_machine]
+
+
+def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
+    """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks."""
+    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments)]
+    of_recipe = [problem.text for problem in found if not problem.local]
+    of_machine = [
         *_missing_models(loaded),
-        *find_data_problems(loaded),
+        *_missing_sources(loaded),
         *_missing_deepspeed_files(loaded),
-        *find_reward_problems(loaded, environments),
+        *(problem.text for problem in found if problem.local),
         *_unusable_pythons(environments),
-        *_unsuitable_hardware(loaded, machine),
+        *_missing_gpus(loaded, machine),
         *find_tracker_problems(loaded),
     ]
+    return [*of_recipe, *_too_many_nodes(loaded)], of_machine
 
 
 def find_tracker_problems(loaded: Loaded) -> list[str]:
@@ -57,15 +78,18 @@ def find_tracker_problems(loaded: Loaded) -> list[str]:
 
 def find_data_problems(loaded: Loaded) -> list[str]:
     """Return the mistakes that would make the preparation of rows fail."""
-    return [*_missing_sources(loaded), *_unknown_names(loaded)]
+    return [*_missing_sources(loaded), *(problem.text for problem in _unknown_names(loaded))]
 
 
 def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
     """Return the rewards that are unknown or do not load, their unknown options and missing packages."""
+    return [problem.text for problem in _reward_problems(loaded, environments)]
+
+
+def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> Iterator[Problem]:
     from rewards.errors import MissingModuleError, RewardError
     from rewards.scoring.combination import read_entry
 
-    problems = []
     for stage in loaded.recipe.stages:
         if not isinstance(stage, RlStage):
             continue
@@ -74,18 +98,20 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
             if isinstance(stage.reward, list):
                 line = loaded.where("stages", stage.name, "reward", number)
                 place = f"{line}: stages.{stage.name}.reward.{reward.name}"
+            entry = None
             try:
-                read_entry(reward.model_dump()).reward.check_ready(local=loaded.recipe.sandbox.url is None)
+                entry = read_entry(reward.model_dump())
+                entry.reward.check_ready(local=loaded.recipe.sandbox.url is None)
             except MissingModuleError as error:
                 # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
                 problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
                 if problem is None:
                     print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
                 elif problem:
-                    problems.append(f"{place}: {problem}")
+                    yield Problem(f"{place}: {problem}", local=True)
             except RewardError as error:
-                problems.append(f"{place}: {error}")
-    return problems
+                # A reward that loads, but is not ready, does not find what it needs here.
+                yield Problem(f"{place}: {error}", local=entry is not None or _is_missing(reward.file))
 
 
 def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:
@@ -133,7 +159,7 @@ def _missing_sources(loaded: Loaded) -> Iterator[str]:
                 yield f"{place}: not found: {source}{nearest_path(path)}"
 
 
-def _unknown_names(loaded: Loaded) -> Iterator[str]:
+def _unknown_names(loaded: Loaded) -> Iterator[Problem]:
     """Yield unknown converters and unknown options of converters."""
     from preprocess.converters import find
     from preprocess.errors import SourceError
@@ -145,13 +171,18 @@ def _unknown_names(loaded: Loaded) -> Iterator[str]:
                 converter.make(stage.kind)
                 converter.find_record(converter.read_options(source.options))
             except SourceError as error:
-                yield f"{_at(loaded, 'stages', stage.name, 'data')}: {error}"
+                yield Problem(f"{_at(loaded, 'stages', stage.name, 'data')}: {error}", local=_is_missing(source.file))
         for each in stage.data.decontaminate.against if stage.data.decontaminate else []:
             try:
                 if each.converter is not None:
                     find(each.converter, Path(each.file) if each.file else None).read_options(each.options)
             except SourceError as error:
-                yield f"{_at(loaded, 'stages', stage.name, 'data', 'decontaminate')}: {error}"
+                where = _at(loaded, "stages", stage.name, "data", "decontaminate")
+                yield Problem(f"{where}: {error}", local=_is_missing(each.file))
+
+
+def _is_missing(file: str | None) -> bool:
+    return file is not None and not Path(file).exists()
 
 
 def _missing_deepspeed_files(loaded: Loaded) -> Iterator[str]:
@@ -168,12 +199,15 @@ def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
     yield from (f"{each.chosen_by}: {reason}" for each in found if (reason := each.why_not_ready()))
 
 
-def _unsuitable_hardware(loaded: Loaded, machine: Machine) -> Iterator[str]:
+def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
     hardware = loaded.recipe.hardware
     found = len(list(Path("/dev").glob("nvidia[0-9]*")))
     if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node:
         yield f"{loaded.where('hardware')}: hardware.gpus_per_node is {hardware.gpus_per_node}, this machine has {found}"
+
+
+def _too_many_nodes(loaded: Loaded) -> Iterator[str]:
     for stage in loaded.recipe.stages:
-        if hardware.nodes > 1 and isinstance(stage, SftStage):
+        if loaded.recipe.hardware.nodes > 1 and isinstance(stage, SftStage):
             place = _at(loaded, "stages", stage.name)
-            yield f"{place}: hardware.nodes is {hardware.nodes}; supervised fine-tuning runs on one node"
+            yield f"{place}: hardware.nodes is {loaded.recipe.hardware.nodes}; supervised fine-tuning runs on one node"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipelines.checks.findings import Finding
@@ -18,8 +18,8 @@ from pipelines.run.plan import Plan, trainer_module
 from pipelines.trainers.base import Platform
 
 
-def check_disk(plan: Plan) -> Finding:
-    """Compare what the stages will write with the free space at the run directory.
+def check_disk(plan: Plan, stages: Sequence[SftStage | RlStage] | None = None) -> Finding:
+    """Compare what the stages (default: all) will write with the free space at the run directory.
 
     While a checkpoint is written, the kept ones still exist; files of earlier stages remain. The model that is handed over
     takes no space: its files are hard links to the exported ones.
@@ -28,7 +28,7 @@ def check_disk(plan: Plan) -> Finding:
     free = shutil.disk_usage(place).free
     total = written = 0
     parts = []
-    for stage in plan.recipe.stages:
+    for stage in plan.recipe.stages if stages is None else stages:
         model = plan.recipe.base_model(stage)
         if isinstance(model, TinyModel):
             parameters: int | None = count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
@@ -59,12 +59,16 @@ class TrainerChecks:
         plan: Plan,
         rows: Mapping[str, Mapping[str, list[Row]]],
         environments: Mapping[str, Environment],
+        chosen: Sequence[SftStage | RlStage],
     ) -> None:
         """Start the processes.
 
         Args:
+            loaded: The recipe.
             plan: A plan in a temporary folder.
             rows: Stage -> source -> its first rows.
+            environments: Trainer -> its environment.
+            chosen: The stages to validate.
         """
         self._loaded, self._plan = loaded, plan
         self._processes: list[_Process] = []
@@ -72,7 +76,9 @@ class TrainerChecks:
         for stage in plan.recipe.stages:
             write_rows([row for each in rows.get(stage.name, {}).values() for row in each], stage, plan.paths(stage.name))
         for trainer, wanted in environments.items():
-            stages = [stage for stage in plan.recipe.stages if stage.trainer == trainer]
+            stages = [stage for stage in chosen if stage.trainer == trainer]
+            if not stages:
+                continue
             if found := find_built(wanted):
                 self._processes.append(self._start(trainer, found, stages))
             else:

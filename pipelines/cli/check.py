@@ -13,7 +13,7 @@ from pipelines.checks.resources import check_disk, check_environments, check_gpu
 from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, rows_by_source
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.upstreams import TrainerChecks
-from pipelines.cli.common import run_command
+from pipelines.cli.common import Stages, run_command
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment
@@ -23,6 +23,7 @@ from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan
+from pipelines.smoke.summary import print_changes
 from rewards import sandbox
 from rewards.trial.stage import Checked
 
@@ -30,34 +31,50 @@ from rewards.trial.stage import Checked
 _COUNT_SECONDS = 10.0
 
 
-def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
+def check_recipe(
+    path: Path, sets: list[str], count: int, runs: Path, between: Stages = (None, None), *, smoke: bool = False
+) -> None:
     """Print all findings and the next command.
 
     Args:
+        path: The recipe.
+        sets: `key=value` options.
         count: Rows of each source to check the rewards on.
+        runs: The parent of the run directories.
+        between: The first and the last stage to check.
+        smoke: Check the tiny version of the recipe.
 
     Raises:
         InputError: The recipe has mistakes, or a trainer rejects it; all of them, a line each.
         StepError: A run would fail on this machine or be useless.
     """
     loaded = load(path, sets)
+    if smoke:
+        loaded = print_changes(loaded)
     report, recipe = Report(), loaded.recipe
     environments = find_environments(recipe)
     machine = find_machine(environments)
     plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
+    before, selected = plan.split_stages(*between)
+    stages = [stage for stage in recipe.stages if stage.name in selected]
     hub = Hub(recipe)
     for problem in find_problems(loaded, machine, environments):
         report.add_problem(problem)
-    report.findings += [check_gpus(recipe.hardware, machine.platform), check_disk(plan), *check_environments(environments)]
+    report.findings += [
+        check_gpus(recipe.hardware, machine.platform),
+        check_disk(plan, stages),
+        *check_environments(environments),
+    ]
+    report.findings += _check_earlier(plan, before)
     report.findings += _check_evaluations(loaded, plan, report)
     report.findings += _check_trackers(loaded)
     sandbox.configure(sandbox.Settings(**recipe.sandbox.model_dump()))
-    samples = [open_sample(loaded, stage) for stage in recipe.stages]
+    samples = [open_sample(loaded, stage) for stage in stages]
     try:
         with tempfile.TemporaryDirectory(prefix="pipeline-check-") as folder:
             rows = {sample.stage.name: sample.read(ROWS, report, _COUNT_SECONDS) for sample in samples}
             with closing(
-                TrainerChecks(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments)
+                TrainerChecks(loaded, make_plan(recipe, machine, Path(folder, "run")), rows, environments, stages)
             ) as trainers:
                 checked = _check_rows(loaded, samples, count, environments.get("verl"), report)
                 report.findings += hub.findings()
@@ -67,7 +84,13 @@ def check_recipe(path: Path, sets: list[str], count: int, runs: Path) -> None:
         raise StepError(f"{error}; see `pipeline doctor`") from error
     finally:
         sandbox.close_all()
-    _conclude(report, loaded, checked, run_command(path, sets, runs))
+    _conclude(report, loaded, checked, run_command(path, sets, runs, between, smoke=smoke))
+
+
+def _check_earlier(plan: Plan, before: list[str]) -> list[Finding]:
+    """Check the models of the stages before --from, which a run would use as they are."""
+    missing = [name for name in before if not plan.paths(name).model.is_dir()]
+    return [Finding("machine", f"model of {name}", "not there yet; run this stage first", "note") for name in missing]
 
 
 def _check_evaluations(loaded: Loaded, plan: Plan, report: Report) -> list[Finding]:

@@ -12,17 +12,52 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pipelines.cli import completion
 from pipelines.errors import InputError, StepError
 
 if TYPE_CHECKING:
     from pipelines.environments import Environment
     from rewards.sandbox import Settings
 
-Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of one that ships in recipes/.")]
+Recipe = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe file, or the name of one that ships: see `pipeline recipes`.",
+        autocompletion=completion.recipes,
+    ),
+]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a value of the recipe: --set stages.sft.learning_rate=2e-5."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value of the recipe: --set stages.sft.learning_rate=2e-5.",
+        autocompletion=completion.settings,
+    ),
 ]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="Start with this stage; use the models of earlier stages as they are.",
+        autocompletion=completion.stages,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="STAGE", help="Stop after this stage.", autocompletion=completion.stages),
+]
+Smoke = Annotated[
+    bool,
+    typer.Option(
+        "--smoke", help="Try the recipe on the CPU in minutes: the same stages with a tiny model, few rows and few steps."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Stages = tuple[str | None, str | None]
+"""The values of --from and --until."""
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Parent of the run directories: DIR/<name of the recipe>.")]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run directory, or the name of a run in runs/.", show_default=False)
@@ -54,9 +89,20 @@ def read_options(texts: Sequence[str] | None) -> dict[str, Any]:
     return options
 
 
-def run_command(recipe: Path, sets: Sequence[str], runs: Path) -> str:
-    """Return the `pipeline run` command line for a recipe."""
+def run_command(recipe: Path, sets: Sequence[str], runs: Path, between: Stages = (None, None), *, smoke: bool = False) -> str:
+    """Return the `pipeline run` command line for a recipe.
+
+    Args:
+        recipe: The recipe.
+        sets: `key=value` options.
+        runs: The parent of the run directories.
+        between: The first and the last stage.
+        smoke: Whether to run the tiny version of the recipe.
+    """
     words = ["pipeline", "run", str(recipe), *(word for each in sets for word in ("--set", each))]
+    for option, stage in zip(("--from", "--until"), between, strict=True):
+        words += [option, stage] if stage else []
+    words += ["--smoke"] if smoke else []
     return shlex.join([*words, *(["--runs", str(runs)] if runs != Path("runs") else [])])
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
+from pipelines.console.tables import field_lines
 from pipelines.environments import TRAINERS, Environment, detected_platform, environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.errors import StepError
@@ -23,10 +23,9 @@ def print_doctor() -> None:
     Raises:
         StepError: Programs cannot be run safely here.
     """
-    width = min(shutil.get_terminal_size((100, 20)).columns, 120)
     environments = {name: environment(name, detected_platform()) for name in TRAINERS}
-    _print_section("machine", _describe_machine(), width)
-    _print_section("environments", [(name, _describe(found)) for name, found in environments.items()], width)
+    _print_section("machine", _describe_machine())
+    _print_section("environments", [(name, _describe(found)) for name, found in environments.items()])
     # Programs run in this Python (data, trying rewards) and in verl's (training).
     pythons = {"pipeline": Path(sys.executable)}
     if environments["verl"].is_ready():
@@ -40,7 +39,7 @@ def print_doctor() -> None:
         if report["problem"]:
             rows.append(("NOT SAFE", report["problem"]))
             unsafe.append(name)
-        _print_section(f"sandbox in {name}'s environment", rows, width)
+        _print_section(f"sandbox in {name}'s environment", rows)
     if unsafe:
         raise StepError(f"rewards cannot run untrusted programs safely in the environment of: {', '.join(unsafe)}")
     print("\nnext: pipeline run smoke.yaml")
@@ -75,12 +74,8 @@ def _examine(python: Path) -> dict[str, Any]:
     return report
 
 
-def _print_section(title: str, rows: list[tuple[str, str]], width: int) -> None:
+def _print_section(title: str, rows: list[tuple[str, str]]) -> None:
     bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("", "")
     print(f"\n{bold}{title}{plain}")
-    left = max(len(name) for name, _ in rows) + 4
-    for name, text in rows:
-        lines = textwrap.wrap(text, width - left, break_long_words=False, break_on_hyphens=False) or [""]
-        print(f"  {name:<{left - 2}}{lines[0]}")
-        for line in lines[1:]:
-            print(" " * left + line)
+    for line in field_lines(rows, indent=2):
+        print(line)

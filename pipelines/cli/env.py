@@ -6,10 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-app = typer.Typer(help="The trainers' pinned environments: build them, list them.", no_args_is_help=True, rich_markup_mode=None)
+from pipelines.cli.help import App
+
+app = App(help="Build, list and lock the trainers' environments.")
 
 _Trainer = Annotated[
-    Literal["llamafactory", "verl"] | None, typer.Argument(help="One trainer; default: both.", show_default=False)
+    Literal["llamafactory", "verl"] | None,
+    typer.Argument(metavar="TRAINER", help="llamafactory or verl; default: both.", show_default=False),
 ]
 _Platform = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="What to build for; auto: cuda if an NVIDIA GPU is found, else cpu.")
@@ -77,7 +80,7 @@ def lock_command(
     \b
     Examples:
       pipeline env lock verl --platform cuda
-      pipeline env lock --upgrade                everything, to the newest that fits
+      pipeline env lock --upgrade                everything, to the newest
     """
     from pipelines.environments.locks import lock
     from pipelines.environments.pins import PLATFORMS, TRAINERS, pin

@@ -11,45 +11,193 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets, same_command
+from pipelines.cli import completion
+from pipelines.cli.common import From, Isolation, Json, Recipe, Runs, Sandbox, Sets, Smoke, Until, same_command
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
+from pipelines.cli.help import MEASURE, PARTS, RUN, START, App, UsageError, describe_usage_error
 from pipelines.cli.models.commands import add_model_commands
 from pipelines.cli.rewards.commands import app as rewards_app
 from pipelines.cli.runs.commands import add_run_commands
 
-app = typer.Typer(
+app = App(
     name="pipeline",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
     help="""Take a code model through supervised fine-tuning and reinforcement learning with one YAML recipe.
 
-Start with `pipeline run smoke.yaml`: a tiny model through all stages on this machine, in minutes.
-Then `pipeline plan execverify.yaml` prints the steps of a real run.""",
+The first run, a tiny model through all stages in minutes:
+
+\b
+    pipeline run smoke.yaml
+""",
 )
-app.add_typer(data_app, name="data")
-app.add_typer(environments_app, name="env")
-app.add_typer(rewards_app, name="rewards")
 
 _RESUMABLE = {"run": "complete steps are kept", "evaluate": "finished responses are kept"}
 """Command -> what is kept when it fails."""
 
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="STAGE", help="Start with this stage; use the models of earlier stages as they are."),
-]
-Until = Annotated[str | None, typer.Option("--until", metavar="STAGE", help="Stop after this stage.")]
-Smoke = Annotated[
-    bool,
-    typer.Option(
-        "--smoke", help="Try the recipe on the CPU in minutes: the same stages with a tiny model, few rows and few steps."
-    ),
-]
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from pipelines.cli.version import print_version
+
+        print_version()
+        raise typer.Exit
 
 
-@app.command()
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the versions of this project, Python and the trainers, and whether their environments are built.",
+        ),
+    ] = False,
+) -> None:
+    """Options of `pipeline` itself; `--version` is handled by its callback."""
+
+
+@app.command(rich_help_panel=START)
+def recipes(as_json: Json = False) -> None:
+    """List the recipes and evaluation sets that ship.
+
+    A line per recipe: what it does, its hardware and its data.
+    """
+    from pipelines.cli.recipes import print_recipes
+
+    print_recipes(as_json=as_json)
+
+
+@app.command(rich_help_panel=START)
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the run, and of the file: NAME.yaml.")],
+    base: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="RECIPE",
+            help="The recipe to extend: see `pipeline recipes`.",
+            autocompletion=completion.recipes,
+        ),
+    ],
+) -> None:
+    """Write a recipe that extends another one.
+
+    Its keys worth changing are comments with the values of the extended recipe: remove the # of a line and change its value. An
+    existing file is never overwritten.
+
+    \b
+    Examples:
+      pipeline init mine --from execverify.yaml
+      pipeline init first --from smoke.yaml
+    """
+    from pipelines.cli.init import write_recipe
+
+    write_recipe(name, base)
+
+
+@app.command(rich_help_panel=START)
+def explain(
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY",
+            help="A key of a recipe, or its end (rollout.samples), or a key of LLaMA-Factory or verl.",
+            autocompletion=completion.keys,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Explain a key of a recipe or of a trainer.
+
+    Its meaning, type, default and allowed values, and where it goes: which key of the trainer a key of the recipe sets.
+
+    \b
+    Examples:
+      pipeline explain rollout.samples
+      pipeline explain actor_rollout_ref.rollout.n
+      pipeline explain cutoff_len
+    """
+    from pipelines.cli.explain import print_explanation
+
+    print_explanation(key, as_json=as_json)
+
+
+@app.command(rich_help_panel=START)
+def doctor() -> None:
+    """Show this machine's hardware, environments and sandbox."""
+    from pipelines.cli.doctor import print_doctor
+
+    print_doctor()
+
+
+@app.command(rich_help_panel=RUN)
+def plan(
+    recipe: Recipe,
+    sets: Sets = None,
+    from_stage: From = None,
+    until_stage: Until = None,
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+    brief: Annotated[
+        bool | None,
+        typer.Option(
+            "--brief/--full",
+            help="Print the steps only, or also their commands and configurations. Default: --brief on a terminal.",
+            show_default=False,
+        ),
+    ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Print what differs from the last run, by step, and what would run again.")
+    ] = False,
+) -> None:
+    """Print the steps of a recipe and which would be skipped.
+
+    Starts nothing. Exit status 2: no machine could run the recipe.
+    """
+    from pipelines.cli.plan import print_plan
+
+    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff)
+
+
+@app.command(rich_help_panel=RUN)
+def check(
+    recipe: Recipe,
+    sets: Sets = None,
+    from_stage: From = None,
+    until_stage: Until = None,
+    smoke: Smoke = False,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
+    ] = 16,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Validate a recipe and this machine before training.
+
+    RECIPE may also be an evaluation set. Trains and writes nothing. Asks the pinned trainers whether they accept each stage;
+    checks disk, GPUs, environments, the hub and the first rows; and scores reference solutions, which must get full marks, and
+    known cheats, which must get none, with each stage's rewards.
+
+    Exit status 2: a mistake in the recipe; 1: any other problem.
+    """
+    from pipelines.evaluation.sets import is_set
+
+    if is_set(str(recipe)):
+        from pipelines.cli.check_set import check_set
+
+        if smoke or from_stage or until_stage:
+            from pipelines.errors import InputError
+
+            raise InputError(f"{recipe} is an evaluation set; --smoke, --from and --until are for recipes")
+        check_set(str(recipe), sets or [], sample)
+        return
+    from pipelines.cli.check import check_recipe
+
+    check_recipe(recipe, sets or [], sample, runs, (from_stage, until_stage), smoke=smoke)
+
+
+@app.command(rich_help_panel=RUN)
 def run(
     recipe: Recipe,
     sets: Sets = None,
@@ -58,70 +206,48 @@ def run(
     smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
     runs: Runs = Path("runs"),
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only warnings, errors and the end.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also print the trainers' logs.")] = False,
 ) -> None:
     """Train all stages of a recipe; complete steps are skipped.
 
     A run that was killed or failed resumes from the last checkpoint with the same command.
     """
     from pipelines.cli.run import run_recipe
+    from pipelines.errors import InputError
 
-    run_recipe(recipe, sets or [], runs, from_stage, until_stage, fresh=fresh, smoke=smoke)
-
-
-@app.command()
-def plan(
-    recipe: Recipe,
-    sets: Sets = None,
-    from_stage: From = None,
-    until_stage: Until = None,
-    smoke: Smoke = False,
-    runs: Runs = Path("runs"),
-) -> None:
-    """Print the steps of a recipe, their commands and configurations, and which would be skipped. Starts nothing."""
-    from pipelines.cli.run import print_plan
-
-    print_plan(recipe, sets or [], runs, from_stage, until_stage, smoke=smoke)
+    if quiet and verbose:
+        raise InputError("use either --quiet or --verbose")
+    run_recipe(
+        recipe,
+        sets or [],
+        runs,
+        from_stage,
+        until_stage,
+        fresh=fresh,
+        smoke=smoke,
+        detail="quiet" if quiet else "verbose" if verbose else "normal",
+    )
 
 
-@app.command()
-def check(
-    recipe: Recipe,
-    sets: Sets = None,
-    sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
-    ] = 16,
-    runs: Runs = Path("runs"),
-) -> None:
-    """Validate a recipe, or an evaluation set, and this machine before training. Trains and writes nothing.
-
-    Asks the pinned trainers whether they accept each stage; checks disk, GPUs, environments, the hub and the first rows; and
-    scores reference solutions, which must get full marks, and known cheats, which must get none, with each stage's rewards.
-    Exit status 2: a mistake in the recipe; 1: any other problem.
-    """
-    from pipelines.evaluation.sets import is_set
-
-    if is_set(str(recipe)):
-        from pipelines.cli.check_set import check_set
-
-        check_set(str(recipe), sets or [], sample)
-        return
-    from pipelines.cli.check import check_recipe
-
-    check_recipe(recipe, sets or [], sample, runs)
-
-
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def evaluate(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="TARGET", help="A model folder, a hub name, a run, RUN/STAGE or RUN/STAGE@STEP.", show_default=False
+            metavar="TARGET",
+            help="A model folder, a hub name, a run, RUN/STAGE or RUN/STAGE@STEP.",
+            show_default=False,
+            autocompletion=completion.runs,
         ),
     ] = None,
     on: Annotated[
         list[str] | None,
         typer.Option(
-            "--on", metavar="SET", help="A set by name, its file, or CONVERTER:SOURCE; repeat it for several. Default: own."
+            "--on",
+            metavar="SET",
+            help="A set by name, its file, or CONVERTER:SOURCE; repeat it for several. Default: own.",
+            autocompletion=completion.evaluation_sets,
         ),
     ] = None,
     samples: Annotated[
@@ -150,21 +276,22 @@ def evaluate(
         tuple[str, str] | None,
         typer.Option("--compare", metavar="A B", help="Print the difference of two evaluations or evaluated targets."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     isolation: Isolation = "strong",
     sandbox: Sandbox = None,
 ) -> None:
-    """Measure a model: generate responses to evaluation sets with vLLM, and score them with the project's rewards.
+    """Measure a model on evaluation sets.
 
-    The set `own` is the validation rows of a run's RL stage. Step 0 of a stage is the model that it starts from. Killed and
-    started again, the same command resumes: nothing that was generated or scored is done again.
+    Generates responses with vLLM, and scores them with the project's rewards. The set `own` is the validation rows of a run's
+    RL stage. Step 0 of a stage is the model that it starts from. Killed and started again, the same command resumes: nothing
+    that was generated or scored is done again.
 
     \b
     Examples:
-      pipeline evaluate runs/smoke                                # the final model of a run on its own validation rows
-      pipeline evaluate runs/smoke/stage-one@0 --on humaneval     # the model before the stage
-      pipeline evaluate ./my-model --on humaneval --on mbpp --samples 10 --temperature 0.8
-      pipeline evaluate ./my-model --on gsm8k:questions.jsonl     # a converter with your file
+      pipeline evaluate runs/smoke
+      pipeline evaluate runs/smoke/stage-one@0 --on humaneval
+      pipeline evaluate ./model --on mbpp --samples 10 --temperature 0.8
+      pipeline evaluate ./model --on gsm8k:questions.jsonl
       pipeline evaluate --compare runs/smoke/sft runs/smoke/stage-two
     """
     from pipelines.cli.evaluate import evaluate_target, print_comparison
@@ -192,51 +319,23 @@ def evaluate(
 
 add_run_commands(app)
 add_model_commands(app)
+app.add_typer(data_app, name="data", rich_help_panel=PARTS)
+app.add_typer(rewards_app, name="rewards", rich_help_panel=PARTS)
 
 
-@app.command()
-def report(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run directories, or names of runs in runs/.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Default: RUN/report.html; ./report.html for several runs."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the data of the page as JSON instead.")] = False,
-) -> None:
-    """Write what there is to see of a run, or of several side by side, as one HTML file.
-
-    The chain of stages, curves, evaluations, reward health, samples, configuration and provenance. The file needs no network
-    and no other file. It can be written while the run continues; `report: live` in the recipe keeps it current.
-
-    \b
-    Examples:
-      pipeline report runs/smoke                           # runs/smoke/report.html
-      pipeline report runs/grpo runs/dapo -o both.html     # curves over each other, and how the recipes differ
-      pipeline report runs/smoke --json                    # the same data for programs
-    """
-    from pipelines.cli.runs.report import write_report
-
-    write_report(runs, output, as_json=as_json)
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of recipes, for completion and help in editors."""
-    from pipelines.recipe.json_schema import dump_schema
-
-    typer.echo(dump_schema(), nl=False)
-
-
-@app.command()
+@app.command(rich_help_panel=PARTS)
 def algorithms(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Show one algorithm with its settings.", show_default=False),
+        typer.Argument(
+            metavar="NAME",
+            help="Show one algorithm with its settings.",
+            show_default=False,
+            autocompletion=completion.algorithms,
+        ),
     ] = None,
 ) -> None:
-    """List the RL algorithms with what each does and needs, or show one with its settings and source."""
+    """List the RL algorithms, or show one with its settings."""
     from pipelines.cli.algorithms import print_algorithm, print_algorithms
 
     if name is None:
@@ -245,12 +344,15 @@ def algorithms(
         print_algorithm(name)
 
 
-@app.command()
-def doctor() -> None:
-    """Show this machine's hardware, the environments, and how generated programs are isolated."""
-    from pipelines.cli.doctor import print_doctor
+app.add_typer(environments_app, name="env", rich_help_panel=PARTS)
 
-    print_doctor()
+
+@app.command(rich_help_panel=PARTS)
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from pipelines.recipe.json_schema import dump_schema
+
+    typer.echo(dump_schema(), nl=False)
 
 
 def main() -> None:
@@ -264,9 +366,17 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (until the process ends)
     try:
         try:
-            app()
+            status = app(standalone_mode=False)
         finally:
             sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+    except UsageError as error:
+        message = describe_usage_error(error)
+        if message is None:
+            error.show()  # type: ignore[attr-defined]
+        else:
+            print(escape_controls(f"error: {message}"), file=sys.stderr)
+        sys.exit(2)
     except PipelineError as error:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)

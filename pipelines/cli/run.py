@@ -1,4 +1,4 @@
-"""`pipeline run` and `pipeline plan`."""
+"""`pipeline run`."""
 
 from __future__ import annotations
 
@@ -8,42 +8,48 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from pipelines.checks.preflight import find_problems, find_reward_problems, find_tracker_problems
+from pipelines.checks.preflight import find_problems, find_reward_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
+from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
-from pipelines.digests import Digests, write_atomically
+from pipelines.digests import write_atomically
 from pipelines.environments import Environment, sync
 from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
-from pipelines.evaluation.steps import Planned, add_evaluations
-from pipelines.recipe.loading import Loaded, load
+from pipelines.recipe.loading import Loaded
 from pipelines.records.holder import hold
 from pipelines.reports.card.keeping import keep_card
 from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
-from pipelines.run.display import Display
+from pipelines.run.display import Detail, Display
 from pipelines.run.execute import execute
-from pipelines.run.machine import find_environments, find_machine
-from pipelines.run.plan import Plan, Step, make_plan
-from pipelines.run.plan_text import find_reasons, render_plan
+from pipelines.run.plan import Plan, Step
 from pipelines.run.process import signals_as_stopped
-from pipelines.smoke.summary import print_changes, print_passed
+from pipelines.smoke.summary import print_passed
 
 
 def run_recipe(
-    path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, fresh: bool, smoke: bool
+    path: Path,
+    sets: list[str],
+    runs: Path,
+    first: str | None,
+    last: str | None,
+    *,
+    fresh: bool,
+    smoke: bool,
+    detail: Detail = "normal",
 ) -> None:
     """Load and check a recipe, build missing environments, run it, and print the path of the model."""
-    loaded, planned, environments, problems = _open(path, sets, runs, smoke)
+    loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke, quiet=detail == "quiet")
     plan = planned.plan
-    if problems:
+    if problems := find_problems(loaded, plan.machine, environments):
         raise InputError("\n".join(problems))
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
-    display = Display(len(steps))
+    display = Display(len(steps), detail=detail)
     with pointing_to(plan.directory), _keep_report(plan, display) as watch, signals_as_stopped(), hold(plan.directory):
         if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
             raise InputError("\n".join(unfit))
@@ -110,27 +116,6 @@ def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> Non
     except (OSError, PipelineError) as error:
         display.say(f"  note: the model card was not written: {error}")
     check_requirements(loaded, plan, step)
-
-
-def print_plan(path: Path, sets: list[str], runs: Path, first: str | None, last: str | None, *, smoke: bool) -> None:
-    """Print what `run_recipe` would do."""
-    loaded, planned, _, problems = _open(path, sets, runs, smoke)
-    if unfit := find_tracker_problems(loaded):
-        raise InputError("\n".join(unfit))
-    plan = planned.plan
-    for line in planned.left_out:
-        print(f"warning: {line}", file=sys.stderr)
-    steps = plan.select(first, last)
-    print(render_plan(plan, steps, find_reasons(plan, steps, Digests(plan.directory / "digests.json")), problems))
-
-
-def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded, Planned, dict[str, Environment], list[str]]:
-    loaded = load(path, sets)
-    if smoke:
-        loaded = print_changes(loaded)
-    environments = find_environments(loaded.recipe)
-    plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
-    return loaded, add_evaluations(loaded, plan), environments, find_problems(loaded, plan.machine, environments)
 
 
 def _build(environments: dict[str, Environment]) -> bool:

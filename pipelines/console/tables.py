@@ -102,12 +102,22 @@ def _print_table(console: Console, header: Sequence[str], lines: Sequence[Sequen
 
 
 def _print_list(console: Console, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print each line of a table as a paragraph: its first cell, then the others with their names."""
+    """Print each line of a table as a paragraph: its first cell with the short ones, then those of text."""
     for line in lines:
-        if line[0]:
-            console.print(f"[bold]{_escape(line[0])}[/bold]", soft_wrap=True)
         pairs = [(name, cell) for name, cell in zip(header[1:], line[1:], strict=True) if cell]
-        for text in field_lines(pairs, console.width, indent=2):
+        short = ", ".join(f"{name} {cell}" for name, cell in pairs if name not in _FOLDED)
+        texts = [(name, cell) for name, cell in pairs if name in _FOLDED]
+        fits = len(f"{line[0]}  {short}") <= console.width
+        beside = f"  [dim]{_escape(short)}[/dim]" if short and fits else ""
+        if line[0] or beside:
+            console.print(f"[bold]{_escape(line[0])}[/bold]{beside}", soft_wrap=True)
+        if not fits:
+            console.print(
+                f"[dim]{_escape(textwrap.fill(short, console.width, initial_indent='  ', subsequent_indent='  '))}[/dim]"
+            )
+        if len(texts) == 1 and texts[0][0] in _WIDE:
+            texts = [("", texts[0][1])]  # running text needs no name
+        for text in field_lines(texts, console.width, indent=2 if texts and texts[-1][0] else 0):
             console.print(f"{_colour(text.split('  ')[-1].lstrip())}{_escape(text)}", soft_wrap=True)
 
 

@@ -38,8 +38,7 @@ def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path
     shipped = [file.name for file in sorted(RECIPES.glob("*.yaml"))]
     reason = "is a folder, expected a recipe file" if path.is_dir() else "recipe file not found"
     hint = suggestion(Path(name).name, {*(file.name for file in path.parent.glob("*.yaml")), *shipped})
-    listed = f"; shipped recipes: {', '.join(shipped)}" if shipped and not hint.startswith("; expected") else ""
-    message = f"{reason}{hint}{listed}"
+    message = f"{reason}{hint or '; `pipeline recipes` lists those that ship'}"
     raise error_at(where, key, f"{name}: {message}") if where else error_at(name, "", message)
 
 

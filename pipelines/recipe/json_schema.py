@@ -15,6 +15,10 @@ from pipelines.recipe.schema import Recipe, RlStage, SftStage
 
 Schema = dict[str, Any]
 
+EXTENDS = "A recipe file, or a list of them, that this one is merged over; relative to this file."
+DEFAULTS = "Keys for all stages of a kind; a stage overrides them."
+"""The meanings of the two keys that exist only before loading."""
+
 _MAX_LINE = 160
 _KINDS: dict[str, type[SftStage | RlStage]] = {"sft": SftStage, "rl": RlStage}
 
@@ -38,11 +42,11 @@ def build_schema() -> Schema:
             for section, keys in sections.items():
                 definitions[f"{prefix}{_KINDS[kind].__name__}"]["properties"][section] |= {"$ref": f"#/$defs/{keys}"}
     extends = {
-        "description": "A recipe file, or a list of them, that this one is merged over; relative to this file.",
+        "description": EXTENDS,
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
     }
     defaults = {
-        "description": "Keys for all stages of a kind; a stage overrides them.",
+        "description": DEFAULTS,
         "type": "object",
         "properties": {kind: {"$ref": f"#/$defs/Partial{model.__name__}"} for kind, model in _KINDS.items()},
         "additionalProperties": False,

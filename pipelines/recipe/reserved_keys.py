@@ -5,6 +5,7 @@ They are rendered from typed fields or required by the run; setting them in two 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 
@@ -161,3 +162,27 @@ OBSOLETE: Mapping[str, Mapping[str, str]] = {
         "sandbox_fusion": "verl 0.9.1 has moved this; did you mean 'reward.sandbox_fusion'?",
     }
 }
+
+ALSO_RENDERED: Mapping[str, Mapping[str, str]] = {
+    "verl": {
+        "batch.micro_per_gpu": """
+            actor_rollout_ref.ref.log_prob_micro_batch_size_per_gpu
+            actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu
+            critic.ppo_micro_batch_size_per_gpu
+        """,
+        "tool.format": "actor_rollout_ref.rollout.multi_turn.format",
+        "tool.max_turns": "actor_rollout_ref.rollout.multi_turn.max_assistant_turns",
+        "tool.max_output_chars": "actor_rollout_ref.rollout.multi_turn.max_tool_response_length",
+    }
+}
+"""List -> field of the recipe -> further keys that are rendered from it, which `verl:` may override."""
+
+_FIELD = re.compile(r"`([\w.]+)`")
+
+
+def owners(upstream: str, key: str) -> list[str]:
+    """Return the fields of the recipe that an upstream key is rendered from, such as `rollout.samples`; empty: none."""
+    reason = RESERVED[upstream].get(key, "")
+    if reason.startswith("set by the recipe's"):
+        return _FIELD.findall(reason)
+    return [field for field, keys in ALSO_RENDERED.get(upstream, {}).items() if key in keys.split()]

@@ -23,7 +23,7 @@ def matching_types(annotation: Any, metadata: Metadata = (), node: Node | None =
     If several models fit, those that share most keys with the node.
     """
     found = _members(annotation, metadata, node)
-    if node is None or len(found) < 2 or not all(_is_model(kind) for kind, _ in found):
+    if node is None or len(found) < 2 or not all(is_model(kind) for kind, _ in found):
         return found
     shared = [len(kind.model_fields.keys() & node.children.keys()) for kind, _ in found]
     return [member for member, count in zip(found, shared, strict=True) if count == max(shared)]
@@ -40,20 +40,22 @@ def _members(annotation: Any, metadata: Metadata, node: Node | None) -> list[Fie
 
 def _fits(annotation: Any, node: Node) -> bool:
     if isinstance(node.value, dict):
-        if not _is_model(annotation):
+        if not is_model(annotation):
             return get_origin(annotation) is dict
         tag, kind = annotation.model_fields.get("kind"), node.children.get("kind")
         return tag is None or kind is None or kind.value in get_args(tag.annotation)
     if isinstance(node.value, list):
-        return _is_list(annotation)
-    return not _is_model(annotation) and get_origin(annotation) not in (list, dict)
+        return is_list(annotation)
+    return not is_model(annotation) and get_origin(annotation) not in (list, dict)
 
 
-def _is_list(annotation: Any) -> bool:
+def is_list(annotation: Any) -> bool:
+    """Return whether a type is a list."""
     return getattr(annotation, "__origin__", None) is list
 
 
-def _is_model(annotation: Any) -> bool:
+def is_model(annotation: Any) -> bool:
+    """Return whether a type is a mapping with known keys."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
@@ -76,7 +78,7 @@ def typed_scalars(
 
 def fields(found: list[FieldType]) -> dict[str, FieldInfo]:
     """Return the fields of the models among some types."""
-    return {key: field for kind, _ in found if _is_model(kind) for key, field in kind.model_fields.items()}
+    return {key: field for kind, _ in found if is_model(kind) for key, field in kind.model_fields.items()}
 
 
 def fields_at(root: Node, loc: Loc, model: type[BaseModel] = Recipe) -> dict[str, FieldInfo]:
@@ -86,7 +88,7 @@ def fields_at(root: Node, loc: Loc, model: type[BaseModel] = Recipe) -> dict[str
     for step in loc:
         found = matching_types(annotation, (), node)
         if isinstance(step, int):
-            annotation = next((get_args(kind)[0] for kind, _ in found if _is_list(kind)), None)
+            annotation = next((get_args(kind)[0] for kind, _ in found if is_list(kind)), None)
         else:
             field = fields(found).get(step)
             annotation = field.annotation if field else None

@@ -195,3 +195,9 @@ def _unknown_key(upstream: str, path: tuple[str, ...], value: Any) -> str:
     by_name = {other.rpartition(".")[2]: other for other in sorted(keys(upstream), key=len)[::-1]}
     elsewhere = nearest(path[-1], by_name)
     return f"unknown key; did you mean {by_name[elsewhere]!r}?" if elsewhere else f"unknown key{suggestion(path[-1], siblings)}"
+
+
+def type_words(entry: Mapping[str, Any]) -> list[str]:
+    """Return the types of a key of a list in words."""
+    allowed = entry.get("type", [])
+    return [_TYPES[name][0] for name in ([allowed] if isinstance(allowed, str) else sorted(allowed, key="null".__eq__))]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 from pipelines.console.progress import Progress, format_seconds
+from pipelines.console.tables import escape_controls
+from pipelines.run.log_lines import LogLines
 from pipelines.run.plan import Step
 from pipelines.trainers.base import Progress as Reached
+
+Detail = Literal["quiet", "normal", "verbose"]
+"""quiet: warnings only; verbose: also the steps' logs."""
 
 _NARROW = 100
 """Terminals below this width get the first metric only."""
@@ -19,12 +24,20 @@ class Display(Progress):
     Args:
         steps: how many steps there are.
         stream: where to report; default: standard output.
+        detail: how much.
     """
 
-    def __init__(self, steps: int, stream: TextIO | None = None) -> None:
+    def __init__(self, steps: int, stream: TextIO | None = None, detail: Detail = "normal") -> None:
+        self._detail_level: Detail = detail
         super().__init__(stream or sys.stdout)
         self._steps = steps
         self._number = 0
+        self._log: LogLines | None = None
+
+    def say(self, text: str, *, markup: bool = False) -> None:
+        """Print a line of its own; nothing if the display is quiet."""
+        if self._detail_level != "quiet":
+            super().say(text, markup=markup)
 
     def skipped(self, step: Step) -> None:
         """Report a step that had nothing to do."""
@@ -34,8 +47,10 @@ class Display(Progress):
     def started(self, step: Step, why: str) -> None:
         """Report the start of a step and its reason."""
         self._number += 1
+        self._log = LogLines(step.directory / "log") if self._detail_level == "verbose" else None
         if self.live:
-            self.start(f"{self._number}/{self._steps} {step.name}")
+            if self._detail_level != "quiet":
+                self.start(f"{self._number}/{self._steps} {step.name}")
             if why not in ("not done yet", "--fresh"):
                 self._line(step, "[yellow]*[/yellow]", why)
         else:
@@ -48,6 +63,12 @@ class Display(Progress):
         shown = metrics[: 1 if self.width < _NARROW else 3] if self.live else metrics
         self.update(reached.step, reached.total, reached.shown, "  ".join(shown))
 
+    def polled(self, *, ended: bool = False) -> None:
+        """Report the new lines of the running step's log, if the display is verbose."""
+        if self._log is not None:
+            for line in self._log.read(ended=ended):
+                self.say(escape_controls(line, keep="\t"))
+
     def ended(self, step: Step, seconds: float) -> None:
         """Report a finished step and its wall time."""
         took = format_seconds(seconds)
@@ -55,7 +76,10 @@ class Display(Progress):
 
     def failed(self, step: Step, reason: str) -> None:
         """Report an optional step that failed; the run continues."""
-        self._line(step, "[yellow]![/yellow]", f"warning: {reason}")
+        if self._detail_level == "quiet":
+            super().say(f"{self._head(step)}: warning: {reason}")
+        else:
+            self._line(step, "[yellow]![/yellow]", f"warning: {reason}")
 
     def _line(self, step: Step, mark: str, text: str, *, dim: bool = False) -> None:
         if not self.live:

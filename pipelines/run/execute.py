@@ -160,6 +160,7 @@ def _attempt(
     def poll() -> None:
         nonlocal reached
         try:
+            display.polled()
             reached = progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
         except StepError as error:
             raise TrainingAbortedError(str(error)) from None
@@ -177,6 +178,7 @@ def _attempt(
     finally:
         with suppress(TrainingAbortedError):
             poll()
+        display.polled(ended=True)
         live.end(reached)
     if outcome.orphans:
         with log.open("a", encoding="utf-8") as sink:

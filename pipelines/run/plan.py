@@ -121,6 +121,21 @@ class Plan:
             model=self.initial_model(stage),
         )
 
+    def split_stages(self, first: str | None, last: str | None) -> tuple[list[str], list[str]]:
+        """Return the names of the stages before `--from`, and of those up to `--until`.
+
+        Raises:
+            InputError: an unknown stage, or no stage is selected.
+        """
+        names = [stage.name for stage in self.recipe.stages]
+        for name in filter(None, (first, last)):
+            if name not in names:
+                raise InputError(f"no stage {name!r}; the stages are {', '.join(names)}")
+        start, end = names.index(first or names[0]), names.index(last or names[-1])
+        if start > end:
+            raise InputError(f"--from {first} comes after --until {last}: no stage is selected")
+        return names[:start], names[start : end + 1]
+
     def select(self, first: str | None = None, last: str | None = None) -> list[Step]:
         """Return the steps of some stages, in order; all rows are prepared and all prompts counted, whatever the stages.
 
@@ -131,14 +146,7 @@ class Plan:
         Raises:
             InputError: an unknown stage, or an earlier stage without a model.
         """
-        names = [stage.name for stage in self.recipe.stages]
-        for name in filter(None, (first, last)):
-            if name not in names:
-                raise InputError(f"no stage {name!r}; the stages are {', '.join(names)}")
-        start, end = names.index(first or names[0]), names.index(last or names[-1])
-        if start > end:
-            raise InputError(f"--from {first} comes after --until {last}: no stage is selected")
-        used, selected = names[:start], names[start : end + 1]
+        used, selected = self.split_stages(first, last)
         for name in used:
             if not self.paths(name).model.is_dir():
                 raise InputError(f"--from {first}: stage {name} before it has no model yet; run it first")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.digests import Digests
@@ -29,22 +31,45 @@ def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, s
     return reasons
 
 
-def render_plan(plan: Plan, steps: list[Step], reasons: dict[str, str | None], problems: list[str]) -> str:
-    """Render the list of steps, then each step's command and configuration."""
+def render_steps(plan: Plan, steps: Sequence[Step], reasons: Mapping[str, str | None], columns: int | None = None) -> list[str]:
+    """Render the list of steps.
+
+    Args:
+        columns: The width at which reasons are wrapped; None: they are not.
+    """
     width = max(len(step.name) for step in steps)
     lines = [f"recipe    {plan.recipe.name}", f"platform  {_hardware(plan)}", f"run       {plan.directory}", ""]
     for number, step in enumerate(steps, 1):
         reason = reasons[step.name]
-        lines.append(f"{number:>3}  {step.name:<{width}}  {'skip: done before' if reason is None else 'run: ' + reason}")
+        first = f"{number:>3}  {step.name:<{width}}  "
+        text = "skip: done before" if reason is None else f"run: {reason}"
+        if columns is None:
+            lines.append(first + text)
+        else:
+            rest = " " * (len(first) + 5)
+            lines += textwrap.wrap(text, max(columns, len(rest) + 20), initial_indent=first, subsequent_indent=rest)
+    return lines
+
+
+def render_commands(steps: Sequence[Step]) -> list[str]:
+    """Render the command and the configuration of each step."""
+    lines = []
     for step in steps:
         lines += ["", f"--- {step.name}: {step.title}", f"cd {shlex.quote(str(step.directory))}"]
         lines += [f"{name}={shlex.quote(value)} \\" for name, value in sorted(step.launch.environment.items())]
         lines.append(shlex.join(step.launch.argv))
         for name, text in step.launch.files.items():
             lines += ["", f"# {name}", text.rstrip("\n")]
-    if problems:
-        lines += ["", "`pipeline run` would refuse this recipe:", *(f"  {problem}" for problem in problems)]
-    return "\n".join(lines)
+    return lines
+
+
+def render_problems(of_recipe: Sequence[str], of_machine: Sequence[str]) -> list[str]:
+    """Render why `pipeline run` would refuse the recipe."""
+    lines = []
+    for where, problems in (("", of_recipe), (" on this machine", of_machine)):
+        if problems:
+            lines += ["", f"`pipeline run` would refuse this recipe{where}:", *(f"  {problem}" for problem in problems)]
+    return lines
 
 
 def _hardware(plan: Plan) -> str:

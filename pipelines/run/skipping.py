@@ -152,13 +152,13 @@ def _changed_line(step: Step, plan: Plan) -> str | None:
         except FileNotFoundError:
             continue
         counted = step.launch.cache_key_files.get(name, text).splitlines()
-        for removed, added in _changed_lines(_move_lines(before, text.splitlines(), plan.places), text.splitlines()):
+        for removed, added in _changed_lines(move_lines(before, text.splitlines(), plan.places), text.splitlines()):
             if not added or added in counted:
                 return f"{name} changed: {removed.strip() or 'nothing'} -> {added.strip() or 'nothing'}"
     return None
 
 
-def _move_lines(before: list[str], now: list[str], places: Mapping[str, Path]) -> list[str]:
+def move_lines(before: list[str], now: list[str], places: Mapping[str, Path]) -> list[str]:
     """Return earlier lines with the current paths of the places instead of the earlier ones."""
     moved = {}
     for line in now:

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipelines.cli import completion
 from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets, read_options
+from pipelines.cli.help import App
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Convert, trace, show and prepare training rows.")
+app = App(help="Convert, trace, show and prepare training rows.")
 
 _File = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="A Python file with a custom converter.")]
 _Options = Annotated[
@@ -28,10 +30,18 @@ _Ray = Annotated[
 
 @app.command("converters")
 def converters_command(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show one converter with its options.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Show one converter with its options.",
+            show_default=False,
+            autocompletion=completion.converters,
+        ),
+    ] = None,
     file: _File = None,
 ) -> None:
-    """List the converters with the rows they make, their options and what they read."""
+    """List the converters, or show one with its options."""
     from pipelines.cli.data.converters import print_converter, print_converters
 
     print_converters(file) if name is None else print_converter(name, file)
@@ -39,7 +49,12 @@ def converters_command(
 
 @app.command("convert")
 def convert_command(
-    converter: Annotated[str, typer.Argument(metavar="CONVERTER", help="A converter: see `pipeline data converters`.")],
+    converter: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONVERTER", help="A converter: see `pipeline data converters`.", autocompletion=completion.converters
+        ),
+    ],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A file, a folder of files, or a name on the hub.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="OUT", help="A .parquet file; with --per-file a folder.")],
     shape: Annotated[
@@ -61,19 +76,19 @@ def convert_command(
     sandbox: Sandbox = None,
     ray: _Ray = None,
 ) -> None:
-    """Convert a source into one parquet file of rows, or each file of a folder into one of its own.
+    """Convert a source into a parquet file of rows.
 
-    A source is a .jsonl, .json (both also .gz) or .parquet file, a folder of such files, or a name on the HuggingFace hub:
-    owner/name, owner/name:subset@split. Records that give no row are written next to OUT with line and reason: rows.parquet ->
-    rows.rejects.jsonl.
+    With --per-file, each file of a folder is converted into a file. A source is a .jsonl, .json (both also .gz) or .parquet
+    file, a folder of such files, or a name on the HuggingFace hub: owner/name, owner/name:subset@split. Records that give
+    no row are written next to OUT with line and reason: rows.parquet -> rows.rejects.jsonl.
 
     \b
     Examples:
       pipeline data convert execverify_rl rl_dataset.json -o rows.parquet
-      pipeline data convert leetcode LeetCodeDataset.jsonl.gz -o leetcode.parquet --shape rl --option max_tests=5
-      pipeline data convert eurus PRIME-RL/Eurus-2-RL-Data@train -o eurus.parquet
+      pipeline data convert leetcode all.jsonl -o rows.parquet --shape rl
+      pipeline data convert eurus PRIME-RL/Eurus-2-RL-Data@train -o rows.parquet
       pipeline data convert bootcamp bootcamps/ -o rows/ --per-file
-      pipeline data convert mine notes.jsonl -o rows.parquet --file my_converter.py
+      pipeline data convert mine notes.jsonl -o rows.parquet --file mine.py
     """
     from pipelines.cli.data.convert import convert, find_shape
     from preprocess.engine.job import Source
@@ -92,16 +107,16 @@ def trace_command(
     isolation: Isolation = "strong",
     sandbox: Sandbox = None,
 ) -> None:
-    """Trace the calls of Python functions and make questions about their execution, in the format of ExecVerify.
+    """Trace Python functions and make questions about their runs.
 
-    FILE is a Python file of functions with calls, as examples (>>>) in docstrings or at the file's top level, or a folder of
-    such files. The converter execverify_rl reads the output. Calls that give no row are written next to OUT with line and
-    reason.
+    The questions have the format of ExecVerify. FILE is a Python file of functions with calls, as examples (>>>) in
+    docstrings or at the file's top level, or a folder of such files. The converter execverify_rl reads the output. Calls
+    that give no row are written next to OUT with line and reason.
 
     \b
     Examples:
       pipeline data trace programs.py -o questions.jsonl
-      pipeline data trace src/ -o questions.jsonl --option task=both --option questions=4
+      pipeline data trace src/ -o questions.jsonl --option questions=4
     """
     from pipelines.cli.data.trace import trace
 
@@ -118,7 +133,7 @@ def show_command(
     id: Annotated[str | None, typer.Option(metavar="ID", help="The row with this id.")] = None,  # noqa: A002 (the option's name)
     full: Annotated[bool, typer.Option("--full", help="Do not shorten long texts.")] = False,
 ) -> None:
-    """Print a few rows of a file, or records of a source, in readable form.
+    """Print some rows of a file in readable form.
 
     \b
     Examples:
@@ -134,12 +149,16 @@ def show_command(
 @app.command("prepare")
 def prepare_command(
     recipe: Recipe,
-    stage: Annotated[str | None, typer.Option(metavar="STAGE", help="Only the rows of this stage.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Only the rows of this stage.", autocompletion=completion.stages)
+    ] = None,
     sets: Sets = None,
     runs: Runs = Path("runs"),
     ray: _Ray = None,
 ) -> None:
-    """Make the rows of a recipe's stages, as `pipeline run` would, which then skips these steps.
+    """Make the rows of a recipe's stages.
+
+    As `pipeline run` would, which then skips these steps.
 
     \b
     Examples:

@@ -15,6 +15,15 @@ from preprocess import converters
 from preprocess.converters.options import OptionDoc, explain_options
 from preprocess.converters.plugins import load_file
 
+_WORDS: dict[Any, str] = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    dict: "mapping",
+    None: "null",
+    NoneType: "null",
+}
 _COLUMNS = ("name", "shapes", "options", "help")
 
 
@@ -44,7 +53,7 @@ def _show_default(option: OptionDoc) -> str:
 
 
 def show_type(annotation: Any) -> str:
-    """Return a type in words: `int or null`, `list of "Easy" or "Hard"`."""
+    """Return a type in words: `whole number or null`, `list of "Easy" or "Hard"`."""
     arguments = [each for each in get_args(annotation) if each is not ...]
     if get_origin(annotation) is Annotated:
         return show_type(arguments[0])
@@ -54,4 +63,4 @@ def show_type(annotation: Any) -> str:
         return f"list of {' or '.join(map(show_type, arguments))}"
     if arguments and get_origin(annotation) is not dict:
         return " or ".join(map(show_type, arguments))
-    return "null" if annotation in (None, NoneType) else inspect.formatannotation(annotation)
+    return _WORDS.get(annotation) or inspect.formatannotation(annotation)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.common import Json
+from pipelines.cli.help import RESULT
+
 RunTarget = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, RUN/STAGE or RUN/STAGE@STEP.")]
 OfStep = Annotated[
     int | None,
@@ -14,13 +17,12 @@ OfStep = Annotated[
         "--step", metavar="N", min=1, help="The checkpoint of this step. Default: the model that the stage handed over."
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def add_model_commands(app: typer.Typer) -> None:
     """Add the commands about the models of a run."""
     for command in (export, push, chat, clean):
-        app.command()(command)
+        app.command(rich_help_panel=RESULT)(command)
 
 
 def export(
@@ -30,11 +32,11 @@ def export(
         str | None, typer.Argument(metavar="STAGE", help="A stage. Default: the last.", show_default=False)
     ] = None,
     step: OfStep = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
-    """Export the model of a stage, or any checkpoint of a run, finished or not, as a Hugging Face folder.
+    """Export any model or checkpoint of a run.
 
-    Adapters are merged, and the checks of the hand-over must pass. The folder gets a model card.
+    The run may be unfinished. The output is a Hugging Face folder. Adapters are merged, and the checks of the hand-over must pass. The folder gets a model card.
 
     \b
     Examples:
@@ -53,11 +55,11 @@ def push(
     step: OfStep = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files and their sizes; upload nothing.")] = False,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
-    """Upload a model of a run to the Hugging Face hub, with a model card that has all its evaluations.
+    """Upload a model of a run to the Hugging Face hub.
 
-    The login is that of huggingface_hub: HF_TOKEN, or the one that `hf auth login` has stored. HF_ENDPOINT chooses another hub.
+    It gets a model card that has all its evaluations. The login is that of huggingface_hub: HF_TOKEN, or the one that `hf auth login` has stored. HF_ENDPOINT chooses another hub.
     """
     from pipelines.cli.models.push import push as push_model
 
@@ -75,9 +77,9 @@ def chat(
     ] = None,
     no_tool: Annotated[bool, typer.Option("--no-tool", help="Chat without the recipe's tool.")] = False,
 ) -> None:
-    """Talk with a model, with the chat template and the tool of its stage; vLLM of verl's environment generates.
+    """Talk with a model of a run, or with any other.
 
-    Ctrl-C stops an answer, Ctrl-D ends the chat, /help lists the commands. Piped text is one question.
+    With the chat template and the tool of its stage; vLLM of verl's environment generates. Ctrl-C stops an answer, Ctrl-D ends the chat, /help lists the commands. Piped text is one question.
 
     \b
     Examples:
@@ -98,11 +100,11 @@ def clean(
     caches: Annotated[bool, typer.Option("--caches", help="Remove caches, and what killed processes have left.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed; remove nothing.")] = False,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
-    """Give back disk space of a run: print sizes first, ask, then remove. Finished stages stay finished.
+    """Give back disk space of a run.
 
-    Without an option, prints what each would free.
+    Prints sizes first, asks, then removes. Finished stages stay finished. Without an option, prints what each would free.
     """
     from pipelines.cli.models.clean import clean as clean_run
 

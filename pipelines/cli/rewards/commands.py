@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli import completion
 from pipelines.cli.common import Isolation, Sandbox, in_sandbox, read_options
+from pipelines.cli.help import App
 
-app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="List rewards, and try or check one without a model or a trainer."
-)
+app = App(help="List rewards, and try or check one without a trainer.")
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="A reward: see `pipeline rewards list`.")]
+_Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A reward: see `pipeline rewards list`.", autocompletion=completion.rewards),
+]
 _Rows = Annotated[Path, typer.Option(metavar="FILE", help="RL rows (parquet), as `pipeline data` writes them.")]
 _Options = Annotated[
     list[str] | None,
@@ -24,7 +27,7 @@ _File = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="A Py
 
 @app.command("list")
 def list_command(file: _File = None) -> None:
-    """List the rewards with their sources, options and what they measure."""
+    """List the rewards with their options and what they measure."""
     from pipelines.cli.rewards.scoring import print_rewards
 
     print_rewards(file)
@@ -44,16 +47,18 @@ def try_command(
     isolation: Isolation = "strong",
     sandbox: Sandbox = None,
 ) -> None:
-    """Score responses without a trainer and print the reason of each score.
+    """Score responses and print the reason of each score.
 
     Responses are JSON lines: {"id": …, "response": …}, with the id of the row (or "index", from 0); the response may be a list
     of texts. Rollout dumps of verl are accepted, too.
 
     \b
     Examples:
-      pipeline rewards try white_box --rows train.parquet --responses mine.jsonl
-      pipeline rewards try code_tests --rows train.parquet --responses mine.jsonl --option all_or_nothing=true -o out.jsonl
-      pipeline rewards try mine --file my_reward.py --rows train.parquet --responses mine.jsonl
+      pipeline rewards try white_box --rows rows.parquet --responses mine.jsonl
+      pipeline rewards try code_tests --rows rows.parquet \\
+        --responses mine.jsonl --option all_or_nothing=true -o scores.jsonl
+      pipeline rewards try mine --file mine.py \\
+        --rows rows.parquet --responses mine.jsonl
     """
     from pipelines.cli.rewards.scoring import try_reward
 
@@ -71,9 +76,10 @@ def check_command(
     isolation: Isolation = "strong",
     sandbox: Sandbox = None,
 ) -> None:
-    """Score each row's reference solution, which must get full marks, and known cheats, which must get none.
+    """Score reference solutions and known cheats.
 
-    Exit status 1 if a score is wrong: fix the reward or the rows before training.
+    Each row's reference solution must get full marks, and known cheats none. Exit status 1 if a score is wrong: fix the
+    reward or the rows before training.
 
     \b
     Examples:

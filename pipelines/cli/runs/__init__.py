@@ -1,1 +1,1 @@
-"""The commands about runs: `runs`, `status`, `logs`, `stop` and `compare`."""
+"""The commands about runs: `runs`, `status`, `logs`, `stop`, `report` and `compare`."""

@@ -1,4 +1,4 @@
-"""`pipeline runs`, `status`, `logs`, `stop` and `compare`. Each imports what it needs when it is called."""
+"""`pipeline runs`, `status`, `logs`, `stop`, `report` and `compare`. Each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.common import RunName
+from pipelines.cli.common import Json, RunName
+from pipelines.cli.help import LOOK
 
 Parent = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of the run directories.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 _RUNS = Path("runs")
 
 
 def add_run_commands(app: typer.Typer) -> None:
     """Add the commands about runs."""
-    app.command("runs")(list_runs)
-    for command in (status, logs, stop, compare):
-        app.command()(command)
+    app.command("runs", rich_help_panel=LOOK)(list_runs)
+    for command in (status, logs, stop, report, compare):
+        app.command(rich_help_panel=LOOK)(command)
 
 
 def list_runs(runs: Parent = _RUNS, as_json: Json = False) -> None:
@@ -93,6 +93,32 @@ def stop(run: RunName, runs: Parent = _RUNS) -> None:
     from pipelines.cli.runs.stop import stop_run
 
     stop_run(run, runs)
+
+
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run directories, or names of runs in runs/.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Default: RUN/report.html; ./report.html for several runs."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run, or several in one, as an HTML file.
+
+    The chain of stages, curves, evaluations, reward health, samples, configuration and provenance. The file needs no network
+    and no other file. It can be written while the run continues; `report: live` in the recipe keeps it current.
+
+    \b
+    Examples:
+      pipeline report runs/smoke                           # runs/smoke/report.html
+      pipeline report runs/grpo runs/dapo -o both.html     # curves over each other, and how the recipes differ
+      pipeline report runs/smoke --json                    # the same data for programs
+    """
+    from pipelines.cli.runs.report import write_report
+
+    write_report(runs, output, as_json=as_json)
 
 
 def compare(

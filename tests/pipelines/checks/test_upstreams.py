@@ -220,7 +220,7 @@ def test_a_trainer_that_does_not_answer_is_reported_and_killed(
     environments = find_environments(loaded.recipe)
     plan = make_plan(loaded.recipe, find_machine(environments), tmp_path / "run")
     report = Report()
-    checks = upstreams.TrainerChecks(loaded, plan, {}, environments)
+    checks = upstreams.TrainerChecks(loaded, plan, {}, environments, loaded.recipe.stages)
     try:
         checks.collect(report)
     finally:

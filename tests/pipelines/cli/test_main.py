@@ -5,32 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main as cli
 from tests import ROOT
+from tests.pipelines.cli.conftest import Call
 
 PIPELINE = Path(sys.executable).with_name("pipeline")
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Call `pipeline …` in an empty folder; return exit status, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(exited.value.code or 0), out, err
-
-    return run
 
 
 def smoke_with(tmp_path: Path, old: str, new: str) -> str:
@@ -99,7 +81,7 @@ def test_a_missing_source_names_the_nearest_file(call: Call, tmp_path: Path) -> 
 def test_plan_reports_problems(call: Call) -> None:
     status, out, _ = call("plan", "smoke.yaml", "--set", "model=./no-model")
     assert status == 0
-    assert "`pipeline run` would refuse this recipe:" in out and "model folder not found" in out
+    assert "`pipeline run` would refuse this recipe on this machine:" in out and "model folder not found" in out
 
 
 def test_a_platform_without_its_lock(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,6 @@ def test_bare_name_of_a_shipped_recipe(write: Write) -> None:
 def test_missing_file_is_one_line_with_the_nearest(write: Write) -> None:
     [line] = problems("smal.yaml")
     assert line.startswith("smal.yaml: recipe file not found; did you mean 'small.yaml'?")
-    assert "execverify.yaml" in line
     [line] = problems("nowhere/smal.yaml")
     assert line.startswith("nowhere/smal.yaml: recipe file not found")
     assert problems(".")[0].startswith(".: is a folder, expected a recipe file")

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,29 @@ def run_on_terminal(code: str, columns: int) -> str:
         assert child.wait() == 0
     os.close(master)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode()).replace("\r", "\n")
+
+
+def test_quiet_prints_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display(2, detail="quiet")
+    display.skipped(STEP)
+    display.started(STEP, "not done yet")
+    display.progressed(STEP, Progress(1, 30, {"loss": 6.98}))
+    display.say("  note: 3 rows were dropped")
+    display.failed(STEP, "no vLLM")
+    display.ended(STEP, 61)
+    assert capsys.readouterr().out == "[2/2] sft/train: warning: no vLLM\n"
+
+
+def test_verbose_prints_the_log_as_it_grows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    step = replace(STEP, directory=tmp_path)
+    (tmp_path / "log").write_text("an earlier attempt\n")
+    display = Display(1, detail="verbose")
+    display.started(step, "not done yet")
+    with (tmp_path / "log").open("a") as log:
+        log.write("loss 1\nlo\x1b[31mss")
+    display.polled()
+    with (tmp_path / "log").open("a") as log:
+        log.write(" 2")
+    display.polled(ended=True)
+    display.ended(step, 1)
+    assert capsys.readouterr().out.splitlines()[1:] == ["loss 1", "lo\\x1b[31mss 2", "[1/1] sft/train: done in 0:01"]

@@ -76,6 +76,15 @@ def test_each_step_writes_command_log_and_metrics(tmp_path: Path) -> None:
     assert len(list(checkpoints.glob("step-*"))) == 3
 
 
+def test_verbose_prints_the_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_toy_plan(tmp_path)
+    execute(plan, plan.steps, Display(4, detail="verbose"))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed.count("starts at 0") == 2
+    execute(plan, plan.steps, Display(4, detail="quiet"))
+    assert capsys.readouterr().out == ""
+
+
 def test_only_the_changed_stage_is_re_run(tmp_path: Path) -> None:
     do(make_toy_plan(tmp_path))
     ran = do(make_toy_plan(tmp_path, second_rate=20.0))

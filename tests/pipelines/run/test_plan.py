@@ -79,7 +79,7 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 def test_plan_text() -> None:
     plan = plan_of("smoke.yaml", "cuda")
     reasons = dict.fromkeys([step.name for step in plan.steps], "not done yet") | {"sft/prepare": None}
-    lines = plan_text.render_plan(plan, list(plan.steps), reasons, problems=["recipe.yaml:3: wrong"]).splitlines()
+    lines = "\n".join([*plan_text.render_steps(plan, plan.steps, reasons), *plan_text.render_commands(plan.steps)]).splitlines()
     assert lines[:6] == [
         "recipe    smoke",
         "platform  cuda, 1 GPU",
@@ -95,7 +95,14 @@ def test_plan_text() -> None:
         "",
         "# model.json",
     ]
-    assert lines[-2:] == ["`pipeline run` would refuse this recipe:", "  recipe.yaml:3: wrong"]
+    assert plan_text.render_problems(["recipe.yaml:3: wrong"], ["no GPU"]) == [
+        "",
+        "`pipeline run` would refuse this recipe:",
+        "  recipe.yaml:3: wrong",
+        "",
+        "`pipeline run` would refuse this recipe on this machine:",
+        "  no GPU",
+    ]
 
 
 def test_the_same_recipe_gives_the_same_plan() -> None:

@@ -181,7 +181,7 @@ def test_on_a_terminal(call: Call, monkeypatch: pytest.MonkeyPatch, width: int) 
     assert "\x1b[31m" not in shown
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown + listed + one)
     assert "\\x1b[31mRed 0" in plain and "        def f(a):\n            return a\n" in plain
-    assert "max_tests=10  int" in plain
+    assert "max_tests=10  whole number" in plain
     assert max(len(line) for line in plain.splitlines()) <= width
 
 
@@ -254,7 +254,7 @@ def test_types_in_words() -> None:
     from typing import Literal
 
     assert [show_type(each) for each in (int, int | None, tuple[Literal["a", "b"], ...], list[str], None)] == [
-        "int", "int or null", 'list of "a" or "b"', "list of str", "null",
+        "whole number", "whole number or null", 'list of "a" or "b"', "list of text", "null",
     ]  # fmt: skip
 
 

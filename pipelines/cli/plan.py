@@ -1,0 +1,55 @@
+"""`pipeline plan`: what a run would do, and what it would do differently from the last one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from pipelines.checks.preflight import split_problems
+from pipelines.cli.common import Stages
+from pipelines.cli.planning import plan_recipe
+from pipelines.console.tables import escape_controls, text_width
+from pipelines.digests import Digests
+from pipelines.run.plan_diff import render_diff
+from pipelines.run.plan_text import find_reasons, render_commands, render_problems, render_steps
+
+
+def print_plan(
+    path: Path, sets: list[str], runs: Path, stages: Stages, *, smoke: bool, brief: bool | None = None, diff: bool = False
+) -> None:
+    """Print what `run_recipe` would do; exit with status 2 if no machine could do it.
+
+    Args:
+        path: The recipe.
+        sets: `key=value` options.
+        runs: The parent of the run directories.
+        stages: The first and the last stage.
+        smoke: Plan the tiny version of the recipe.
+        brief: Leave out commands and configurations; default: on a terminal.
+        diff: Print the differences from the last run instead of commands and configurations.
+
+    Raises:
+        InputError: The recipe or the selection of stages has mistakes.
+    """
+    loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke)
+    plan, terminal = planned.plan, sys.stdout.isatty()
+    for line in planned.left_out:
+        print(f"warning: {line}", file=sys.stderr)
+    steps = plan.select(*stages)
+    digests = Digests(plan.directory / "digests.json")
+    reasons = find_reasons(plan, steps, digests)
+    of_recipe, of_machine = split_problems(loaded, plan.machine, environments)
+    if diff:
+        lines = render_diff(plan, steps, reasons, loaded.text(), text_width())
+    else:
+        lines = render_steps(plan, steps, reasons, text_width() if terminal else None)
+        if brief is False or (brief is None and not terminal):
+            lines += render_commands(steps)
+    lines += render_problems(of_recipe, of_machine)
+    print("\n".join(escape_controls(line, keep="\n\t") if terminal else line for line in lines))
+    if terminal and not diff and brief is None:
+        print("\ncommands and configurations: --full; differences from the last run: --diff")
+    if of_recipe:
+        raise typer.Exit(2)

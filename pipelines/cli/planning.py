@@ -1,0 +1,37 @@
+"""What `plan` and `run` have in common: a recipe with its plan on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.environments import Environment
+from pipelines.evaluation.steps import Planned, add_evaluations
+from pipelines.recipe.loading import Loaded, load
+from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.plan import make_plan
+from pipelines.smoke.shrinking import shrink
+from pipelines.smoke.summary import print_changes
+
+
+def plan_recipe(
+    path: Path, sets: Sequence[str], runs: Path, *, smoke: bool, quiet: bool = False
+) -> tuple[Loaded, Planned, dict[str, Environment]]:
+    """Load a recipe and plan it with its evaluations.
+
+    Args:
+        path: The recipe.
+        sets: `key=value` options.
+        runs: The parent of the run directories.
+        smoke: Plan the tiny version of the recipe, whose changes are printed.
+        quiet: Do not print them.
+
+    Raises:
+        InputError: The recipe has mistakes.
+    """
+    loaded = load(path, sets)
+    if smoke:
+        loaded = shrink(loaded)[0] if quiet else print_changes(loaded)
+    environments = find_environments(loaded.recipe)
+    plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
+    return loaded, add_evaluations(loaded, plan), environments

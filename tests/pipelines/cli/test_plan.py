@@ -1,0 +1,154 @@
+"""`pipeline plan`: brief on a terminal, complete in a pipe; differences from the last run; its exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines.digests import Digests
+from pipelines.recipe.loading import load
+from pipelines.records.steps import StepRecord, write_record
+from pipelines.run import skipping
+from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.plan import make_plan
+from tests import ROOT
+from tests.pipelines.cli.conftest import Call
+from tests.terminal import pipeline, plain, show
+
+CPU = ("--set", "hardware.platform=cpu")
+
+
+def finish(runs: Path, *sets: str) -> Path:
+    """Write the records and files that a finished run of smoke.yaml leaves, without its rows and models."""
+    loaded = load(ROOT / "recipes" / "smoke.yaml", ["hardware.platform=cpu", *sets])
+    plan = make_plan(loaded.recipe, find_machine(find_environments(loaded.recipe)), runs / "smoke")
+    digests = Digests(plan.directory / "digests.json")
+    for step in plan.steps:
+        step.directory.mkdir(parents=True, exist_ok=True)
+        for path in step.outputs:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("made")
+    for step in plan.steps:
+        for name, text in step.launch.files.items():
+            (step.directory / name).write_text(text, encoding="utf-8")
+        record = StepRecord(skipping.digest_command(step, plan), {}, "complete", execution_id=step.name)
+        write_record(step.directory, record)
+        record.inputs, record.outputs = skipping.digest_inputs(step, plan, digests), skipping.digest_outputs(step, digests)
+        write_record(step.directory, record)
+    (plan.directory / "recipe.yaml").write_text(loaded.text(), encoding="utf-8")
+    return plan.directory
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_brief_on_a_terminal(columns: int, tmp_path: Path) -> None:
+    status, text = show(pipeline("plan", "smoke.yaml", *CPU), columns, tmp_path)
+    lines = plain(text).splitlines()
+    assert status == 0
+    assert "--- sft/train" not in text and "stage-two/handover" in text
+    assert [line for line in lines if len(line) > columns and "/" not in line] == []
+    assert lines[-1] == "commands and configurations: --full; differences from the last run: --diff"
+
+
+def test_full_on_a_terminal_and_brief_in_a_pipe(call: Call, tmp_path: Path) -> None:
+    _, text = show(pipeline("plan", "smoke.yaml", "--full", *CPU), 80, tmp_path)
+    assert "--- sft/train" in text
+    _, out, _ = call("plan", "smoke.yaml", *CPU)
+    assert "--- sft/train" in out
+    _, out, _ = call("plan", "smoke.yaml", "--brief", *CPU)
+    assert "--- sft/train" not in out and "stage-two/handover" in out
+
+
+def test_no_run_yet(call: Call, tmp_path: Path) -> None:
+    status, out, _ = call("plan", "smoke.yaml", "--diff", *CPU)
+    assert (status, out.splitlines()[0]) == (0, f"no run in {tmp_path}/runs/smoke yet: all 13 steps would run")
+
+
+def test_no_differences(call: Call, tmp_path: Path) -> None:
+    finish(tmp_path / "runs")
+    _, out, _ = call("plan", "smoke.yaml", "--diff", *CPU)
+    assert out.splitlines()[:2] == ["recipe", "  no differences"]
+    assert "would be skipped: sft/prepare, " in out
+
+
+def test_changed_settings_by_step(call: Call, tmp_path: Path) -> None:
+    finish(tmp_path / "runs")
+    change = ("--set", "stages.stage-two.learning_rate=2e-4", "--set", "stages.stage-two.max_failed_rewards=0.5")
+    _, out, _ = call("plan", "smoke.yaml", "--diff", *CPU, *change)
+    recipe, step, *_ = out.split("\n\n")
+    assert recipe.splitlines() == [
+        "recipe",
+        "  stages.stage-two.learning_rate: 0.0001 -> 0.0002",
+        "  stages.stage-two.max_failed_rewards: not set -> 0.5",
+    ]
+    first, *settings = step.splitlines()
+    assert first == "stage-two/train would run again:"
+    assert settings == ["  actor_rollout_ref.actor.optim.lr: 0.0001 -> 0.0002"], "settings without effect are left out"
+    assert "stage-two/handover would run again if stage-two/export changes its input\n" in out
+    assert "would be skipped: sft/prepare" in out
+
+
+def test_a_moved_run_does_not_differ(call: Call, tmp_path: Path) -> None:
+    finish(tmp_path / "elsewhere")
+    shutil.move(tmp_path / "elsewhere", tmp_path / "runs")
+    _, out, _ = call("plan", "smoke.yaml", "--diff", *CPU, "--set", "stages.sft.learning_rate=1e-3")
+    assert "elsewhere" not in out
+    assert re.search(r"^  learning_rate: 0.005 -> 0.001$", out, re.M)
+
+
+def test_damaged_files_are_compared_by_lines(call: Call, tmp_path: Path) -> None:
+    directory = finish(tmp_path / "runs")
+    (directory / "recipe.yaml").write_text("[")
+    (directory / "stages/sft/train/train.yaml").write_text("a: [")
+    (directory / "stages/sft/train/record.json").write_text(json.dumps({"command": "x", "inputs": {}, "outcome": "complete"}))
+    status, out, err = call("plan", "smoke.yaml", "--diff", *CPU)
+    assert (status, err) == (0, "")
+    assert "sft/train would run again" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ("stages.sft.data.train=[{converter: nothing, source: x.jsonl}]", 2),
+        ("stages.stage-one.reward=nothing", 2),
+        ("stages.stage-one.reward={name: white_box, options: {nothing: 1}}", 2),
+        ("hardware.nodes=2", 2),
+        ("model=./no-model", 0),
+        ("stages.stage-one.reward={name: mine, file: ./mine.py}", 0),
+        ("environments.verl=/no/such/python", 0),
+    ],
+)
+def test_exit_status(change: str, status: int, call: Call) -> None:
+    """2: no machine could run the recipe; 0: only this machine lacks something."""
+    platform = "cuda" if "nodes" in change else "cpu"
+    found, out, err = call("plan", "smoke.yaml", "--set", f"hardware.platform={platform}", "--set", change)
+    assert found == status
+    # A mistake that is found when the recipe is planned is an error at once.
+    assert "`pipeline run` would refuse this recipe" in out or err.startswith("error: ")
+
+
+def test_a_reward_that_is_not_ready_here(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from rewards.registry import register\n"
+        "def ready(): raise KeyError('MY_KEY')\n"
+        "@register('mine', ready=ready)\n"
+        "def mine(data_source, solution_str, ground_truth, extra_info): return 0.0\n"
+    )
+    status, out, _ = call("plan", "smoke.yaml", *CPU, "--set", "stages.stage-one.reward={name: mine, file: ./mine.py}")
+    assert status == 0
+    assert "reward mine is not ready: KeyError: 'MY_KEY'" in out
+
+
+def test_gpus_that_this_machine_lacks(call: Call) -> None:
+    status, out, _ = call("plan", "custom_sft.yaml", "--brief")
+    assert status == 0
+    assert "`pipeline run` would refuse this recipe on this machine:" in out
+
+
+def test_hostile_text_in_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text('extends: smoke.yaml\nmodel: "/no/\\x1b]0;title\\x07"\n')
+    _, text = show(pipeline("plan", "mine.yaml", *CPU), 80, tmp_path)
+    assert "\x1b]0" not in text
