@@ -14,6 +14,7 @@ from pipelines.recipe.schema import Reward, RlStage, SftStage
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
 from preprocess.sources import hub
+from rewards.errors import MissingModuleError, RewardError
 from rewards.suggestions import nearest_path
 
 _SECONDS = 120.0
@@ -52,10 +53,29 @@ def find_data_problems(loaded: Loaded) -> list[str]:
 
 def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
     """Return the rewards that are unknown or do not load, their unknown options and missing packages."""
-    from rewards.errors import MissingModuleError, RewardError
+    problems = []
+    for place, reward, error in _read_rewards(loaded):
+        if not isinstance(error, MissingModuleError):
+            problems += [f"{place}: {error}"] if error else []
+            continue
+        # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
+        problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
+        if problem is None:
+            print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
+        elif problem:
+            problems.append(f"{place}: {problem}")
+    return problems
+
+
+def needs_environment(loaded: Loaded) -> bool:
+    """Return whether there are rewards that only verl's environment can check."""
+    return any(isinstance(error, MissingModuleError) for _, _, error in _read_rewards(loaded))
+
+
+def _read_rewards(loaded: Loaded) -> Iterator[tuple[str, Reward, RewardError | None]]:
+    """Yield each reward with its place, and why it does not load here."""
     from rewards.scoring.combination import read_entry
 
-    problems = []
     for stage in loaded.recipe.stages:
         if not isinstance(stage, RlStage):
             continue
@@ -66,16 +86,10 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
                 place = f"{line}: stages.{stage.name}.reward.{reward.name}"
             try:
                 read_entry(reward.model_dump()).reward.check_ready(local=loaded.recipe.sandbox.url is None)
-            except MissingModuleError as error:
-                # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
-                problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
-                if problem is None:
-                    print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
-                elif problem:
-                    problems.append(f"{place}: {problem}")
             except RewardError as error:
-                problems.append(f"{place}: {error}")
-    return problems
+                yield place, reward, error
+            else:
+                yield place, reward, None
 
 
 def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:

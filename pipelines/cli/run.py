@@ -6,11 +6,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from pipelines.checks.preflight import find_problems, find_reward_problems
+from pipelines.checks.preflight import find_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
+from pipelines.cli.environments import Gate, check_given, start_builds
 from pipelines.digests import Digests, write_atomically
-from pipelines.environments import Environment, sync
+from pipelines.environments import Environment
 from pipelines.errors import InputError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
@@ -40,20 +41,22 @@ def run_recipe(
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
     with signals_as_stopped(), hold(plan.directory):
-        if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
-            raise InputError("\n".join(unfit))
+        check_given(environments)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
         display = Display(len(steps))
         try:
-            warnings = execute(
-                plan,
-                steps,
-                display,
-                fresh=fresh,
-                check=partial(check_requirements, loaded, plan),
-                progress=StepProgress().read,
-            )
+            with start_builds(environments, steps, display) as builds:
+                warnings = execute(
+                    plan,
+                    steps,
+                    display,
+                    fresh=fresh,
+                    wait=Gate(loaded, environments, builds, display).wait,
+                    check=partial(check_requirements, loaded, plan),
+                    progress=StepProgress().read,
+                )
+                builds.wait_all()
         finally:
             display.close()
     if loaded.recipe.evaluate is not None:
@@ -86,16 +89,3 @@ def _open(path: Path, sets: list[str], runs: Path, smoke: bool) -> tuple[Loaded,
     environments = find_environments(loaded.recipe)
     plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
     return loaded, add_evaluations(loaded, plan), environments, find_problems(loaded, plan.machine, environments)
-
-
-def _build(environments: dict[str, Environment]) -> bool:
-    """Build the pinned environments that are missing or out of date; return whether there were any. Check the others."""
-    built = False
-    for environment in environments.values():
-        pin = environment.pin
-        if environment.pinned and not environment.is_ready():
-            sync(pin.trainer, environment.platform)
-            built = True
-        elif not environment.pinned and (version := environment.check()) != pin.version:
-            print(f"note: {environment.python} has {pin.name} {version}; this project supports {pin.version}", file=sys.stderr)
-    return built

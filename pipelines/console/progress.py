@@ -17,24 +17,34 @@ class Progress:
     """Report one task at a time on a stream.
 
     On a terminal the running task is a bar, which is removed when the task ends. Elsewhere the task prints a line at most
-    every 15 s, on updates or, with a heartbeat, by itself.
+    every 15 s, on updates or, with a heartbeat, by itself. Several threads may report, each with a progress of its own.
 
     Args:
         stream: where to report.
-        show_bar: draw the bar; False for tasks whose total is unknown.
+        estimate: show the time left; False for tasks whose units take unequal time.
         heartbeat: seconds between lines that a task prints without updates, for tasks that may be silent.
+        beside: another progress; if both are on a terminal, the bar is below that one's.
     """
 
-    def __init__(self, stream: TextIO, *, show_bar: bool = True, heartbeat: float | None = None) -> None:
+    _console: Any
+    _bars: Any
+
+    def __init__(
+        self, stream: TextIO, *, estimate: bool = True, heartbeat: float | None = None, beside: Progress | None = None
+    ) -> None:
         self._stream = stream
         self.live = stream.isatty()
         self._title = self._detail = ""
         self._started = 0.0
+        self._estimate = estimate
         self._left = TimeLeft()
         self._shown: tuple[float, float] = (0.0, -1.0)
         self._closed = threading.Event()
+        self._owns_bars = not (self.live and beside is not None and beside.live)
         if self.live:
-            self._start_bar(show_bar)
+            shared = None if self._owns_bars or beside is None else (beside._console, beside._bars)
+            self._console, self._bars = shared or _make_bars(stream)
+            self._bar = self._bars.add_task("", visible=False, total=None, count="", detail="", left="")
         elif heartbeat is not None:
             threading.Thread(target=self._beat, args=(heartbeat,), daemon=True).start()
 
@@ -52,14 +62,16 @@ class Progress:
         if self.live:
             self._console.print(text, markup=markup, soft_wrap=True)
         else:
-            print(text, file=self._stream, flush=True)
+            # In one write, so that the lines of several threads are not mixed.
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
     def start(self, title: str) -> None:
         """Start a task."""
         self._title, self._detail, self._started = title, "", time.monotonic()
         self._left, self._shown = TimeLeft(), (0.0, -1.0)
         if self.live:
-            self._bars.reset(self._bar, description=title, total=None, count="", detail="", left="")
+            self._bars.reset(self._bar, description=title, visible=True, total=None, count="", detail="", left="")
             self._bars.start()
 
     def update(self, done: float | None = None, total: float | None = None, count: str = "", detail: str = "") -> None:
@@ -71,7 +83,7 @@ class Progress:
             detail: anything else, such as metrics.
         """
         self._detail = detail
-        left = self._left.estimate(done, total) if done is not None else None
+        left = self._left.estimate(done, total) if done is not None and self._estimate else None
         ending = f"{format_seconds(left)} left" if left is not None else ""
         if self.live:
             if done is not None:
@@ -86,35 +98,44 @@ class Progress:
         """Return the seconds since the task started."""
         return time.monotonic() - self._started
 
+    def hide(self) -> None:
+        """Remove the bar of a task that has ended."""
+        self._title = ""
+        if self.live:
+            self._bars.update(self._bar, visible=False)
+
     def close(self) -> None:
         """Remove the bar and end the heartbeat."""
         self._closed.set()
         if self.live:
-            self._bars.stop()
-
-    def _start_bar(self, show_bar: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
-
-        self._console: Any = Console(file=self._stream, highlight=False)
-        columns = [
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            *([BarColumn(bar_width=20)] if show_bar else []),
-            TextColumn("{task.fields[count]}", markup=False),
-            TextColumn("{task.fields[detail]}", style="cyan", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", style="dim", markup=False),
-        ]
-        self._bars: Any = Bars(*columns, console=self._console, transient=True)
-        self._bar = self._bars.add_task("", total=None, count="", detail="", left="")
+            self.hide()
+            if self._owns_bars:
+                self._bars.stop()
 
     def _beat(self, seconds: float) -> None:
         while not self._closed.wait(seconds):
             if self._title and self.elapsed() >= seconds:
                 detail = f"{self._detail}, " if self._detail else ""
                 self.say(f"{self._title}: {detail}{self.elapsed():.0f} s so far")
+
+
+def _make_bars(stream: TextIO) -> tuple[Any, Any]:
+    """Return a console and what draws bars below its lines."""
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    console = Console(file=stream, highlight=False)
+    columns = [
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[count]}", markup=False),
+        TextColumn("{task.fields[detail]}", style="cyan", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}", style="dim", markup=False),
+    ]
+    return console, Bars(*columns, console=console, transient=True)
 
 
 class TimeLeft:

@@ -33,6 +33,7 @@ def execute(
     display: Display,
     *,
     fresh: bool = False,
+    wait: Callable[[Step], None] = lambda step: None,
     check: Callable[[Step], None] = lambda step: None,
     progress: Callable[[Step], Progress | None] = row_counts.read_progress,
 ) -> list[str]:
@@ -40,6 +41,7 @@ def execute(
 
     Args:
         fresh: execute all of them from the beginning.
+        wait: called before a step that is not complete; returns when its environments are built, raises an error to stop the run.
         check: called after each step, also after a skipped one; raises an error to stop the run.
         progress: the progress of a running step that trains nothing.
 
@@ -66,6 +68,7 @@ def execute(
                 display.say(f"ended orphaned processes of an earlier run: {', '.join(sorted(set(names)))}")
             remove_scratch(scratch_folder(plan.directory))
             swept = True
+        wait(step)
         display.started(step, why)
         try:
             display.ended(step, _execute(step, plan, digests, display, progress, fresh=fresh))

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.harness import Result
 from tests import ROOT
 
-BENCHMARKS = ["conversion", "evaluation", "interpreter", "overhead", "sandbox", "stopping", "white_box"]
+BENCHMARKS = ["conversion", "evaluation", "first_run", "interpreter", "overhead", "sandbox", "stopping", "white_box"]
 SHARED = {"__init__", "evaluators", "harness", "interpreter_calls", "published_conversion"}
 
 
