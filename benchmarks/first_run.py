@@ -1,8 +1,8 @@
 """Time of the README's first command on a fresh machine: `pip install -e . && pipeline run smoke.yaml`.
 
-It runs in a new clone of this repository (its last commit) with a new virtual environment, so the trainers' environments are built
-on the way; those of this repository are not touched. The package caches of pip and uv must be warm: run the benchmark twice.
-`--compare` also runs another clone's `pipeline env sync llamafactory`, `pipeline env sync verl` and `pipeline run smoke.yaml`
+It runs in a new clone of this repository (its last commit) with a new virtual environment, so the trainers' environments are
+built on the way; those of this repository are not touched. The package caches of pip and uv must be warm: run it twice.
+`--compare` also runs another clone's `pipeline env sync llamafactory`, `pipeline env sync verl` and `pipeline run smoke.yaml`,
 one after the other.
 
 The clones take 5 GB each in the folder for temporary files (`--folder`); on the disk of uv's cache, files are linked instead of

@@ -18,9 +18,9 @@ from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import SftStage
+from pipelines.records.holder import hold
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
-from pipelines.records.holder import hold
 from pipelines.run.execute import execute
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan

@@ -124,6 +124,17 @@ def _make_bars(stream: TextIO) -> tuple[Any, Any]:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
+    from rich.progress import Task
+    from rich.table import Column
+    from rich.text import Text
+
+    class Detail(TextColumn):
+        """The column that is shortened if a line is too long: of those that may wrap, and this text does not."""
+
+        def render(self, task: Task) -> Text:
+            text = super().render(task)
+            text.no_wrap, text.overflow = True, "ellipsis"
+            return text
 
     console = Console(file=stream, highlight=False)
     columns = [
@@ -131,7 +142,7 @@ def _make_bars(stream: TextIO) -> tuple[Any, Any]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         TextColumn("{task.fields[count]}", markup=False),
-        TextColumn("{task.fields[detail]}", style="cyan", markup=False),
+        Detail("{task.fields[detail]}", style="cyan", markup=False, table_column=Column()),
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}", style="dim", markup=False),
     ]

@@ -15,7 +15,6 @@ from pipelines.environments.choice import (
 )
 from pipelines.environments.pins import TRAINERS, TrainerName
 
-
 __all__ = [
     "TRAINERS",
     "Builds",

@@ -95,9 +95,9 @@ class Build:
         raise failures[0]
 
 
-def count_phases(platform: Platform) -> int:
+def count_phases(pin: Pin, platform: Platform) -> int:
     """Return how many phases `build` has."""
-    return 5 if platform == "cpu" else 4
+    return 3 + (platform == "cpu") + bool(pin.imports)
 
 
 def build(task: Build, base: str) -> None:
@@ -120,7 +120,9 @@ def build(task: Build, base: str) -> None:
     if stand_ins.is_dir():
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(stand_ins, site_packages(task.directory), dirs_exist_ok=True, ignore=ignore)
-    task.start_phase("importing what a training imports")
+    if not pin.imports:
+        return
+    task.start_phase("compiling what a training imports")
     with suppress(StepError):
         task.run([str(task.python), "-P", "-c", _IMPORT, *pin.imports], what="importing", variables=_OFFLINE)
 

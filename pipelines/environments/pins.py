@@ -39,7 +39,7 @@ class Pin:
     shows: tuple[str, ...]
     """Distributions whose versions `pipeline env list` shows."""
     imports: tuple[str, ...]
-    """Modules that a training imports; they are imported once when the environment is built, which compiles them."""
+    """Modules to import once when the environment is built, which compiles them with all that they import."""
 
     @property
     def trainer(self) -> TrainerName:

@@ -53,7 +53,7 @@ def bring_up_to_date(built: Environment, source: Source | None, phases: Phases, 
             log.write_text("", "utf-8")
             fetch.fetch(task, source or "registry")
         if not built.is_ready():
-            phases.expect(building.count_phases(platform))
+            phases.expect(building.count_phases(pinned, platform))
             log.write_text("", "utf-8")
             wanted = stamp.expected(pinned, platform)
             _remove(directory)

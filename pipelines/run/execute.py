@@ -41,7 +41,7 @@ def execute(
 
     Args:
         fresh: execute all of them from the beginning.
-        wait: called before a step that is not complete; returns when its environments are built, raises an error to stop the run.
+        wait: called before a step that must run; returns when its environments are built, or raises an error to stop the run.
         check: called after each step, also after a skipped one; raises an error to stop the run.
         progress: the progress of a running step that trains nothing.
 

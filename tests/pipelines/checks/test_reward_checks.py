@@ -214,5 +214,5 @@ def test_a_missing_package_is_reported_when_the_environment_is_built(tmp_path: P
         run.run_recipe(Path("x.yaml"), ["hardware.platform=cpu"], tmp_path / "runs", None, None, fresh=False, smoke=False)
     assert built == [("verl", "cpu")]
     assert f"--python {sys.executable} " in str(error.value)
-    steps = sorted(file.parent.name for file in (tmp_path / "runs" / "small").rglob("record.json"))
-    assert steps == ["prepare"], "only rows are prepared while the environment is built"
+    steps = [file.parent.name for file in (tmp_path / "runs" / "small").rglob("record.json")]
+    assert set(steps) <= {"prepare"}, "only rows may be prepared while the environment is built"

@@ -125,7 +125,9 @@ def test_no_training_starts_with_an_unchecked_reward(making: Making) -> None:
     gate.wait(step("prompts"))
     assert builds.running(["verl"])
     making.may_end["verl"].set()
-    with pytest.raises(InputError, match=r"mine\.py:1: does not import: ModuleNotFoundError: No module named 'no_such_package'"):
+    with pytest.raises(
+        InputError, match=r"mine\.py:1: does not import: ModuleNotFoundError: No module named 'no_such_package'"
+    ):
         gate.wait(step("sft/train"))
 
 

@@ -23,7 +23,7 @@ PHASES = [
     "installing torch",
     "installing 2 packages",
     "editable",
-    "importing",
+    "compiling",
 ]
 
 
