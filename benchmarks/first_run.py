@@ -74,7 +74,7 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.programs = Path(sys.executable).parent
-        subprocess.run(["git", "clone", "--quiet", "--local", str(ROOT), str(folder)], check=True)
+        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder)], check=True)
         assert not list(folder.glob("third_party/*/environments")), "a new clone has no environments"
 
     def make_environment(self) -> None:

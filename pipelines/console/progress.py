@@ -122,9 +122,8 @@ class Progress:
 def _make_bars(stream: TextIO) -> tuple[Any, Any]:
     """Return a console and what draws bars below its lines."""
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
-    from rich.progress import Task
     from rich.table import Column
     from rich.text import Text
 

@@ -70,6 +70,10 @@ class Making:
             raise StepError(f"{name} cpu: no room")
         self.built.add(name)
 
+    def end_all(self) -> None:
+        for event in self.may_end.values():
+            event.set()
+
     def environment(self, name: str) -> Environment:
         return Environment(pin(name), "cpu", Path(sys.executable), "pinned")
 
@@ -85,8 +89,7 @@ def making(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Making]:
     (tmp_path / "mine.py").write_text(NEEDS)
     making = Making(monkeypatch, tmp_path)
     yield making
-    for event in making.may_end.values():
-        event.set()
+    making.end_all()
 
 
 Opened = tuple[Gate, Builds, Callable[[str], Step]]
@@ -160,7 +163,7 @@ def test_run_ends_with_one_line_and_without_training(
     loaded, _, environments = making.open()
     monkeypatch.setattr(run, "find_environments", lambda recipe: environments)
     making.fails.add("llamafactory")
-    monkeypatch.setattr(Display, "waiting", lambda *_: [each.set() for each in making.may_end.values()])
+    monkeypatch.setattr(Display, "waiting", lambda *_: making.end_all())
     with pytest.raises(StepError, match=r"^llamafactory cpu: no room$"):
         run.run_recipe(making.tmp_path / "x.yaml", [], making.tmp_path / "runs", None, None, fresh=False, smoke=False)
     records = (making.tmp_path / "runs" / loaded.recipe.name).rglob("record.json")
