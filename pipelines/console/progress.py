@@ -7,7 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from pipelines.console.screen import Screen
 
 PLAIN_SECONDS = 15.0
 """Least time between two plain lines of one task: enough to see that it moves, few enough for a log."""
@@ -26,9 +29,6 @@ class Progress:
         beside: another progress; if both are on a terminal, the bar is below that one's.
     """
 
-    _console: Any
-    _bars: Any
-
     def __init__(
         self, stream: TextIO, *, estimate: bool = True, heartbeat: float | None = None, beside: Progress | None = None
     ) -> None:
@@ -40,18 +40,21 @@ class Progress:
         self._left = TimeLeft()
         self._shown: tuple[float, float] = (0.0, -1.0)
         self._closed = threading.Event()
-        self._owns_bars = not (self.live and beside is not None and beside.live)
+        self._screen: Screen | None = None
+        self._owns_screen = False
         if self.live:
-            shared = None if self._owns_bars or beside is None else (beside._console, beside._bars)
-            self._console, self._bars = shared or _make_bars(stream)
-            self._bar = self._bars.add_task("", visible=False, total=None, count="", detail="", left="")
+            from pipelines.console.screen import Screen
+
+            self._owns_screen = beside is None or beside._screen is None
+            self._screen = Screen(stream) if beside is None or beside._screen is None else beside._screen
+            self._bar = self._screen.add()
         elif heartbeat is not None:
             threading.Thread(target=self._beat, args=(heartbeat,), daemon=True).start()
 
     @property
     def width(self) -> int:
         """Columns of the terminal; a large number elsewhere."""
-        return int(self._console.width) if self.live else sys.maxsize
+        return self._screen.width if self._screen else sys.maxsize
 
     def say(self, text: str, *, markup: bool = False) -> None:
         """Print a line of its own.
@@ -59,8 +62,8 @@ class Progress:
         Args:
             markup: the text has rich's markup, for a terminal.
         """
-        if self.live:
-            self._console.print(text, markup=markup, soft_wrap=True)
+        if self._screen:
+            self._screen.say(text, markup=markup)
         else:
             # In one write, so that the lines of several threads are not mixed.
             self._stream.write(f"{text}\n")
@@ -70,9 +73,8 @@ class Progress:
         """Start a task."""
         self._title, self._detail, self._started = title, "", time.monotonic()
         self._left, self._shown = TimeLeft(), (0.0, -1.0)
-        if self.live:
-            self._bars.reset(self._bar, description=title, visible=True, total=None, count="", detail="", left="")
-            self._bars.start()
+        if self._screen:
+            self._screen.show(self._bar, title)
 
     def update(self, done: float | None = None, total: float | None = None, count: str = "", detail: str = "") -> None:
         """Report how far the task is.
@@ -85,10 +87,10 @@ class Progress:
         self._detail = detail
         left = self._left.estimate(done, total) if done is not None and self._estimate else None
         ending = f"{format_seconds(left)} left" if left is not None else ""
-        if self.live:
+        if self._screen:
             if done is not None:
                 count = count or f"{done:,.0f}/{f'{total:,.0f}' if total else '?'}"
-            self._bars.update(self._bar, completed=done, total=total, count=count, detail=detail, left=ending)
+            self._screen.update(self._bar, completed=done, total=total, count=count, detail=detail, left=ending)
         elif done is not None and done != self._shown[1] and time.monotonic() - self._shown[0] >= PLAIN_SECONDS:
             self._shown = (time.monotonic(), done)
             parts = [count or f"step {done:.0f}{f'/{total:.0f}' if total else ''}", detail, ending]
@@ -101,51 +103,21 @@ class Progress:
     def hide(self) -> None:
         """Remove the bar of a task that has ended."""
         self._title = ""
-        if self.live:
-            self._bars.update(self._bar, visible=False)
+        if self._screen:
+            self._screen.hide(self._bar)
 
     def close(self) -> None:
         """Remove the bar and end the heartbeat."""
         self._closed.set()
-        if self.live:
-            self.hide()
-            if self._owns_bars:
-                self._bars.stop()
+        self.hide()
+        if self._screen and self._owns_screen:
+            self._screen.close()
 
     def _beat(self, seconds: float) -> None:
         while not self._closed.wait(seconds):
             if self._title and self.elapsed() >= seconds:
                 detail = f"{self._detail}, " if self._detail else ""
                 self.say(f"{self._title}: {detail}{self.elapsed():.0f} s so far")
-
-
-def _make_bars(stream: TextIO) -> tuple[Any, Any]:
-    """Return a console and what draws bars below its lines."""
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-    from rich.table import Column
-    from rich.text import Text
-
-    class Detail(TextColumn):
-        """The column that is shortened if a line is too long: of those that may wrap, and this text does not."""
-
-        def render(self, task: Task) -> Text:
-            text = super().render(task)
-            text.no_wrap, text.overflow = True, "ellipsis"
-            return text
-
-    console = Console(file=stream, highlight=False)
-    columns = [
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[count]}", markup=False),
-        Detail("{task.fields[detail]}", style="cyan", markup=False, table_column=Column()),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}", style="dim", markup=False),
-    ]
-    return console, Bars(*columns, console=console, transient=True)
 
 
 class TimeLeft:

@@ -87,7 +87,9 @@ class Builds:
 
     def __enter__(self) -> Self:
         if self._missing:
-            self._screen = self._beside or Progress(sys.stderr)
+            # Later, standard error may be replaced by what draws the bars of standard output.
+            self._stream = sys.stderr
+            self._progress = self._beside or Progress(self._stream)
             self._pool = ThreadPoolExecutor(len(self._missing), "build")
             self._futures = {each.pin.trainer: self._pool.submit(self._build, each) for each in self._missing}
         return self
@@ -96,8 +98,8 @@ class Builds:
         if self._futures:
             self._commands.end()
             self._pool.shutdown(cancel_futures=True)
-            if self._screen is not self._beside:
-                self._screen.close()
+            if self._progress is not self._beside:
+                self._progress.close()
 
     def __contains__(self, trainer: str) -> bool:
         """Return whether the trainer's environment is built here."""
@@ -141,7 +143,7 @@ class Builds:
             with suppress(OSError):
                 before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, before + _NICE))
-        with show_phases(environment, self._screen) as phases:
+        with show_phases(environment, self._stream, self._progress) as phases:
             try:
                 bring_up_to_date(environment, self._source, phases, self._commands)
             except StepError:

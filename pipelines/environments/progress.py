@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pipelines.console.progress import PLAIN_SECONDS, Progress
 
@@ -64,14 +63,15 @@ class Phases:
 
 
 @contextmanager
-def show_phases(environment: Environment, beside: Progress | None = None) -> Iterator[Phases]:
-    """Report phases on standard error; outside a terminal with a line every 15 s during a long one.
+def show_phases(environment: Environment, stream: TextIO, beside: Progress | None = None) -> Iterator[Phases]:
+    """Report phases; outside a terminal with a line every 15 s during a long one.
 
     Args:
         environment: The environment that is built.
+        stream: Where to report.
         beside: The progress to report next to, if both are on a terminal.
     """
-    progress = Progress(sys.stderr, estimate=False, heartbeat=PLAIN_SECONDS, beside=beside)
+    progress = Progress(stream, estimate=False, heartbeat=PLAIN_SECONDS, beside=beside)
     try:
         yield Phases(f"{environment.pin.trainer} {environment.platform}", progress)
     finally:

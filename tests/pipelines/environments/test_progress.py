@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def test_downloads_are_summarized() -> None:
 
 
 def test_a_log_gets_one_line_per_phase(capsys: pytest.CaptureFixture[str]) -> None:
-    with show_phases(ENVIRONMENT) as phases:
+    with show_phases(ENVIRONMENT, sys.stderr) as phases:
         phases.expect(2)
         phases.start("downloading")
         phases.update("downloading torch (183.0MiB)")
@@ -39,14 +40,13 @@ def test_a_log_gets_one_line_per_phase(capsys: pytest.CaptureFixture[str]) -> No
 
 SCRIPT = """
 import sys, time
-sys.stderr = sys.stdout
 from pipelines.environments.progress import show_phases
 from pipelines.run.display import Display
 from pipelines.trainers.base import Progress as Reached
 from tests.pipelines.environments.test_progress import ENVIRONMENT
 from tests.pipelines.run.test_display import STEP
 display = Display(12)
-with show_phases(ENVIRONMENT, display) as phases:
+with show_phases(ENVIRONMENT, sys.stdout, display) as phases:
     display.started(STEP, "not done yet")
     phases.expect(5)
     phases.start("creating the [bold] environment")
