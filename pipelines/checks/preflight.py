@@ -15,6 +15,7 @@ from pipelines.recipe.schema import Reward, RlStage, SftStage
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
 from preprocess.sources import hub
+from rewards.errors import MissingModuleError, RewardError
 from rewards.suggestions import nearest_path
 
 _SECONDS = 120.0
@@ -86,8 +87,29 @@ def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -
     return [problem.text for problem in _reward_problems(loaded, environments)]
 
 
+def needs_environment(loaded: Loaded) -> bool:
+    """Return whether there are rewards that only verl's environment can check."""
+    return any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded))
+
+
 def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> Iterator[Problem]:
-    from rewards.errors import MissingModuleError, RewardError
+    for place, reward, is_known, error in _read_rewards(loaded):
+        if error is None:
+            continue
+        if not isinstance(error, MissingModuleError):
+            # A reward that loads, but is not ready, does not find what it needs here.
+            yield Problem(f"{place}: {error}", local=is_known or _is_missing(reward.file))
+            continue
+        # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
+        problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
+        if problem is None:
+            print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
+        elif problem:
+            yield Problem(f"{place}: {problem}", local=True)
+
+
+def _read_rewards(loaded: Loaded) -> Iterator[tuple[str, Reward, bool, RewardError | None]]:
+    """Yield each reward with its place, whether it is known here, and why it does not load or is not ready."""
     from rewards.scoring.combination import read_entry
 
     for stage in loaded.recipe.stages:
@@ -102,16 +124,10 @@ def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> It
             try:
                 entry = read_entry(reward.model_dump())
                 entry.reward.check_ready(local=loaded.recipe.sandbox.url is None)
-            except MissingModuleError as error:
-                # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
-                problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
-                if problem is None:
-                    print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
-                elif problem:
-                    yield Problem(f"{place}: {problem}", local=True)
             except RewardError as error:
-                # A reward that loads, but is not ready, does not find what it needs here.
-                yield Problem(f"{place}: {error}", local=entry is not None or _is_missing(reward.file))
+                yield place, reward, entry is not None, error
+            else:
+                yield place, reward, True, None
 
 
 def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:

@@ -34,8 +34,9 @@ _OnePlatform = Annotated[
 def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source: _Source = None) -> None:
     """Build the pinned environments; do nothing if they are up to date.
 
-    Each trainer has its own environment, because their pins conflict. Packages come from where pip is configured to download
-    them, and every file must have the hash in the lock. Safe to interrupt and to repeat.
+    Each trainer has its own environment, because their pins conflict. They are built side by side.
+    Packages come from where pip is configured to download them, and every file must have the hash in the lock. Safe to
+    interrupt and to repeat.
 
     \b
     Examples:
@@ -46,12 +47,15 @@ def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source:
     To use an existing Python instead (of a verl container, say), build nothing: name it in the recipe under
     `environments:`, or in PIPELINE_VERL_PYTHON or PIPELINE_LLAMAFACTORY_PYTHON.
     """
-    from pipelines.environments import TRAINERS, detected_platform, sync
+    from pipelines.environments import TRAINERS, Builds, detected_platform, pinned_environment
+    from pipelines.run.process import signals_as_stopped
 
     chosen = detected_platform() if platform == "auto" else platform
-    for name in [trainer] if trainer else TRAINERS:
-        built = sync(name, chosen, source=source)
-        typer.echo(f"{name} {chosen}: {built.pin.name} {built.pin.version} is ready in {built.directory}")
+    wanted = [pinned_environment(name, chosen) for name in ([trainer] if trainer else TRAINERS)]
+    with signals_as_stopped(), Builds(wanted, source=source) as builds:
+        builds.wait_all()
+    for each in wanted:
+        typer.echo(f"{each.pin.trainer} {chosen}: {each.pin.name} {each.pin.version} is ready in {each.directory}")
 
 
 @app.command("list")

@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
-from pipelines.checks.preflight import find_problems, find_reward_problems
+from pipelines.checks.preflight import find_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
+from pipelines.cli.environments import Gate, check_given, start_builds
 from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
 from pipelines.digests import write_atomically
-from pipelines.environments import Environment, sync
 from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
@@ -51,21 +51,22 @@ def run_recipe(
     steps = plan.select(first, last)
     display = Display(len(steps), detail=detail)
     with pointing_to(plan.directory), _keep_report(plan, display) as watch, signals_as_stopped(), hold(plan.directory):
-        if _build(environments) and (unfit := find_reward_problems(loaded, environments)):
-            raise InputError("\n".join(unfit))
+        check_given(environments)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
         try:
-            with _track(loaded, plan, display):
+            with start_builds(environments, steps, display) as builds, _track(loaded, plan, display):
                 warnings = execute(
                     plan,
                     steps,
                     display,
                     fresh=fresh,
+                    wait=Gate(loaded, environments, builds, display).wait,
                     check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
                     watch=watch,
                 )
+                builds.wait_all()
         finally:
             display.close()
     print_run(plan.directory)
@@ -116,16 +117,3 @@ def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> Non
     except (OSError, PipelineError) as error:
         display.say(f"  note: the model card was not written: {error}")
     check_requirements(loaded, plan, step)
-
-
-def _build(environments: dict[str, Environment]) -> bool:
-    """Build the pinned environments that are missing or out of date; return whether there were any. Check the others."""
-    built = False
-    for environment in environments.values():
-        pin = environment.pin
-        if environment.pinned and not environment.is_ready():
-            sync(pin.trainer, environment.platform)
-            built = True
-        elif not environment.pinned and (version := environment.check()) != pin.version:
-            print(f"note: {environment.python} has {pin.name} {version}; this project supports {pin.version}", file=sys.stderr)
-    return built

@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-_REFRESHES = 4
-"""Of the bar, per second: each takes 1 to 2 ms of CPU time, of the cores on which the trainer may train."""
+if TYPE_CHECKING:
+    from pipelines.console.screen import Screen
 
 PLAIN_SECONDS = 15.0
 """Least time between two plain lines of one task: enough to see that it moves, few enough for a log."""
@@ -20,31 +20,41 @@ class Progress:
     """Report one task at a time on a stream.
 
     On a terminal the running task is a bar, which is removed when the task ends. Elsewhere the task prints a line at most
-    every 15 s, on updates or, with a heartbeat, by itself.
+    every 15 s, on updates or, with a heartbeat, by itself. Several threads may report, each with a progress of its own.
 
     Args:
         stream: where to report.
-        show_bar: draw the bar; False for tasks whose total is unknown.
+        estimate: show the time left; False for tasks whose units take unequal time.
         heartbeat: seconds between lines that a task prints without updates, for tasks that may be silent.
+        beside: another progress; if both are on a terminal, the bar is below that one's.
     """
 
-    def __init__(self, stream: TextIO, *, show_bar: bool = True, heartbeat: float | None = None) -> None:
+    def __init__(
+        self, stream: TextIO, *, estimate: bool = True, heartbeat: float | None = None, beside: Progress | None = None
+    ) -> None:
         self._stream = stream
         self.live = stream.isatty()
         self._title = self._detail = ""
         self._started = 0.0
+        self._estimate = estimate
         self._left = TimeLeft()
         self._shown: tuple[float, float] = (0.0, -1.0)
         self._closed = threading.Event()
+        self._screen: Screen | None = None
+        self._owns_screen = False
         if self.live:
-            self._start_bar(show_bar)
+            from pipelines.console.screen import Screen
+
+            self._owns_screen = beside is None or beside._screen is None
+            self._screen = Screen(stream) if beside is None or beside._screen is None else beside._screen
+            self._bar = self._screen.add()
         elif heartbeat is not None:
             threading.Thread(target=self._beat, args=(heartbeat,), daemon=True).start()
 
     @property
     def width(self) -> int:
         """Columns of the terminal; a large number elsewhere."""
-        return int(self._console.width) if self.live else sys.maxsize
+        return self._screen.width if self._screen else sys.maxsize
 
     def say(self, text: str, *, markup: bool = False) -> None:
         """Print a line of its own.
@@ -52,18 +62,19 @@ class Progress:
         Args:
             markup: the text has rich's markup, for a terminal.
         """
-        if self.live:
-            self._console.print(text, markup=markup, soft_wrap=True)
+        if self._screen:
+            self._screen.say(text, markup=markup)
         else:
-            print(text, file=self._stream, flush=True)
+            # In one write, so that the lines of several threads are not mixed.
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
     def start(self, title: str) -> None:
         """Start a task."""
         self._title, self._detail, self._started = title, "", time.monotonic()
         self._left, self._shown = TimeLeft(), (0.0, -1.0)
-        if self.live:
-            self._bars.reset(self._bar, description=title, total=None, count="", detail="", left="")
-            self._bars.start()
+        if self._screen:
+            self._screen.show(self._bar, title)
 
     def update(self, done: float | None = None, total: float | None = None, count: str = "", detail: str = "") -> None:
         """Report how far the task is.
@@ -74,12 +85,12 @@ class Progress:
             detail: anything else, such as metrics.
         """
         self._detail = detail
-        left = self._left.estimate(done, total) if done is not None else None
+        left = self._left.estimate(done, total) if done is not None and self._estimate else None
         ending = f"{format_seconds(left)} left" if left is not None else ""
-        if self.live:
+        if self._screen:
             if done is not None:
                 count = count or f"{done:,.0f}/{f'{total:,.0f}' if total else '?'}"
-            self._bars.update(self._bar, completed=done, total=total, count=count, detail=detail, left=ending)
+            self._screen.update(self._bar, completed=done, total=total, count=count, detail=detail, left=ending)
         elif done is not None and done != self._shown[1] and time.monotonic() - self._shown[0] >= PLAIN_SECONDS:
             self._shown = (time.monotonic(), done)
             parts = [count or f"step {done:.0f}{f'/{total:.0f}' if total else ''}", detail, ending]
@@ -89,29 +100,18 @@ class Progress:
         """Return the seconds since the task started."""
         return time.monotonic() - self._started
 
+    def hide(self) -> None:
+        """Remove the bar of a task that has ended."""
+        self._title = ""
+        if self._screen:
+            self._screen.hide(self._bar)
+
     def close(self) -> None:
         """Remove the bar and end the heartbeat."""
         self._closed.set()
-        if self.live:
-            self._bars.stop()
-
-    def _start_bar(self, show_bar: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
-
-        self._console: Any = Console(file=self._stream, highlight=False)
-        columns = [
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            *([BarColumn(bar_width=20)] if show_bar else []),
-            TextColumn("{task.fields[count]}", markup=False),
-            TextColumn("{task.fields[detail]}", style="cyan", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", style="dim", markup=False),
-        ]
-        self._bars: Any = Bars(*columns, console=self._console, transient=True, refresh_per_second=_REFRESHES)
-        self._bar = self._bars.add_task("", total=None, count="", detail="", left="")
+        self.hide()
+        if self._screen and self._owns_screen:
+            self._screen.close()
 
     def _beat(self, seconds: float) -> None:
         while not self._closed.wait(seconds):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from uv import find_uv_bin
 
 from pipelines.environments import build_command, uv
+from pipelines.environments.build_command import Commands
 from pipelines.environments.pins import Pin, locked_versions
 from pipelines.environments.progress import Downloads, Phases
 from pipelines.errors import StepError
@@ -28,6 +29,19 @@ if TYPE_CHECKING:
 
 PYTHONS = ((3, 11), (3, 12))
 """The Pythons that the locks are resolved for."""
+
+# Python compiles a module when it is first imported. The many processes of a run start much faster if one process did that
+# before. Compiling every file of every package instead takes several times as long: a training imports less than a third of
+# them. A module that cannot be imported is an error of the step that needs it, not of the build.
+_IMPORT = """
+import importlib, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        print(f"{name}: {type(error).__name__}: {error}")
+"""
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,8 @@ class Build:
     variables: Mapping[str, str]
     """Environment variables of the commands."""
     phases: Phases
+    commands: Commands
+    """The commands of all builds, which end together."""
 
     @property
     def python(self) -> Path:
@@ -53,12 +69,12 @@ class Build:
 
     def start_phase(self, text: str) -> None:
         """Report the start of a phase."""
-        self.phases.start(f"{self.pin.trainer} {self.platform}: {text}")
+        self.phases.start(text)
 
     def run(self, argv: Sequence[str], *, variables: Mapping[str, str] | None = None, **options: Any) -> None:
         """Run a command with `build_command.run`."""
         environ = {**self.variables, **(variables or {})}
-        build_command.run(argv, log=self.log, variables=environ, lock=self.lock, **options)
+        build_command.run(argv, log=self.log, variables=environ, lock=self.lock, commands=self.commands, **options)
 
     def uv(self, *arguments: str, what: str, stdin: str | None = None) -> None:
         """Run uv."""
@@ -66,7 +82,7 @@ class Build:
 
         def watch(line: str) -> None:
             if summary := downloads.describe(line):
-                self.phases.update(detail=summary)
+                self.phases.update(summary)
 
         failures = []
         what = f"{self.pin.trainer} {self.platform}: {what}"
@@ -79,17 +95,22 @@ class Build:
         raise failures[0]
 
 
+def count_phases(pin: Pin, platform: Platform) -> int:
+    """Return how many phases `build` has."""
+    return 3 + (platform == "cpu") + bool(pin.imports)
+
+
 def build(task: Build, base: str) -> None:
     """Build the environment in its folder, which must not exist, with the interpreter `base`."""
     pin, lock = task.pin, task.pin.lock(task.platform)
-    task.start_phase(f"creating the environment {task.directory}")
+    task.start_phase("creating the environment")
     task.uv("venv", "--quiet", "--python", base, str(task.directory), what="cannot create the environment")
     python = ["--python", str(task.python)]
     if task.platform == "cpu":
         _install_cpu_torch(task, lock, [*python, "--require-hashes", "--no-deps"])
     task.start_phase(f"installing {len(locked_versions(lock))} packages")
     task.uv("pip", "sync", *python, "--require-hashes", str(lock), what="cannot install its packages")
-    task.start_phase(f"installing {pin.name} {pin.version} and this project in editable mode")
+    task.start_phase(f"installing {pin.name} {pin.version} in editable mode")
     # The lock contains their build backends, so nothing outside the lock is downloaded to build them.
     editable = ["--editable", str(pin.checkout), *(["--editable", str(pin.project)] if pin.project else [])]
     task.uv("pip", "install", *python, "--no-deps", "--no-build-isolation", *editable, what="cannot install")
@@ -99,11 +120,11 @@ def build(task: Build, base: str) -> None:
     if stand_ins.is_dir():
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(stand_ins, site_packages(task.directory), dirs_exist_ok=True, ignore=ignore)
-    task.start_phase("compiling, for faster starts")
-    # Some packages ship files for newer Pythons, which do not compile and are never imported: not a failure.
+    if not pin.imports:
+        return
+    task.start_phase("compiling what a training imports")
     with suppress(StepError):
-        argv = [str(task.python), "-m", "compileall", "-q", "-j", "0", str(site_packages(task.directory))]
-        task.run([*argv, str(pin.checkout / pin.code)], what="compiling")
+        task.run([str(task.python), "-P", "-c", _IMPORT, *pin.imports], what="importing", variables=_OFFLINE)
 
 
 def find_base_interpreter(variables: Mapping[str, str]) -> str:

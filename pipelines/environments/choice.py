@@ -123,7 +123,7 @@ def environment(
     return pinned_environment(trainer, platform, root)
 
 
-def pinned_environment(trainer: TrainerName, platform: Platform, root: Path) -> Environment:
+def pinned_environment(trainer: TrainerName, platform: Platform, root: Path = DATA) -> Environment:
     """Return the pinned environment of a trainer."""
     pinned = pin(trainer, root)
     known = [name for name in PLATFORMS if pinned.lock(name).is_file()]

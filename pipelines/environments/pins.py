@@ -36,10 +36,10 @@ class Pin:
     tag: str
     module: str
     """The package to import."""
-    code: str
-    """The folder of that package in the checkout."""
     shows: tuple[str, ...]
     """Distributions whose versions `pipeline env list` shows."""
+    imports: tuple[str, ...]
+    """Modules to import once when the environment is built, which compiles them with all that they import."""
 
     @property
     def trainer(self) -> TrainerName:
@@ -88,7 +88,7 @@ def pin(trainer: str, root: Path = DATA) -> Pin:
     file = folder / "pin.toml"
     try:
         values = tomllib.loads(file.read_text("utf-8"))
-        values["shows"] = tuple(values["shows"])
+        values |= {key: tuple(values[key]) for key in ("shows", "imports")}
         return Pin(folder=folder, **values)
     except FileNotFoundError:
         known = ", ".join(sorted(f.parent.name for f in folder.parent.glob("*/pin.toml"))) or "none"

@@ -3,41 +3,79 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 from pipelines.console.progress import PLAIN_SECONDS, Progress
+
+if TYPE_CHECKING:
+    from pipelines.environments.choice import Environment
 
 _MAX_NAMES = 3
 
 
-class Phases(Progress):
-    """Report phases: on a terminal the running one is a live line and finished ones stay above it, else a line each."""
+class Phases:
+    """Report the phases of one build: on a terminal as one line that changes, else as a line each.
 
-    def start(self, title: str) -> None:
-        """Start a phase, e.g. `verl cpu: installing 199 packages`."""
-        if self.live:
-            self.finish()
-        else:
-            self.say(title)
-        super().start(title)
+    Args:
+        name: The environment: `verl cpu`.
+        progress: Where to report.
+    """
 
-    def finish(self) -> None:
-        """Leave the last phase on the terminal, with its duration."""
-        if self.live and self._title:
-            self.say(self._title + (f" ({self.elapsed():.0f} s)" if self.elapsed() >= 1 else ""))
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name = name
+        self._progress = progress
+        self._number = 0
+        self._total = 0
+        self._phase = ""
+        self._began = False
+
+    def expect(self, count: int) -> None:
+        """Set how many phases follow."""
+        self._number, self._total = 0, count
+
+    def start(self, phase: str) -> None:
+        """Start a phase, e.g. `installing 199 packages`."""
+        self._number, self._phase = self._number + 1, phase
+        if not self._progress.live:
+            self._progress.say(f"{self._name}: {phase}")
+            self._progress.start(f"{self._name}: {phase}")
+        elif not self._began:
+            # The line has the time of the whole build.
+            self._progress.start(self._name)
+        self._began = True
+        self.update()
+
+    def update(self, detail: str = "") -> None:
+        """Report what the phase does."""
+        if not self._progress.live:
+            self._progress.update(detail=detail)
+            return
+        done = min(self._number, self._total)
+        count = f"{done}/{self._total}" if self._total else ""
+        self._progress.update(done - 1 if done else None, self._total or None, count, detail or self._phase)
+
+    def end(self, text: str) -> None:
+        """Report the end of the build in a line that stays."""
+        self._progress.hide()
+        self._progress.say(f"{self._name}: {text}")
 
 
 @contextmanager
-def show_phases() -> Iterator[Phases]:
-    """Report phases on standard error; outside a terminal with a line every 15 s during a long one."""
-    phases = Phases(sys.stderr, show_bar=False, heartbeat=PLAIN_SECONDS)
+def show_phases(environment: Environment, stream: TextIO, beside: Progress | None = None) -> Iterator[Phases]:
+    """Report phases; outside a terminal with a line every 15 s during a long one.
+
+    Args:
+        environment: The environment that is built.
+        stream: Where to report.
+        beside: The progress to report next to, if both are on a terminal.
+    """
+    progress = Progress(stream, estimate=False, heartbeat=PLAIN_SECONDS, beside=beside)
     try:
-        yield phases
-        phases.finish()
+        yield Phases(f"{environment.pin.trainer} {environment.platform}", progress)
     finally:
-        phases.close()
+        progress.close()
 
 
 class Downloads:

@@ -162,4 +162,5 @@ def _make_step(plan: Plan, evaluate: Evaluate, stage: Stage | None, given: Seque
         inputs=inputs,
         outputs=tuple(folder / each.name / SUMMARY_FILE for each in sets),
         optional=True,
+        uses=("verl",),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Literal, TextIO
 
 from pipelines.console.progress import Progress, format_seconds
@@ -44,6 +45,15 @@ class Display(Progress):
         self._number += 1
         self._line(step, "-", "done before", dim=True)
 
+    def waiting(self, step: Step, trainers: Sequence[str]) -> None:
+        """Report that a step waits for environments that are being built."""
+        what = f"waiting for the environment of {' and '.join(trainers)}"
+        if self.live:
+            self.start(f"{self._number + 1}/{self._steps} {step.name}")
+            self.update(detail=what)
+        else:
+            self.say(f"[{self._number + 1}/{self._steps}] {step.name}: {what}")
+
     def started(self, step: Step, why: str) -> None:
         """Report the start of a step and its reason."""
         self._number += 1
@@ -71,11 +81,13 @@ class Display(Progress):
 
     def ended(self, step: Step, seconds: float) -> None:
         """Report a finished step and its wall time."""
+        self.hide()
         took = format_seconds(seconds)
         self._line(step, "[green]✓[/green]", took if self.live else f"done in {took}")
 
     def failed(self, step: Step, reason: str) -> None:
         """Report an optional step that failed; the run continues."""
+        self.hide()
         if self._detail_level == "quiet":
             super().say(f"{self._head(step)}: warning: {reason}")
         else:

@@ -35,6 +35,7 @@ def execute(
     display: Display,
     *,
     fresh: bool = False,
+    wait: Callable[[Step], None] = lambda step: None,
     check: Callable[[Step], None] = lambda step: None,
     progress: Callable[[Step], Progress | None] = row_counts.read_progress,
     watch: Callable[[], None] = lambda: None,
@@ -43,6 +44,7 @@ def execute(
 
     Args:
         fresh: execute all of them from the beginning.
+        wait: called before a step that must run; returns when its environments are built, or raises an error to stop the run.
         check: called after each step, also after a skipped one; raises an error to stop the run.
         progress: the progress of a running step that trains nothing.
         watch: called twice a second while a command runs.
@@ -70,6 +72,7 @@ def execute(
                 display.say(f"ended orphaned processes of an earlier run: {', '.join(sorted(set(names)))}")
             remove_scratch(scratch_folder(plan.directory))
             swept = True
+        wait(step)
         display.started(step, why)
         try:
             display.ended(step, _execute(step, plan, digests, display, progress, watch, fresh=fresh))

@@ -71,11 +71,18 @@ class Step:
     """Steps after whose re-run this one must run again."""
     optional: bool = False
     """Whether the run continues if it fails."""
+    uses: tuple[str, ...] = ()
+    """Trainers whose environments its processes run in: all that must be built before it starts."""
 
     @property
     def prepares(self) -> bool:
         """Whether it prepares a stage's rows."""
         return self.name.endswith("/prepare")
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains a stage."""
+        return self.name.endswith("/train")
 
 
 @dataclass(frozen=True)
@@ -207,7 +214,8 @@ def _prepare(plan: Plan, stage: SftStage | RlStage) -> Step:
     }
     # Where programs run, and which Python downloads, does not change the rows.
     uncached: dict[str, object] = {"sandbox": place} if (place := sandbox.model_dump(exclude_defaults=True)) else {}
-    if any(map(hub.parse, [source.source for source in stage.sources] + _evaluation_sets(stage))):
+    downloads = any(map(hub.parse, [source.source for source in stage.sources] + _evaluation_sets(stage)))
+    if downloads:
         python, folder = plan.machine.pythons[stage.trainer], paths.step("prepare") / "cache"
         uncached["hub"] = {"python": str(python), "folder": str(folder)}
     return Step(
@@ -225,6 +233,7 @@ def _prepare(plan: Plan, stage: SftStage | RlStage) -> Step:
         | {f"converter file {source.file}": source.file for source in stage.sources if source.file}
         | filter_files(stage),
         outputs=(paths.data,),
+        uses=(stage.trainer,) if downloads else (),
     )
 
 
@@ -258,6 +267,7 @@ def _make_model(plan: Plan, model: TinyModel) -> Step:
         ),
         inputs={f"rows of {name}": path for name, path in rows.items()} | copied,
         outputs=(output,),
+        uses=(trainer,),
     )
 
 
@@ -298,6 +308,7 @@ def _count_prompts(plan: Plan) -> Step:
         ),
         inputs=inputs,
         outputs=tuple(plan.paths(stage.name).prompts for stage in plan.recipe.stages),
+        uses=(trainer,),
     )
 
 
@@ -329,6 +340,7 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
             "the model it starts from": context.model,
             **{f"reward file {place}, {Path(file).name}": file for place, file in enumerate(rewards, 1)},
         },
+        uses=(trainer,),
     )
     steps = [train]
     export = module.export(stage, context)
@@ -342,10 +354,12 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
                 directory=paths.step("export-model"),
                 launch=export,
                 follows=(train.name,),
+                uses=(trainer,),
             )
         )
     # Other environments that will load the model.
-    readers = {pythons[each.trainer] for each in plan.recipe.stages if plan.recipe.previous(each) is stage} - {python}
+    others = {each.trainer for each in plan.recipe.stages if plan.recipe.previous(each) is stage} - {trainer}
+    readers = {pythons[each] for each in others} - {python}
     settings = {
         "exported": str(paths.checkpoint if export is None else paths.export),
         "before": context.model,
@@ -365,6 +379,7 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
         ),
         outputs=(paths.model,),
         follows=(steps[-1].name,),
+        uses=(trainer, *sorted(others)),
     )
     return [*steps, hand_over]
 

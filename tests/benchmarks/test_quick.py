@@ -16,6 +16,7 @@ from tests import ROOT
 BENCHMARKS = [
     "conversion",
     "evaluation",
+    "first_run",
     "following",
     "interpreter",
     "overhead",

@@ -36,7 +36,8 @@ def export(
 ) -> None:
     """Export any model or checkpoint of a run.
 
-    The run may be unfinished. The output is a Hugging Face folder. Adapters are merged, and the checks of the hand-over must pass. The folder gets a model card.
+    The run may be unfinished. The output is a Hugging Face folder with a model card. Adapters are merged, and the checks of the
+    hand-over must pass.
 
     \b
     Examples:
@@ -59,7 +60,8 @@ def push(
 ) -> None:
     """Upload a model of a run to the Hugging Face hub.
 
-    It gets a model card that has all its evaluations. The login is that of huggingface_hub: HF_TOKEN, or the one that `hf auth login` has stored. HF_ENDPOINT chooses another hub.
+    It gets a model card that has all its evaluations. The login is that of huggingface_hub: HF_TOKEN, or the one that
+    `hf auth login` has stored. HF_ENDPOINT chooses another hub.
     """
     from pipelines.cli.models.push import push as push_model
 
@@ -79,7 +81,8 @@ def chat(
 ) -> None:
     """Talk with a model of a run, or with any other.
 
-    With the chat template and the tool of its stage; vLLM of verl's environment generates. Ctrl-C stops an answer, Ctrl-D ends the chat, /help lists the commands. Piped text is one question.
+    With the chat template and the tool of its stage; vLLM of verl's environment generates. Ctrl-C stops an answer, Ctrl-D ends
+    the chat, /help lists the commands. Piped text is one question.
 
     \b
     Examples:

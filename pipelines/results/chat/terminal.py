@@ -119,7 +119,7 @@ def run_chat(connection: Connection, name: str, question: str | None) -> None:
 
 
 def _wait(connection: Connection, name: str) -> Ready:
-    display = Progress(sys.stderr, show_bar=False, heartbeat=15.0)
+    display = Progress(sys.stderr, estimate=False, heartbeat=15.0)
     display.start(f"load {name}")
     try:
         return connection.wait_until_ready()

@@ -196,15 +196,15 @@ def test_a_missing_package_is_reported_when_the_environment_is_built(tmp_path: P
     """Here the built environment is a script that starts this Python, which lacks the package, too."""
     folder, built = tmp_path / "environments" / "verl" / "cpu" / "bin", []
 
-    def build(trainer: str, platform: str) -> None:
+    def build(environment: Environment, *_: object) -> None:
         folder.mkdir(parents=True)
         (folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (folder / "python").chmod(0o755)
-        built.append((trainer, platform))
+        built.append((environment.pin.trainer, environment.platform))
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIPELINE_ENVIRONMENTS", str(tmp_path / "environments"))
-    monkeypatch.setattr(run, "sync", build)
+    monkeypatch.setattr("pipelines.environments.builds.bring_up_to_date", build)
     monkeypatch.setattr(Environment, "why_not_ready", lambda self: None if built else "not built")
     rows = ROOT / "preprocess/converters/examples/bootcamp"
     Path("x.yaml").write_text(
@@ -214,4 +214,5 @@ def test_a_missing_package_is_reported_when_the_environment_is_built(tmp_path: P
         run.run_recipe(Path("x.yaml"), ["hardware.platform=cpu"], tmp_path / "runs", None, None, fresh=False, smoke=False)
     assert built == [("verl", "cpu")]
     assert f"--python {sys.executable} " in str(error.value)
-    assert not (tmp_path / "runs" / "small" / "stages").exists()
+    steps = [file.parent.name for file in (tmp_path / "runs" / "small").rglob("record.json")]
+    assert set(steps) <= {"prepare"}, "only rows may be prepared while the environment is built"

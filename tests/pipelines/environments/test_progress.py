@@ -1,17 +1,18 @@
-"""Progress of a build, and the downloads that uv reports."""
+"""Progress of builds, and the downloads that uv reports."""
 
-import io
+from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pytest
 
-from pipelines.environments.progress import Downloads, Phases, show_phases
+from pipelines.environments import Environment
+from pipelines.environments.pins import pin
+from pipelines.environments.progress import Downloads, show_phases
+from tests.pipelines.run.test_display import run_on_terminal
 
-
-class Terminal(io.StringIO):
-    """A text that counts as a terminal."""
-
-    def isatty(self) -> bool:
-        return True
+ENVIRONMENT = Environment(pin("verl"), "cpu", Path("python"), "pinned")
 
 
 def test_downloads_are_summarized() -> None:
@@ -28,20 +29,43 @@ def test_downloads_are_summarized() -> None:
 
 
 def test_a_log_gets_one_line_per_phase(capsys: pytest.CaptureFixture[str]) -> None:
-    with show_phases() as phases:
-        phases.start("verl cpu: downloading")
-        phases.update(detail="downloading torch (183.0MiB)")
-        phases.start("verl cpu: installing")
-    assert capsys.readouterr().err.splitlines() == ["verl cpu: downloading", "verl cpu: installing"]
+    with show_phases(ENVIRONMENT, sys.stderr) as phases:
+        phases.expect(2)
+        phases.start("downloading")
+        phases.update("downloading torch (183.0MiB)")
+        phases.start("installing")
+        phases.end("ready in 3 s")
+    assert capsys.readouterr().err.splitlines() == ["verl cpu: downloading", "verl cpu: installing", "verl cpu: ready in 3 s"]
 
 
-def test_a_terminal_keeps_finished_phases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    phases = Phases(terminal := Terminal(), show_bar=False)
-    phases.start("one [bold] phase")
-    phases.update(detail="[/nothing]")
-    phases.start("two")
-    phases.finish()
-    phases.close()
-    assert "one [bold] phase" in terminal.getvalue()
-    assert "two\n" in terminal.getvalue()
+SCRIPT = """
+import sys, time
+from pipelines.environments.progress import show_phases
+from pipelines.run.display import Display
+from pipelines.trainers.base import Progress as Reached
+from tests.pipelines.environments.test_progress import ENVIRONMENT
+from tests.pipelines.run.test_display import STEP
+display = Display(12)
+with show_phases(ENVIRONMENT, sys.stdout, display) as phases:
+    display.started(STEP, "not done yet")
+    phases.expect(5)
+    phases.start("creating the [bold] environment")
+    display.progressed(STEP, Reached(3, 30, {"loss": 6.98, "lr": 0.003}))
+    time.sleep(0.3)
+    phases.start("installing 206 packages")
+    phases.update("downloading [/nothing] torch (183.0MiB), a (1.0MiB), b (1.0MiB) and 1 more")
+    time.sleep(0.3)
+    phases.end("ready in 45 s, 3.1 GB")
+display.ended(STEP, 61)
+display.close()
+"""
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_terminal_shows_the_step_and_the_builds(columns: int) -> None:
+    lines = [line.rstrip() for line in run_on_terminal(SCRIPT, columns).splitlines()]
+    assert any("sft/train" in line and "3/30" in line for line in lines)
+    assert any("verl cpu" in line and "1/5" in line and "creating the [" in line for line in lines)
+    assert any("verl cpu" in line and "2/5" in line and "downloading" in line for line in lines)
+    assert "verl cpu: ready in 45 s, 3.1 GB" in lines
+    assert max(map(len, lines)) <= columns

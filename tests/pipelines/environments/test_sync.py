@@ -90,8 +90,8 @@ def test_a_running_command_of_a_killed_sync_holds_the_lock(tmp_path: Path) -> No
         "import os, sys; from pathlib import Path\n"
         "from pipelines.environments.sync import _locked\n"
         "from pipelines.environments.build_command import run\n"
-        "from pipelines.environments.progress import show_phases\n"
-        "with show_phases() as phases, _locked(Path(sys.argv[1]), 'verl', phases) as lock:\n"
+        "from pipelines.environments.build_command import Commands\n"
+        "with _locked(Path(sys.argv[1]), None, Commands()) as lock:\n"
         "    argv = [sys.executable, '-c', 'import os, time; print(os.getpid(), flush=True); time.sleep(600)']\n"
         "    run(argv, log=Path(sys.argv[2]), variables=os.environ, what='x', lock=lock, watch=lambda l: print(l, flush=1))\n"
     )

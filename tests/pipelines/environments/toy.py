@@ -65,11 +65,12 @@ except PipelineError as error:
 class Toy:
     """The folder of the project and what tests do to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trainer: str = "verl") -> None:
+        folder.mkdir(exist_ok=True)
         self.root = folder / "project"
         self.wheels = folder / "wheels"
         self.repository = folder / "repository"
-        self.trainer = self.root / "third_party" / "verl"
+        self.trainer = self.root / "third_party" / trainer
         self.directory = self.trainer / "environments" / "cpu"
         self.python = self.directory / "bin" / "python"
         self.wheels.mkdir()
@@ -86,7 +87,7 @@ class Toy:
         """Pin the trainer."""
         (self.trainer / "pin.toml").write_text(
             f'name = "toy"\nversion = "{version}"\nsha256 = "{sha256}"\nrepository = "{self.repository}"\n'
-            'tag = "v1"\nmodule = "toy"\ncode = "toy"\nshows = ["torch", "helper"]\n'
+            'tag = "v1"\nmodule = "toy"\nshows = ["torch", "helper"]\nimports = ["toy", "helper", "missing"]\n'
         )
 
     def archive(self, version: str) -> str:

@@ -194,3 +194,12 @@ def test_prompts_of_a_tool_stage_are_counted_with_the_tools_schema() -> None:
     step = plan_of("smoke.yaml", "cpu", "stages.stage-two.tool={name: python_interpreter}").step("prompts")
     counted = [each.get("tools") for each in json.loads(step.launch.files["prompts.json"])["stages"]]
     assert counted == [None, None, {NAME: SCHEMA}]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_steps_use_the_environments_that_they_name(recipe: str) -> None:
+    """A step must not start before an environment whose Python is in its command, variables or files is built."""
+    for step in plan_of(recipe, "cpu").steps:
+        launch = step.launch
+        text = json.dumps([launch.argv, dict(launch.environment), dict(launch.files)])
+        assert set(step.uses) == {name for name in ("llamafactory", "verl") if f"/environments/{name}/" in text}, step.name
