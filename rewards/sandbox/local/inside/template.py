@@ -122,6 +122,7 @@ def _warm(config: dict[str, Any]) -> None:
     # A program must not see these modules, and may have modules of the same names.
     for name in [name for name in sys.modules if name.partition(".")[0] == "rewards"]:
         del sys.modules[name]
+    worker_process.place()
     # Exit functions of the modules above must not run in programs.
     atexit._clear()
     gc.collect()

@@ -9,7 +9,8 @@ import signal
 import socket
 from typing import Any
 
-from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session
+from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session, worker
+from rewards.sandbox.local.inside.placement import gather
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 MAP_USERS, NO_MAP = b"a", b"n"
@@ -30,7 +31,7 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
         os.close(requests)
         os.close(replies)
         worker.isolate()
-        worker.poll.register(connection, select.POLLIN)
+        worker.register(connection, select.POLLIN)
         kernel.die_with_parent(signal.SIGKILL)
         driver.become(session.Server(worker, connection) if worker.is_session else _Server(worker, connection))
         connection.sendall(messages.pack_json({"pid_one": worker.owns_processes, "proc": worker.proc >= 0}))
@@ -39,6 +40,18 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
             why = error.strerror if isinstance(error, OSError) else str(error)
             connection.sendall(messages.pack_json({"error": why or type(error).__name__}))
         os._exit(1)
+
+
+def place() -> None:
+    """Put what a worker calls for each program next to each other. Call it before anything has copies of the functions."""
+    called = (
+        *(_Server.next, messages.receive_request, execution.run, Worker.end, kernel.wait),
+        *(execution.drain, Worker.has_started, Worker.clean, messages.send_execution),
+        *(execution.pipe2, execution.fchmod, execution.close, execution.pidfd_open, execution.monotonic, execution.readv),
+        *(execution.waitstatus_to_exitcode, worker.eventfd_read, worker.stat, kernel.fork, kernel.wait4, kernel.reap),
+        *(kernel.read_ended, messages.read_request, messages.pack_execution),
+    )
+    gather(called, (execution, messages, kernel, worker, _Server, Worker))
 
 
 class _Server:
@@ -56,7 +69,8 @@ class _Server:
             if received is None:
                 os._exit(0)
             fields, source, stdin = received
-            request = worker.read(fields)
+            # As `worker.read`, without a call where it is known.
+            request = worker.requests[fields] if fields in worker.requests else worker.read(fields)
             if request.uses is not None and "source" in request.fields:
                 worker.add_runner(request.uses, source)
                 names = getattr(worker.runners.get(request.uses), "NAMES", None)
