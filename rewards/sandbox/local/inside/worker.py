@@ -67,6 +67,8 @@ class Worker:
         """Forks a program. Packages may have registered functions that must run after a fork."""
         self.seed = partial(_random.Random.seed, random._inst)
         """Gives the next program other random numbers, as a fork of Python's would."""
+        self.rights: tuple[bool, int, bool, bool, bytes, int]
+        """What a program's process must give up: `in_namespaces`, `ruleset`, `switches_user`, `reads_all`, `filter`, `started`."""
         self.reads_all = False
         """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:
@@ -100,6 +102,7 @@ class Worker:
             # process still needs.
             kernel.restrict_calls(self.filter)
             self.filter = b""
+        self.rights = self.in_namespaces, self.ruleset, self.switches_user, self.reads_all, self.filter, self.started
 
     def has_started(self) -> bool:
         """Return whether the last forked process became its program."""

@@ -17,6 +17,8 @@ MAP_USERS, NO_MAP = b"a", b"n"
 """A worker's requests to the template."""
 MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
 """The template's replies."""
+_CALLS = 20
+"""Calls after which Python has specialised the code of a function."""
 
 
 def start(config: dict[str, Any], connection: socket.socket, requests: int, replies: int) -> None:
@@ -50,8 +52,16 @@ def place() -> None:
         *(execution.pipe2, execution.fchmod, execution.close, execution.pidfd_open, execution.monotonic, execution.readv),
         *(execution.waitstatus_to_exitcode, worker.eventfd_read, worker.stat, kernel.fork, kernel.wait4, kernel.reap),
         *(kernel.read_ended, messages.read_request, messages.pack_execution),
+        *(child.become_program, child.give_up_rights, driver.become, child.Program.start, child.Program.next),
+        *(child.Program._flush_both, child.flush, child.dup2, child._set_handler, child.setrlimit, child.setresuid),
+        *(child.eventfd_write, child.closerange, child._count_callbacks, child._find_holder, child._exit),
     )
-    gather(called, (execution, messages, kernel, worker, _Server, Worker))
+    gather(called, (execution, messages, kernel, worker, child, driver, _Server, Worker, child.Program))
+    # So that Python specialises their code here, not in each program's process.
+    for _ in range(_CALLS):
+        program = child.Program({}, child.NAME).start("pass")
+        for _ in range(3):
+            program.next()
 
 
 class _Server:
