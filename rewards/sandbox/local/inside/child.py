@@ -40,6 +40,8 @@ _STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
 _read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
 _flush = operator.methodcaller("flush")
 _exhaust = deque[object](maxlen=0).extend
+_LOOKS_FOR_SOURCE = sys.version_info < (3, 13)
+"""Whether the interpreter looks for the program's file in each folder of `sys.path`, once per line of a traceback."""
 _AT_ONCE = 10
 """The stage of a program that ends after both streams are flushed."""
 
@@ -114,6 +116,8 @@ class Program:
         self._main = make_main(self._source, file)
         self._main.__dict__.update(names)
         self._held = [self._main]
+        self._path: list[Any] | None = None
+        """`sys.path`, while it is empty."""
 
     def start(self, code: str) -> Program:
         """Return this, to run the code."""
@@ -136,6 +140,8 @@ class Program:
             self._is_running = False
             return self._report() if self._raised else None
         if stage == 3:
+            if self._path is not None:
+                sys.path = self._path
             if len(_threads) > 1:
                 return threading._shutdown  # type: ignore[attr-defined, no-any-return]
             if not _count_callbacks() and (action := self._flush_both()) is not None:
@@ -194,6 +200,8 @@ class Program:
             self._status, action = read_status(error)
             return action
         self._status = 1
+        if _LOOKS_FOR_SOURCE and sys.excepthook is sys.__excepthook__ and len(_threads) == 1:
+            self._path, sys.path = sys.path, []
         return report(error)
 
 

@@ -162,6 +162,11 @@ def restrict_calls(program: bytes) -> None:
     _check(_libc.prctl(_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_FILTER), ctypes.byref(whole), 0, 0), "seccomp")
 
 
+def protect(begin: int, end: int, rights: int) -> bool:
+    """Set the rights of mapped memory (mprotect(2)). Return whether the kernel allowed it."""
+    return bool(_libc.mprotect(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), rights) == 0)
+
+
 def landlock_version() -> int:
     """Return the kernel's Landlock ABI; 0 without Landlock."""
     return max(0, _syscall(_LANDLOCK_CREATE, None, 0, 1))

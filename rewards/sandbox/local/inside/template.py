@@ -20,6 +20,7 @@ import threading
 from typing import Any, NoReturn
 
 from rewards.sandbox.local.inside import driver, kernel, messages, worker_process
+from rewards.sandbox.local.inside.placement import join_mappings
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, end_children, reap_children
 
 COMMON = (
@@ -126,6 +127,7 @@ def _warm(config: dict[str, Any]) -> None:
     # Exit functions of the modules above must not run in programs.
     atexit._clear()
     gc.collect()
+    join_mappings()
     # These objects live forever: collections in the forked processes would only copy their pages.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
