@@ -21,9 +21,8 @@ from types import ModuleType
 from typing import Any
 
 from rewards.sandbox.local.inside import driver, kernel
-from rewards.sandbox.local.inside.driver import Action
-from rewards.sandbox.local.inside.limits import Request
-from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
+from rewards.sandbox.local.inside.driver import Action, become
+from rewards.sandbox.local.inside.worker import PROGRAM_USER, Rights
 
 NAME = "main.py"
 """The program's file name in tracebacks."""
@@ -46,21 +45,24 @@ _AT_ONCE = 10
 """The stage of a program that ends after both streams are flushed."""
 
 
-def become_program(worker: Worker, request: Request, source: memoryview, streams: tuple[int, int, int]) -> None:
-    """Make this process the program with this source."""
+def become_program(
+    rights: Rights,
+    limits: list[tuple[int, tuple[int, int]]],
+    start: Callable[[str], driver.Steps],
+    source: memoryview,
+    streams: tuple[int, int, int],
+) -> None:
+    """Make this process the program with this source; `start` returns what runs it."""
     try:
-        give_up_rights(worker, request, streams)
-        task = str(source, "utf-8", "surrogatepass")
-        program = worker.programs.get(request.uses)
-        if program is not None:
-            driver.become(program.start(task))
-        else:
-            driver.become(_Runner(worker.runners[str(request.uses)], task))
+        give_up_rights(rights, limits, streams)
+        become(start(str(source, "utf-8", "surrogatepass")))
     except BaseException:
         _exit(driver.BROKEN)
 
 
-def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, int], kept: int = -1) -> None:
+def give_up_rights(
+    rights: Rights, limits: list[tuple[int, tuple[int, int]]], streams: tuple[int, int, int], kept: int = -1
+) -> None:
     """Leave this process only its streams and its limits.
 
     After a fork every page that is written to is copied, and counting a reference writes. So this is short, looks up few
@@ -68,7 +70,7 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
 
     `streams` become the standard streams, and `kept`, unless -1, becomes descriptor 3. All other descriptors are closed.
     """
-    in_namespaces, ruleset, switches_user, reads_all, calls, started = worker.rights
+    in_namespaces, ruleset, switches_user, reads_all, calls, started = rights
     stdin, stdout, stderr = streams
     dup2(stdin, 0)
     dup2(stdout, 1)
@@ -79,7 +81,7 @@ def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, in
         if ruleset >= 0:
             kernel.restrict_files(ruleset)
     _set_handler(_INTERRUPT, _raise_interrupt)
-    for kind, values in request.prepared:
+    for kind, values in limits:
         setrlimit(kind, values)
     if switches_user:
         # From root of the namespace to another user: this drops all capabilities (capabilities(7)).
@@ -114,7 +116,8 @@ class Program:
         self._code = ""
         self._source = _Source()
         self._main = make_main(self._source, file)
-        self._main.__dict__.update(names)
+        self._names = self._main.__dict__
+        self._names.update(names)
         self._held = [self._main]
         self._path: list[Any] | None = None
         """`sys.path`, while it is empty."""
@@ -135,7 +138,7 @@ class Program:
             except BaseException as error:
                 self._raised.append(error.with_traceback(None))
                 return None
-            return partial(exec, code, self._main.__dict__)
+            return partial(exec, code, self._names)
         if stage == 2:
             self._is_running = False
             return self._report() if self._raised else None
@@ -157,7 +160,7 @@ class Program:
                 self._stage = 8
                 return None
             # Objects may print at their end, and files may hold output.
-            del self._main
+            del self._main, self._names
             sys.modules.pop("__main__", None)
             return self._held.clear
         if stage == 7:
@@ -205,7 +208,7 @@ class Program:
         return report(error)
 
 
-class _Runner(Program):
+class Runner(Program):
     """The steps of a runner: those that its `start` returns, or one call of its `main`. It ends like a program."""
 
     def __init__(self, runner: ModuleType, task: str) -> None:

@@ -11,8 +11,8 @@ from os import O_CLOEXEC, close, fchmod, pidfd_open, pipe2, readv, waitstatus_to
 from select import POLLIN
 from time import monotonic
 
-from rewards.sandbox.local.inside import child
 from rewards.sandbox.local.inside.buffers import KEPT, Buffer, find_last_line
+from rewards.sandbox.local.inside.child import become_program
 from rewards.sandbox.local.inside.limits import Request, Usage
 from rewards.sandbox.local.inside.messages import send_execution
 from rewards.sandbox.local.inside.worker import Worker
@@ -50,13 +50,16 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
         # So that the program can open /dev/stdout.
         fchmod(output_end, 0o666)
         fchmod(error_end, 0o666)
+    # Here and not in the program's process, in which looking up attributes would copy pages.
+    rights, limits, start = worker.rights, request.prepared, worker.starts[request.uses]
+    streams = stdin if stdin >= 0 else worker.nothing, output_end, error_end
     begun = monotonic()
     worker.seed()
     pid = worker.fork()
     if pid < 0:
         pid = os.fork()  # says why, if it fails again
     if pid == 0:
-        child.become_program(worker, request, source, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
+        become_program(rights, limits, start, source, streams)
         return
     worker.code.clear()
     if stdin >= 0:

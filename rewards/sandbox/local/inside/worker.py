@@ -9,6 +9,7 @@ import os
 import random
 import select
 import signal
+from collections.abc import Callable
 from functools import partial
 from os import eventfd_read, stat
 from stat import ST_MODE, ST_SIZE
@@ -17,6 +18,7 @@ from typing import Any
 
 from rewards.sandbox.local.inside import kernel, limits, runner, view
 from rewards.sandbox.local.inside.buffers import Buffer, SharedBuffer
+from rewards.sandbox.local.inside.driver import Steps
 from rewards.sandbox.local.inside.kernel import reap, wait
 from rewards.sandbox.local.inside.limits import Request
 
@@ -24,6 +26,10 @@ PROGRAM_USER = 1000
 """The user id of programs in their namespace."""
 
 _MAX_REQUESTS = 64
+
+Rights = tuple[bool, int, bool, bool, bytes, int]
+"""What a program's process has to give up: `in_namespaces`, `ruleset`, `switches_user`, `reads_all`, `filter` and `started` of its
+worker."""
 
 
 class Worker:
@@ -61,14 +67,13 @@ class Worker:
         """The outputs of the last program."""
         self.started = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """What a forked process writes to before it becomes the program."""
-        self.programs: dict[str | None, Any] = {}
-        """Runner, or None -> what runs a program. Other runners run by themselves."""
+        self.starts: dict[str | None, Callable[[str], Steps]] = {}
+        """Runner, or None -> returns what runs a program with this source."""
         self.fork = os.fork if config["imports"] else kernel.fork
         """Forks a program. Packages may have registered functions that must run after a fork."""
         self.seed = partial(_random.Random.seed, random._inst)
         """Gives the next program other random numbers, as a fork of Python's would."""
-        self.rights: tuple[bool, int, bool, bool, bytes, int]
-        """What a program's process must give up: `in_namespaces`, `ruleset`, `switches_user`, `reads_all`, `filter`, `started`."""
+        self.rights: Rights
         self.reads_all = False
         """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+from functools import partial
 from typing import Any
 
 from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session, worker
@@ -53,15 +54,16 @@ def place() -> None:
         *(execution.waitstatus_to_exitcode, worker.eventfd_read, worker.stat, kernel.fork, kernel.wait4, kernel.reap),
         *(kernel.read_ended, messages.read_request, messages.pack_execution),
         *(child.become_program, child.give_up_rights, driver.become, child.Program.start, child.Program.next),
-        *(child.Program._flush_both, child.flush, child.dup2, child._set_handler, child.setrlimit, child.setresuid),
+        *(child.Program._flush_both, child.flush, driver.next_action, child.dup2, child._set_handler, child.setrlimit, child.setresuid),
         *(child.eventfd_write, child.closerange, child._count_callbacks, child._find_holder, child._exit),
     )
     gather(called, (execution, messages, kernel, worker, child, driver, _Server, Worker, child.Program))
     # So that Python specialises their code here, not in each program's process.
     for _ in range(_CALLS):
-        program = child.Program({}, child.NAME).start("pass")
+        driver.become(child.Program({}, child.NAME).start("pass"))
         for _ in range(3):
-            program.next()
+            driver.next_action()
+    driver.forget()
 
 
 class _Server:
@@ -69,7 +71,7 @@ class _Server:
 
     def __init__(self, worker: Worker, connection: socket.socket) -> None:
         self._worker, self._connection = worker, connection
-        worker.programs[None] = child.Program({}, f"{worker.work}/{child.NAME}")
+        worker.starts[None] = child.Program({}, f"{worker.work}/{child.NAME}").start
 
     def next(self) -> None:
         """Serve the next request."""
@@ -83,9 +85,11 @@ class _Server:
             request = worker.requests[fields] if fields in worker.requests else worker.read(fields)
             if request.uses is not None and "source" in request.fields:
                 worker.add_runner(request.uses, source)
-                names = getattr(worker.runners.get(request.uses), "NAMES", None)
-                if names is not None:
-                    worker.programs[request.uses] = child.Program(names, f"{worker.work}/{child.NAME}")
+                module = worker.runners.get(request.uses)
+                if hasattr(module, "NAMES"):
+                    worker.starts[request.uses] = child.Program(module.NAMES, f"{worker.work}/{child.NAME}").start
+                elif module is not None:
+                    worker.starts[request.uses] = partial(child.Runner, module)
                 worker.code.clear()
             elif request.uses is not None and request.uses not in worker.runners:
                 connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))
