@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import mmap
 import os
+from functools import partial
 
 _SMALLEST = 1 << 16
-_KEPT = 1 << 20
-"""Bytes whose pages are kept for the next program."""
+KEPT = 1 << 20
+"""Bytes whose pages are kept for the next program. A buffer with more content is cleared."""
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _all: list[Buffer] = []
 """Keeps every buffer: a forked process that freed one would unmap what it has mapped there since."""
@@ -33,20 +34,14 @@ class Buffer:
             self._allocate(max(size, 2 * len(old)))
             self.view[: len(old)] = old
 
-    def clear(self) -> None:
-        """Forget the content: the kernel drops its pages."""
-        self.map.madvise(mmap.MADV_DONTNEED)
-
-    def release(self, used: int) -> None:
-        """Return the memory of long content to the kernel, after `used` bytes were needed."""
-        if used > _KEPT:
-            self.clear()
-
     def _allocate(self, size: int) -> None:
         self.map = mmap.mmap(-1, size, flags=_PRIVATE)
         if self._ADVICE is not None:
             self.map.madvise(self._ADVICE)
         self.view = memoryview(self.map)
+        # An attribute, not a method: calling a function writes to pages of its own.
+        self.clear = partial(self.map.madvise, mmap.MADV_DONTNEED)
+        """Forgets the content: the kernel drops its pages."""
 
 
 class SharedBuffer(Buffer):

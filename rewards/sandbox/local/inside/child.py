@@ -6,85 +6,97 @@ import _signal  # type: ignore[import-not-found]  # `signal`, without its enumer
 import atexit
 import contextlib
 import gc
-import io
 import operator
-import os
-import resource
+import re
 import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
+from io import TextIOWrapper
+from os import _exit, closerange, dup2, eventfd_write, setresuid, setsid
+from resource import setrlimit
 from types import ModuleType
 from typing import Any
 
 from rewards.sandbox.local.inside import driver, kernel
-from rewards.sandbox.local.inside.driver import Action
-from rewards.sandbox.local.inside.limits import Request
-from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
+from rewards.sandbox.local.inside.driver import Action, become
+from rewards.sandbox.local.inside.worker import PROGRAM_USER, Rights
 
 NAME = "main.py"
 """The program's file name in tracebacks."""
 
 _COLLECTIONS = gc.get_stats()[2]["collections"] + 1
 """Collections of the oldest generation: those of the template, which collects after it has loaded this."""
-_HOLDERS = ("open", "__del__", "finalize", "Writer", "Handler", "logging", "exec", "eval", "__import__", "import_module")
-"""Words of which a program has one if its objects may do something at their end. Ending all objects takes time."""
+_find_holder = re.compile("open|__del__|finalize|Writer|Handler|logging|exec|eval|__import__|import_module").search
+"""Finds a word that a program has if its objects may do something at their end. Ending all objects takes time."""
+# Looking up an attribute writes to the reference counts of the module and the name, and to a cache.
+_set_handler, _INTERRUPT, _raise_interrupt = _signal.signal, _signal.SIGINT, _signal.default_int_handler
+_count_callbacks = atexit._ncallbacks
+_threads: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
 _STREAMS: tuple[Any, ...] = (sys.__stdout__, sys.__stderr__)
 _read_code: Callable[[BaseException], Any] = vars(SystemExit)["code"].__get__
 _flush = operator.methodcaller("flush")
 _exhaust = deque[object](maxlen=0).extend
+_LOOKS_FOR_SOURCE = sys.version_info < (3, 13)
+"""Whether the interpreter looks for the program's file in each folder of `sys.path`, once per line of a traceback."""
 _AT_ONCE = 10
 """The stage of a program that ends after both streams are flushed."""
 
 
-def become_program(worker: Worker, request: Request, source: memoryview, streams: tuple[int, int, int]) -> None:
-    """Make this process the program with this source."""
+def become_program(
+    rights: Rights,
+    limits: list[tuple[int, tuple[int, int]]],
+    start: Callable[[str], driver.Steps],
+    source: memoryview,
+    streams: tuple[int, int, int],
+) -> None:
+    """Make this process the program with this source; `start` returns what runs it."""
     try:
-        give_up_rights(worker, request, streams)
-        task = bytes(source).decode("utf-8", errors="surrogatepass")
-        program = worker.programs.get(request.uses)
-        if program is not None:
-            driver.become(program.start(task))
-        else:
-            driver.become(_Runner(worker.runners[str(request.uses)], task))
+        give_up_rights(rights, limits, streams)
+        become(start(str(source, "utf-8", "surrogatepass")))
     except BaseException:
-        os._exit(driver.BROKEN)
+        _exit(driver.BROKEN)
 
 
-def give_up_rights(worker: Worker, request: Request, streams: tuple[int, int, int], kept: int = -1) -> None:
+def give_up_rights(
+    rights: Rights, limits: list[tuple[int, tuple[int, int]]], streams: tuple[int, int, int], kept: int = -1
+) -> None:
     """Leave this process only its streams and its limits.
 
-    After a fork every page that is written to is copied, and counting a reference writes. So this is short, and as much as
-    possible is done before the fork.
+    After a fork every page that is written to is copied, and counting a reference writes. So this is short, looks up few
+    attributes, and as much as possible is done before the fork.
 
     `streams` become the standard streams, and `kept`, unless -1, becomes descriptor 3. All other descriptors are closed.
     """
-    for number, descriptor in enumerate(streams):
-        os.dup2(descriptor, number)
-    if not worker.in_namespaces:
-        os.setsid()
+    in_namespaces, ruleset, switches_user, reads_all, calls, started = rights
+    stdin, stdout, stderr = streams
+    dup2(stdin, 0)
+    dup2(stdout, 1)
+    dup2(stderr, 2)
+    if not in_namespaces:
+        setsid()
         kernel.die_with_parent(signal.SIGKILL)
-        if worker.ruleset >= 0:
-            kernel.restrict_files(worker.ruleset)
-    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    for kind, values in request.prepared:
-        resource.setrlimit(kind, values)
-    if worker.switches_user:
+        if ruleset >= 0:
+            kernel.restrict_files(ruleset)
+    _set_handler(_INTERRUPT, _raise_interrupt)
+    for kind, values in limits:
+        setrlimit(kind, values)
+    if switches_user:
         # From root of the namespace to another user: this drops all capabilities (capabilities(7)).
-        os.setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
-    elif not worker.reads_all:
+        setresuid(PROGRAM_USER, PROGRAM_USER, PROGRAM_USER)
+    elif not reads_all:
         kernel.drop_capabilities()
-    if worker.filter:
-        kernel.restrict_calls(worker.filter)
+    if calls:
+        kernel.restrict_calls(calls)
     # From here on it is the program's fault if this process ends.
-    os.eventfd_write(worker.started, 1)
+    eventfd_write(started, 1)
     first = 3
     if kept >= 0:
-        os.dup2(kept, 3)
+        dup2(kept, 3)
         first = 4
-    os.closerange(first, 1 << 16)
+    closerange(first, 1 << 16)
 
 
 class Program:
@@ -104,8 +116,11 @@ class Program:
         self._code = ""
         self._source = _Source()
         self._main = make_main(self._source, file)
-        self._main.__dict__.update(names)
+        self._names = self._main.__dict__
+        self._names.update(names)
         self._held = [self._main]
+        self._path: list[Any] | None = None
+        """`sys.path`, while it is empty."""
 
     def start(self, code: str) -> Program:
         """Return this, to run the code."""
@@ -123,27 +138,29 @@ class Program:
             except BaseException as error:
                 self._raised.append(error.with_traceback(None))
                 return None
-            return partial(exec, code, self._main.__dict__)
+            return partial(exec, code, self._names)
         if stage == 2:
             self._is_running = False
             return self._report() if self._raised else None
         if stage == 3:
-            if len(threading._active) > 1:  # type: ignore[attr-defined]
+            if self._path is not None:
+                sys.path = self._path
+            if len(_threads) > 1:
                 return threading._shutdown  # type: ignore[attr-defined, no-any-return]
-            if not atexit._ncallbacks() and (action := self._flush_both()) is not None:
+            if not _count_callbacks() and (action := self._flush_both()) is not None:
                 self._stage = _AT_ONCE
                 return action
             return None
         if stage == 4:
-            return atexit._run_exitfuncs if atexit._ncallbacks() else None
+            return atexit._run_exitfuncs if _count_callbacks() else None
         if stage in (5, 8):
             return flush("stdout")
         if stage == 6:
-            if not any(word in self._code for word in _HOLDERS):
+            if not _find_holder(self._code):
                 self._stage = 8
                 return None
             # Objects may print at their end, and files may hold output.
-            del self._main
+            del self._main, self._names
             sys.modules.pop("__main__", None)
             return self._held.clear
         if stage == 7:
@@ -157,7 +174,7 @@ class Program:
             for stream in _STREAMS:
                 with contextlib.suppress(BaseException):  # closed or detached
                     stream.flush()
-        os._exit(self._status)
+        _exit(self._status)
 
     def failed(self, error: BaseException | None) -> None:
         """Take what an action raised."""
@@ -172,7 +189,7 @@ class Program:
 
     def _flush_both(self) -> Action | None:
         """Return the action that flushes both streams, if nothing else happens before the process ends."""
-        if any(word in self._code for word in _HOLDERS):
+        if _find_holder(self._code):
             return None
         streams = getattr(sys, "stdout", None), getattr(sys, "stderr", None)
         are_own = streams[0] is _STREAMS[0] and streams[1] is _STREAMS[1]
@@ -186,10 +203,12 @@ class Program:
             self._status, action = read_status(error)
             return action
         self._status = 1
+        if _LOOKS_FOR_SOURCE and sys.excepthook is sys.__excepthook__ and len(_threads) == 1:
+            self._path, sys.path = sys.path, []
         return report(error)
 
 
-class _Runner(Program):
+class Runner(Program):
     """The steps of a runner: those that its `start` returns, or one call of its `main`. It ends like a program."""
 
     def __init__(self, runner: ModuleType, task: str) -> None:
@@ -236,10 +255,12 @@ def make_main(source: _Source | None = None, file: str = NAME) -> ModuleType:
 def flush(name: str) -> Action | None:
     """Return the action that flushes a standard stream, if there is one and it is open."""
     stream = getattr(sys, name, None)
-    with contextlib.suppress(ValueError):  # it is detached, and flushing it fails
+    try:
         # Only of the interpreter's own class: another class could have code of the program as `closed`.
-        if stream is None or (type(stream) is io.TextIOWrapper and stream.closed):
+        if stream is None or (type(stream) is TextIOWrapper and stream.closed):
             return None
+    except ValueError:
+        pass  # it is detached, and flushing it fails
     return partial(_flush, stream)
 
 

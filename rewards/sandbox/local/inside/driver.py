@@ -44,9 +44,10 @@ class Steps(Protocol):
 _steps: Steps
 _all: list[Steps] = []
 """Keeps earlier steps: in a forked process, their sockets have the numbers of descriptors that are something else now."""
+_keep = _all.append
 _running = False
 _succeeded: list[bool] = []
-_mark_success = partial(_succeeded.append, True)
+_mark_success, _clear_success = partial(_succeeded.append, True), _succeeded.clear
 # Calls an action. What it raises goes to `sys.unraisablehook`, and the loop continues.
 _guard = ctypes.PYFUNCTYPE(None, ctypes.py_object)(operator.call)
 _GUARDED = "Exception ignored on calling ctypes callback function"
@@ -60,7 +61,7 @@ def run(steps: Steps) -> NoReturn:
     sys.unraisablehook = _take_error
     threading.stack_size(_STACK_BYTES)
     # A program's trace functions would get the frames of what runs after it. `_guard` returns None, which is what removes them.
-    loop = map(sys.setprofile, map(sys.settrace, map(_guard, iter(_next, None))))
+    loop = map(sys.setprofile, map(sys.settrace, map(_guard, iter(next_action, None))))
     _thread.start_new_thread(deque, (loop, 0))
     threading.stack_size(0)
     while True:
@@ -71,7 +72,15 @@ def become(steps: Steps) -> None:
     """Do what `steps` says from now on, instead of the current steps."""
     global _steps  # noqa: PLW0603 (what this process is)
     _steps = steps
-    _all.append(steps)
+    _keep(steps)
+
+
+def forget() -> None:
+    """Forget all steps. They have not begun to run."""
+    global _running  # noqa: PLW0603 (the state of the loop)
+    _all.clear()
+    _clear_success()
+    _running = False
 
 
 def capture(results: list[Any], action: Action) -> Action:
@@ -79,13 +88,13 @@ def capture(results: list[Any], action: Action) -> Action:
     return partial(results.extend, map(_call, (action,)))
 
 
-def _next() -> Action:
+def next_action() -> Action:
     """Return the next action, in the form that the loop calls."""
     global _running  # noqa: PLW0603 (the state of the loop)
     try:
         if _running and not _succeeded:
             _steps.failed(None)
-        _succeeded.clear()
+        _clear_success()
         _running = False
         while (action := _steps.next()) is None:
             pass

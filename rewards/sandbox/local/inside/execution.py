@@ -7,10 +7,14 @@ import select
 import signal
 import socket
 import time
+from os import O_CLOEXEC, close, fchmod, pidfd_open, pipe2, readv, waitstatus_to_exitcode
+from select import POLLIN
+from time import monotonic
 
-from rewards.sandbox.local.inside import child, messages
-from rewards.sandbox.local.inside.buffers import Buffer, find_last_line
+from rewards.sandbox.local.inside.buffers import KEPT, Buffer, find_last_line
+from rewards.sandbox.local.inside.child import become_program
 from rewards.sandbox.local.inside.limits import Request, Usage
+from rewards.sandbox.local.inside.messages import send_execution
 from rewards.sandbox.local.inside.worker import Worker
 
 _TICK = 0.05
@@ -40,30 +44,33 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
     This is flat and creates few objects: after a fork every page that is written to is copied, here as in the program, and
     counting a reference writes.
     """
-    output, output_end = os.pipe2(os.O_CLOEXEC)
-    error, error_end = os.pipe2(os.O_CLOEXEC)
+    output, output_end = pipe2(O_CLOEXEC)
+    error, error_end = pipe2(O_CLOEXEC)
     if worker.switches_user:
         # So that the program can open /dev/stdout.
-        os.fchmod(output_end, 0o666)
-        os.fchmod(error_end, 0o666)
-    begun = time.monotonic()
+        fchmod(output_end, 0o666)
+        fchmod(error_end, 0o666)
+    # Here and not in the program's process, in which looking up attributes would copy pages.
+    rights, limits, start = worker.rights, request.prepared, worker.starts[request.uses]
+    streams = stdin if stdin >= 0 else worker.nothing, output_end, error_end
+    begun = monotonic()
     worker.seed()
     pid = worker.fork()
     if pid < 0:
         pid = os.fork()  # says why, if it fails again
     if pid == 0:
-        child.become_program(worker, request, source, (stdin if stdin >= 0 else worker.nothing, output_end, error_end))
+        become_program(rights, limits, start, source, streams)
         return
     worker.code.clear()
     if stdin >= 0:
-        os.close(stdin)
-    os.close(output_end)
-    os.close(error_end)
-    done = os.pidfd_open(pid)
-    worker.poll.register(done, select.POLLIN)
+        close(stdin)
+    close(output_end)
+    close(error_end)
+    done = pidfd_open(pid)
+    worker.register(done, POLLIN)
     # Most programs end soon and write little: until then their output stays in the pipes.
-    events = worker.poll.poll(_QUIET_MS)
-    worker.poll.unregister(done)
+    events = worker.poll(_QUIET_MS)
+    worker.unregister(done)
     limit, buffers = request.output_bytes, worker.buffers
     if len(events) == 1 and events[0][0] == done:
         ended_by = None
@@ -76,34 +83,38 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
         for each in outputs:
             each.finish(wait=True)
         length, error_length = outputs[0].length, outputs[1].length
-    os.close(done)
+    close(done)
     if not worker.has_started():
         raise BrokenChildError(f"a process ended before its program began, with wait status {status}")
-    code = os.waitstatus_to_exitcode(status)
+    code = waitstatus_to_exitcode(status)
     shown: int | None = code
     verdict = "ok" if code == 0 else _judge(code, cpu, memory, buffers[1], error_length, request)
     if ended_by is not None or length > limit or error_length > limit:
         # A program over its output limit has no status, even if it ended before the sandbox ended it.
         verdict, shown = ended_by or "output", None
     worker.clean()
-    seconds = time.monotonic() - begun
-    views = buffers[0].view[: min(length, limit)], buffers[1].view[: min(error_length, limit)]
-    messages.send_execution(connection, verdict, shown, seconds, cpu, *views)
-    buffers[0].release(length)
-    buffers[1].release(error_length)
+    seconds = monotonic() - begun
+    written = buffers[0].view[: min(length, limit)] if length else b""
+    complained = buffers[1].view[: min(error_length, limit)] if error_length else b""
+    send_execution(connection, verdict, shown, seconds, cpu, written, complained)
+    if length > KEPT:
+        buffers[0].clear()
+    if error_length > KEPT:
+        buffers[1].clear()
 
 
 def drain(reading: int, limit: int, buffer: Buffer) -> int:
     """Read what is left in a pipe whose writers have ended, until it is over the limit, and close it; return the length."""
     length = 0
     while length <= limit:
-        buffer.reserve(length + _CHUNK)
-        part = buffer.view[length:]
-        count = os.readv(reading, [part])
+        if length + _CHUNK > len(buffer.view):
+            buffer.reserve(length + _CHUNK)
+        part = buffer.view[length:] if length else buffer.view
+        count = readv(reading, [part])
         length += count
         if count < len(part):  # the pipe is empty
             break
-    os.close(reading)
+    close(reading)
     return length
 
 

@@ -11,6 +11,7 @@ import errno
 import os
 import struct
 from collections.abc import Callable
+from functools import partial
 
 NEW_MOUNTS, NEW_UTS, NEW_IPC = 0x20000, 0x4000000, 0x8000000
 NEW_USER, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
@@ -32,9 +33,9 @@ _MOUNT_SETATTR, _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 442, 444, 
 _libc = ctypes.PyDLL(None, use_errno=True)
 # Without `errno`, which `ctypes` would look up in a dictionary of the thread.
 _quick = ctypes.PyDLL(None)
-_wait4, _waitpid = _quick.wait4, _quick.waitpid
-_status, _usage = ctypes.c_int(), (ctypes.c_long * 18)()
-_to_status, _to_usage = (ctypes.c_void_p(ctypes.addressof(each)) for each in (_status, _usage))
+wait4 = _quick.wait4
+_ended = (ctypes.c_long * 19)()
+_to_status, _to_usage = (ctypes.c_void_p(ctypes.addressof(_ended) + offset) for offset in (0, 8))
 
 
 def _check(result: int, what: str) -> int:
@@ -52,9 +53,13 @@ def _prctl(option: int, value: int) -> None:
     _check(_libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0), "prctl")
 
 
-_TIMES = struct.Struct("5l")
-"""The begin of `struct rusage` (getrusage(2)): seconds and microseconds in user and in kernel mode, then KiB of memory."""
+read_ended = struct.Struct("i4x5l").unpack_from
+"""Reads the wait status, and the begin of `struct rusage` (getrusage(2)): seconds and microseconds in user and in kernel mode,
+then KiB of memory."""
 
+# A plain -1 would first raise an OverflowError inside of `ctypes`.
+reap: Callable[[], int] = partial(_quick.waitpid, ctypes.c_int(-1), None, os.WNOHANG)
+"""Waits for one child if one has ended; returns a negative number if there was no child, ended or not."""
 fork: Callable[[], int] = _quick.fork
 """Forks this process like `os.fork`, without what Python does after a fork; -1 if it fails. Only for a process with one thread.
 
@@ -68,16 +73,11 @@ def wait(pid: int) -> tuple[int, float, int]:
 
     `os.wait4` does the same, and imports a module and creates an object of 16 numbers, in pages that the next fork shares.
     """
-    if _wait4(pid, _to_status, 0, _to_usage) < 0:
+    if wait4(pid, _to_status, 0, _to_usage) < 0:
         _, status, usage = os.wait4(pid, 0)
         return status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
-    user, user_micro, system, system_micro, memory = _TIMES.unpack_from(_usage)
-    return _status.value, user + system + (user_micro + system_micro) / 1e6, memory
-
-
-def reap() -> bool:
-    """Wait for one child if one has ended. Return whether there was any child, ended or not."""
-    return bool(_waitpid(-1, None, os.WNOHANG) >= 0)
+    status, user, user_micro, system, system_micro, memory = read_ended(_ended)
+    return status, user + system + (user_micro + system_micro) / 1e6, memory
 
 
 def unshare(flags: int) -> None:
@@ -160,6 +160,11 @@ def restrict_calls(program: bytes) -> None:
     """Install a seccomp filter, given as compiled BPF. Call `refuse_privileges` first."""
     whole = _FilterProgram(len(program) // 8, program)
     _check(_libc.prctl(_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_FILTER), ctypes.byref(whole), 0, 0), "seccomp")
+
+
+def protect(begin: int, end: int, rights: int) -> bool:
+    """Set the rights of mapped memory (mprotect(2)). Return whether the kernel allowed it."""
+    return bool(_libc.mprotect(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), rights) == 0)
 
 
 def landlock_version() -> int:

@@ -20,7 +20,10 @@ _REQUEST = struct.Struct("!III")
 _JSON = struct.Struct("!cI")
 _EXECUTION = struct.Struct("!cBiddIIi")
 _IS_JSON, _IS_EXECUTION = b"J", b"E"
+read_request, pack_execution = _REQUEST.unpack_from, _EXECUTION.pack
+_HEAD = _REQUEST.size
 VERDICTS = ("ok", "error", "timeout", "memory", "output", "killed")
+_NUMBERS = {verdict: number for number, verdict in enumerate(VERDICTS)}
 _NO_STATUS = -(1 << 31)
 
 
@@ -38,14 +41,17 @@ def receive_request(
     other side has closed.
     """
     # Not more than the source: the program is forked with this buffer, and must not find its standard input in it.
-    received = connection.recv_into(buffer.map, _REQUEST.size)
-    if not received or not _receive_into(connection, buffer.view[received : _REQUEST.size]):
+    received = connection.recv_into(buffer.map, _HEAD)
+    if not received or (received < _HEAD and not _receive_into(connection, buffer.view[received:_HEAD])):
         return None
-    fields_size, code_size, stdin_size = _REQUEST.unpack_from(buffer.map)
-    begin = _REQUEST.size + fields_size
+    fields_size, code_size, stdin_size = read_request(buffer.map)
+    begin = _HEAD + fields_size
     end = begin + code_size
-    buffer.reserve(end)
-    if not _receive_into(connection, buffer.view[_REQUEST.size : end]):
+    if end > len(buffer.view):
+        buffer.reserve(end)
+    rest = buffer.view[_HEAD:end]
+    received = connection.recv_into(rest)
+    if received < len(rest) and not (received and _receive_into(connection, rest[received:])):
         return None
     descriptor = -1
     if stdin_size:
@@ -57,7 +63,7 @@ def receive_request(
             write_all(descriptor, part)
             stdin_size -= len(part)
         os.lseek(descriptor, 0, os.SEEK_SET)
-    return buffer.map[_REQUEST.size : begin], buffer.view[begin:end], descriptor
+    return buffer.map[_HEAD:begin], buffer.view[begin:end], descriptor
 
 
 def pack_json(message: Any) -> bytes:
@@ -72,18 +78,18 @@ def send_execution(
     status: int | None,
     seconds: float,
     cpu_seconds: float,
-    output: memoryview,
-    error: memoryview,
+    output: memoryview | bytes,
+    error: memoryview | bytes,
     value: bytes | None = None,
 ) -> None:
     """Send an execution; an unknown `cpu_seconds` is NaN."""
-    code, number = VERDICTS.index(verdict), _NO_STATUS if status is None else status
+    code, number = _NUMBERS[verdict], _NO_STATUS if status is None else status
     sizes = len(output), len(error), -1 if value is None else len(value)
-    head = _EXECUTION.pack(_IS_EXECUTION, code, number, seconds, cpu_seconds, *sizes)
+    head = pack_execution(_IS_EXECUTION, code, number, seconds, cpu_seconds, *sizes)
     sent = connection.sendmsg((head, output, error, value or b""))
     if sent == len(head) + len(output) + len(error) + max(0, sizes[2]):
         return
-    parts = [memoryview(head), output, error, memoryview(value or b"")]
+    parts = [memoryview(each) for each in (head, output, error, value or b"")]
     while True:
         while parts and sent >= len(parts[0]):
             sent -= len(parts.pop(0))

@@ -81,7 +81,8 @@ class Server:
         if pid == 0:
             try:
                 nothing = (self._worker.nothing,) * 3
-                child.give_up_rights(self._worker, self._worker.read(_HOLDER_LIMITS), nothing, theirs.fileno())
+                limits = self._worker.read(_HOLDER_LIMITS).prepared
+                child.give_up_rights(self._worker.rights, limits, nothing, theirs.fileno())
                 for each in (ours, theirs):
                     each.detach()  # their numbers are something else now
                 driver.become(Holder(forks=_can_fork(self._worker)))

@@ -20,6 +20,7 @@ import threading
 from typing import Any, NoReturn
 
 from rewards.sandbox.local.inside import driver, kernel, messages, worker_process
+from rewards.sandbox.local.inside.placement import join_mappings
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, end_children, reap_children
 
 COMMON = (
@@ -122,9 +123,11 @@ def _warm(config: dict[str, Any]) -> None:
     # A program must not see these modules, and may have modules of the same names.
     for name in [name for name in sys.modules if name.partition(".")[0] == "rewards"]:
         del sys.modules[name]
+    worker_process.place()
     # Exit functions of the modules above must not run in programs.
     atexit._clear()
     gc.collect()
+    join_mappings()
     # These objects live forever: collections in the forked processes would only copy their pages.
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

@@ -9,18 +9,27 @@ import os
 import random
 import select
 import signal
+from collections.abc import Callable
 from functools import partial
+from os import eventfd_read, stat
+from stat import ST_MODE, ST_SIZE
 from types import ModuleType
 from typing import Any
 
 from rewards.sandbox.local.inside import kernel, limits, runner, view
 from rewards.sandbox.local.inside.buffers import Buffer, SharedBuffer
+from rewards.sandbox.local.inside.driver import Steps
+from rewards.sandbox.local.inside.kernel import reap, wait
 from rewards.sandbox.local.inside.limits import Request
 
 PROGRAM_USER = 1000
 """The user id of programs in their namespace."""
 
 _MAX_REQUESTS = 64
+
+Rights = tuple[bool, int, bool, bool, bytes, int]
+"""What a program's process has to give up: `in_namespaces`, `ruleset`, `switches_user`, `reads_all`, `filter` and `started` of its
+worker."""
 
 
 class Worker:
@@ -37,8 +46,9 @@ class Worker:
         self.is_session: bool = config["session"]
         self.filter = bytes.fromhex(config["session_filter" if self.is_session else "filter"])
         self.proc = self.ruleset = -1
-        self.poll = select.poll()
-        """Polls the client, and other descriptors while they are registered."""
+        poll = select.poll()
+        self.poll, self.register, self.unregister = partial(poll.poll), partial(poll.register), partial(poll.unregister)
+        """Poll the client, and other descriptors while they are registered."""
         self.nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.switches_user = switches_user
         """Whether programs run as another user than this process."""
@@ -49,19 +59,21 @@ class Worker:
         self._config = config
         self._empty_folder = (0, 0)
         self.broken_runners: dict[str, str] = {}
-        self._requests: dict[bytes, Request] = {}
+        self.requests: dict[bytes, Request] = {}
+        """The requests that `read` has parsed."""
         self.code = SharedBuffer()
         """The next request, with the source of its program."""
         self.buffers = (Buffer(), Buffer())
         """The outputs of the last program."""
         self.started = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """What a forked process writes to before it becomes the program."""
-        self.programs: dict[str | None, Any] = {}
-        """Runner, or None -> what runs a program. Other runners run by themselves."""
+        self.starts: dict[str | None, Callable[[str], Steps]] = {}
+        """Runner, or None -> returns what runs a program with this source."""
         self.fork = os.fork if config["imports"] else kernel.fork
         """Forks a program. Packages may have registered functions that must run after a fork."""
         self.seed = partial(_random.Random.seed, random._inst)
         """Gives the next program other random numbers, as a fork of Python's would."""
+        self.rights: Rights
         self.reads_all = False
         """Whether this process and programs are another user than the client, who could not read Python without a right."""
         with open("/proc/self/statm") as file:
@@ -95,11 +107,12 @@ class Worker:
             # process still needs.
             kernel.restrict_calls(self.filter)
             self.filter = b""
+        self.rights = self.in_namespaces, self.ruleset, self.switches_user, self.reads_all, self.filter, self.started
 
     def has_started(self) -> bool:
         """Return whether the last forked process became its program."""
         try:
-            return os.eventfd_read(self.started) > 0
+            return eventfd_read(self.started) > 0
         except BlockingIOError:
             return False
 
@@ -111,12 +124,12 @@ class Worker:
         if by_force or not self.owns_processes:
             # Before waiting: until then its id cannot name another process group.
             self._kill(pid)
-        ended = kernel.wait(pid)
+        ended = wait(pid)
         if not self.owns_processes:
             end_children()
             return ended
         # All processes that it left are children of this process by now.
-        while kernel.reap():
+        while reap() >= 0:
             self._kill(-1)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(-1, 0)
@@ -132,22 +145,22 @@ class Worker:
 
     def clean(self) -> None:
         """Empty the programs' folder."""
-        folder = os.stat(self.work)
-        if self.in_namespaces and (folder.st_size, folder.st_mode) == self._empty_folder:
-            return  # the size of a folder in memory depends on its content
+        folder = stat(self.work)
+        # By numbers: attributes are objects in pages of their own. The size of a folder in memory depends on its content.
+        if self.in_namespaces and folder[ST_SIZE] == self._empty_folder[0] and folder[ST_MODE] == self._empty_folder[1]:
+            return
         os.chmod(self.work, self._empty_folder[1] & 0o7777)
         empty(self.work)
 
     def read(self, fields: bytes) -> Request:
         """Parse a request's fields, or return the request of the same fields that came before."""
-        request = self._requests.get(fields)
-        if request is None:
+        if fields not in self.requests:
             # The worker counts as a process of the programs' user, unless they have a different one.
             others = -1 if not self.owns_processes else 0 if self.switches_user else 1
-            if len(self._requests) >= _MAX_REQUESTS:
-                self._requests.clear()
-            request = self._requests[fields] = Request(fields, self._base_bytes, others)
-        return request
+            if len(self.requests) >= _MAX_REQUESTS:
+                self.requests.clear()
+            self.requests[fields] = Request(fields, self._base_bytes, others)
+        return self.requests[fields]
 
     def add_runner(self, name: str, sources: memoryview) -> None:
         """Load a runner once; forked programs have it in memory. Its sources are JSON."""

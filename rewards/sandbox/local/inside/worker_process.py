@@ -7,15 +7,19 @@ import os
 import select
 import signal
 import socket
+from functools import partial
 from typing import Any
 
-from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session
+from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session, worker
+from rewards.sandbox.local.inside.placement import gather
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
 MAP_USERS, NO_MAP = b"a", b"n"
 """A worker's requests to the template."""
 MAPPED, NOT_MAPPED, ADOPTED = b"m", b"x", b"g"
 """The template's replies."""
+_CALLS = 20
+"""Calls after which Python has specialised the code of a function."""
 
 
 def start(config: dict[str, Any], connection: socket.socket, requests: int, replies: int) -> None:
@@ -30,7 +34,7 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
         os.close(requests)
         os.close(replies)
         worker.isolate()
-        worker.poll.register(connection, select.POLLIN)
+        worker.register(connection, select.POLLIN)
         kernel.die_with_parent(signal.SIGKILL)
         driver.become(session.Server(worker, connection) if worker.is_session else _Server(worker, connection))
         connection.sendall(messages.pack_json({"pid_one": worker.owns_processes, "proc": worker.proc >= 0}))
@@ -41,12 +45,33 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
         os._exit(1)
 
 
+def place() -> None:
+    """Put what a worker calls for each program next to each other. Call it before anything has copies of the functions."""
+    called = (
+        *(_Server.next, messages.receive_request, execution.run, Worker.end, kernel.wait),
+        *(execution.drain, Worker.has_started, Worker.clean, messages.send_execution),
+        *(execution.pipe2, execution.fchmod, execution.close, execution.pidfd_open, execution.monotonic, execution.readv),
+        *(execution.waitstatus_to_exitcode, worker.eventfd_read, worker.stat, kernel.fork, kernel.wait4, kernel.reap),
+        *(kernel.read_ended, messages.read_request, messages.pack_execution),
+        *(child.become_program, child.give_up_rights, driver.become, child.Program.start, child.Program.next),
+        *(child.Program._flush_both, child.flush, driver.next_action, child.dup2, child._set_handler, child.setrlimit, child.setresuid),
+        *(child.eventfd_write, child.closerange, child._count_callbacks, child._find_holder, child._exit),
+    )
+    gather(called, (execution, messages, kernel, worker, child, driver, _Server, Worker, child.Program))
+    # So that Python specialises their code here, not in each program's process.
+    for _ in range(_CALLS):
+        driver.become(child.Program({}, child.NAME).start("pass"))
+        for _ in range(3):
+            driver.next_action()
+    driver.forget()
+
+
 class _Server:
     """Runs the programs that a client sends."""
 
     def __init__(self, worker: Worker, connection: socket.socket) -> None:
         self._worker, self._connection = worker, connection
-        worker.programs[None] = child.Program({}, f"{worker.work}/{child.NAME}")
+        worker.starts[None] = child.Program({}, f"{worker.work}/{child.NAME}").start
 
     def next(self) -> None:
         """Serve the next request."""
@@ -56,12 +81,15 @@ class _Server:
             if received is None:
                 os._exit(0)
             fields, source, stdin = received
-            request = worker.read(fields)
+            # As `worker.read`, without a call where it is known.
+            request = worker.requests[fields] if fields in worker.requests else worker.read(fields)
             if request.uses is not None and "source" in request.fields:
                 worker.add_runner(request.uses, source)
-                names = getattr(worker.runners.get(request.uses), "NAMES", None)
-                if names is not None:
-                    worker.programs[request.uses] = child.Program(names, f"{worker.work}/{child.NAME}")
+                module = worker.runners.get(request.uses)
+                if hasattr(module, "NAMES"):
+                    worker.starts[request.uses] = child.Program(module.NAMES, f"{worker.work}/{child.NAME}").start
+                elif module is not None:
+                    worker.starts[request.uses] = partial(child.Runner, module)
                 worker.code.clear()
             elif request.uses is not None and request.uses not in worker.runners:
                 connection.sendall(messages.pack_json({"error": worker.broken_runners.get(request.uses, "it is not loaded")}))
