@@ -117,9 +117,7 @@ def _wrong_choice(value: object, values: list[str]) -> str:
 
 
 def _unknown_key(name: str, valid: Mapping[str, Any]) -> str:
-    if near := did_you_mean(name, valid):
-        return f"unknown key{near}"
     for key, field in valid.items():
         if name in schema_lookup.fields(schema_lookup.matching_types(field.annotation)):
             return f"unknown key here; did you mean {f'{key}.{name}'!r}?"
-    return f"unknown key; expected {any_of(valid)}"
+    return f"unknown key{did_you_mean(name, valid) or f'; expected {any_of(valid)}'}"
