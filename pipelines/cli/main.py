@@ -35,6 +35,13 @@ _RESUMABLE = {"run": "complete steps are kept", "evaluate": "finished responses 
 """Command -> what is kept when it fails."""
 
 
+_FILE_ERRORS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "cannot be written"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG), "cannot be opened"),
+}
+"""Errors of files that are no bugs -> what cannot be done."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from pipelines.cli.version import print_version
@@ -394,9 +401,9 @@ def main() -> None:
         _discard_output()  # the reader has gone: `pipeline plan … | head`
         sys.exit(0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _FILE_ERRORS:
             raise
-        print(f"error: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or 'a file'} {_FILE_ERRORS[error.errno]}: {error.strerror}", file=sys.stderr)
         _discard_output()
         sys.exit(1)
     except Exception:

@@ -73,4 +73,6 @@ def describe(run: RunSummary, reason: str = "") -> str:
     word = ":" if run.state == "running" else " at"
     steps = show_steps(run.step, run.total) if run.step is not None else ""
     parts = [run.at or "between two steps", steps, show_metric(run.metric), show_left(run.seconds_left)]
-    return f"{state}{word} {', '.join(filter(None, parts))}{f': {reason}' if reason else ''}"
+    prefix = f"{run.at} "
+    why = f": {reason.removeprefix(prefix)}" if reason else ""
+    return f"{state}{word} {', '.join(filter(None, parts))}{why}"

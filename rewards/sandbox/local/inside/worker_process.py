@@ -54,7 +54,15 @@ def place() -> None:
         *(execution.waitstatus_to_exitcode, worker.eventfd_read, worker.stat, kernel.fork, kernel.wait4, kernel.reap),
         *(kernel.read_ended, messages.read_request, messages.pack_execution),
         *(child.become_program, child.give_up_rights, driver.become, child.Program.start, child.Program.next),
-        *(child.Program._flush_both, child.flush, driver.next_action, child.dup2, child._set_handler, child.setrlimit, child.setresuid),
+        *(
+            child.Program._flush_both,
+            child.flush,
+            driver.next_action,
+            child.dup2,
+            child._set_handler,
+            child.setrlimit,
+            child.setresuid,
+        ),
         *(child.eventfd_write, child.closerange, child._count_callbacks, child._find_holder, child._exit),
     )
     gather(called, (execution, messages, kernel, worker, child, driver, _Server, Worker, child.Program))

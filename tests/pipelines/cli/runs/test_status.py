@@ -42,6 +42,13 @@ def test_the_newest_run_is_the_default(here: Path, call: Call) -> None:
     )
 
 
+def test_the_step_of_a_failure_is_named_once(here: Path, call: Call) -> None:
+    make_run(here / "runs" / "mine", "rl/export", "failed", reason="rl/export ended with status 1: no space")
+    assert call("status", "mine")[2].startswith(
+        "mine: failed at rl/export, step 4/4, reward 0.8: ended with status 1: no space\n"
+    )
+
+
 def test_a_run_that_is_stopped_says_how_to_resume(here: Path, call: Call) -> None:
     _, out, err = call("status", "old")
     assert err.startswith("old: interrupted at rl, step 1/4, reward 0.2\n")
@@ -90,6 +97,11 @@ def test_what_is_no_run_is_one_line(here: Path, call: Call, name: str, message: 
         assert (code, out, len(err.splitlines())) == (2, "", 1)
         assert err.startswith(f"error: {message}")
     assert call("compare", "whole", name)[0] == 2
+
+
+def test_a_name_that_is_too_long(here: Path, call: Call) -> None:
+    code, _, err = call("status", "x" * 5000)
+    assert code == 1 and err.startswith("error: ") and err.endswith(" cannot be opened: File name too long\n")
 
 
 def test_a_moved_run(here: Path, call: Call) -> None:
