@@ -10,6 +10,7 @@ Chromium (Debian's package `chromium`) and playwright (`pip install -e '.[test]'
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import shutil
@@ -23,7 +24,7 @@ from pathlib import Path
 from benchmarks.harness import ROOT, Result, run, time_call
 from pipelines.reports.live import LiveReport
 from pipelines.trainers.base import StagePaths
-from tests.pipelines.reports.making import RL, make_run, make_samples, rl_rows, write_metrics
+from tests.pipelines.reports.making import RL, make_run, make_samples, rl_rows
 
 OTHERS = 60
 """Metrics of a step that no topic names: with the others about 120, as verl logs."""
@@ -39,8 +40,9 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
         lengthen_samples(directory)
         page = directory / "report.html"
         name = f"report of {steps:,} steps, {steps * groups * per_group:,} samples"
-        seconds, memory = run_command([PIPELINE, "report", str(directory)])
+        seconds, cpu, memory = run_command([PIPELINE, "report", str(directory)])
         yield Result(name, "s", seconds, at_most=10)
+        yield Result("its CPU time", "s", cpu)
         yield Result("peak memory", "MB", memory, at_most=300)
         yield Result("size of the file", "MB", page.stat().st_size / 1e6, at_most=20)
         yield open_in_chromium(page)
@@ -58,14 +60,14 @@ def lengthen_samples(directory: Path) -> None:
         file.write_text(file.read_text().replace("<reasoning>\\n", f"<reasoning>\\n{text}"))
 
 
-def run_command(argv: list[str]) -> tuple[float, float]:
-    """Run a command, which must succeed; return its wall time and its peak memory in MB."""
+def run_command(argv: list[str]) -> tuple[float, float, float]:
+    """Run a command, which must succeed; return its wall time, its CPU time and its peak memory in MB."""
     begin = time.perf_counter()
     done = subprocess.Popen(argv, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
     _, status, usage = os.wait4(done.pid, 0)
     if os.waitstatus_to_exitcode(status):
         sys.exit(f"{argv} failed")
-    return time.perf_counter() - begin, usage.ru_maxrss / 1024
+    return time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def open_in_chromium(page: Path) -> Result:
@@ -95,7 +97,8 @@ def measure_live(directory: Path, steps: int) -> tuple[float, float]:
     """Return the CPU time of the first write of a live report, and of one after ten more steps."""
     live = LiveReport(directory)
     first = cpu_time(live)
-    write_metrics(directory, RL, rl_rows(steps + 10, others=OTHERS))
+    with StagePaths(directory / "stages" / RL).metrics.open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rl_rows(steps + 10, others=OTHERS) if row["step"] > steps)
     make_samples(directory, range(steps + 1, steps + 11), 2, 5)
     return first, cpu_time(live)
 

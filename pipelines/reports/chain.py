@@ -69,6 +69,7 @@ def stage_card(run: Run, stage: Stage, recipe: Mapping[str, Any], tracks: Mappin
         reached=max(last, int(reached.step) if reached else 0),
         seconds=sum(each.record.seconds for each in stage.steps if each.record) or None,
         train_seconds=record.seconds if record and record.outcome != "started" else None,
+        seconds_left=reached.seconds_left if reached and training is not None and training.state == "running" else None,
         attempts=record.attempts if record else 0,
         checkpoints=steps,
         handed_on=_handed_on(stage, notes, last),

@@ -140,6 +140,8 @@ class StageCard(Part, frozen=True, kw_only=True):
     seconds: float | None = None
     """Wall time of all its steps."""
     train_seconds: float | None = None
+    seconds_left: float | None = None
+    """Of the training that runs."""
     attempts: int = 0
     checkpoints: list[int] = []
     handed_on: int | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
@@ -87,6 +86,7 @@ def _environment() -> Environment:
         loader=PackageLoader("pipelines.reports"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
         # Escaped before HTML is: a control character is no character of HTML.
@@ -103,7 +103,6 @@ def _environment() -> Environment:
         "rows": list_rows,
         "plural": lambda count, one, many="": f"{count:,} {one if count == 1 else many or one + 's'}",
         "describe": describe_picture,
-        "anchor": lambda text: re.sub(r"[^A-Za-z0-9_-]+", "-", text),
     }
     return environment
 

@@ -57,7 +57,7 @@ class Report:
             written=datetime.now(UTC).isoformat(timespec="seconds"),
             live=self._live and any(source.run.state == "running" for source in self._sources),
             runs=[source.describe() for source in self._sources],
-            curves=Curves(steps=steps, stages=drawn),
+            curves=Curves(steps=steps, stages=[each for each in drawn if each.topics or each.notes]),
             evaluations=evaluations.merge([source.read_evaluations(number) for number, source in enumerate(self._sources)]),
             health=[
                 found

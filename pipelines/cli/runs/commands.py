@@ -97,7 +97,7 @@ def stop(run: RunName, runs: Parent = _RUNS) -> None:
 
 def report(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run directories, or names of runs in runs/.", show_default=False)
+        list[str], typer.Argument(metavar="RUN", help="Run directories; several are drawn over each other.", show_default=False)
     ],
     output: Annotated[
         Path | None,
@@ -105,7 +105,7 @@ def report(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run, or several in one, as an HTML file.
+    """Write the report of one or several runs as an HTML file.
 
     The chain of stages, curves, evaluations, reward health, samples, configuration and provenance. The file needs no network
     and no other file. It can be written while the run continues; `report: live` in the recipe keeps it current.
@@ -113,7 +113,7 @@ def report(
     \b
     Examples:
       pipeline report runs/smoke                           # runs/smoke/report.html
-      pipeline report runs/grpo runs/dapo -o both.html     # curves over each other, and how the recipes differ
+      pipeline report runs/grpo runs/dapo -o both.html     # curves over each other, recipe differences
       pipeline report runs/smoke --json                    # the same data for programs
     """
     from pipelines.cli.runs.report import write_report

@@ -66,7 +66,7 @@ def test_a_run_that_has_not_begun(tmp_path: Path) -> None:
     page = Report([tmp_path / "new"]).read()
     assert (page.runs[0].state, page.samples.shown, page.settings[0].changed) == ("waiting", [], False)
     text = "".join(render(page))
-    assert "No metrics: the trainer has not logged a step" in text
+    assert "No metrics: no trainer has logged a step" in text
     assert "recipe.yaml is missing or cannot be read" in text
 
 
