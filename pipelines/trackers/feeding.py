@@ -77,6 +77,7 @@ class Feeder:
 
     def __init__(self, job: Job, make: Callable[[], Tracker], say: Callable[[str], None]) -> None:
         self._job = job
+        self._options = Options.model_validate(job.options).model_dump()  # with defaults
         self._folder = Path(job.directory) / FOLDER / str(job.options["name"])
         self._make = make
         self._say = say
@@ -127,12 +128,13 @@ class Feeder:
         self._tracker = tracker = self._tracker or self._make()
         run = open_run(Path(self._job.directory))
         for stage in run.stages:
-            tracked = tracked_run(run, stage, self._folder, self._job.configurations.get(stage.name, {}))
+            configuration = self._job.configurations.get(stage.name, {})
+            tracked = tracked_run(run, stage, self._folder, self._options, configuration)
             if tracked is None:
                 continue
             feed = self._feeds.get(stage.name)
             if feed is None or feed.tracked.id != tracked.id:
-                feed = self._feeds[stage.name] = StageFeed(tracker, tracked, stage.name)
+                feed = self._feeds[stage.name] = StageFeed(tracker, tracked, stage.name, self._options)
             feed.update(run, stage, ended=ended)
             if feed.address and not self._addressed:
                 self._addressed = True

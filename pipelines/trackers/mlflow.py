@@ -81,9 +81,10 @@ class Mlflow:
         self._client.set_tag(self._run, "mlflow.loggedArtifacts", json.dumps([{"path": "samples.json", "type": "table"}]))
 
     def log_figures(self, figures: Mapping[str, float]) -> None:
-        step = int(self._client.get_run(self._run).data.metrics.get(_MARK, 0))
+        found = self._client.get_run(self._run).data.metrics
         for key, value in figures.items():
-            self._client.log_metric(self._run, _to_name(key), value, step=step)
+            if found.get(_to_name(key)) != value:
+                self._client.log_metric(self._run, _to_name(key), value, step=int(found.get(_MARK, 0)))
 
     def log_model(self, folder: Path) -> None:
         self._client.set_tag(self._run, "model", str(folder))

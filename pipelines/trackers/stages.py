@@ -20,12 +20,18 @@ _ROWS = 500
 """Steps that are read, and logged, at once."""
 
 
-def tracked_run(run: Run, stage: Stage, folder: Path, configuration: Mapping[str, Value]) -> TrackedRun | None:
-    """Return the stage as a tracker shows it; None if its training has not begun."""
+def tracked_run(
+    run: Run, stage: Stage, folder: Path, options: Mapping[str, object], configuration: Mapping[str, Value]
+) -> TrackedRun | None:
+    """Return the stage as a tracker shows it; None if its training has not begun.
+
+    Another project or server has another tracker run.
+    """
     record = stage.training.record if stage.training is not None else None
     if record is None:
         return None
-    identity = digest_text(f"{run.manifest.id} {stage.name} {record.training_id}")
+    place = [options.get(name) for name in ("project", "entity", "url")]
+    identity = digest_text(json.dumps([run.manifest.id, stage.name, record.training_id, *place]))
     return TrackedRun(identity, f"{run.name}/{stage.name}", f"{run.name}-{run.manifest.id[:8]}", folder, configuration)
 
 
@@ -36,12 +42,13 @@ class StageFeed:
         tracker: The tracker.
         tracked: The tracker run.
         stage: The stage's name.
+        options: The tracker's; after a change, what was sent is sent again, but for the steps that the tracker has.
     """
 
-    def __init__(self, tracker: Tracker, tracked: TrackedRun, stage: str) -> None:
+    def __init__(self, tracker: Tracker, tracked: TrackedRun, stage: str, options: Mapping[str, object]) -> None:
         self._tracker = tracker
         self.tracked = tracked
-        self._file = tracked.folder / f"{tracked.id}.json"
+        self._file = tracked.folder / f"{tracked.id}-{digest_text(json.dumps(options, sort_keys=True))[:8]}.json"
         self._sent = read_sent(self._file) or Sent(stage=stage)
         self._reader: MetricsReader | None = None
         """None: the tracker run is not open."""
@@ -69,7 +76,11 @@ class StageFeed:
                 return
             last = self._tracker.start(self.tracked)
             self.address = self._tracker.address
-            sent.step, sent.finished = sent.step if last is None else last, False
+            sent.step = sent.step if last is None else last
+            if not sent.finished:
+                # A client may have held them in memory when it was killed.
+                sent.samples = sent.figures = sent.model = ""
+            sent.finished = False
             self._reader = MetricsReader(stage.paths.metrics, float("-inf") if sent.step is None else sent.step)
         while rows := self._reader.read(_ROWS):
             self._tracker.log(rows)

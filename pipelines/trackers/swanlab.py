@@ -74,7 +74,7 @@ class SwanLab:
         self._run.log({"samples": texts}, step=self._step)
 
     def log_figures(self, figures: Mapping[str, float]) -> None:
-        self._run.log(dict(figures), step=self._step)
+        self._log(figures)
 
     def log_model(self, folder: Path) -> None:
         import swanlab

@@ -13,7 +13,7 @@ from pipelines.records.metrics import Row
 from pipelines.trackers.base import NOTHING, Samples, TrackedRun
 from pipelines.trackers.log_files import read_records
 
-_SECONDS = 60.0
+_SECONDS = 30.0
 """Longest time to wait for the server when a run starts."""
 
 _FLUSH_SECONDS = 2.0
@@ -35,37 +35,49 @@ class Wandb:
     def start(self, run: TrackedRun) -> float | None:
         import wandb
 
-        settings = {"base_url": self._options.url} if self._options.url else {}
         run.folder.mkdir(parents=True, exist_ok=True)
         last = find_last_step(run.folder, run.id) if self._offline else None
-        self._run: Any = wandb.init(
-            project=self._options.project,
-            entity=self._options.entity,
-            id=run.id,
-            name=run.name,
-            group=run.group,
-            job_type=run.name.rpartition("/")[2],
-            config=dict(run.configuration),
-            resume=None if self._offline else "allow",
-            mode="offline" if self._offline else None,
-            dir=run.folder,
-            # The process that is measured is the one that feeds the tracker: its output, code and load say nothing.
-            settings=wandb.Settings(
-                console="off",
-                disable_code=True,
-                disable_git=True,
-                init_timeout=_SECONDS,
-                silent=True,
-                x_disable_machine_info=True,
-                x_disable_stats=True,
-                x_save_requirements=False,
-                x_transaction_log_flush_interval=_FLUSH_SECONDS,
-                **settings,
-            ),
-        )
+        try:
+            self._run: Any = wandb.init(**self._arguments(run))
+        except Exception:
+            # Otherwise its service refuses the id when it is tried again.
+            wandb.teardown()
+            raise
         files = run.folder / "wandb" / f"offline-run-*-{run.id}"
         self.address = f"wandb sync {files}" if self._offline else str(self._run.url or "")
         return last if self._offline else float(self._run.starting_step - 1)
+
+    def _arguments(self, run: TrackedRun) -> dict[str, Any]:
+        """Return the arguments of `wandb.init`."""
+        import wandb
+
+        server = {"base_url": self._options.url} if self._options.url else {}
+        # The process that would be measured is the one that feeds the tracker: its output, code and load say nothing.
+        settings = wandb.Settings(
+            console="off",
+            disable_code=True,
+            disable_git=True,
+            init_timeout=_SECONDS,
+            silent=True,
+            x_disable_machine_info=True,
+            x_disable_stats=True,
+            x_save_requirements=False,
+            x_transaction_log_flush_interval=_FLUSH_SECONDS,
+            **server,
+        )
+        return {
+            "project": self._options.project,
+            "entity": self._options.entity,
+            "id": run.id,
+            "name": run.name,
+            "group": run.group,
+            "job_type": run.name.rpartition("/")[2],
+            "config": dict(run.configuration),
+            "resume": None if self._offline else "allow",
+            "mode": "offline" if self._offline else None,
+            "dir": run.folder,
+            "settings": settings,
+        }
 
     def log(self, rows: Sequence[Row]) -> None:
         for row in rows:

@@ -68,6 +68,8 @@ def wait_until_sent(directory: Path, tracker: str, step: int, run: subprocess.Po
         found = [sent for file in (directory / "trackers" / tracker).glob("*.json") if (sent := read_sent(file))]
         if any(sent.step is not None and sent.step >= step for sent in found):
             return
-        assert run.poll() in (None, 0), run.stdout.read() if run.stdout else ""
-        assert time.monotonic() < deadline, f"{tracker} was not sent step {step}"
+        if run.poll() not in (None, 0) or time.monotonic() > deadline:
+            kill_everything(run)
+            log = (directory / "trackers" / tracker / "log").read_text(encoding="utf-8")
+            raise AssertionError(f"{tracker} was not sent step {step}:\n{log[-3000:]}")
         time.sleep(0.05)

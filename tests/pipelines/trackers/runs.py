@@ -102,12 +102,12 @@ def steps_of(calls: Sequence[tuple[str, Any]]) -> list[float]:
     return [value for what, value in calls if what == "step"]
 
 
-def make_feeder(directory: Path, tracker: Kept, lines: list[str] | None = None) -> Feeder:
+def make_feeder(directory: Path, tracker: Kept, lines: list[str] | None = None, **options: str | bool) -> Feeder:
     """Return a feeder of a tracker in memory."""
-    job = Job(str(directory), {"name": "trackio"}, {"one": {"learning_rate": 1.0}})
+    job = Job(str(directory), {"name": "wandb", **options}, {"one": {"learning_rate": 1.0}})
     return Feeder(job, lambda: tracker, (lines if lines is not None else []).append)
 
 
-def feed(directory: Path, tracker: Kept, *, ended: bool = True) -> bool:
+def feed(directory: Path, tracker: Kept, **options: str | bool) -> bool:
     """Send all that the run directory has, as a new process does."""
-    return make_feeder(directory, tracker).feed(lambda _: ended)
+    return make_feeder(directory, tracker, None, **options).feed(lambda _: True)

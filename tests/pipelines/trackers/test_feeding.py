@@ -132,8 +132,8 @@ def test_a_tracker_that_is_not_available_is_reported_once_and_sent_everything_la
     (calls,) = server.values()
     assert steps_of(calls) == list(range(1, 10))
     line, address = lines
-    assert address == "trackio: tracker.example"
-    assert line.startswith("warning: trackio is not available: ") and line.endswith("the run continues, it is sent later")
+    assert address == "wandb: tracker.example"
+    assert line.startswith("warning: wandb is not available: ") and line.endswith("the run continues, it is sent later")
     assert "more" not in line
     assert pauses[1] < pauses[2] < pauses[3], "it is tried less and less often"
     assert pauses[4] < pauses[3], "and as before when it answers"
@@ -165,6 +165,7 @@ def test_a_tracker_run_that_was_not_ended_is_ended_by_the_next_run(tmp_path: Pat
     assert feed(run, Kept(server))
     (calls,) = server.values()
     assert calls[-1] == ("finish", True) and steps_of(calls) == [1, 2]
+    assert [what for what, _ in calls].count("model") == 3, "it may not have arrived"
 
 
 def test_stages_follow_each_other(tmp_path: Path, server: dict[str, Any]) -> None:
@@ -216,12 +217,28 @@ def test_evaluations_and_samples(tmp_path: Path, server: dict[str, Any]) -> None
     assert [what for what, _ in calls].count("samples") == 1
 
 
+def test_another_project_is_sent_everything(tmp_path: Path, server: dict[str, Any]) -> None:
+    run = make_run(tmp_path)
+    write_steps(run, [1, 2])
+    for step in ("train", "handover", "evaluate"):
+        record(run, f"one/{step}", "complete")
+    feed(run, Kept(server))
+    feed(run, Kept(server), project="code-post-training")
+    assert len(server) == 1, "that is the default"
+    feed(run, Kept(server), project="b")
+    first, second = server.values()
+    assert first == second and steps_of(first) == [1, 2]
+    feed(run, Kept(server), project="b", upload_model=True)
+    assert [what for what, _ in second].count("model") == 2, "the model is sent again"
+    assert steps_of(second) == [1, 2]
+
+
 def test_damaged_cursors_are_asked_for_again(tmp_path: Path, server: dict[str, Any]) -> None:
     run = make_run(tmp_path)
     record(run, "one/train", "started")
     write_steps(run, [1, 2])
     feed(run, Kept(server))
-    (file,) = (run / "trackers/trackio").glob("*.json")
+    (file,) = (run / "trackers/wandb").glob("*.json")
     file.write_text("{", encoding="utf-8")
     assert read_sent(file) is None
     feed(run, Kept(server))

@@ -47,6 +47,7 @@ def test_a_run_killed_twice_is_sent_each_step_once(tmp_path: Path, server: Path)
         assert [each for each in found if isinstance(each, int)] == list(range(1, 13))
         assert found[-2:] == ["artifact", "finish"]
     assert "noise" not in output and "warning" not in output
+    assert "wandb: https://wandb.example/" in output
     assert "noise on standard output" in (directory / "trackers/wandb/log").read_text(encoding="utf-8")
 
 

@@ -111,3 +111,14 @@ def test_a_killed_run_has_each_step_once(tmp_path: Path) -> None:
 
 def test_the_reader_needs_the_real_package() -> None:
     assert "stand_ins" not in str(sys.modules["wandb"].__file__)
+
+
+def test_a_server_that_does_not_answer_is_tried_again(
+    tmp_path: Path, tracked: TrackedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.trackers.wandb._SECONDS", 2.0)
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdefghij0123456789abcdefghij")
+    client = Wandb(Options(name="wandb", url="http://127.0.0.1:9"))
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"deadline|timed out|refused|respond"):
+            client.start(tracked)

@@ -23,6 +23,7 @@ class Run:
     def __init__(self, identity: str, name: str) -> None:
         self.id = identity
         self.summary = self
+        self.url = f"https://wandb.example/{identity}"
         self._file = _FOLDER / f"{name.replace('/', '-')}-{identity}.jsonl"
         self._lines = self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
         steps = [value for line in self._lines if isinstance(value := json.loads(line), int)]
@@ -47,6 +48,10 @@ class Run:
         _obey()
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(value) + "\n")
+
+
+def teardown() -> None:
+    pass
 
 
 class Settings:
