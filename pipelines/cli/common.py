@@ -58,7 +58,9 @@ Smoke = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stages = tuple[str | None, str | None]
 """The values of --from and --until."""
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Parent of the run directories: DIR/<name of the recipe>.")]
+Runs = Annotated[
+    Path, typer.Option("--runs", metavar="DIR", help="Parent of the run directories, which have the names of the recipes.")
+]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="A run directory, or the name of a run in runs/.", show_default=False)
 ]

@@ -110,7 +110,7 @@ def explain(
         str,
         typer.Argument(
             metavar="KEY",
-            help="A key of a recipe, or its end (rollout.samples), or a key of LLaMA-Factory or verl.",
+            help="A key of a recipe, its end (rollout.samples), or a key of a trainer.",
             autocompletion=completion.keys,
         ),
     ],
@@ -271,7 +271,7 @@ def evaluate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="DIR", help="Folder of the results. Default: RUN/evaluations/… or evaluations/…."
+            "-o", "--output", metavar="DIR", help="Folder of the results. Default: a folder in RUN/evaluations or evaluations."
         ),
     ] = None,
     no_tool: Annotated[bool, typer.Option("--no-tool", help="Evaluate without the recipe's tool.")] = False,
@@ -384,6 +384,9 @@ def main() -> None:
         else:
             print(escape_controls(f"error: {message}"), file=sys.stderr)
         sys.exit(2)
+    except typer.Abort:
+        print("aborted", file=sys.stderr)
+        sys.exit(1)
     except PipelineError as error:
         # A message may quote data or generated text.
         print(escape_controls(f"error: {error}", keep="\n\t"), file=sys.stderr)

@@ -77,3 +77,21 @@ def test_names(tmp_path: Path) -> None:
 def test_a_mistake_completes_nothing(line: str, tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("stages: [")
     assert complete(tmp_path, line) == []
+
+
+def test_installed_in_bash(tmp_path: Path) -> None:
+    """Install it into an empty home folder, and let bash complete a stage."""
+    variables = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    command = pipeline("--install-completion", "bash")
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    typed = "pipeline run smoke.yaml --until stage-o"
+    script = f"""
+        . ~/.bashrc
+        COMP_WORDS=({typed}); COMP_CWORD=4
+        _pipeline_completion {pipeline()[0]}
+        echo "${{COMPREPLY[@]}}"
+    """
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    shown = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert (shown.stdout, shown.stderr) == ("stage-one\n", "")

@@ -27,7 +27,7 @@ def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, 
 COMMANDS = list(_commands(get_command(app)))
 
 # `<path>`, `<str>`, `list[str]`, `{RECIPE}`, `x>=1`; JSON in an example is none of them.
-NOTATION = re.compile(r"<[a-z|\[\]]+>|list\[|\{[A-Z]+\}|\bx[<>]=|<=x")
+NOTATION = re.compile(r"<[^>]*>|list\[|\{[A-Z]+\}|\bx[<>]=|<=x")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "pipeline")
