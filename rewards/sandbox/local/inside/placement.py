@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from rewards.sandbox.local.inside import kernel
@@ -17,20 +17,27 @@ from rewards.sandbox.local.inside import kernel
 _SPARE = 300
 """Objects of each kind that fill the gaps between others first."""
 _SPARE_CODES = 8
+_MAPPING = re.compile(r"^(\w+)-(\w+) (\S+) \S+ \S+ \S+ +(/.*)$", re.MULTILINE)
+_READ, _WRITE, _EXECUTE = 1, 2, 4
 
 
 def gather(called: Sequence[Callable[..., Any]], homes: Sequence[ModuleType | type]) -> None:
-    """Replace functions by copies next to each other, and other callables by `partial` objects, wherever `homes` have them."""
-    spare: list[Any] = [[partial(each) for each in called[:1]] for _ in range(_SPARE)]
-    others = {id(each): partial(each) for each in called if not isinstance(each, FunctionType)}
+    """Replace functions by copies next to each other, wherever `homes` have them.
+
+    Other callables, and all built-in functions in `homes`, are replaced by `partial` objects: calling one does not count a
+    reference to what it calls.
+    """
+    built_in = [each for home in homes for each in vars(home).values() if isinstance(each, BuiltinFunctionType)]
     functions = [each for each in called if isinstance(each, FunctionType)]
+    others: list[Callable[..., Any]] = [*built_in, *(each for each in called if not isinstance(each, FunctionType))]
+    spare: list[Any] = [partial(len) for _ in range(_SPARE)]
+    placed: dict[int, Any] = {id(each): partial(each) for each in others}
     codes: list[CodeType] = []
     for _ in range(_SPARE_CODES):
         codes = [each.__code__.replace() for each in functions]
         spare.append(codes)
     spare += [_copy(functions[0], codes[0]) for _ in range(_SPARE)]
-    copies = {id(each): _copy(each, code) for each, code in zip(functions, codes, strict=True)}
-    placed: dict[int, Any] = {**others, **copies}
+    placed.update({id(each): _copy(each, code) for each, code in zip(functions, codes, strict=True)})
     for home in homes:
         for name, value in list(vars(home).items()):
             if id(value) in placed:
@@ -41,10 +48,6 @@ def _copy(function: FunctionType, code: CodeType) -> FunctionType:
     copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
-
-
-_MAPPING = re.compile(r"^(\w+)-(\w+) (\S+) \S+ \S+ \S+ +(/.*)$", re.MULTILINE)
-_READ, _WRITE, _EXECUTE = 1, 2, 4
 
 
 def join_mappings() -> None:

@@ -28,8 +28,8 @@ PROGRAM_USER = 1000
 _MAX_REQUESTS = 64
 
 Rights = tuple[bool, int, bool, bool, bytes, int]
-"""What a program's process has to give up: `in_namespaces`, `ruleset`, `switches_user`, `reads_all`, `filter` and `started` of its
-worker."""
+"""What a program's process needs to give up its rights: `in_namespaces`, `ruleset`, `switches_user`, `reads_all`, `filter` and
+`started` of its worker."""
 
 
 class Worker:

@@ -48,22 +48,10 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
 def place() -> None:
     """Put what a worker calls for each program next to each other. Call it before anything has copies of the functions."""
     called = (
-        *(_Server.next, messages.receive_request, execution.run, Worker.end, kernel.wait),
-        *(execution.drain, Worker.has_started, Worker.clean, messages.send_execution),
-        *(execution.pipe2, execution.fchmod, execution.close, execution.pidfd_open, execution.monotonic, execution.readv),
-        *(execution.waitstatus_to_exitcode, worker.eventfd_read, worker.stat, kernel.fork, kernel.wait4, kernel.reap),
-        *(kernel.read_ended, messages.read_request, messages.pack_execution),
-        *(child.become_program, child.give_up_rights, driver.become, child.Program.start, child.Program.next),
-        *(
-            child.Program._flush_both,
-            child.flush,
-            driver.next_action,
-            child.dup2,
-            child._set_handler,
-            child.setrlimit,
-            child.setresuid,
-        ),
-        *(child.eventfd_write, child.closerange, child._count_callbacks, child._find_holder, child._exit),
+        *(_Server.next, messages.receive_request, execution.run, execution.drain, messages.send_execution),
+        *(Worker.end, Worker.has_started, Worker.clean, kernel.fork, kernel.wait4, kernel.wait, kernel.reap),
+        *(child.become_program, child.give_up_rights, child.flush, driver.become, driver.next_action),
+        *(child.Program.start, child.Program.next, child.Program._flush_both),
     )
     gather(called, (execution, messages, kernel, worker, child, driver, _Server, Worker, child.Program))
     # So that Python specialises their code here, not in each program's process.
@@ -94,8 +82,9 @@ class _Server:
             if request.uses is not None and "source" in request.fields:
                 worker.add_runner(request.uses, source)
                 module = worker.runners.get(request.uses)
-                if hasattr(module, "NAMES"):
-                    worker.starts[request.uses] = child.Program(module.NAMES, f"{worker.work}/{child.NAME}").start
+                names = getattr(module, "NAMES", None)
+                if names is not None:
+                    worker.starts[request.uses] = child.Program(names, f"{worker.work}/{child.NAME}").start
                 elif module is not None:
                     worker.starts[request.uses] = partial(child.Runner, module)
                 worker.code.clear()
