@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,12 @@ def main(arguments: list[str]) -> int:
         atomic.sweep(model.parent)
         with atomic.replacement(model) as staging:
             _link_model(exported, staging, copy=settings.get("copy", False))
-            # Cheap checks first.
-            _check_tokenizer(staging)
-            for python in settings["readers"]:
-                _check_reader(staging, python)
+            # The other environments work while this one imports transformers.
+            with ThreadPoolExecutor() as pool:
+                readers = [pool.submit(_ask_for_tokens, staging, python) for python in settings["readers"]]
+                _check_tokenizer(staging)
+                for each in readers:
+                    _compare_tokens(staging, each.result())
             print(json.dumps(_check_weights(staging, settings["before"])))
     except HandoverRefused as refusal:
         print(f"handover: {refusal}", file=sys.stderr)
@@ -105,12 +108,17 @@ def _check_tokenizer(folder: Path) -> None:
         )
 
 
-def _check_reader(folder: Path, python: str) -> None:
-    """Check that another environment, which will read the model, splits text into the same tokens."""
+def _ask_for_tokens(folder: Path, python: str) -> list[list[int]]:
+    """Return the tokens of the probes in another environment, which will read the model."""
     try:
-        there = ask(python, ["-m", "pipelines.models.token_probe", str(folder)])
+        tokens: list[list[int]] = ask(python, ["-m", "pipelines.models.token_probe", str(folder)])
     except AskError as error:
         raise HandoverRefused(f"its tokenizer does not load in the next stage's environment: {error}") from None
+    return tokens
+
+
+def _compare_tokens(folder: Path, there: list[list[int]]) -> None:
+    """Check that the other environment splits text into the same tokens."""
     for text, mine, theirs in zip(token_probe.PROBES, token_probe.probe(str(folder)), there, strict=True):
         if mine != theirs:
             raise HandoverRefused(

@@ -79,8 +79,8 @@ def test_bar_fits_the_terminal(columns: int) -> None:
     assert all(len(line.rstrip()) <= columns for line in bars)
 
 
-def run_on_terminal(code: str, columns: int) -> str:
-    """Return the output of a program on a terminal of this width, without colours."""
+def run_on_terminal(code: str, columns: int, *, plain: bool = True) -> str:
+    """Return the output of a program on a terminal of this width; plain: without colours and movements."""
     import re
 
     master, slave = pty.openpty()
@@ -95,6 +95,8 @@ def run_on_terminal(code: str, columns: int) -> str:
                 break
         assert child.wait() == 0
     os.close(master)
+    if not plain:
+        return output.decode()
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode()).replace("\r", "\n")
 
 
