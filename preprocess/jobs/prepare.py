@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +51,9 @@ def prepare(config: PrepareConfig, progress: Progress | None = None, convert: Co
         SandboxError: Programs cannot be run.
         OSError: The files cannot be written.
     """
-    config = _fetch(config)
+    fetcher = Fetcher(config.hub.python, config.hub.folder) if config.hub is not None else None
+    if fetcher is not None:
+        config = _fetch(config, fetcher)
     decontamination = load_decontamination(config.decontaminate) if config.decontaminate else None
     if isinstance(config.validation, Split):
         rule = splits.Share.of(config.validation.fraction, config.seed)
@@ -64,14 +66,11 @@ def prepare(config: PrepareConfig, progress: Progress | None = None, convert: Co
             written = _write(config, convert(_make_jobs(config, config.train_sources, rule, decontamination)), progress)
     else:
         written = _write(config, _convert_separately(config, convert, decontamination), progress)
-    return _summarise(config, written, decontamination)
+    return _summarise(config, written, decontamination, fetcher.revisions if fetcher is not None else {})
 
 
-def _fetch(config: PrepareConfig) -> PrepareConfig:
+def _fetch(config: PrepareConfig, fetcher: Fetcher) -> PrepareConfig:
     """Download the sources with hub names; return the configuration with their folders instead."""
-    if config.hub is None:
-        return config
-    fetcher = Fetcher(config.hub.python, config.hub.folder)
     own = config.validation == "own"
     changes: dict[str, Any] = {"train": [_fetch_one(each, fetcher, own) for each in config.train_sources]}
     if config.validation_sources:
@@ -162,7 +161,9 @@ def _write(config: PrepareConfig, parts: Iterator[Part], progress: Progress | No
     return written
 
 
-def _summarise(config: PrepareConfig, written: _Written, decontamination: DecontaminationFilter | None) -> dict[str, Any]:
+def _summarise(
+    config: PrepareConfig, written: _Written, decontamination: DecontaminationFilter | None, revisions: Mapping[str, str]
+) -> dict[str, Any]:
     """Write summary.json, and for sft dataset_info.json."""
     tally, folder = written.tally, config.output
     for split, count in written.rows.items():
@@ -171,6 +172,8 @@ def _summarise(config: PrepareConfig, written: _Written, decontamination: Decont
     summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": written.rows, **tally.summarise()}
     if decontamination is not None:
         summary["evaluation_sets"] = decontamination.sets
+    if revisions:
+        summary["revisions"] = dict(sorted(revisions.items()))
     if config.shape == "sft":
         atomic.write_text(folder / "dataset_info.json", json.dumps(make_dataset_info(), indent=2) + "\n")
     atomic.write_text(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")

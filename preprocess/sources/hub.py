@@ -41,6 +41,8 @@ class Fetcher:
     """The folder of the downloaded files."""
     fetched: set[Path] = field(default_factory=set)
     """Folders that are downloaded already."""
+    revisions: dict[str, str] = field(default_factory=dict)
+    """Data set -> the commit of the hub that was downloaded, as far as it is known."""
 
     def fetch(self, source: HubName, every_split: bool = False) -> Path:
         """Download a data set, unless it is cached, as one parquet file per split; return their folder.
@@ -74,6 +76,8 @@ class Fetcher:
             kind = SourceError if result["mistake"] else PrepareError
             raise kind(f"{source}: {result['error']}")
         self.fetched.add(folder)
+        if result.get("revision"):
+            self.revisions[source.name] = result["revision"]
         return folder
 
 

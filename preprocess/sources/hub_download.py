@@ -2,7 +2,8 @@
 
 Run by a Python that has `datasets`; imports nothing of this project. The settings of `datasets` apply (HF_ENDPOINT, HF_HOME,
 HF_HUB_OFFLINE, HF_TOKEN). SUBSET and SPLIT may be empty; SPLIT `*` is all splits. The last line of the output is JSON:
-{"files": …}, or {"error": …, "mistake": …}; `mistake` is true if the name is wrong, false if the download failed.
+{"files": …, "revision": the commit or null}, or {"error": …, "mistake": …}; `mistake` is true if the name is wrong, false if
+the download failed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ class _MistakeError(Exception):
     """The name is wrong."""
 
 
-def download(name: str, subset: str | None, split: str | None, folder: Path) -> list[str]:
-    """Write the files; return their names."""
+def download(name: str, subset: str | None, split: str | None, folder: Path) -> dict[str, Any]:
+    """Write the files; return their names, and the commit of the data set."""
     import datasets
 
     if split is None:
@@ -34,7 +35,13 @@ def download(name: str, subset: str | None, split: str | None, folder: Path) -> 
         file = re.sub(r"[^\w.-]+", "-", part).strip("-") + ".parquet"
         table.to_parquet(folder / file)
         files.append(file)
-    return files
+    return {"files": files, "revision": _find_revision(tables)}
+
+
+def _find_revision(tables: dict[str, Any]) -> str | None:
+    """Return the commit in the path of the cached tables; None if the data set has none."""
+    paths = [each["filename"] for table in tables.values() for each in table.cache_files]
+    return next((found[1] for path in paths if (found := re.search(r"/([0-9a-f]{40})/[^/]+$", path))), None)
 
 
 def _refuse_several(splits: list[str], name: str) -> None:
@@ -61,7 +68,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; the exit status is always 0, and the last line has any error."""
     name, subset, split, folder = arguments
     try:
-        result: dict[str, Any] = {"files": download(name, subset or None, split or None, Path(folder))}
+        result = download(name, subset or None, split or None, Path(folder))
     except Exception as error:
         result = _describe(error)
     print(json.dumps(result))

@@ -89,7 +89,7 @@ def find_facts(trained: Trained) -> Facts:
         label=trained.label,
         base=find_model(base) if isinstance(base, str) else None,
         chain=tuple(_link(run, each, trained.step if each is stage else None) for each in lineage),
-        data=tuple(line for each in lineage for line in _list_data(each)),
+        data=tuple(line for each in lineage for line in _list_data(each, run.stage(each.name).data or {})),
         evaluations=tuple(find_evaluations(trained)),
         settings=_read_recipe(trained.plan.directory / "recipe.yaml"),
         provenance=_provenance(run, trained, lineage),
@@ -123,10 +123,11 @@ def _method(stage: SftStage | RlStage) -> str:
     return f"SFT, LoRA of rank {stage.lora.rank}" if stage.lora else "SFT"
 
 
-def _list_data(stage: SftStage | RlStage) -> list[DataLine]:
+def _list_data(stage: SftStage | RlStage, summary: Mapping[str, Any]) -> list[DataLine]:
+    revisions = summary.get("revisions", {})
     splits = [("train", each) for each in stage.data.train_sources]
     splits += [("validation", each) for each in stage.data.validation_sources]
-    return [DataLine(stage.name, split, each.converter, find_data(each.source)) for split, each in splits]
+    return [DataLine(stage.name, split, each.converter, find_data(each.source, revisions)) for split, each in splits]
 
 
 def _read_recipe(path: Path) -> Mapping[str, Any]:

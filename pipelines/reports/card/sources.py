@@ -39,18 +39,24 @@ def find_model(model: str) -> Origin:
     return _find_on_hub("models", model)
 
 
-def find_data(source: str) -> Origin:
-    """Return the origin of a source of rows: a hub name, or a file or folder."""
+def find_data(source: str, revisions: Mapping[str, str]) -> Origin:
+    """Return the origin of a source of rows: a hub name, or a file or folder.
+
+    Args:
+        source: The source.
+        revisions: Data set -> the commit that was downloaded when the rows were prepared.
+    """
     if not Path(source).is_absolute() and (named := hub.parse(source)) is not None:
-        return _find_on_hub("datasets", named.name)
+        return _find_on_hub("datasets", named.name, revisions.get(named.name))
     return Origin(Path(source).name)
 
 
-def _find_on_hub(kind: Literal["models", "datasets"], name: str) -> Origin:
-    snapshots = list((hub_cache() / f"{kind}--{name.replace('/', '--')}" / "snapshots").glob("*"))
-    if len(snapshots) != 1:  # of several, it is not known which was used
-        return Origin(name, on_hub=True)
-    return Origin(name, True, snapshots[0].name, _read_licence(snapshots[0]))
+def _find_on_hub(kind: Literal["models", "datasets"], name: str, revision: str | None = None) -> Origin:
+    snapshots = hub_cache() / f"{kind}--{name.replace('/', '--')}" / "snapshots"
+    cached = [each.name for each in snapshots.glob("*")]
+    if revision is None and len(cached) == 1:  # of several, it is not known which was used
+        revision = cached[0]
+    return Origin(name, True, revision, _read_licence(snapshots / revision) if revision else None)
 
 
 def _read_licence(folder: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -153,6 +154,11 @@ def test_a_hub_model_and_data_with_revisions(tmp_path: Path, monkeypatch: pytest
     revision = "0123456789" * 4
     assert f"**Qwen/Qwen2.5-0.5B** at revision `{revision}` (licence: apache-2.0)" in card
     assert f"| sft | train | owner/rows (hub) | alpaca | `{revision}` | mit |" in card
+    data = stage_paths(plan.directory, "sft").data
+    data.mkdir()
+    (data / "summary.json").write_text(json.dumps({"revisions": {"owner/rows": "f" * 40}}))
+    prepared = f"| sft | train | owner/rows (hub) | alpaca | `{'f' * 40}` | unknown |"
+    assert prepared in card_of(plan, "sft"), "what was downloaded when the rows were prepared"
 
 
 def test_no_paths_and_no_secrets(tmp_path: Path) -> None:

@@ -113,3 +113,17 @@ def test_convert_command_fetches(
         cli.main()
     assert (exited.value.code or 0, capfd.readouterr().err.splitlines()[-2]) == (0, "3 records -> 3 sft rows in rows.parquet")
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["rows.parquet", "rows.rejects.jsonl"]
+
+
+@pytest.mark.nightly
+def test_the_revision_is_in_the_summary(fetcher: Fetcher, cache: tuple[Path, Path], tmp_path: Path) -> None:
+    """The cache of a data set of the hub has its commit as a folder."""
+    (version,) = (cache[1] / "datasets" / "owner___name").glob("*/*")
+    (built,) = (each for each in version.iterdir() if each.is_dir())
+    commit = "0123456789" * 4
+    built.rename(version / commit)
+    try:
+        fetcher.fetch(HubName("owner/name", None, "train"))
+    finally:
+        (version / commit).rename(built)
+    assert fetcher.revisions == {"owner/name": commit}

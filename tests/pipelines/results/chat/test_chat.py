@@ -47,10 +47,11 @@ def make_spec(tmp_path: Path) -> Callable[..., ChatSpec]:
 @pytest.fixture(autouse=True)
 def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for temporary files, which must be empty at the end."""
+    state = tmp_path_factory.mktemp("state")  # first: pytest's own folder is not in this one
     folder = Path(tempfile.mkdtemp(prefix="plt"))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
     yield folder
     assert [each.name for each in folder.iterdir()] == []
     folder.rmdir()
