@@ -15,8 +15,10 @@ _RANK = re.compile(r"\[rank ?(\d+)\]:? ?", re.IGNORECASE)
 """torch's and verl's prefix."""
 
 _BAR = re.compile(
-    r"[^|\r]*?\d+%(?:\|[^|]*\|| Completed \|)\s*\S+\s*\[[^\]]*\]"  # Training:  34%|███▌      | 151/450 [00:00<00:00, 11.9it/s]
-    r"|[^\[\r]*?\d+ ?\w+ \[\d\d:\d\d[^\]]*/s\]"  # Generating train split: 8 examples [00:00, 325.05 examples/s]
+    # Training:  34%|███▌      | 151/450 [00:00<00:00, 11.9it/s]
+    r"[^|\r]{0,300}?\d+%(?:\|[^|]*\|| Completed \|)\s*\S+\s*\[[^\]]*\]"
+    # Generating train split: 8 examples [00:00, 325.05 examples/s]
+    r"|[^\[\r]{0,300}?\d+ ?\w+ \[\d\d:\d\d[^\]]*/s\]"
 )
 """A bar of tqdm, which may stand before other text."""
 
@@ -34,6 +36,9 @@ _HEADS = [
         rf"\[?{_LEVEL}\d{{4}} {_TIME}\.\d+ +(?:\d+ )?\S+:\d+\] ",  # torch: [W1128 06:39:34.200110549 utils.cpp:68]
     )
 ]
+
+_LONGEST = 1000
+"""Characters of a line in which what is at its beginning is searched for."""
 
 _IN_CODE = re.compile(r"/\S*/(?=[^/\s]+/[^/\s]+\.py:\d+: )")
 """The folder in front of the place of a Python warning."""
@@ -76,7 +81,7 @@ def parse(line: str) -> Message:
     process = ""
     while (found := _PROCESS.match(line.lstrip("\r"))) is not None:
         process, line = process or found[1], line.lstrip("\r")[found.end() :]
-    drawn = (_BAR.sub("", each).rstrip() for each in reversed(line.split("\r")))
+    drawn = (_remove_bar(each).rstrip() for each in reversed(line.split("\r")))
     line = next((each for each in drawn if each), "")
     rank = None
     if (found := _RANK.match(line)) is not None:
@@ -88,4 +93,10 @@ def parse(line: str) -> Message:
             break
     level = {"W": "WARNING", "WARN": "WARNING", "E": "ERROR", "F": "FATAL"}.get(level, level)
     level = "" if level in ("I", "INFO", "DEBUG") else level
-    return Message(_IN_CODE.sub("", line, count=1), time, level, process, rank)
+    return Message(_IN_CODE.sub("", line, count=1) if ".py:" in line[:_LONGEST] else line, time, level, process, rank)
+
+
+def _remove_bar(text: str) -> str:
+    """Return what follows a progress bar at the beginning of a text, or the text."""
+    found = _BAR.match(text) if "/s" in text or "it]" in text else None
+    return text if found is None else text[found.end() :]

@@ -112,10 +112,10 @@ class Cleaner:
             return True
         if message.is_warning and "Warning: " in text:
             self._quoting.add(process)
-        if _KNOWN.search(text) is not None:
+        if _KNOWN.search(text[:_LONGEST]) is not None:
             return True
         if message.is_warning:
-            same = re.sub(r"\d+", "#", _REPEATED.sub("", text))
+            same = re.sub(r"\d+", "#", _REPEATED.sub("", text[:_LONGEST]))
             known = same in self._seen
             self._seen.add(same)
             return known

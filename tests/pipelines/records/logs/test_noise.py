@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pipelines.records.logs.noise import Cleaner, find_ranks
 
 
@@ -138,3 +140,12 @@ def test_lines_of_a_rank(tmp_path: Path) -> None:
     assert clean(RANKS, rank=1, ranks=ranks) == ["before", "06:40:00 WARNING slow", "after"]
     assert clean((tmp_path / "log").read_text(), rank=2, ranks=ranks) == ["Traceback (most recent call last):", "ValueError: x"]
     assert clean(RANKS, rank=7, ranks=ranks) == []
+
+
+@pytest.mark.parametrize(
+    "part", ["x", "a/b", "1% ", "8 examples [", "'", '"', "(", "[rank1]", "val/a:1 - ", " ", "\r", "\x1b["]
+)
+def test_a_line_of_a_megabyte_is_cut(part: str) -> None:
+    """A pattern that looks at each pair of characters would take hours."""
+    line = Cleaner().clean(part * (1_000_000 // len(part)))
+    assert line is None or len(line) < 500
