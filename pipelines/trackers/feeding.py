@@ -13,22 +13,20 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TextIO, cast
 
 import msgspec
 
 from pipelines.recipe.tracking import Tracker as Options
 from pipelines.recipe.tracking import TrackerName
-from pipelines.records.runs import open_run
+from pipelines.records.runs import Stage, open_run
 from pipelines.trackers.base import Tracker, Value
 from pipelines.trackers.hiding import HidingStream, hide_secrets
 from pipelines.trackers.stages import StageFeed, tracked_run
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FOLDER = "trackers"
 """The folder of the trackers' files in a run directory."""
@@ -127,18 +125,26 @@ class Feeder:
     def _update(self, *, ended: bool) -> None:
         self._tracker = tracker = self._tracker or self._make()
         run = open_run(Path(self._job.directory))
-        for stage in run.stages:
+        begun = [stage for stage in run.stages if stage.training is not None and stage.training.record is not None]
+        # A tracker has one run at a time: that of the training which began last, after the others are sent. An earlier one
+        # that was stopped looks like a running one.
+        begun.sort(key=_began)
+        for stage in begun:
             configuration = self._job.configurations.get(stage.name, {})
             tracked = tracked_run(run, stage, self._folder, self._options, configuration)
-            if tracked is None:
-                continue
             feed = self._feeds.get(stage.name)
             if feed is None or feed.tracked.id != tracked.id:
                 feed = self._feeds[stage.name] = StageFeed(tracker, tracked, stage.name, self._options)
-            feed.update(run, stage, ended=ended)
+            feed.update(run, stage, over=ended or stage is not begun[-1])
             if feed.address and not self._addressed:
                 self._addressed = True
                 self._say(f"{self._job.options['name']}: {feed.address}")
+
+
+def _began(stage: Stage) -> str:
+    """Return when the training of a stage began."""
+    assert stage.training is not None and stage.training.record is not None
+    return stage.training.record.started
 
 
 def make_tracker(options: Options) -> Tracker:
@@ -159,10 +165,8 @@ def main() -> int:
     options = Options.model_validate(job.options)
 
     def say(line: str) -> None:
-        try:
+        with suppress(BrokenPipeError):  # the run was killed
             print(hide_secrets(line), file=lines, flush=True)
-        except BrokenPipeError:
-            lines.close()  # the run was killed
 
     def wait(seconds: float) -> bool:
         ended = bool(select.select([sys.stdin], [], [], seconds)[0])

@@ -22,16 +22,15 @@ _ROWS = 500
 
 def tracked_run(
     run: Run, stage: Stage, folder: Path, options: Mapping[str, object], configuration: Mapping[str, Value]
-) -> TrackedRun | None:
-    """Return the stage as a tracker shows it; None if its training has not begun.
+) -> TrackedRun:
+    """Return a stage whose training has begun as a tracker shows it.
 
     Another project or server has another tracker run.
     """
-    record = stage.training.record if stage.training is not None else None
-    if record is None:
-        return None
+    assert stage.training is not None and stage.training.record is not None
+    training = stage.training.record.training_id
     place = [options.get(name) for name in ("project", "entity", "url")]
-    identity = digest_text(json.dumps([run.manifest.id, stage.name, record.training_id, *place]))
+    identity = digest_text(json.dumps([run.manifest.id, stage.name, training, *place]))
     return TrackedRun(identity, f"{run.name}/{stage.name}", f"{run.name}-{run.manifest.id[:8]}", folder, configuration)
 
 
@@ -55,16 +54,14 @@ class StageFeed:
         self.address = ""
         """Where the tracker shows it; empty: it was not opened."""
 
-    def update(self, run: Run, stage: Stage, *, ended: bool) -> None:
+    def update(self, run: Run, stage: Stage, *, over: bool) -> None:
         """Send what is new.
 
         Args:
-            ended: Whether the run has ended: the tracker run is, too.
+            over: Whether the run is past this stage, or has ended: the tracker run is ended, too.
         """
         training, sent = stage.training, self._sent
         assert training is not None and training.record is not None
-        current = run.current
-        over = ended or (training.state == "complete" and current is not None and current.entry.stage != stage.name)
         figures = _read_figures(run, stage)
         samples = training.record.execution_id if training.state == "complete" else sent.samples
         model = _made_by(stage)

@@ -22,7 +22,7 @@ def test_recipes_load(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     recipe = load(Path(name)).recipe
     if name == "own.yaml":
         assert recipe.trackers == []
-        assert recipe.stages[0].model_dump()["llamafactory"]["report_to"] == "wandb"
+        assert recipe.stages[0].model_dump()["llamafactory"]["report_to"] == "tensorboard"
     else:
         assert "tensorboard" in [each.name for each in list_trackers(recipe.trackers)]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.records.holder import hold
 from pipelines.records.samples import Sample
 from pipelines.trackers.sent import read_sent
 from pipelines.trainers.base import StagePaths
@@ -187,6 +188,20 @@ def test_stages_follow_each_other(tmp_path: Path, server: dict[str, Any]) -> Non
     one, two = server.values()
     assert one[-1] == ("finish", True) and two[-1] == ("finish", False)
     assert (steps_of(one), steps_of(two)) == ([1, 2], [1])
+
+
+def test_a_stage_that_was_stopped_is_closed_before_another_is_opened(tmp_path: Path, server: dict[str, Any]) -> None:
+    run = make_run(tmp_path, ("one", "two"))
+    record(run, "one/train", "started")
+    write_steps(run, [1, 2])
+    record(run, "two/train", "started")
+    write_steps(run, [1], "two")
+    turns = iter(range(5))
+    with hold(run):
+        assert make_feeder(run, Kept(server)).feed(lambda _: next(turns) == 3)
+    one, two = server.values()
+    assert one == [("start", "toy/one"), ("step", 1), ("step", 2), ("finish", False)]
+    assert two == [("start", "toy/two"), ("step", 1), ("finish", False)]
 
 
 def test_evaluations_and_samples(tmp_path: Path, server: dict[str, Any]) -> None:
