@@ -105,7 +105,7 @@ def measure_live(directory: Path, steps: int) -> tuple[float, float]:
 
 def cpu_time(live: LiveReport) -> float:
     begin = resource.getrusage(resource.RUSAGE_SELF)
-    if not live.end():
+    if not live.write(fsync=True):
         sys.exit("the report could not be written")
     end = resource.getrusage(resource.RUSAGE_SELF)
     return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -49,11 +48,13 @@ def run_recipe(
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
-    display = Display(len(steps), detail=detail)
-    with pointing_to(plan.directory), _keep_report(plan, display) as watch, signals_as_stopped(), hold(plan.directory):
+    with pointing_to(plan.directory), LiveReport(plan.directory) as live, signals_as_stopped(), hold(plan.directory):
         check_given(environments)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
+        display = Display(len(steps), detail=detail)
+        if plan.recipe.report == "live":
+            live.begin(display.say)
         try:
             with start_builds(environments, steps, display) as builds, _track(loaded, plan, display):
                 warnings = execute(
@@ -64,7 +65,7 @@ def run_recipe(
                     wait=Gate(loaded, environments, builds, display).wait,
                     check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
-                    watch=watch,
+                    watch=live.update,
                 )
                 builds.wait_all()
         finally:
@@ -77,6 +78,8 @@ def run_recipe(
         print_commands(plan.directory)
         return
     print(f"model: {plan.paths(last or plan.recipe.stages[-1].name).model}")
+    if live.begun:
+        print(f"report: {live.path}")
     print("next:")
     print_commands(plan.directory)
 
@@ -88,26 +91,6 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
     from pipelines.trackers.processes import track
 
     return track(loaded.recipe, plan.directory, display.say)
-
-
-@contextmanager
-def _keep_report(plan: Plan, display: Display) -> Iterator[Callable[[], None]]:
-    """Keep the report current if the recipe asks for it; write it a last time when the run no longer holds its directory."""
-    if plan.recipe.report != "live":
-        yield lambda: None
-        return
-    live, began = LiveReport(plan.directory, display.say), False
-
-    def watch() -> None:
-        nonlocal began
-        began = True
-        live.update()
-
-    try:
-        yield watch
-    finally:
-        if began:
-            live.end()
 
 
 def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:

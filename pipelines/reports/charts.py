@@ -18,7 +18,10 @@ _POINTS = 500_000
 
 _FEWEST = 100
 _MOST_METRICS = 400
-"""Metrics of a stage and run in a page."""
+"""Metrics of a stage of a run."""
+
+_MOST_CURVES = 4_000
+"""In a page."""
 
 
 @dataclass
@@ -50,18 +53,19 @@ def draw(stages: Sequence[StageTracks]) -> tuple[list[list[int]], list[StageCurv
     """Return the steps of all curves, and the curves of each stage."""
     steps = _Steps()
     count = sum(len(tracks) for stage in stages for tracks in stage.runs.values())
-    longest = max(_FEWEST, min(LONGEST, _POINTS // max(1, count)))
-    return steps.lists, [_draw_stage(stage, steps, longest) for stage in stages]
+    longest = max(_FEWEST, min(LONGEST, _POINTS // max(1, min(count, _MOST_CURVES))))
+    most = min(_MOST_METRICS, _MOST_CURVES // max(1, sum(len(stage.runs) for stage in stages)))
+    return steps.lists, [_draw_stage(stage, steps, longest, most) for stage in stages]
 
 
-def _draw_stage(stage: StageTracks, steps: _Steps, longest: int) -> StageCurves:
+def _draw_stage(stage: StageTracks, steps: _Steps, longest: int, most: int) -> StageCurves:
     pictures: dict[tuple[int, int, str], list[tuple[Place, int, str, Track]]] = {}
     notes = list(stage.notes)
     for run, tracks in stage.runs.items():
         named = [(find_place(name), name) for name in tracks]
-        if len(named) > _MOST_METRICS:
-            notes.append(f"{len(named) - _MOST_METRICS:,} of {len(named):,} metrics are left out; metrics.jsonl has all")
-            named = sorted(named, key=lambda each: each[0].topic)[:_MOST_METRICS]
+        if len(named) > most:
+            notes.append(f"{len(named) - most:,} of {len(named):,} metrics are left out; metrics.jsonl has all")
+            named = sorted(named, key=lambda each: each[0].topic)[:most]
         for place, name in named:
             track = tracks[name]
             hidden = track.is_zero and place.topic < len(TOPICS) - 1 and TOPICS[place.topic].charts[place.chart].hide_zero

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pipelines.reports import FILE
 
@@ -20,35 +20,52 @@ _SHARE = 0.01
 
 
 class LiveReport:
-    """Writes the report of a run again and again. A report that cannot be written never stops the run: it is said once.
+    """Writes the report of a run again and again, once it has begun, and at the end of the `with` block.
+
+    A report that cannot be written never stops the run: it is said once.
 
     Args:
         directory: The run directory.
-        say: Prints a line for the user.
         now: The clock.
     """
 
-    def __init__(self, directory: Path, say: Callable[[str], None] = print, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, directory: Path, now: Callable[[], float] = time.monotonic) -> None:
         self.path = directory / FILE
+        self.begun = False
         self._directory = directory
-        self._say, self._now = say, now
+        self._say: Callable[[str], None] = print
+        self._now = now
         self._report: Report | None = None
-        self._due = float("-inf")
+        self._due = 0.0
         self._failed = False
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # Outside of `hold`, so that the page has the state in which the run is left.
+        if self.begun:
+            self.write(fsync=True)
+
+    def begin(self, say: Callable[[str], None]) -> None:
+        """Write the report for the first time.
+
+        Args:
+            say: Prints a line for the user.
+        """
+        self._say, self.begun, self._due = say, True, self._now()
+        self.update()
+
     def update(self) -> None:
-        """Write the report if enough time has passed since the last time. Called twice a second."""
+        """Write the report if it has begun and enough time has passed since the last time."""
         begin = self._now()
-        if begin >= self._due:
-            self._write(fsync=False)
+        if self.begun and begin >= self._due:
+            self.write(fsync=False)
             end = self._now()
             self._due = end + max(_SECONDS, (end - begin) / _SHARE)
 
-    def end(self) -> bool:
-        """Write the report of a run that has ended; return whether it could be written."""
-        return self._write(fsync=True)
-
-    def _write(self, *, fsync: bool) -> bool:
+    def write(self, *, fsync: bool) -> bool:
+        """Write the report; return whether it could be written."""
         try:
             from pipelines.reports.report import Report  # the start of a run does not wait for it
 

@@ -11,20 +11,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from pipelines.console.progress import format_seconds
 from pipelines.errors import StepError
+from pipelines.reports.embedding import to_script_json
 from pipelines.reports.page import Curve, Page, Picture
 from pipelines.reports.text import show
 from preprocess import atomic
 
 _MINUS = "\u2212"
-
-_ESCAPES = {b"<": b"\\u003c", b">": b"\\u003e", b"&": b"\\u0026", "\u2028".encode(): b"\\u2028", "\u2029".encode(): b"\\u2029"}
-"""What would end a script element or a line of JavaScript -> the same in JSON."""
 
 
 def write(page: Page, path: Path, *, fsync: bool = True) -> None:
@@ -54,20 +51,16 @@ def render(page: Page) -> Iterable[str]:
             policy=policy,
             style=Markup(style),
             script=Markup(script),
-            curves=to_script_json(page.curves),
-            samples=to_script_json(page.samples),
-            names=to_script_json([run.name for run in page.runs]),
+            curves=_embed(page.curves),
+            samples=_embed(page.samples),
+            names=_embed([run.name for run in page.runs]),
             version=version("code-post-training"),
         )
     )
 
 
-def to_script_json(value: Any) -> Markup:
-    """Return a value as JSON for a `script` element: no text in it can end the element."""
-    data = msgspec.json.encode(value)
-    for found, written in _ESCAPES.items():
-        data = data.replace(found, written)
-    return Markup(data.decode())
+def _embed(value: Any) -> Markup:
+    return Markup(to_script_json(value).decode())
 
 
 @cache

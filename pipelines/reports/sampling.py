@@ -10,6 +10,7 @@ from typing import get_args
 
 from pipelines.records.samples import Sample, Split, read_samples, sample_steps
 from pipelines.reports.catalogue import SAMPLES
+from pipelines.reports.embedding import to_script_json
 from pipelines.reports.page import Cause, Health
 from pipelines.reports.text import one_line, show
 from pipelines.reports.tracks import Track
@@ -22,6 +23,9 @@ _LONGEST_REASON = 1_000
 
 _MOST_A_STEP = 64
 """Samples of a step and split that can be chosen."""
+
+_OVERHEAD = 80
+"""Bytes of the fields that the page adds to a sample."""
 
 _CAUSES = 8
 _MOST_CAUSES = 1_000
@@ -36,12 +40,8 @@ class Kept:
     sample: Sample
     of: int
     constant: bool
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes in the page."""
-        sample = self.sample
-        return 300 + len(sample.prompt) + len(sample.response) + len(sample.reason) + len(sample.truth)
+    size: int
+    """Bytes that it takes in the page, with a prompt of its own."""
 
 
 @dataclass
@@ -128,7 +128,9 @@ class StageSamples:
         if samples[0].split == "train":
             self._count(step, samples, groups, constant)
         for rank, sample in enumerate(_spread(samples)[:_MOST_A_STEP]):
-            kept = Kept(rank, _shown(sample), len(groups[sample.group]), sample.group in constant)
+            shown = _shown(sample)
+            size = len(to_script_json(shown)) + _OVERHEAD
+            kept = Kept(rank, shown, len(groups[sample.group]), sample.group in constant, size)
             self._kept.append(kept)
             self._size += kept.size
         if self._size > 2 * self._budget:

@@ -71,6 +71,6 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a finished run."""
     from pipelines.reports.report import Report
 
-    run = make_run(tmp_path_factory.mktemp("runs") / "toy")
+    run = make_run(tmp_path_factory.mktemp("reported") / "toy")
     Report([run]).write(run / "report.html")
     return run / "report.html"

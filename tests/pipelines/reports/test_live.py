@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import InputError, StepError
 from pipelines.recipe.loading import load
 from pipelines.records.holder import hold
 from pipelines.reports.live import LiveReport
@@ -34,8 +35,10 @@ def clock() -> Clock:
 
 
 def test_it_is_written_now_and_then(tmp_path: Path, clock: Clock) -> None:
-    live = LiveReport(make_run(tmp_path / "toy"), now=clock)
+    live = LiveReport(make_run(tmp_path / "toy"), clock)
     live.update()
+    assert not live.path.exists(), "the recipe does not ask for it"
+    live.begin(print)
     live.path.unlink()
     clock.time += 29
     live.update()
@@ -46,7 +49,7 @@ def test_it_is_written_now_and_then(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_a_slow_report_is_written_less_often(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = LiveReport(make_run(tmp_path / "toy"), now=clock)
+    live = LiveReport(make_run(tmp_path / "toy"), clock)
     written = []
 
     def write(self: Report, path: Path, *, fsync: bool) -> None:
@@ -54,6 +57,7 @@ def test_a_slow_report_is_written_less_often(tmp_path: Path, clock: Clock, monke
         written.append(clock.time)
 
     monkeypatch.setattr(Report, "write", write)
+    live.begin(print)
     for _ in range(1000):
         clock.time += 0.5
         live.update()
@@ -62,23 +66,36 @@ def test_a_slow_report_is_written_less_often(tmp_path: Path, clock: Clock, monke
 
 def test_a_failure_stops_nothing_and_is_said_once(tmp_path: Path, clock: Clock) -> None:
     said: list[str] = []
-    live = LiveReport(tmp_path / "missing", said.append, clock)
-    live.update()
-    clock.time += 40
-    live.update()
-    assert live.end() is False
+    with LiveReport(tmp_path / "missing", clock) as live:
+        live.begin(said.append)
+        clock.time += 40
+        live.update()
     assert len(said) == 1 and "report.html is not written: " in said[0]
 
 
 def test_the_state_in_the_page(tmp_path: Path) -> None:
     run = make_run(tmp_path / "toy")
-    live = LiveReport(run)
-    with hold(run):
-        live.update()
+    with LiveReport(run) as live, hold(run):
+        live.begin(print)
         assert "reload for the newest" in live.path.read_text()
-    assert live.end()
     assert "reload for the newest" not in live.path.read_text()
     assert list(run.glob(".report*")) == []
+
+
+def test_the_end_of_a_run_that_fails(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "toy")
+    with pytest.raises(StepError), LiveReport(run) as live, hold(run):
+        live.begin(print)
+        live.path.unlink()
+        raise StepError("the training failed")
+    assert live.path.exists()
+
+
+def test_a_run_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "toy")
+    with hold(run), pytest.raises(InputError), LiveReport(run) as live, hold(run):
+        live.begin(print)
+    assert not (run / "report.html").exists()
 
 
 def test_it_is_updated_while_a_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

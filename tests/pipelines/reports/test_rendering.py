@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StepError
+from pipelines.reports.embedding import to_script_json
 from pipelines.reports.page import Page
-from pipelines.reports.rendering import format_number, render, to_script_json, write
+from pipelines.reports.rendering import format_number, render, write
 from pipelines.reports.report import Report
 from pipelines.reports.text import one_line, show
 from pipelines.trainers.base import StagePaths
@@ -105,7 +106,7 @@ def test_hostile_text_is_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["</script>", "<!--", "]]>", "&lt;", "\u2028", "\u2029"])
 def test_no_text_ends_a_script(end: str) -> None:
-    written = to_script_json({"a": end})
+    written = to_script_json({"a": end}).decode()
     assert not set("<>&\u2028\u2029") & set(written)
     assert json.loads(written) == {"a": end}
 

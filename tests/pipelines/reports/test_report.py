@@ -12,13 +12,15 @@ from pipelines.errors import InputError
 from pipelines.evaluation.steps import STEP
 from pipelines.records.manifest import StepEntry, write_manifest
 from pipelines.records.steps import write_record
-from pipelines.reports import charts
+from pipelines.reports import charts, report
+from pipelines.reports.embedding import to_script_json
 from pipelines.reports.page import Page, Picture
 from pipelines.reports.rendering import render
 from pipelines.reports.report import MOST_RUNS, Report
 from pipelines.trainers.base import StagePaths
+from pipelines.trainers.samples import write_samples
 from tests.pipelines.evaluation.making import evaluation
-from tests.pipelines.reports.making import RL, SFT, make_manifest, make_record, make_run, rl_rows, write_metrics
+from tests.pipelines.reports.making import RL, SFT, make_manifest, make_record, make_run, rl_rows, sample, write_metrics
 
 
 def topic(page: Page, stage: int, name: str) -> list[Picture]:
@@ -116,16 +118,16 @@ def test_metrics_that_are_not_numbers(tmp_path: Path) -> None:
 
 def test_only_new_metrics_are_read(tmp_path: Path) -> None:
     run = make_run(tmp_path / "toy", steps=20)
-    report = Report([run])
-    report.read()
+    growing = Report([run])
+    growing.read()
     path = StagePaths(run / "stages" / RL).metrics
     with path.open("a") as file:
         file.write(json.dumps({"step": 21, "actor/entropy": 0.5}) + "\n")
-    assert topic(report.read(), 1, "Entropy")[0].curves[0].summary.last_step == 21
+    assert topic(growing.read(), 1, "Entropy")[0].curves[0].summary.last_step == 21
     write_metrics(run, RL, rl_rows(5))
-    assert topic(report.read(), 1, "Entropy")[0].curves[0].summary.last_step == 5, "a training from the beginning"
+    assert topic(growing.read(), 1, "Entropy")[0].curves[0].summary.last_step == 5, "a training from the beginning"
     path.unlink()
-    assert topic(report.read(), 1, "Entropy") == []
+    assert topic(growing.read(), 1, "Entropy") == []
 
 
 def test_a_long_run_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +137,21 @@ def test_a_long_run_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     curve = topic(page, 1, "Entropy")[0].curves[0]
     assert (len(curve.y) < 400, curve.summary.points) == (True, 1000)
     assert any("curves of up to 1,000 steps are drawn with at most" in note for note in page.curves.stages[1].notes)
+
+
+def test_the_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_SAMPLE_BYTES", 300_000)
+    monkeypatch.setattr(charts, "_MOST_CURVES", 60)
+    run = make_run(tmp_path / "toy", steps=2, others=500)
+    samples = StagePaths(run / "stages" / RL).samples
+    for step in range(1, 60):
+        write_samples(samples, "train", step, [sample(step, number=number, response="<漢" * 9000) for number in range(8)], 8)
+    page = Report([run]).read()
+    shown = len(to_script_json(page.samples))
+    assert 150_000 < shown <= 300_000, "every `<` takes six bytes"
+    (left_out,) = [note for note in page.curves.stages[1].notes if "metrics are left out" in note]
+    assert left_out.endswith("metrics are left out; metrics.jsonl has all")
+    assert topic(page, 1, "Reward"), "those that no topic names are left out first"
 
 
 def test_evaluations(tmp_path: Path) -> None:
