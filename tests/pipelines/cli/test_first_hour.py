@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests import ROOT
 from tests.pipelines.cli.conftest import Call
 
@@ -12,7 +14,8 @@ BLOCKS = re.findall(r"^```console\n\$ pipeline (.*)\n((?:.*\n)*?)```$", PAGE, re
 COMMANDS = [words.split("#")[0].split() for words in re.findall(r"^pipeline (.*)$", PAGE, re.MULTILINE)]
 
 
-def test_the_page(call: Call) -> None:
+def test_the_page(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert len(BLOCKS) == 2
     for command, printed in BLOCKS:
         status, out, err = call(*command.split())

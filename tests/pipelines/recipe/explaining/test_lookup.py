@@ -56,7 +56,7 @@ def test_trainers_keys() -> None:
     free = only("neftune_noise_alpha")
     assert free.source == "llamafactory" and not free.refused and "noise" in free.meaning
     both = explain("trainer.logger").matches
-    assert [(each.source, each.stages) for each in both] == [("verl", ("sft",)), ("verl", ("rl",))]
+    assert [(each.source, each.stages) for each in both] == [("verl", ("rl",)), ("verl", ("sft",))]
     assert "checkpoints are written" in only("output_dir").refused
     assert "use the stage's `reward`" in explain("custom_reward_function").matches[0].refused
 
