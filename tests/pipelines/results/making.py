@@ -62,6 +62,7 @@ def write_python(folder: Path) -> Path:
 
 def make_run(folder: Path, *sets: str, recipe: str = "smoke.yaml", name: str = "smoke") -> Plan:
     """Make a run whose first two stages are finished: two checkpoints in the first stage, one in the second."""
+    folder.mkdir(exist_ok=True)
     python = write_python(folder)
     given = [f"environments.verl={python}", f"environments.llamafactory={python}", "hardware.platform=cpu", *sets]
     loaded = load(Path(recipe), [*given, f"name={name}"])

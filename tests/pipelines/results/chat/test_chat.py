@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pty
 import re
@@ -24,6 +25,7 @@ from pipelines.results.chat.spec import ChatSpec, Done, Event, Failed, Message, 
 from pipelines.results.chat.streaming import TurnText
 from pipelines.run import process
 from tests.pipelines.evaluation.fakes import write_fakes
+from tests.pipelines.results.making import make_run, write_rl_checkpoints
 
 
 def question(text: str) -> list[Message]:
@@ -241,6 +243,16 @@ def test_a_piped_question(make_spec: Callable[..., ChatSpec], tmp_path: Path) ->
     assert done.stdout == "\\x1b[31mred\\u202e\n", "control characters of an answer are shown"
     done = piped(tmp_path / "model", variables, "refused")
     assert done.returncode == 1 and "[no answer: the model's chat template does not render its prompt" in done.stderr
+
+
+def test_a_checkpoint_is_converted_for_the_chat(make_spec: Callable[..., ChatSpec], tmp_path: Path) -> None:
+    variables = make_spec().generation.variables
+    plan = make_run(tmp_path / "here")
+    write_rl_checkpoints(plan, "stage-one", [1])
+    done = piped(plan.directory / "stage-one@1", variables, "hello|")
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    assert not list(plan.directory.glob(".chat*")), "the converted model is gone"
+    assert json.loads((tmp_path / "here" / "check.json").read_text())["copy"] is False
 
 
 def test_commands() -> None:
