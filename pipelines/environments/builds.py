@@ -145,12 +145,11 @@ class Builds:
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, before + _NICE))
         with show_phases(environment, self._stream, self._progress) as phases:
             try:
-                bring_up_to_date(environment, self._source, phases, self._commands)
+                try:
+                    bring_up_to_date(environment, self._source, phases, self._commands)
+                except OSError as error:
+                    where, name = error.filename or environment.directory, environment.pin.trainer
+                    raise StepError(f"{name} {environment.platform}: {where}: {error.strerror or error}") from None
             except StepError:
-                phases.end("the build failed")
+                phases.end("the build failed", failed=True)
                 raise
-            except OSError as error:
-                where = error.filename or environment.directory
-                raise StepError(
-                    f"{environment.pin.trainer} {environment.platform}: {where}: {error.strerror or error}"
-                ) from None

@@ -56,10 +56,14 @@ class Phases:
         count = f"{done}/{self._total}" if self._total else ""
         self._progress.update(done - 1 if done else None, self._total or None, count, detail or self._phase)
 
-    def end(self, text: str) -> None:
+    def end(self, text: str, *, failed: bool = False) -> None:
         """Report the end of the build in a line that stays."""
         self._progress.hide()
-        self._progress.say(f"{self._name}: {text}")
+        if self._progress.live:
+            mark = "[red]✗[/red]" if failed else "[green]✓[/green]"
+            self._progress.say(f"{mark} {self._name}  [dim]{text}[/dim]", markup=True)
+        else:
+            self._progress.say(f"{self._name}: {text}")
 
 
 @contextmanager

@@ -67,5 +67,5 @@ def test_a_terminal_shows_the_step_and_the_builds(columns: int) -> None:
     assert any("sft/train" in line and "3/30" in line for line in lines)
     assert any("verl cpu" in line and "1/5" in line and "creating the [" in line for line in lines)
     assert any("verl cpu" in line and "2/5" in line and "downloading" in line for line in lines)
-    assert "verl cpu: ready in 45 s, 3.1 GB" in lines
+    assert "✓ verl cpu  ready in 45 s, 3.1 GB" in lines
     assert max(map(len, lines)) <= columns

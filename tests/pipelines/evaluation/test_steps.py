@@ -53,7 +53,8 @@ def test_every_model_is_evaluated_before_and_after_the_stages() -> None:
     assert evaluations(planned) == ["evaluate", "sft/evaluate", "stage-one/evaluate", "stage-two/evaluate"]
     assert planned.left_out == ()
     step = planned.plan.step("stage-one/evaluate")
-    assert step.optional and step.launch.argv[1:] == ("-m", "pipelines.evaluation.job", "evaluation.json")
+    assert step.optional and step.uses == ("verl",)
+    assert step.launch.argv[1:] == ("-m", "pipelines.evaluation.job", "evaluation.json")
     assert step.directory == Path("/runs/smoke/evaluations/stage-one.4-samples")
     assert step.inputs["the model"] == "/runs/smoke/stages/stage-one/model"
     assert step.outputs[0] == step.directory / "humaneval" / "summary.json"
