@@ -52,7 +52,7 @@ def main(descriptor: str) -> None:
     kernel.adopt_orphans()
     signal.signal(signal.SIGCHLD, lambda *_: reap_children())
     template = _Template(config, control)
-    signal.signal(signal.SIGTERM, lambda *_: template.end())
+    signal.signal(signal.SIGTERM, lambda *_: template.stop())
     driver.run(template)
 
 
@@ -91,9 +91,21 @@ class _Template:
     def failed(self, error: BaseException | None) -> None:
         """Never called: it has no actions."""
 
+    def stop(self) -> None:
+        """End this process, unless it is ending already. For a signal handler, which the next signal may interrupt.
+
+        Each thread of the client that ends may send the signal (prctl(2), PR_SET_PDEATHSIG).
+        """
+        if self._ending.acquire(blocking=False):
+            self._end()
+
     def end(self) -> NoReturn:
-        """End all workers, remove their folders, and end this process. Callable by a signal handler, too."""
+        """End this process."""
         self._ending.acquire()  # for ever: the other caller waits for the end of the process
+        self._end()
+
+    def _end(self) -> NoReturn:
+        """End all workers, remove their folders, and end this process."""
         if self._folder is not None:
             import shutil
 
