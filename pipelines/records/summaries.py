@@ -151,7 +151,7 @@ def summarise(run: Run, size: int | None = None) -> RunSummary:
         at=at,
         untrained=[each.name for each in run.stages if each.state != "complete"],
         step=position.step if position is not None else None,
-        total=position.total if position is not None else None,
+        total=position.total if position is not None else stage.entry.steps if stage is not None and is_training else None,
         metric=_metric(position),
         seconds_left=reached.seconds_left if reached is not None else None,
         process=None if holder is None else Process(pid=holder.pid, host=holder.host, here=holder.is_here),

@@ -51,6 +51,14 @@ def test_a_run_that_failed(tmp_path: Path) -> None:
     assert (rl.state, rl.step, rl.total, rl.model) == ("failed", 4, 4, None)
 
 
+def test_a_training_before_its_first_step(tmp_path: Path) -> None:
+    directory = make_run(tmp_path / "mine", "sft/train", "started").directory
+    for file in ("metrics.jsonl", "train/reached.json"):
+        (directory / "stages/sft" / file).unlink()
+    run = summarise(open_run(directory))
+    assert (run.at, run.step, run.total) == ("sft", None, 450)
+
+
 def test_a_run_that_has_not_begun(tmp_path: Path) -> None:
     run = summarise(make_run(tmp_path / "mine", "sft/prepare", "started"))
     assert (run.at, run.step, run.total, run.untrained) == ("sft/prepare", None, None, ["sft", "rl"])
