@@ -78,8 +78,10 @@ class Screen:
             self._bars.update(bar, **fields)
 
     def hide(self, bar: int) -> None:
-        """Remove a bar."""
+        """Remove a bar, after its end was drawn."""
         with self._lock:
+            if self._thread is not None:
+                self._bars.refresh()
             self._bars.update(bar, visible=False)
 
     def close(self) -> None:

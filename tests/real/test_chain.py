@@ -62,7 +62,7 @@ def output(chain: Chain) -> str:
 def test_killed_run_resumes(chain: Chain, output: str) -> None:
     assert re.search("resumes from the checkpoint at step (150|300)", output)
     assert f"model: {chain.paths('stage-two').model}" in output
-    assert f"chat with it: pipeline chat {chain.directory}\n" in output
+    assert f"  pipeline chat {chain.directory}" in output
     assert not (chain.directory / "replaced").exists(), "nothing was trained twice from the beginning"
 
 

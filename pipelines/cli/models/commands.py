@@ -41,8 +41,8 @@ def export(
 
     \b
     Examples:
-      pipeline export runs/smoke -o ./my-model                      # the last stage's model
-      pipeline export runs/smoke stage-one --step 1 -o ./step-1     # a checkpoint
+      pipeline export runs/smoke -o ./model                     # the last model
+      pipeline export runs/smoke stage-one --step 1 -o ./one    # a checkpoint
     """
     from pipelines.cli.models.export import export as export_model
 

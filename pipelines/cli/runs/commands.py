@@ -112,9 +112,9 @@ def report(
 
     \b
     Examples:
-      pipeline report runs/smoke                           # runs/smoke/report.html
-      pipeline report runs/grpo runs/dapo -o both.html     # curves over each other, recipe differences
-      pipeline report runs/smoke --json                    # the same data for programs
+      pipeline report runs/smoke                         # its report.html
+      pipeline report runs/grpo runs/dapo -o both.html   # curves over each other
+      pipeline report runs/smoke --json                  # the data for programs
     """
     from pipelines.cli.runs.report import write_report
 

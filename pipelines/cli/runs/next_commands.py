@@ -15,10 +15,9 @@ Commands = Sequence[tuple[str, str]]
 
 COMMANDS: Mapping[State, Commands] = {
     "complete": (
-        ("status {run}", "stages, steps and notes"),
+        ("report {run}", "curves, samples and evaluations on one page"),
         ("evaluate {run}", "measure its model"),
-        ("chat {run}", "talk with it"),
-        ("compare {run} OTHER", "differences to another run"),
+        ("chat {run}", "talk with its model"),
     ),
     "running": (
         ("status {run} --watch", "how far it is"),

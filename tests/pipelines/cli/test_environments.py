@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import run
+from pipelines.cli import planning, run
 from pipelines.cli.environments import Gate, start_builds
 from pipelines.environments import Builds, Environment
 from pipelines.environments.pins import pin
@@ -161,10 +161,10 @@ def test_run_ends_with_one_line_and_without_training(
 ) -> None:
     """The build fails as soon as the step that needs it waits."""
     loaded, _, environments = making.open()
-    monkeypatch.setattr(run, "find_environments", lambda recipe: environments)
+    monkeypatch.setattr(planning, "find_environments", lambda recipe: environments)
     making.fails.add("llamafactory")
     monkeypatch.setattr(Display, "waiting", lambda *_: making.end_all())
-    with pytest.raises(StepError, match=r"^llamafactory cpu: no room$"):
+    with pytest.raises(StepError, match=r"^llamafactory cpu: no room"):
         run.run_recipe(making.tmp_path / "x.yaml", [], making.tmp_path / "runs", None, None, fresh=False, smoke=False)
     records = (making.tmp_path / "runs" / loaded.recipe.name).rglob("record.json")
     assert sorted(file.parent.name for file in records) == ["prepare", "prepare"]

@@ -17,9 +17,9 @@ def test_the_end_of_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "sft\tllamafactory\t450/450\t4:04\tloss 0.02222\tcomplete\tstages/sft/model"
     assert [line.partition("  #")[0].strip() for line in lines[3:]] == [
-        "pipeline status runs/whole",
+        "pipeline report runs/whole",
         "pipeline evaluate runs/whole",
-        "pipeline compare runs/whole OTHER",
+        "pipeline chat runs/whole",
     ]
 
 
