@@ -97,7 +97,12 @@ def stop(run: RunName, runs: Parent = _RUNS) -> None:
 
 def report(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN", help="Run directories; several are drawn over each other.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Run directories, or names of runs in runs/; several are drawn over each other.",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None,

@@ -10,14 +10,14 @@ import msgspec
 
 from pipelines.console.tables import say
 from pipelines.errors import InputError
-from pipelines.records.runs import open_run
+from pipelines.records.runs import find_run
 from pipelines.reports import FILE, rendering
 from pipelines.reports.report import Report
 
 
 def write_report(runs: Sequence[str], output: Path | None, *, as_json: bool) -> None:
     """Write the report of some runs as an HTML file, or print its data as JSON."""
-    directories = [open_run(Path(run).expanduser()).directory for run in runs]
+    directories = [find_run(run).directory for run in runs]
     for number, each in enumerate(directories):
         if each.resolve() in [other.resolve() for other in directories[:number]]:
             raise InputError(f"{each} is given twice")
