@@ -85,41 +85,6 @@ def read_last(path: Path, key: str = "step") -> Row | None:
     return next((row for row in rows if row is not None and isinstance(row.get(key), int | float)), None)
 
 
-class MetricsReader:
-    """Read what a growing file has more since the last call, without reading it again.
-
-    Args:
-        path: The file; it may be missing.
-        after: Leave out the steps up to this one.
-    """
-
-    def __init__(self, path: Path, after: float = float("-inf")) -> None:
-        self._path = path
-        self._after = after
-        self._offset = 0
-        self._end = b""
-        """The bytes before the offset: if the file has others there, it was replaced."""
-
-    def read(self, most: int) -> list[Row]:
-        """Return the next steps, in order, at most so many; a step that was returned is not returned again."""
-        rows: list[Row] = []
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset - len(self._end))
-                if file.read(len(self._end)) != self._end:
-                    file.seek(0)
-                    self._offset, self._end = 0, b""
-                while len(rows) < most and (line := file.readline()).endswith(b"\n"):
-                    self._offset, self._end = self._offset + len(line), line[-_CHECKED_BYTES:]
-                    row = _parse(line)
-                    if row is not None and row["step"] > self._after:
-                        rows.append(row)
-                        self._after = row["step"]
-        except FileNotFoundError:
-            return []
-        return rows
-
-
 def _parse(line: bytes) -> Row | None:
     with suppress(ValueError):
         row = json.loads(line)

@@ -10,14 +10,14 @@ from pipelines.digests import digest_text
 from pipelines.errors import InputError
 from pipelines.evaluation.steps import STEP as EVALUATE
 from pipelines.evaluation.summary import read_summary
-from pipelines.records.metrics import MetricsReader
+from pipelines.records.metrics import MetricsTail
 from pipelines.records.runs import Run, Stage, Step
 from pipelines.trackers.base import TrackedRun, Tracker, Value
 from pipelines.trackers.samples import choose_samples
 from pipelines.trackers.sent import Sent, read_sent, write_sent
 
 _ROWS = 500
-"""Steps that are read, and logged, at once."""
+"""Steps that are logged at once."""
 
 
 def tracked_run(
@@ -49,7 +49,7 @@ class StageFeed:
         self.tracked = tracked
         self._file = tracked.folder / f"{tracked.id}-{digest_text(json.dumps(options, sort_keys=True))[:8]}.json"
         self._sent = read_sent(self._file) or Sent(stage=stage)
-        self._reader: MetricsReader | None = None
+        self._tail: MetricsTail | None = None
         """None: the tracker run is not open."""
         self.address = ""
         """Where the tracker shows it; empty: it was not opened."""
@@ -66,7 +66,7 @@ class StageFeed:
         samples = training.record.execution_id if training.state == "complete" else sent.samples
         model = _made_by(stage)
         new = Sent(stage=stage.name, samples=samples, figures=_digest(figures), model=model)
-        if self._reader is None:
+        if self._tail is None:
             same = (sent.samples, sent.figures, sent.model) == (new.samples, new.figures, new.model)
             idle = same and not self._has_more(stage) and (sent.finished or stage.state != "complete")
             if idle and (over or training.state != "running"):
@@ -78,15 +78,16 @@ class StageFeed:
                 # A client may have held them in memory when it was killed.
                 sent.samples = sent.figures = sent.model = ""
             sent.finished = False
-            self._reader = MetricsReader(stage.paths.metrics, float("-inf") if sent.step is None else sent.step)
-        while rows := self._reader.read(_ROWS):
-            self._tracker.log(rows)
-            sent.step = rows[-1]["step"]
+            self._tail = MetricsTail(stage.paths.metrics)
+        rows = [row for row in self._tail.read()[0] if sent.step is None or row["step"] > sent.step]
+        for first in range(0, len(rows), _ROWS):
+            self._tracker.log(some := rows[first : first + _ROWS])
+            sent.step = some[-1]["step"]
             write_sent(self._file, sent)
         self._send_results(stage, new, figures)
         if over:
             self._tracker.finish(complete=stage.state == "complete")
-            self._reader, sent.finished = None, stage.state == "complete"
+            self._tail, sent.finished = None, stage.state == "complete"
             write_sent(self._file, sent)
 
     def _has_more(self, stage: Stage) -> bool:
