@@ -73,7 +73,8 @@ class Connection:
         except _ClosedError:
             pass
         except BaseException as error:
-            self._error = error
+            if not self._closing.is_set():  # after that, the server fails because its socket is closed
+                self._error = error
 
     def _poll(self) -> None:
         if self._closing.is_set():

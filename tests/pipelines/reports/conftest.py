@@ -26,7 +26,7 @@ _ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, an event loop runs in this thread, and tests with asyncio fail
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, with an empty profile."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")

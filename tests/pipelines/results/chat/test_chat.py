@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -160,18 +161,22 @@ class Typed:
         os.close(slave)
         self._terminal = master
         self.seen = ""
+        self._read = 0
+        """The end of the last text that was waited for."""
 
     def wait_for(self, text: str) -> None:
-        """Wait until the terminal shows a text after what it showed before."""
-        begins, deadline = len(self.seen), time.monotonic() + 120
-        while text not in self.seen[begins:]:
-            assert time.monotonic() < deadline, f"timed out: {self.seen}"
+        """Wait until the terminal shows a text after the one that was waited for before."""
+        deadline = time.monotonic() + 120
+        while (found := self.seen.find(text, self._read)) < 0:
+            ready, _, _ = select.select([self._terminal], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"timed out: {self.seen}"
             try:
                 read = os.read(self._terminal, 1 << 16).decode("utf-8", "replace")
             except OSError as error:
                 assert error.errno == errno.EIO
                 pytest.fail(f"ended early: {self.seen}")
             self.seen += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", read)
+        self._read = found + len(text)
 
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode())
