@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -61,12 +61,14 @@ def held(environment: Environment) -> Iterator[None]:
 
 def test_one_is_ready_while_the_other_is_still_built(two: tuple[Environment, Environment]) -> None:
     first, second = two
-    with Builds(two, later=["verl"]) as builds:
-        with held(second):
+    with ExitStack() as lock:
+        lock.enter_context(held(second))
+        with Builds(two, later=["verl"]) as builds:
             builds.wait(["llamafactory"])
             assert first.is_ready()
             assert builds.running(["llamafactory", "verl"]) == ["verl"]
-        builds.wait_all()
+            lock.close()
+            builds.wait_all()
     assert second.is_ready()
     with Builds(two) as builds:
         assert "verl" not in builds
