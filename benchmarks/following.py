@@ -65,7 +65,7 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
     for display in ("terminal", "log"):
         with tempfile.TemporaryDirectory() as folder, open_stream(display) as stream:
             share = follow(Path(folder), steps, seconds, stream)
-        yield Result(f"{display}, {steps:,} steps, % of a core", "%", share, at_most=BOUND)
+        yield Result(f"{display}, {steps:,} steps", "% of a core", share, at_most=BOUND)
 
 
 def follow(folder: Path, steps: int, seconds: float, stream: TextIO) -> float:
