@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from pipelines.environments import TRAINERS, TrainerName, environment, sync
 from rewards import sandbox
 from tests import ROOT
 from tests.tokenizers.packages import UnavailableError, make_model_folder
+
+# A shell's background jobs ignore SIGINT, and so would the processes that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
