@@ -8,7 +8,8 @@ from typing import Literal, TextIO
 
 from pipelines.console.progress import Progress, format_seconds
 from pipelines.console.tables import escape_controls
-from pipelines.run.log_lines import LogLines
+from pipelines.records.logs.noise import Cleaner
+from pipelines.records.logs.tail import Tail
 from pipelines.run.plan import Step
 from pipelines.trainers.base import Progress as Reached
 
@@ -33,7 +34,7 @@ class Display(Progress):
         super().__init__(stream or sys.stdout)
         self._steps = steps
         self._number = 0
-        self._log: LogLines | None = None
+        self._log: tuple[Tail, Cleaner] | None = None
 
     def say(self, text: str, *, markup: bool = False) -> None:
         """Print a line of its own; nothing if the display is quiet."""
@@ -57,7 +58,8 @@ class Display(Progress):
     def started(self, step: Step, why: str) -> None:
         """Report the start of a step and its reason."""
         self._number += 1
-        self._log = LogLines(step.directory / "log") if self._detail_level == "verbose" else None
+        if self._detail_level == "verbose":
+            self._log = Tail(step.directory / "log", after_present=True), Cleaner()
         if self.live:
             if self._detail_level != "quiet":
                 self.start(f"{self._number}/{self._steps} {step.name}")
@@ -74,9 +76,10 @@ class Display(Progress):
         self.update(reached.step, reached.total, reached.shown, "  ".join(shown))
 
     def polled(self, *, ended: bool = False) -> None:
-        """Report the new lines of the running step's log, if the display is verbose."""
+        """Report the new lines of the running step's log without noise, if the display is verbose."""
         if self._log is not None:
-            for line in self._log.read(ended=ended):
+            tail, cleaner = self._log
+            for line in filter(None, map(cleaner.clean, tail.read(ended=ended))):
                 self.say(escape_controls(line, keep="\t"))
 
     def ended(self, step: Step, seconds: float) -> None:

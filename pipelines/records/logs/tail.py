@@ -9,17 +9,20 @@ _CHUNK = 1 << 20
 
 
 class Tail:
-    """Read a log from its beginning; a file that was replaced is read again from its beginning.
+    """Read a log; a file that was replaced is read again from its beginning.
 
     Args:
         path: The file; it may be missing.
+        after_present: Leave out what the file has now.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, after_present: bool = False) -> None:
         self._path = path
-        self._file = 0
-        self._offset = 0
+        self._file = self._offset = 0
         self._rest = b""
+        if after_present and path.exists():
+            status = path.stat()
+            self._file, self._offset = status.st_ino, status.st_size
 
     def read(self, *, ended: bool = True) -> Iterator[str]:
         """Yield the lines since the last call, without their ends.

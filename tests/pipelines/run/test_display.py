@@ -117,10 +117,10 @@ def test_verbose_prints_the_log_as_it_grows(tmp_path: Path, capsys: pytest.Captu
     display = Display(1, detail="verbose")
     display.started(step, "not done yet")
     with (tmp_path / "log").open("a") as log:
-        log.write("loss 1\nlo\x1b[31mss")
+        log.write(" 10%|#\r100%|##\n\x1b[31mloss 1\x1b[0m\nlo\x07ss")
     display.polled()
     with (tmp_path / "log").open("a") as log:
         log.write(" 2")
     display.polled(ended=True)
     display.ended(step, 1)
-    assert capsys.readouterr().out.splitlines()[1:] == ["loss 1", "lo\\x1b[31mss 2", "[1/1] sft/train: done in 0:01"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["100%|##", "loss 1", "lo\\x07ss 2", "[1/1] sft/train: done in 0:01"]

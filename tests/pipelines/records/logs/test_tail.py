@@ -31,6 +31,16 @@ def test_a_log_that_was_replaced_is_read_from_its_beginning(tmp_path: Path) -> N
     assert [*tail.read()] == ["three"]
 
 
+def test_what_a_log_has_already_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    assert [*Tail(path, after_present=True).read()] == []
+    path.write_text("an earlier attempt\n")
+    tail = Tail(path, after_present=True)
+    with path.open("a") as file:
+        file.write("one\n")
+    assert [*tail.read()] == ["one"]
+
+
 def test_a_log_longer_than_a_chunk(tmp_path: Path, monkeypatch: object) -> None:
     path = tmp_path / "log"
     lines = [f"line {number} {'x' * 1000}" for number in range(3000)]
