@@ -82,7 +82,7 @@ class Run:
         """Return the stage of that name.
 
         Raises:
-            InputError: There is none.
+            InputError: The run has no stage of that name.
         """
         names = [each.name for each in self.stages]
         if name not in names:
@@ -151,7 +151,7 @@ def find_run(text: str, parent: Path = RUNS) -> Run:
         parent: The parent of the run directories.
 
     Raises:
-        InputError: There is none, or it is of a later version; names the nearest run.
+        InputError: It is missing, or of a later version; names the nearest run.
     """
     path, named = Path(text).expanduser(), parent / text
     if not is_run(path) and len(path.parts) == 1 and (is_run(named) or not path.exists()):
@@ -175,7 +175,7 @@ def newest_run(parent: Path = RUNS) -> Run:
     """Read the run in `parent` that changed last.
 
     Raises:
-        InputError: There is none.
+        InputError: The folder has no runs.
     """
     runs = find_runs(parent)
     if not runs:

@@ -103,7 +103,7 @@ def _choose(run: Run, part: str | None) -> Sequence[Step]:
     """Return the steps of a stage, or one step.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: The run has no stage or step of that name.
     """
     if part is None:
         return run.steps
