@@ -204,7 +204,7 @@ def test_a_talk_on_a_terminal(make_spec: Callable[..., ChatSpec], tmp_path: Path
     typed.type("/clera\n")
     typed.wait_for("no command /clera; did you mean '/clear'?")
     typed.type("b" * 90 + "|\n")
-    typed.wait_for("\nbb")
+    typed.wait_for("b|\nbb")  # the answer, after what was typed
     os.kill(typed.process.pid, signal.SIGINT)
     typed.wait_for("[stopped]\n> ")
     typed.type("again|\n")
