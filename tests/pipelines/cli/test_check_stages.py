@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.checks import upstreams
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 
 
 @pytest.fixture(autouse=True)

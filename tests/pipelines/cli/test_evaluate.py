@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from pipelines.cli import evaluate as command
-from pipelines.cli import main as cli
 from pipelines.evaluation.rendering import Options
 from pipelines.evaluation.spec import Spec
 from pipelines.evaluation.targets import Target
+from tests.pipelines.conftest import Call
 from tests.pipelines.evaluation.fakes import make_set, make_spec, write_fakes, write_model
-
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+def call(call: Call) -> Call:
     """Call `pipeline evaluate …` in an empty folder; return exit status, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pipeline", "evaluate", *arguments])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
+    return partial(call, "evaluate")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.terminal import pipeline, plain, show
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests import ROOT
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 
 PAGE = (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```console\n\$ pipeline (.*)\n((?:.*\n)*?)```$", PAGE, re.MULTILINE)

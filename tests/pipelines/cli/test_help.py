@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from pipelines.cli import help as helping
 from pipelines.cli.main import app
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.terminal import pipeline, show
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.recipe.loading import load
 from pipelines.shipped import RECIPES
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 
 NAMES = sorted(path.name for path in RECIPES.glob("*.yaml"))
 

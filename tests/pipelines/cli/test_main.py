@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 
 PIPELINE = Path(sys.executable).with_name("pipeline")
 

@@ -16,7 +16,7 @@ from pipelines.run import skipping
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan
 from tests import ROOT
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.terminal import pipeline, plain, show
 
 CPU = ("--set", "hardware.platform=cpu")

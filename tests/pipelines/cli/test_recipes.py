@@ -11,7 +11,7 @@ import pytest
 from pipelines.cli.recipes import describe_recipe, first_sentence
 from pipelines.recipe.loading import load
 from pipelines.shipped import RECIPES
-from tests.pipelines.cli.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.terminal import pipeline, plain, show
 
 NAMES = sorted(path.name for path in RECIPES.glob("*.yaml"))

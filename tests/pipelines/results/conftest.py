@@ -1,36 +1,13 @@
-"""A run, and calls of `pipeline`."""
+"""A run."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main as cli
 from pipelines.run.plan import Plan
 from tests.pipelines.results.making import finish_stage, make_run, write_metrics, write_rl_checkpoints, write_sft_checkpoints
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Call `pipeline …` in a folder; return exit status, output and errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from pipelines.records.steps import StepRecord, write_record
 from pipelines.results.cleaning import find_removable, measure
 from pipelines.run import skipping
 from pipelines.run.plan import Plan, stage_paths
+from tests.pipelines.conftest import Call
 from tests.pipelines.evaluation.fakes import write_model
-from tests.pipelines.results.conftest import Call
 from tests.pipelines.results.making import make_run, write_rl_checkpoints
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.run.plan import Plan, stage_paths
-from tests.pipelines.results.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.results.making import finish_stage, make_run, write_sft_checkpoints
 
 

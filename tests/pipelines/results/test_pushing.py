@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.environments import TrainerName
 from pipelines.run.plan import Plan, stage_paths
-from tests.pipelines.results.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.results.hub import TOKEN, Hub, Repository, serve_hub
 
 FILES = {"config.json", "model.safetensors", "tokenizer_config.json", "README.md"}

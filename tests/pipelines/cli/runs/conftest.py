@@ -1,17 +1,12 @@
-"""Runs in a folder of their own, and the command line."""
+"""Runs in a folder of their own."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main as cli
 from tests.pipelines.records.making import make_old, make_run
-
-Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -31,20 +26,3 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (torn / "stages/rl/train/record.json").write_text('{"comm')
     make_run(runs / "whole")
     return tmp_path
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Call `pipeline …`; return exit status, output and errors."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as exited:
-            status = int(exited.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipelines.records.comparison import RunComparison
-from tests.pipelines.cli.runs.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.evaluation.making import evaluation
 from tests.pipelines.records.making import make_run, write_training
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipelines.cli.runs import listing, text
 from pipelines.console import tables
 from pipelines.records.summaries import RunList
-from tests.pipelines.cli.runs.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.records.making import hold, make_run
 
 

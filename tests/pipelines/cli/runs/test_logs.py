@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.cli.runs.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.records.making import hold, make_run, write_step
 
 

@@ -14,7 +14,7 @@ import pytest
 from pipelines.cli.runs.next_commands import COMMANDS, resume_command
 from pipelines.records.runs import open_run
 from pipelines.records.summaries import RunStatus
-from tests.pipelines.cli.runs.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.records.making import hold, make_run, write_step
 
 

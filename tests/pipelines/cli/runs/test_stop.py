@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.runs import stop
-from tests.pipelines.cli.runs.conftest import Call
+from tests.pipelines.conftest import Call
 from tests.pipelines.records.making import hold, make_run, write_step
 
 # A run that ends a moment after the signal, as one that ends its trainer does.
