@@ -16,7 +16,6 @@ _OFFLINE = ("offline", "disabled", "dryrun", "local")
 """Modes, in the trackers' own variables, that need no credentials."""
 
 _WANDB = "https://api.wandb.ai"
-_SWANLAB = "https://swanlab.cn"
 _SECONDS = 3.0
 
 
