@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
@@ -12,11 +11,12 @@ from pydantic_core import PydanticUndefined
 
 from pipelines.recipe import upstream_keys
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
+from pipelines.recipe.secrets import HIDDEN, is_secret
 from pipelines.reports.page import Setting
 from pipelines.reports.text import show
+from pipelines.trainers.verl.nested import leaves
 
 _LONGEST = 400
-_SECRET = re.compile(r"(?:api|auth|access|hf|hub)_?token|secret|passw|api_?key|credential", re.IGNORECASE)
 _MODELS: Mapping[str, type[SftStage | RlStage]] = {"sft": SftStage, "rl": RlStage}
 _SECTIONS = ("verl", "llamafactory")
 
@@ -116,17 +116,13 @@ def _walk_upstream(prefix: str, stage: Mapping[str, Any]) -> Iterator[tuple[str,
             yield f"{prefix}{section}.{key}", (value, known.get(key, {}).get("default"))
 
 
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, each in value.items():
-        if isinstance(each, dict) and each:
-            yield from _flatten(each, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", each
+def _flatten(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((".".join(path), each) for path, each in leaves(value))
 
 
 def _text(key: str, value: Any) -> str:
     """Return a value as the recipe has it, shortened; the value of a key that names a secret is hidden."""
-    if _SECRET.search(key) and isinstance(value, str):
-        return "(hidden)"
+    if is_secret(key) and isinstance(value, str):
+        return HIDDEN
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return show(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")

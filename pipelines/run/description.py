@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.digests import digest_text
-from pipelines.environments.pins import pin
 from pipelines.recipe.schema import RlStage
 from pipelines.records.manifest import Manifest, PinEntry, StageEntry, StepEntry, project_version, read_manifest, write_manifest
 from pipelines.run.plan import Plan, Step
+from pipelines.run.versions import find_pin
 
 
 def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *, smoke: bool) -> None:
@@ -60,8 +60,8 @@ def describe_run(plan: Plan, selected: Sequence[Step], command: Sequence[str], *
 
 
 def _describe_environment(plan: Plan, trainer: str) -> PinEntry:
-    pinned, python = pin(trainer), plan.machine.pythons[trainer]
-    if python != pinned.environment(plan.machine.platform) / "bin" / "python":
-        return PinEntry(trainer=trainer, python=str(python))
+    pinned = find_pin(plan, trainer)
+    if pinned is None:
+        return PinEntry(trainer=trainer, python=str(plan.machine.pythons[trainer]))
     lock = pinned.lock(plan.machine.platform).read_text(encoding="utf-8")
     return PinEntry(trainer=trainer, version=pinned.version, lock=digest_text(lock))

@@ -7,22 +7,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
+from pipelines.recipe.secrets import HIDDEN, is_secret
 from pipelines.trackers.base import Value
-from pipelines.trackers.hiding import HIDDEN, is_secret
+from pipelines.trainers.verl.nested import leaves
 
 
 def flatten_stage(recipe: Recipe, stage: SftStage | RlStage) -> dict[str, Value]:
     """Return the settings of a stage and those that all stages share, with dotted keys."""
     shared = recipe.model_dump(mode="json", include={"name", "model", "seed", "hardware"})
-    return dict(_flatten({"recipe": shared, **stage.model_dump(mode="json")}))
+    return dict(_to_values({"recipe": shared, **stage.model_dump(mode="json")}))
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{name}.")
-        elif isinstance(value, str) and is_secret(name):
+def _to_values(settings: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    for path, value in leaves(settings):
+        name = ".".join(path)
+        if isinstance(value, str) and is_secret(name):
             yield name, HIDDEN
         elif isinstance(value, list | dict):
             yield name, json.dumps(_hide(value), ensure_ascii=False)

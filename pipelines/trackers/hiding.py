@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import IO
 
-HIDDEN = "(hidden)"
+from pipelines.recipe.secrets import HIDDEN, hide_users, is_secret
 
-_NAME = re.compile(r"(^|[._-])(api_?key|access_?key|auth|credentials?|passw(or)?d|secret|token)$", re.IGNORECASE)
-_USER = re.compile(r"(?<=://)[^/\s@]+@")
 _SHORTEST = 6
 """Characters of a value that is looked for in texts."""
-
-
-def is_secret(name: str) -> bool:
-    """Return whether a setting or a variable of that name holds a secret."""
-    return _NAME.search(name) is not None
 
 
 def hide_secrets(text: str) -> str:
@@ -24,7 +16,7 @@ def hide_secrets(text: str) -> str:
     values = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= _SHORTEST}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
-    return _USER.sub(f"{HIDDEN}@", text)
+    return hide_users(text)
 
 
 class HidingStream:

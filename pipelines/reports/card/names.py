@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from pipelines.recipe.secrets import HIDDEN, hide_users, is_secret
+
 # An absolute path of two or more parts in a longer text, but not in a URL or a closing tag.
 _PATH = re.compile(r"(?<![\w.:/~<-])~?/(?:[^\s/:'\",;()\[\]{}<>=]+/)+[^\s/:'\",;()\[\]{}<>=]*")
 _WHOLE = re.compile(r"~?/[^\n]*")
-_SECRET = re.compile(r"(?i)(^|[_.-])(token|api_?key|key|secret|password|passwd|credentials)$")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 _MACHINE = ("environments", "sandbox")
 """Sections of a recipe that describe the machine and not the training."""
@@ -19,7 +19,7 @@ _MACHINE = ("environments", "sandbox")
 
 def hide_paths(text: str) -> str:
     """Return a text with the last part of each absolute path instead of the path, and without credentials in URLs."""
-    text = _CREDENTIALS.sub("", text)
+    text = hide_users(text, "")
     if _WHOLE.fullmatch(text) and "//" not in text[:2] and text != "/":
         return _last(text)
     return _PATH.sub(lambda found: _last(found[0]), text)
@@ -30,8 +30,8 @@ def hide_command(words: Sequence[str]) -> list[str]:
     found = []
     for word in words:
         key, equals, value = word.partition("=")
-        secret = bool(equals) and _SECRET.search(key) is not None
-        found.append(f"{key}={'…' if secret else hide_paths(value)}" if equals else hide_paths(word))
+        secret = bool(equals) and is_secret(key)
+        found.append(f"{key}={HIDDEN if secret else hide_paths(value)}" if equals else hide_paths(word))
     return found
 
 
@@ -46,7 +46,7 @@ def _hide(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_hide(key, each) for each in value]
     if isinstance(value, str):
-        return "…" if _SECRET.search(key) else hide_paths(value)
+        return HIDDEN if is_secret(key) else hide_paths(value)
     return value
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.recipe.loading import load
 from pipelines.trackers.configuration import flatten_stage
-from pipelines.trackers.hiding import HidingStream, hide_secrets, is_secret
+from pipelines.trackers.hiding import HidingStream, hide_secrets
 from tests import ROOT
 
 
@@ -30,23 +30,6 @@ def test_secrets_of_upstream_keys_are_not_logged() -> None:
     flat = flatten_stage(recipe, stage)
     assert "abc" not in str(flat)
     assert flat["llamafactory.max_new_tokens"] == 3
-
-
-@pytest.mark.parametrize(
-    ("name", "secret"),
-    [
-        ("WANDB_API_KEY", True),
-        ("HF_TOKEN", True),
-        ("MLFLOW_TRACKING_PASSWORD", True),
-        ("AWS_SECRET_ACCESS_KEY", True),
-        ("trainer.hub_token", True),
-        ("max_tokens", False),
-        ("tokenizer", False),
-        ("PATH", False),
-    ],
-)
-def test_names_of_secrets(name: str, secret: bool) -> None:
-    assert is_secret(name) is secret
 
 
 def test_secrets_are_hidden_in_texts(monkeypatch: pytest.MonkeyPatch) -> None:
