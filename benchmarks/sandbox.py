@@ -9,7 +9,7 @@ Each problem has a right solution and a wrong one (the same with its return valu
   prime_code   verl's grader for code, in verl's environment
 
 Rounds are interleaved and the best of each side counts; rates are over the right and the wrong solutions together, unless the
-line names one. Then, on all cores, verdicts with 1, 8 and 64 concurrent programs: a busy machine must not change any.
+line names one. Then code_tests with 1, 8 and 64 concurrent programs on all cores and on one; no verdict may be wrong.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,20 +109,38 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
     if given.quick:
         problems, given.rounds = problems[:3], 1
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {given.core})
-    try:
+    with on_cores({given.core}):
         yield from measure_rates(problems, given.rounds, given.quick)
-    finally:
-        os.sched_setaffinity(0, cores)
-    configure(Settings())
     for concurrent in (1, 8) if given.quick else (1, 8, 64):
-        start = time.perf_counter()
-        wrong = asyncio.run(find_wrong_verdicts(problems, concurrent))
-        seconds = time.perf_counter() - start
-        name = f"code_tests on {len(cores)} cores, {concurrent} concurrent"
-        yield Result(name, "programs/s", len(wrong) / seconds)
-        yield Result(f"{name}: wrong verdicts", f"of {len(wrong)}", sum(wrong), at_most=0, is_count=True)
-    close_all()
+        rates: dict[int, float] = {}
+        wrong = 0
+        for used in [{given.core}, cores] * given.rounds:
+            with on_cores(used):
+                configure(Settings(workers=len(used)))
+                asyncio.run(score_all(problems[:20], "right"))  # starts the workers
+                start = time.perf_counter()
+                verdicts = asyncio.run(find_wrong_verdicts(problems, concurrent))
+                rate = len(verdicts) / (time.perf_counter() - start)
+                close_all()
+            rates[len(used)] = max(rate, rates.get(len(used), 0.0))
+            wrong = max(wrong, sum(verdicts))
+        name, bound = (
+            f"code_tests on {len(cores)} cores, {concurrent} concurrent",
+            None if concurrent == 1 else 0.925 * len(cores),
+        )
+        yield Result(name, "programs/s", rates[len(cores)], rates[1], "one core", at_least=bound)
+        yield Result(f"{name}: wrong verdicts", f"of {len(verdicts)}", wrong, at_most=0, is_count=True)
+
+
+@contextmanager
+def on_cores(cores: set[int]) -> Iterator[None]:
+    """Run this process and those that it starts on some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def measure_rates(problems: Sequence[Problem], rounds: int, quick: bool) -> Iterator[Result]:
@@ -157,7 +176,7 @@ def measure_rates(problems: Sequence[Problem], rounds: int, quick: bool) -> Iter
     def rate(name: str, *kinds: str) -> float:
         return len(kinds) * len(problems) / sum(seconds[name, kind] for kind in kinds)
 
-    for other, bound in (("forks", 0.85), ("python -c", 4.0)):
+    for other, bound in (("forks", 0.90), ("python -c", 4.0)):
         yield Result("sandbox", "programs/s", rate("sandbox", *KINDS), rate(other, *KINDS), other, at_least=bound)
     for kind, bound in (("right", 5.0), ("wrong", 15.0)):
         theirs = None if prime is None else rate("prime_code", kind)

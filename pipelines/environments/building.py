@@ -43,6 +43,10 @@ for name in sys.argv[1:]:
 """
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}
 
+# On a CPU most of a small run's time is imports, a fifth of which is the collection of garbage that is not there: an import
+# makes objects that stay.
+_COLLECT_LESS = "import gc; gc.set_threshold(20_000, 50, 100)\n"
+
 
 @dataclass(frozen=True)
 class Build:
@@ -120,6 +124,8 @@ def build(task: Build, base: str) -> None:
     if stand_ins.is_dir():
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(stand_ins, site_packages(task.directory), dirs_exist_ok=True, ignore=ignore)
+    if task.platform == "cpu":
+        (site_packages(task.directory) / "collect_less.pth").write_text(_COLLECT_LESS, "utf-8")
     if not pin.imports:
         return
     task.start_phase("compiling what a training imports")

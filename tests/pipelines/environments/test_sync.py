@@ -40,6 +40,12 @@ def test_a_second_sync_does_nothing(toy: Toy) -> None:
     assert (toy.directory / ".pipeline.json").stat().st_mtime_ns == before
 
 
+def test_garbage_is_collected_less_often_on_a_cpu(toy: Toy) -> None:
+    assert toy.sync()[0] == 0
+    asked = subprocess.run([toy.python, "-c", "import gc; print(gc.get_threshold()[0])"], capture_output=True, text=True)
+    assert asked.stdout == "20000\n"
+
+
 def test_checking_an_environment_starts_no_process(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     assert toy.sync()[0] == 0
 
