@@ -116,6 +116,8 @@ def _execute(
     )
     write_record(step.directory, now)
     try:
+        if stage is not None and plan.recipe.hardware_of(stage).nodes > 1 and before is not None:
+            _end_remote_orphans(plan, display)
         _attempt(step, plan, now, stage, display, progress, watch)
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
@@ -128,6 +130,19 @@ def _execute(
         write_record(step.directory, now)
     shutil.rmtree(step.directory / "cache", ignore_errors=True)
     return time.monotonic() - began
+
+
+def _end_remote_orphans(plan: Plan, display: Display) -> None:
+    """End what an earlier attempt has left on the nodes of the cluster: it could write to the checkpoints."""
+    from pipelines.environments.ask import AskError
+    from pipelines.run.cluster.nodes import end_orphans_on_nodes
+
+    try:
+        ended = end_orphans_on_nodes(plan.machine.pythons["verl"], plan.directory)
+    except AskError as error:
+        raise StepError(f"the nodes of the cluster cannot be cleared of an earlier attempt: {error}") from None
+    for node, names in sorted(ended.items()):
+        display.say(f"  ended orphaned processes on {node}: {', '.join(sorted(set(names)))}")
 
 
 class TrainingAbortedError(StepError):
