@@ -58,7 +58,7 @@ def connected(variables: Mapping[str, str]) -> Iterator[str]:
     address = find_address()
     try:
         ray.init(
-            address=address,
+            address="auto",  # as verl: with a token, where the cluster was started with one
             runtime_env={"env_vars": dict(variables)},
             log_to_driver=False,
             logging_level=logging.ERROR,

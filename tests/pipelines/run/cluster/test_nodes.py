@@ -53,7 +53,7 @@ def test_each_hardware_is_asked_for_once_at_its_line(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(
         "name: x\nmodel: org/model\n"
         "hardware: {platform: cpu, nodes: 3}\n"
-        "defaults: {sft: {data: {train: {converter: sharegpt, source: org/rows}}, steps: 2, learning_rate: 0.1}}\n"
+        "defaults: {sft: {data: {train: {converter: sharegpt, source: org/rows}, validation: {fraction: 0.1}}, steps: 2, learning_rate: 0.1}}\n"
         "stages:\n"
         "  - {name: one, kind: sft}\n"
         "  - {name: two, kind: sft}\n"
