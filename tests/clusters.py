@@ -43,7 +43,7 @@ class Host:
 
     def start(self, *argv: str, **options: Any) -> subprocess.Popen[Any]:
         """Start a command on this host; it is killed with the thread that started it."""
-        return subprocess.Popen(self.command(*argv), preexec_fn=_die_with_parent, **options)
+        return subprocess.Popen(self.command(*argv), preexec_fn=_die_with_parent, **options)  # noqa: PLW1509
 
     def run(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[Any]:
         """Run a command on this host to its end, which must be a success."""
@@ -148,7 +148,7 @@ class Cluster:
         # A raylet starts a Python per declared CPU with its first driver; two cores would be busy with that for a minute.
         others = {"RAY_prestart_worker_first_driver": "0", "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"}
         without = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "PIPELINE_"))}
-        return without | others | self.variables
+        return {**without, **others, **self.variables}
 
     def _count_nodes(self) -> int:
         """Return the number of nodes that are alive, by the head's own table."""
@@ -188,7 +188,7 @@ def _keep_namespaces(name: str) -> subprocess.Popen[bytes]:
     """Start a process in new network and UTS namespaces, with a host name; return once they exist."""
     script = f"hostname {name} 2>/dev/null || echo {name} > /proc/sys/kernel/hostname; echo ready; exec sleep infinity"
     argv: Sequence[str] = ["unshare", "--net", "--uts", "sh", "-c", script]
-    keeper = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_die_with_parent)
+    keeper = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_die_with_parent)  # noqa: PLW1509
     assert keeper.stdout is not None
     if keeper.stdout.readline() != b"ready\n":
         _, errors = keeper.communicate()

@@ -236,7 +236,7 @@ def find_cluster_problems(loaded: Loaded, environments: dict[str, Environment]) 
         return []
     from pipelines.run.cluster.nodes import find_problem
 
-    wanted = {}
+    wanted: dict[tuple[int, int], tuple[str, ...]] = {}
     for stage in recipe.stages:
         hardware = recipe.hardware_of(stage)
         if hardware.nodes > 1:

@@ -64,8 +64,8 @@ class Hardware(Model):
     platform: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is cuda if an NVIDIA GPU is found, else cpu."""
     nodes: int = Field(default=1, ge=1)
-    """Machines. Several need a running Ray cluster with verl's environment, the run directory and all files at the same paths on
-    each node; `RAY_ADDRESS` is its address, unless the run starts on one of its nodes."""
+    """Machines. Several need a running Ray cluster with the same environments and files at the same paths on each node;
+    RAY_ADDRESS names it, or the run starts on one of its nodes."""
     gpus_per_node: int = Field(default=1, ge=1)
     """GPUs of each machine; on cpu, data-parallel worker processes."""
 

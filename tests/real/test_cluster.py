@@ -31,7 +31,9 @@ model: ./model
 hardware: {{hardware}}
 defaults:
   sft:
-    data: {{{{train: {{{{converter: programs_code, source: {ROOT}/recipes/data/programs.py}}}}, validation: {{{{fraction: 0.1}}}}}}}}
+    data:
+      train: {{{{converter: programs_code, source: {ROOT}/recipes/data/programs.py}}}}
+      validation: {{{{fraction: 0.1}}}}
     init_from: ./model
     learning_rate: 0.01
     batch: {{{{per_device: 3, accumulate: 2}}}}
@@ -41,7 +43,7 @@ defaults:
 stages:
   - {{{{name: llamafactory, kind: sft, packing: true, steps: 12, save_every: 3, validate_every: 3}}}}
   - {{{{name: verl, kind: sft, trainer: verl, epochs: 5, save_every: 2, validate_every: 2}}}}
-  - {{{{name: alone, kind: sft, trainer: verl, epochs: 1, save_every: 2, validate_every: 2, hardware: {{{{nodes: 1, gpus_per_node: 1}}}}}}}}
+  - {{{{name: alone, kind: sft, trainer: verl, epochs: 1, save_every: 2, validate_every: 2, hardware: {{{{nodes: 1}}}}}}}}
   - name: grpo
     kind: rl
     algorithm: grpo
@@ -210,7 +212,9 @@ def test_the_variables_of_the_actors_are_in_the_configuration(two: Chain) -> Non
 @pytest.mark.parametrize("stage", ["llamafactory", "verl"])
 def test_the_log_has_the_lines_of_every_rank(two: Chain, stage: str) -> None:
     for rank in (0, 1):
-        done = subprocess.run(["pipeline", "logs", str(two.directory), stage, "--rank", str(rank)], capture_output=True, text=True)
+        done = subprocess.run(
+            ["pipeline", "logs", str(two.directory), stage, "--rank", str(rank)], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) > 3
 
@@ -229,7 +233,11 @@ def test_a_complete_run_is_skipped(two: Chain) -> None:
     [
         ("10.77.0.1:1", [], r"RAY_ADDRESS 10\.77\.0\.1:1 does not answer: Connection refused"),
         ("10.77.0.1", [], r"RAY_ADDRESS is '10\.77\.0\.1', expected host:port"),
-        ("", ["--set", "hardware.nodes=3"], r"hardware\.nodes is 3: the Ray cluster at \S+ has 2 nodes \(GPUs: node-0 1, node-1 1\)"),
+        (
+            "",
+            ["--set", "hardware.nodes=3"],
+            r"hardware\.nodes is 3: the Ray cluster at \S+ has 2 nodes \(GPUs: node-0 1, node-1 1\)",
+        ),
         (
             "",
             ["--set", "hardware.gpus_per_node=2"],
@@ -239,7 +247,7 @@ def test_a_complete_run_is_skipped(two: Chain) -> None:
 )
 def test_a_cluster_that_cannot_run_it_is_refused(two: Chain, address: str, sets: list[str], found: str) -> None:
     other = Chain(two.recipe, "other", two.runs, two.host, {**two.variables, **({"RAY_ADDRESS": address} if address else {})})
-    status, out, err = other.finish("--set", "name=other", *sets)
+    status, _, err = other.finish("--set", "name=other", *sets)
     assert status == 2
     assert re.search(rf"recipe\.yaml:\d+: {found}" if not sets else found, err), err
     assert len(err.splitlines()) == 1

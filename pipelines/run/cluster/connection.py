@@ -26,13 +26,15 @@ def find_address() -> str:
     given = os.environ.get("RAY_ADDRESS")
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        address = canonicalize_bootstrap_address("auto")
+        address: str | None = canonicalize_bootstrap_address("auto")
     except ConnectionError:
         address = None
     except Exception as error:
         raise ClusterError(f"RAY_ADDRESS is {given!r}, expected host:port: {error}") from None
     if address is None:
-        raise ClusterError("no Ray cluster runs on this machine; start one with `ray start --head`, or set RAY_ADDRESS to its host:port")
+        raise ClusterError(
+            "no Ray cluster runs on this machine; start one with `ray start --head`, or set RAY_ADDRESS to its host:port"
+        )
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()

@@ -1,9 +1,9 @@
 """Start one command on each of several nodes, as `srun` does: `python -m pipelines.run.cluster.launch NODES GPUS -- COMMAND …`.
 
 Runs in verl's environment. The command gets this process's variables, the rendezvous in the variables of torchrun and of
-LLaMA-Factory, and this process's folder, which all nodes share. Each node has a supervisor, which ends the command with all of
-its processes when this process, its actor there or the node's Ray ends. What the ranks print is printed here, each line with its
-rank.
+LLaMA-Factory, and this process's folder, which all nodes share. Each node has a supervisor, which ends the command with all
+of its processes when this process, its actor there or the node's Ray ends. What the ranks print is printed here, each line
+with its rank.
 """
 
 from __future__ import annotations
@@ -150,10 +150,10 @@ def _run(count: int, gpus: int, argv: Sequence[str], folder: Path, address: str)
     logs = [folder / f"node-{rank}.log" for rank in range(count)]
     outputs = [_Output(log) for log in logs]
     variables = _variables(count, gpus, host, port, argv)
-    started = {
-        node.run.remote(list(argv), {**variables, "NODE_RANK": str(rank), "PET_NODE_RANK": str(rank)}, os.getcwd(), str(log)): rank
-        for rank, (node, log) in enumerate(zip(nodes, logs, strict=True))
-    }
+    started = {}
+    for rank, (node, log) in enumerate(zip(nodes, logs, strict=True)):
+        own = {**variables, "NODE_RANK": str(rank), "PET_NODE_RANK": str(rank)}
+        started[node.run.remote(list(argv), own, str(folder.parent), str(log))] = rank
     print(f"{count} nodes: {', '.join(each for each, _ in meetings)}", flush=True)
     failed = []
     try:
@@ -183,7 +183,7 @@ def _variables(count: int, gpus: int, host: str, port: int, argv: Sequence[str])
 
 
 def _wait(started: Mapping[Any, int], outputs: Sequence[_Output]) -> Iterator[tuple[int, str]]:
-    """Yield each node's rank when its command has ended, and how it failed, if it did; stop some time after the first failure."""
+    """Yield each node's rank when its command has ended, and how it failed; stop some time after the first failure."""
     waiting, deadline = list(started), float("inf")
     while waiting and time.monotonic() < deadline:
         ended, waiting = ray.wait(waiting, timeout=0.5)

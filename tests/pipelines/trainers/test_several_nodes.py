@@ -23,7 +23,7 @@ LAUNCHER = (str(RAY), "-m", "pipelines.run.cluster.launch", "2", "4", "--")
 
 
 def on_cluster(stage: SftStage, **hardware: int) -> Context:
-    return replace(context(stage, "cuda", **hardware), ray=RAY)
+    return replace(context(stage, "cuda", Path("/runs/demo/stages/one"), **hardware), ray=RAY)
 
 
 @pytest.mark.parametrize(("name", "trainer"), [("verl", verl), ("llamafactory", llamafactory)])
@@ -63,7 +63,8 @@ def test_a_python_with_ray_is_needed() -> None:
 def test_verls_environment_is_part_of_a_run_on_several_nodes(tmp_path: Path) -> None:
     (tmp_path / "sft.yaml").write_text(
         "name: sft\nmodel: org/model\nhardware: {platform: cpu}\n"
-        "defaults: {sft: {data: {train: {converter: sharegpt, source: org/rows}, validation: {fraction: 0.1}}, steps: 2, learning_rate: 0.1}}\n"
+        "defaults:\n  sft:\n    data: {train: {converter: sharegpt, source: org/rows}, validation: {fraction: 0.1}}\n"
+        "    steps: 2\n    learning_rate: 0.1\n"
         "stages:\n  - {name: one, kind: sft}\n  - {name: two, kind: sft, hardware: {nodes: 2}}\n"
     )
     recipe = load(tmp_path / "sft.yaml").recipe

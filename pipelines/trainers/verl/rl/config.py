@@ -5,8 +5,8 @@ from __future__ import annotations
 from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch
-from pipelines.trainers.several_nodes import ray_settings
 from pipelines.trainers.verl import cpu, cuda
+from pipelines.trainers.verl.actors import actor_settings
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.trainers.verl.rendering import command, render, training_environment, training_length, upstream_keys
 from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_IN_CACHE_KEY, reward_function
@@ -40,7 +40,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     variables = training_environment(context)
     if (nodes := context.recipe.hardware_of(stage).nodes) > 1:
         # What the user has set in `verl:` takes precedence.
-        settings = deep_merge(settings, ray_settings(context, nodes, variables), {"ray_kwargs": settings["ray_kwargs"]})
+        settings = deep_merge(settings, actor_settings(context, nodes, variables), {"ray_kwargs": settings["ray_kwargs"]})
     return Launch(
         argv=command(context, "verl.trainer.main_ppo"),
         environment=variables,

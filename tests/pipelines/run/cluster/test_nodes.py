@@ -53,7 +53,8 @@ def test_each_hardware_is_asked_for_once_at_its_line(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(
         "name: x\nmodel: org/model\n"
         "hardware: {platform: cpu, nodes: 3}\n"
-        "defaults: {sft: {data: {train: {converter: sharegpt, source: org/rows}, validation: {fraction: 0.1}}, steps: 2, learning_rate: 0.1}}\n"
+        "defaults:\n  sft:\n    data: {train: {converter: sharegpt, source: org/rows}, validation: {fraction: 0.1}}\n"
+        "    steps: 2\n    learning_rate: 0.1\n"
         "stages:\n"
         "  - {name: one, kind: sft}\n"
         "  - {name: two, kind: sft}\n"
@@ -65,7 +66,7 @@ def test_each_hardware_is_asked_for_once_at_its_line(tmp_path: Path) -> None:
     where, has = tmp_path / "x.yaml", "the Ray cluster at head:6379 has 2 nodes (GPUs: gpu-1 8, gpu-2 4)"
     assert find_cluster_problems(load(where), {"verl": verl}) == [
         f"{where}:3: hardware.nodes is 3: {has}",
-        f"{where}:9: stages.four.hardware.nodes is 5: {has}",
+        f"{where}:13: stages.four.hardware.nodes is 5: {has}",
     ]
     alone = load(where, ["hardware.nodes=1", "stages.four.hardware.nodes=1"])
     assert find_cluster_problems(alone, {}) == []

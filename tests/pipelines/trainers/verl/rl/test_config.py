@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Platform, Launch
+from pipelines.trainers.base import Launch, Platform
 from pipelines.trainers.verl.rl.config import launch
 from preprocess.config import Sandbox
 from rewards import entry
