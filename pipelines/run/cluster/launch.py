@@ -145,7 +145,10 @@ def _run(count: int, gpus: int, argv: Sequence[str], folder: Path, address: str)
     actor = ray.remote(Node)
     places = [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index) for index in range(count)]
     nodes = [actor.options(num_gpus=gpus, num_cpus=1, max_concurrency=2, scheduling_strategy=each).remote() for each in places]
-    meetings = ray.get([each.meet.remote() for each in nodes])
+    # This node first, if it is one of them: the same order in each attempt.
+    here = ray.util.get_node_ip_address()
+    met = sorted(zip(ray.get([each.meet.remote() for each in nodes]), nodes, strict=True), key=lambda each: _order(each, here))
+    meetings, nodes = [each for each, _ in met], [each for _, each in met]
     host, port = meetings[0]
     logs = [folder / f"node-{rank}.log" for rank in range(count)]
     outputs = [_Output(log) for log in logs]
@@ -168,6 +171,11 @@ def _run(count: int, gpus: int, argv: Sequence[str], folder: Path, address: str)
     for line in failed:
         print(f"error: {line}", flush=True)
     return 1 if failed else 0
+
+
+def _order(met: tuple[tuple[str, int], Any], here: str) -> tuple[bool, tuple[int, str]]:
+    (address, _), _ = met
+    return address != here, (len(address), address)
 
 
 def _variables(count: int, gpus: int, host: str, port: int, argv: Sequence[str]) -> dict[str, str]:
