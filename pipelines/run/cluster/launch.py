@@ -168,8 +168,8 @@ def _run(count: int, gpus: int, argv: Sequence[str], folder: Path, address: str)
             ray.get([each.stop.remote() for each in nodes], timeout=_STOP_SECONDS)
         for output in outputs:
             output.print_new(ended=True)
-    for line in failed:
-        print(f"error: {line}", flush=True)
+    if failed:  # on one line, the first first: it may have ended the others
+        print(f"error: {', then '.join(failed)}", flush=True)
     return 1 if failed else 0
 
 
