@@ -60,7 +60,7 @@ def connected(variables: Mapping[str, str]) -> Iterator[str]:
     address = find_address()
     try:
         ray.init(
-            address="auto",  # as verl: with a token, where the cluster was started with one
+            address=address,
             runtime_env={"env_vars": dict(variables)},
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -77,5 +77,5 @@ def describe(error: Exception) -> str:
     """Return an error of Ray in one line."""
     text = " ".join(str(error).split())
     if "token" in text.lower() and "auth" in text.lower():
-        return "its nodes and this process need the same token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH here"
+        return "it needs its token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE (default: ~/.ray/auth_token)"
     return text[:300] or type(error).__name__

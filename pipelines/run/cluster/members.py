@@ -17,11 +17,11 @@ def list_nodes(address: str) -> list[dict[str, Any]]:
     Raises:
         ClusterError: The cluster refuses this process.
     """
-    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+    from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
     from ray._raylet import GcsClient
 
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
+        ensure_token_if_auth_enabled(None, create_token_if_missing=False)  # otherwise Ray aborts this process
         found = GcsClient(address=address).get_all_node_info(timeout=_SECONDS)
     except Exception as error:
         raise ClusterError(f"the Ray cluster at {address} refuses a connection: {describe(error)}") from None
