@@ -1,7 +1,7 @@
 """Cost of a network between the workers: GRPO on two hosts with a worker each, against one host with two workers.
 
-The hosts are network namespaces on this machine (root is needed), with a node of a Ray cluster that runs already. The seconds are
-those of the training step of smoke.yaml's stage one, from its record: what one host needs to start Ray is part of them.
+The hosts are network namespaces on this machine (root is needed), with nodes of a Ray cluster that runs already. The seconds
+are those of the training step of smoke.yaml's stage one, from its record: the time in which one host starts Ray is part of it.
 """
 
 from __future__ import annotations

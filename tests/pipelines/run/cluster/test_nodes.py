@@ -37,6 +37,14 @@ def test_the_nodes_with_enough_gpus_are_counted(tmp_path: Path, nodes: int, gpus
     assert find_problem(answering(tmp_path, {"address": "head:6379", "nodes": TWO}), nodes, gpus) == problem
 
 
+def test_nodes_without_gpus_must_declare_workers(tmp_path: Path) -> None:
+    nodes = [{**each, "gpus": 0} for each in TWO]
+    assert find_problem(answering(tmp_path, {"address": "head:6379", "nodes": nodes}), 2, 1) == (
+        "the Ray cluster at head:6379 has 0 nodes with 1 GPU or more (GPUs: gpu-1 0, gpu-2 0); "
+        "on a CPU, declare workers by `ray start --num-gpus`"
+    )
+
+
 def test_the_reason_of_the_environment_is_passed_on(tmp_path: Path) -> None:
     reason = "RAY_ADDRESS head:6379 does not answer: Connection refused"
     assert find_problem(answering(tmp_path, {"error": reason}), 2, 1) == reason
