@@ -36,10 +36,16 @@ class Host:
     name: str
     address: str
     keeper: subprocess.Popen[bytes]
+    names: Path | None = None
+    """A file of the hosts' names, which replaces /etc/hosts."""
 
     def command(self, *argv: str) -> list[str]:
         """Return a command as it is run on this host."""
-        return ["nsenter", f"--net={self._namespace}", f"--uts=/proc/{self.keeper.pid}/ns/uts", "--", *argv]
+        enter = ["nsenter", f"--net={self._namespace}", f"--uts=/proc/{self.keeper.pid}/ns/uts", "--"]
+        if self.names is None:
+            return [*enter, *argv]
+        replace = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return [*enter, "unshare", "--mount", "--propagation=private", "sh", "-c", replace, str(self.names), *argv]
 
     def start(self, *argv: str, **options: Any) -> subprocess.Popen[Any]:
         """Start a command on this host; it is killed with the thread that started it."""
@@ -88,13 +94,16 @@ def make_hosts(count: int = 2, prefix: str = "node") -> Iterator[list[Host]]:
     if missing := [name for name in ("ip", "nsenter", "unshare") if shutil.which(name) is None]:
         pytest.skip(f"{' and '.join(missing)} not found; Debian's packages are iproute2 and util-linux")
     hosts: list[Host] = []
+    descriptor, file = tempfile.mkstemp(prefix="hosts")
+    os.close(descriptor)
     switch = Host("switch", "", _keep_namespaces("switch"))
     try:
         if switch.start("ip", "link", "add", "bridge", "type", "bridge", stderr=subprocess.PIPE).wait():
             pytest.skip("this kernel makes no bridges")
         switch.run("ip", "link", "set", "bridge", "up")
         for number in range(count):
-            host = Host(f"{prefix}-{number}", f"10.77.0.{number + 1}", _keep_namespaces(f"{prefix}-{number}"))
+            name, address = f"{prefix}-{number}", f"10.77.0.{number + 1}"
+            host = Host(name, address, _keep_namespaces(name), Path(file))
             hosts.append(host)
             port = f"port{number}"
             switch.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", str(host.keeper.pid))
@@ -102,12 +111,18 @@ def make_hosts(count: int = 2, prefix: str = "node") -> Iterator[list[Host]]:
             host.run("ip", "address", "add", f"{host.address}/24", "dev", "eth0")
             host.run("ip", "link", "set", "lo", "up")
             host.connect()  # with a default route: programs find their own address by it
+            for server in _name_servers():  # a look-up fails at once instead of waiting for an answer
+                host.run("ip", "route", "add", "unreachable", server)
+        # A host knows its own name and those of the others, as torchrun expects.
+        lines = [f"{host.address} {host.name}\n" for host in hosts]
+        Path(file).write_text("127.0.0.1 localhost\n" + "".join(lines))
         yield hosts
     finally:
         for host in [*hosts, switch]:
             host.kill()
             host.keeper.kill()
             host.keeper.communicate()
+        Path(file).unlink()
 
 
 @dataclass
@@ -194,6 +209,13 @@ def _keep_namespaces(name: str) -> subprocess.Popen[bytes]:
         _, errors = keeper.communicate()
         pytest.skip(f"network namespaces cannot be made: {errors.decode().strip()}")
     return keeper
+
+
+def _name_servers() -> set[str]:
+    """Return the addresses (IPv4) of this machine's name servers, except its own."""
+    words = [line.split() for line in Path("/etc/resolv.conf").read_text().splitlines()]
+    found = {each[1] for each in words if each[:1] == ["nameserver"] and len(each) > 1}
+    return {each for each in found if ":" not in each and not each.startswith("127.")}
 
 
 def _die_with_parent() -> None:

@@ -32,7 +32,9 @@ def find_problem(python: Path, nodes: int, gpus: int) -> str | None:
         return None
     listed = ", ".join(f"{each['host']} {each['gpus']}" for each in sorted(found, key=lambda each: str(each["address"])))
     which = "" if len(able) == len(found) else f" with {gpus} GPU{'s' if gpus > 1 else ''} or more"
-    result = f"the Ray cluster at {answer['address']} has {len(able)} node{'' if len(able) == 1 else 's'}{which} (GPUs: {listed})"
+    result = (
+        f"the Ray cluster at {answer['address']} has {len(able)} node{'' if len(able) == 1 else 's'}{which} (GPUs: {listed})"
+    )
     return result if any(each["gpus"] for each in found) else f"{result}; on a CPU, declare workers by `ray start --num-gpus`"
 
 
