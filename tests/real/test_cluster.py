@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,6 +131,18 @@ def workers_on(cluster: Cluster, number: int, chain: Chain) -> list[psutil.Proce
 def kill_trainer(started: subprocess.Popen[str]) -> None:
     (supervisor,) = psutil.Process(started.pid).children()
     supervisor.children()[0].kill()
+
+
+def test_ctrl_c_ends_both_hosts(two: Chain, cluster: Cluster) -> None:
+    started = two.start()
+    logs = [two.paths("llamafactory").step("train") / "nodes" / f"node-{number}.log" for number in (0, 1)]
+    wait_for(lambda: all(log.exists() and log.stat().st_size for log in logs), started)
+    assert all(workers_on(cluster, number, two) for number in (0, 1))
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate()
+    assert started.returncode == 130
+    assert "stopped; resume with: pipeline run" in err
+    wait_until_ended(two.directory)
 
 
 def test_killed_sft_of_llamafactory_ends_on_both_hosts(two: Chain, cluster: Cluster) -> None:
