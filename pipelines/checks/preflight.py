@@ -11,7 +11,7 @@ from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.recipe import deepspeed
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import Reward, RlStage, SftStage
+from pipelines.recipe.schema import Reward, RlStage, SftStage, StageHardware
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
 from preprocess.sources import hub
@@ -49,7 +49,7 @@ print(json.dumps(problem))
 def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
     """Return every mistake in the input that would make the run fail."""
     of_recipe, of_machine = split_problems(loaded, machine, environments)
-    return [*of_recipe, *of_machine]
+    return [*of_recipe, *of_machine, *find_cluster_problems(loaded, environments)]
 
 
 def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
@@ -65,7 +65,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *_missing_gpus(loaded, machine),
         *find_tracker_problems(loaded),
     ]
-    return [*of_recipe, *_too_many_nodes(loaded)], of_machine
+    return of_recipe, of_machine
 
 
 def find_tracker_problems(loaded: Loaded) -> list[str]:
@@ -216,14 +216,38 @@ def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
 
 
 def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
-    hardware = loaded.recipe.hardware
     found = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node:
-        yield f"{loaded.where('hardware')}: hardware.gpus_per_node is {hardware.gpus_per_node}, this machine has {found}"
-
-
-def _too_many_nodes(loaded: Loaded) -> Iterator[str]:
+    seen = set()
     for stage in loaded.recipe.stages:
-        if loaded.recipe.hardware.nodes > 1 and isinstance(stage, SftStage):
-            place = _at(loaded, "stages", stage.name)
-            yield f"{place}: hardware.nodes is {loaded.recipe.hardware.nodes}; supervised fine-tuning runs on one node"
+        hardware, keys = loaded.recipe.hardware_of(stage), hardware_keys(stage)
+        if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node and keys not in seen:
+            seen.add(keys)
+            key = f"{'.'.join(keys)}.gpus_per_node"
+            yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {found}"
+
+
+def find_cluster_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
+    """Return the stages for which the Ray cluster has not enough nodes, or which cannot reach it.
+
+    Not if verl's environment, which asks the cluster, is not built yet.
+    """
+    recipe = loaded.recipe
+    if not recipe.uses_cluster or not environments["verl"].is_ready():
+        return []
+    from pipelines.run.cluster.nodes import find_problem
+
+    wanted: dict[tuple[int, int], tuple[str, ...]] = {}
+    for stage in recipe.stages:
+        hardware = recipe.hardware_of(stage)
+        if hardware.nodes > 1:
+            wanted.setdefault((hardware.nodes, hardware.gpus_per_node), hardware_keys(stage))
+    problems = []
+    for (nodes, gpus), keys in wanted.items():
+        if problem := find_problem(environments["verl"].python, nodes, gpus):
+            problems.append(f"{loaded.where(*keys)}: {'.'.join(keys)}.nodes is {nodes}: {problem}")
+    return problems
+
+
+def hardware_keys(stage: SftStage | RlStage) -> tuple[str, ...]:
+    """Return the keys of the section that decides on a stage's hardware."""
+    return ("hardware",) if stage.hardware == StageHardware() else ("stages", stage.name, "hardware")

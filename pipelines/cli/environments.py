@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from pipelines.checks.preflight import find_reward_problems, needs_environment
+from pipelines.checks.preflight import find_cluster_problems, find_reward_problems, needs_environment
 from pipelines.environments import Builds, Environment
 from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded
@@ -47,18 +47,19 @@ class Gate:
         self._builds, self._display = builds, display
         # With the environment built before, `find_problems` has checked the rewards.
         self._checks_rewards = "verl" in builds and needs_environment(loaded)
+        self._checks_cluster = "verl" in builds and loaded.recipe.uses_cluster
 
     def wait(self, step: Step) -> None:
         """Wait for the environments of a step.
 
         Raises:
             StepError: A build failed, even of an environment that only later steps use: the run cannot end well.
-            InputError: A reward does not load in verl's environment.
+            InputError: A reward does not load in verl's environment, or the cluster lacks nodes.
         """
         used = set(step.uses)
-        if self._checks_rewards and step.trains:
-            # No stage may be trained while a reward of the recipe is unchecked, whatever trains it: a mistake in it would cost
-            # the time of all stages before. Rows and a tiny model cost seconds, so they need not wait.
+        if (self._checks_rewards or self._checks_cluster) and step.trains:
+            # No stage may be trained while a reward or the cluster is unchecked, whatever trains it: a mistake would cost the
+            # time of all stages before. Rows and a tiny model cost seconds, so they need not wait.
             used.add("verl")
         if running := self._builds.running(used):
             self._display.waiting(step, running)
@@ -66,4 +67,8 @@ class Gate:
         if self._checks_rewards and not self._builds.running(["verl"]):
             self._checks_rewards = False
             if unfit := find_reward_problems(self._loaded, self._environments):
+                raise InputError("\n".join(unfit))
+        if self._checks_cluster and not self._builds.running(["verl"]):
+            self._checks_cluster = False
+            if unfit := find_cluster_problems(self._loaded, self._environments):
                 raise InputError("\n".join(unfit))

@@ -26,7 +26,11 @@ def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
     for index, stage in enumerate(recipe.stages):
         model = _read_model(recipe.base_model(stage))
-        found = _check_rl(stage, recipe.hardware, model) if isinstance(stage, RlStage) else _check_sft(stage, recipe, model)
+        found = (
+            _check_rl(stage, recipe.hardware_of(stage), model)
+            if isinstance(stage, RlStage)
+            else _check_sft(stage, recipe, model)
+        )
         for loc, message in found:
             yield ("stages", index, *loc), message
     if recipe.evaluate is not None:

@@ -64,9 +64,19 @@ class Hardware(Model):
     platform: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is cuda if an NVIDIA GPU is found, else cpu."""
     nodes: int = Field(default=1, ge=1)
-    """Machines."""
+    """Machines. Several need a running Ray cluster with the same environments and files at the same paths on each node;
+    RAY_ADDRESS names it, or the run starts on one of its nodes."""
     gpus_per_node: int = Field(default=1, ge=1)
     """GPUs of each machine; on cpu, data-parallel worker processes."""
+
+
+class StageHardware(Model):
+    """The part of the hardware that a stage uses."""
+
+    nodes: int | None = Field(default=None, ge=1)
+    """Machines; default: the recipe's. With 1, the stage runs on the machine of `pipeline run`, without the cluster."""
+    gpus_per_node: int | None = Field(default=None, ge=1)
+    """GPUs of each machine; on cpu, data-parallel worker processes; default: the recipe's."""
 
 
 class Environments(Model):
@@ -234,6 +244,8 @@ class _Stage(Model):
     """Number of newest checkpoints to keep; `null` keeps all."""
     keep_best: bool = False
     """Use the checkpoint with the best validation as the stage's model, and keep it beside the newest; default: the last."""
+    hardware: StageHardware = StageHardware()
+    """The part of the hardware that the stage uses; default: the recipe's `hardware`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -437,6 +449,15 @@ class Recipe(Model):
             if names.count(name) > 1:
                 raise ValueError(f"two stages are named {name!r}")
         return self
+
+    def hardware_of(self, stage: SftStage | RlStage) -> Hardware:
+        """Return the hardware that a stage uses."""
+        return self.hardware.model_copy(update=stage.hardware.model_dump(exclude_none=True))
+
+    @property
+    def uses_cluster(self) -> bool:
+        """Whether a stage uses several machines."""
+        return any(self.hardware_of(stage).nodes > 1 for stage in self.stages)
 
     def previous(self, stage: SftStage | RlStage) -> SftStage | RlStage | None:
         """Return the stage whose model a stage starts from; None: it starts from another model."""

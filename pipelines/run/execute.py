@@ -115,8 +115,13 @@ def _execute(
         versions=versions_of(step, plan),
     )
     write_record(step.directory, now)
+    on_cluster = stage is not None and plan.recipe.hardware_of(stage).nodes > 1
     try:
+        if on_cluster and before is not None:
+            _clear_nodes(plan, step)  # what an earlier attempt has left there could write to the checkpoints
         _attempt(step, plan, now, stage, display, progress, watch)
+        if on_cluster:
+            _clear_nodes(plan, step)
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
@@ -128,6 +133,20 @@ def _execute(
         write_record(step.directory, now)
     shutil.rmtree(step.directory / "cache", ignore_errors=True)
     return time.monotonic() - began
+
+
+def _clear_nodes(plan: Plan, step: Step) -> None:
+    """End the processes of the run on the nodes of its cluster, and remove its temporary files there."""
+    from pipelines.environments.ask import AskError
+    from pipelines.run.cluster.nodes import end_orphans_on_nodes
+
+    try:
+        ended = end_orphans_on_nodes(plan.machine.pythons["verl"], plan.directory)
+    except AskError as error:
+        raise StepError(f"{step.name}: the nodes of the cluster cannot be cleared of its processes: {error}") from None
+    with (step.directory / "log").open("a", encoding="utf-8") as sink:
+        for node, names in sorted(ended.items()):
+            sink.write(f"--- ended orphaned processes on {node}: {', '.join(names)}\n")
 
 
 class TrainingAbortedError(StepError):

@@ -15,7 +15,10 @@ def find_environments(recipe: Recipe) -> dict[str, Environment]:
     """Return the environment of each trainer in the recipe, built or not."""
     platform = detected_platform() if recipe.hardware.platform == "auto" else recipe.hardware.platform
     given = recipe.environments.model_dump()
-    trainers = {stage.trainer for stage in recipe.stages} | ({"verl"} if recipe.evaluate is not None else set())
+    trainers = {stage.trainer for stage in recipe.stages}
+    # Evaluations generate with its vLLM; several nodes are reached by its Ray.
+    if recipe.evaluate is not None or recipe.uses_cluster:
+        trainers.add("verl")
     return {name: environment(name, platform, given[name]) for name in TRAINERS if name in trainers}
 
 

@@ -126,6 +126,7 @@ class Plan:
             source=self.machine.sources[stage.trainer],
             paths=self.paths(stage.name),
             model=self.initial_model(stage),
+            ray=self.machine.pythons.get("verl") if self.recipe.uses_cluster else None,
         )
 
     def split_stages(self, first: str | None, last: str | None) -> tuple[list[str], list[str]]:
@@ -340,7 +341,7 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
             "the model it starts from": context.model,
             **{f"reward file {place}, {Path(file).name}": file for place, file in enumerate(rewards, 1)},
         },
-        uses=(trainer,),
+        uses=(trainer,) if trainer == "verl" or plan.recipe.hardware_of(stage).nodes == 1 else (trainer, "verl"),
     )
     steps = [train]
     export = module.export(stage, context)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from pipelines.errors import StepError
 from pipelines.run.scratch import scratch_folder
 from pipelines.shipped import import_folder
-from pipelines.trainers.verl.attempt_files import SHARED_MEMORY_PREFIX
+from pipelines.trainers.verl.attempt_files import RUN_DIRECTORY, SHARED_MEMORY_PREFIX
 
 if TYPE_CHECKING:
     import psutil
 
-MARK = "PIPELINE_RUN"
+MARK = RUN_DIRECTORY
 """The variable, set in every process of a run, that holds the run directory. It identifies orphaned processes."""
 
 GRACE_SECONDS = 5.0

@@ -45,6 +45,7 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
         _shrink_evaluations(changes, recipe.evaluate)
     for index, stage in enumerate(recipe.stages):
         place: Loc = ("stages", index)
+        changes.set((*place, "hardware"), REMOVED, "a smoke uses one device")
         where = f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data"
         for key, new, why, shown in shrink_data(stage.data, where):
             changes.set((*place, "data", *key.split(".")), new, why, shown)

@@ -78,6 +78,8 @@ class Context:
     paths: StagePaths
     model: str
     """The initial model: a folder or a hub name."""
+    ray: Path | None = None
+    """The Python of verl's environment, which has Ray, if a stage uses several machines."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ BENCHMARKS = [
     "status",
     "stopping",
     "trackers",
+    "two_hosts",
     "white_box",
 ]
 SHARED = {"__init__", "evaluators", "harness", "interpreter_calls", "published_conversion"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipelines.run import process
 from pipelines.run.plan import stage_paths
 from pipelines.run.scratch import scratch_folder
 from pipelines.trainers.base import StagePaths
+from tests.clusters import Host
 
 
 class Chain:
@@ -25,10 +27,16 @@ class Chain:
         recipe: a shipped recipe or a path.
         name: the recipe's name.
         folder: where run directories are.
+        host: the host that it runs on; None: this machine.
+        variables: variables of its processes on top of those of the tests.
     """
 
-    def __init__(self, recipe: str, name: str, folder: Path) -> None:
+    def __init__(
+        self, recipe: str, name: str, folder: Path, host: Host | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.recipe = recipe
+        self.host = host
+        self.variables = variables or {}
         self.runs = folder
         self.directory = folder / name
 
@@ -36,7 +44,9 @@ class Chain:
         """Start `pipeline run` on the CPU, whatever this machine has."""
         pipeline = Path(sys.executable).with_name("pipeline")
         argv = [str(pipeline), command, self.recipe, "--runs", str(self.runs), "--set", "hardware.platform=cpu", *options]
-        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        argv = argv if self.host is None else self.host.command(*argv)
+        variables = {**os.environ, **self.variables}
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
 
     def finish(self, *options: str, command: str = "run") -> tuple[int, str, str]:
         """Run to the end; return exit status, output and errors."""
@@ -57,9 +67,11 @@ class Chain:
 
 
 @contextmanager
-def make_chain(recipe: str, name: str, folder: Path) -> Iterator[Chain]:
+def make_chain(
+    recipe: str, name: str, folder: Path, host: Host | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[Chain]:
     """Provide a chain; afterwards nothing of it may be left on the machine."""
-    chain = Chain(recipe, name, folder)
+    chain = Chain(recipe, name, folder, host, variables)
     try:
         yield chain
     finally:

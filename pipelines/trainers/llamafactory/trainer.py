@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe import deepspeed
-from pipelines.recipe.schema import SftStage
+from pipelines.recipe.schema import Hardware, SftStage
 from pipelines.trainers.base import (
     HEADLINES,
     Context,
@@ -25,6 +25,7 @@ from pipelines.trainers.base import (
     to_yaml,
 )
 from pipelines.trainers.metric_lines import read_steps
+from pipelines.trainers.several_nodes import on_each_node
 from preprocess import atomic
 
 ANSWERS = "pipelines.trainers.llamafactory.answers"
@@ -38,7 +39,9 @@ def launch(stage: SftStage, context: Context) -> Launch:
 
     The same command resumes from the newest checkpoint in output_dir (hparams/parser.py, v0.9.5).
     """
-    return _command("train", _training(stage, context), f"supervised fine-tuning, stage {stage.name}", context)
+    hardware = context.recipe.hardware_of(stage)
+    launch = _command("train", _training(stage, context), f"supervised fine-tuning, stage {stage.name}", context, hardware)
+    return launch if hardware.nodes == 1 else on_each_node(launch, context, hardware)
 
 
 def export(stage: SftStage, context: Context) -> Launch | None:
@@ -56,13 +59,14 @@ def export(stage: SftStage, context: Context) -> Launch | None:
         "export_device": "cpu",
         "export_legacy_format": False,
     }
-    return _command("export", settings, f"adapters merged into the model, stage {stage.name}", context)
+    title = f"adapters merged into the model, stage {stage.name}"
+    return _command("export", settings, title, context, context.recipe.hardware_of(stage))
 
 
-def _command(name: str, settings: dict[str, Any], title: str, context: Context) -> Launch:
+def _command(name: str, settings: dict[str, Any], title: str, context: Context, hardware: Hardware) -> Launch:
     return Launch(
         argv=(str(context.python), "-m", "llamafactory.cli", name, f"{name}.yaml"),
-        environment=_environment(context),
+        environment=_environment(context, hardware),
         files={f"{name}.yaml": to_yaml(settings, f"LLaMA-Factory: {title}")},
     )
 
@@ -196,6 +200,8 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
         # With packing alone, rows of a sequence would attend to each other.
         **({"packing": True, "neat_packing": True} if stage.packing else {}),
         "overwrite_cache": True,
+        # Otherwise the first process of each node writes the cache of the rows.
+        **({} if context.recipe.hardware_of(stage).nodes == 1 else {"data_shared_file_system": True}),
         "preprocessing_num_workers": 16 if cuda else 1,
         "dataloader_num_workers": 4 if cuda else 0,
         # output
@@ -233,7 +239,7 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
     return settings | upstream
 
 
-def _environment(context: Context) -> dict[str, str]:
+def _environment(context: Context, hardware: Hardware) -> dict[str, str]:
     variables = {
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -244,7 +250,7 @@ def _environment(context: Context) -> dict[str, str]:
     if context.platform == "cpu":
         # A tiny model's steps are slower with two threads than with one (measured: 5 times).
         variables |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    processes = context.recipe.hardware.gpus_per_node
-    if context.platform == "cuda" or processes > 1:
-        variables |= {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(processes)}
+    if context.platform == "cuda" or hardware.nodes * hardware.gpus_per_node > 1:
+        # LLaMA-Factory starts torchrun; on several nodes, the launcher passes their number and the rendezvous.
+        variables |= {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": str(hardware.gpus_per_node)}
     return variables

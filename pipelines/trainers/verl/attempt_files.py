@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -17,6 +18,21 @@ KEEP_BEST = "PIPELINE_KEEP_BEST"
 
 SHARED_MEMORY_PREFIX = "PIPELINE_SHM_PREFIX"
 """Variable: the prefix of the names of the run's shared-memory segments."""
+
+RUN_DIRECTORY = "PIPELINE_RUN"
+"""Variable: the run directory, in every process of a run. It identifies orphaned processes."""
+
+NODES = "PIPELINE_NODES"
+"""Variable: the number of machines of a training on several."""
+
+
+def run_prefix(run_directory: Path) -> str:
+    """Return the name of a run's temporary files outside its directory.
+
+    It is short because Python limits the name of a shared-memory segment to 14 characters, random ones included
+    (multiprocessing/shared_memory.py `_make_filename`), and the path of a Unix socket to 107, of which Ray uses about 70.
+    """
+    return "pl" + hashlib.sha256(str(run_directory).encode()).hexdigest()[:6]
 
 
 def name_metrics_file() -> None:

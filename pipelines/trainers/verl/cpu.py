@@ -23,9 +23,8 @@ ENVIRONMENT = {
 
 def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
     """Return the settings that a CPU needs besides the stage's."""
-    if recipe.hardware.nodes > 1:
-        raise InputError(f"hardware.nodes is {recipe.hardware.nodes}: a run on cpu uses one machine")
-    workers = recipe.hardware.gpus_per_node
+    hardware = recipe.hardware_of(stage)
+    workers = hardware.gpus_per_node
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
     vllm = {"worker_extension_cls": "pipelines.trainers.verl.plugin.vllm_worker.CpuWorkerExtension"}
     if stage.rollout.tensor_parallel == 1:
@@ -59,16 +58,7 @@ def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
         "data": {"dataloader_num_workers": 0, "filter_overlong_prompts_workers": None},
         "transfer_queue": {"backend": {"SimpleStorage": {"num_data_storage_units": 1}}},
         "trainer": {"device": "cpu", "v1": {"sampler": {"sampler_kwargs": {"poll_interval": 0.2}}}},
-        "ray_kwargs": {
-            "ray_init": {
-                "address": "local",  # even if RAY_ADDRESS names a cluster
-                # Permits, not cores: verl's workers request three each, its helpers one.
-                "num_cpus": 12 + 4 * workers,
-                "num_gpus": workers,
-                "include_dashboard": False,
-                "object_store_memory": 200_000_000,
-            }
-        },
+        "ray_kwargs": {"ray_init": {"address": "auto"} if hardware.nodes > 1 else _own_ray(workers)},
     }
 
 
@@ -81,6 +71,17 @@ def sft_settings(stage: SftStage) -> Settings:
         )
     engine = {"strategy": "fsdp2", **_engine()}
     return {"data": {"num_workers": 0}, "model": _model(), "engine": engine, "trainer": {"device": "cpu"}}
+
+
+def _own_ray(workers: int) -> Settings:
+    return {
+        "address": "local",  # even if RAY_ADDRESS names a cluster
+        # Permits, not cores: verl's workers request three each, its helpers one.
+        "num_cpus": 12 + 4 * workers,
+        "num_gpus": workers,
+        "include_dashboard": False,
+        "object_store_memory": 200_000_000,
+    }
 
 
 def _model() -> Settings:

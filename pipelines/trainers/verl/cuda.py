@@ -11,7 +11,7 @@ def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
     """Return the settings that GPUs need besides the stage's."""
     critic = {"critic": {"strategy": "fsdp2", "model": _model(stage, "critic.model")}}
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
-    several = recipe.hardware.nodes > 1
+    several = recipe.hardware_of(stage).nodes > 1
     return {
         "actor_rollout_ref": {
             "model": _model(stage, "actor_rollout_ref.model"),

@@ -45,7 +45,7 @@ def output(command: str) -> str:
 
 
 def test_number_of_examples() -> None:
-    assert len(FILES) == 9
+    assert len(FILES) == 10
     assert len(commands()) == 5
 
 
@@ -81,6 +81,10 @@ def test_values_of_the_recipes(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setenv("GPUS", "4")
     monkeypatch.setenv("DATA", "/data")
+    nodes = load(Path("nodes.yaml")).recipe
+    assert [nodes.hardware_of(stage).nodes for stage in nodes.stages] == [1, 4]
+    assert [nodes.hardware_of(stage).gpus_per_node for stage in nodes.stages] == [8, 8]
+
     anywhere = load(Path("anywhere.yaml")).recipe
     assert anywhere.hardware.gpus_per_node == 4
     assert anywhere.stages[0].model_dump()["data"]["train"]["source"] == "/data/sft_dataset.json"

@@ -32,6 +32,10 @@ def register() -> None:
     after_import("verl.experimental.reward_loop.reward_loop", overrides.report_reasons)
     if os.environ.get(attempt_files.METRICS_FOLDER):
         after_import("verl.trainer.ppo.v1.trainer_base", overrides.save_validations)
+    if attempt_files.NODES in os.environ:
+        from pipelines.trainers.verl.network import choose_interface
+
+        choose_interface()
     if os.environ.get("VERL_PLATFORM") == "cpu":
         from pipelines.trainers.verl.plugin import platform
 

@@ -6,6 +6,7 @@ from pipelines.errors import InputError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
+from pipelines.trainers.verl.actors import actor_settings
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.trainers.verl.rendering import command, render, training_environment, training_length, upstream_keys
 from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_IN_CACHE_KEY, reward_function
@@ -36,9 +37,13 @@ def launch(stage: RlStage, context: Context) -> Launch:
     title = f"verl: {stage.algorithm}, stage {stage.name}"
     in_cache_key = deep_merge(settings, unflatten({f"{ARGUMENTS}.{key}": None for key in NOT_IN_CACHE_KEY}))
     settings = deep_merge(settings, _samples(stage, context))
+    variables = training_environment(context)
+    if (nodes := context.recipe.hardware_of(stage).nodes) > 1:
+        # What the user has set in `verl:` takes precedence.
+        settings = deep_merge(settings, actor_settings(context, nodes, variables), {"ray_kwargs": settings["ray_kwargs"]})
     return Launch(
         argv=command(context, "verl.trainer.main_ppo"),
-        environment=training_environment(context),
+        environment=variables,
         files={
             "train.yaml": render("ppo_trainer", _GROUPS, settings, title),
             "agent_loops.yaml": _agent_loops(stage),
@@ -53,7 +58,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
 
 def _stage(stage: RlStage, context: Context) -> Settings:
     """Translate the stage's typed fields into verl's settings."""
-    hardware, seed = context.recipe.hardware, context.recipe.seed
+    hardware, seed = context.recipe.hardware_of(stage), context.recipe.seed
     rollout = stage.rollout
     settings: Settings = {
         "algorithm": {"adv_estimator": stage.method.estimator},

@@ -29,7 +29,7 @@ def reward_function(stage: RlStage, context: Context, settings: Settings) -> Set
         "seconds": stage.max_reward_seconds,
         "failures": str(failures_folder(context.paths) / FILE),
         # verl distributes them round-robin over the machines. With a blocking manager each starts as many processes.
-        "workers": math.ceil((workers**2 if blocking else workers) / context.recipe.hardware.nodes),
+        "workers": math.ceil((workers**2 if blocking else workers) / context.recipe.hardware_of(stage).nodes),
         "sandbox": context.recipe.sandbox.model_dump(exclude_defaults=True),
     }
     name = "compute_score_blocking" if blocking else "compute_score"

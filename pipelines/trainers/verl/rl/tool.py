@@ -39,7 +39,7 @@ def tool_file(stage: RlStage, context: Context | None, settings: Settings) -> di
     if context is not None:
         workers = count_workers(settings, "actor_rollout_ref.rollout.agent.num_workers")
         # verl distributes them round-robin over the machines.
-        processes = math.ceil(workers / context.recipe.hardware.nodes)
+        processes = math.ceil(workers / context.recipe.hardware_of(stage).nodes)
         config = tool_config(stage.tool, processes, context.recipe.sandbox.model_dump(exclude_defaults=True))
     name = "pipelines.trainers.verl.plugin.interpreter.Interpreter"
     return {FILE: to_yaml({"tools": [{"class_name": name, "config": config}]}, f"verl: the tools of stage {stage.name}")}

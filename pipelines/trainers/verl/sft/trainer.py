@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.several_nodes import on_each_node
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
 from pipelines.trainers.verl.checkpoints import resume
@@ -31,13 +32,18 @@ def launch(stage: SftStage, context: Context) -> Launch:
     """
     platform = cpu if context.platform == "cpu" else cuda
     settings = deep_merge(_stage(stage, context), platform.sft_settings(stage), upstream_keys(stage))
-    torchrun = ("torch.distributed.run", "--standalone", "--nproc_per_node", str(context.recipe.hardware.gpus_per_node), "-m")
+    hardware = context.recipe.hardware_of(stage)
+    # On several nodes the launcher passes the rendezvous in variables. verl's trainer for Ray (trainer/sft_trainer_ray.py) does
+    # not seed the adapters of its workers, saves no LoRA metadata, and always starts 8 processes to load data (v0.9.1).
+    alone = ("--standalone",) if hardware.nodes == 1 else ()
+    torchrun = ("torch.distributed.run", *alone, "--nproc_per_node", str(hardware.gpus_per_node), "-m")
     title = f"verl: supervised fine-tuning, stage {stage.name}"
-    return Launch(
+    launch = Launch(
         argv=command(context, *torchrun, "verl.trainer.sft_trainer"),
         environment=training_environment(context) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
         files={"train.yaml": render("sft_trainer_engine", _GROUPS, settings, title)},
     )
+    return launch if hardware.nodes == 1 else on_each_node(launch, context, hardware)
 
 
 def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
@@ -84,7 +90,7 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
 
 def _stage(stage: SftStage, context: Context) -> Settings:
     """Translate the stage's typed fields into verl's settings."""
-    hardware, seed, batch = context.recipe.hardware, context.recipe.seed, stage.batch
+    hardware, seed, batch = context.recipe.hardware_of(stage), context.recipe.seed, stage.batch
     validates = stage.validate_every is not None
     model: Settings = {"path": context.model}
     if stage.lora is not None:
@@ -98,7 +104,7 @@ def _stage(stage: SftStage, context: Context) -> Settings:
         "data": {
             "train_files": str(context.paths.data / "train.parquet"),
             "val_files": str(context.paths.data / "validation.parquet") if validates else None,
-            "train_batch_size": batch.per_device * batch.accumulate * hardware.gpus_per_node,
+            "train_batch_size": batch.per_device * batch.accumulate * hardware.nodes * hardware.gpus_per_node,
             "micro_batch_size_per_gpu": batch.per_device,
             "use_dynamic_bsz": stage.packing,
             "max_token_len_per_gpu": batch.per_device * stage.max_tokens,
@@ -116,7 +122,7 @@ def _stage(stage: SftStage, context: Context) -> Settings:
             "max_ckpt_to_keep": stage.keep_checkpoints,
             "resume_mode": "auto",
             "default_local_dir": str(context.paths.checkpoints),
-            "nnodes": 1,
+            "nnodes": hardware.nodes,
             "n_gpus_per_node": hardware.gpus_per_node,
             "logger": ["console", "file"],
             "project_name": context.recipe.name,

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import Launch
+from pipelines.trainers.base import Launch, Platform
 from pipelines.trainers.verl.rl.config import launch
 from preprocess.config import Sandbox
 from rewards import entry
@@ -234,7 +234,40 @@ def test_unsupported_settings_are_rejected(changes: dict[str, Any], message: str
     assert message in str(caught.value)
 
 
-def test_run_on_cpu_uses_one_machine() -> None:
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_actors_on_other_nodes_get_every_variable(platform: Platform) -> None:
     stage = rl_stage()
-    with pytest.raises(InputError, match=r"hardware\.nodes is 2"):
-        launch(stage, context(stage, nodes=2))
+    rendered = launch(stage, context(stage, platform, nodes=2))
+    ray = settings(rendered)["ray_kwargs"]["ray_init"]
+    variables = ray.pop("runtime_env")["env_vars"]
+    assert ray == {"address": "auto"}
+    assert variables.items() >= rendered.environment.items()
+    assert set(variables) - set(rendered.environment) == {
+        "PYTHONPATH",
+        "VERL_USE_EXTERNAL_MODULES",
+        "PIPELINE_RUN",
+        "PIPELINE_SHM_PREFIX",
+        "PIPELINE_NODES",
+    }
+    assert variables["PIPELINE_RUN"] == "/runs/demo"
+    assert (variables["PYTHONPATH"], variables["PIPELINE_NODES"]) == (str(ROOT), "2")
+    assert settings(rendered)["trainer"]["nnodes"] == 2
+    # Finished runs on several nodes stay finished.
+    in_cache_key = YAML(typ="safe").load(rendered.cache_key_files["train.yaml"])
+    assert in_cache_key["ray_kwargs"] == {"ray_init": {"address": "auto"}}
+
+
+def test_variables_of_the_stage_reach_the_actors_first() -> None:
+    stage = rl_stage(verl={"ray_kwargs.ray_init.runtime_env.env_vars": {"NCCL_DEBUG": "INFO", "PIPELINE_NODES": "9"}})
+    found = settings(launch(stage, context(stage, nodes=2)))["ray_kwargs"]["ray_init"]["runtime_env"]["env_vars"]
+    assert (found["NCCL_DEBUG"], found["PIPELINE_NODES"], found["VERL_PLATFORM"]) == ("INFO", "9", "cpu")
+
+
+def test_a_stage_may_use_fewer_nodes_than_the_recipe() -> None:
+    stage = rl_stage(hardware={"nodes": 1})
+    alone, recipe = launch(stage, context(stage)), launch(stage, context(stage, nodes=4))
+    assert alone == recipe
+    assert settings(alone)["ray_kwargs"]["ray_init"]["address"] == "local"
+    stage = rl_stage(hardware={"nodes": 2, "gpus_per_node": 4}, batch={"prompts": 8, "mini": 8})
+    trainer = settings(launch(stage, context(stage)))["trainer"]
+    assert (trainer["nnodes"], trainer["n_gpus_per_node"]) == (2, 4)

@@ -1,0 +1,53 @@
+"""Ask verl's environment about the cluster: whether it has the nodes that a stage needs, and what runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.environments.ask import AskError, ask
+from pipelines.shipped import python_path
+
+_SECONDS = 90.0
+
+
+def find_problem(python: Path, nodes: int, gpus: int) -> str | None:
+    """Return why the cluster cannot run a stage, in one line; None if it can.
+
+    Args:
+        python: The Python of verl's environment.
+        nodes: The nodes that the stage needs.
+        gpus: The GPUs that it needs of each.
+    """
+    try:
+        answer: Mapping[str, Any] = _ask(python, "members")
+    except AskError as error:
+        return f"the Ray cluster cannot be asked: {error}"
+    if "error" in answer:
+        return str(answer["error"])
+    found = answer["nodes"]
+    able = [each for each in found if each["gpus"] >= gpus]
+    if len(able) >= nodes:
+        return None
+    listed = ", ".join(f"{each['host']} {each['gpus']}" for each in sorted(found, key=lambda each: str(each["address"])))
+    which = "" if len(able) == len(found) else f" with {gpus} GPU{'s' if gpus > 1 else ''} or more"
+    result = (
+        f"the Ray cluster at {answer['address']} has {len(able)} node{'' if len(able) == 1 else 's'}{which} (GPUs: {listed})"
+    )
+    return result if any(each["gpus"] for each in found) else f"{result}; on a CPU, declare workers by `ray start --num-gpus`"
+
+
+def end_orphans_on_nodes(python: Path, run_directory: Path) -> dict[str, list[str]]:
+    """End the processes of a run on all nodes, and remove its temporary files there; return their names by node.
+
+    Raises:
+        AskError: The cluster cannot be reached.
+    """
+    answer: dict[str, list[str]] = _ask(python, "sweep", str(run_directory))
+    return answer
+
+
+def _ask(python: Path, program: str, *arguments: str) -> Any:
+    command = ["-m", f"pipelines.run.cluster.{program}", *arguments]
+    return ask(python, command, variables={"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}, timeout=_SECONDS)
