@@ -211,6 +211,10 @@ def list_rewards(given: str | Reward | list[Reward]) -> list[Reward]:
     return [Reward(name=each) if isinstance(each, str) else each for each in listed]
 
 
+# vllm/config/lora.py `MaxLoRARanks`, 0.24 and 0.27.
+_LONGEST_RANK = 512
+
+
 class _Stage(Model):
     """Fields of every stage."""
 
@@ -340,6 +344,8 @@ class RlStage(_Stage):
     """The value model, required by ppo (`critic: {}` uses all defaults)."""
     kl: Kl | None = None
     """Penalty on the divergence from the model that the stage starts from; default: none."""
+    lora: Lora | None = None
+    """Train adapters of the policy only, at most of rank 512; default: the whole model. A critic is always trained whole."""
     best_metric: str | None = None
     """The metric that `keep_best` maximizes: verl's name of a validation metric, or a pattern with `*` for the mean of
     several. Default: the accuracy of the validation rows if every reward returns one, else their score; each data source is
@@ -389,6 +395,8 @@ class RlStage(_Stage):
             yield "best_metric requires `keep_best: true`"
         if self.best_metric is not None and not self.best_metric.startswith("val-"):
             yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
+        if self.lora is not None and self.lora.rank > _LONGEST_RANK:
+            yield f"lora.rank is {self.lora.rank}: vLLM supports at most {_LONGEST_RANK}"
         if self.validation != Validation() and self.validate_every is None:
             yield "validation requires `validate_every`"
         if (given := self.validation.samples) > 1 and self.validation.temperature == 0:

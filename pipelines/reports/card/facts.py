@@ -118,9 +118,8 @@ def _link(run: Run, stage: SftStage | RlStage, step: int | None) -> Link:
 
 
 def _method(stage: SftStage | RlStage) -> str:
-    if isinstance(stage, RlStage):
-        return stage.algorithm
-    return f"SFT, LoRA of rank {stage.lora.rank}" if stage.lora else "SFT"
+    method = stage.algorithm if isinstance(stage, RlStage) else "SFT"
+    return f"{method}, LoRA of rank {stage.lora.rank}" if stage.lora else method
 
 
 def _list_data(stage: SftStage | RlStage, summary: Mapping[str, Any]) -> list[DataLine]:
