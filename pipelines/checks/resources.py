@@ -33,7 +33,7 @@ def check_disk(plan: Plan, stages: Sequence[SftStage | RlStage] | None = None) -
         if isinstance(model, TinyModel):
             parameters: int | None = count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)
         else:
-            parameters = count_parameters(model)
+            parameters = count_parameters(model, plan.recipe.base_revision(stage))
         if parameters is None:
             result = f"{format_bytes(free)} free in {place}; the size of {stage.name}'s model is not in its name"
             return Finding("machine", "disk", result, "unchecked")

@@ -55,6 +55,10 @@ Smoke = Annotated[
         "--smoke", help="Try the recipe on the CPU in minutes: the same stages with a tiny model, few rows and few steps."
     ),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse to continue a run whose complete steps were executed by other software or hardware."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stages = tuple[str | None, str | None]
 """The values of --from and --until."""

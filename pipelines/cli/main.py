@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import completion
-from pipelines.cli.common import From, Isolation, Json, Recipe, Runs, Sandbox, Sets, Smoke, Until, same_command
+from pipelines.cli.common import From, Isolation, Json, Recipe, Runs, Sandbox, Sets, Smoke, Strict, Until, same_command
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
 from pipelines.cli.help import MEASURE, PARTS, RUN, START, App, UsageError, describe_usage_error
@@ -158,6 +158,7 @@ def plan(
     diff: Annotated[
         bool, typer.Option("--diff", help="Print what differs from the last run, by step, and what would run again.")
     ] = False,
+    strict: Strict = False,
 ) -> None:
     """Print the steps of a recipe and which would be skipped.
 
@@ -165,7 +166,7 @@ def plan(
     """
     from pipelines.cli.plan import print_plan
 
-    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff)
+    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff, strict=strict)
 
 
 @app.command(rich_help_panel=RUN)
@@ -212,6 +213,7 @@ def run(
     until_stage: Until = None,
     smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
+    strict: Strict = False,
     runs: Runs = Path("runs"),
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only warnings, errors and the end.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also print the trainers' logs.")] = False,
@@ -233,6 +235,7 @@ def run(
         until_stage,
         fresh=fresh,
         smoke=smoke,
+        strict=strict,
         detail="quiet" if quiet else "verbose" if verbose else "normal",
     )
 

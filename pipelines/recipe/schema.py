@@ -7,6 +7,7 @@ the pinned upstream (`upstream_keys`). Unknown keys are errors everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
@@ -222,6 +223,8 @@ class _Stage(Model):
     """The stage's name: its folder in the run directory, and its name in `init_from` and `--from`."""
     init_from: Annotated[str, Field(min_length=1), PathRule(hub=True, stage=True)] | None = None
     """A stage's name, a model folder or a hub name; default: the previous stage, for the first stage the recipe's model."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Branch, tag or commit of the hub name in `init_from`; default: main."""
     data: Data
     """Training and validation rows."""
     epochs: float | None = Field(default=None, gt=0)
@@ -420,6 +423,8 @@ class Recipe(Model):
     """The run's name: its folder under `runs/`."""
     model: Annotated[Annotated[Location, Tag("(text)")] | Annotated[TinyModel, Tag("(mapping)")], Discriminator(_model_tag)]
     """The model that the first stage starts from: a folder, a hub name, or a tiny model to make."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Branch, tag or commit of the hub name in `model`, which is downloaded before the first stage; default: main."""
     seed: int = Field(default=17, ge=0)
     """Seed of data order, splits, sampling and tiny models."""
     hardware: Hardware = Hardware()
@@ -444,6 +449,11 @@ class Recipe(Model):
         for name in sorted(names):
             if names.count(name) > 1:
                 raise ValueError(f"two stages are named {name!r}")
+        if self.revision is not None and not _is_hub_name(self.model):
+            raise ValueError(f"revision {self.revision} is for a hub name in `model`")
+        for stage in self.stages:
+            if stage.revision is not None and (stage.init_from in names or not _is_hub_name(stage.init_from)):
+                raise ValueError(f"stage {stage.name}: revision {stage.revision} is for a hub name in `init_from`")
         return self
 
     def previous(self, stage: SftStage | RlStage) -> SftStage | RlStage | None:
@@ -462,3 +472,13 @@ class Recipe(Model):
     def base_model(self, stage: SftStage | RlStage) -> str | TinyModel:
         """Return the model that the first stage of a stage's lineage starts from; all have its size and shape."""
         return self.lineage(stage)[-1].init_from or self.model
+
+    def base_revision(self, stage: SftStage | RlStage) -> str | None:
+        """Return the revision of the base model; None: main, or not a hub name."""
+        first = self.lineage(stage)[-1]
+        return self.revision if first.init_from is None else first.revision
+
+
+def _is_hub_name(model: object) -> bool:
+    """Return whether a model, whose paths are absolute, is a hub name."""
+    return isinstance(model, str) and not Path(model).is_absolute()

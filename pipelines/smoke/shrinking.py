@@ -60,6 +60,7 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
                 changes.set((*place, "llamafactory", *path), REMOVED, why)
         if stage.init_from is not None and stage.init_from not in [each.name for each in recipe.stages]:
             changes.set((*place, "init_from"), REMOVED, "a smoke has one tiny model")
+            changes.set((*place, "revision"), REMOVED, "a smoke has one tiny model")
     return validate_tree(changes.root, loaded.path), changes.made
 
 
@@ -74,6 +75,7 @@ def _shrink_model(changes: Changes, recipe: Recipe) -> None:
     )
     tiny = {"make": family, "like": recipe.model, **_SHAPE, "max_tokens": max(1024, longest)}
     changes.set(("model",), tiny, shown=(recipe.model, f"a tiny {family} like it"))
+    changes.set(("revision",), REMOVED, "of the model's name")
 
 
 def _shrink_evaluations(changes: Changes, evaluate: Evaluate) -> None:
