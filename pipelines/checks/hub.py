@@ -91,6 +91,7 @@ def _names(recipe: Recipe) -> Iterator[_Wanted]:
             yield "models", model, revision
     for stage in recipe.stages:
         against = stage.data.decontaminate.against if stage.data.decontaminate else []
-        for each in (*stage.sources, *against):
-            if not Path(each.source).is_absolute() and (found := parse(each.source)):
-                yield "datasets", found.name, each.revision
+        sources = [(each.source, each.revision) for each in stage.sources]
+        for source, revision in [*sources, *((each.source, each.revision) for each in against)]:
+            if not Path(source).is_absolute() and (found := parse(source)):
+                yield "datasets", found.name, revision

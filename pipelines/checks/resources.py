@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -78,6 +79,12 @@ def list_gpus() -> list[str]:
     except AskError:
         return ["GPU"] * len(list(Path("/dev").glob("nvidia[0-9]*")))
     return [line.replace(", ", " of ") for line in found.splitlines() if line.strip()]
+
+
+def gpu_bytes() -> int | None:
+    """Return the memory of the smallest GPU of this machine; None if it has none, or nvidia-smi fails."""
+    found = [int(size[1]) for name in list_gpus() if (size := re.search(r" of (\d+) MiB$", name))]
+    return min(found) << 20 if found else None
 
 
 def check_environments(environments: Mapping[str, Environment]) -> Iterator[Finding]:

@@ -18,7 +18,15 @@ from pipelines.run.plan_text import find_reasons, render_commands, render_differ
 
 
 def print_plan(
-    path: Path, sets: list[str], runs: Path, stages: Stages, *, smoke: bool, brief: bool | None = None, diff: bool = False, strict: bool = False
+    path: Path,
+    sets: list[str],
+    runs: Path,
+    stages: Stages,
+    *,
+    smoke: bool,
+    brief: bool | None = None,
+    diff: bool = False,
+    strict: bool = False,
 ) -> None:
     """Print what `run_recipe` would do; exit with status 2 if no machine could do it.
 

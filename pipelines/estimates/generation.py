@@ -6,7 +6,7 @@ from pipelines.estimates.shapes import Shape
 from pipelines.estimates.terms import Term
 from pipelines.recipe.schema import RlStage
 
-_RESERVE = 2_000_000_000
+_RESERVE = 1_000_000_000
 """What vLLM's profile run leaves for its activations, samplers and CUDA graphs; more for many parallel sequences."""
 
 
@@ -38,7 +38,7 @@ def cache_bytes(stage: RlStage, shape: Shape, width: int = 2) -> int:
 
 
 def parallel_responses(stage: RlStage, shape: Shape, gpu_bytes: int) -> int:
-    """Return how many responses of the greatest length fit vLLM's share of a GPU at the same time; 0: its weights do not fit."""
+    """Return how many responses of the greatest length fit vLLM's share of a GPU at once; 0: its weights do not fit."""
     free = stage.rollout.gpu_memory * gpu_bytes - weight_bytes(stage, shape) - _RESERVE
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
     return max(0, int(free // (longest * cache_bytes(stage, shape))))

@@ -20,6 +20,9 @@ _RAY = 2_500_000_000
 """Ray's own processes, verl's driver and task runner, TransferQueue, agent loops and reward workers."""
 
 _CUDA = 2_500_000_000
+_FILE = 5_000_000_000
+"""The usual size of one file of weights."""
+
 _CPU_CACHE = 1 << 30
 """`VLLM_CPU_KVCACHE_SPACE` (trainers/verl/cpu.py)."""
 
@@ -36,7 +39,9 @@ def sft_host(
     processes = Term("processes", launcher + devices * (_TRAINER[stage.trainer] + (_CUDA if platform == "cuda" else 0)))
     if platform == "cpu":
         return make_phase("train", [processes], [_times(devices, term) for term in terms])
-    return make_phase("train", [processes], _offloaded(training, shape, hardware, ""), [_loading(shape, devices, stage.trainer)])
+    return make_phase(
+        "train", [processes], _offloaded(training, shape, hardware, ""), [_loading(shape, devices, stage.trainer, training)]
+    )
 
 
 def rl_host(
@@ -66,7 +71,7 @@ def rl_host(
     offloaded = [term for name, training, _ in models for term in _offloaded(training, shape, hardware, f" of {name}")]
     # With adapters, vLLM sleeps without discarding its weights.
     slept = Term("vLLM's weights", devices * weight_bytes(stage, shape) if stage.lora is not None else 0)
-    return make_phase("train", [processes], offloaded, [slept, _loading(shape, devices, "verl")])
+    return make_phase("train", [processes], offloaded, [slept, _loading(shape, devices, "verl", models[0][1])])
 
 
 def _offloaded(training: Training, shape: Shape, hardware: Hardware, of: str) -> list[Term]:
@@ -82,9 +87,19 @@ def _offloaded(training: Training, shape: Shape, hardware: Hardware, of: str) ->
     ]
 
 
-def _loading(shape: Shape, devices: int, trainer: str) -> Term:
-    """Return the copy in which weights are read: of every process, or with verl of the first one, in 32 bits."""
-    return Term("weights while they are loaded", 4 * shape.parameters if trainer == "verl" else 2 * shape.parameters * devices)
+def _loading(shape: Shape, devices: int, trainer: str, training: Training) -> Term:
+    """Return the copy in which weights are read.
+
+    With verl the first process of a machine reads all of them in 32 bits (workers/engine/fsdp/utils.py); otherwise each
+    process reads them in 16 bits, of which ZeRO-3 keeps one file at a time.
+    """
+    if trainer == "verl":
+        read = 4 * shape.parameters
+    elif training.weight_shards > 1:
+        read = devices * min(2 * shape.parameters, _FILE)
+    else:
+        read = devices * 2 * shape.parameters
+    return Term("weights while they are loaded", read)
 
 
 def _times(count: int, term: Term) -> Term:

@@ -64,7 +64,8 @@ def _rl_phases(stage: RlStage, shape: Shape, models: list[_Model], gpu_bytes: in
     others = [term for name, terms in resident.items() if name != policy[0] for term in terms]
     kept = [term for term in resident[policy[0]] if not term.name.startswith("weights")]
     phases = [
-        _on_gpu("generate", [*generating, *(term for terms in resident.values() for term in terms)], vllm=True),
+        # Its own context is in its share.
+        _on_gpu("generate", [*generating, *(term for terms in resident.values() for term in terms)], vllm=gpu_bytes is None),
         _on_gpu("send the weights to vLLM", [*sending, *kept, *others], vllm=True),
     ]
     for name, training, keys in models:

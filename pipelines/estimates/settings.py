@@ -76,7 +76,9 @@ def read_llamafactory(stage: SftStage, hardware: Hardware, platform: Platform, s
         weights=sharded,
         optimizer=sharded if whole else "lora.rank",
         activations=per_row if training.checkpointing else "llamafactory.disable_gradient_checkpointing: false",
-        logits="llamafactory.enable_liger_kernel: true" if not given.get("enable_liger_kernel") and per_row == "max_tokens" else per_row,
+        logits="llamafactory.enable_liger_kernel: true"
+        if not given.get("enable_liger_kernel") and per_row == "max_tokens"
+        else per_row,
     )
 
 
@@ -88,9 +90,7 @@ def read_verl_sft(stage: SftStage, hardware: Hardware, platform: Platform, shape
     return training, _verl_keys(training, "verl: engine", "verl: model", lowered, lora=stage.lora is not None)
 
 
-def read_verl_rl(
-    stage: RlStage, engine: Engine, hardware: Hardware, platform: Platform, shape: Shape
-) -> tuple[Training, Keys]:
+def read_verl_rl(stage: RlStage, engine: Engine, hardware: Hardware, platform: Platform, shape: Shape) -> tuple[Training, Keys]:
     """Return how verl trains the policy or the critic of a stage (workers/engine_workers.py, v0.9.1)."""
     keys = unflatten(stage.verl)
     policy = engine is not CRITIC
@@ -104,7 +104,7 @@ def read_verl_rl(
     lora = stage.lora if policy else None
     training = _read_engine(keys, engine, hardware, platform, shape, lora, (rows, tokens))
     if policy and get_path(keys, f"{_ACTOR}.entropy_coeff", 0):
-        training = replace(training, logit_bytes=training.logit_bytes + (4 * training.compute if training.logit_bytes else 0))
+        training = replace(training, logit_bytes=training.logit_bytes + (2 * training.compute if training.logit_bytes else 0))
     lowered = "batch.micro_per_gpu" if rows > 1 else "rollout.max_response_tokens"
     return training, _verl_keys(training, f"verl: {engine.group}", f"verl: {engine.model}", lowered, lora=lora is not None)
 
@@ -128,8 +128,8 @@ def _read_engine(
         return get_path(keys, f"{engine.group}.{key}", default)
 
     devices = hardware.nodes * hardware.gpus_per_node
-    size = get("fsdp_size", -1)
-    shards = min(size, devices) if isinstance(size, int) and size > 0 else devices
+    sharded = get("fsdp_size", -1)
+    shards = min(sharded, devices) if isinstance(sharded, int) and sharded > 0 else devices
     cpu = platform == "cpu"
     width = 4 if cpu or get("model_dtype", "fp32") in ("fp32", "float32") else 2
     compute = 4 if cpu else 2
@@ -137,8 +137,9 @@ def _read_engine(
     trained = shape.parameters if whole else _adapters(lora, shape)
     attention = str(get_path(keys, f"{engine.model}.override_config.attn_implementation", "sdpa"))
     fused = bool(get_path(keys, f"{engine.model}.use_fused_kernels", False))
-    # Without flash-attn's cross entropy: the logits, their copy without padding, the log-probabilities, and two gradients.
-    copies = 0 if fused else 3 if attention.startswith("flash") else 5
+    # With flash-attn's cross entropy, the logits and a gradient; without, also a copy without padding, the log-probabilities
+    # and a second gradient.
+    copies = 0 if fused else 2 if attention.startswith("flash") else 5
     return Training(
         rows=size[0],
         tokens=-(-size[1] // _sequence_parallel(keys, engine)),
@@ -189,5 +190,3 @@ def _zero_stage(deepspeed: object) -> int | None:
         return None
     name = deepspeed.rpartition("/")[2]
     return next((stage for stage in (3, 2, 1, 0) if f"zero{stage}" in name or f"z{stage}" in name), None)
-
-

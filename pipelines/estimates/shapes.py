@@ -107,9 +107,8 @@ class Shape:
 def read_shape(model: str | TinyModel, revision: str | None = None) -> Shape | None:
     """Return the shape of a model by its config.json on this machine, or by its published sizes; None if unknown."""
     if isinstance(model, TinyModel):
-        head_width = model.hidden_size // model.heads
-        sizes = (model.hidden_size, 3 * model.hidden_size, model.layers, model.heads, model.heads, head_width)
-        return Shape(*sizes, model.vocabulary, tied=False)
+        width, heads = model.hidden_size, model.heads
+        return Shape(width, 3 * width, model.layers, heads, heads, width // heads, model.vocabulary, tied=False)
     folder = find_model_folder(model, revision)
     if folder is not None:
         return shape_of(read_json_object(folder / "config.json"))

@@ -25,8 +25,8 @@ def fetch(name: str, revision: str, output: Path) -> str:
 
     unused = list(_UNUSED)
     if not is_hub_offline():
-        files = HfApi().list_repo_files(name, revision=revision)
-        if any(file.endswith(".safetensors") for file in files):
+        files = HfApi().model_info(name, revision=revision).siblings or []
+        if any(file.rfilename.endswith(".safetensors") for file in files):
             unused.append("*.bin")
     folder = Path(snapshot_download(name, revision=revision, ignore_patterns=unused))
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,11 @@ def render_differences(found: Mapping[str, Sequence[str]], steps: Sequence[Step]
     for line, names in found.items():
         where = "every complete step" if len(names) > 3 and len(names) == len(steps) else ", ".join(names)
         lines.append(f"  {line}  ({where})")
-    return ["", "complete steps were executed differently (nothing is re-run for that; --strict refuses it):", *lines] if lines else []
+    return (
+        ["", "complete steps were executed differently (nothing is re-run for that; --strict refuses it):", *lines]
+        if lines
+        else []
+    )
 
 
 def _hardware(plan: Plan) -> str:

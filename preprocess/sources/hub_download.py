@@ -1,9 +1,9 @@
-"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER REVISION`: save a data set of the HuggingFace hub as parquet files, one per split.
+"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER REVISION`: save a data set of the HuggingFace hub as parquet files.
 
-Run by a Python that has `datasets`; imports nothing of this project. The settings of `datasets` apply (HF_ENDPOINT, HF_HOME,
-HF_HUB_OFFLINE, HF_TOKEN). SUBSET, SPLIT and REVISION may be empty; SPLIT `*` is all splits. The last line of the output is JSON:
-{"files": …, "revision": the commit or null}, or {"error": …, "mistake": …}; `mistake` is true if the name is wrong, false if
-the download failed.
+There is one file per split. Run by a Python that has `datasets`; imports nothing of this project. The settings of `datasets`
+apply (HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN). SUBSET, SPLIT and REVISION may be empty; SPLIT `*` is all splits. The
+last line of the output is JSON: {"files": …, "revision": the commit or null}, or {"error": …, "mistake": …}; `mistake` is true
+if the name is wrong, false if the download failed.
 """
 
 from __future__ import annotations

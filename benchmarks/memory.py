@@ -1,0 +1,150 @@
+"""The estimated memory of trainings on the CPU, compared with the measured one: SFT by both trainers, and GRPO.
+
+A model of 50 million weights with a vocabulary of 32,768 is trained for two steps on rows that fill the limits. Measured is the
+peak of all processes of the run; pages that several of them map are divided among them (PSS). Estimated is what
+`pipeline estimate` prints for the stage. Needs both environments and 8 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from benchmarks.harness import ROOT, Result, run
+from pipelines.environments import environment
+from pipelines.estimates.memory import estimate_memory
+from pipelines.estimates.shapes import read_shape
+from pipelines.recipe.loading import load
+from pipelines.run.process import end_orphans, find_processes
+from pipelines.run.scratch import remove_scratch, scratch_folder
+
+# A tokenizer of the tiny model; embeddings and layers of the sizes above.
+MODEL = """
+import json, sys
+from pathlib import Path
+from pipelines.models.tiny import make, read_config
+config = json.loads(sys.argv[1])
+make(read_config(config))
+from transformers import AutoConfig, AutoModelForCausalLM
+folder = config["output"]
+larger = AutoConfig.from_pretrained(folder)
+larger.vocab_size = 32768
+AutoModelForCausalLM.from_config(larger).save_pretrained(folder)
+"""
+SIZES = {"make": "qwen2", "vocabulary": 1024, "hidden_size": 512, "layers": 6, "heads": 8, "max_tokens": 1024, "seed": 1}
+
+_DATA = f"""
+    data:
+      train: {{converter: programs_code, source: {ROOT}/recipes/data/programs.py}}
+      validation: {{fraction: 0.1}}
+    steps: 2
+    learning_rate: 1.0e-4"""
+STAGES = {
+    "SFT by LLaMA-Factory": f"""
+  - name: sft
+    kind: sft{_DATA}
+    batch: {{per_device: 8}}
+    max_tokens: 256""",
+    "SFT by verl": f"""
+  - name: sft
+    kind: sft
+    trainer: verl{_DATA}
+    batch: {{per_device: 8}}
+    max_tokens: 256""",
+    "GRPO": f"""
+  - name: rl
+    kind: rl
+    algorithm: grpo{_DATA}
+    reward: {{name: tie_break, file: {ROOT}/pipelines/smoke/tie_break.py}}
+    batch: {{prompts: 4, mini: 4, micro_per_gpu: 8}}
+    rollout: {{samples: 4, max_prompt_tokens: 256, max_response_tokens: 128}}""",
+    "GRPO with LoRA": f"""
+  - name: rl
+    kind: rl
+    algorithm: grpo{_DATA}
+    lora: {{rank: 16}}
+    reward: {{name: tie_break, file: {ROOT}/pipelines/smoke/tie_break.py}}
+    batch: {{prompts: 4, mini: 4, micro_per_gpu: 8}}
+    rollout: {{samples: 4, max_prompt_tokens: 256, max_response_tokens: 128}}""",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--only", choices=STAGES, action="append", help="measure only this training; repeat it for several")
+    parser.add_argument("--bound", type=float, default=0.2, help="allowed relative error (0.2)")
+
+
+def measure(given: argparse.Namespace) -> Iterator[Result]:
+    verl, llamafactory = environment("verl", "cpu"), environment("llamafactory", "cpu")
+    for name in given.only or STAGES:
+        needed = llamafactory if name.endswith("LLaMA-Factory") else verl
+        if given.quick or not (needed.is_ready() and verl.is_ready()):
+            reason = "--quick" if given.quick else "its environment is not built"
+            yield Result(name, "MB", against="measured", left_out=reason)
+            continue
+        with tempfile.TemporaryDirectory(prefix="memory-") as folder:
+            path = write_recipe(Path(folder), name)
+            estimated = predict(path) / 1e6
+            measured = watch(path, Path(folder)) / 1e6
+        bounds = {"at_least": 1 - given.bound, "at_most": 1 + given.bound}
+        yield Result(name, "MB", estimated, measured, "measured", is_count=True, **bounds)
+
+
+def write_recipe(folder: Path, name: str) -> Path:
+    """Make a model and write the recipe of a training."""
+    config = json.dumps(SIZES | {"rows": [], "output": str(folder / "model")})
+    verl = environment("verl", "cpu")
+    variables = {**os.environ, **verl.variables, "PYTHONPATH": str(ROOT)}
+    subprocess.run([str(verl.python), "-c", MODEL, config], check=True, env=variables, capture_output=True)
+    path = folder / "memory.yaml"
+    path.write_text(f"name: memory\nmodel: ./model\nhardware: {{platform: cpu}}\nstages:{STAGES[name]}\n", encoding="utf-8")
+    return path
+
+
+def predict(path: Path) -> int:
+    """Return the estimated bytes of a recipe's only stage."""
+    recipe = load(path).recipe
+    shape = read_shape(str(recipe.model))
+    assert shape is not None
+    return estimate_memory(recipe.stages[0], recipe.hardware, "cpu", shape).host.bytes
+
+
+def watch(path: Path, runs: Path) -> int:
+    """Run a recipe; return the peak of its processes in bytes, without `pipeline run` itself."""
+    directory = runs / "memory"
+    argv = [str(Path(sys.executable).with_name("pipeline")), "run", str(path), "--runs", str(runs)]
+    started = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    peak = 0
+    try:
+        while started.poll() is None:
+            peak = max(peak, sum(map(proportional_size, find_processes(directory))))
+            time.sleep(0.2)
+    finally:
+        started.terminate()
+        _, errors = started.communicate()
+        end_orphans(directory)
+        remove_scratch(scratch_folder(directory))
+    if started.returncode:
+        raise SystemExit(f"memory: the training failed: {errors.strip().splitlines()[-1]}")
+    return peak
+
+
+def proportional_size(process: psutil.Process) -> int:
+    """Return the PSS of a process; 0 if it has ended."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
+
+
+if __name__ == "__main__":
+    run(__doc__, measure, add_arguments)
