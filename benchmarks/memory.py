@@ -1,8 +1,8 @@
 """The estimated memory of trainings on the CPU, compared with the measured one: SFT by both trainers, and GRPO.
 
-A model of 50 million weights with a vocabulary of 32,768 is trained for two steps on rows that fill the limits. Measured is the
+A model of 50 million weights with a vocabulary of 32,768 is trained for two steps. Measured is the
 peak of all processes of the run; pages that several of them map are divided among them (PSS). Estimated is what
-`pipeline estimate` prints for the stage. Needs both environments and 8 GB.
+`pipeline estimate` prints for the stage, for the longest row of the run. Needs both environments and 8 GB.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from pipelines.environments import environment
 from pipelines.estimates.memory import estimate_memory
 from pipelines.estimates.shapes import read_shape
 from pipelines.recipe.loading import load
+from pipelines.recipe.schema import RlStage
+from pipelines.run.plan import stage_paths
 from pipelines.run.process import end_orphans, find_processes
 from pipelines.run.scratch import remove_scratch, scratch_folder
 
@@ -53,20 +55,20 @@ STAGES = {
   - name: sft
     kind: sft{_DATA}
     batch: {{per_device: 8}}
-    max_tokens: 256""",
+    max_tokens: 512""",
     "SFT by verl": f"""
   - name: sft
     kind: sft
     trainer: verl{_DATA}
     batch: {{per_device: 8}}
-    max_tokens: 256""",
+    max_tokens: 512""",
     "GRPO": f"""
   - name: rl
     kind: rl
     algorithm: grpo{_DATA}
     reward: {{name: tie_break, file: {ROOT}/pipelines/smoke/tie_break.py}}
     batch: {{prompts: 4, mini: 4, micro_per_gpu: 8}}
-    rollout: {{samples: 4, max_prompt_tokens: 256, max_response_tokens: 128}}""",
+    rollout: {{samples: 4, max_prompt_tokens: 512, max_response_tokens: 128}}""",
     "GRPO with LoRA": f"""
   - name: rl
     kind: rl
@@ -74,7 +76,7 @@ STAGES = {
     lora: {{rank: 16}}
     reward: {{name: tie_break, file: {ROOT}/pipelines/smoke/tie_break.py}}
     batch: {{prompts: 4, mini: 4, micro_per_gpu: 8}}
-    rollout: {{samples: 4, max_prompt_tokens: 256, max_response_tokens: 128}}""",
+    rollout: {{samples: 4, max_prompt_tokens: 512, max_response_tokens: 128}}""",
 }
 
 
@@ -93,8 +95,8 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
             continue
         with tempfile.TemporaryDirectory(prefix="memory-") as folder:
             path = write_recipe(Path(folder), name)
-            estimated = predict(path) / 1e6
             measured = watch(path, Path(folder)) / 1e6
+            estimated = predict(path, Path(folder)) / 1e6
         bounds = {"at_least": 1 - given.bound, "at_most": 1 + given.bound}
         yield Result(name, "MB", estimated, measured, "measured", is_count=True, **bounds)
 
@@ -110,12 +112,19 @@ def write_recipe(folder: Path, name: str) -> Path:
     return path
 
 
-def predict(path: Path) -> int:
-    """Return the estimated bytes of a recipe's only stage."""
+def predict(path: Path, runs: Path) -> int:
+    """Return the estimated bytes of a recipe's only stage, with the longest row of the run instead of the limit."""
     recipe = load(path).recipe
+    (stage,) = recipe.stages
     shape = read_shape(str(recipe.model))
     assert shape is not None
-    return estimate_memory(recipe.stages[0], recipe.hardware, "cpu", shape).host.bytes
+    counted = json.loads(stage_paths(runs / "memory", stage.name).prompts.read_text(encoding="utf-8"))
+    longest = counted["train"]["longest"]
+    if isinstance(stage, RlStage):
+        stage = stage.model_copy(update={"rollout": stage.rollout.model_copy(update={"max_prompt_tokens": longest})})
+    else:
+        stage = stage.model_copy(update={"max_tokens": longest})
+    return estimate_memory(stage, recipe.hardware, "cpu", shape).host.bytes
 
 
 def watch(path: Path, runs: Path) -> int:
@@ -134,7 +143,7 @@ def watch(path: Path, runs: Path) -> int:
         end_orphans(directory)
         remove_scratch(scratch_folder(directory))
     if started.returncode:
-        raise SystemExit(f"memory: the training failed: {errors.strip().splitlines()[-1]}")
+        raise SystemExit(f"memory: the training failed: {errors.strip()}")
     return peak
 
 

@@ -57,7 +57,7 @@ def check_memory(plan: Plan, stage: SftStage | RlStage, given: int | None) -> Fi
     limit = (given or gpu_bytes()) if cuda else psutil.virtual_memory().available
     peak, host = memory.peak, f"; {format_bytes(memory.host.bytes)} of main memory" if cuda else ""
     share = peak.bytes / limit if limit else 0.0
-    of = "" if limit is None else f" of {format_bytes(limit)}"
+    of = f" of {format_bytes(limit)}" if limit and (cuda or share > _TIGHT) else ""
     result = f"about {format_bytes(peak.bytes)}{of} to {peak.name}, {describe_largest(peak)}{host}"
     starved = limit is not None and any("do not fit" in note for note in memory.notes)
     if starved:

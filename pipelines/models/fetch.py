@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.models.folder import is_hub_offline
+from pipelines.models.folder import find_model_folder, is_hub_offline
 from preprocess import atomic
 
 # Weights in formats that no trainer reads, and copies in the format of the model's authors.
@@ -23,12 +23,15 @@ def fetch(name: str, revision: str, output: Path) -> str:
     """Download a model unless it is cached, and link its folder; return its commit."""
     from huggingface_hub import HfApi, snapshot_download
 
-    unused = list(_UNUSED)
-    if not is_hub_offline():
+    if is_hub_offline():
+        cached = find_model_folder(name, revision)
+        if cached is None:
+            raise FileNotFoundError("HF_HUB_OFFLINE is set, and it is not in the hub's cache")
+        folder = cached
+    else:
         files = HfApi().model_info(name, revision=revision).siblings or []
-        if any(file.rfilename.endswith(".safetensors") for file in files):
-            unused.append("*.bin")
-    folder = Path(snapshot_download(name, revision=revision, ignore_patterns=unused))
+        copies = ["*.bin"] if any(file.rfilename.endswith(".safetensors") for file in files) else []
+        folder = Path(snapshot_download(name, revision=revision, ignore_patterns=[*_UNUSED, *copies]))
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.is_dir() and not output.is_symlink():
         shutil.rmtree(output)  # the tiny model of an earlier version of the recipe

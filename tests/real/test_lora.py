@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ stages:
 """
 
 
+# How far the merged weights are from those of the initial model and the adapters of the checkpoint, and how far they moved.
+MERGED = """
+import json, sys, torch
+from safetensors.torch import load_file
+base, merged = (load_file(f"{folder}/model.safetensors") for folder in sys.argv[1:3])
+held = torch.load(f"{sys.argv[3]}/actor/model_world_size_1_rank_0.pt", weights_only=False)
+held = {name: getattr(weight, "_local_tensor", weight).float() for name, weight in held.items()}
+wrong, moved = 0.0, []
+for name in base:
+    a, b = (held.get(f"base_model.model.{name[:-7]}.lora_{part}.default.weight") for part in "AB")
+    change = merged[name].float() - base[name].float()
+    expected = torch.zeros_like(change) if a is None else 8 / 4 * b @ a
+    wrong = max(wrong, (change - expected).abs().max().item())
+    moved += [] if a is None else [expected.abs().max().item()]
+print(json.dumps({"wrong": wrong, "moved": moved}))
+"""
+
 GRPO = f"""
 name: lora-rl
 model: {{make: qwen2, vocabulary: 1024, hidden_size: 64, layers: 2, heads: 2, max_tokens: 1024}}
@@ -56,7 +74,9 @@ stages:
 
 
 @pytest.mark.nightly
-def test_grpo_samples_from_its_adapters_and_merges_them(tmp_path: Path, environments: None) -> None:
+def test_grpo_samples_from_its_adapters_and_merges_them(
+    tmp_path: Path, environments: None, trainer_python: Callable[[str], Path]
+) -> None:
     (tmp_path / "lora.yaml").write_text(GRPO)
     with make_chain(str(tmp_path / "lora.yaml"), "lora-rl", tmp_path) as chain:
         chain.complete()
@@ -71,6 +91,12 @@ def test_grpo_samples_from_its_adapters_and_merges_them(tmp_path: Path, environm
             # vLLM generated with the adapters of the step: without them, its probabilities would be those of the reference.
             assert row["training/rollout_probs_diff_max"] < 1e-4
             assert row["training/rollout_actor_probs_pearson_corr"] > 0.999
+        folders = [chain.directory / "model", paths.model, paths.checkpoint]
+        argv = [str(trainer_python("verl")), "-c", MERGED, *map(str, folders)]
+        found = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+        # The merged model has 16 bits.
+        assert len(found["moved"]) == 6 and min(found["moved"]) > 0.01
+        assert found["wrong"] < 0.001
 
 
 @pytest.mark.parametrize("trainer", ["verl", pytest.param("llamafactory", marks=pytest.mark.nightly)])
