@@ -62,13 +62,16 @@ class Digests:
     def of(self, path: Path) -> str | None:
         """Return the digest of a file, or of a folder's names and contents; None if it does not exist.
 
-        The model card that this project writes is left out.
+        The model card that this project writes is left out. A link to a snapshot in the hub's cache has the digest of its
+        commit.
         A relative path has no digest: it is a hub name, and a folder of that name in the current folder is something else.
         """
         if path.is_absolute() and path.is_file():
             return self._of_file(path)
         if not path.is_absolute() or not path.is_dir():
             return None
+        if path.is_symlink() and (snapshot := path.resolve()).parent.name == "snapshots":
+            return digest_text(f"snapshot {snapshot.name}")
         files = sorted(p for p in path.rglob("*") if p.is_file() and not is_card(p))
         return digest_text("\n".join(f"{p.relative_to(path)} {self._of_file(p)}" for p in files))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -56,6 +57,11 @@ class PassRates(Model):
         return self
 
 
+def _check_revision(source: str, revision: str | None) -> None:
+    if revision is not None and Path(source).is_absolute():
+        raise ValueError(f"revision {revision} is for hub names; the source is a path")
+
+
 class Source(Model):
     """Rows to train on: their location and converter."""
 
@@ -63,6 +69,8 @@ class Source(Model):
     """The converter's name (`pipeline data converters` lists them)."""
     source: Location
     """A file, a folder of files, or a hub name."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Branch, tag or commit of a hub name; default: main."""
     limit: int | None = Field(default=None, ge=1)
     """Use only this many records, from the source's beginning."""
     options: dict[str, Any] = {}
@@ -72,18 +80,30 @@ class Source(Model):
     pass_rates: PassRates | None = None
     """Use only rows of some difficulty."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Source:
+        _check_revision(self.source, self.revision)
+        return self
+
 
 class ComparedSet(Model):
     """An evaluation set that training rows must not overlap."""
 
     source: Location
     """A file, a folder of files, or a hub name."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Branch, tag or commit of a hub name; default: main."""
     converter: str | None = None
     """The converter that reads it; default: every text of its records is compared."""
     options: dict[str, Any] = {}
     """Options of the converter."""
     file: FilePath | None = None
     """A Python file that registers the converter, if it is user-defined."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ComparedSet:
+        _check_revision(self.source, self.revision)
+        return self
 
 
 class Decontamination(Model):

@@ -66,7 +66,7 @@ def test_a_printed_command_is_one_that_works(
         monkeypatch.setattr("pipelines.checks.upstreams.find_built", lambda _: None)
         if "execverify.yaml" in words:
             words = [*words, "--help"]  # its rows are not here
-    elif words[0] in ("runs", "status", "logs", "stop", "compare"):
+    elif words[0] in ("runs", "status", "logs", "stop", "compare", "estimate"):
         for name in ("smoke", "smoke-2"):
             make_run(tmp_path / "runs" / name)
     elif words[0] in ("env", "data", "evaluate", "export", "push", "chat", "clean", "report"):

@@ -24,17 +24,20 @@ _REASONS = {
     404: "it does not exist (404)",
 }
 
+_Wanted = tuple[str, str, str | None]
+"""`models` or `datasets`, a hub name, and its revision."""
+
 
 class Hub:
     """Requests for all names, made at once in the background."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._names = list(dict.fromkeys(_names(recipe)))
-        self._problems: dict[tuple[str, str], str] = {}
+        self._problems: dict[_Wanted, str] = {}
         self._started = time.monotonic()
         self._threads: list[threading.Thread] = []
         for name in [] if is_hub_offline() else self._names:
-            if not is_cached(*name):
+            if not _is_cached(*name):
                 # A thread that waits for a name server cannot be stopped; a daemon thread does not delay the exit.
                 thread = threading.Thread(target=self._request, args=name, daemon=True)
                 thread.start()
@@ -44,18 +47,18 @@ class Hub:
         """Return a finding per model and data set with a hub name; wait at most 6 s for the answers."""
         for thread in self._threads:
             thread.join(max(0.0, self._started + _SECONDS - time.monotonic()))
-        for kind, name in self._names:
-            what = f"{'model' if kind == 'models' else 'data'} {name}"
-            if is_cached(kind, name):
+        for kind, name, revision in self._names:
+            what = f"{'model' if kind == 'models' else 'data'} {name}{f' at {revision}' if revision else ''}"
+            if _is_cached(kind, name, revision):
                 yield Finding("machine", what, "in the hub's cache")
             elif is_hub_offline():
                 yield Finding("machine", what, "not in the hub's cache, and HF_HUB_OFFLINE is set", "wrong")
-            elif problem := self._problems.get((kind, name), f"no answer after {_SECONDS:.0f} s"):
+            elif problem := self._problems.get((kind, name, revision), f"no answer after {_SECONDS:.0f} s"):
                 yield Finding("machine", what, f"not in the hub's cache, and {hub_endpoint()}: {problem}", "wrong")
             else:
                 yield Finding("machine", what, "will be downloaded from the hub")
 
-    def _request(self, kind: str, name: str) -> None:
+    def _request(self, kind: str, name: str, revision: str | None) -> None:
         """Store why the name cannot be downloaded; an empty text if it can."""
         token = os.environ.get("HF_TOKEN", "")
         with suppress(OSError):
@@ -63,7 +66,7 @@ class Hub:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # The listing of a gated repository is public, its files are not.
         file = "config.json" if kind == "models" else ".gitattributes"
-        path = f"{'' if kind == 'models' else 'datasets/'}{quote(name)}/resolve/main/{file}"
+        path = f"{'' if kind == 'models' else 'datasets/'}{quote(name)}/resolve/{quote(revision or 'main', safe='')}/{file}"
         try:
             with urlopen(Request(f"{hub_endpoint()}/{path}", headers=headers, method="HEAD"), timeout=_SECONDS):
                 problem = ""
@@ -71,18 +74,24 @@ class Hub:
             problem = _REASONS.get(error.code, f"status {error.code}")
         except (OSError, ValueError) as error:
             problem = f"it cannot be reached: {getattr(error, 'reason', None) or error}"
-        self._problems[kind, name] = problem
+        self._problems[kind, name, revision] = problem
 
 
-def _names(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield the kind and hub name of each model and data set."""
+def _is_cached(kind: str, name: str, revision: str | None) -> bool:
+    # The cache of `datasets` does not tell which branch or tag a commit belongs to.
+    return is_cached(kind, name, revision) and (kind == "models" or revision is None)
+
+
+def _names(recipe: Recipe) -> Iterator[_Wanted]:
+    """Yield each model and data set with a hub name."""
     stages = [stage.name for stage in recipe.stages]
     first = recipe.model if recipe.stages[0].init_from is None else None
-    for model in (first, *(stage.init_from for stage in recipe.stages)):
+    for model, revision in ((first, recipe.revision), *((stage.init_from, stage.revision) for stage in recipe.stages)):
         if isinstance(model, str) and model not in stages and not Path(model).is_absolute():
-            yield "models", model
+            yield "models", model, revision
     for stage in recipe.stages:
         against = stage.data.decontaminate.against if stage.data.decontaminate else []
-        for source in (*(each.source for each in stage.sources), *(each.source for each in against)):
+        sources = [(each.source, each.revision) for each in stage.sources]
+        for source, revision in [*sources, *((each.source, each.revision) for each in against)]:
             if not Path(source).is_absolute() and (found := parse(source)):
-                yield "datasets", found.name
+                yield "datasets", found.name, revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def check_disk(plan: Plan, stages: Sequence[SftStage | RlStage] | None = None) -
         if isinstance(model, TinyModel):
             parameters: int | None = count_tiny_parameters(model.vocabulary, model.hidden_size, model.layers, model.heads)
         else:
-            parameters = count_parameters(model)
+            parameters = count_parameters(model, plan.recipe.base_revision(stage))
         if parameters is None:
             result = f"{format_bytes(free)} free in {place}; the size of {stage.name}'s model is not in its name"
             return Finding("machine", "disk", result, "unchecked")
@@ -78,6 +79,12 @@ def list_gpus() -> list[str]:
     except AskError:
         return ["GPU"] * len(list(Path("/dev").glob("nvidia[0-9]*")))
     return [line.replace(", ", " of ") for line in found.splitlines() if line.strip()]
+
+
+def gpu_bytes() -> int | None:
+    """Return the memory of the smallest GPU of this machine; None if it has none, or nvidia-smi fails."""
+    found = [int(size[1]) for name in list_gpus() if (size := re.search(r" of (\d+) MiB$", name))]
+    return min(found) << 20 if found else None
 
 
 def check_environments(environments: Mapping[str, Environment]) -> Iterator[Finding]:

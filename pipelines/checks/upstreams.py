@@ -182,7 +182,7 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     """Write a stage's files; return the question about it and the variables that its trainer runs with."""
     paths, index = plan.paths(stage.name), plan.recipe.stages.index(stage)
     model = plan.recipe.base_model(stage)
-    folder = None if isinstance(model, TinyModel) else find_model_folder(model)
+    folder = None if isinstance(model, TinyModel) else find_model_folder(model, plan.recipe.base_revision(stage))
     make = None if folder else _model_config(plan, model, stage)
     place = str(folder or (make or {})["output"])
     launch = trainer_module(stage).launch(stage, replace(plan.context(stage), model=place))

@@ -6,6 +6,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from pipelines.checks.estimates import check_memory, parse_gpu_memory
 from pipelines.checks.findings import Finding, Report
 from pipelines.checks.hub import Hub
 from pipelines.checks.preflight import find_problems
@@ -32,7 +33,14 @@ _COUNT_SECONDS = 10.0
 
 
 def check_recipe(
-    path: Path, sets: list[str], count: int, runs: Path, between: Stages = (None, None), *, smoke: bool = False
+    path: Path,
+    sets: list[str],
+    count: int,
+    runs: Path,
+    between: Stages = (None, None),
+    *,
+    smoke: bool = False,
+    gpu_memory: float | None = None,
 ) -> None:
     """Print all findings and the next command.
 
@@ -43,6 +51,7 @@ def check_recipe(
         runs: The parent of the run directories.
         between: The first and the last stage to check.
         smoke: Check the tiny version of the recipe.
+        gpu_memory: Gigabytes of each GPU; None: those of this machine, if it has any.
 
     Raises:
         InputError: The recipe has mistakes, or a trainer rejects it; all of them, a line each.
@@ -64,6 +73,7 @@ def check_recipe(
         check_gpus(recipe.hardware, machine.platform),
         check_disk(plan, stages),
         *check_environments(environments),
+        *(check_memory(plan, stage, parse_gpu_memory(gpu_memory)) for stage in stages),
     ]
     report.findings += _check_earlier(plan, before)
     report.findings += _check_evaluations(loaded, plan, report)

@@ -55,6 +55,16 @@ Smoke = Annotated[
         "--smoke", help="Try the recipe on the CPU in minutes: the same stages with a tiny model, few rows and few steps."
     ),
 ]
+GpuMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--gpu-memory", metavar="GB", min=1, help="Memory of each GPU, such as 80. Default: that of this machine's GPUs."
+    ),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse to continue a run whose complete steps were executed by other software or hardware."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stages = tuple[str | None, str | None]
 """The values of --from and --until."""

@@ -30,7 +30,7 @@ _STAGE = {
         *("save_every", "validate_every", "keep_best"),
     ),
     "rl": (
-        *("algorithm", "data.train", "reward", "epochs", "steps", "learning_rate", "batch", "rollout", "kl", "tool"),
+        *("algorithm", "data.train", "reward", "epochs", "steps", "learning_rate", "batch", "rollout", "kl", "lora", "tool"),
         *("save_every", "validate_every", "keep_best"),
     ),
 }

@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import completion
-from pipelines.cli.common import From, Isolation, Json, Recipe, Runs, Sandbox, Sets, Smoke, Until, same_command
+from pipelines.cli.common import (
+    From,
+    GpuMemory,
+    Isolation,
+    Json,
+    Recipe,
+    Runs,
+    Sandbox,
+    Sets,
+    Smoke,
+    Strict,
+    Until,
+    same_command,
+)
 from pipelines.cli.data.commands import app as data_app
 from pipelines.cli.env import app as environments_app
 from pipelines.cli.help import MEASURE, PARTS, RUN, START, App, UsageError, describe_usage_error
@@ -158,6 +171,7 @@ def plan(
     diff: Annotated[
         bool, typer.Option("--diff", help="Print what differs from the last run, by step, and what would run again.")
     ] = False,
+    strict: Strict = False,
 ) -> None:
     """Print the steps of a recipe and which would be skipped.
 
@@ -165,7 +179,7 @@ def plan(
     """
     from pipelines.cli.plan import print_plan
 
-    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff)
+    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff, strict=strict)
 
 
 @app.command(rich_help_panel=RUN)
@@ -179,6 +193,7 @@ def check(
         int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
     ] = 16,
     runs: Runs = Path("runs"),
+    gpu_memory: GpuMemory = None,
 ) -> None:
     """Validate a recipe and this machine before training.
 
@@ -201,7 +216,44 @@ def check(
         return
     from pipelines.cli.check import check_recipe
 
-    check_recipe(recipe, sets or [], sample, runs, (from_stage, until_stage), smoke=smoke)
+    check_recipe(recipe, sets or [], sample, runs, (from_stage, until_stage), smoke=smoke, gpu_memory=gpu_memory)
+
+
+@app.command(rich_help_panel=RUN)
+def estimate(
+    recipe: Recipe,
+    sets: Sets = None,
+    smoke: Smoke = False,
+    gpu_memory: GpuMemory = None,
+    throughput: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOKENS", help="Tokens per second of each device, or STAGE=TOKENS; repeat it for several stages."),
+    ] = None,
+    measured: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Use the speed of a run's stages of the same names.", autocompletion=completion.runs),
+    ] = None,
+    price: Annotated[float | None, typer.Option(metavar="PRICE", min=0, help="Price of a device for an hour.")] = None,
+    terms: Annotated[bool, typer.Option("--terms", help="Print what the memory consists of.")] = False,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Estimate memory, time and cost of each stage.
+
+    Starts nothing, and refuses nothing: figures are for the longest rows that the recipe allows.
+    """
+    from pipelines.cli.estimate import print_estimates
+
+    print_estimates(
+        recipe,
+        sets or [],
+        runs,
+        smoke=smoke,
+        gpu_memory=gpu_memory,
+        throughput=throughput or [],
+        price=price,
+        measured=measured,
+        terms=terms,
+    )
 
 
 @app.command(rich_help_panel=RUN)
@@ -212,6 +264,7 @@ def run(
     until_stage: Until = None,
     smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
+    strict: Strict = False,
     runs: Runs = Path("runs"),
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only warnings, errors and the end.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also print the trainers' logs.")] = False,
@@ -233,6 +286,7 @@ def run(
         until_stage,
         fresh=fresh,
         smoke=smoke,
+        strict=strict,
         detail="quiet" if quiet else "verbose" if verbose else "normal",
     )
 

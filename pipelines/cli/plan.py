@@ -12,12 +12,21 @@ from pipelines.cli.common import Stages
 from pipelines.cli.planning import plan_recipe
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
+from pipelines.run.origin import find_differences
 from pipelines.run.plan_diff import render_diff
-from pipelines.run.plan_text import find_reasons, render_commands, render_problems, render_steps
+from pipelines.run.plan_text import find_reasons, render_commands, render_differences, render_problems, render_steps
 
 
 def print_plan(
-    path: Path, sets: list[str], runs: Path, stages: Stages, *, smoke: bool, brief: bool | None = None, diff: bool = False
+    path: Path,
+    sets: list[str],
+    runs: Path,
+    stages: Stages,
+    *,
+    smoke: bool,
+    brief: bool | None = None,
+    diff: bool = False,
+    strict: bool = False,
 ) -> None:
     """Print what `run_recipe` would do; exit with status 2 if no machine could do it.
 
@@ -29,6 +38,7 @@ def print_plan(
         smoke: Plan the tiny version of the recipe.
         brief: Leave out commands and configurations; default: on a terminal.
         diff: Print the differences from the last run instead of commands and configurations.
+        strict: Exit with status 2 if complete steps were executed by other software or hardware.
 
     Raises:
         InputError: The recipe or the selection of stages has mistakes.
@@ -47,9 +57,12 @@ def print_plan(
         lines = render_steps(plan, steps, reasons, text_width() if terminal else None)
         if brief is False or (brief is None and not terminal):
             lines += render_commands(steps)
+    complete = [step for step in steps if reasons[step.name] is None]
+    differences = find_differences(plan, complete)
+    lines += render_differences(differences, complete)
     lines += render_problems(of_recipe, of_machine)
     print("\n".join(escape_controls(line, keep="\n\t") if terminal else line for line in lines))
     if terminal and not diff and brief is None:
         print("\ncommands and configurations: --full; differences from the last run: --diff")
-    if of_recipe:
+    if of_recipe or (strict and differences):
         raise typer.Exit(2)

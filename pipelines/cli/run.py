@@ -24,6 +24,7 @@ from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
 from pipelines.run.display import Detail, Display
 from pipelines.run.execute import execute
+from pipelines.run.origin import check_origin
 from pipelines.run.plan import Plan, Step
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_passed
@@ -38,6 +39,7 @@ def run_recipe(
     *,
     fresh: bool,
     smoke: bool,
+    strict: bool = False,
     detail: Detail = "normal",
 ) -> None:
     """Load and check a recipe, build missing environments, run it, and print the path of the model."""
@@ -48,6 +50,8 @@ def run_recipe(
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
+    if strict and not fresh:
+        check_origin(plan, steps)
     with pointing_to(plan.directory), LiveReport(plan.directory) as live, signals_as_stopped(), hold(plan.directory):
         check_given(environments)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())

@@ -24,19 +24,23 @@ class ModelInfo:
     """Whether the tokenizer has a chat template."""
 
 
-def find_model_folder(model: str) -> Path | None:
+def find_model_folder(model: str, revision: str | None = None) -> Path | None:
     """Return a model's folder on this machine: the given folder, or the snapshot of a hub name in the hub cache.
 
     The cache layout is huggingface_hub's (`models--owner--name/snapshots/<commit>`).
+
+    Args:
+        model: a folder or a hub name.
+        revision: a branch, tag or commit of a hub name; default: main.
     """
     path = Path(model)
     if path.is_absolute():
         return path if (path / "config.json").is_file() else None
     cached = hub_cache() / f"models--{model.replace('/', '--')}"
     try:
-        commit = (cached / "refs" / "main").read_text(encoding="ascii").strip()
+        commit = (cached / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        return None
+        commit = revision or ""  # a commit has no file in refs
     folder = cached / "snapshots" / commit
     return folder if commit and (folder / "config.json").is_file() else None
 
@@ -63,14 +67,16 @@ def is_hub_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
-def is_cached(kind: str, name: str) -> bool:
+def is_cached(kind: str, name: str, revision: str | None = None) -> bool:
     """Return whether the hub cache holds all weights of a model, or any file of a data set.
 
     Args:
         kind: `models` or `datasets`.
+        name: its hub name.
+        revision: a branch, tag or commit of a model; default: main.
     """
     if kind == "models":
-        folder = find_model_folder(name)
+        folder = find_model_folder(name, revision)
         return folder is not None and (
             all((folder / file).is_file() for file in weight_files(folder)) or any(folder.glob("pytorch_model*.bin"))
         )

@@ -17,13 +17,13 @@ _SIZE_IN_NAME = re.compile(r"(?<![A-Za-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)([BbMm])
 _MAX_HEADER_BYTES = 100_000_000
 
 
-def count_parameters(model: str) -> int | None:
-    """Count the parameters of a model folder or hub name; return None if unknown.
+def count_parameters(model: str, revision: str | None = None) -> int | None:
+    """Count the parameters of a model folder or hub name, at a revision; return None if unknown.
 
     A model on this machine is counted by the headers of its weight files, or estimated from its config.json; any other model
     by the size in its name.
     """
-    folder = find_model_folder(model)
+    folder = find_model_folder(model, revision)
     if folder is None:
         return parse_size(model)
     return _count_weights(folder) or estimate_parameters(read_json_object(folder / "config.json")) or parse_size(model)

@@ -25,7 +25,7 @@ Problems = Iterator[tuple[Loc, str]]
 def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
     for index, stage in enumerate(recipe.stages):
-        model = _read_model(recipe.base_model(stage))
+        model = _read_model(recipe.base_model(stage), recipe.base_revision(stage))
         found = (
             _check_rl(stage, recipe.hardware_of(stage), model)
             if isinstance(stage, RlStage)
@@ -40,10 +40,10 @@ def check(recipe: Recipe) -> Problems:
         yield ("trackers", *loc), message
 
 
-def _read_model(model: str | TinyModel) -> ModelInfo:
+def _read_model(model: str | TinyModel, revision: str | None) -> ModelInfo:
     if isinstance(model, TinyModel):
         return ModelInfo(model.heads, model.heads, model.max_tokens, chat_template=True)
-    folder = find_model_folder(model)
+    folder = find_model_folder(model, revision)
     return read_model_info(folder) if folder is not None else ModelInfo()
 
 

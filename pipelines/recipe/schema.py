@@ -7,6 +7,7 @@ the pinned upstream (`upstream_keys`). Unknown keys are errors everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
@@ -221,6 +222,10 @@ def list_rewards(given: str | Reward | list[Reward]) -> list[Reward]:
     return [Reward(name=each) if isinstance(each, str) else each for each in listed]
 
 
+# vllm/config/lora.py `MaxLoRARanks`, 0.24 and 0.27.
+_LONGEST_RANK = 512
+
+
 class _Stage(Model):
     """Fields of every stage."""
 
@@ -228,6 +233,8 @@ class _Stage(Model):
     """The stage's name: its folder in the run directory, and its name in `init_from` and `--from`."""
     init_from: Annotated[str, Field(min_length=1), PathRule(hub=True, stage=True)] | None = None
     """A stage's name, a model folder or a hub name; default: the previous stage, for the first stage the recipe's model."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Branch, tag or commit of the hub name in `init_from`; default: main."""
     data: Data
     """Training and validation rows."""
     epochs: float | None = Field(default=None, gt=0)
@@ -352,6 +359,8 @@ class RlStage(_Stage):
     """The value model, required by ppo (`critic: {}` uses all defaults)."""
     kl: Kl | None = None
     """Penalty on the divergence from the model that the stage starts from; default: none."""
+    lora: Lora | None = None
+    """Train adapters of the policy only, at most of rank 512; default: the whole model. A critic is always trained whole."""
     best_metric: str | None = None
     """The metric that `keep_best` maximizes: verl's name of a validation metric, or a pattern with `*` for the mean of
     several. Default: the accuracy of the validation rows if every reward returns one, else their score; each data source is
@@ -401,6 +410,8 @@ class RlStage(_Stage):
             yield "best_metric requires `keep_best: true`"
         if self.best_metric is not None and not self.best_metric.startswith("val-"):
             yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
+        if self.lora is not None and self.lora.rank > _LONGEST_RANK:
+            yield f"lora.rank is {self.lora.rank}: vLLM supports at most {_LONGEST_RANK}"
         if self.validation != Validation() and self.validate_every is None:
             yield "validation requires `validate_every`"
         if (given := self.validation.samples) > 1 and self.validation.temperature == 0:
@@ -424,6 +435,8 @@ class Recipe(Model):
     """The run's name: its folder under `runs/`."""
     model: Annotated[Annotated[Location, Tag("(text)")] | Annotated[TinyModel, Tag("(mapping)")], Discriminator(_model_tag)]
     """The model that the first stage starts from: a folder, a hub name, or a tiny model to make."""
+    revision: str | None = Field(default=None, min_length=1)
+    """Branch, tag or commit of the hub name in `model`, which is downloaded before the first stage; default: main."""
     seed: int = Field(default=17, ge=0)
     """Seed of data order, splits, sampling and tiny models."""
     hardware: Hardware = Hardware()
@@ -448,6 +461,11 @@ class Recipe(Model):
         for name in sorted(names):
             if names.count(name) > 1:
                 raise ValueError(f"two stages are named {name!r}")
+        if self.revision is not None and not _is_hub_name(self.model):
+            raise ValueError(f"revision {self.revision} is for a hub name in `model`")
+        for stage in self.stages:
+            if stage.revision is not None and (stage.init_from in names or not _is_hub_name(stage.init_from)):
+                raise ValueError(f"stage {stage.name}: revision {stage.revision} is for a hub name in `init_from`")
         return self
 
     def hardware_of(self, stage: SftStage | RlStage) -> Hardware:
@@ -475,3 +493,13 @@ class Recipe(Model):
     def base_model(self, stage: SftStage | RlStage) -> str | TinyModel:
         """Return the model that the first stage of a stage's lineage starts from; all have its size and shape."""
         return self.lineage(stage)[-1].init_from or self.model
+
+    def base_revision(self, stage: SftStage | RlStage) -> str | None:
+        """Return the revision of the base model; None: main, or not a hub name."""
+        first = self.lineage(stage)[-1]
+        return self.revision if first.init_from is None else first.revision
+
+
+def _is_hub_name(model: object) -> bool:
+    """Return whether a model, whose paths are absolute, is a hub name."""
+    return isinstance(model, str) and not Path(model).is_absolute()

@@ -44,6 +44,9 @@ class StepRecord:
     """Wall time of all attempts."""
     versions: dict[str, str] = field(default_factory=dict)
     """Distribution -> version that executed it last: this project and the pinned trainer; empty: unknown."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """Name -> value of what executed it last: commit of this project, lock, Python, GPUs, driver, host, revisions of hub names;
+    empty: unknown."""
     notes: list[str] = field(default_factory=list)
     """Lines that were printed about it, such as rows left out or metrics lost."""
 

@@ -21,7 +21,8 @@ from pipelines.run import process, row_counts, skipping
 from pipelines.run.display import Display
 from pipelines.run.failure import describe_end, failure
 from pipelines.run.live import LiveFiles
-from pipelines.run.plan import MODEL, PROMPTS, Plan, Step, trainer_module
+from pipelines.run.origin import origin_of, revisions_of
+from pipelines.run.plan import PROMPTS, Plan, Step, trainer_module
 from pipelines.run.scratch import remove_scratch, scratch_folder
 from pipelines.run.versions import versions_of
 from pipelines.trainers.base import Progress
@@ -113,6 +114,7 @@ def _execute(
         seconds=before.seconds if before and resumes else 0.0,
         training_id="" if stage is None else before.training_id if before and resumes else secrets.token_hex(8),
         versions=versions_of(step, plan),
+        origin=origin_of(step, plan),
     )
     write_record(step.directory, now)
     on_cluster = stage is not None and plan.recipe.hardware_of(stage).nodes > 1
@@ -128,6 +130,7 @@ def _execute(
     else:
         now.outcome, now.outputs = "complete", skipping.digest_outputs(step, digests)
         now.execution_id = f"{now.started} {os.getpid()}"
+        now.origin |= revisions_of(step, plan)  # downloaded by now
     finally:
         now.seconds = round(now.seconds + time.monotonic() - began, 3)
         write_record(step.directory, now)
@@ -223,7 +226,7 @@ def _attempt(
             raise failure(f"{step.name} ended with status 0 but left no {path}", log)
     if step.prepares:
         now.notes = [row_counts.describe(step)]
-    elif step.name in (PROMPTS, MODEL):
+    elif step.name == PROMPTS or step.makes_model:
         now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
     for note in now.notes:
         display.say(f"  {note}" if step.prepares else f"  note: {note}")

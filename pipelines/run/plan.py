@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.shipped import CODE, import_path
@@ -21,7 +23,10 @@ from preprocess.sources import hub
 from rewards.builtin import interpreter_tool
 
 MODEL = "model"
-"""The name of the step that makes a tiny model."""
+"""The name of the step that makes a tiny model, or downloads the recipe's model at its revision."""
+
+_FETCH = "fetch"
+"""The step of a stage that downloads the model of its `init_from` at its revision."""
 
 PROMPTS = "prompts"
 """The name of the step that counts the prompts of all stages."""
@@ -80,6 +85,11 @@ class Step:
         return self.name.endswith("/prepare")
 
     @property
+    def makes_model(self) -> bool:
+        """Whether it makes or downloads a model that stages start from."""
+        return self.name == MODEL or self.name.endswith(f"/{_FETCH}")
+
+    @property
     def trains(self) -> bool:
         """Whether it trains a stage."""
         return self.name.endswith("/train")
@@ -114,8 +124,10 @@ class Plan:
         """Return the initial model of a stage: a folder or a hub name."""
         if (previous := self.recipe.previous(stage)) is not None:
             return str(self.paths(previous.name).model)
-        model = stage.init_from or self.recipe.model
-        return str(self.directory / "model") if isinstance(model, TinyModel) else model
+        if stage.init_from is not None:
+            return str(self.paths(stage.name).step(_FETCH) / "model") if stage.revision else stage.init_from
+        model = self.recipe.model
+        return str(self.directory / "model") if isinstance(model, TinyModel) or self.recipe.revision else model
 
     def context(self, stage: SftStage | RlStage) -> Context:
         """Return the context of the stage's trainer."""
@@ -163,7 +175,7 @@ class Plan:
             for step in self.steps
             if step.stage in selected
             or (step.stage is None and (not used or step.name == PROMPTS))
-            or (step.prepares and step.stage not in used)
+            or ((step.prepares or step.makes_model) and step.stage is not None and step.stage not in used)
         ]
 
 
@@ -188,6 +200,13 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
     steps = [_prepare(plan, stage) for stage in recipe.stages]
     if isinstance(recipe.model, TinyModel):
         steps.append(_make_model(plan, recipe.model))
+    elif recipe.revision is not None and recipe.stages[0].init_from is None:
+        folder = directory / "fetch-model"
+        steps.append(_fetch_model(plan, recipe.stages[0], MODEL, folder, recipe.model, recipe.revision, directory / "model"))
+    for stage in recipe.stages:
+        if stage.init_from is not None and stage.revision is not None:
+            folder, name = plan.paths(stage.name).step(_FETCH), f"{stage.name}/{_FETCH}"
+            steps.append(_fetch_model(plan, stage, name, folder, stage.init_from, stage.revision, folder / "model"))
     steps.append(_count_prompts(plan))
     for stage in recipe.stages:
         steps += _train_export_hand_over(plan, stage)
@@ -205,11 +224,11 @@ def _prepare(plan: Plan, stage: SftStage | RlStage) -> Step:
     held_out = data.validation.model_dump() if isinstance(data.validation, Split) else data.validation
     settings = {
         "shape": stage.kind,
-        "train": [source.model_dump() for source in data.train_sources],
-        "validation": [source.model_dump() for source in data.validation_sources] or held_out,
+        "train": [_dump(source) for source in data.train_sources],
+        "validation": [_dump(source) for source in data.validation_sources] or held_out,
         "shuffle": data.shuffle,
         "seed": plan.recipe.seed,
-        "decontaminate": data.decontaminate.model_dump() if data.decontaminate else None,
+        "decontaminate": _dump(data.decontaminate) if data.decontaminate else None,
         "max_rejects": data.max_rejects,
         "output": str(paths.data),
     }
@@ -236,6 +255,20 @@ def _prepare(plan: Plan, stage: SftStage | RlStage) -> Step:
         outputs=(paths.data,),
         uses=(stage.trainer,) if downloads else (),
     )
+
+
+def _dump(value: BaseModel) -> Any:
+    """Return a part of the recipe without the revisions that it does not set.
+
+    Rows that an earlier version prepared stay prepared: its records know no revisions.
+    """
+
+    def drop(found: Any) -> Any:
+        if isinstance(found, dict):
+            return {key: drop(each) for key, each in found.items() if key != "revision" or each is not None}
+        return [drop(each) for each in found] if isinstance(found, list) else found
+
+    return drop(value.model_dump())
 
 
 def filter_files(stage: SftStage | RlStage) -> dict[str, str]:
@@ -269,6 +302,26 @@ def _make_model(plan: Plan, model: TinyModel) -> Step:
         inputs={f"rows of {name}": path for name, path in rows.items()} | copied,
         outputs=(output,),
         uses=(trainer,),
+    )
+
+
+def _fetch_model(
+    plan: Plan, stage: SftStage | RlStage, name: str, folder: Path, model: str, revision: str, output: Path
+) -> Step:
+    """Download a model at a revision; a link to it is a model folder like any other."""
+    return Step(
+        name=name,
+        title=f"download {model} at {revision}",
+        stage=None if name == MODEL else stage.name,
+        trainer=stage.trainer,
+        directory=folder,
+        launch=Launch(
+            argv=(str(plan.machine.pythons[stage.trainer]), "-m", "pipelines.models.fetch", "fetch.json"),
+            environment={"HF_HUB_DISABLE_TELEMETRY": "1"},
+            files={"fetch.json": _json({"name": model, "revision": revision, "output": str(output)})},
+        ),
+        outputs=(output,),
+        uses=(stage.trainer,),
     )
 
 

@@ -72,6 +72,19 @@ def render_problems(of_recipe: Sequence[str], of_machine: Sequence[str]) -> list
     return lines
 
 
+def render_differences(found: Mapping[str, Sequence[str]], steps: Sequence[Step]) -> list[str]:
+    """Render how what executed complete steps differs from what would execute them now."""
+    lines = []
+    for line, names in found.items():
+        where = "every complete step" if len(names) > 3 and len(names) == len(steps) else ", ".join(names)
+        lines.append(f"  {line}  ({where})")
+    return (
+        ["", "complete steps were executed differently (nothing is re-run for that; --strict refuses it):", *lines]
+        if lines
+        else []
+    )
+
+
 def _hardware(plan: Plan) -> str:
     """Return the hardware of the recipe, such as `cuda, 8 GPUs`."""
     nodes, each = plan.recipe.hardware.nodes, plan.recipe.hardware.gpus_per_node

@@ -96,7 +96,7 @@ def _limit(source: Source) -> dict[str, Any]:
 
 
 def _take_example(source: Source, where: str) -> dict[str, Any]:
-    example = source.model_dump(exclude_defaults=True, exclude={"limit", "pass_rates"})
+    example = source.model_dump(exclude_defaults=True, exclude={"limit", "pass_rates", "revision"})
     if source.file is not None:
         raise InputError(
             f"{where}: {source.source} does not exist, and the custom converter {source.converter} has no example; "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pipelines.models.folder import find_model_folder
 from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.loading import Loaded, validate_tree
 from pipelines.recipe.nodes import Loc
@@ -49,6 +50,8 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
         where = f"{loaded.where('stages', stage.name, 'data')}: stages.{stage.name}.data"
         for key, new, why, shown in shrink_data(stage.data, where):
             changes.set((*place, "data", *key.split(".")), new, why, shown)
+        if stage.lora is not None and stage.lora.target != "all" and _may_have_other_layers(recipe):
+            changes.set((*place, "lora", "target"), "all", "the tiny model may have other layers")
         if isinstance(stage, SftStage):
             _shrink_sft(changes, stage, place, on_cpu)
         else:
@@ -61,7 +64,13 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
                 changes.set((*place, "llamafactory", *path), REMOVED, why)
         if stage.init_from is not None and stage.init_from not in [each.name for each in recipe.stages]:
             changes.set((*place, "init_from"), REMOVED, "a smoke has one tiny model")
+            changes.set((*place, "revision"), REMOVED, "a smoke has one tiny model")
     return validate_tree(changes.root, loaded.path), changes.made
+
+
+def _may_have_other_layers(recipe: Recipe) -> bool:
+    """Return whether the tiny model may not have the architecture of the recipe's model, which is not on this machine."""
+    return isinstance(recipe.model, str) and find_model_folder(recipe.model) is None
 
 
 def _shrink_model(changes: Changes, recipe: Recipe) -> None:
@@ -75,6 +84,7 @@ def _shrink_model(changes: Changes, recipe: Recipe) -> None:
     )
     tiny = {"make": family, "like": recipe.model, **_SHAPE, "max_tokens": max(1024, longest)}
     changes.set(("model",), tiny, shown=(recipe.model, f"a tiny {family} like it"))
+    changes.set(("revision",), REMOVED, "of the model's name")
 
 
 def _shrink_evaluations(changes: Changes, evaluate: Evaluate) -> None:

@@ -83,7 +83,10 @@ def _fetch(config: PrepareConfig, fetcher: Fetcher) -> PrepareConfig:
 
 def _fetch_one(source: FetchedT, fetcher: Fetcher, every_split: bool = False) -> FetchedT:
     name = read_hub_name(Path(source.source))
-    return source if name is None else source.model_copy(update={"source": str(fetcher.fetch(name, every_split))})
+    if name is None:
+        return source
+    folder = fetcher.fetch(name, every_split, source.revision)
+    return source.model_copy(update={"source": str(folder), "revision": None})
 
 
 def _convert_separately(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from preprocess.errors import PrepareError, SourceError
 from preprocess.sources.reading import KINDS
@@ -44,17 +45,19 @@ class Fetcher:
     revisions: dict[str, str] = field(default_factory=dict)
     """Data set -> the commit of the hub that was downloaded, as far as it is known."""
 
-    def fetch(self, source: HubName, every_split: bool = False) -> Path:
+    def fetch(self, source: HubName, every_split: bool = False, revision: str | None = None) -> Path:
         """Download a data set, unless it is cached, as one parquet file per split; return their folder.
 
         Args:
+            source: The data set.
+            revision: A branch, tag or commit; default: main.
             every_split: Download all splits; if not, and there are several, the name must contain one.
 
         Raises:
             SourceError: The data set, subset or split does not exist.
             PrepareError: The hub cannot be reached, or `datasets` is missing.
         """
-        folder = self.folder / str(source)
+        folder = self.folder / (f"{source}+{quote(revision, safe='')}" if revision else str(source))
         if folder in self.fetched:
             return folder
         shutil.rmtree(folder, ignore_errors=True)
@@ -62,7 +65,7 @@ class Fetcher:
         split = source.split or ("*" if every_split else "")
         # -P: do not import from the script's folder.
         script = Path(__file__).with_name("hub_download.py")
-        argv = [str(self.python), "-P", str(script), source.name, source.subset or "", split, str(folder)]
+        argv = [str(self.python), "-P", str(script), source.name, source.subset or "", split, str(folder), revision or ""]
         # Progress goes to the terminal, or without bars to the log.
         quiet = {} if sys.stderr.isatty() else {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         try:

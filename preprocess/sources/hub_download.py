@@ -1,9 +1,9 @@
-"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER`: save a data set of the HuggingFace hub as parquet files, one per split.
+"""`python -P hub_download.py NAME SUBSET SPLIT FOLDER REVISION`: save a data set of the HuggingFace hub as parquet files.
 
-Run by a Python that has `datasets`; imports nothing of this project. The settings of `datasets` apply (HF_ENDPOINT, HF_HOME,
-HF_HUB_OFFLINE, HF_TOKEN). SUBSET and SPLIT may be empty; SPLIT `*` is all splits. The last line of the output is JSON:
-{"files": …, "revision": the commit or null}, or {"error": …, "mistake": …}; `mistake` is true if the name is wrong, false if
-the download failed.
+There is one file per split. Run by a Python that has `datasets`; imports nothing of this project. The settings of `datasets`
+apply (HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN). SUBSET, SPLIT and REVISION may be empty; SPLIT `*` is all splits. The
+last line of the output is JSON: {"files": …, "revision": the commit or null}, or {"error": …, "mistake": …}; `mistake` is true
+if the name is wrong, false if the download failed.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class _MistakeError(Exception):
     """The name is wrong."""
 
 
-def download(name: str, subset: str | None, split: str | None, folder: Path) -> dict[str, Any]:
+def download(name: str, subset: str | None, split: str | None, folder: Path, revision: str | None) -> dict[str, Any]:
     """Write the files; return their names, and the commit of the data set."""
     import datasets
 
     if split is None:
-        _refuse_several(datasets.get_dataset_split_names(name, subset), name)
-    loaded = datasets.load_dataset(name, subset, split=None if split == "*" else split)
+        _refuse_several(datasets.get_dataset_split_names(name, subset, revision=revision), name)
+    loaded = datasets.load_dataset(name, subset, split=None if split == "*" else split, revision=revision)
     tables = loaded if isinstance(loaded, dict) else {split or "train": loaded}
     if split is None:
         _refuse_several(list(tables), name)
@@ -66,9 +66,9 @@ def _describe(error: Exception) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Run the command; the exit status is always 0, and the last line has any error."""
-    name, subset, split, folder = arguments
+    name, subset, split, folder, revision = arguments
     try:
-        result = download(name, subset or None, split or None, Path(folder))
+        result = download(name, subset or None, split or None, Path(folder), revision or None)
     except Exception as error:
         result = _describe(error)
     print(json.dumps(result))

@@ -19,6 +19,7 @@ BENCHMARKS = [
     "first_run",
     "following",
     "interpreter",
+    "memory",
     "overhead",
     "report",
     "sandbox",

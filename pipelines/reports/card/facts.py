@@ -87,7 +87,7 @@ def find_facts(trained: Trained) -> Facts:
     return Facts(
         recipe=recipe.name,
         label=trained.label,
-        base=find_model(base) if isinstance(base, str) else None,
+        base=find_model(base, recipe.base_revision(stage)) if isinstance(base, str) else None,
         chain=tuple(_link(run, each, trained.step if each is stage else None) for each in lineage),
         data=tuple(line for each in lineage for line in _list_data(each, run.stage(each.name).data or {})),
         evaluations=tuple(find_evaluations(trained)),
@@ -118,9 +118,8 @@ def _link(run: Run, stage: SftStage | RlStage, step: int | None) -> Link:
 
 
 def _method(stage: SftStage | RlStage) -> str:
-    if isinstance(stage, RlStage):
-        return stage.algorithm
-    return f"SFT, LoRA of rank {stage.lora.rank}" if stage.lora else "SFT"
+    method = stage.algorithm if isinstance(stage, RlStage) else "SFT"
+    return f"{method}, LoRA of rank {stage.lora.rank}" if stage.lora else method
 
 
 def _list_data(stage: SftStage | RlStage, summary: Mapping[str, Any]) -> list[DataLine]:
@@ -142,12 +141,23 @@ def _list_versions(run: Run, lineage: list[SftStage | RlStage]) -> list[str]:
     return list(dict.fromkeys(f"{name} {version}" for record in records for name, version in record.items()))
 
 
+def _list_origins(run: Run, lineage: list[SftStage | RlStage], name: str) -> str:
+    """Return what the records of the trainings say under a name, each once."""
+    trainings = [run.stage(each.name).training for each in lineage]
+    found = [each.record.origin.get(name) for each in trainings if each is not None and each.record is not None]
+    return ", ".join(dict.fromkeys(filter(None, found)))
+
+
 def _provenance(run: Run, trained: Trained, lineage: list[SftStage | RlStage]) -> dict[str, str]:
     manifest, recipe, source = run.manifest, trained.plan.recipe, trained.source
     versions = _list_versions(run, lineage)
     parameters = count_parameters(str(source)) if (source / "config.json").is_file() else None
     lines = {
         "Trained with": ", ".join(versions) or "code-post-training, version unknown",
+        "Commit": _list_origins(run, lineage, "commit"),
+        "Python": _list_origins(run, lineage, "Python"),
+        "GPUs": _list_origins(run, lineage, "GPUs"),
+        "Driver": _list_origins(run, lineage, "driver"),
         "Platform": manifest.platform,
         "Command": shlex.join(hide_command(manifest.command)) if manifest.command else "",
         "Seed": str(recipe.seed),

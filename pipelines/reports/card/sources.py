@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.models.folder import hub_cache
+from pipelines.models.folder import find_model_folder, hub_cache
 from preprocess.sources import hub
 
 _SNAPSHOT = re.compile(r"models--(?P<owner>[\w.-]+?)--(?P<name>[\w.-]+)/snapshots/(?P<commit>[0-9a-f]{40})$", re.ASCII)
@@ -30,13 +30,14 @@ class Origin:
     """The licence's identifier; None: unknown."""
 
 
-def find_model(model: str) -> Origin:
-    """Return the origin of a model: a hub name, a snapshot in the hub's cache, or another folder."""
+def find_model(model: str, revision: str | None = None) -> Origin:
+    """Return the origin of a model: a hub name at a revision, a snapshot in the hub's cache, or another folder."""
     if found := _SNAPSHOT.search(model):
         return Origin(f"{found['owner']}/{found['name']}", True, found["commit"], _read_licence(Path(model)))
     if Path(model).is_absolute():
         return Origin(Path(model).name, licence=_read_licence(Path(model)))
-    return _find_on_hub("models", model)
+    folder = find_model_folder(model, revision) if revision else None
+    return _find_on_hub("models", model, folder.name if folder else None)
 
 
 def find_data(source: str, revisions: Mapping[str, str]) -> Origin:

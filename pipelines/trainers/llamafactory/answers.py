@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
 from pipelines.trainers.llamafactory.prompts import compare_templates
+from pipelines.trainers.lora_targets import check_targets
 
 # Keys that need a GPU; DeepSpeed also needs torchrun (hparams/parser.py; transformers' training_args.py).
 _NEEDS_GPU = ("deepspeed", "fp16", "fp8", "pure_bf16", "tf32")
@@ -21,7 +22,7 @@ def answer(question: Question, found: Answer) -> None:
     import yaml
     from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
     from llamafactory.hparams import get_train_args
-    from llamafactory.model import load_tokenizer
+    from llamafactory.model import load_config, load_tokenizer
 
     settings = yaml.safe_load(Path(question.folder, "train.yaml").read_text(encoding="utf-8"))
     if isinstance(settings.get("deepspeed"), str):
@@ -30,7 +31,9 @@ def answer(question: Question, found: Answer) -> None:
         found.untried = [key for key in _NEEDS_GPU if settings.pop(key, None)]
         settings["use_cpu"] = True
     settings["preprocessing_num_workers"] = None  # a few rows need no extra process
-    model, data, training, _, _ = get_train_args(settings)
+    model, data, training, finetuning, _ = get_train_args(settings)
+    if finetuning.finetuning_type == "lora" and finetuning.lora_target != ["all"] and not question.stands_in:
+        check_targets(load_config(model), finetuning.lora_target)
     tokenizer = load_tokenizer(model)
     before = tokenizer["tokenizer"].chat_template
     template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
+from pipelines.trainers.lora_targets import check_targets
 
 
 def answer(question: Question, found: Answer) -> None:
@@ -39,6 +40,7 @@ def _validate_rl(config: Any, question: Question) -> int | None:
     validate_config(config, reference, need_critic(config))
     OmegaConf.resolve(config)
     model = omega_conf_to_dataclass(config.actor_rollout_ref.model)
+    _check_lora(model, question)
     omega_conf_to_dataclass(config.actor_rollout_ref.rollout)
     if reference:
         group = config.actor_rollout_ref.ref
@@ -69,6 +71,7 @@ def _validate_sft(config: Any, question: Question) -> int | None:
     from verl.utils.config import omega_conf_to_dataclass
 
     model = omega_conf_to_dataclass(config.model)
+    _check_lora(model, question)
     for group in (config.engine, config.optim, config.checkpoint, config.profiler):
         omega_conf_to_dataclass(group)
     if not question.rows:
@@ -77,6 +80,11 @@ def _validate_sft(config: Any, question: Question) -> int | None:
     for index in range(len(dataset)):
         dataset[index]  # renders the row; raises if it is too long and cutting is off
     return len(dataset)
+
+
+def _check_lora(model: Any, question: Question) -> None:
+    if model.lora_rank > 0 and model.target_modules != "all-linear" and not question.stands_in:
+        check_targets(model.hf_config, model.target_modules)
 
 
 if __name__ == "__main__":

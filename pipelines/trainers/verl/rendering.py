@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.recipe.schema import Lora, RlStage, SftStage
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER, VALIDATIONS
@@ -45,7 +45,7 @@ def command(context: Context, *module: str) -> tuple[str, ...]:
     return (str(context.python), "-m", *module, "--config-path", folder, "--config-name", "train")
 
 
-def merge(shards: Path, context: Context, module: str = "verl.model_merger") -> Launch:
+def merge(shards: Path, context: Context, module: str) -> Launch:
     """Render the command that merges a folder of shards into the export."""
     folders = ("--local_dir", str(shards), "--target_dir", str(context.paths.export))
     argv = (str(context.python), "-m", module, "merge", "--backend", "fsdp", *folders)
@@ -88,6 +88,19 @@ def upstream_keys(stage: SftStage | RlStage) -> Settings:
         loggers = [logger] if isinstance(logger, str) else list(logger)
         keys["trainer"]["logger"] = loggers if "file" in loggers else [*loggers, "file"]
     return keys
+
+
+def lora_settings(lora: Lora | None) -> Settings:
+    """Return the keys of verl's model that train adapters; empty for the whole model."""
+    if lora is None:
+        return {}
+    target = "all-linear" if lora.target == "all" else [name.strip() for name in lora.target.split(",")]
+    return {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "target_modules": target}
+
+
+def merge_module(stage: SftStage | RlStage) -> str:
+    """Return the module that merges a stage's shards, and its adapters, which verl leaves separate, into the model."""
+    return "pipelines.trainers.verl.checkpoints.merge_adapters" if stage.lora else "verl.model_merger"
 
 
 def template_arguments(stage: SftStage | RlStage) -> Settings:

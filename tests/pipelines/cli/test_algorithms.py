@@ -87,11 +87,13 @@ def test_table_of_the_page() -> None:
 
 
 def test_recipe_of_the_page_loads(tmp_path: Path) -> None:
-    recipe, overlong = re.findall(r"^ *```yaml\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
+    recipe, adapters, overlong = re.findall(r"^ *```yaml\n(.*?)^ *```$", PAGE, re.MULTILINE | re.DOTALL)
     path = tmp_path / "dapo.yaml"
     path.write_text(recipe, encoding="utf-8")
     stage = load(path).recipe.stages[-1].model_dump()
     assert (stage["name"], stage["algorithm"]) == ("stage-two", "dapo")
+    path.write_text(adapters, encoding="utf-8")
+    assert load(path).recipe.stages[-1].model_dump()["lora"] == {"rank": 32, "alpha": 32, "target": "all"}
     # The keys of the overlong penalty replace those of the recipe.
     keys = textwrap.indent(textwrap.dedent(overlong), "    ")
     path.write_text(recipe.partition("    verl:")[0] + keys, encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.digests import Digests
 from pipelines.recipe.loading import load
-from pipelines.records.steps import StepRecord, write_record
+from pipelines.records.steps import StepRecord, read_record, write_record
 from pipelines.run import skipping
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan
@@ -152,3 +152,26 @@ def test_hostile_text_in_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text('extends: smoke.yaml\nmodel: "/no/\\x1b]0;title\\x07"\n')
     _, text = show(pipeline("plan", "mine.yaml", *CPU), 80, tmp_path)
     assert "\x1b]0" not in text
+
+
+def test_steps_that_something_else_executed_are_listed_and_refused(call: Call, tmp_path: Path) -> None:
+    folder = finish(tmp_path / "runs") / "stages" / "sft" / "train"
+    status, out, _ = call("plan", "smoke.yaml", "--strict", *CPU)
+    assert status == 0 and "executed differently" not in out
+    record = read_record(folder)
+    assert record is not None
+    record.versions, record.origin = {"llamafactory": "0.9.4"}, {"lock": "0123", "host": "elsewhere"}
+    write_record(folder, record)
+    status, out, _ = call("plan", "smoke.yaml", "--brief", *CPU)
+    assert status == 0
+    listed = out[out.index("complete steps were executed differently") :].splitlines()[1:]
+    assert "  llamafactory: 0.9.4 -> 0.9.5  (sft/train)" in listed
+    assert any(re.fullmatch(r"  lock: 0123 -> [0-9a-f]{16}  \(sft/train\)", line) for line in listed)
+    assert not any("host" in line for line in listed)
+    assert "run: " not in out, "a difference re-runs nothing"
+    assert call("plan", "smoke.yaml", "--strict", *CPU)[0] == 2
+    status, _, err = call("run", "smoke.yaml", "--strict", *CPU)
+    assert status == 2
+    assert "error: --strict: llamafactory: 0.9.4 -> 0.9.5 in sft/train\n" in err
+    assert err.rstrip().endswith("run without --strict to keep these steps, or with --fresh to run them again")
+    assert read_record(folder) == record

@@ -175,3 +175,12 @@ def test_evaluations_are_tiny_and_require_nothing(mine: Callable[..., Loaded]) -
     assert evaluate is not None
     assert (evaluate.on, evaluate.require) == (["humaneval", "own"], {})
     assert (evaluate.samples, evaluate.limit, evaluate.max_tokens) == (2, 4, 64)
+
+
+def test_adapters_stay(mine: Callable[..., Loaded]) -> None:
+    loaded, changes = shrink(mine("stages.rl.lora={rank: 64, alpha: 64}", "stages.sft.lora={target: 'qkv_proj'}"))
+    sft, rl = loaded.recipe.stages
+    assert rl.lora is not None and (rl.lora.rank, rl.lora.alpha, rl.lora.target) == (64, 64, "all")
+    # The model is not on this machine, so the tiny one may not be of its architecture.
+    assert sft.lora is not None and sft.lora.target == "all"
+    assert [each.key for each in changes if "lora" in each.key] == ["stages.sft.lora.target"]

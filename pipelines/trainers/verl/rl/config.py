@@ -8,7 +8,14 @@ from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.actors import actor_settings
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
-from pipelines.trainers.verl.rendering import command, render, training_environment, training_length, upstream_keys
+from pipelines.trainers.verl.rendering import (
+    command,
+    lora_settings,
+    render,
+    training_environment,
+    training_length,
+    upstream_keys,
+)
 from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_IN_CACHE_KEY, reward_function
 from pipelines.trainers.verl.rl.tool import tool_file, tool_settings
 from rewards.scoring.combination import score_keys
@@ -74,7 +81,7 @@ def _stage(stage: RlStage, context: Context) -> Settings:
             "seed": seed,
         },
         "actor_rollout_ref": {
-            "model": {"path": context.model},
+            "model": {"path": context.model, **lora_settings(stage.lora)},
             "actor": {
                 "optim": {"lr": stage.learning_rate},
                 "ppo_mini_batch_size": stage.batch.mini,

@@ -12,8 +12,8 @@ from pipelines.trainers.samples import forget_after
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
 from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
-from pipelines.trainers.verl.nested import get_path, unflatten
-from pipelines.trainers.verl.rendering import merge
+from pipelines.trainers.verl.nested import unflatten
+from pipelines.trainers.verl.rendering import merge, merge_module
 from pipelines.trainers.verl.rl.best import check_best_metric, choose_best
 from pipelines.trainers.verl.rl.config import launch
 from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
@@ -36,20 +36,20 @@ _SHOWN = (
 def disk_usage(stage: RlStage, context: Context, parameters: int) -> DiskUsage:
     """Every rank saves its shard of the weights, 32 bits by default, and of AdamW's two averages.
 
-    The critic has the size of the policy and is saved too (utils/checkpoint/fsdp_checkpoint_manager.py). The merged model has
-    16 bits (model_merger/fsdp_model_merger.py).
+    With adapters it saves the whole policy's weights too, but only the adapters' averages. The critic has the size of the
+    policy and is saved too (utils/checkpoint/fsdp_checkpoint_manager.py). The merged model has 16 bits
+    (model_merger/fsdp_model_merger.py).
     """
     keys = unflatten(stage.verl)
-    adapters = get_path(keys, "actor_rollout_ref.model.lora_rank", 0)
-    checkpoint = resume.weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if adapters else 3)
+    checkpoint = resume.weight_bytes(keys, "actor_rollout_ref.actor.fsdp_config") * (1 if stage.lora else 3)
     if stage.method.critic:
         checkpoint += 3 * resume.weight_bytes(keys, "critic.fsdp")
     return DiskUsage(checkpoint=checkpoint * parameters, export=2 * parameters)
 
 
 def export(stage: RlStage, context: Context) -> Launch:
-    """Render verl's merge of the policy's shards; the critic is not exported."""
-    return merge(context.paths.checkpoint / "actor", context)
+    """Render verl's merge of the policy's shards, and of adapters into the model; the critic is not exported."""
+    return merge(context.paths.checkpoint / "actor", context, merge_module(stage))
 
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:

@@ -12,7 +12,16 @@ from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
 from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
-from pipelines.trainers.verl.rendering import command, merge, render, training_environment, training_length, upstream_keys
+from pipelines.trainers.verl.rendering import (
+    command,
+    lora_settings,
+    merge,
+    merge_module,
+    render,
+    training_environment,
+    training_length,
+    upstream_keys,
+)
 
 __all__ = ["ANSWERS", "before_attempt", "checkpoints", "disk_usage", "export", "launch", "metrics", "progress", "result"]
 
@@ -56,9 +65,8 @@ def disk_usage(stage: SftStage, context: Context, parameters: int) -> DiskUsage:
 
 
 def export(stage: SftStage, context: Context) -> Launch:
-    """Render verl's merge of the shards; adapters, which verl leaves separate, are then merged into the model."""
-    module = "pipelines.trainers.verl.checkpoints.merge_adapters" if stage.lora else "verl.model_merger"
-    return merge(context.paths.checkpoint, context, module)
+    """Render verl's merge of the shards, and of adapters into the model."""
+    return merge(context.paths.checkpoint, context, merge_module(stage))
 
 
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
@@ -92,14 +100,6 @@ def _stage(stage: SftStage, context: Context) -> Settings:
     """Translate the stage's typed fields into verl's settings."""
     hardware, seed, batch = context.recipe.hardware_of(stage), context.recipe.seed, stage.batch
     validates = stage.validate_every is not None
-    model: Settings = {"path": context.model}
-    if stage.lora is not None:
-        target = stage.lora.target
-        model |= {
-            "lora_rank": stage.lora.rank,
-            "lora_alpha": stage.lora.alpha,
-            "target_modules": "all-linear" if target == "all" else [name.strip() for name in target.split(",")],
-        }
     return {
         "data": {
             "train_files": str(context.paths.data / "train.parquet"),
@@ -112,7 +112,7 @@ def _stage(stage: SftStage, context: Context) -> Settings:
             "pad_mode": "no_padding",
             "custom_cls": {"path": "pkg://pipelines.trainers.verl.plugin.sft_rows", "name": "SftRows", "seed": seed},
         },
-        "model": model,
+        "model": {"path": context.model, **lora_settings(stage.lora)},
         "engine": {"seed": seed},
         "optim": {"lr": stage.learning_rate},
         "trainer": {

@@ -16,6 +16,7 @@ from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Launch, Platform
 from pipelines.trainers.verl.rl.config import launch
+from pipelines.trainers.verl.rl.trainer import disk_usage, export
 from preprocess.config import Sandbox
 from rewards import entry
 from tests import ROOT
@@ -271,3 +272,32 @@ def test_a_stage_may_use_fewer_nodes_than_the_recipe() -> None:
     stage = rl_stage(hardware={"nodes": 2, "gpus_per_node": 4}, batch={"prompts": 8, "mini": 8})
     trainer = settings(launch(stage, context(stage)))["trainer"]
     assert (trainer["nnodes"], trainer["n_gpus_per_node"]) == (2, 4)
+
+
+def test_adapters_are_the_keys_of_verls_model() -> None:
+    plain = settings(launch(stage := rl_stage(), context(stage)))["actor_rollout_ref"]["model"]
+    assert not any("lora" in key for key in plain)
+    stage = rl_stage(lora={"rank": 4, "alpha": 8, "target": "q_proj, v_proj"}, kl={})
+    model = settings(launch(stage, context(stage)))["actor_rollout_ref"]["model"]
+    assert model == plain | {"lora_rank": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
+    stage = rl_stage(lora={})
+    assert settings(launch(stage, context(stage)))["actor_rollout_ref"]["model"]["target_modules"] == "all-linear"
+
+
+def test_adapters_are_merged_by_the_export() -> None:
+    for lora, module in ((None, "verl.model_merger"), ({}, "pipelines.trainers.verl.checkpoints.merge_adapters")):
+        stage = rl_stage(lora=lora)
+        exported = export(stage, context(stage))
+        assert exported.argv[2] == module
+        assert "/runs/demo/stages/one/checkpoint/actor" in exported.argv
+
+
+def test_adapters_have_no_averages_of_the_whole_model() -> None:
+    whole, adapters = rl_stage(), rl_stage(lora={})
+    assert disk_usage(whole, context(whole), 100).checkpoint == 3 * 400
+    assert disk_usage(adapters, context(adapters), 100).checkpoint == 400
+
+
+def test_a_rank_that_vllm_does_not_support_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"lora\.rank is 513: vLLM supports at most 512"):
+        rl_stage(lora={"rank": 513})

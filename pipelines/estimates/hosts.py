@@ -1,0 +1,106 @@
+"""Main memory of the machine that needs the most, at the peak of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.estimates.generation import weight_bytes
+from pipelines.estimates.shapes import Shape
+from pipelines.estimates.terms import Phase, Term, make_phase
+from pipelines.estimates.training import Keys, Training, pass_terms, state_terms
+from pipelines.recipe.schema import Hardware, RlStage, SftStage
+from pipelines.trainers.base import Platform
+
+# Measured on the CPU with the pinned environments and a model of a few thousand weights (benchmarks/memory.py): the packages
+# that a process imports, and its threads. On GPUs, CUDA's libraries are added.
+_TRAINER = {"llamafactory": 600_000_000, "verl": 900_000_000}
+_TORCHRUN = 250_000_000
+_VLLM = 900_000_000
+_RAY = 2_500_000_000
+"""Ray's own processes, verl's driver and task runner, TransferQueue, agent loops and reward workers."""
+
+_CUDA = 2_500_000_000
+_FILE = 5_000_000_000
+"""The usual size of one file of weights."""
+
+_CPU_CACHE = 1 << 30
+"""`VLLM_CPU_KVCACHE_SPACE` (trainers/verl/cpu.py)."""
+
+_BUCKET = 1 << 30
+"""`update_weights_bucket_megabytes` on a CPU; pages that are not written take no memory."""
+
+
+def sft_host(
+    stage: SftStage, hardware: Hardware, platform: Platform, shape: Shape, training: Training, terms: Sequence[Term]
+) -> Phase:
+    """Return the main memory of supervised fine-tuning: its processes, and on a CPU what a GPU would hold."""
+    devices = hardware.gpus_per_node
+    launcher = _TORCHRUN if stage.trainer == "verl" or devices > 1 or platform == "cuda" else 0
+    processes = Term("processes", launcher + devices * (_TRAINER[stage.trainer] + (_CUDA if platform == "cuda" else 0)))
+    if platform == "cpu":
+        return make_phase("train", [processes], [_times(devices, term) for term in terms])
+    return make_phase(
+        "train", [processes], _offloaded(training, shape, hardware, ""), [_loading(shape, devices, stage.trainer, training)]
+    )
+
+
+def rl_host(
+    stage: RlStage,
+    hardware: Hardware,
+    platform: Platform,
+    shape: Shape,
+    models: Sequence[tuple[str, Training, Keys]],
+) -> Phase:
+    """Return the main memory of reinforcement learning."""
+    devices = hardware.gpus_per_node
+    engines = max(1, devices // stage.rollout.tensor_parallel)
+    each = _TRAINER["verl"] + (_CUDA if platform == "cuda" else 0)
+    processes = Term("processes", _RAY + devices * each + engines * _VLLM)
+    if platform == "cpu":
+        terms: list[Term] = []
+        for name, training, keys in models:
+            of = f" of {name}"
+            states = state_terms(training, shape, keys, of)
+            terms += states if name != "the reference" else states[:1]
+        _, policy, keys = models[0]
+        terms += pass_terms(policy, shape, keys, " of the policy")
+        weights = weight_bytes(stage, shape, 4)
+        vllm = [Term("vLLM's weights", devices * weights), Term("vLLM's cache", engines * _CPU_CACHE)]
+        moved = Term("weights on their way to vLLM", min(_BUCKET, 4 * shape.parameters))
+        return make_phase("train", [processes], [_times(devices, term) for term in terms], vllm, [moved])
+    offloaded = [term for name, training, _ in models for term in _offloaded(training, shape, hardware, f" of {name}")]
+    # With adapters, vLLM sleeps without discarding its weights.
+    slept = Term("vLLM's weights", devices * weight_bytes(stage, shape) if stage.lora is not None else 0)
+    return make_phase("train", [processes], offloaded, [slept, _loading(shape, devices, "verl", models[0][1])])
+
+
+def _offloaded(training: Training, shape: Shape, hardware: Hardware, of: str) -> list[Term]:
+    """Return what the GPUs of one machine keep in main memory."""
+    devices = hardware.gpus_per_node
+    weights = training.weights * shape.parameters / training.weight_shards
+    optimizer = training.optimizer * training.trained / training.optimizer_shards
+    on_host = training.weights_on_host or training.param_offload
+    kept = training.optimizer_on_host or training.optimizer_offload
+    return [
+        Term(f"weights{of}", round(devices * weights) if on_host else 0),
+        Term(f"optimizer{of}", round(devices * optimizer) if kept else 0),
+    ]
+
+
+def _loading(shape: Shape, devices: int, trainer: str, training: Training) -> Term:
+    """Return the copy in which weights are read.
+
+    With verl the first process of a machine reads all of them in 32 bits (workers/engine/fsdp/utils.py); otherwise each
+    process reads them in 16 bits, of which ZeRO-3 keeps one file at a time.
+    """
+    if trainer == "verl":
+        read = 4 * shape.parameters
+    elif training.weight_shards > 1:
+        read = devices * min(2 * shape.parameters, _FILE)
+    else:
+        read = devices * 2 * shape.parameters
+    return Term("weights while they are loaded", read)
+
+
+def _times(count: int, term: Term) -> Term:
+    return Term(term.name, count * term.bytes, term.lower)
