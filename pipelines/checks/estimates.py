@@ -41,7 +41,7 @@ def estimate_stage(plan: Plan, stage: SftStage | RlStage, given: int | None) -> 
     if shape is None:
         return None
     known = (given or gpu_bytes()) if platform == "cuda" else None
-    return estimate_memory(stage, plan.recipe.hardware, platform, shape, known)
+    return estimate_memory(stage, plan.recipe.hardware_of(stage), platform, shape, known)
 
 
 def check_memory(plan: Plan, stage: SftStage | RlStage, given: int | None) -> Finding:
@@ -92,7 +92,7 @@ def estimate_work_of(plan: Plan, stage: SftStage | RlStage, throughput: float | 
         row = row or found.get("row")
         throughput = throughput or found.get("throughput")
     known = Lengths(round(row) if row else None, round(response) if response else None)
-    return estimate_work(stage, plan.recipe.hardware, rows, known, throughput)
+    return estimate_work(stage, plan.recipe.hardware_of(stage), rows, known, throughput)
 
 
 def _read_speed(run: Run, stage: SftStage | RlStage) -> Mapping[str, float]:
