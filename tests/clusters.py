@@ -65,7 +65,7 @@ class Host:
         return found
 
     def disconnect(self) -> None:
-        """Take the host's interface down; its processes go on, and no other host reaches them."""
+        """Take the host's interface down; its processes continue, but cannot be reached."""
         self.run("ip", "link", "set", "eth0", "down")
 
     def connect(self) -> None:

@@ -123,7 +123,10 @@ def _execute(
             _clear_nodes(plan, step)  # what an earlier attempt has left there could write to the checkpoints
         _attempt(step, plan, now, stage, display, progress, watch)
         if on_cluster:
-            _clear_nodes(plan, step)
+            try:
+                _clear_nodes(plan, step)
+            except StepError as error:  # the training is complete
+                now.notes.append(str(error))
     except PipelineError as error:
         now.outcome, now.reason = "failed", str(error).splitlines()[0]
         raise
