@@ -20,6 +20,23 @@ _FIELDS_BEFORE = {"made": "execution_id"}
 """Name of a field in version 0.1 -> its name."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt to train a stage ended early."""
+
+    attempt: int
+    kind: str
+    """A kind of `pipelines.run.faults.diagnosis`."""
+    reason: str
+    """One line for the user."""
+    step: int
+    """The newest training step with metrics; 0: none."""
+    checkpoint: int
+    """The step of the newest complete checkpoint; 0: none."""
+    resumed: bool = False
+    """Whether the run resumed the training."""
+
+
 @dataclass
 class StepRecord:
     """A step's inputs and outcome."""
@@ -44,6 +61,8 @@ class StepRecord:
     """Wall time of all attempts."""
     versions: dict[str, str] = field(default_factory=dict)
     """Distribution -> version that executed it last: this project and the pinned trainer; empty: unknown."""
+    failures: list[Failure] = field(default_factory=list)
+    """Attempts that failed, of this training."""
     notes: list[str] = field(default_factory=list)
     """Lines that were printed about it, such as rows left out or metrics lost."""
 

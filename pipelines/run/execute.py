@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -10,23 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
-from pipelines.digests import Digests, write_atomically
-from pipelines.errors import InputError, PipelineError, StepError
-from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.digests import Digests
+from pipelines.errors import PipelineError, StepError
 from pipelines.records.steps import StepRecord, read_record, write_record
 from pipelines.run import process, row_counts, skipping
+from pipelines.run.attempt import Hooks, run_attempt
 from pipelines.run.display import Display
-from pipelines.run.failure import describe_end, failure
-from pipelines.run.live import LiveFiles
-from pipelines.run.plan import MODEL, PROMPTS, Plan, Step, trainer_module
+from pipelines.run.plan import Plan, Step
 from pipelines.run.scratch import remove_scratch, scratch_folder
+from pipelines.run.training import train
 from pipelines.run.versions import versions_of
 from pipelines.trainers.base import Progress
-from preprocess import atomic
-from preprocess.errors import SourceError
 
 
 def execute(
@@ -54,10 +49,10 @@ def execute(
 
     Raises:
         InputError: the input of a step is wrong.
-        StepError: a step failed; the steps before it stay complete.
+        StepError: a step failed; the steps before it stay complete. A training was resumed as the recipe's `retries` says.
         process.Stopped: the run was stopped; the next run resumes from there.
     """
-    digests = Digests(plan.directory / "digests.json")
+    digests, hooks = Digests(plan.directory / "digests.json"), Hooks(display, progress, watch)
     swept = False
     warnings = []
     for step in steps:
@@ -75,7 +70,7 @@ def execute(
         wait(step)
         display.started(step, why)
         try:
-            display.ended(step, _execute(step, plan, digests, display, progress, watch, fresh=fresh))
+            display.ended(step, _execute(step, plan, digests, hooks, fresh=fresh))
         except PipelineError as error:
             if not step.optional:
                 raise
@@ -87,127 +82,54 @@ def execute(
     return warnings
 
 
-def _execute(
-    step: Step,
-    plan: Plan,
-    digests: Digests,
-    display: Display,
-    progress: Callable[[Step], Progress | None],
-    watch: Callable[[], None],
-    *,
-    fresh: bool,
-) -> float:
+def _execute(step: Step, plan: Plan, digests: Digests, hooks: Hooks, *, fresh: bool) -> float:
     """Execute and record one step; return its wall time in seconds."""
     began = time.monotonic()
     stage = next((each for each in plan.recipe.stages if step.name == f"{each.name}/train"), None)
     before = read_record(step.directory)
     resumes = before is not None and not fresh and skipping.why_changed(step, plan, digests, before) is None
     if stage is not None and not resumes and (kept := _set_aside(plan, stage.name)):
-        display.say(f"  the earlier results of stage {stage.name} are kept in {kept}")
+        hooks.display.say(f"  the earlier results of stage {stage.name} are kept in {kept}")
+    earlier = before if resumes else None
     now = StepRecord(
         command=skipping.digest_command(step, plan),
         inputs=skipping.digest_inputs(step, plan, digests),
         outcome="started",
-        attempts=before.attempts + 1 if before and resumes else 1,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=before.seconds if before and resumes else 0.0,
-        training_id="" if stage is None else before.training_id if before and resumes else secrets.token_hex(8),
+        attempts=earlier.attempts + 1 if earlier else 1,
+        started=_now(),
+        seconds=earlier.seconds if earlier else 0.0,
+        training_id="" if stage is None else earlier.training_id if earlier else secrets.token_hex(8),
         versions=versions_of(step, plan),
+        failures=earlier.failures if earlier else [],
     )
     write_record(step.directory, now)
     try:
-        _attempt(step, plan, now, stage, display, progress, watch)
-    except PipelineError as error:
-        now.outcome, now.reason = "failed", str(error).splitlines()[0]
-        raise
-    else:
+        if stage is None:
+            run_attempt(step, plan, now, stage, hooks)
+        else:
+            train(step, plan, now, stage, hooks)
         now.outcome, now.outputs = "complete", skipping.digest_outputs(step, digests)
         now.execution_id = f"{now.started} {os.getpid()}"
-    finally:
-        now.seconds = round(now.seconds + time.monotonic() - began, 3)
-        write_record(step.directory, now)
+    except BaseException as error:
+        if isinstance(error, PipelineError):
+            now.outcome, now.reason = "failed", str(error).splitlines()[0]
+        now.seconds = _seconds(earlier, began)
+        with suppress(StepError):  # a full disk must not hide the error
+            write_record(step.directory, now)
+        raise
+    now.seconds = _seconds(earlier, began)
+    write_record(step.directory, now)
     shutil.rmtree(step.directory / "cache", ignore_errors=True)
     return time.monotonic() - began
 
 
-class TrainingAbortedError(StepError):
-    """Training was aborted early."""
+def _seconds(earlier: StepRecord | None, began: float) -> float:
+    """Return the wall time of all attempts."""
+    return round((earlier.seconds if earlier else 0.0) + time.monotonic() - began, 3)
 
 
-def _attempt(
-    step: Step,
-    plan: Plan,
-    now: StepRecord,
-    stage: SftStage | RlStage | None,
-    display: Display,
-    progress: Callable[[Step], Progress | None],
-    watch: Callable[[], None],
-) -> None:
-    """Run a step's command once and check its result.
-
-    Args:
-        stage: the stage that the step trains, if any.
-    """
-    launch, log, paths = step.launch, step.directory / "log", plan.paths(str(step.stage))
-    for name, text in {**launch.files, "command.sh": skipping.command_script(step)}.items():
-        write_atomically(step.directory / name, text)
-    (step.directory / "command.sh").chmod(0o755)
-    with log.open("a", encoding="utf-8") as sink:
-        sink.write(f"--- attempt {now.attempts}, {now.started}\n")
-    if stage is not None and (begins := trainer_module(stage).before_attempt(stage, paths)):
-        display.say(f"  resumes from the checkpoint at step {begins}")
-
-    metrics = None if stage is None else (paths.metrics, partial(trainer_module(stage).metrics, stage, paths))
-    live, reached = LiveFiles(step.directory, metrics), None
-
-    def poll() -> None:
-        nonlocal reached
-        try:
-            display.polled()
-            reached = progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
-        except StepError as error:
-            raise TrainingAbortedError(str(error)) from None
-        if reached is not None:
-            display.progressed(step, reached)
-            live.update(reached)
-        watch()
-
-    try:
-        outcome = process.run(
-            launch.argv, cwd=step.directory, environment=launch.environment, log=log, run_directory=plan.directory, poll=poll
-        )
-    except TrainingAbortedError as error:
-        raise failure(f"{step.name} was aborted: {error}", log) from None
-    finally:
-        with suppress(TrainingAbortedError):
-            poll()
-        display.polled(ended=True)
-        live.end(reached)
-    if outcome.orphans:
-        with log.open("a", encoding="utf-8") as sink:
-            sink.write(f"--- ended orphaned processes: {', '.join(outcome.orphans)}\n")
-    if outcome.status != 0:
-        reason = f"{step.name} {describe_end(outcome, log)}"
-        if step.prepares and outcome.status == SourceError.exit_status:
-            raise InputError(reason)
-        raise failure(reason, log)
-    if stage is not None:
-        try:
-            result = trainer_module(stage).result(stage, paths)
-        except StepError as error:
-            raise failure(f"{step.name}: {error}", log) from None
-        now.notes = list(result.notes)
-        with atomic.replacement(paths.checkpoint) as link:
-            link.symlink_to(os.path.relpath(result.checkpoint, link.parent))
-    for path in step.outputs:
-        if not path.exists():
-            raise failure(f"{step.name} ended with status 0 but left no {path}", log)
-    if step.prepares:
-        now.notes = [row_counts.describe(step)]
-    elif step.name in (PROMPTS, MODEL):
-        now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
-    for note in now.notes:
-        display.say(f"  {note}" if step.prepares else f"  note: {note}")
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _set_aside(plan: Plan, stage: str) -> Path | None:

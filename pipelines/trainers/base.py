@@ -162,6 +162,9 @@ class Trainer(Protocol[StageT]):
     def checkpoints(self, paths: StagePaths) -> dict[int, Path]:
         """Return the complete checkpoints by their steps."""
 
+    def incomplete(self, paths: StagePaths) -> dict[int, str]:
+        """Return the checkpoints that cannot be resumed from by their steps, each with what is wrong with it."""
+
     def before_attempt(self, stage: StageT, paths: StagePaths) -> int:
         """Delete incomplete checkpoints before resuming; return the step to resume from (0: start from scratch)."""
 

@@ -47,6 +47,15 @@ class ToyTrainer(ModuleType):
     """A `pipelines.trainers.base.Trainer`."""
 
     @staticmethod
+    def checkpoints(paths: StagePaths) -> dict[int, Path]:
+        return {int(file.parent.name[5:]): file.parent for file in paths.checkpoints.glob("step-*/state.json")}
+
+    @staticmethod
+    def incomplete(paths: StagePaths) -> dict[int, str]:
+        folders = paths.checkpoints.glob("step-*")
+        return {int(each.name[5:]): "no state.json" for each in folders if not (each / "state.json").exists()}
+
+    @staticmethod
     def before_attempt(stage: SftStage, paths: StagePaths) -> int:
         import shutil
 
@@ -126,4 +135,5 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
 
 def use_toy_trainer(patch: pytest.MonkeyPatch) -> None:
     """Use the toy trainer for every stage."""
-    patch.setattr("pipelines.run.execute.trainer_module", lambda stage: ToyTrainer("toy"))
+    for module in ("attempt", "training"):
+        patch.setattr(f"pipelines.run.{module}.trainer_module", lambda stage: ToyTrainer("toy"))

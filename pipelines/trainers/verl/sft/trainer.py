@@ -9,11 +9,22 @@ from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
-from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
+from pipelines.trainers.verl.checkpoints.resume import checkpoints, incomplete, metrics
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.trainers.verl.rendering import command, merge, render, training_environment, training_length, upstream_keys
 
-__all__ = ["ANSWERS", "before_attempt", "checkpoints", "disk_usage", "export", "launch", "metrics", "progress", "result"]
+__all__ = [
+    "ANSWERS",
+    "before_attempt",
+    "checkpoints",
+    "disk_usage",
+    "export",
+    "incomplete",
+    "launch",
+    "metrics",
+    "progress",
+    "result",
+]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 
