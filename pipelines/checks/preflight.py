@@ -9,9 +9,11 @@ from pathlib import Path
 
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
+from pipelines.environments.gpus import count_gpus, describe_hidden
 from pipelines.recipe import deepspeed
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import Reward, RlStage, SftStage
+from pipelines.run.notification import why_not_callable
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
 from preprocess.sources import hub
@@ -64,6 +66,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *_unusable_pythons(environments),
         *_missing_gpus(loaded, machine),
         *find_tracker_problems(loaded),
+        *_uncallable_notification(loaded),
     ]
     return [*of_recipe, *_too_many_nodes(loaded)], of_machine
 
@@ -217,9 +220,16 @@ def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
 
 def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
     hardware = loaded.recipe.hardware
-    found = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    found = count_gpus()
     if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node:
-        yield f"{loaded.where('hardware')}: hardware.gpus_per_node is {hardware.gpus_per_node}, this machine has {found}"
+        needed = f"hardware.gpus_per_node is {hardware.gpus_per_node}"
+        yield f"{loaded.where('hardware')}: {needed}, this machine has {found}{describe_hidden()}"
+
+
+def _uncallable_notification(loaded: Loaded) -> Iterator[str]:
+    given = loaded.recipe.notify
+    if given is not None and (reason := why_not_callable(given.command)):
+        yield f"{_at(loaded, 'notify', 'command')}: {reason}; expected a program and its arguments"
 
 
 def _too_many_nodes(loaded: Loaded) -> Iterator[str]:

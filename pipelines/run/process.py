@@ -19,6 +19,7 @@ from pipelines.errors import StepError
 from pipelines.run.scratch import scratch_folder
 from pipelines.run.stuck import KILL_SECONDS, describe_stuck
 from pipelines.shipped import import_folder
+from pipelines.trainers.base import OFFLINE
 from pipelines.trainers.verl.attempt_files import SHARED_MEMORY_PREFIX
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def _complete_environment(argv: Sequence[str], environment: Mapping[str, str], r
     """
     scratch = scratch_folder(run_directory)
     merged = {**os.environ, **environment}
+    merged |= {name: os.environ[name] for name in OFFLINE if name in os.environ}
     merged["PATH"] = os.pathsep.join([str(Path(argv[0]).parent), merged.get("PATH", os.defpath)])
     merged["PYTHONPATH"] = os.pathsep.join([str(import_folder()), *filter(None, [merged.get("PYTHONPATH")])])
     ours = {"TMPDIR": str(scratch), "RAY_TMPDIR": str(scratch), SHARED_MEMORY_PREFIX: scratch.name, MARK: str(run_directory)}

@@ -129,6 +129,10 @@ class DiskUsage:
     """The trained model as a Hugging Face folder, next to the checkpoints."""
 
 
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""Variables with which nothing is asked of the hub; a value of the user takes precedence over a launch's."""
+
+
 HEADLINES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("sft", "llamafactory"): ("loss", "loss"),
     ("sft", "verl"): ("loss", "train/loss"),

@@ -13,9 +13,10 @@ from pipelines.recipe.schema import Hardware
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "nvidia-smi"
-    script.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559 MiB'\necho 'NVIDIA H100, 81559 MiB'\n")
+    script.write_text("#!/bin/sh\necho 'GPU-ab1, NVIDIA H100, 81559 MiB'\necho 'GPU-cd2, NVIDIA H100, 81559 MiB'\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.mark.usefixtures("two_gpus")

@@ -84,12 +84,14 @@ class ToyTrainer(ModuleType):
 def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10.0, **settings: Any) -> Plan:
     """Make a plan of two stages of `steps` steps; the model of each is the sum of its rates."""
     steps = settings.pop("steps", 3)
+    policy = {key: settings.pop(key) for key in ("retries", "stall_minutes") if key in settings}
     settings = {"pause": 0.0, "steps": steps} | settings
     source = {"converter": "toy", "source": str(directory / "rows")}
     recipe = Recipe.model_validate(
         {
             "name": "toy",
             "model": "./model",
+            **policy,
             "stages": [
                 {
                     "name": name,

@@ -38,7 +38,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     settings = deep_merge(settings, _samples(stage, context))
     return Launch(
         argv=command(context, "verl.trainer.main_ppo"),
-        environment=training_environment(context),
+        environment=training_environment(context, stage),
         files={
             "train.yaml": render("ppo_trainer", _GROUPS, settings, title),
             "agent_loops.yaml": _agent_loops(stage),

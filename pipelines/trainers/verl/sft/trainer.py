@@ -46,7 +46,7 @@ def launch(stage: SftStage, context: Context) -> Launch:
     title = f"verl: supervised fine-tuning, stage {stage.name}"
     return Launch(
         argv=command(context, *torchrun, "verl.trainer.sft_trainer"),
-        environment=training_environment(context) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
+        environment=training_environment(context, stage) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
         files={"train.yaml": render("sft_trainer_engine", _GROUPS, settings, title)},
     )
 
