@@ -35,6 +35,13 @@ def test_gpus_are_compared_with_the_recipe(hardware: Hardware, result: str, verd
 
 
 @pytest.mark.usefixtures("two_gpus")
+def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    found = check_gpus(Hardware(gpus_per_node=2), "cuda")
+    assert (found.result, found.verdict) == ("1 x NVIDIA H100 of 81559 MiB; the recipe needs 2", "wrong")
+
+
+@pytest.mark.usefixtures("two_gpus")
 def test_on_cpu_gpus_are_not_used() -> None:
     assert check_gpus(Hardware(), "cpu").result == "not used: the platform is cpu"
 

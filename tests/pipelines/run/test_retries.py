@@ -63,7 +63,7 @@ def test_several_faults(tmp_path: Path) -> None:
 
 
 def test_retries_0(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match="^one/train was killed by signal 9"):
+    with pytest.raises(StepError, match=r"^one/train was killed by signal 9"):
         do(make(tmp_path, {3: KILL}, retries=0))
     record = read_record(make(tmp_path, {}).step("one/train").directory)
     assert record is not None and [each.resumed for each in record.failures] == [False]

@@ -28,7 +28,8 @@ while state["step"] < settings["steps"]:
     state = {"step": state["step"] + 1, "sum": state["sum"] + settings["rate"]}
     if state["step"] == settings.get("fail_at"):
         raise ValueError("the loss is not a number")
-    if (fault := settings.get("faults", {}).get(str(state["step"]))) and not (met := pathlib.Path(f"met-{state['step']}")).exists():
+    met = pathlib.Path(f"met-{state['step']}")
+    if (fault := settings.get("faults", {}).get(str(state["step"]))) and not met.exists():
         met.touch()
         exec(fault)
     here = folder / f"step-{state['step']}"

@@ -7,7 +7,7 @@ import pytest
 from pipelines.run.faults.diagnosis import diagnose, same_message
 
 LINES = {
-    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 79.10 GiB": "gpu memory",
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total of 79.10 GiB": "gpu memory",
     "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization`": "gpu memory",
     "RuntimeError: [enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory": "host memory",
     "1 worker(s) were killed due to the node running low on memory.": "host memory",
@@ -15,7 +15,7 @@ LINES = {
     "safetensors_rust.SafetensorError: Error while serializing: I/O error: No space left on device (os error 28)": "disk",
     "RuntimeError: [enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/3": "disk",
     "RuntimeError: probability tensor contains either `inf`, `nan` or element < 0": "not a number",
-    "torch.distributed.DistNetworkError: The server socket has failed to listen on any local network address. port: 29500": "port",
+    "torch.distributed.DistNetworkError: The server socket has failed to listen on any address. port: 29500": "port",
     "OSError: [Errno 98] Address already in use": "port",
     "The actor died because its node has died. Node Id: 3f2b": "node",
     "ray.exceptions.NodeDiedError: Task failed due to the node dying.": "node",
