@@ -45,7 +45,7 @@ def output(command: str) -> str:
 
 
 def test_number_of_examples() -> None:
-    assert len(FILES) == 9
+    assert len(FILES) == 10
     assert len(commands()) == 5
 
 
