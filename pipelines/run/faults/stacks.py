@@ -74,7 +74,7 @@ def summarise(dumps: Sequence[str]) -> str:
             return f"in {place} ({_show(frames[0])})"
     # The first process is the command itself.
     for dump in dumps:
-        main = dump.partition('"MainThread"')[2].partition("\nThread ")[0]
+        main = dump[max(0, dump.find('"MainThread"')) :].partition("\n\nThread ")[0]
         if frames := [frame for frame in _frames(main) if not _PLUMBING.search(frame[1])]:
             return f"in {_show(frames[0])}"
     return ""
