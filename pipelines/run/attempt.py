@@ -18,6 +18,7 @@ from pipelines.run import process, row_counts, skipping
 from pipelines.run.display import Display
 from pipelines.run.failure import describe_end, failure, last_attempt
 from pipelines.run.faults.diagnosis import Diagnosis, Kind, diagnose
+from pipelines.run.faults.memory import oom_kills
 from pipelines.run.faults.room import is_full
 from pipelines.run.faults.stacks import find_py_spy, write_stacks
 from pipelines.run.faults.stall import StallWatch
@@ -80,6 +81,7 @@ def run_attempt(step: Step, plan: Plan, record: StepRecord, stage: SftStage | Rl
         sink.write(f"--- attempt {record.attempts}, {record.started}\n")
     if stage is not None:
         _prepare_resume(plan, stage, hooks.display)
+    killed_before = oom_kills()
     try:
         outcome = _run_command(step, plan, record, stage, hooks)
     except _AbortedError as error:
@@ -94,7 +96,7 @@ def run_attempt(step: Step, plan: Plan, record: StepRecord, stage: SftStage | Rl
         with suppress(OSError), log.open("a", encoding="utf-8") as sink:
             sink.write(f"--- ended orphaned processes: {', '.join(outcome.orphans)}\n")
     if outcome.status != 0:
-        _raise_failure(step, plan, stage, outcome)
+        _raise_failure(step, plan, stage, outcome, oom_kills() - killed_before)
     if stage is not None:
         _accept_training(step, plan, record, stage)
     for path in step.outputs:
@@ -184,7 +186,7 @@ def _describe_stacks(step: Step, plan: Plan, record: StepRecord, supervisor: int
     return f"; it waits {place}; stacks: {file}" if place else f"; stacks: {file}"
 
 
-def _raise_failure(step: Step, plan: Plan, stage: SftStage | RlStage | None, outcome: process.Outcome) -> None:
+def _raise_failure(step: Step, plan: Plan, stage: SftStage | RlStage | None, outcome: process.Outcome, killed: int) -> None:
     log = step.directory / "log"
     ended = describe_end(outcome, log)
     reason = f"{step.name} {ended}"
@@ -192,7 +194,7 @@ def _raise_failure(step: Step, plan: Plan, stage: SftStage | RlStage | None, out
         raise InputError(reason)
     if stage is None:
         raise failure(reason, log)
-    found = diagnose(outcome.status, ended, last_attempt(log), is_full=is_full(plan.directory))
+    found = diagnose(outcome.status, ended, last_attempt(log), is_full=is_full(plan.directory), oom_kills=killed)
     if found.kind not in ("error", "refused") and found.reason != ended:
         reason = f"{step.name}: {found.reason}"
     raise TrainingFailed(found, failure(reason, log))

@@ -87,7 +87,7 @@ _COMPILED = tuple((kind, re.compile(pattern), meaning) for kind, pattern, meanin
 _REFUSED = re.compile(r"(?:^|[\s.])(?:RewardError|NothingToLearnError): \S")
 
 
-def diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: bool = False) -> Diagnosis:
+def diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: bool = False, oom_kills: int = 0) -> Diagnosis:
     """Return what ended a trainer.
 
     Args:
@@ -95,7 +95,15 @@ def diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: b
         ended: how it ended and the last error of its log, on one line.
         lines: the log of this attempt.
         is_full: whether the disk of the run directory has no room left, so that the log may lack the reason.
+        oom_kills: how many processes the kernel has killed during this attempt because memory ran out.
     """
+    found = _diagnose(status, ended, lines, is_full=is_full)
+    if found.kind == "killed" and oom_kills:
+        return Diagnosis("host memory", f"the machine ran out of memory, and the kernel killed processes: {found.reason}")
+    return found
+
+
+def _diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: bool) -> Diagnosis:
     end = lines[-_LINES:]
     if any(_REFUSED.search(line) for line in lines):
         return Diagnosis("refused", ended)

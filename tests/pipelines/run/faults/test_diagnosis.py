@@ -55,6 +55,13 @@ def test_signals(status: int, kind: str) -> None:
     assert diagnose(status, "ended", []).kind == kind
 
 
+def test_the_kernel_kills_for_memory() -> None:
+    found = diagnose(-9, "was killed by signal 9", [], oom_kills=1)
+    assert found.kind == "host memory" and found.reason.startswith("the machine ran out of memory, and the kernel killed")
+    assert diagnose(1, "ended with status 1", ["The actor died unexpectedly"], oom_kills=2).kind == "host memory"
+    assert diagnose(-11, "was killed by signal 11", [], oom_kills=1).kind == "crash"
+
+
 def test_a_full_disk_cannot_be_logged() -> None:
     assert diagnose(1, "ended with status 1", [], is_full=True).kind == "disk"
 
