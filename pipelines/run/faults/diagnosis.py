@@ -109,7 +109,7 @@ def _diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: 
         return Diagnosis("refused", ended)
     for kind, pattern, meaning in _COMPILED:
         if (line := next((line for line in end if pattern.search(line)), None)) is not None:
-            return Diagnosis(kind, f"{meaning}: {clean(line)}")
+            return Diagnosis(kind, f"{meaning}{_name_actor(kind, end)}: {clean(line)}")
     if is_full:
         return Diagnosis("disk", f"the disk is full: {ended}")
     if status is not None and status < 0:
@@ -118,9 +118,18 @@ def _diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: 
     return Diagnosis("error", ended)
 
 
+def _name_actor(kind: Kind, lines: Sequence[str]) -> str:
+    """Return the actor that Ray lost, in brackets: ` (WorkerDict)`."""
+    if kind not in ("killed", "node"):
+        return ""
+    names = [found[1] for line in lines if (found := re.match(r"\s*class_name: (?:\S*\.)?(\w+)", line))]
+    return f" ({names[-1]})" if names else ""
+
+
 def clean(line: str) -> str:
-    """Return a line of a log without the prefixes of Ray and of processes, at a readable length."""
+    """Return a line of a log without the prefixes of Ray and of processes, and without Ray's advice."""
     line = re.sub(r"^\s*(?:\(\w[^)]*\)\s*)?(?:\[rank\d+\]:?\s*)?", "", line).strip()
+    line = re.split(r"\.? (?:To troubleshoot|Some common causes|Check |If the process was|This can happen)", line)[0]
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

@@ -20,7 +20,7 @@ LINES = {
     "The actor died because its node has died. Node Id: 3f2b": "node",
     "ray.exceptions.NodeDiedError: Task failed due to the node dying.": "node",
     "The node with node id: 3f2b and address: 10.0.0.2 has been marked dead because the detector has missed too many": "node",
-    "ray.exceptions.LocalRayletDiedError: The task's local raylet died. Check raylet.out for more information.": "node",
+    "ray.exceptions.LocalRayletDiedError: The task's local raylet died": "node",
     "Failed to connect to GCS within 60 seconds": "node",
     "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.": "killed",
     "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.": "killed",
@@ -53,6 +53,19 @@ def test_the_cause_comes_before_its_consequences() -> None:
 @pytest.mark.parametrize(("status", "kind"), [(-9, "killed"), (-15, "killed"), (-11, "crash"), (-6, "crash"), (1, "error")])
 def test_signals(status: int, kind: str) -> None:
     assert diagnose(status, "ended", []).kind == kind
+
+
+def test_the_actor_is_named() -> None:
+    died = "(raylet) A worker died or was killed while executing a task by an unexpected system error. To troubleshoot the"
+    lines = [
+        f"{died} problem, check the logs. Worker exit detail: Worker unexpectedly exits with a connection error code 2.",
+        "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.",
+        "\tclass_name: create_colocated_worker_cls.<locals>.WorkerDict",
+    ]
+    meaning = "one of its processes was killed (WorkerDict)"
+    assert diagnose(1, "ended", lines[1:]).reason == f"{meaning}: {lines[1]}"
+    worker = "A worker died or was killed while executing a task by an unexpected system error"
+    assert diagnose(1, "ended", lines[:1]).reason == f"one of its processes was killed: {worker}"
 
 
 def test_the_kernel_kills_for_memory() -> None:
