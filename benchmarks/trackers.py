@@ -82,7 +82,7 @@ def run_toy(folder: str, trackers: str, steps: str, seconds: str) -> None:
     from contextlib import nullcontext
 
     from pipelines.recipe.schema import Recipe, SftStage
-    from pipelines.run import execute
+    from pipelines.run import attempt, execute
     from pipelines.run.description import describe_run
     from pipelines.run.display import Display
     from pipelines.run.plan import Machine, Plan, Step, stage_paths
@@ -102,6 +102,10 @@ def run_toy(folder: str, trackers: str, steps: str, seconds: str) -> None:
     recipe = Recipe.model_validate({"name": "toy", "model": "./model", "stages": [stage], "trackers": json.loads(trackers)})
 
     class Toy(ModuleType):
+        @staticmethod
+        def incomplete(paths: StagePaths) -> dict[int, str]:
+            return {}
+
         @staticmethod
         def before_attempt(stage: SftStage, paths: StagePaths) -> int:
             return 0
@@ -123,7 +127,7 @@ def run_toy(folder: str, trackers: str, steps: str, seconds: str) -> None:
     step = Step("one/train", "train one", "one", "llamafactory", paths.step("train"), launch)
     python = Path(sys.executable)
     plan = Plan(recipe, Machine("cpu", python, {"llamafactory": python}, {}), directory, (step,))
-    setattr(execute, "trainer_module", lambda stage: Toy("toy"))  # noqa: B010
+    setattr(attempt, "trainer_module", lambda stage: Toy("toy"))  # noqa: B010
     begin, display = time.monotonic(), Display(1)
     describe_run(plan, plan.steps, [], smoke=False)
     with track(recipe, directory, display.say) if recipe.trackers else nullcontext():

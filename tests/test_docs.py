@@ -57,7 +57,7 @@ def test_a_printed_command_is_one_that_works(
     monkeypatch.setenv("HOME", str(tmp_path))
     if words[0] == "run":
         # plan has most options of run; a stage to begin with needs models that are not there
-        words = ["plan", *(word for word in words[1:] if word not in ("--fresh", "-q", "-v"))]
+        words = ["plan", *(word for word in words[1:] if word not in ("--fresh", "--detach", "-q", "-v"))]
         if "--from" in words:
             begins = words.index("--from")
             del words[begins : begins + 2]

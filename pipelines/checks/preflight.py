@@ -9,9 +9,11 @@ from pathlib import Path
 
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
+from pipelines.environments.gpus import count_gpus, describe_hidden
 from pipelines.recipe import deepspeed
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import Reward, RlStage, SftStage, StageHardware
+from pipelines.run.notification import why_not_callable
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
 from preprocess.sources import hub
@@ -64,6 +66,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *_unusable_pythons(environments),
         *_missing_gpus(loaded, machine),
         *find_tracker_problems(loaded),
+        *_uncallable_notification(loaded),
     ]
     return of_recipe, of_machine
 
@@ -216,14 +219,20 @@ def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
 
 
 def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
-    found = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    found = count_gpus()
     seen = set()
     for stage in loaded.recipe.stages:
         hardware, keys = loaded.recipe.hardware_of(stage), hardware_keys(stage)
         if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node and keys not in seen:
             seen.add(keys)
             key = f"{'.'.join(keys)}.gpus_per_node"
-            yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {found}"
+            yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {found}{describe_hidden()}"
+
+
+def _uncallable_notification(loaded: Loaded) -> Iterator[str]:
+    given = loaded.recipe.notify
+    if given is not None and (reason := why_not_callable(given.command)):
+        yield f"{_at(loaded, 'notify', 'command')}: {reason}; expected a program and its arguments"
 
 
 def find_cluster_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:

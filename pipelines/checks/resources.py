@@ -6,12 +6,11 @@ import math
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from pipelines.checks.findings import Finding
 from pipelines.console.sizes import format_bytes, size_on_disk
 from pipelines.environments import Environment
-from pipelines.environments.ask import AskError, call
+from pipelines.environments.gpus import describe_hidden, list_gpus
 from pipelines.environments.listing import installed_versions
 from pipelines.models.parameters import count_parameters, count_tiny_parameters
 from pipelines.recipe.schema import Hardware, RlStage, SftStage, TinyModel
@@ -63,27 +62,18 @@ def count_checkpoints(stage: SftStage | RlStage) -> int:
 
 def check_gpus(hardware: Hardware, platform: Platform) -> Finding:
     """Compare the GPUs of this machine with those that the recipe needs."""
-    names = list_gpus()
+    names = [gpu.name for gpu in list_gpus()]
     if platform == "cpu":
         return Finding("machine", "GPUs", "not used: the platform is cpu" if names else "none: trains on the CPU")
     found = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names)) or "none"
     needed = f"{hardware.nodes} x {hardware.gpus_per_node}" if hardware.nodes > 1 else f"{hardware.gpus_per_node}"
     enough = len(names) >= hardware.gpus_per_node or hardware.nodes > 1
-    return Finding("machine", "GPUs", f"{found}; the recipe needs {needed}", "ok" if enough else "wrong")
-
-
-def list_gpus() -> list[str]:
-    """Return each GPU's name and memory from nvidia-smi; only `GPU` if it has a device file but nvidia-smi fails."""
-    try:
-        found = call("nvidia-smi", ["--query-gpu=name,memory.total", "--format=csv,noheader"], timeout=10)
-    except AskError:
-        return ["GPU"] * len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return [line.replace(", ", " of ") for line in found.splitlines() if line.strip()]
+    return Finding("machine", "GPUs", f"{found}{describe_hidden()}; the recipe needs {needed}", "ok" if enough else "wrong")
 
 
 def gpu_bytes() -> int | None:
     """Return the memory of the smallest GPU of this machine; None if it has none, or nvidia-smi fails."""
-    found = [int(size[1]) for name in list_gpus() if (size := re.search(r" of (\d+) MiB$", name))]
+    found = [int(size[1]) for gpu in list_gpus() if (size := re.search(r" of (\d+) MiB$", gpu.name))]
     return min(found) << 20 if found else None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.console.tables import field_lines
 from pipelines.environments import TRAINERS, Environment, detected_platform, environment
 from pipelines.environments.ask import AskError, ask
+from pipelines.environments.gpus import count_gpus
 from pipelines.errors import StepError
 from pipelines.shipped import python_path
 
@@ -49,7 +50,7 @@ def _describe_machine() -> list[tuple[str, str]]:
     import psutil
 
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(Path.cwd())
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    gpus = count_gpus()
     return [
         ("cores", f"{len(os.sched_getaffinity(0))}"),
         ("memory", f"{memory.available / 2**30:.0f} of {memory.total / 2**30:.0f} GiB free"),

@@ -266,12 +266,15 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
     strict: Strict = False,
     runs: Runs = Path("runs"),
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run in the background, with the output in terminal.log of the run directory.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only warnings, errors and the end.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Also print the trainers' logs.")] = False,
 ) -> None:
     """Train all stages of a recipe; complete steps are skipped.
 
-    A run that was killed or failed resumes from the last checkpoint with the same command.
+    A training that fails is resumed by itself; a run that was killed resumes from the last checkpoint with the same command.
     """
     from pipelines.cli.run import run_recipe
     from pipelines.errors import InputError
@@ -287,6 +290,7 @@ def run(
         fresh=fresh,
         smoke=smoke,
         strict=strict,
+        detached=detach,
         detail="quiet" if quiet else "verbose" if verbose else "normal",
     )
 

@@ -12,7 +12,8 @@ from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
 from pipelines.cli.environments import Gate, check_given, start_builds
 from pipelines.cli.planning import plan_recipe
-from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
+from pipelines.cli.runs.detaching import run_detached
+from pipelines.cli.runs.ending import notifying, pointing_to, print_commands, print_run
 from pipelines.digests import write_atomically
 from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
@@ -40,9 +41,14 @@ def run_recipe(
     fresh: bool,
     smoke: bool,
     strict: bool = False,
+    detached: bool = False,
     detail: Detail = "normal",
 ) -> None:
-    """Load and check a recipe, build missing environments, run it, and print the path of the model."""
+    """Load and check a recipe, build missing environments, run it, and print the path of the model.
+
+    Args:
+        detached: Run it in the background; the checks come first.
+    """
     loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke, quiet=detail == "quiet")
     plan = planned.plan
     if problems := find_problems(loaded, plan.machine, environments):
@@ -52,7 +58,17 @@ def run_recipe(
     steps = plan.select(first, last)
     if strict and not fresh:
         check_origin(plan, steps)
-    with pointing_to(plan.directory), LiveReport(plan.directory) as live, signals_as_stopped(), hold(plan.directory):
+    if detached:
+        run_detached(plan.directory)
+        return
+    with (
+        notifying(plan.recipe, plan.directory) as began,
+        pointing_to(plan.directory),
+        LiveReport(plan.directory) as live,
+        signals_as_stopped(),
+        hold(plan.directory),
+    ):
+        began()
         check_given(environments)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)

@@ -1,7 +1,7 @@
 """One virtual environment per trainer and platform, built from the pins and locks in `third_party/`.
 
-For other rooms: the names below, `ask` and `call` (ask), `PLATFORMS` (pins), and `installed_versions` (listing). Choosing an
-environment starts no process; `sync` builds it, `Builds` several side by side.
+For other rooms: the names below, `ask` and `call` (ask), `PLATFORMS` (pins), `list_gpus` and `count_gpus` (gpus), and
+`installed_versions` (listing). Choosing an environment starts no process; `sync` builds it, `Builds` several side by side.
 """
 
 from pipelines.environments.builds import Builds, sync

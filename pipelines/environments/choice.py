@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.environments import stamp
 from pipelines.environments.ask import AskError, ask
+from pipelines.environments.gpus import count_gpus
 from pipelines.environments.pins import PLATFORMS, TRAINERS, Pin, TrainerName, pin
 from pipelines.errors import InputError
 from pipelines.shipped import DATA, python_path
@@ -135,9 +136,9 @@ def pinned_environment(trainer: TrainerName, platform: Platform, root: Path = DA
 
 
 def detected_platform(devices: Path = Path("/dev")) -> Platform:
-    """Return `cuda` if this machine has an NVIDIA GPU, else `cpu`. Looks for device files, starts no process."""
+    """Return `cuda` if this machine has a visible NVIDIA GPU, else `cpu`. Looks for device files, starts no process."""
     # nvidia0 natively and in containers; dxg under WSL.
-    return "cuda" if any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists() else "cpu"
+    return "cuda" if count_gpus(devices) or (devices / "dxg").exists() else "cpu"
 
 
 def find_ready() -> Environment | None:

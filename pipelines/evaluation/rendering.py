@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.environments import detected_platform, environment
+from pipelines.environments.gpus import count_gpus
 from pipelines.errors import InputError
 from pipelines.evaluation.sets import EvaluationSet, MissingSourceError, list_sets, load_set, require_source
 from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
@@ -163,8 +163,7 @@ def _count_devices(target: Target, platform: Platform) -> int:
         return target.plan.recipe.hardware.gpus_per_node
     if platform == "cpu":
         return 1
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return len(visible.split(",")) if visible else max(1, len([*Path("/dev").glob("nvidia[0-9]*")]))
+    return max(1, count_gpus())
 
 
 def _render_tool(stage: RlStage, keys: Settings, sandbox: Mapping[str, Any]) -> Tool | None:

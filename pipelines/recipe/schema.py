@@ -226,6 +226,15 @@ def list_rewards(given: str | Reward | list[Reward]) -> list[Reward]:
 _LONGEST_RANK = 512
 
 
+class Notify(Model):
+    """What is called when the run has ended."""
+
+    command: list[str] = Field(min_length=1)
+    """A program and its arguments, run without a shell when the run completes or fails. It gets the output of
+    `pipeline status --json` on its standard input, and PIPELINE_STATE, PIPELINE_NAME, PIPELINE_DIRECTORY and PIPELINE_REASON
+    as variables. Its failure is a warning."""
+
+
 class _Stage(Model):
     """Fields of every stage."""
 
@@ -452,6 +461,12 @@ class Recipe(Model):
     trackers: list[TrackerEntry] = Field(default=[])
     """Where the metrics of each stage are shown: names of trackers (tensorboard, wandb, mlflow, swanlab, trackio), or mappings
     with their options. They do not affect training: a change re-runs nothing."""
+    retries: int = Field(default=3, ge=0)
+    """How often a training that failed is resumed from its last checkpoint without a new checkpoint in between; 0: never."""
+    stall_minutes: float | None = Field(default=30.0, gt=0)
+    """A training without a metric, a line of log and CPU time for so long is ended and resumed; `null` waits forever."""
+    notify: Notify | None = None
+    """What is called when the run completes or fails; default: nothing."""
     report: Literal["live"] | None = None
     """`live` writes report.html in the run directory during the run; default: only `pipeline report` writes it."""
 

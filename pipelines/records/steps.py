@@ -20,6 +20,23 @@ _FIELDS_BEFORE = {"made": "execution_id"}
 """Name of a field in version 0.1 -> its name."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt to train a stage ended early."""
+
+    attempt: int
+    kind: str
+    """A kind of `pipelines.run.faults.diagnosis`."""
+    reason: str
+    """One line for the user."""
+    step: int
+    """The newest training step with metrics; 0: none."""
+    checkpoint: int
+    """The step of the newest complete checkpoint; 0: none."""
+    resumed: bool = False
+    """Whether the run resumed the training."""
+
+
 @dataclass
 class StepRecord:
     """A step's inputs and outcome."""
@@ -47,6 +64,8 @@ class StepRecord:
     origin: dict[str, str] = field(default_factory=dict)
     """Name -> value of what executed it last: commit of this project, lock, Python, GPUs, driver, host, revisions of hub names;
     empty: unknown."""
+    failures: list[Failure] = field(default_factory=list)
+    """Attempts that failed, of this training."""
     notes: list[str] = field(default_factory=list)
     """Lines that were printed about it, such as rows left out or metrics lost."""
 

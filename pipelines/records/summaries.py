@@ -12,6 +12,7 @@ from pipelines.console.sizes import size_on_disk
 from pipelines.errors import InputError
 from pipelines.records.runs import Run, find_runs, last_change, open_run
 from pipelines.records.stages import Position, Stage, State, Step
+from pipelines.records.steps import Failure
 
 VERSION: Literal[1] = 1
 """Version of the shapes."""
@@ -55,6 +56,8 @@ class StepSummary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """Why it failed."""
     notes: list[str]
+    failures: list[Failure]
+    """Attempts to train that failed."""
     log: str
     """The path of its log."""
 
@@ -220,6 +223,7 @@ def _summarise_step(step: Step) -> StepSummary:
         seconds_left=reached.seconds_left if reached is not None else None,
         reason=record.reason if record is not None else "",
         notes=record.notes if record is not None else [],
+        failures=record.failures if record is not None else [],
         log=str(step.log),
     )
 

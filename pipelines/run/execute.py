@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -13,21 +12,20 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from pipelines.digests import Digests, write_atomically
-from pipelines.errors import InputError, PipelineError, StepError
+from pipelines.digests import Digests
+from pipelines.errors import PipelineError, StepError
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.records.steps import StepRecord, read_record, write_record
 from pipelines.run import process, row_counts, skipping
+from pipelines.run.attempt import Hooks, run_attempt
+from pipelines.run.cluster.clearing import clear_nodes
 from pipelines.run.display import Display
-from pipelines.run.failure import describe_end, failure
-from pipelines.run.live import LiveFiles
 from pipelines.run.origin import origin_of, revisions_of
-from pipelines.run.plan import PROMPTS, Plan, Step, trainer_module
+from pipelines.run.plan import Plan, Step
 from pipelines.run.scratch import remove_scratch, scratch_folder
+from pipelines.run.training import train
 from pipelines.run.versions import versions_of
 from pipelines.trainers.base import Progress
-from preprocess import atomic
-from preprocess.errors import SourceError
 
 
 def execute(
@@ -55,10 +53,10 @@ def execute(
 
     Raises:
         InputError: the input of a step is wrong.
-        StepError: a step failed; the steps before it stay complete.
+        StepError: a step failed; the steps before it stay complete. A training was resumed as the recipe's `retries` says.
         process.Stopped: the run was stopped; the next run resumes from there.
     """
-    digests = Digests(plan.directory / "digests.json")
+    digests, hooks = Digests(plan.directory / "digests.json"), Hooks(display, progress, watch)
     swept = False
     warnings = []
     for step in steps:
@@ -76,7 +74,7 @@ def execute(
         wait(step)
         display.started(step, why)
         try:
-            display.ended(step, _execute(step, plan, digests, display, progress, watch, fresh=fresh))
+            display.ended(step, _execute(step, plan, digests, hooks, fresh=fresh))
         except PipelineError as error:
             if not step.optional:
                 raise
@@ -88,151 +86,69 @@ def execute(
     return warnings
 
 
-def _execute(
-    step: Step,
-    plan: Plan,
-    digests: Digests,
-    display: Display,
-    progress: Callable[[Step], Progress | None],
-    watch: Callable[[], None],
-    *,
-    fresh: bool,
-) -> float:
+def _execute(step: Step, plan: Plan, digests: Digests, hooks: Hooks, *, fresh: bool) -> float:
     """Execute and record one step; return its wall time in seconds."""
     began = time.monotonic()
     stage = next((each for each in plan.recipe.stages if step.name == f"{each.name}/train"), None)
     before = read_record(step.directory)
     resumes = before is not None and not fresh and skipping.why_changed(step, plan, digests, before) is None
     if stage is not None and not resumes and (kept := _set_aside(plan, stage.name)):
-        display.say(f"  the earlier results of stage {stage.name} are kept in {kept}")
+        hooks.display.say(f"  the earlier results of stage {stage.name} are kept in {kept}")
+    earlier = before if resumes else None
     now = StepRecord(
         command=skipping.digest_command(step, plan),
         inputs=skipping.digest_inputs(step, plan, digests),
         outcome="started",
-        attempts=before.attempts + 1 if before and resumes else 1,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=before.seconds if before and resumes else 0.0,
-        training_id="" if stage is None else before.training_id if before and resumes else secrets.token_hex(8),
+        attempts=earlier.attempts + 1 if earlier else 1,
+        started=_now(),
+        seconds=earlier.seconds if earlier else 0.0,
+        training_id="" if stage is None else earlier.training_id if earlier else secrets.token_hex(8),
         versions=versions_of(step, plan),
         origin=origin_of(step, plan),
+        failures=earlier.failures if earlier else [],
     )
     write_record(step.directory, now)
-    on_cluster = stage is not None and plan.recipe.hardware_of(stage).nodes > 1
     try:
-        if on_cluster and before is not None:
-            _clear_nodes(plan, step)  # what an earlier attempt has left there could write to the checkpoints
-        _attempt(step, plan, now, stage, display, progress, watch)
-        if on_cluster:
-            try:
-                _clear_nodes(plan, step)
-            except StepError as error:  # the training is complete
-                now.notes.append(str(error))
-    except PipelineError as error:
-        now.outcome, now.reason = "failed", str(error).splitlines()[0]
-        raise
-    else:
+        if stage is None:
+            run_attempt(step, plan, now, stage, hooks)
+        else:
+            _train(step, plan, now, stage, hooks, first=before is None)
         now.outcome, now.outputs = "complete", skipping.digest_outputs(step, digests)
         now.execution_id = f"{now.started} {os.getpid()}"
         now.origin |= revisions_of(step, plan)  # downloaded by now
-    finally:
-        now.seconds = round(now.seconds + time.monotonic() - began, 3)
-        write_record(step.directory, now)
+    except BaseException as error:
+        if isinstance(error, PipelineError):
+            now.outcome, now.reason = "failed", str(error).splitlines()[0]
+        now.seconds = _seconds(earlier, began)
+        with suppress(StepError):  # a full disk must not hide the error
+            write_record(step.directory, now)
+        raise
+    now.seconds = _seconds(earlier, began)
+    write_record(step.directory, now)
     shutil.rmtree(step.directory / "cache", ignore_errors=True)
     return time.monotonic() - began
 
 
-def _clear_nodes(plan: Plan, step: Step) -> None:
-    """End the processes of the run on the nodes of its cluster, and remove its temporary files there."""
-    from pipelines.environments.ask import AskError
-    from pipelines.run.cluster.nodes import end_orphans_on_nodes
-
-    try:
-        ended = end_orphans_on_nodes(plan.machine.pythons["verl"], plan.directory)
-    except AskError as error:
-        raise StepError(f"{step.name}: the nodes of the cluster cannot be cleared of its processes: {error}") from None
-    with (step.directory / "log").open("a", encoding="utf-8") as sink:
-        for node, names in sorted(ended.items()):
-            sink.write(f"--- ended orphaned processes on {node}: {', '.join(names)}\n")
-
-
-class TrainingAbortedError(StepError):
-    """Training was aborted early."""
-
-
-def _attempt(
-    step: Step,
-    plan: Plan,
-    now: StepRecord,
-    stage: SftStage | RlStage | None,
-    display: Display,
-    progress: Callable[[Step], Progress | None],
-    watch: Callable[[], None],
-) -> None:
-    """Run a step's command once and check its result.
-
-    Args:
-        stage: the stage that the step trains, if any.
-    """
-    launch, log, paths = step.launch, step.directory / "log", plan.paths(str(step.stage))
-    for name, text in {**launch.files, "command.sh": skipping.command_script(step)}.items():
-        write_atomically(step.directory / name, text)
-    (step.directory / "command.sh").chmod(0o755)
-    with log.open("a", encoding="utf-8") as sink:
-        sink.write(f"--- attempt {now.attempts}, {now.started}\n")
-    if stage is not None and (begins := trainer_module(stage).before_attempt(stage, paths)):
-        display.say(f"  resumes from the checkpoint at step {begins}")
-
-    metrics = None if stage is None else (paths.metrics, partial(trainer_module(stage).metrics, stage, paths))
-    live, reached = LiveFiles(step.directory, metrics), None
-
-    def poll() -> None:
-        nonlocal reached
+def _train(step: Step, plan: Plan, record: StepRecord, stage: SftStage | RlStage, hooks: Hooks, *, first: bool) -> None:
+    """Train a stage; on a cluster, no process of the run is left on its nodes."""
+    clear = partial(clear_nodes, plan, step) if plan.recipe.hardware_of(stage).nodes > 1 else None
+    if clear is not None and not first:
+        clear()  # what an earlier run has left there could write to the checkpoints
+    train(step, plan, record, stage, hooks, clear=clear or (lambda: None))
+    if clear is not None:
         try:
-            display.polled()
-            reached = progress(step) if stage is None else trainer_module(stage).progress(stage, paths)
-        except StepError as error:
-            raise TrainingAbortedError(str(error)) from None
-        if reached is not None:
-            display.progressed(step, reached)
-            live.update(reached)
-        watch()
+            clear()
+        except StepError as error:  # the training is complete
+            record.notes.append(str(error))
 
-    try:
-        outcome = process.run(
-            launch.argv, cwd=step.directory, environment=launch.environment, log=log, run_directory=plan.directory, poll=poll
-        )
-    except TrainingAbortedError as error:
-        raise failure(f"{step.name} was aborted: {error}", log) from None
-    finally:
-        with suppress(TrainingAbortedError):
-            poll()
-        display.polled(ended=True)
-        live.end(reached)
-    if outcome.orphans:
-        with log.open("a", encoding="utf-8") as sink:
-            sink.write(f"--- ended orphaned processes: {', '.join(outcome.orphans)}\n")
-    if outcome.status != 0:
-        reason = f"{step.name} {describe_end(outcome, log)}"
-        if step.prepares and outcome.status == SourceError.exit_status:
-            raise InputError(reason)
-        raise failure(reason, log)
-    if stage is not None:
-        try:
-            result = trainer_module(stage).result(stage, paths)
-        except StepError as error:
-            raise failure(f"{step.name}: {error}", log) from None
-        now.notes = list(result.notes)
-        with atomic.replacement(paths.checkpoint) as link:
-            link.symlink_to(os.path.relpath(result.checkpoint, link.parent))
-    for path in step.outputs:
-        if not path.exists():
-            raise failure(f"{step.name} ended with status 0 but left no {path}", log)
-    if step.prepares:
-        now.notes = [row_counts.describe(step)]
-    elif step.name == PROMPTS or step.makes_model:
-        now.notes = json.loads((step.directory / "notes.json").read_text(encoding="utf-8"))
-    for note in now.notes:
-        display.say(f"  {note}" if step.prepares else f"  note: {note}")
+
+def _seconds(earlier: StepRecord | None, began: float) -> float:
+    """Return the wall time of all attempts."""
+    return round((earlier.seconds if earlier else 0.0) + time.monotonic() - began, 3)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _set_aside(plan: Plan, stage: str) -> Path | None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import StepError
 from pipelines.run.scratch import scratch_folder
+from pipelines.run.stuck import KILL_SECONDS, describe_stuck
 from pipelines.shipped import import_folder
+from pipelines.trainers.base import OFFLINE
 from pipelines.trainers.verl.attempt_files import RUN_DIRECTORY, SHARED_MEMORY_PREFIX
 
 if TYPE_CHECKING:
@@ -33,6 +36,20 @@ verl takes up to 7 s to shut Ray down; Ctrl-C is documented to take at most 10 s
 
 _POLL_SECONDS = 0.5
 _LAST_SECONDS = 4.0  # for the supervisor, on top of the grace
+
+
+class SupervisorError(StepError):
+    """The supervisor of a command was killed, and the command with it."""
+
+
+class StuckError(StepError):
+    """Processes cannot be ended, not even by SIGKILL."""
+
+    def __init__(self, processes: Sequence[str]) -> None:
+        super().__init__(
+            f"cannot end {', '.join(processes)}: it waits in the kernel, usually for a GPU driver or a file server; "
+            "only these, or a restart of the machine, can end it"
+        )
 
 
 class Stopped(BaseException):
@@ -61,6 +78,7 @@ def run(
     log: Path,
     run_directory: Path,
     poll: Callable[[], None] = lambda: None,
+    watch: Callable[[int], None] = lambda supervisor: None,
     grace: float = GRACE_SECONDS,
 ) -> Outcome:
     """Run one command under a supervisor.
@@ -68,10 +86,13 @@ def run(
     Args:
         environment: variables on top of the caller's.
         poll: called twice a second while the command runs.
+        watch: called after `poll` with the process whose descendants the command's processes are.
         grace: seconds between SIGTERM and SIGKILL when the command is stopped.
 
     Raises:
-        StepError: the command could not be started, or its supervisor was killed.
+        StepError: the command could not be started.
+        SupervisorError: its supervisor was killed.
+        StuckError: processes cannot be ended.
         Stopped: a signal stopped it. Whatever a signal handler or `poll` raises is raised once all processes have ended.
     """
     scratch = scratch_folder(run_directory)
@@ -91,6 +112,7 @@ def run(
                 break
             except subprocess.TimeoutExpired:
                 poll()
+                watch(supervisor.pid)
     finally:
         supervisor.stdin.close()
         try:
@@ -102,10 +124,12 @@ def run(
         supervisor.stdout.close()
     if not answer:
         end_orphans(run_directory, grace)
-        raise StepError("the supervisor of the step was killed; the step was ended with it")
+        raise SupervisorError("the supervisor of the step was killed; the step was ended with it")
     report = json.loads(answer)
     if report["error"]:
         raise StepError(f"cannot start {report['error']}")
+    if report["stuck"]:
+        raise StuckError(report["stuck"])
     return Outcome(report["status"], tuple(report["orphans"]))
 
 
@@ -117,18 +141,26 @@ def _complete_environment(argv: Sequence[str], environment: Mapping[str, str], r
     """
     scratch = scratch_folder(run_directory)
     merged = {**os.environ, **environment}
+    merged |= {name: os.environ[name] for name in OFFLINE if name in os.environ}
     merged["PATH"] = os.pathsep.join([str(Path(argv[0]).parent), merged.get("PATH", os.defpath)])
     merged["PYTHONPATH"] = os.pathsep.join([str(import_folder()), *filter(None, [merged.get("PYTHONPATH")])])
     ours = {"TMPDIR": str(scratch), "RAY_TMPDIR": str(scratch), SHARED_MEMORY_PREFIX: scratch.name, MARK: str(run_directory)}
     return merged | ours | {"PYTHONUNBUFFERED": "1"}
 
 
-def end_orphans(run_directory: Path, grace: float = GRACE_SECONDS) -> list[str]:
-    """End the orphaned processes of a killed run of this directory; return their names."""
+def end_orphans(run_directory: Path, grace: float = GRACE_SECONDS, kill: float = KILL_SECONDS) -> list[str]:
+    """End the orphaned processes of a killed run of this directory; return their names.
+
+    Raises:
+        StuckError: some have not ended `kill` seconds after SIGKILL.
+    """
     import psutil
 
     names: list[str] = []
+    deadline = time.monotonic() + grace + kill
     while found := find_processes(run_directory):  # until none is found: a dying process may still start children
+        if time.monotonic() > deadline:
+            raise StuckError([describe_stuck(process) for process in found])
         names += found.values()
         for process in found:
             with suppress(psutil.NoSuchProcess):

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipelines.digests import Digests, digest_text
 from pipelines.records.steps import StepRecord, read_record
 from pipelines.run.plan import Plan, Step
+from pipelines.trainers.base import OFFLINE
 
 # Commands are digested with the module names of version 0.1, so that a stage which it finished stays finished.
 _MODULES_IN_RECORDS = {
@@ -185,7 +186,9 @@ def _changed_lines(before: list[str], now: list[str]) -> Iterator[tuple[str, str
 def command_script(step: Step) -> str:
     """Return `command.sh`, which runs the step's command without this project."""
     lines = ["#!/usr/bin/env bash", f"# {step.title}", "set -euo pipefail", 'cd "$(dirname "$0")"']
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(step.launch.environment.items())]
+    for name, value in sorted(step.launch.environment.items()):
+        # As in a run, a value of the user takes precedence.
+        lines.append(f"export {name}=" + (f"${{{name}-{value}}}" if name in OFFLINE else shlex.quote(value)))
     lines += [f"export PATH={shlex.quote(str(Path(step.launch.argv[0]).parent))}:$PATH"]
     lines += ["exec " + shlex.join(step.launch.argv)]
     return "\n".join(lines) + "\n"

@@ -19,12 +19,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from pipelines.run.scratch import remove_scratch
+from pipelines.run.stuck import KILL_SECONDS, describe_stuck
 
 _SWEEP_SECONDS = 1.0
 
@@ -55,9 +57,10 @@ def main(arguments: list[str]) -> int:
         return _report(None, [], f"{argv[0]}: {error.strerror}")
     status, stopped = _watch(child, wake, float(grace))
     orphans = [] if stopped else list(_descendants().values())
-    end_descendants(_SWEEP_SECONDS)
-    remove_scratch(Path(scratch))
-    return _report(status, orphans)
+    stuck = end_descendants(_SWEEP_SECONDS)
+    if not stuck:
+        remove_scratch(Path(scratch))
+    return _report(status, orphans, stuck=stuck)
 
 
 def _watch(child: subprocess.Popen[bytes], wake: int, grace: float) -> tuple[int | None, bool]:
@@ -91,16 +94,27 @@ def _reap(pid: int) -> int | None:
             found = os.waitstatus_to_exitcode(status)
 
 
-def end_descendants(grace: float) -> None:
-    """End every descendant of this process: SIGTERM, then SIGKILL until none is left."""
+def end_descendants(grace: float, kill: float = KILL_SECONDS) -> list[str]:
+    """End every descendant of this process: SIGTERM, then SIGKILL until none is left.
+
+    Args:
+        grace: Seconds between the two.
+        kill: Seconds after which the remaining ones are given up.
+
+    Returns:
+        The processes that cannot be ended.
+    """
     deadline = time.monotonic() + grace
     for process in _descendants():
         _signal(process, signal.SIGTERM)
     while alive := _descendants():
+        if time.monotonic() > deadline + kill:
+            return [describe_stuck(process) for process in alive]
         if time.monotonic() > deadline:
             for process in alive:
                 _signal(process, signal.SIGKILL)
         time.sleep(0.02)
+    return []
 
 
 def _descendants() -> dict[psutil.Process, str]:
@@ -145,9 +159,9 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def _report(status: int | None, orphans: list[str], error: str = "") -> int:
+def _report(status: int | None, orphans: list[str], error: str = "", stuck: Sequence[str] = ()) -> int:
     try:
-        print(json.dumps({"status": status, "orphans": orphans, "error": error}), flush=True)
+        print(json.dumps({"status": status, "orphans": orphans, "error": error, "stuck": list(stuck)}), flush=True)
     except BrokenPipeError:
         os.close(sys.stdout.fileno())  # the reader has gone
     return 0

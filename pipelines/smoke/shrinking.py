@@ -41,6 +41,7 @@ def shrink(loaded: Loaded) -> tuple[Loaded, list[Change]]:
             changes.set(("hardware", key), value)
     changes.set(("environments",), REMOVED, "a smoke uses the pinned ones")
     changes.set(("trackers",), REMOVED, "smokes are not tracked")
+    changes.set(("notify",), REMOVED, "a smoke is watched")
     _shrink_model(changes, recipe)
     if recipe.evaluate is not None:
         _shrink_evaluations(changes, recipe.evaluate)

@@ -131,6 +131,10 @@ class DiskUsage:
     """The trained model as a Hugging Face folder, next to the checkpoints."""
 
 
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+"""Variables with which nothing is asked of the hub; a value of the user takes precedence over a launch's."""
+
+
 HEADLINES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("sft", "llamafactory"): ("loss", "loss"),
     ("sft", "verl"): ("loss", "train/loss"),
@@ -163,6 +167,9 @@ class Trainer(Protocol[StageT]):
 
     def checkpoints(self, paths: StagePaths) -> dict[int, Path]:
         """Return the complete checkpoints by their steps."""
+
+    def incomplete(self, paths: StagePaths) -> dict[int, str]:
+        """Return the checkpoints that cannot be resumed from by their steps, each with what is wrong with it."""
 
     def before_attempt(self, stage: StageT, paths: StagePaths) -> int:
         """Delete incomplete checkpoints before resuming; return the step to resume from (0: start from scratch)."""

@@ -16,6 +16,7 @@ from tests import ROOT
 BENCHMARKS = [
     "conversion",
     "evaluation",
+    "faults",
     "first_run",
     "following",
     "interpreter",

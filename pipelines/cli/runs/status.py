@@ -119,6 +119,9 @@ def _list_notes(steps: Sequence[StepSummary]) -> Iterator[str]:
     for step in steps:
         if step.optional and step.reason:
             yield f"warning: {step.name}: {step.reason}; log: {text.show_path(step.log)}"
+        for failure in step.failures:
+            end = "; resumed" + (f" from step {failure.checkpoint}" if failure.checkpoint else "") if failure.resumed else ""
+            yield f"{step.name}: attempt {failure.attempt} failed at step {failure.step}: {failure.reason}{end}"
         yield from (f"{step.name}: {note}" for note in step.notes)
 
 

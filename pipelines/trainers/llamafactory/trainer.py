@@ -24,6 +24,7 @@ from pipelines.trainers.base import (
     progress_of,
     to_yaml,
 )
+from pipelines.trainers.checkpoint_files import NOT_WRITTEN, find_damage
 from pipelines.trainers.metric_lines import read_steps
 from pipelines.trainers.several_nodes import on_each_node
 from preprocess import atomic
@@ -92,15 +93,22 @@ def checkpoints(paths: StagePaths) -> dict[int, Path]:
     return {int(folder.name.rpartition("-")[2]): folder for folder in complete}
 
 
+def incomplete(paths: StagePaths) -> dict[int, str]:
+    """Return the checkpoints that were not written to their end."""
+    complete = checkpoints(paths)
+    folders = {int(folder.name.rpartition("-")[2]): folder for folder in paths.checkpoints.glob("checkpoint-*")}
+    found = {step: find_damage(folder) if step in complete else NOT_WRITTEN for step, folder in folders.items()}
+    return {step: reason for step, reason in found.items() if reason}
+
+
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
     """Delete incomplete checkpoints, and the whole folder if none is complete; return the step to resume from.
 
     transformers resumes from the folder with the highest number, complete or not (trainer.py `_save_checkpoint`, 5.5.4).
     """
+    for step in incomplete(paths):
+        shutil.rmtree(paths.checkpoints / f"checkpoint-{step}")
     complete = checkpoints(paths)
-    for folder in paths.checkpoints.glob("checkpoint-*"):
-        if folder not in complete.values():
-            shutil.rmtree(folder)
     if not complete and paths.checkpoints.exists():
         # LLaMA-Factory rejects an output_dir that has a model but no checkpoint.
         shutil.rmtree(paths.checkpoints)

@@ -5,12 +5,13 @@ The file overrides one of verl's own configurations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Lora, RlStage, SftStage
-from pipelines.trainers.base import Context, Launch, Platform, StagePaths, to_yaml
+from pipelines.trainers.base import OFFLINE, Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER, VALIDATIONS
 from pipelines.trainers.verl.nested import Settings, get_path, unflatten
@@ -52,16 +53,32 @@ def merge(shards: Path, context: Context, module: str) -> Launch:
     return Launch(argv, environment(context.model, context.platform))
 
 
-def environment(model: str, platform: Platform) -> dict[str, str]:
-    """Return the variables of every process that uses verl or vLLM."""
-    # A model in a folder needs no requests to the hub.
-    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"} if Path(model).is_absolute() else {}
+def environment(model: str, platform: Platform, keys: Settings | None = None) -> dict[str, str]:
+    """Return the variables of every process that uses verl or vLLM.
+
+    Args:
+        model: The model: a folder or a hub name.
+        platform: The platform.
+        keys: Upstream keys, which may name other models.
+    """
+    # Folders need no requests to the hub. A value of the user takes precedence (`run.process`).
+    is_local = Path(model).is_absolute() and not any(_hub_names(keys or {}))
+    offline = dict.fromkeys(OFFLINE, "1") if is_local else {}
     return _VARIABLES | offline | (cpu.ENVIRONMENT if platform == "cpu" else {})
 
 
-def training_environment(context: Context) -> dict[str, str]:
+def _hub_names(keys: Settings) -> Iterator[str]:
+    """Yield the values that may be names on the hub: of keys such as `model.path` and `tokenizer_path`."""
+    for key, value in keys.items():
+        if isinstance(value, dict):
+            yield from _hub_names(value)
+        elif isinstance(value, str) and key.endswith("path") and re.fullmatch(r"[\w.-]+/[\w.-]+", value):
+            yield value
+
+
+def training_environment(context: Context, stage: SftStage | RlStage) -> dict[str, str]:
     """Return the variables of a training; its caches and metrics go to folders of the stage, not to the user's home."""
-    return environment(context.model, context.platform) | {
+    return environment(context.model, context.platform, unflatten(stage.verl)) | {
         "HF_DATASETS_CACHE": str(context.paths.step("train") / "cache" / "datasets"),
         METRICS_FOLDER: str(metrics_folder(context.paths)),
     }

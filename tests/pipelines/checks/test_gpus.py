@@ -13,9 +13,10 @@ from pipelines.recipe.schema import Hardware
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "nvidia-smi"
-    script.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559 MiB'\necho 'NVIDIA H100, 81559 MiB'\n")
+    script.write_text("#!/bin/sh\necho 'GPU-ab1, NVIDIA H100, 81559 MiB'\necho 'GPU-cd2, NVIDIA H100, 81559 MiB'\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -31,6 +32,13 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_gpus_are_compared_with_the_recipe(hardware: Hardware, result: str, verdict: str) -> None:
     found = check_gpus(hardware, "cuda")
     assert (found.result, found.verdict) == (result, verdict)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_hidden_gpus_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    found = check_gpus(Hardware(gpus_per_node=2), "cuda")
+    assert (found.result, found.verdict) == ("1 x NVIDIA H100 of 81559 MiB; the recipe needs 2", "wrong")
 
 
 @pytest.mark.usefixtures("two_gpus")

@@ -67,7 +67,8 @@ def test_the_command_prints_tab_separated_lines_without_a_terminal(nothing_built
     assert [line[2] for line in lines] == ["not built"] * 4
 
 
-def test_a_gpu_is_detected_by_its_device_file(tmp_path: Path) -> None:
+def test_a_gpu_is_detected_by_its_device_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert detected_platform(tmp_path) == "cpu"
     (tmp_path / "nvidiactl").touch()
     assert detected_platform(tmp_path) == "cpu"

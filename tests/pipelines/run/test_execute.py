@@ -134,7 +134,10 @@ def test_a_failure_is_one_line_with_the_log_and_keeps_checkpoints(tmp_path: Path
     with pytest.raises(StepError) as caught:
         do(plan)
     first, *rest = str(caught.value).splitlines()
-    assert first == "one/train ended with status 1: ValueError: the loss is not a number"
+    assert first == (
+        "one/train: a value is not a number: ValueError: the loss is not a number "
+        "(not retried: the same error at the same step (1) twice)"
+    )
     assert "  | ValueError: the loss is not a number" in rest, "the last lines of the log"
     assert rest[-1].startswith("  whole log: ")
     assert (stage_paths(tmp_path, "one").checkpoints / "step-1").exists()

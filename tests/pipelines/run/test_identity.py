@@ -38,7 +38,7 @@ def test_each_training_from_the_beginning_has_an_id(tmp_path: Path) -> None:
 
 
 def test_a_resumed_training_keeps_its_id(tmp_path: Path) -> None:
-    plan = make_toy_plan(tmp_path, fail_at=2)
+    plan = make_toy_plan(tmp_path, fail_at=2, retries=0)
     found = []
     for _ in range(2):
         with pytest.raises(StepError):

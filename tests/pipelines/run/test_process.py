@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -66,6 +67,17 @@ def test_output_and_status(run_directory: Path) -> None:
     outcome = run_python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)", run_directory)
     assert outcome == process.Outcome(status=3)
     assert set((run_directory / "log").read_text().split()) == {"out", "err"}
+
+
+def test_the_users_choice_of_the_hub_comes_first(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    code = "import os; print(os.environ['HF_HUB_OFFLINE'], os.environ['OMP_NUM_THREADS'])"
+    argv = [sys.executable, "-c", code]
+    for name, value in (("HF_HUB_OFFLINE", "0"), ("OMP_NUM_THREADS", "7")):
+        monkeypatch.setenv(name, value)
+    log = run_directory / "log"
+    process.run(argv, cwd=run_directory, environment=environment, log=log, run_directory=run_directory)
+    assert log.read_text() == "0 1\n"
 
 
 def test_signal_is_a_negative_status(run_directory: Path) -> None:
@@ -157,6 +169,47 @@ def test_kill_9_of_the_supervisor_fails_the_step(run_directory: Path) -> None:
         run_python(STUBBORN_COMMAND, run_directory, poll=kill)
     assert not process.find_processes(run_directory)
     scratch_folder(run_directory).rmdir()
+
+
+def test_a_process_that_does_not_end_is_named(run_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in state D ignores SIGKILL; here, SIGKILL is not sent."""
+    started = start_elsewhere(run_directory)
+    (supervisor,) = psutil.Process(started.pid).children()
+    alive = supervisor.children(recursive=True)
+    started.kill()
+    supervisor.kill()
+    started.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "kill", lambda self: None)
+        patch.setattr(psutil.Process, "terminate", lambda self: None)
+        with pytest.raises(process.StuckError, match=r"cannot end python.* \(pid \d+, state sleeping") as caught:
+            process.end_orphans(run_directory, 0.1, 0.1)
+    assert any(f"(pid {each.pid}, state " in str(caught.value) for each in alive)
+    process.end_orphans(run_directory, GRACE)
+    scratch_folder(run_directory).rmdir()
+
+
+STUCK = """
+import signal, sys
+from pathlib import Path
+from pipelines.run import supervisor
+supervisor._signal = lambda process, number: None
+supervisor.end_descendants = lambda grace, end=supervisor.end_descendants: end(grace, 0.2)
+sys.exit(supervisor.main(sys.argv[1:]))
+"""
+
+
+def test_the_supervisor_gives_up_and_names_the_process(run_directory: Path) -> None:
+    scratch = scratch_folder(run_directory)
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    argv = [sys.executable, "-c", STUCK, str(run_directory / "log"), str(scratch), "0.1", "--", sys.executable, "-c", code]
+    environment = {**os.environ, process.MARK: str(run_directory)}
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as started:
+        assert started.stdout is not None
+        (stuck,) = json.loads(started.stdout.read())["stuck"]
+    assert "(pid " in stuck and "state sleeping" in stuck
+    process.end_orphans(run_directory, GRACE)
+    scratch.rmdir()
 
 
 def test_a_second_signal_is_ignored(run_directory: Path) -> None:

@@ -28,6 +28,10 @@ while state["step"] < settings["steps"]:
     state = {"step": state["step"] + 1, "sum": state["sum"] + settings["rate"]}
     if state["step"] == settings.get("fail_at"):
         raise ValueError("the loss is not a number")
+    met = pathlib.Path(f"met-{state['step']}")
+    if (fault := settings.get("faults", {}).get(str(state["step"]))) and not met.exists():
+        met.touch()
+        exec(fault)
     here = folder / f"step-{state['step']}"
     here.mkdir(parents=True)
     (here / "big").write_text("x" * 1000)
@@ -45,6 +49,15 @@ model.mkdir(exist_ok=True)
 
 class ToyTrainer(ModuleType):
     """A `pipelines.trainers.base.Trainer`."""
+
+    @staticmethod
+    def checkpoints(paths: StagePaths) -> dict[int, Path]:
+        return {int(file.parent.name[5:]): file.parent for file in paths.checkpoints.glob("step-*/state.json")}
+
+    @staticmethod
+    def incomplete(paths: StagePaths) -> dict[int, str]:
+        folders = paths.checkpoints.glob("step-*")
+        return {int(each.name[5:]): "no state.json" for each in folders if not (each / "state.json").exists()}
 
     @staticmethod
     def before_attempt(stage: SftStage, paths: StagePaths) -> int:
@@ -75,12 +88,14 @@ class ToyTrainer(ModuleType):
 def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10.0, **settings: Any) -> Plan:
     """Make a plan of two stages of `steps` steps; the model of each is the sum of its rates."""
     steps = settings.pop("steps", 3)
+    policy = {key: settings.pop(key) for key in ("retries", "stall_minutes") if key in settings}
     settings = {"pause": 0.0, "steps": steps} | settings
     source = {"converter": "toy", "source": str(directory / "rows")}
     recipe = Recipe.model_validate(
         {
             "name": "toy",
             "model": "./model",
+            **policy,
             "stages": [
                 {
                     "name": name,
@@ -126,4 +141,5 @@ def make_toy_plan(directory: Path, *, rate: float = 1.0, second_rate: float = 10
 
 def use_toy_trainer(patch: pytest.MonkeyPatch) -> None:
     """Use the toy trainer for every stage."""
-    patch.setattr("pipelines.run.execute.trainer_module", lambda stage: ToyTrainer("toy"))
+    for module in ("attempt", "training"):
+        patch.setattr(f"pipelines.run.{module}.trainer_module", lambda stage: ToyTrainer("toy"))

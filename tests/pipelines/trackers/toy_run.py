@@ -33,7 +33,8 @@ def main(directory: Path, trackers: list[object], steps: int, pause: float) -> i
     plan = make_toy_plan(directory, steps=steps, pause=pause)
     recipe = plan.recipe.model_validate(plan.recipe.model_dump() | {"trackers": trackers})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.run.execute.trainer_module", lambda stage: Measured("toy"))
+        for module in ("attempt", "training"):
+            patch.setattr(f"pipelines.run.{module}.trainer_module", lambda stage: Measured("toy"))
         patch.setattr(live, "_SECONDS", 0.1)
         patch.setattr(processes, "_PAUSE_SECONDS", 0.2)
         patch.setattr(processes, "_SECONDS", 240.0)  # for a busy machine

@@ -15,6 +15,7 @@ from typing import Any
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.trainers.base import StagePaths
+from pipelines.trainers.checkpoint_files import NOT_WRITTEN, find_damage
 from pipelines.trainers.verl.checkpoints.metrics import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import read_marker, step_number
 from pipelines.trainers.verl.nested import get_path
@@ -42,11 +43,9 @@ def prepare_resume(stage: str, paths: StagePaths, needed_rows: Mapping[str, int]
         rows = count_rows(paths, split)
         if rows is not None and rows < needed:
             raise InputError(f"stage {stage}: {rows} {split} rows in {paths.data}, at least {needed} are needed")
-    complete = complete_checkpoints(paths)
-    for folder in paths.checkpoints.glob("global_step_*"):
-        if step_number(folder) not in complete:
-            shutil.rmtree(folder)
-    newest = max(complete, default=0)
+    for step in incomplete(paths):
+        shutil.rmtree(paths.checkpoints / f"global_step_{step}")
+    newest = max(complete_checkpoints(paths), default=0)
     tracker = paths.checkpoints / "latest_checkpointed_iteration.txt"
     if newest:
         atomic.write_text(tracker, str(newest))
@@ -64,6 +63,14 @@ def complete_checkpoints(paths: StagePaths) -> dict[int, Mapping[str, Any]]:
         # Merging needs the tokenizer and configuration in these folders.
         if marker is not None and ((folder / "actor").is_dir() or (folder / "huggingface").is_dir())
     }
+
+
+def incomplete(paths: StagePaths) -> dict[int, str]:
+    """Return the checkpoints that were not written to their end."""
+    complete = complete_checkpoints(paths)
+    folders = {step_number(folder): folder for folder in paths.checkpoints.glob("global_step_*")}
+    found = {step: find_damage(folder) if step in complete else NOT_WRITTEN for step, folder in folders.items()}
+    return {step: reason for step, reason in found.items() if reason}
 
 
 def checkpoints(paths: StagePaths) -> dict[int, Path]:

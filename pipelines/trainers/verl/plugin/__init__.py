@@ -3,8 +3,8 @@
 verl imports an entry point without calling it (verl/__init__.py), so the import registers everything. Every process that
 imports verl imports this package: it must not import anything else the process does not need.
 
-On every platform it registers the overrides for critics, tool metrics, ReMax, GDPO, validations, samples and SFT
-checkpoints; on a CPU also the platform, the engines, and the overrides that a CPU needs. verl finds the other classes by
+On every platform it registers the overrides for critics, weight sockets, tool metrics, ReMax, GDPO, validations, samples and
+SFT checkpoints; on a CPU also the platform, the engines, and the overrides that a CPU needs. verl finds the other classes by
 their names in the configuration.
 """
 
@@ -23,6 +23,7 @@ def register() -> None:
     attempt_files.name_metrics_file()
     attempt_files.name_shared_memory()
     after_import("verl.utils.model", overrides.load_critic_with_configured_attention)
+    after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", overrides.move_weight_sockets)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.log_tool_calls)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.add_remax_baselines)
     after_import("verl.utils.checkpoint.checkpoint_handler", overrides.mark_sft_checkpoints)
@@ -43,7 +44,6 @@ def register() -> None:
         overrides.deduplicate_gloo_backend()
         after_import("verl.workers.engine.fsdp.transformer_impl", platform.register_engines)
         after_import("verl.workers.engine.fsdp.transformer_impl", overrides.disable_pinned_memory)
-        after_import("verl.workers.rollout.vllm_rollout.bucketed_weight_transfer", overrides.move_weight_sockets)
 
 
 try:

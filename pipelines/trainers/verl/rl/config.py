@@ -44,7 +44,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     title = f"verl: {stage.algorithm}, stage {stage.name}"
     in_cache_key = deep_merge(settings, unflatten({f"{ARGUMENTS}.{key}": None for key in NOT_IN_CACHE_KEY}))
     settings = deep_merge(settings, _samples(stage, context))
-    variables = training_environment(context)
+    variables = training_environment(context, stage)
     if (nodes := context.recipe.hardware_of(stage).nodes) > 1:
         # What the user has set in `verl:` takes precedence.
         settings = deep_merge(settings, actor_settings(context, nodes, variables), {"ray_kwargs": settings["ray_kwargs"]})

@@ -11,7 +11,7 @@ from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progr
 from pipelines.trainers.samples import forget_after
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
-from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
+from pipelines.trainers.verl.checkpoints.resume import checkpoints, incomplete, metrics
 from pipelines.trainers.verl.nested import unflatten
 from pipelines.trainers.verl.rendering import merge, merge_module
 from pipelines.trainers.verl.rl.best import check_best_metric, choose_best
@@ -19,7 +19,18 @@ from pipelines.trainers.verl.rl.config import launch
 from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
 from rewards.scoring.failures import archive_failures, read_stop_reason
 
-__all__ = ["ANSWERS", "before_attempt", "checkpoints", "disk_usage", "export", "launch", "metrics", "progress", "result"]
+__all__ = [
+    "ANSWERS",
+    "before_attempt",
+    "checkpoints",
+    "disk_usage",
+    "export",
+    "incomplete",
+    "launch",
+    "metrics",
+    "progress",
+    "result",
+]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 

@@ -10,7 +10,7 @@ from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
-from pipelines.trainers.verl.checkpoints.resume import checkpoints, metrics
+from pipelines.trainers.verl.checkpoints.resume import checkpoints, incomplete, metrics
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.trainers.verl.rendering import (
     command,
@@ -23,7 +23,18 @@ from pipelines.trainers.verl.rendering import (
     upstream_keys,
 )
 
-__all__ = ["ANSWERS", "before_attempt", "checkpoints", "disk_usage", "export", "launch", "metrics", "progress", "result"]
+__all__ = [
+    "ANSWERS",
+    "before_attempt",
+    "checkpoints",
+    "disk_usage",
+    "export",
+    "incomplete",
+    "launch",
+    "metrics",
+    "progress",
+    "result",
+]
 
 ANSWERS = "pipelines.trainers.verl.answers"
 
@@ -49,7 +60,7 @@ def launch(stage: SftStage, context: Context) -> Launch:
     title = f"verl: supervised fine-tuning, stage {stage.name}"
     launch = Launch(
         argv=command(context, *torchrun, "verl.trainer.sft_trainer"),
-        environment=training_environment(context) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
+        environment=training_environment(context, stage) | ({KEEP_BEST: "1"} if stage.keep_best else {}),
         files={"train.yaml": render("sft_trainer_engine", _GROUPS, settings, title)},
     )
     return launch if hardware.nodes == 1 else on_each_node(launch, context, hardware)

@@ -65,6 +65,15 @@ def test_a_run_that_runs(here: Path, call: Call) -> None:
         assert (f"pipeline {command}" in " ".join(err.split())) == (not command.startswith("status"))
 
 
+def test_failures_that_were_resumed(here: Path, call: Call) -> None:
+    path = here / "runs/whole/stages/rl/train/record.json"
+    failure = {"attempt": 1, "kind": "killed", "reason": "was killed by signal 9", "step": 3, "checkpoint": 2, "resumed": True}
+    path.write_text(path.read_text().replace('"failures": []', f'"failures": [{json.dumps(failure)}]'))
+    assert "rl/train: attempt 1 failed at step 3: was killed by signal 9; resumed from step 2" in call("status", "whole")[2]
+    (found,) = (each for each in json.loads(call("status", "whole", "--json")[1])["steps"] if each["name"] == "rl/train")
+    assert found["failures"] == [failure]
+
+
 def test_notes_and_failed_evaluations(here: Path, call: Call) -> None:
     path = here / "runs/whole/stages/rl/train/record.json"
     path.write_text(path.read_text().replace('"notes": []', '"notes": ["2 of 9 rows were dropped"]'))

@@ -70,6 +70,31 @@ def test_split_baselines() -> None:
     assert removed == ["a_2_0", "b_0_0", "b_1_0", "c_2_0"]
 
 
+@pytest.mark.parametrize("platform", [None, "cuda", "cpu"])
+def test_weight_sockets_are_kept_apart_on_every_platform(platform: str | None) -> None:
+    """Two runs on one machine have the same Ray job number, and on GPUs too the sockets' names have nothing else of the run."""
+    program = (
+        "import sys\n"
+        "from pipelines.trainers.verl.plugin import overrides\n"
+        "moved = []\n"
+        "sys.modules['verl.workers.rollout.vllm_rollout.bucketed_weight_transfer'] = None\n"
+        "overrides.move_weight_sockets = lambda: moved.append(True)\n"
+        "if 'cpu' in sys.argv:\n"
+        "    import types\n"
+        "    stand_in = types.SimpleNamespace(register=lambda: None, register_engines=None)\n"
+        "    sys.modules['pipelines.trainers.verl.plugin.platform'] = stand_in\n"
+        "    overrides.deduplicate_gloo_backend = lambda: None\n"
+        "import importlib, pipelines.trainers.verl.plugin as plugin\n"
+        "moved.clear()\n"
+        "plugin.platform = sys.modules.get('pipelines.trainers.verl.plugin.platform')\n"
+        "plugin.register()\n"
+        "print(len(moved))"
+    )
+    variables = {"PYTHONPATH": str(ROOT)} | ({"VERL_PLATFORM": platform} if platform == "cuda" else {})
+    done = subprocess.run([sys.executable, "-c", program, str(platform)], env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == "1", done.stderr
+
+
 def test_plugin_without_variables_imports_nothing_heavy() -> None:
     program = (
         "import sys, pipelines.trainers.verl.plugin\n"

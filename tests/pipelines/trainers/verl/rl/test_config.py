@@ -222,6 +222,15 @@ def test_hub_is_offline_for_a_model_folder_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "is_local"),
+    [("org/teacher", False), ("/models/teacher", True), ("pkg://package.module", True)],
+)
+def test_hub_is_not_offline_if_another_model_is_there(path: str, is_local: bool) -> None:
+    stage = rl_stage(verl={"actor_rollout_ref.model.tokenizer_path": path})
+    assert ("HF_HUB_OFFLINE" in launch(stage, context(stage)).environment) == is_local
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"steps": ..., "epochs": 1.5}, "stage one: verl trains whole epochs, not 1.5; use `steps` instead"),
