@@ -10,6 +10,7 @@ from pipelines.cli.runs.next_commands import resume_command
 from pipelines.console.progress import format_seconds
 from pipelines.console.tables import say
 from pipelines.errors import InputError, StepError
+from pipelines.launch.jobs import find_job, stop_job
 from pipelines.records.runs import find_run, open_run
 from pipelines.records.summaries import summarise
 
@@ -18,14 +19,20 @@ _LONGEST = 60.0
 
 
 def stop_run(name: str, parent: Path) -> None:
-    """Stop the process that works in a run directory, as Ctrl-C does, and wait until it has ended.
+    """Stop the job or the process that works in a run directory, as Ctrl-C does, and wait until it has ended.
 
     Raises:
         InputError: It runs on another machine, or belongs to another user.
         StepError: It has not ended after a minute.
     """
     run = find_run(name, parent)
-    holder, place = run.holder, text.show_path(run.directory)
+    job, place = find_job(run.directory), text.show_path(run.directory)
+    if job is not None and stop_job(job, say):
+        run = open_run(run.directory)
+        say(f"stopped: {text.describe(summarise(run))}")
+        say(f"resume with: {resume_command(run)}")
+        return
+    holder = run.holder
     if holder is None:
         say(f"{place}: nothing runs; it is {text.describe(summarise(run))}")
         return
