@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.checks.preflight import find_problems
+from pipelines.cli.common import same_command
 from pipelines.cli.planning import plan_recipe
+from pipelines.cli.runs.ending import print_commands
 from pipelines.cli.runs.text import show_path
 from pipelines.console.tables import say
 from pipelines.digests import write_atomically
@@ -75,8 +77,8 @@ def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
         say(f"submitted {show_path(run.directory)}: {run.job}")
     place = shlex.quote(show_path(submitted[0].directory))
     if not follow:
-        say(f"next:\n  pipeline status {place}   # whether it waits or runs\n  pipeline logs {place} -f  # its log")
-        say(f"  pipeline stop {place}     # stop it; submitted again, it resumes")
+        print("next:")
+        print_commands(submitted[0].directory)
         return
     try:
         follow_job(submitted[0].directory, submitted[0].job)
@@ -135,6 +137,7 @@ def make_job(planned: Planned, settings: Settings, request: Request) -> Job:
         verl=str(verl.python),
         import_path=python_path(),
         paths=() if inside else tuple(each.python for each in planned.environments.values()),
+        submitted_by=tuple(same_command()),
     )
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-FOLDER = "launch"
-"""The folder of a run directory with its frozen recipe, its script, the job's record and its log."""
+from pipelines.records.submission import FOLDER, RECIPE
 
-RECIPE = f"{FOLDER}/recipe.yaml"
-"""The recipe as it was submitted, in a run directory: later edits do not change a job that waits."""
+__all__ = ["FOLDER", "RECIPE", "TARGETS", "Job", "Target"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Job:
     """PYTHONPATH with which that Python imports this project; empty: it is installed there."""
     paths: tuple[Path, ...] = ()
     """Files and folders that every node must have."""
+    submitted_by: tuple[str, ...] = ()
+    """The command line that submits it."""
 
     @property
     def names(self) -> list[str]:

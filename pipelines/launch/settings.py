@@ -39,7 +39,9 @@ class Settings:
 
     def where(self, *keys: Step) -> str:
         """Return `file:line: launch.slurm.partition` of a setting, or of what is around it if it was not written."""
-        return f"{self.root.nearest(('launch', *keys)).origin.text}: {'.'.join(map(str, ('launch', *keys)))}"
+        place, key = self.root.nearest(("launch", *keys)).origin.text, ".".join(map(str, ("launch", *keys)))
+        # The text of a --set contains the key already.
+        return place if place.endswith(key) else f"{place}: {key}"
 
 
 def site_file() -> Path | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipelines.digests import write_atomically
 from pipelines.errors import InputError
@@ -101,7 +102,7 @@ def _submit_to_slurm(
         say(f"note: the nodes were not asked whether they see {job.runs} ({unknown}); the job looks when it starts")
     number = slurm.submit(script)
     return [
-        _record(job, name, describe, Submission(to="slurm", id=id_, log=f"{FOLDER}/slurm-{id_}.log", **_now()))
+        _record(job, name, describe, Submission(to="slurm", id=id_, log=f"{FOLDER}/slurm-{id_}.log", **_origin(job)))
         for name, id_ in zip(job.names, [f"{number}_{seed}" for seed in job.seeds] or [number], strict=True)
     ]
 
@@ -126,7 +127,7 @@ def _submit_to_ray(
             job,
             name,
             describe,
-            Submission(to="ray", id=ray.submit(client, job, name), address=given.address, python=job.verl, **_now()),
+            Submission(to="ray", id=ray.submit(client, job, name), address=given.address, python=job.verl, **_origin(job)),
         )
         for name in job.names
     ]
@@ -176,8 +177,13 @@ def _refuse_busy(directory: Path) -> None:
         raise InputError(f"{directory} was submitted before: {submission}, {state}; `pipeline stop {directory.name}` ends it")
 
 
-def _now() -> dict[str, float | str]:
-    return {"submitted": time.time(), "host": socket.gethostname()}
+def _origin(job: Job) -> dict[str, Any]:
+    return {
+        "submitted": time.time(),
+        "host": socket.gethostname(),
+        "command": list(job.submitted_by),
+        "folder": str(Path.cwd()),
+    }
 
 
 def _require_ray(settings: Settings) -> RaySettings:

@@ -9,7 +9,13 @@ import msgspec
 
 from pipelines.digests import write_atomically
 
-FILE = "launch/job.json"
+FOLDER = "launch"
+"""The folder of a run directory with the frozen recipe, the script, the job's record and its log."""
+
+FILE = f"{FOLDER}/job.json"
+
+RECIPE = f"{FOLDER}/recipe.yaml"
+"""The recipe as it was submitted: later edits do not change a job that waits."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +34,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The job's own log, relative to the run directory; empty: the cluster keeps it."""
     python: str = ""
     """The Python with Ray that submitted it."""
+    command: list[str] = []
+    """The `pipeline submit` that submitted it; empty: unknown."""
+    folder: str = ""
+    """The folder in which it was typed."""
 
     def __str__(self) -> str:
         return f"{'Slurm' if self.to == 'slurm' else 'Ray'} job {self.id}"

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from typing import Any
 
 from ray.job_submission import JobSubmissionClient
@@ -17,18 +18,28 @@ from ray.job_submission import JobSubmissionClient
 _STOP_SECONDS = 60
 """How long Ray waits between SIGTERM and SIGKILL: a run ends in ten seconds. Ray's default is three."""
 
+_START_SECONDS = 60.0
+
 
 def submit(client: JobSubmissionClient, request: dict[str, Any]) -> str:
     """Submit a job and return its id."""
     variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_SECONDS)}
-    return str(
-        client.submit_job(
-            entrypoint=request["entrypoint"],
-            runtime_env={"env_vars": variables},
-            metadata=request.get("metadata", {}),
-            entrypoint_num_gpus=request.get("gpus") or None,
-        )
-    )
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            return str(
+                client.submit_job(
+                    entrypoint=request["entrypoint"],
+                    runtime_env={"env_vars": variables},
+                    metadata=request.get("metadata", {}),
+                    entrypoint_num_gpus=request.get("gpus") or None,
+                )
+            )
+        except RuntimeError as error:
+            # The dashboard of a new cluster answers before the agent that starts jobs.
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def find_state(client: JobSubmissionClient, request: dict[str, Any]) -> dict[str, str]:

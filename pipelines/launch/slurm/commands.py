@@ -74,7 +74,7 @@ def check_script(script: Path) -> None:
     try:
         _call("sbatch", "--test-only", str(script))
     except SlurmError as error:
-        raise InputError(f"Slurm would refuse {script}: {error}") from None
+        raise InputError(f"Slurm would refuse the job: {error}; its script is printed with --dry-run") from None
 
 
 def probe(job: Job, settings: Settings, paths: Sequence[Path]) -> str | None:
@@ -108,7 +108,7 @@ def submit(script: Path) -> str:
     try:
         return _call("sbatch", "--parsable", str(script)).strip().partition(";")[0]
     except SlurmError as error:
-        raise StepError(f"Slurm refused {script}: {error}") from None
+        raise StepError(f"Slurm refused the job: {error}; its script is {script}") from None
 
 
 def find_state(job: str) -> State | None:
