@@ -247,14 +247,15 @@ def submit(
     seeds: Annotated[
         str | None,
         typer.Option(
-            "--seeds", metavar="N,N,…", help="Run once with each seed, as NAME-seed-N; a job array of Slurm.", show_default=False
+            "--seeds",
+            metavar="N,N,…",
+            help="Run once with each seed, as NAME-seed-N; a job array of Slurm.",
+            show_default=False,
         ),
     ] = None,
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the script or manifest; write and start nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script or manifest; write and start nothing.")] = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Print the job's log until it ends.")] = False,
 ) -> None:
     """Run a recipe on a cluster: Slurm, Ray or KubeRay.
@@ -265,9 +266,10 @@ def submit(
     \b
     Examples:
       pipeline submit execverify.yaml --to slurm --dry-run
-      pipeline submit execverify.yaml --to slurm --set launch.slurm.partition=gpu --seeds 1,2,3
-      pipeline submit execverify.yaml --to ray --set launch.ray.address=http://head:8265 --follow
-      pipeline submit execverify.yaml --to kuberay --dry-run | kubectl apply -f -
+      pipeline submit mine.yaml --to slurm --dry-run    # the script
+      pipeline submit mine.yaml --to slurm --seeds 1,2,3
+      pipeline submit mine.yaml --to ray --follow
+      pipeline submit mine.yaml --to kuberay --dry-run | kubectl apply -f -
     """
     from pipelines.cli.submit import Request, read_seeds, submit_recipe
 

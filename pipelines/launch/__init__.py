@@ -1,6 +1,6 @@
 """Run a recipe on a cluster: render the script, check the cluster, submit, follow and stop the job.
 
-For other rooms: `submit`, `render`, `TARGETS` (submission), `find_job`, `stop_job`, `describe_job` (jobs), `follow` (following) and
-`read_settings` (settings). Rendering is a function of values (`job`, `slurm/script`, `ray/script`, `kuberay`); `slurm/commands` and
-`ray/client` are the only modules that talk with a cluster.
+For other rooms: `submit` and `render` (submission), `Job`, `Target` and `TARGETS` (job), `read_settings` (settings), and
+`stop_job`, `describe_job` and `follow_job` (jobs). Rendering is a function of values (`slurm/script`, `ray/script`, `kuberay`); only
+`slurm/commands` and `ray/client` talk with a cluster.
 """

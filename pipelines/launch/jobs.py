@@ -11,17 +11,12 @@ from pipelines.environments.ask import AskError
 from pipelines.errors import StepError
 from pipelines.launch.ray.client import ENDED, Client
 from pipelines.launch.slurm import commands as slurm
-from pipelines.records.submission import Submission, read_submission
+from pipelines.records.submission import Submission
 
 _SECONDS = 120.0
 """Longest time to wait for the end of a job: a run ends within ten seconds, and its supervisor and Ray after it."""
 
 _LOOK_SECONDS = 0.5
-
-
-def find_job(directory: Path) -> Submission | None:
-    """Return the newest job of a run directory; None if it was not submitted."""
-    return read_submission(directory)
 
 
 def find_state(job: Submission) -> tuple[str, str]:

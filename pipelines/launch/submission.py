@@ -13,7 +13,7 @@ from pipelines.digests import write_atomically
 from pipelines.errors import InputError
 from pipelines.launch import kuberay
 from pipelines.launch.job import FOLDER, RECIPE, TARGETS, Job, Target
-from pipelines.launch.jobs import find_job, find_state
+from pipelines.launch.jobs import find_state
 from pipelines.launch.ray import client as ray
 from pipelines.launch.ray import script as ray_script
 from pipelines.launch.settings import Settings
@@ -21,7 +21,7 @@ from pipelines.launch.slurm import commands as slurm
 from pipelines.launch.slurm import script as slurm_script
 from pipelines.recipe.launching import KubeRaySettings, RaySettings, SlurmSettings
 from pipelines.records.holder import read_holder
-from pipelines.records.submission import Submission, write_submission
+from pipelines.records.submission import Submission, read_submission, write_submission
 
 __all__ = ["TARGETS", "Submitted", "Target", "render", "submit"]
 
@@ -172,7 +172,7 @@ def _refuse_busy(directory: Path) -> None:
     """Refuse a run that runs, or whose job waits."""
     if holder := read_holder(directory):
         raise InputError(f"{directory} is in use by {holder}; `pipeline stop {directory.name}` ends it")
-    submission = find_job(directory)
+    submission = read_submission(directory)
     if submission is not None and (state := find_state(submission)[0]):
         raise InputError(f"{directory} was submitted before: {submission}, {state}; `pipeline stop {directory.name}` ends it")
 

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from preprocess.config import Model
 
-Word = Annotated[str, Field(pattern=r"^[\w.,:@+=/-]+$", max_length=200)]
-"""A name of the cluster: no spaces, no quotes."""
 
-Line = Annotated[str, Field(pattern=r"^[^\n\r\x00]+$", max_length=2000)]
-"""A line of the script."""
+def _like(pattern: str, expected: str) -> AfterValidator:
+    """Return a validator of texts that match a pattern; `expected` describes it."""
 
-Option = Annotated[str, Field(pattern=r"^-[^\n\r\x00]+$", max_length=500)]
-"""An option of a command."""
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"found {text!r}, expected {expected}")
+        return text
 
-Folder = Annotated[str, Field(pattern=r"^/[^\n\r\x00:,]*$")]
-"""An absolute path."""
+    return AfterValidator(check)
 
-Size = Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGT]i?B?)?$")]
-"""An amount of memory."""
+
+Word = Annotated[str, _like(r"[\w.,:@+=/-]{1,200}", "a name without spaces and quotes")]
+
+Line = Annotated[str, _like(r"[^\n\r\0]{1,2000}", "one line")]
+
+Option = Annotated[str, _like(r"-[^\n\r\0]{1,500}", "an option, such as --qos=high")]
+
+Folder = Annotated[str, _like(r"/[^\n\r\0:,]*", "an absolute path without : and ,")]
+
+Size = Annotated[str, _like(r"\d+(\.\d+)?([KMGT]i?B?)?", "an amount of memory, such as 256G")]
+
+Time = Annotated[str, _like(r"(\d+-)?\d+(:\d\d){0,2}", "minutes, 24:00:00 or 2-00:00:00")]
 
 
 class Container(Model):
@@ -46,7 +56,7 @@ class SlurmSettings(Model):
     """The partition."""
     account: Word | None = None
     """The account that is charged."""
-    time: Annotated[str, Field(pattern=r"^(\d+-)?\d+(:\d\d){0,2}$")] | None = None
+    time: Time | None = None
     """The time limit as Slurm writes it: `30` minutes, `24:00:00`, `2-00:00:00`. Longer runs are requeued and resume."""
     cpus: int | None = Field(default=None, ge=1)
     """CPU cores of each node."""

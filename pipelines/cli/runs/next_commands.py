@@ -68,8 +68,7 @@ def show_commands(commands: Sequence[tuple[str, str]], width: int = sys.maxsize)
 
 
 def resume_command(run: Run) -> str:
-    """Return the command line that continues a run: the one that started or submitted it, or one that names its recipe if it was
-    moved."""
+    """Return the command line that continues a run: the one that started it, or one that names its recipe if it was moved."""
     manifest, directory = run.manifest, run.directory.absolute()
     folder, job = Path(manifest.folder), read_submission(run.directory)
     if job is not None and job.command and str(directory / FROZEN) in manifest.command:

@@ -17,7 +17,6 @@ from pipelines.cli.runs.next_commands import next_commands, show_commands
 from pipelines.cli.runs.stages import print_stages
 from pipelines.console.progress import format_seconds
 from pipelines.console.tables import escape_controls, make_console, print_rows, say
-from pipelines.launch.jobs import describe_job
 from pipelines.records.runs import Run, open_run
 from pipelines.records.summaries import RunStatus, StepSummary, summarise_status
 
@@ -107,6 +106,8 @@ def _describe_place(status: RunStatus) -> str:
     if process is not None:
         parts.append(f"process {process.pid}{'' if process.here else f' of {process.host}'}")
     if status.job is not None:
+        from pipelines.launch.jobs import describe_job
+
         parts.append(describe_job(status.job))
     parts.append(f"{format_seconds(status.seconds)} in all")
     return f"{', '.join(parts)}; changed {text.show_since(status.changed)} ago"

@@ -10,8 +10,8 @@ from pipelines.cli.runs.next_commands import resume_command
 from pipelines.console.progress import format_seconds
 from pipelines.console.tables import say
 from pipelines.errors import InputError, StepError
-from pipelines.launch.jobs import find_job, stop_job
 from pipelines.records.runs import find_run, open_run
+from pipelines.records.submission import read_submission
 from pipelines.records.summaries import summarise
 
 _LONGEST = 60.0
@@ -26,8 +26,8 @@ def stop_run(name: str, parent: Path) -> None:
         StepError: It has not ended after a minute.
     """
     run = find_run(name, parent)
-    job, place = find_job(run.directory), text.show_path(run.directory)
-    if job is not None and stop_job(job, say):
+    place = text.show_path(run.directory)
+    if _stop_job(run.directory):
         run = open_run(run.directory)
         say(f"stopped: {text.describe(summarise(run))}")
         say(f"resume with: {resume_command(run)}")
@@ -48,3 +48,13 @@ def stop_run(name: str, parent: Path) -> None:
     run = open_run(run.directory)
     say(f"stopped after {format_seconds(time.monotonic() - began)}: {text.describe(summarise(run))}")
     say(f"resume with: {resume_command(run)}")
+
+
+def _stop_job(directory: Path) -> bool:
+    """Stop the job of a run that was submitted to a cluster; return whether there was one."""
+    job = read_submission(directory)
+    if job is None:
+        return False
+    from pipelines.launch.jobs import stop_job
+
+    return stop_job(job, say)

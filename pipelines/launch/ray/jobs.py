@@ -1,7 +1,7 @@
 """Answer questions about the jobs of a Ray cluster; runs in verl's environment.
 
-`python -m pipelines.launch.ray.jobs REQUEST.json` prints one JSON value; `follow` prints the job's log instead. Ray's own client is
-used, which finds the token of a cluster with authentication.
+`python -m pipelines.launch.ray.jobs REQUEST` prints one JSON value; `follow` prints the job's log instead. Ray's own client is
+used: it finds the token of a cluster with authentication.
 """
 
 from __future__ import annotations

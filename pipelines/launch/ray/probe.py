@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -36,7 +35,7 @@ def main(paths: list[str]) -> None:
 
 
 def _find_missing(paths: list[str]) -> str | None:
-    """Return the first path that does not exist. Ray sends the main module's functions by value: a node may lack this project."""
+    """Return the first path that does not exist. Ray sends functions of the main module by value: nodes may lack others."""
     import os
 
     return next((path for path in paths if not os.path.exists(path)), None)  # noqa: PTH110

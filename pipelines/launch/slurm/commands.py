@@ -88,7 +88,13 @@ def probe(job: Job, settings: Settings, paths: Sequence[Path]) -> str | None:
     """
     given = settings.launch.slurm or SlurmSettings()
     options = [f"--{name}={value}" for name in ("partition", "account") if (value := getattr(given, name)) is not None]
-    words = [f"--immediate={_PROBE_SECONDS}", f"--nodes={job.nodes}", f"--ntasks={job.nodes}", "--ntasks-per-node=1", "--time=1"]
+    words = [
+        f"--immediate={_PROBE_SECONDS}",
+        f"--nodes={job.nodes}",
+        f"--ntasks={job.nodes}",
+        "--ntasks-per-node=1",
+        "--time=1",
+    ]
     try:
         out = _call("srun", "--quiet", "--job-name=probe", *words, *options, "bash", "-c", _PROBE, "probe", *map(str, paths))
     except SlurmError as error:
@@ -156,7 +162,9 @@ def _call(*argv: str) -> str:
         SlurmError: It failed, is missing or does not answer.
     """
     # A submission from inside a job must not inherit that job's options.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_")) or name == "SLURM_CONF"}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_")) or name == "SLURM_CONF"
+    }
     try:
         done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env=kept, timeout=_SECONDS, check=False)
     except FileNotFoundError:

@@ -19,7 +19,9 @@ _CHECK = (
     ' it must be on a file system that all nodes share" >&2; exit 1; }; done'
 )
 
-_WAIT_FOR_HEAD = 'for try in {1..60}; do (exec 3<>"/dev/tcp/${RAY_ADDRESS%:*}/${RAY_ADDRESS##*:}") 2>/dev/null && break; sleep 1; done'
+_WAIT_FOR_HEAD = (
+    'for try in {1..60}; do (exec 3<>"/dev/tcp/${RAY_ADDRESS%:*}/${RAY_ADDRESS##*:}") 2>/dev/null && break; sleep 1; done'
+)
 
 _START = "-m ray.scripts.scripts start"
 

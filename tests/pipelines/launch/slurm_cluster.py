@@ -93,7 +93,8 @@ class Cluster:
     def read_logs(self) -> str:
         """Return the ends of the daemons' logs."""
         return "\n".join(
-            f"{file.name}:\n" + "\n".join(file.read_text(errors="replace").splitlines()[-15:]) for file in self.folder.glob("*.log")
+            f"{file.name}:\n" + "\n".join(file.read_text(errors="replace").splitlines()[-15:])
+            for file in self.folder.glob("*.log")
         )
 
 

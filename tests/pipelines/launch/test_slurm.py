@@ -64,7 +64,12 @@ def test_a_job_runs_the_frozen_recipe_after_the_setup_lines(cluster: Cluster, tm
     log = (folder / run.job.log).read_text()
     assert log == f"b  c|2|run|{folder}/launch/recipe.yaml|--runs|{tmp_path}/all runs|name: mine\n"
     assert read_submission(folder) == run.job
-    assert {each.name for each in (folder / "launch").iterdir()} == {"job.json", "recipe.yaml", "slurm.sh", Path(run.job.log).name}
+    assert {each.name for each in (folder / "launch").iterdir()} == {
+        "job.json",
+        "recipe.yaml",
+        "slurm.sh",
+        Path(run.job.log).name,
+    }
     assert jobs.describe_job(run.job) == f"Slurm job {run.job.id}, completed"
 
 
@@ -128,7 +133,11 @@ def test_the_end_of_a_run_that_failed_is_that_of_the_job(cluster: Cluster, tmp_p
 @pytest.mark.parametrize(
     ("settings", "nodes", "message"),
     [
-        ({"partition": "mian"}, 1, r"mine.yaml:3: launch.slurm.partition: Slurm has no partition 'mian'; did you mean 'main'\?"),
+        (
+            {"partition": "mian"},
+            1,
+            r"mine.yaml:3: launch.slurm.partition: Slurm has no partition 'mian'; did you mean 'main'\?",
+        ),
         ({"partition": "small"}, 2, r"mine.yaml:3: launch.slurm.partition: hardware.nodes is 2; partition small has 1"),
         ({"cpus": 99}, 1, r"Slurm would refuse the job: allocation failure: Requested node configuration is not available; .*"),
         ({"options": ["--no-such"]}, 1, r"Slurm would refuse the job: .*no-such.*"),
@@ -169,7 +178,9 @@ def test_a_run_directory_that_is_not_shared(tmp_path: Path, monkeypatch: pytest.
 
 def test_no_slurm_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InputError, match="^Slurm does not answer: sinfo not found; submit on a machine that has Slurm's commands$"):
+    with pytest.raises(
+        InputError, match=r"^Slurm does not answer: sinfo not found; submit on a machine that has Slurm's commands$"
+    ):
         submit(make_cpu_job(tmp_path, "echo started"))
 
 
