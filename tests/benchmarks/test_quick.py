@@ -24,6 +24,7 @@ BENCHMARKS = [
     "sandbox",
     "status",
     "stopping",
+    "submission",
     "trackers",
     "white_box",
 ]
