@@ -74,7 +74,8 @@ def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
     recipes = {name: found.loaded.text() for name, found in each.items()}
     submitted = submit(job, request.to, settings, recipes, describe, lambda line: print(line, file=sys.stderr))
     for run in submitted:
-        say(f"submitted {show_path(run.directory)}: {run.job}")
+        print(f"submitted {show_path(run.directory)}: {run.job}")
+    sys.stdout.flush()
     place = shlex.quote(show_path(submitted[0].directory))
     if not follow:
         print("next:")

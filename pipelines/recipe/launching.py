@@ -35,6 +35,14 @@ Size = Annotated[str, _like(r"\d+(\.\d+)?([KMGT]i?B?)?", "an amount of memory, s
 Time = Annotated[str, _like(r"(\d+-)?\d+(:\d\d){0,2}", "minutes, 24:00:00 or 2-00:00:00")]
 
 
+def _seconds(time: str) -> int:
+    """Return Slurm's notation of a time in seconds: `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M` or `D-H:M:S`."""
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    factors = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
+    return int(days or 0) * 86_400 + sum(part * factor for part, factor in zip(parts, factors, strict=False))
+
+
 class Container(Model):
     """The container in which the nodes of a Slurm job run everything."""
 
@@ -72,6 +80,14 @@ class SlurmSettings(Model):
     """Lines of bash before everything else, such as `export GLOO_SOCKET_IFNAME=ib0`."""
     stop_before: int = Field(default=300, ge=30, le=65535)
     """Seconds before the time limit at which the run is stopped and the job requeued."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.time is not None and self.stop_before >= (limit := _seconds(self.time)):
+            raise ValueError(
+                f"time {self.time} is {limit} seconds, and stop_before {self.stop_before}: nothing would be trained"
+            )
+        return self
 
 
 class RaySettings(Model):

@@ -54,7 +54,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 def call(*arguments: str, folder: Path) -> str:
     done = subprocess.run([PIPELINE, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_a_training_is_stopped_near_the_time_limit_requeued_and_finished(

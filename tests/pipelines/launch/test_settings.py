@@ -72,6 +72,9 @@ def test_a_missing_site_file(monkeypatch: pytest.MonkeyPatch) -> None:
     ("launch", "message"),
     [
         ("slurm: {time: 24h}", "launch.slurm.time: found '24h'"),
+        ('slurm: {time: "5"}', "launch.slurm: time 5 is 300 seconds, and stop_before 300: nothing would be trained"),
+        ('slurm: {time: "0-0:05:00"}', "launch.slurm: time 0-0:05:00 is 300 seconds, and stop_before 300"),
+        ('slurm: {time: "0:5:00"}', "launch.slurm.time: found '0:5:00', expected minutes"),
         ("slurm: {partition: 'a b'}", "launch.slurm.partition: found 'a b'"),
         ('slurm: {setup: ["a\\nb"]}', "launch.slurm.setup[0]: found "),
         ("slurm: {options: [qos=high]}", "launch.slurm.options[0]: found 'qos=high'"),

@@ -82,6 +82,7 @@ def test_each_seed_has_a_run_of_its_own(cluster: Cluster, tmp_path: Path) -> Non
         assert (run.directory / run.job.log).read_text() == f"{run.directory}/launch/recipe.yaml\n"
 
 
+@pytest.mark.nightly
 def test_near_the_time_limit_the_run_is_stopped_and_the_job_requeued(cluster: Cluster, tmp_path: Path) -> None:
     # The first attempt waits for SIGTERM; its end takes a while.
     stopped = 'trap "echo stopping; sleep 1; echo stopped; exit 143" TERM; echo first; while :; do sleep 0.2; done'
