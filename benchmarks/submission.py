@@ -1,9 +1,9 @@
 """Cost of `pipeline submit` on a Slurm cluster, on top of the commands that the run consists of.
 
 A real cluster of two nodes is started on this machine (as root, with Debian's slurmctld, slurmd, slurm-client and munge). First
-measured is the wall time from `pipeline submit` until its job has left the queue, then that of a job which runs the same commands
-(each step's `command.sh`, in the same order, after its results were removed) without this project. The difference is divided by
-the number of stages. The default recipe has one stage, a training of one step.
+the wall time from `pipeline submit` until its job has left the queue, then that of a job which runs the same commands (each
+step's `command.sh`, in the same order, after its results were removed) without this project. The difference is divided by the
+number of stages. The default recipe has one stage, a training of one step.
 """
 
 from __future__ import annotations

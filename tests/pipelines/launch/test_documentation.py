@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name, text in FILES.items():
-        Path(name).write_text(text, encoding="utf-8")
+        Path(name).write_text(text.replace("/shared", str(tmp_path)), encoding="utf-8")
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def test_the_sites_file(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands(command: str, call: Call, folder: Path) -> None:
-    program, *words = shlex.split(command, comments=True)
+    program, *words = shlex.split(command.replace("/shared", str(folder)), comments=True)
     assert program == "pipeline"
     if words[0] == "submit" and "--dry-run" not in words:
         words.append("--dry-run")

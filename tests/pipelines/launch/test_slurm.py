@@ -117,6 +117,18 @@ def test_a_stopped_job_ends_in_order_and_is_not_requeued(cluster: Cluster, tmp_p
     assert cluster.jobs() == []
 
 
+def test_scancel_ends_a_run_in_order_too(cluster: Cluster, tmp_path: Path) -> None:
+    job = make_cpu_job(
+        tmp_path, "trap \"trap '' TERM; sleep 1; echo stopped; exit 143\" TERM; echo first; while :; do sleep 0.2; done"
+    )
+    (run,) = submit(job)
+    log = run.directory / run.job.log
+    cluster.wait_for(lambda: log.exists() and "first" in log.read_text(), "the start")
+    cluster.call("scancel", run.job.id)
+    cluster.wait_until_ended()
+    assert read_lines(log)[-1] == "stopped"
+
+
 def test_a_waiting_job_is_stopped(cluster: Cluster, tmp_path: Path) -> None:
     job = make_cpu_job(tmp_path, "echo started")
     (run,) = submit(job, make_settings(slurm={"options": ["--hold"]}))
