@@ -24,6 +24,8 @@ def render(job: Job, name: str, settings: RaySettings) -> str:
         f"# Run {name} on the Ray cluster of {settings.address}. Written by `pipeline submit`; it runs as a Ray job.",
         "set -uo pipefail",
         *settings.setup,
+        # On one node, verl starts a Ray of its own, which has nothing to do with this job's cluster.
+        *([] if job.nodes > 1 else ["unset RAY_ADDRESS RAY_JOB_CONFIG_JSON_ENV_VAR"]),
         f"exec {shlex.join(job.command(name))}",
     ]
     return "\n".join(lines) + "\n"

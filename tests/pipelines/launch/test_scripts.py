@@ -89,6 +89,7 @@ def test_a_file_that_a_node_lacks_ends_the_job(tmp_path: Path) -> None:
 def test_ray_script(golden: Callable[[str, str], None]) -> None:
     settings = RaySettings(address="http://head:8265", setup=["export A=b"])
     golden("launch/ray.sh", ray_script.render(make_job(runs=Path("/shared/my runs")), "mine", settings))
+    assert "\nunset RAY_ADDRESS RAY_JOB_CONFIG_JSON_ENV_VAR\n" in ray_script.render(make_job(nodes=1), "mine", settings)
     assert ray_script.entrypoint(make_job(runs=Path("/my runs")), "mine") == "bash '/my runs/mine/launch/ray.sh'"
 
 
