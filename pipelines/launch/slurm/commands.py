@@ -45,24 +45,20 @@ class SlurmError(Exception):
     """A command of Slurm failed; the message is its own, in one line."""
 
 
-def check(job: Job, settings: Settings) -> list[str]:
-    """Check whether the cluster could run a job.
-
-    Returns:
-        Notes for the user: what could not be checked.
+def check(job: Job, settings: Settings) -> None:
+    """Check whether the cluster has the partition, and enough nodes.
 
     Raises:
-        InputError: It could not; nothing was submitted.
+        InputError: It has not, or does not answer.
     """
     given = settings.launch.slurm or SlurmSettings()
-    partitions = _partitions(settings)
+    partitions = _partitions()
     if given.partition is not None and given.partition not in partitions:
         where = settings.where("slurm", "partition")
         raise InputError(f"{where}: Slurm has no partition {given.partition!r}{suggestion(given.partition, partitions)}")
     if given.partition is not None and job.nodes > (found := partitions[given.partition]):
         where = settings.where("slurm", "partition")
         raise InputError(f"{where}: hardware.nodes is {job.nodes}; partition {given.partition} has {found}")
-    return []
 
 
 def check_script(script: Path) -> None:
@@ -142,7 +138,7 @@ def cancel(job: str, state: State) -> None:
         raise StepError(f"scancel {job}: {error}") from None
 
 
-def _partitions(settings: Settings) -> dict[str, int]:
+def _partitions() -> dict[str, int]:
     """Return the number of nodes of each partition."""
     try:
         lines = _call("sinfo", "--noheader", "--format=%R %D").splitlines()

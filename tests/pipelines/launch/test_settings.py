@@ -108,6 +108,15 @@ def test_mistakes_on_the_command_line(call: Call, options: tuple[str, ...], mess
     assert message in err and err.count("\n") == 1
 
 
+def test_kuberay_is_a_dry_run_only(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.environments.choice.Environment.why_not_ready", lambda self: None)
+    write("mine.yaml", f"launch: {{kuberay: {{image: a/b, claim: shared, mount: {tmp_path}}}}}")
+    status, out, err = call("submit", "mine.yaml", "--to", "kuberay")
+    assert (status, out) == (2, "")
+    assert err == "error: --to kuberay prints a manifest: use --dry-run, and give it to `kubectl apply -f -`\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["mine.yaml"]
+
+
 def test_a_dry_run_prints_the_script_and_writes_nothing(call: Call, tmp_path: Path) -> None:
     write("mine.yaml", "launch: {slurm: {partition: gpu}}")
     status, out, _ = call("submit", "mine.yaml", "--to", "slurm", "--dry-run", "--set", "hardware.nodes=2")

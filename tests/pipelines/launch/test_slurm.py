@@ -117,6 +117,13 @@ def test_a_stopped_job_ends_in_order_and_is_not_requeued(cluster: Cluster, tmp_p
     assert cluster.jobs() == []
 
 
+def test_a_job_is_followed_until_it_ends(cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run,) = submit(make_cpu_job(tmp_path, "for i in 1 2 3; do echo line $i; sleep 0.4; done; printf end"))
+    capsys.readouterr()
+    jobs.follow_job(run.directory, run.job)
+    assert capsys.readouterr().out == "line 1\nline 2\nline 3\nend"
+
+
 def test_scancel_ends_a_run_in_order_too(cluster: Cluster, tmp_path: Path) -> None:
     job = make_cpu_job(
         tmp_path, "trap \"trap '' TERM; sleep 1; echo stopped; exit 143\" TERM; echo first; while :; do sleep 0.2; done"
