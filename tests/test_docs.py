@@ -48,7 +48,7 @@ def test_a_printed_command_is_one_that_works(
 ) -> None:
     """`run` is planned instead of run, and what would build, fetch or read files is asked for its help."""
     if (
-        page in ("first-hour.md", "recipe.md", "own-converters.md", "tracing.md")
+        page in ("clusters.md", "first-hour.md", "recipe.md", "own-converters.md", "tracing.md")
         or "learning_rat=" in " ".join(words)
         or "--rows" in words
     ):

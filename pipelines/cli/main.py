@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -293,6 +293,45 @@ def run(
         detached=detach,
         detail="quiet" if quiet else "verbose" if verbose else "normal",
     )
+
+
+@app.command(rich_help_panel=RUN)
+def submit(
+    recipe: Recipe,
+    to: Annotated[
+        Literal["slurm", "ray", "kuberay"], typer.Option("--to", help="The cluster; its settings are `launch` in the recipe.")
+    ],
+    sets: Sets = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="N,N,…",
+            help="Run once with each seed, as NAME-seed-N; a job array of Slurm.",
+            show_default=False,
+        ),
+    ] = None,
+    smoke: Smoke = False,
+    runs: Runs = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script or manifest; write and start nothing.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Print the job's log until it ends.")] = False,
+) -> None:
+    """Run a recipe on a cluster: Slurm, Ray or KubeRay.
+
+    The run directory must be on a file system that all nodes share. A Slurm job that reaches its time limit is requeued and
+    resumes. Submit it again to resume a run that failed or was stopped.
+
+    \b
+    Examples:
+      pipeline submit execverify.yaml --to slurm --dry-run
+      pipeline submit mine.yaml --to slurm --dry-run    # the script
+      pipeline submit mine.yaml --to slurm --seeds 1,2,3
+      pipeline submit mine.yaml --to ray --follow
+      pipeline submit mine.yaml --to kuberay --dry-run | kubectl apply -f -
+    """
+    from pipelines.cli.submit import Request, read_seeds, submit_recipe
+
+    submit_recipe(Request(recipe, sets or [], to, runs, read_seeds(seeds), smoke), dry_run=dry_run, follow=follow)
 
 
 @app.command(rich_help_panel=MEASURE)

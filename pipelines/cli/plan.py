@@ -57,6 +57,7 @@ def print_plan(
         lines = render_steps(plan, steps, reasons, text_width() if terminal else None)
         if brief is False or (brief is None and not terminal):
             lines += render_commands(steps)
+            lines += _render_scripts(path, sets, runs, smoke=smoke)
     complete = [step for step in steps if reasons[step.name] is None]
     differences = find_differences(plan, complete)
     lines += render_differences(differences, complete)
@@ -66,3 +67,13 @@ def print_plan(
         print("\ncommands and configurations: --full; differences from the last run: --diff")
     if of_recipe or (strict and differences):
         raise typer.Exit(2)
+
+
+def _render_scripts(path: Path, sets: list[str], runs: Path, *, smoke: bool) -> list[str]:
+    """Render the script of each cluster in the `launch` settings."""
+    from pipelines.cli.submit import render_scripts
+
+    lines = []
+    for to, text in render_scripts(path, sets, runs, smoke=smoke):
+        lines += ["", f"--- pipeline submit {path} --to {to}", text.rstrip("\n")]
+    return lines

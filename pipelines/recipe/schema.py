@@ -14,6 +14,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, KlPlace
 from pipelines.recipe.evaluating import Evaluate
+from pipelines.recipe.launching import Launch
 from pipelines.recipe.tracking import TrackerEntry
 from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
 
@@ -469,6 +470,9 @@ class Recipe(Model):
     """What is called when the run completes or fails; default: nothing."""
     report: Literal["live"] | None = None
     """`live` writes report.html in the run directory during the run; default: only `pipeline report` writes it."""
+    launch: Launch = Launch()
+    """How `pipeline submit` runs the recipe on a cluster: Slurm, Ray or KubeRay. It does not affect training: a change re-runs
+    nothing."""
 
     @model_validator(mode="after")
     def _check_stage_names(self) -> Recipe:

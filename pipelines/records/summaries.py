@@ -13,6 +13,7 @@ from pipelines.errors import InputError
 from pipelines.records.runs import Run, find_runs, last_change, open_run
 from pipelines.records.stages import Position, Stage, State, Step
 from pipelines.records.steps import Failure
+from pipelines.records.submission import Submission, read_submission
 
 VERSION: Literal[1] = 1
 """Version of the shapes."""
@@ -101,6 +102,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: float | None
     """Of the step that runs."""
     process: Process | None
+    job: Submission | None = None
+    """The job of a cluster that was submitted last; None: it was not submitted."""
     smoke: bool
     changed: float
     """When a record or the progress was last written, in seconds since the epoch."""
@@ -158,6 +161,7 @@ def summarise(run: Run, size: int | None = None) -> RunSummary:
         metric=_metric(position),
         seconds_left=reached.seconds_left if reached is not None else None,
         process=None if holder is None else Process(pid=holder.pid, host=holder.host, here=holder.is_here),
+        job=read_submission(run.directory),
         smoke=run.manifest.smoke,
         changed=last_change(run.directory),
         size=size,

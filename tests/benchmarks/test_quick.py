@@ -26,6 +26,7 @@ BENCHMARKS = [
     "sandbox",
     "status",
     "stopping",
+    "submission",
     "trackers",
     "two_hosts",
     "white_box",

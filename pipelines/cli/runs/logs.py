@@ -15,6 +15,7 @@ from pipelines.errors import InputError
 from pipelines.records.logs.noise import Cleaner, find_ranks
 from pipelines.records.logs.tail import Tail
 from pipelines.records.runs import Run, Step, find_run, open_run
+from pipelines.records.submission import read_submission
 from rewards.suggestions import suggestion
 
 _SECONDS = 0.5
@@ -118,7 +119,9 @@ def _choose(run: Run, part: str | None) -> Sequence[Step]:
 def _report(run: Run, logs: Sequence[_Log], filters: Filters, shown: int) -> None:
     """Tell what was not shown."""
     if not logs:
-        say(f"{text.show_path(run.directory)}: no step of it has begun, so it has no log")
+        job = read_submission(run.directory)
+        more = f"; the log of {job}: {text.show_path(run.directory / job.log)}" if job is not None and job.log else ""
+        say(f"{text.show_path(run.directory)}: no step of it has begun, so it has no log{more}")
     elif filters.rank is not None and not shown:
         known = sorted(set().union(*(log.ranks for log in logs)))
         names = f"ranks: {', '.join(map(str, known))}" if known else "no line names a rank"

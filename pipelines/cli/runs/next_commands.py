@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pipelines.cli.runs.text import show_path
 from pipelines.records.runs import RUNS, Run, State
+from pipelines.records.submission import RECIPE as FROZEN
+from pipelines.records.submission import read_submission
 
 Commands = Sequence[tuple[str, str]]
 """The end of a command line after `pipeline`, with `{run}` for the run, and what it does."""
@@ -38,10 +40,17 @@ def next_commands(run: Run, *, without: str = "") -> list[tuple[str, str]]:
     """
     place = shlex.quote(show_path(run.directory))
     resume = []
+    if run.state == "waiting" and read_submission(run.directory) is not None:
+        listed = [("status {run}", "whether its job waits or runs"), ("stop {run}", "end its job")]
+        return [(f"pipeline {command.format(run=place)}", text) for command, text in listed if not _is(command, without)]
     if run.state in ("failed", "interrupted", "waiting"):
         resume = [(resume_command(run), "start it" if run.state == "waiting" else "resume; complete steps are kept")]
     listed = [(f"pipeline {command.format(run=place)}", text) for command, text in COMMANDS[run.state]]
-    return [*resume, *(each for each in listed if not without or each[0].split()[1] != without)]
+    return [*resume, *(each for each in listed if not _is(each[0].removeprefix("pipeline "), without))]
+
+
+def _is(command: str, name: str) -> bool:
+    return command.split()[0] == name
 
 
 def show_commands(commands: Sequence[tuple[str, str]], width: int = sys.maxsize) -> list[str]:
@@ -61,7 +70,10 @@ def show_commands(commands: Sequence[tuple[str, str]], width: int = sys.maxsize)
 def resume_command(run: Run) -> str:
     """Return the command line that continues a run: the one that started it, or one that names its recipe if it was moved."""
     manifest, directory = run.manifest, run.directory.absolute()
-    folder = Path(manifest.folder)
+    folder, job = Path(manifest.folder), read_submission(run.directory)
+    if job is not None and job.command and str(directory / FROZEN) in manifest.command:
+        command = shlex.join(job.command)
+        return command if Path(job.folder) == Path.cwd() else f"cd {shlex.quote(job.folder)} && {command}"
     if manifest.command and _writes_to(manifest.command, folder, manifest.name, directory):
         command = shlex.join(manifest.command)
         return command if folder == Path.cwd() else f"cd {shlex.quote(str(folder))} && {command}"

@@ -105,6 +105,10 @@ def _describe_place(status: RunStatus) -> str:
     process = status.process
     if process is not None:
         parts.append(f"process {process.pid}{'' if process.here else f' of {process.host}'}")
+    if status.job is not None:
+        from pipelines.launch.jobs import describe_job
+
+        parts.append(describe_job(status.job))
     parts.append(f"{format_seconds(status.seconds)} in all")
     return f"{', '.join(parts)}; changed {text.show_since(status.changed)} ago"
 

@@ -11,6 +11,7 @@ from pipelines.console.progress import format_seconds
 from pipelines.console.tables import say
 from pipelines.errors import InputError, StepError
 from pipelines.records.runs import find_run, open_run
+from pipelines.records.submission import read_submission
 from pipelines.records.summaries import summarise
 
 _LONGEST = 60.0
@@ -18,14 +19,20 @@ _LONGEST = 60.0
 
 
 def stop_run(name: str, parent: Path) -> None:
-    """Stop the process that works in a run directory, as Ctrl-C does, and wait until it has ended.
+    """Stop the job or the process that works in a run directory, as Ctrl-C does, and wait until it has ended.
 
     Raises:
         InputError: It runs on another machine, or belongs to another user.
         StepError: It has not ended after a minute.
     """
     run = find_run(name, parent)
-    holder, place = run.holder, text.show_path(run.directory)
+    place = text.show_path(run.directory)
+    if _stop_job(run.directory):
+        run = open_run(run.directory)
+        say(f"stopped: {text.describe(summarise(run))}")
+        say(f"resume with: {resume_command(run)}")
+        return
+    holder = run.holder
     if holder is None:
         say(f"{place}: nothing runs; it is {text.describe(summarise(run))}")
         return
@@ -41,3 +48,13 @@ def stop_run(name: str, parent: Path) -> None:
     run = open_run(run.directory)
     say(f"stopped after {format_seconds(time.monotonic() - began)}: {text.describe(summarise(run))}")
     say(f"resume with: {resume_command(run)}")
+
+
+def _stop_job(directory: Path) -> bool:
+    """Stop the job of a run that was submitted to a cluster; return whether there was one."""
+    job = read_submission(directory)
+    if job is None:
+        return False
+    from pipelines.launch.jobs import stop_job
+
+    return stop_job(job, say)

@@ -59,7 +59,9 @@ def show_state(run: RunSummary) -> str:
     """Return the state in a word or two."""
     if run.state == "running" and run.process is not None and not run.process.here:
         return f"running on {run.process.host}"
-    return "not started" if run.state == "waiting" else run.state
+    if run.state == "waiting":
+        return "not started" if run.job is None else "submitted"
+    return run.state
 
 
 def describe(run: RunSummary, reason: str = "") -> str:
