@@ -60,8 +60,7 @@ def rl_host(
         terms: list[Term] = []
         for name, training, keys in models:
             of = f" of {name}"
-            states = state_terms(training, shape, keys, of)
-            terms += states if name != "the reference" else states[:1]
+            terms += state_terms(training, shape, keys, of)
         _, policy, keys = models[0]
         terms += pass_terms(policy, shape, keys, " of the policy")
         weights = weight_bytes(stage, shape, 4)
@@ -90,11 +89,12 @@ def _offloaded(training: Training, shape: Shape, hardware: Hardware, of: str) ->
 def _loading(shape: Shape, devices: int, trainer: str, training: Training) -> Term:
     """Return the copy in which weights are read.
 
-    With verl the first process of a machine reads all of them in 32 bits (workers/engine/fsdp/utils.py); otherwise each
-    process reads them in 16 bits, of which ZeRO-3 keeps one file at a time.
+    With verl the first process of a machine reads all of them in 32 bits, or every process if the embeddings are tied
+    (utils/fsdp_utils.py `get_init_weight_context_manager`). Otherwise each process reads them in 16 bits, of which ZeRO-3 keeps
+    one file at a time.
     """
     if trainer == "verl":
-        read = 4 * shape.parameters
+        read = 4 * shape.parameters * (devices if shape.tied else 1)
     elif training.weight_shards > 1:
         read = devices * min(2 * shape.parameters, _FILE)
     else:
