@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.estimates.memory import estimate_memory
 from pipelines.estimates.shapes import read_shape
-from pipelines.recipe.schema import Hardware
+from pipelines.recipe.schema import Hardware, RlStage, SftStage, TinyModel
 from tests.pipelines.trainers.verl.stages import rl_stage, sft_stage
 
 H100 = 81559 << 20
@@ -55,6 +55,24 @@ FIT = {
     "Qwen/Qwen2.5-7B": (1, _grpo(16, rollout={"gpu_memory": 0.2}, **LORA)),
     "Qwen/Qwen2.5-Coder-14B": (4, _grpo(16, rollout={"tensor_parallel": 4}, kl={}, verl=OFFLOAD)),
 }
+
+
+# Peaks of main memory, in GB, that were measured with a tiny model on two cores, with the pinned trainers.
+MEASURED: dict[str, tuple[SftStage | RlStage, int, float]] = {
+    "SFT by LLaMA-Factory": (sft_stage(trainer="llamafactory", template="qwen"), 1, 0.64),
+    "GRPO": (rl_stage(), 1, 6.5),
+    "GRPO with two workers": (rl_stage(), 2, 7.9),
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_tiny_trainings_on_a_cpu(name: str) -> None:
+    """Trainings of larger models are measured by benchmarks/memory.py."""
+    stage, workers, measured = MEASURED[name]
+    shape = read_shape(TinyModel(make="qwen2", hidden_size=64, heads=2))
+    assert shape is not None
+    memory = estimate_memory(stage, Hardware(platform="cpu", gpus_per_node=workers), "cpu", shape)
+    assert memory.host.bytes / 1e9 == pytest.approx(measured, rel=0.2)
 
 
 @pytest.mark.parametrize("name", FIT)
