@@ -11,9 +11,9 @@ from pipelines.estimates.training import Keys, Training, pass_terms, state_terms
 from pipelines.recipe.schema import Hardware, RlStage, SftStage
 from pipelines.trainers.base import Platform
 
-# What processes take with a tiny model on a CPU: packages, threads and Ray. From the peaks of whole runs with the pinned versions
-# of verl and LLaMA-Factory: 0.64 GB of SFT by LLaMA-Factory, 6.5 GB of GRPO with one worker and 7.9 GB with two. After its imports,
-# a process of LLaMA-Factory has 0.47 GB, of verl 0.55 to 0.64, of vLLM 0.52, torchrun 0.22.
+# What processes take with a tiny model on a CPU: packages, threads and Ray. From the peaks of whole runs with the pinned
+# versions: 0.64 GB of SFT by LLaMA-Factory, 6.5 GB of GRPO with one worker and 7.9 GB with two. After its imports, a process of
+# LLaMA-Factory has 0.47 GB, of verl 0.55 to 0.64, of vLLM 0.52, torchrun 0.22.
 _TRAINER = {"llamafactory": 620_000_000, "verl": 650_000_000}
 _TORCHRUN = 220_000_000
 _VLLM = 750_000_000
