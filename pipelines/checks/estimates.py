@@ -27,7 +27,7 @@ _WARM_UP = 1
 
 
 _TIGHT = 0.9
-"""Share of the memory above which a run that was estimated to fit has run out of it."""
+"""Share of the memory above which the inaccuracy of the estimate decides."""
 
 
 def estimate_stage(plan: Plan, stage: SftStage | RlStage, given: int | None) -> Memory | None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.estimates.generation import weight_bytes
+from pipelines.estimates.generation import cache_bytes, weight_bytes
 from pipelines.estimates.shapes import Shape
 from pipelines.estimates.terms import Phase, Term, make_phase
 from pipelines.estimates.training import Keys, Training, pass_terms, state_terms
 from pipelines.recipe.schema import Hardware, RlStage, SftStage
 from pipelines.trainers.base import Platform
 
-# Measured on the CPU with the pinned environments and a model of a few thousand weights (benchmarks/memory.py): the packages
-# that a process imports, and its threads. On GPUs, CUDA's libraries are added.
-_TRAINER = {"llamafactory": 600_000_000, "verl": 900_000_000}
-_TORCHRUN = 250_000_000
-_VLLM = 900_000_000
-_RAY = 2_500_000_000
+# What processes take with a tiny model on a CPU: packages, threads and Ray. From the peaks of whole runs with the pinned
+# versions: 0.64 GB of SFT by LLaMA-Factory, 6.5 GB of GRPO with one worker and 7.9 GB with two. After its imports, a process of
+# LLaMA-Factory has 0.47 GB, of verl 0.55 to 0.64, of vLLM 0.52, torchrun 0.22.
+_TRAINER = {"llamafactory": 620_000_000, "verl": 650_000_000}
+_TORCHRUN = 220_000_000
+_VLLM = 750_000_000
+_RAY = 5_100_000_000
 """Ray's own processes, verl's driver and task runner, TransferQueue, agent loops and reward workers."""
 
 _CUDA = 2_500_000_000
@@ -24,7 +25,10 @@ _FILE = 5_000_000_000
 """The usual size of one file of weights."""
 
 _CPU_CACHE = 1 << 30
-"""`VLLM_CPU_KVCACHE_SPACE` (trainers/verl/cpu.py)."""
+"""`VLLM_CPU_KVCACHE_SPACE` (trainers/verl/cpu.py); pages that are not used take no memory."""
+
+_CPU_SEQUENCES = 32
+"""`max_num_seqs` there."""
 
 _BUCKET = 1 << 30
 """`update_weights_bucket_megabytes` on a CPU; pages that are not written take no memory."""
@@ -60,12 +64,14 @@ def rl_host(
         terms: list[Term] = []
         for name, training, keys in models:
             of = f" of {name}"
-            states = state_terms(training, shape, keys, of)
-            terms += states if name != "the reference" else states[:1]
+            terms += state_terms(training, shape, keys, of)
         _, policy, keys = models[0]
         terms += pass_terms(policy, shape, keys, " of the policy")
         weights = weight_bytes(stage, shape, 4)
-        vllm = [Term("vLLM's weights", devices * weights), Term("vLLM's cache", engines * _CPU_CACHE)]
+        longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+        sequences = min(_CPU_SEQUENCES, stage.batch.prompts * stage.rollout.samples)
+        cache = min(_CPU_CACHE, sequences * longest * cache_bytes(stage, shape, 4))
+        vllm = [Term("vLLM's weights", devices * weights), Term("vLLM's cache", engines * cache)]
         moved = Term("weights on their way to vLLM", min(_BUCKET, 4 * shape.parameters))
         return make_phase("train", [processes], [_times(devices, term) for term in terms], vllm, [moved])
     offloaded = [term for name, training, _ in models for term in _offloaded(training, shape, hardware, f" of {name}")]
@@ -90,11 +96,12 @@ def _offloaded(training: Training, shape: Shape, hardware: Hardware, of: str) ->
 def _loading(shape: Shape, devices: int, trainer: str, training: Training) -> Term:
     """Return the copy in which weights are read.
 
-    With verl the first process of a machine reads all of them in 32 bits (workers/engine/fsdp/utils.py); otherwise each
-    process reads them in 16 bits, of which ZeRO-3 keeps one file at a time.
+    With verl the first process of a machine reads all of them in 32 bits, or every process if the embeddings are tied
+    (utils/fsdp_utils.py `get_init_weight_context_manager`). Otherwise each process reads them in 16 bits, of which ZeRO-3 keeps
+    one file at a time.
     """
     if trainer == "verl":
-        read = 4 * shape.parameters
+        read = 4 * shape.parameters * (devices if shape.tied else 1)
     elif training.weight_shards > 1:
         read = devices * min(2 * shape.parameters, _FILE)
     else:

@@ -54,11 +54,11 @@ def _models(stage: RlStage, hardware: Hardware, platform: Platform, shape: Shape
 
 def _rl_phases(stage: RlStage, shape: Shape, models: list[_Model], gpu_bytes: int | None) -> list[Phase]:
     """Return what is on a GPU while vLLM generates, receives weights, and while each model is trained."""
-    resident = {name: _resident(each, shape) for each in models for name in each[:1]}
+    resident = {name: resident_terms(training, shape, keys, f" of {name}") for name, training, keys in models}
     generating = generation_terms(stage, shape, gpu_bytes)
     policy = models[0]
     sending = [
-        state_terms(*policy[1:2], shape, policy[2], " of the policy")[0],
+        state_terms(policy[1], shape, policy[2], " of the policy")[0],
         Term("vLLM's weights", weight_bytes(stage, shape), "rollout.tensor_parallel"),
     ]
     others = [term for name, terms in resident.items() if name != policy[0] for term in terms]
@@ -71,19 +71,10 @@ def _rl_phases(stage: RlStage, shape: Shape, models: list[_Model], gpu_bytes: in
     for name, training, keys in models:
         of = f" of {name}"
         others = [term for each, terms in resident.items() if each != name for term in terms]
-        states = state_terms(training, shape, keys, of)
-        if name == "the reference":
-            states = states[:2]
-        terms = [*states, *pass_terms(training, shape, keys, of, head=name != "the critic")]
+        terms = [*state_terms(training, shape, keys, of), *pass_terms(training, shape, keys, of, head=name != "the critic")]
         verb = "score with" if name == "the reference" else "update"
         phases.append(_on_gpu(f"{verb} {name}", [*terms, *others], vllm=True))
     return phases
-
-
-def _resident(model: _Model, shape: Shape) -> list[Term]:
-    name, training, keys = model
-    terms = resident_terms(training, shape, keys, f" of {name}")
-    return [term for term in terms if name != "the reference" or not term.name.startswith("optimizer")]
 
 
 def _on_gpu(name: str, terms: list[Term], *, vllm: bool = False) -> Phase:

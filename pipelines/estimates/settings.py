@@ -91,7 +91,7 @@ def read_verl_sft(stage: SftStage, hardware: Hardware, platform: Platform, shape
 
 
 def read_verl_rl(stage: RlStage, engine: Engine, hardware: Hardware, platform: Platform, shape: Shape) -> tuple[Training, Keys]:
-    """Return how verl trains the policy or the critic of a stage (workers/engine_workers.py, v0.9.1)."""
+    """Return how verl trains the policy or the critic of a stage, or scores with its reference (workers/engine_workers.py)."""
     keys = unflatten(stage.verl)
     policy = engine is not CRITIC
     rows, tokens = stage.batch.micro_per_gpu, stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
@@ -103,8 +103,12 @@ def read_verl_rl(stage: RlStage, engine: Engine, hardware: Hardware, platform: P
         tokens = max(tokens, most * _sequence_parallel(keys, engine))
     lora = stage.lora if policy else None
     training = _read_engine(keys, engine, hardware, platform, shape, lora, (rows, tokens))
-    if policy and get_path(keys, f"{_ACTOR}.entropy_coeff", 0):
+    if engine is ACTOR and get_path(keys, f"{_ACTOR}.entropy_coeff", 0):
         training = replace(training, logit_bytes=training.logit_bytes + (2 * training.compute if training.logit_bytes else 0))
+    if engine is REFERENCE:
+        # It has no optimizer, no backward pass, and with FSDP2 always CPUOffloadPolicy (transformer_impl.py).
+        forward = min(training.logit_bytes, 3 * training.compute)
+        training = replace(training, trained=0, logit_bytes=forward, weights_on_host=platform == "cuda")
     lowered = "batch.micro_per_gpu" if rows > 1 else "rollout.max_response_tokens"
     return training, _verl_keys(training, f"verl: {engine.group}", f"verl: {engine.model}", lowered, lora=lora is not None)
 

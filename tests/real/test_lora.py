@@ -95,8 +95,8 @@ def test_grpo_samples_from_its_adapters_and_merges_them(
         argv = [str(trainer_python("verl")), "-c", MERGED, *map(str, folders)]
         found = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
         # The merged model has 16 bits.
-        assert len(found["moved"]) == 6 and min(found["moved"]) > 0.01
-        assert found["wrong"] < 0.001
+        assert len(found["moved"]) == 6 and min(found["moved"]) > 0.005
+        assert found["wrong"] < 0.002
 
 
 @pytest.mark.parametrize("trainer", ["verl", pytest.param("llamafactory", marks=pytest.mark.nightly)])
