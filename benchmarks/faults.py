@@ -74,7 +74,7 @@ class Run:
 
     def __init__(self, recipe: Path, runs: Path) -> None:
         self.recipe, self.runs, self.directory = recipe, runs, runs / recipe.stem
-        self.printed = runs / "printed"
+        self.printed = runs.with_name(f"{runs.name}.printed")
         self.started: subprocess.Popen[bytes] | None = None
 
     @property
@@ -262,7 +262,6 @@ def full_disk(run: Run) -> None:
         f'"$@"; status=$?; cp -a {run.runs}/. {kept}; exit $status'
     )
     shutil.copytree(run.runs, kept, symlinks=True)
-    run.printed = kept / "printed"
     run.start(before=("unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(run.runs), str(kept)))
     run.wait(lambda: "waits for room" in run.printed.read_text(errors="replace"), "wait for room")
     assert run.started is not None

@@ -75,7 +75,7 @@ def works(before: Mapping[int, float], after: Mapping[int, float], seconds: floa
 
 
 def cpu_times(pid: int) -> dict[int, float]:
-    """Return the CPU seconds of each descendant of a process."""
+    """Return the seconds for which each descendant of a process used a CPU, or waited for one on a busy machine."""
     import psutil
 
     found = {}
@@ -83,5 +83,14 @@ def cpu_times(pid: int) -> dict[int, float]:
         for process in psutil.Process(pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
-                found[process.pid] = times.user + times.system
+                found[process.pid] = times.user + times.system + _waited(process.pid)
     return found
+
+
+def _waited(pid: int) -> float:
+    """Return the seconds for which the threads of a process were ready to run; 0 where the kernel does not count them."""
+    total = 0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError, ValueError, IndexError):
+            total += int(thread.read_text(encoding="ascii").split()[1])
+    return total / 1e9
