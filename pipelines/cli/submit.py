@@ -64,7 +64,7 @@ def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
         print(render(job, request.to, settings), end="")
         return
     _check(planned, job)
-    each = {name: _plan(request, seed) for name, seed in zip(job.names, job.seeds or [None], strict=True)}
+    each = {job.seeded(seed): _plan(request, seed) for seed in job.seeds} or {job.name: planned}
 
     def describe(name: str) -> None:
         found = each[name]
