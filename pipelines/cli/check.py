@@ -6,6 +6,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from pipelines.checks.cluster import check_cluster
+from pipelines.checks.cores import check_cores
 from pipelines.checks.findings import Finding, Report
 from pipelines.checks.hub import Hub
 from pipelines.checks.preflight import find_problems
@@ -62,9 +64,12 @@ def check_recipe(
         report.add_problem(problem)
     report.findings += [
         check_gpus(recipe.hardware, machine.platform),
+        *check_cores(stages, recipe, machine.platform),
         check_disk(plan, stages),
         *check_environments(environments),
     ]
+    with bar("asking the nodes"):
+        check_cluster(loaded, plan, environments, report)
     report.findings += _check_earlier(plan, before)
     report.findings += _check_evaluations(loaded, plan, report)
     report.findings += _check_trackers(loaded)
