@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 from pipelines.checks.estimates import check_memory, parse_gpu_memory
+from pipelines.checks.cluster import check_cluster
+from pipelines.checks.cores import check_cores
 from pipelines.checks.findings import Finding, Report
 from pipelines.checks.hub import Hub
 from pipelines.checks.preflight import find_problems
@@ -71,10 +73,13 @@ def check_recipe(
         report.add_problem(problem)
     report.findings += [
         check_gpus(recipe.hardware, machine.platform),
+        *check_cores(stages, recipe, machine.platform),
         check_disk(plan, stages),
         *check_environments(environments),
         *(check_memory(plan, stage, parse_gpu_memory(gpu_memory)) for stage in stages),
     ]
+    with bar("asking the nodes"):
+        check_cluster(loaded, plan, environments, report)
     report.findings += _check_earlier(plan, before)
     report.findings += _check_evaluations(loaded, plan, report)
     report.findings += _check_trackers(loaded)

@@ -15,6 +15,7 @@ from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.detaching import run_detached
 from pipelines.cli.runs.ending import notifying, pointing_to, print_commands, print_run
 from pipelines.digests import write_atomically
+from pipelines.environments import Environment
 from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
@@ -53,6 +54,8 @@ def run_recipe(
     plan = planned.plan
     if problems := find_problems(loaded, plan.machine, environments):
         raise InputError("\n".join(problems))
+    if plan.recipe.uses_cluster:
+        _check_nodes(loaded, plan, environments)
     for line in planned.left_out:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
@@ -102,6 +105,16 @@ def run_recipe(
         print(f"report: {live.path}")
     print("next:")
     print_commands(plan.directory)
+
+
+def _check_nodes(loaded: Loaded, plan: Plan, environments: dict[str, Environment]) -> None:
+    """Refuse nodes that differ from this machine, or do not share its files."""
+    from pipelines.checks.cluster import check_cluster
+    from pipelines.checks.findings import Report
+
+    check_cluster(loaded, plan, environments, report := Report())
+    if report.problems:
+        raise InputError("\n".join(report.problems))
 
 
 def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """A run on several machines, through a Ray cluster that runs already.
 
-`launch`, `sweep` and `members` are programs: they run in verl's environment, which has Ray. `nodes` calls the last two.
+`launch`, `sweep`, `members` and `survey` are programs: they run in verl's environment, which has Ray. `nodes` calls the last
+three. `survey` runs `probe` on each node.
 
-Other rooms use `find_problem` and `end_orphans_on_nodes` (nodes).
+Other rooms use `find_problem`, `survey_nodes` and `end_orphans_on_nodes` (nodes).
 """

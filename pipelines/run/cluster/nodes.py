@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines.environments.ask import AskError, ask
-from pipelines.shipped import python_path
+from pipelines.shipped import import_path, python_path
 
 _SECONDS = 90.0
+_SURVEY_SECONDS = 300.0
 
 
 def find_problem(python: Path, nodes: int, gpus: int) -> str | None:
@@ -48,6 +50,19 @@ def end_orphans_on_nodes(python: Path, run_directory: Path) -> dict[str, list[st
     return answer
 
 
-def _ask(python: Path, program: str, *arguments: str) -> Any:
-    command = ["-m", f"pipelines.run.cluster.{program}", *arguments]
-    return ask(python, command, variables={"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}, timeout=_SECONDS)
+def survey_nodes(python: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the answer of `survey` to a request: what each node has, and this machine.
+
+    Raises:
+        AskError: It does not answer.
+    """
+    given = {"variables": {"PYTHONPATH": str(import_path())}, **request}
+    answer: Mapping[str, Any] = _ask(python, "survey", stdin=json.dumps(given), timeout=_SURVEY_SECONDS)
+    return answer
+
+
+def _ask(python: Path, program: str, *arguments: str, timeout: float = _SECONDS, stdin: str = "") -> Any:
+    # -P: packages in the working folder are not those of the environment.
+    command = ["-P", "-m", f"pipelines.run.cluster.{program}", *arguments]
+    variables = {"PYTHONPATH": python_path(), "RAY_USAGE_STATS_ENABLED": "0"}
+    return ask(python, command, variables=variables, timeout=timeout, stdin=stdin)
