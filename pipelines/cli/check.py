@@ -68,6 +68,7 @@ def check_recipe(
     report.findings += _check_earlier(plan, before)
     report.findings += _check_evaluations(loaded, plan, report)
     report.findings += _check_trackers(loaded)
+    report.findings += [] if smoke else [Finding("machine", "unusual", line, "note") for line in loaded.unusual()]
     sandbox.configure(sandbox.Settings(**recipe.sandbox.model_dump()))
     samples = [open_sample(loaded, stage) for stage in stages]
     try:

@@ -45,7 +45,7 @@ def run_recipe(
     plan = planned.plan
     if problems := find_problems(loaded, plan.machine, environments):
         raise InputError("\n".join(problems))
-    for line in planned.left_out:
+    for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
     with pointing_to(plan.directory), LiveReport(plan.directory) as live, signals_as_stopped(), hold(plan.directory):

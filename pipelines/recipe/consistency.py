@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating, tracking
+from pipelines.recipe import evaluating, plausibility, tracking
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
@@ -24,6 +24,7 @@ Problems = Iterator[tuple[Loc, str]]
 
 def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
+    yield from plausibility.find_impossible(recipe)
     for index, stage in enumerate(recipe.stages):
         model = _read_model(recipe.base_model(stage))
         found = _check_rl(stage, recipe.hardware, model) if isinstance(stage, RlStage) else _check_sft(stage, recipe, model)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rewards.suggestions import any_of, did_you_mean
 
-_BOUNDS = {
-    "minimum": ("at least", lambda value, bound: value >= bound),
-    "exclusiveMinimum": ("more than", lambda value, bound: value > bound),
-    "maximum": ("at most", lambda value, bound: value <= bound),
-    "exclusiveMaximum": ("less than", lambda value, bound: value < bound),
+_BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": ("at least", operator.ge),
+    "exclusiveMinimum": ("more than", operator.gt),
+    "maximum": ("at most", operator.le),
+    "exclusiveMaximum": ("less than", operator.lt),
 }
 _LIBRARIES = ("actor_rollout_ref.model.external_lib", "critic.model.external_lib", "model.external_lib")
 _PLUGINS = ("VERL_USE_EXTERNAL_MODULES", "VLLM_PLUGINS", "PIPELINE_VERL_PYTHON")
@@ -95,10 +96,14 @@ def _check_bounds(limits: Mapping[str, Any], value: Any) -> str:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, bool) or not isinstance(item, int | float):
             continue
-        for name, (words, holds) in _BOUNDS.items():
-            if name in limits and not holds(item, limits[name]):
-                return f"found {item:g}, expected {describe_range(limits)}"
+        if not all(holds(item, limits[name]) for name, (_, holds) in _BOUNDS.items() if name in limits):
+            return f"found {item:g}, expected {describe_range(limits)}"
     return ""
+
+
+def usual_limits(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the limits of a key while all other keys have their defaults."""
+    return {**entry, **next(_cases(entry, {}), {})}
 
 
 def describe_range(limits: Mapping[str, Any]) -> str:

@@ -96,7 +96,7 @@ def _compared(
 ) -> Iterator[tuple[str, Limits]]:
     if not holds and operator not in _NEGATED:
         return
-    operator = operator if holds else _NEGATED[operator]  # type: ignore[type-abstract]
+    operator = operator if holds else _NEGATED[operator]
     if _number(left) is not None and operator in _MIRRORED:
         left, operator, right = right, _MIRRORED[operator], left
     name, number = _subject(left), _number(right)
@@ -188,8 +188,9 @@ def registered(files: list[Path], function: str, keyword: str | None = None) -> 
         for node in ast.walk(tree(file)):
             if not isinstance(node, ast.Call) or not f".{ast.unparse(node.func)}".endswith(f".{function}"):
                 continue
-            given = {each.arg: each.value for each in node.keywords}.get(keyword) if keyword else (node.args or [None])[0]
-            found |= dict.fromkeys(each for each in texts(given) if isinstance(each, str))
+            named = [each.value for each in node.keywords if each.arg == keyword]
+            for given in named if keyword else node.args[:1]:
+                found |= dict.fromkeys(each for each in texts(given) if isinstance(each, str))
     if not found:
         raise SourceChangedError(f"no call of {function} found")
     return list(found)

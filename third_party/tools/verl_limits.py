@@ -196,6 +196,11 @@ def _losses(algorithms: Path, correction: Path) -> list[Rule]:
         Rule("*policy_loss.loss_mode", values(registered([algorithms], "register_policy_loss"), open=True)),
         Rule("critic.loss_agg_mode", values(compared(algorithms, "agg_loss", "loss_agg_mode"))),
         Rule("*.kl_loss_type algorithm.kl_penalty", values([*estimators, *(f"{each}+" for each in estimators)])),
+        Rule(
+            "*.clip_ratio_c",
+            stated(algorithms, "assert clip_ratio_c > 1.0", {"exclusiveMinimum": 1}),
+            {".policy_loss.loss_mode": ["vanilla"]},
+        ),
         Rule("algorithm.kl_ctrl.type", values(compared(algorithms, "get_kl_controller", "type"))),
         Rule("algorithm.pf_ppo.reweight_method", values(compared(algorithms, "compute_weights", "reweight_method"))),
         Rule("*rollout_correction.loss_type", values(compared(algorithms, "compute_policy_loss_bypass_mode", "loss_type"))),
