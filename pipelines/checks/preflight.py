@@ -10,7 +10,9 @@ from pathlib import Path
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.recipe import deepspeed
+from pipelines.recipe.consistency import find_attention_for_gpus
 from pipelines.recipe.loading import Loaded
+from pipelines.recipe.problems import problem_at
 from pipelines.recipe.schema import Reward, RlStage, SftStage
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
@@ -63,6 +65,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *(problem.text for problem in found if problem.local),
         *_unusable_pythons(environments),
         *_missing_gpus(loaded, machine),
+        *_attention_for_gpus(loaded, machine),
         *find_tracker_problems(loaded),
     ]
     return [*of_recipe, *_too_many_nodes(loaded)], of_machine
@@ -220,6 +223,13 @@ def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
     found = len(list(Path("/dev").glob("nvidia[0-9]*")))
     if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node:
         yield f"{loaded.where('hardware')}: hardware.gpus_per_node is {hardware.gpus_per_node}, this machine has {found}"
+
+
+def _attention_for_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
+    """Yield the attention that this machine's platform lacks; a recipe for CPUs with it does not load."""
+    if machine.platform == "cpu":
+        for loc, message in find_attention_for_gpus(loaded.recipe):
+            yield f"{problem_at(loaded.root, loc, message)}"
 
 
 def _too_many_nodes(loaded: Loaded) -> Iterator[str]:

@@ -140,7 +140,7 @@ def find_unusual(recipe: Recipe) -> Found:
                 isinstance(stage, RlStage) and stage.algorithm in _OTHER_CLIPPING and str(loc[-1]).startswith("clip_ratio")
             ):
                 yield ("stages", index, *loc), f"found {number:g}; usual is {allowed}{_reason(allowed)}"
-        for loc, message in _find_longer_than_training(stage):
+        for loc, message in (*_find_longer_than_training(stage), *_find_uninstalled(stage, recipe)):
             yield ("stages", index, *loc), message
 
 
@@ -156,6 +156,13 @@ def _find_longer_than_training(stage: SftStage | RlStage) -> Found:
     for loc, key, value in _upstream_numbers(stage):
         if key.rpartition(".")[2] in ("warmup_steps", "lr_warmup_steps") and value >= steps:
             yield loc, f"found {value:g}, and the stage has {steps} steps: the learning rate does not reach its peak"
+
+
+def _find_uninstalled(stage: SftStage | RlStage, recipe: Recipe) -> Found:
+    """Yield the attention whose package the pinned environment does not have."""
+    for path, value in _leaves(stage.verl, ()) if recipe.environments.verl is None else ():
+        if path[-1] == "attn_implementation" and str(value).startswith(("flash_attention_3", "flash_attention_4")):
+            yield ("verl", *path), f"found {value}, whose package is not in the pinned environment"
 
 
 def _outside(

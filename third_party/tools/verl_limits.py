@@ -30,9 +30,11 @@ def rl_rules(source: Path, packages: Path) -> list[Rule]:
 def sft_rules(source: Path, packages: Path) -> list[Rule]:
     """Return the rules for the keys of the SFT trainer; the arguments are those of `rl_rules`."""
     dataset = source / "verl/utils/dataset/multiturn_sft_dataset.py"
+    handler = source / "verl/utils/checkpoint/checkpoint_handler.py"
     return [
         *_shared(source / "verl", packages),
         Rule("data.truncation", values(compared(dataset, "__init__", "truncation"))),
+        Rule("trainer.resume_mode", values(compared(handler, "CheckpointHandler", "resume_mode"))),
         Rule("data.pad_mode", values(compared(dataset, "__init__", "pad_mode"))),
     ]
 
@@ -185,6 +187,7 @@ def _training(verl: Path, packages: Path) -> list[Rule]:
             "transfer_queue.backend.storage_backend",
             values(registered(storages, "StorageManagerFactory.register"), open=True),
         ),
+        Rule("trainer.resume_mode", values(compared(verl / "trainer/ppo/v1/trainer_base.py", "PPOTrainer", "resume_mode"))),
         Rule("data.truncation", values(compared(verl / "utils/torch_functional.py", "postprocess_data", "truncation"))),
     ]
 
@@ -194,6 +197,7 @@ def _losses(algorithms: Path, correction: Path) -> list[Rule]:
     losses = algorithms.parent.parent / "distillation/losses.py"
     return [
         Rule("*policy_loss.loss_mode", values(registered([algorithms], "register_policy_loss"), open=True)),
+        Rule("algorithm.adv_estimator", values(enumeration(algorithms, "AdvantageEstimator"), open=True)),
         Rule("critic.loss_agg_mode", values(compared(algorithms, "agg_loss", "loss_agg_mode"))),
         Rule("*.kl_loss_type algorithm.kl_penalty", values([*estimators, *(f"{each}+" for each in estimators)])),
         Rule(
