@@ -11,7 +11,9 @@ from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.environments.gpus import count_gpus, describe_hidden
 from pipelines.recipe import deepspeed
+from pipelines.recipe.consistency import find_attention_for_gpus
 from pipelines.recipe.loading import Loaded
+from pipelines.recipe.problems import problem_at
 from pipelines.recipe.schema import Reward, RlStage, SftStage, StageHardware
 from pipelines.run.notification import why_not_callable
 from pipelines.run.plan import Machine, filter_files
@@ -65,6 +67,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *(problem.text for problem in found if problem.local),
         *_unusable_pythons(environments),
         *_missing_gpus(loaded, machine),
+        *_attention_for_gpus(loaded, machine),
         *find_tracker_problems(loaded),
         *_uncallable_notification(loaded),
     ]
@@ -227,6 +230,13 @@ def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
             seen.add(keys)
             key = f"{'.'.join(keys)}.gpus_per_node"
             yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {found}{describe_hidden()}"
+
+
+def _attention_for_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
+    """Yield the attention that this machine's platform lacks; a recipe for CPUs with it does not load."""
+    if machine.platform == "cpu":
+        for loc, message in find_attention_for_gpus(loaded.recipe):
+            yield f"{problem_at(loaded.root, loc, message)}"
 
 
 def _uncallable_notification(loaded: Loaded) -> Iterator[str]:

@@ -45,7 +45,7 @@ def print_plan(
     """
     loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke)
     plan, terminal = planned.plan, sys.stdout.isatty()
-    for line in planned.left_out:
+    for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(*stages)
     digests = Digests(plan.directory / "digests.json")

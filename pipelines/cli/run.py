@@ -56,7 +56,7 @@ def run_recipe(
         raise InputError("\n".join(problems))
     if plan.recipe.uses_cluster:
         _check_nodes(loaded, plan, environments)
-    for line in planned.left_out:
+    for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
     steps = plan.select(first, last)
     if strict and not fresh:

@@ -12,18 +12,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.models import modules
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating, tracking
+from pipelines.recipe import evaluating, plausibility, tracking
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
-from rewards.suggestions import any_of, suggestion
+from rewards.suggestions import any_of, did_you_mean, suggestion
 
 Problems = Iterator[tuple[Loc, str]]
+_MODELS = ("actor_rollout_ref.model", "critic.model")
 
 
 def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
+    yield from plausibility.find_impossible(recipe)
+    if recipe.hardware.platform == "cpu":
+        yield from find_attention_for_gpus(recipe)
     for index, stage in enumerate(recipe.stages):
         model = _read_model(recipe.base_model(stage), recipe.base_revision(stage))
         found = (
@@ -31,13 +36,25 @@ def check(recipe: Recipe) -> Problems:
             if isinstance(stage, RlStage)
             else _check_sft(stage, recipe, model)
         )
-        for loc, message in found:
+        for loc, message in (*found, *_check_modules(stage, recipe)):
             yield ("stages", index, *loc), message
     if recipe.evaluate is not None:
         for loc, message in evaluating.check(recipe.evaluate, {stage.kind for stage in recipe.stages}):
             yield ("evaluate", *loc), message
     for loc, message in tracking.check(recipe.trackers):
         yield ("trackers", *loc), message
+
+
+def find_attention_for_gpus(recipe: Recipe) -> Problems:
+    """Yield the attention of verl's models that a CPU does not have."""
+    for index, stage in enumerate(recipe.stages):
+        for group in (*_MODELS, "model"):
+            loc = (*group.split("."), "override_config", "attn_implementation")
+            value: Any = stage.verl
+            for step in loc:
+                value = value.get(step) if isinstance(value, Mapping) else None
+            if isinstance(value, str) and value.startswith("flash"):
+                yield ("stages", index, "verl", *loc), f"{value} is for GPUs; on a CPU, use sdpa or eager"
 
 
 def _read_model(model: str | TinyModel, revision: str | None) -> ModelInfo:
@@ -60,6 +77,32 @@ def _check_sft(stage: SftStage, recipe: Recipe, model: ModelInfo) -> Problems:
             f"{name} would replace the model's chat template, which stage {followers[0]} uses for its prompts; "
             "use one that keeps it, such as qwen, or null",
         )
+
+
+def _check_modules(stage: SftStage | RlStage, recipe: Recipe) -> Problems:
+    """Check the names of the modules with adapters, if the model is on this machine."""
+    targets = list(_read_targets(stage))
+    if all(name == "all" for _, name in targets):
+        return
+    model = recipe.base_model(stage)
+    folder = None if isinstance(model, TinyModel) else find_model_folder(model, recipe.base_revision(stage))
+    found = modules.TINY if isinstance(model, TinyModel) else modules.read_modules(folder) if folder else frozenset()
+    for loc, name in targets:
+        if found and name != "all" and not modules.matches(name, found):
+            valid = ["all", *modules.short_names(found)]
+            yield loc, f"the model has no module {name!r}{did_you_mean(name, valid) or f'; expected {any_of(valid)}'}"
+
+
+def _read_targets(stage: SftStage | RlStage) -> Iterator[tuple[Loc, str]]:
+    """Yield the modules that get adapters or are trained with them."""
+    if (lora := getattr(stage, "lora", None)) is not None:
+        yield from ((("lora", "target"), name.strip()) for name in lora.target.split(","))
+    more = stage.llamafactory.get("additional_target") if isinstance(stage, SftStage) else None
+    if isinstance(more, str):
+        yield from ((("llamafactory", "additional_target"), name.strip()) for name in more.split(","))
+    named = _get(stage, "actor_rollout_ref.model.target_modules", None) if isinstance(stage, RlStage) else None
+    for name in named if isinstance(named, list) else []:  # a text is a regular expression
+        yield ("verl", "actor_rollout_ref", "model", "target_modules"), str(name)
 
 
 @dataclass(frozen=True)

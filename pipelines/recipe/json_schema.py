@@ -7,6 +7,7 @@ numbers, nested or dotted upstream keys; no key is required with `extends` or `d
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pipelines.recipe import upstream_keys
@@ -20,6 +21,10 @@ DEFAULTS = "Keys for all stages of a kind; a stage overrides them."
 """The meanings of the two keys that exist only before loading."""
 
 _MAX_LINE = 160
+_BOUNDS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+_UNLISTED = {"open", "separator", "also", "any_case"}
+"""With one of these, a key may have other values than those listed."""
+
 _KINDS: dict[str, type[SftStage | RlStage]] = {"sft": SftStage, "rl": RlStage}
 
 
@@ -157,12 +162,26 @@ def _leaf(entry: Any) -> Schema:
     if default is not None and not str(default).startswith("${"):
         leaf["default"] = default
     names = [names] if isinstance(names, str) else names
-    if "enum" in entry:
-        return leaf | {"anyOf": [{"enum": entry["enum"]}, {"type": "string", "pattern": r"\$\{"}]}
+    if "enum" in entry and not _UNLISTED & entry.keys():
+        return leaf | {"anyOf": list(_choices(entry["enum"], names))}
+    bounds = {name: entry[name] for name in _BOUNDS if name in entry}
+    if bounds and "array" in names:
+        bounds = {"items": bounds}
     if names and "string" not in names:
         # Variables, and references of the upstream: ${actor_rollout_ref.model.path}.
-        return leaf | {"type": [*names, "string"], "pattern": r"\$\{"}
-    return leaf | ({"type": names if len(names) > 1 else names[0]} if names else {})
+        return leaf | bounds | {"type": [*names, "string"], "pattern": r"\$\{"}
+    return leaf | bounds | ({"type": names if len(names) > 1 else names[0]} if names else {})
+
+
+def _choices(enum: list[Any], names: list[str]) -> Iterator[Schema]:
+    """Yield the schemas of a key's values: the listed ones, variables, lists of both, and its other types."""
+    variable = {"type": "string", "pattern": r"\$\{"}
+    yield {"enum": enum}
+    yield variable
+    if "array" in names:
+        yield {"type": "array", "items": {"anyOf": [{"enum": enum}, variable]}}
+    if others := [name for name in names if name not in ("string", "integer", "array")]:
+        yield {"type": others if len(others) > 1 else others[0]}
 
 
 def _dump(value: Any, depth: int) -> str:

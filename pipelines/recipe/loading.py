@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.recipe import consistency, deepspeed, paths, upstream_keys, variables
+from pipelines.recipe import consistency, deepspeed, paths, plausibility, upstream_keys, variables
 from pipelines.recipe.defaults import apply_defaults
 from pipelines.recipe.error_messages import explain
 from pipelines.recipe.finding import find_recipe, read_recipe
@@ -36,6 +36,11 @@ class Loaded:
         Stages are given by name or index: `where("stages", "sft", "learning_rate")`.
         """
         return self.root.nearest(loc).origin.text
+
+    def unusual(self) -> list[str]:
+        """Return the numbers that are possible and unusual, one line each."""
+        found = plausibility.find_unusual(self.recipe)
+        return [str(problem) for problem in _sort_problems(list(found), self.root)]
 
     def text(self) -> str:
         """Return the resolved recipe as YAML: a single file with absolute paths that loads as the same recipe."""

@@ -11,6 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
+from pipelines.recipe import upstream_limits
 from pipelines.recipe.error_messages import describe_value
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import error_at
@@ -44,7 +45,10 @@ _TYPES: Mapping[str, tuple[str, type | UnionType]] = {
 
 @cache
 def keys(upstream: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return every dotted key of a list with its `type` (as in JSON Schema), `enum`, `default`, `help`, `engines`."""
+    """Return every dotted key of a list with its `type` (as in JSON Schema), `default`, `help`, `engines`, and limits.
+
+    third_party/tools/rules.py describes the limits.
+    """
     document = json.loads(KEY_FILES[upstream].read_text(encoding="utf-8"))
     return document["keys"]  # type: ignore[no-any-return]
 
@@ -119,6 +123,8 @@ def _join(one: Node, other: Node, path: str) -> Node:
 
 def check(root: Node) -> Iterator[tuple[Loc, str]]:
     """Find problems of the upstream keys of a recipe: location and message."""
+    environments = root.children.get("environments")
+    own = environments is not None and "verl" in environments.children
     for index, stage in enumerate(root.stages):
         sections = SECTIONS.get(stage.text("kind") or "", {})
         trainer = stage.text("trainer") or next(iter(sections), "")
@@ -127,22 +133,29 @@ def check(root: Node) -> Iterator[tuple[Loc, str]]:
             if node is None or not node.children or trainer not in sections:
                 continue  # wrong types are reported by the schema
             if section == trainer:
-                for path, message in check_keys(upstream, node.plain()):
+                values = node.plain()
+                for path, message in check_keys(upstream, values, plugins=own or upstream_limits.loads_plugins(values)):
                     yield ("stages", index, section, *path), message
             else:
                 yield ("stages", index, section), f"{trainer} trains this stage, not {section}; use `{trainer}`"
 
 
 def check_keys(
-    upstream: str, values: Mapping[str, Any], path: tuple[str, ...] = (), engine: str | None = None
+    upstream: str,
+    values: Mapping[str, Any],
+    path: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
+    *,
+    plugins: bool = False,
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Check nested keys against a list: unknown keys, wrong types, and keys that are set by typed fields.
+    """Check nested keys against a list: unknown keys, wrong types and values, and keys that are set by typed fields.
 
     Args:
         path: the group that contains `values`.
-        engine: verl's `model_engine`; default: its value in `values`.
+        settings: all keys of the stage; default: `values`.
+        plugins: whether plugins may register more names.
     """
-    engine = engine or str(values.get("model_engine", "dp"))
+    settings = values if settings is None else settings
     for name, value in values.items():
         here = (*path, name)
         key = ".".join(here)
@@ -150,18 +163,23 @@ def check_keys(
         if key in RESERVED[upstream]:
             yield here, RESERVED[upstream][key]
         elif entry is not None:
-            if message := _check_value(entry, value, engine):
+            if message := _check_value(key, entry, value, settings, plugins):
                 yield here, message
+            for inner, limits in entry.get("properties", {}).items():
+                if isinstance(value, Mapping) and (
+                    message := upstream_limits.find_problem(inner, limits, value.get(inner), value, plugins)
+                ):
+                    yield (*here, inner), message
         elif key not in groups(upstream):
             yield here, _unknown_key(upstream, here, value)
         elif isinstance(value, Mapping):
-            yield from check_keys(upstream, value, here, engine)
+            yield from check_keys(upstream, value, here, settings, plugins=plugins)
         else:
             yield here, f"found {describe_value(value)}, expected a mapping of keys"
 
 
-def _check_value(entry: Mapping[str, Any], value: Any, engine: str) -> str:
-    engines = entry.get("engines")
+def _check_value(key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool) -> str:
+    engines, engine = entry.get("engines"), str(settings.get("model_engine", "dp"))
     if engines and engine not in engines:
         return f"only valid with model_engine {any_of(engines)}; this stage uses {engine}"
     if isinstance(value, str) and "${" in value:
@@ -174,10 +192,7 @@ def _check_value(entry: Mapping[str, Any], value: Any, engine: str) -> str:
         default = f" (the default is {json.dumps(entry['default'])})" if entry.get("default") is not None else ""
         expected = any_of(_TYPES[name][0] for name in names if name != "null")
         return f"found {describe_value(value)}, expected {expected}{default}"
-    enum = [option for option in entry.get("enum", []) if option is not None]
-    if enum and isinstance(value, str) and value not in enum:
-        return f"found {value!r}, expected {any_of(enum)}{did_you_mean(value, enum)}"
-    return ""
+    return upstream_limits.find_problem(key, entry, value, settings, plugins)
 
 
 def _unknown_key(upstream: str, path: tuple[str, ...], value: Any) -> str:

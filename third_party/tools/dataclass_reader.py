@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from limits import Limits, checked, texts
 
 _SIMPLE = {
     "int": "integer",
@@ -49,12 +51,19 @@ class Field:
     default: Any
     """The literal default; `ABSENT` if it is missing or computed."""
     help: str | None
+    limits: Limits = field(default_factory=dict)
+    """What the class's own checks demand of the value."""
 
 
 @dataclass(frozen=True)
 class _Class:
     node: ast.ClassDef
     bases: tuple[str, ...]
+    constants: dict[str, list[Any]]
+    """The literals of its module."""
+
+
+_CHECKING = ("__post_init__", "_validate_args")
 
 
 class Classes:
@@ -63,9 +72,12 @@ class Classes:
     def __init__(self, files: Iterable[Path]) -> None:
         self._classes: dict[str, _Class] = {}
         for file in sorted(files):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            module = ast.parse(file.read_text(encoding="utf-8"))
+            assignments = (each for each in module.body if isinstance(each, ast.Assign))
+            constants = {_last(each.targets[0]): texts(each.value) for each in assignments}
+            for node in ast.walk(module):
                 if isinstance(node, ast.ClassDef):
-                    self._classes.setdefault(node.name, _Class(node, tuple(map(_last, node.bases))))
+                    self._classes.setdefault(node.name, _Class(node, tuple(map(_last, node.bases)), constants))
 
     def fields(self, name: str) -> dict[str, Field]:
         """Return the fields of a dataclass, including inherited ones; empty for an unknown class."""
@@ -79,9 +91,15 @@ class Classes:
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 key = statement.target.id
                 if _is_field(key, statement):
-                    fields[key] = Field(self.type(statement.annotation), *_default_and_help(statement.value))
+                    kind = self.type(statement.annotation)
+                    fields[key] = Field(kind, *_default_and_help(statement.value), _choices(statement.value))
                 else:
                     fields.pop(key, None)
+        for statement in found.node.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name in _CHECKING:
+                for key, limits in checked(statement.body, found.constants).items():
+                    if key in fields:
+                        fields[key] = replace(fields[key], limits=fields[key].limits | limits)
         return fields
 
     def type(self, annotation: ast.expr) -> Type:
@@ -165,6 +183,14 @@ def _keywords(node: ast.expr | None) -> Mapping[str, ast.expr]:
 def _is_field(key: str, statement: ast.AnnAssign) -> bool:
     init = _keywords(statement.value).get("init")
     return not key.startswith("_") and _last(statement.annotation) != "ClassVar" and _literal(init) is not False
+
+
+def _choices(value: ast.expr | None) -> Limits:
+    """Return the `choices` of a field's metadata."""
+    metadata = _keywords(value).get("metadata")
+    entries = zip(metadata.keys, metadata.values, strict=True) if isinstance(metadata, ast.Dict) else ()
+    values = [each for key, entry in entries if _literal(key) == "choices" for each in texts(entry)]
+    return {"enum": values} if values else {}
 
 
 def _default_and_help(value: ast.expr | None) -> tuple[Any, str | None]:

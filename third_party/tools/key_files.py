@@ -12,24 +12,26 @@ import llamafactory_keys
 import verl_keys
 
 
-def render_verl(source: Path) -> str:
+def render_verl(source: Path, packages: Path) -> str:
     """Return the text of third_party/verl/keys.json."""
-    return _render(_verl_version(source), _digest([source], verl_keys.files(source)), "keys", verl_keys.ppo_keys(source))
+    keys = verl_keys.ppo_keys(source, packages)
+    return _render(_verl_version(source), _digest([source], verl_keys.files(source)), "keys", keys)
 
 
-def render_verl_sft(source: Path) -> str:
+def render_verl_sft(source: Path, packages: Path) -> str:
     """Return the text of third_party/verl/sft_keys.json."""
-    return _render(_verl_version(source), _digest([source], verl_keys.files(source)), "keys", verl_keys.sft_keys(source))
+    keys = verl_keys.sft_keys(source, packages)
+    return _render(_verl_version(source), _digest([source], verl_keys.files(source)), "keys", keys)
 
 
-def render_llamafactory(source: Path, transformers: Path) -> str:
+def render_llamafactory(source: Path, packages: Path) -> str:
     """Return the text of third_party/llamafactory/keys.json."""
     versions = {
         "llamafactory": _assigned("VERSION", source / "src/llamafactory/extras/env.py"),
-        "transformers": _assigned("__version__", transformers / "__init__.py"),
+        "transformers": _assigned("__version__", packages / "transformers/__init__.py"),
     }
-    digest = _digest([source, transformers.parent], llamafactory_keys.files(source, transformers))
-    return _render(versions, digest, "keys", llamafactory_keys.keys(source, transformers))
+    digest = _digest([source, packages], llamafactory_keys.files(source, packages))
+    return _render(versions, digest, "keys", llamafactory_keys.keys(source, packages))
 
 
 def render_templates(source: Path) -> str:

@@ -6,20 +6,22 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import llamafactory_limits
 from dataclass_reader import ABSENT, Classes
-from verl_keys import Entry
+from rules import Entry, apply
 
 # hparams/parser.py `_TRAIN_ARGS`, v0.9.5.
 _PARSED = ("ModelArguments", "DataArguments", "TrainingArguments", "FinetuningArguments", "GeneratingArguments")
 
 
-def keys(source: Path, transformers: Path) -> dict[str, Entry]:
-    """Return every key of a recipe's `llamafactory:` with its type, default and help.
+def keys(source: Path, packages: Path) -> dict[str, Entry]:
+    """Return every key of a recipe's `llamafactory:` with its type, default, help and limits.
 
     Args:
         source: the LLaMA-Factory checkout.
-        transformers: the `transformers` package of its environment.
+        packages: the `site-packages` of its environment.
     """
+    transformers = packages / "transformers"
     classes, inherited = Classes(_own_files(source)), Classes(_inherited_files(transformers))
     result: dict[str, Entry] = {}
     for name in _PARSED:
@@ -31,6 +33,7 @@ def keys(source: Path, transformers: Path) -> dict[str, Entry]:
             names = list(field.type.names)
             if names:
                 entry["type"] = names[0] if len(names) == 1 else names
+            entry |= field.limits
             if field.type.enum:
                 entry["enum"] = [*field.type.enum, *([None] if "null" in names else [])]
             if field.default is not ABSENT:
@@ -38,6 +41,7 @@ def keys(source: Path, transformers: Path) -> dict[str, Entry]:
             if field.help:
                 entry["help"] = field.help
             result[key] = entry
+    apply(llamafactory_limits.rules(source, packages), result)
     return dict(sorted(result.items()))
 
 
@@ -57,9 +61,9 @@ def template_file(source: Path) -> Path:
     return source / "src/llamafactory/data/template.py"
 
 
-def files(source: Path, transformers: Path) -> list[Path]:
-    """Return the files that `keys` reads."""
-    return _own_files(source) + _inherited_files(transformers)
+def files(source: Path, packages: Path) -> list[Path]:
+    """Return the files that define the keys."""
+    return _own_files(source) + _inherited_files(packages / "transformers")
 
 
 def _own_files(source: Path) -> list[Path]:

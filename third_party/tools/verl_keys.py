@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import verl_limits
 from dataclass_reader import ABSENT, Classes, Field, Type
+from limits import Limits
+from rules import Entry, add_case, apply
 
 from pipelines.recipe.nodes import Origin
 from pipelines.recipe.reading import read
 
-Entry = dict[str, Any]
-"""`type`, `enum`, `default`, `help`, `engines` (valid with these only), `added` (not in the YAML: Hydra requires a `+`)."""
+_LIMITS = ("enum", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "excludes")
 
 _CONFIG = "trainer/config"
 _ENGINES = {
@@ -67,11 +69,12 @@ _READ_IN_CODE = [
 ]
 
 
-def ppo_keys(source: Path) -> dict[str, Entry]:
-    """Return every key of `verl:` of an rl stage with its type and default.
+def ppo_keys(source: Path, packages: Path) -> dict[str, Entry]:
+    """Return every key of `verl:` of an rl stage with its type, default and limits.
 
     Args:
         source: the verl checkout, which contains `verl/`.
+        packages: the `site-packages` of its environment.
     """
     package = source / "verl"
     classes = _classes(package)
@@ -85,6 +88,7 @@ def ppo_keys(source: Path) -> dict[str, Entry]:
         having = [engine for engine, found in per_engine.items() if key in found]
         if having and len(having) < len(_ENGINES):
             entry["engines"] = having
+        _limit_to_engines(entry, {engine: per_engine[engine][key] for engine in having})
     for pattern, prefix, files in _READ_IN_CODE:
         for file in sorted(package.glob(files)):
             for name in pattern.findall(file.read_text(encoding="utf-8")):
@@ -93,14 +97,30 @@ def ppo_keys(source: Path) -> dict[str, Entry]:
                     result[key] = {"type": "object"} if name.endswith("kwargs") else {}
                     result[key]["added"] = True
     _allow_one_logger(result)
+    apply(verl_limits.rl_rules(source, packages), result)
     return dict(sorted(result.items()))
 
 
-def sft_keys(source: Path) -> dict[str, Entry]:
+def _limit_to_engines(entry: Entry, found: dict[str, Entry]) -> None:
+    """Turn limits of a key that not all of its engines have into a case for those that do."""
+    limits = _limits_of(entry)
+    agreeing = [engine for engine, other in found.items() if _limits_of(other) == limits]
+    if limits and len(agreeing) < len(found):
+        for name in limits:
+            del entry[name]
+        add_case(entry, limits, {"model_engine": agreeing})
+
+
+def _limits_of(entry: Entry) -> Limits:
+    return {name: entry[name] for name in _LIMITS if name in entry}
+
+
+def sft_keys(source: Path, packages: Path) -> dict[str, Entry]:
     """Return every key of `verl:` of an sft stage, with the FSDP engine: other engines have other Hydra defaults."""
     package = source / "verl"
     result = _engine_keys(_read_with_defaults(package / _CONFIG / _SFT), _classes(package))
     _allow_one_logger(result)
+    apply(verl_limits.sft_rules(source, packages), result)
     return dict(sorted(result.items()))
 
 
@@ -166,7 +186,11 @@ def _key(key: str, value: Any, field: Field | None, classes: Classes) -> Iterato
     else:
         yield (
             key,
-            {**_typed(field.type if field else _guess(value), value), **_default(ABSENT if value == "???" else value)},
+            {
+                **_typed(field.type if field else _guess(value), value),
+                **(field.limits if field else {}),
+                **_default(ABSENT if value == "???" else value),
+            },
         )
 
 
@@ -175,7 +199,7 @@ def _from_field(key: str, field: Field, classes: Classes) -> Iterator[tuple[str,
         for name, nested in inner.items():
             yield from _from_field(f"{key}.{name}", nested, classes)
     else:
-        yield key, {**_typed(field.type, field.default), **_default(field.default)}
+        yield key, {**_typed(field.type, field.default), **field.limits, **_default(field.default)}
 
 
 def _default(value: Any) -> Entry:

@@ -14,6 +14,7 @@ from pipelines.recipe.explaining.examples import Example, find_example, flow, ne
 from pipelines.recipe.explaining.index import STAGES, Key, recipe_keys
 from pipelines.recipe.reserved_keys import ALSO_RENDERED, OBSOLETE, RESERVED, owners
 from pipelines.recipe.upstream_keys import SECTIONS
+from pipelines.recipe.upstream_limits import describe_range, usual_limits
 from rewards.suggestions import nearest
 
 _LISTS = {upstream: (kind, section) for kind, sections in SECTIONS.items() for section, upstream in sections.items()}
@@ -182,6 +183,7 @@ def _upstream_pairs(section: str) -> Iterator[tuple[str, str]]:
 def _explain_upstream(upstream: str, name: str) -> Explanation:
     kind, section = _LISTS[upstream]
     entry = upstream_keys.keys(upstream).get(name, {})
+    limits = usual_limits(entry)
     fields = [each for each in (_typed_by_short(field, kind) for field in owners(upstream, name)) if each is not None]
     refused = RESERVED[upstream].get(name, "")
     default = entry.get("default")
@@ -194,7 +196,8 @@ def _explain_upstream(upstream: str, name: str) -> Explanation:
         stages=(kind,),
         meaning=" ".join(str(entry.get("help", "")).split()),
         type=" or ".join(upstream_keys.type_words(entry)),
-        values=tuple(str(each) for each in entry.get("enum", []) if each is not None),
+        bounds=describe_range(limits),
+        values=tuple(str(each) for each in limits.get("enum", []) if each is not None),
         default=default,
         set_by=tuple(key.name for key in fields),
         refused=refused,

@@ -259,3 +259,9 @@ def test_a_reward_that_needs_verls_environment_is_checked_there(tmp_path: Path, 
         assert [(each.row.id, each.what) for each in checked.report.findings] == [
             (row.id, "cheat: bad") for row in rows["programs_code programs.py"]
         ]
+
+
+def test_unusual_numbers_are_notes(check: Check) -> None:
+    status, out, _ = check("smoke.yaml", "--set", "hardware.platform=cpu", "--set", "stages.stage-one.rollout.temperature=1.9")
+    assert status == 0
+    assert "note: --set stages.stage-one.rollout.temperature: found 1.9; usual is 0.3 to 1.5" in " ".join(out.split())

@@ -130,6 +130,23 @@ def test_exit_status(change: str, status: int, call: Call) -> None:
     assert "`pipeline run` would refuse this recipe" in out or err.startswith("error: ")
 
 
+def test_unusual_numbers_are_warnings(call: Call) -> None:
+    given = "stages.stage-one.rollout.temperature"
+    status, _, err = call("plan", "smoke.yaml", *CPU, "--set", f"{given}=1.9")
+    assert status == 0
+    assert err == f"warning: --set {given}: found 1.9; usual is 0.3 to 1.5\n"
+    status, _, err = call("plan", "smoke.yaml", *CPU, "--set", f"{given}=100")
+    assert status == 2
+    assert err.startswith("error: ")
+
+
+def test_flash_attention_on_a_machine_without_gpus(call: Call) -> None:
+    key = "stages.stage-one.verl.actor_rollout_ref.model.override_config.attn_implementation"
+    status, _, err = call("plan", "smoke.yaml", *CPU, "--set", f"{key}=flash_attention_2")
+    assert status == 2
+    assert "flash_attention_2 is for GPUs; on a CPU, use sdpa or eager" in err
+
+
 def test_a_reward_that_is_not_ready_here(call: Call, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from rewards.registry import register\n"

@@ -38,15 +38,15 @@ def output(command: str) -> str:
     assert (program, verb) == ("pipeline", "plan")
     assert rest[::2] == ["--set"] * (len(rest) // 2)
     try:
-        load(Path(recipe), rest[1::2])
+        loaded = load(Path(recipe), rest[1::2])
     except RecipeError as error:
         return f"error: {error}\n"
-    return ""
+    return "".join(f"warning: {line}\n" for line in loaded.unusual())
 
 
 def test_number_of_examples() -> None:
     assert len(FILES) == 11
-    assert len(commands()) == 5
+    assert len(commands()) == 6
 
 
 @pytest.mark.parametrize(("command", "expected"), commands(), ids=lambda text: str(text)[:60])

@@ -1,0 +1,111 @@
+"""The values and ranges that an upstream allows for its keys, as the generated key lists describe them."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from rewards.suggestions import any_of, did_you_mean
+
+_BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
+    "minimum": ("at least", operator.ge),
+    "exclusiveMinimum": ("more than", operator.gt),
+    "maximum": ("at most", operator.le),
+    "exclusiveMaximum": ("less than", operator.lt),
+}
+_LIBRARIES = ("actor_rollout_ref.model.external_lib", "critic.model.external_lib", "model.external_lib")
+_PLUGINS = ("VERL_USE_EXTERNAL_MODULES", "VLLM_PLUGINS", "PIPELINE_VERL_PYTHON")
+
+
+def loads_plugins(settings: Mapping[str, Any]) -> bool:
+    """Return whether a stage loads modules that may register more names: strategies, losses, loaders.
+
+    Args:
+        settings: The stage's upstream keys, nested.
+    """
+    variables = get(settings, "ray_kwargs.ray_init.runtime_env.env_vars")
+    given = {*os.environ, *(variables if isinstance(variables, Mapping) else ())}
+    return any(name in given for name in _PLUGINS) or any(get(settings, key) is not None for key in _LIBRARIES)
+
+
+def get(settings: Mapping[str, Any], key: str) -> Any:
+    """Return the value of a dotted key in nested settings; None if it is not set."""
+    value: Any = settings
+    for step in key.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def find_problem(key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool) -> str:
+    """Return why the upstream refuses a value of the right type; empty: it does not.
+
+    Args:
+        key: The key, dotted.
+        entry: The key's entry in the list.
+        value: The value.
+        settings: All upstream keys of the stage, on whose values the limits may depend.
+        plugins: Whether plugins may register more names.
+    """
+    if value is None or value == entry.get("default"):
+        return ""
+    for limits in (entry, *_cases(entry, settings)):
+        if message := _check_enum(limits, value, plugins) or _check_bounds(limits, value):
+            return message
+    group = key.rpartition(".")[0]
+    for other in entry.get("excludes", ()):
+        if value is True and get(settings, f"{group}.{other}" if group else other) is True:
+            return f"only one of {key} and {other} may be true"
+    return ""
+
+
+def _cases(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the limits that hold with the values of the other keys."""
+    for case in entry.get("cases", ()):
+        values = [(get(settings, other), allowed) for other, allowed in case["when"].items()]
+        if all(value is None or value in allowed for value, allowed in values):
+            yield case
+            return  # the first is that of the other key's default
+
+
+def _check_enum(limits: Mapping[str, Any], value: Any, plugins: bool) -> str:
+    enum = [option for option in limits.get("enum", ()) if option is not None]
+    if not enum or (plugins and limits.get("open")):
+        return ""
+    for item in _items(value, limits.get("separator")):
+        kinds = tuple({type(option) for option in enum})
+        if isinstance(item, bool) or not isinstance(item, kinds) or "${" in str(item):
+            continue
+        folded = [str(option).lower() for option in enum] if limits.get("any_case") else []
+        if item in enum or str(item).lower() in folded or str(limits.get("also") or "\0") in str(item):
+            continue
+        return f"found {item!r}, expected {any_of(enum)}{did_you_mean(item, enum) if isinstance(item, str) else ''}"
+    return ""
+
+
+def _items(value: Any, separator: str | None) -> list[Any]:
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str) and separator:
+        return [part for each in value.split(separator) if (part := each.strip())]
+    return [value]
+
+
+def _check_bounds(limits: Mapping[str, Any], value: Any) -> str:
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, bool) or not isinstance(item, int | float):
+            continue
+        if not all(holds(item, limits[name]) for name, (_, holds) in _BOUNDS.items() if name in limits):
+            return f"found {item:g}, expected {describe_range(limits)}"
+    return ""
+
+
+def usual_limits(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the limits of a key while all other keys have their defaults."""
+    return {**entry, **next(_cases(entry, {}), {})}
+
+
+def describe_range(limits: Mapping[str, Any]) -> str:
+    """Return the bounds of a key in words: `at least 0 and less than 1`; empty: there are none."""
+    return " and ".join(f"{words} {limits[name]:g}" for name, (words, _) in _BOUNDS.items() if name in limits)
