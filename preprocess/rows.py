@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
+from preprocess.calls import split_call
 from preprocess.errors import RowError
+from rewards.wording import count
 
 Shape = Literal["sft", "rl"]
 
@@ -46,7 +47,7 @@ class SftRow(msgspec.Struct, frozen=True, gc=False):
         """
         turns = self.conversations
         if not turns or len(turns) % 2:
-            raise RowError(f"{len(turns)} turns, expected an even number of at least two")
+            raise RowError(f"{count(len(turns), 'turn')}, expected an even number of at least two")
         for index, turn in enumerate(turns):
             allowed = _MODEL if index % 2 else _HUMAN
             if turn.speaker not in allowed:
@@ -103,13 +104,12 @@ class _Call(msgspec.Struct, gc=False):
 
 
 _CALLS = msgspec.json.Decoder(_Call | list[_Call])
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def _is_call(text: str) -> bool:
-    """Return whether LLaMA-Factory can parse it as tool calls; a thought may come before them."""
+    """Return whether LLaMA-Factory can parse it as tool calls; a text may come before them (`preprocess.calls`)."""
     try:
-        return bool(_CALLS.decode(_THOUGHT.sub("", text)))
+        return bool(_CALLS.decode(split_call(text)[1]))
     except (msgspec.MsgspecError, UnicodeEncodeError):
         return False
 

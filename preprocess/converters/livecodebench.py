@@ -18,6 +18,7 @@ from preprocess.converters.shared.packed_text import unpack_text
 from preprocess.converters.shared.tests import PairOptions, Pairs, read_json
 from preprocess.errors import LeftOutError, RowError
 from rewards.parsing.blocks import read_blocks
+from rewards.wording import count
 
 _QUESTION, _FORMAT = "### Question:\n", "\n### Format:"
 """Headings in the prompts of SandboxFusion's rows."""
@@ -140,7 +141,7 @@ def _make_truth(
     inputs: list[Any], outputs: list[Any], name: str | None, options: LiveCodeBenchOptions
 ) -> dict[str, Any] | None:
     if len(inputs) != len(outputs):
-        raise RowError(f"{len(inputs)} inputs and {len(outputs)} outputs")
+        raise RowError(f"{count(len(inputs), 'input')} and {count(len(outputs), 'output')}")
     if not inputs:
         return None
     truth = {"inputs": inputs[: options.max_tests], "outputs": outputs[: options.max_tests]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from preprocess.engine.splits import Split, Whole
 from preprocess.engine.threads import count_cores, map_in_threads
 from preprocess.errors import RowError, SourceError
 from preprocess.rows import LONGEST_TRUTH, RlRow, Row, Shape, to_json
-from preprocess.sources.decoding import MissingColumnError, explain
-from preprocess.sources.reading import Chunk, Record
+from preprocess.sources.decoding import MissingColumnError, explain, explain_missing
+from preprocess.sources.reading import Chunk, Record, Unread
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,6 +56,9 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
         SandboxError: Programs cannot be run.
     """
     part = Part(chunk.path, chunk.size)
+    if isinstance(chunk, Unread):
+        part.rejects.append(Reject(str(chunk.path), 0, chunk.reason, "left_out"))
+        return part
     rows: dict[Split, list[NamedRow]] = {"train": [], "validation": []}
     digests: set[bytes] = set()
     rule, filters = job.rule, job.filters
@@ -182,10 +186,25 @@ def _decode(job: Job, record: Record) -> Any:
 
 
 def _reject(chunk: Chunk, line: int, error: RowError) -> Reject:
-    if isinstance(error, MissingColumnError) and line == 1:
+    if isinstance(error, MissingColumnError) and line == 1 and not (error.columns and _has_any(chunk, error.columns)):
         # A column that the first record lacks is a mistake in the recipe, not a bad row.
-        raise SourceError(f"{chunk.path}:1: {error}") from None
+        raise SourceError(f"{chunk.path}:1: {_explain(chunk, error)}") from None
     return Reject.from_error(str(chunk.path), line, error)
+
+
+def _explain(chunk: Chunk, error: MissingColumnError) -> str:
+    """Return the error with the columns of the first record, if its columns were optional."""
+    return explain_missing(error.columns, _read_first(chunk)) if error.columns else str(error)
+
+
+def _has_any(chunk: Chunk, columns: Iterable[str]) -> bool:
+    """Return whether the first record has one of the columns: its value is null then."""
+    return not _read_first(chunk).keys().isdisjoint(columns)
+
+
+def _read_first(chunk: Chunk) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(next(chunk.read()).text)
+    return fields
 
 
 def _pack_all(kept: Sequence[NamedRow], split: Split, job: Job, chunk: Chunk, part: Part) -> None:

@@ -35,6 +35,7 @@ from preprocess.ray.cluster import Cluster
 from preprocess.sources.hub import Fetcher, read_hub_name
 from preprocess.sources.reading import measure
 from rewards import sandbox
+from rewards.wording import count as count_of
 
 FetchedT = TypeVar("FetchedT", Source, ComparedSet)
 
@@ -168,7 +169,7 @@ def _summarise(
     tally, folder = written.tally, config.output
     for split, count in written.rows.items():
         if not count:
-            raise PrepareError(f"no {split} rows from {tally.records:,} records; see {folder / 'rejects.jsonl'}")
+            raise tally.explain_no_rows(f"{split} rows", folder / "rejects.jsonl")
     summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": written.rows, **tally.summarise()}
     if decontamination is not None:
         summary["evaluation_sets"] = decontamination.sets
@@ -213,9 +214,10 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         sandbox.close_all()
     rows = summary["rows"]
-    print(f"{summary['records']} records -> {rows['train']} training and {rows['validation']} validation rows")
+    read = count_of(summary["records"], "record")
+    print(f"{read} -> {rows['train']:,} training and {count_of(rows['validation'], 'validation row')}")
     for name, count in summary.get("evaluation_sets", {}).items():
-        print(f"compared with {count} rows of {name}")
+        print(f"compared with {count_of(count, 'row')} of {name}")
     for kind in KINDS:
         for reason, count in summary[kind].items():
             print(f"{kind.replace('_', ' ')}: {count}: {reason}")

@@ -18,6 +18,7 @@ from rewards.programs.expected_calls import read_check
 from rewards.programs.inside.isolated_tests.pytest_shim.support import find_unsupported, runs_code
 from rewards.programs.inside.judge.check import Check
 from rewards.programs.inside.judge.comparison import Rules
+from rewards.wording import count, kind_of
 
 Choose = Literal["first", "longest"]
 
@@ -87,7 +88,7 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
     except (TypeError, ValueError, RecursionError) as error:
         raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
     if not isinstance(truth, dict):
-        raise GroundTruthError(f"the ground truth is a {type(truth).__name__}, expected an object")
+        raise GroundTruthError(f"the ground truth is {kind_of(truth)}, expected an object")
     prelude = truth.get("prelude") or ""
     _parse(prelude, "prelude")
     lenient = [name for name in (*_RULES, "checker") if truth.get(name)]
@@ -110,7 +111,9 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise GroundTruthError("`inputs` and `outputs` must be lists")
     if len(inputs) != len(outputs) or not inputs:
-        raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs; expected equal numbers, at least 1")
+        raise GroundTruthError(
+            f"{count(len(inputs), 'input')} and {count(len(outputs), 'output')}; expected equal numbers, at least 1"
+        )
     pairs = _choose(list(zip(inputs, outputs, strict=True)), max_tests, choose, lambda pair: len(str(pair[0])))
     name = truth.get("fn_name")
     if not name:
@@ -303,7 +306,7 @@ def _choose(items: list[Any], count: int, choose: Choose, length: Any) -> list[A
 
 def _parse(source: Any, what: str) -> ast.Module:
     if not isinstance(source, str):
-        raise GroundTruthError(f"{what} is a {type(source).__name__}, expected Python source")
+        raise GroundTruthError(f"{what} is {kind_of(source)}, expected Python source")
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

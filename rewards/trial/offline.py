@@ -17,6 +17,7 @@ from rewards.sandbox import SandboxError, single_worker
 from rewards.scoring.calling import SECONDS, call_in_loop
 from rewards.scoring.combination import Part, read_part
 from rewards.suggestions import suggestion
+from rewards.wording import kind_of
 
 _COLUMNS = ("data_source", "reward_model", "extra_info", "prompt")
 _MOST_SANDBOXES = 8
@@ -115,7 +116,7 @@ def _read_line(
     except ValueError as error:
         raise OfflineError(f"{where}: not JSON: {error}") from error
     if not isinstance(given, dict):
-        raise OfflineError(f"{where}: found a {type(given).__name__}, expected an object with id (or index) and response")
+        raise OfflineError(f"{where}: found {kind_of(given)}, expected an object with id (or index) and response")
     texts = given.get("response", given.get("output"))
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

@@ -15,6 +15,7 @@ from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.decoding import describe
 from rewards.parsing.source_values import NotValueError, read_literal
 from rewards.programs.inside.judge.comparison import is_accepted
+from rewards.wording import count
 
 
 class Pairs(msgspec.Struct):
@@ -59,7 +60,7 @@ def read_pairs(
     """
     pairs = read_json(text, kind, column)
     if len(pairs.inputs) != len(pairs.outputs):
-        raise RowError(f"{column}: {len(pairs.inputs)} inputs and {len(pairs.outputs)} outputs")
+        raise RowError(f"{column}: {count(len(pairs.inputs), 'input')} and {count(len(pairs.outputs), 'output')}")
     if not pairs.inputs:
         raise LeftOutError("it has no tests")
     truth = {"inputs": pairs.inputs[:max_tests], "outputs": pairs.outputs[:max_tests]}

@@ -83,7 +83,7 @@ def test_difficulty(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"input_output": "{"}, "input_output: not JSON: "),
-        ({"input_output": json.dumps({"inputs": ["1\n"], "outputs": []})}, "input_output: 1 inputs and 0 outputs"),
+        ({"input_output": json.dumps({"inputs": ["1\n"], "outputs": []})}, "input_output: 1 input and 0 outputs"),
         ({"input_output": json.dumps({"outputs": []})}, "no 'inputs'"),
         ({"input_output": '{"inputs": [' + "9" * 5000 + '], "outputs": [1]}'}, "input_output: "),
         ({"input_output": '{"inputs": ' + "[" * 100_000}, "input_output: "),
