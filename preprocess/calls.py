@@ -1,7 +1,8 @@
 """The text of a turn that calls tools, in a form that LLaMA-Factory reads. Imports only the standard library.
 
-A turn is JSON text of `{name, arguments}`, or of a list of them. A thought `<think>…</think>` may come before it. With any other
-text before it, the JSON text is between `<tool_call>` and `</tool_call>`. Results of parallel calls are joined by `SEPARATOR`.
+A turn is JSON text of `{name, arguments}`, or of a list of them. A thought `<think>…</think>` may come before it. With any
+other text before it, the JSON text is between `<tool_call>` and `</tool_call>`. Results of parallel calls are joined by
+`SEPARATOR`.
 """
 
 from __future__ import annotations

@@ -86,13 +86,15 @@ class RlRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Names of the tools that the model may call before it answers."""
 
     def check(self) -> None:
-        """Check that the prompt ends with a user's message.
+        """Check that the prompt ends with a user's message, and that the ground truth consists of characters.
 
         Raises:
-            RowError: It does not, or is empty.
+            RowError: It does not, or the message is empty.
         """
         if not self.prompt or self.prompt[-1].role != "user" or not _has_text(self.prompt[-1].content):
             raise RowError("the prompt does not end with a user's message")
+        if isinstance(self.ground_truth, msgspec.Raw) and b"\\ud" in bytes(self.ground_truth).lower():
+            _check_characters(bytes(self.ground_truth))
 
 
 Row = SftRow | RlRow
@@ -112,6 +114,16 @@ def _is_call(text: str) -> bool:
         return bool(_CALLS.decode(split_call(text)[1]))
     except (msgspec.MsgspecError, UnicodeEncodeError):
         return False
+
+
+def _check_characters(truth: bytes) -> None:
+    """Check JSON text that may be read as half of a surrogate pair, which no program can get as its input."""
+    try:
+        json.dumps(json.loads(truth), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RowError("the ground truth has half of a surrogate pair, which is not a character") from None
+    except (ValueError, RecursionError):
+        return  # other text than JSON: its reward reads it
 
 
 def _has_text(text: str) -> bool:

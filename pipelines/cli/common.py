@@ -79,15 +79,14 @@ def read_options(texts: Sequence[str] | None) -> dict[str, Any]:
         InputError: a text is not `KEY=VALUE`, or a value is not YAML.
     """
     from pipelines.recipe.nodes import Origin
-    from pipelines.recipe.reading import read
+    from pipelines.recipe.reading import read_scalar
 
     options: dict[str, Any] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InputError(f"--option {text}: expected KEY=VALUE")
-        origin = Origin(Path.cwd(), f"--option {name}", (0, 0))
-        options[name] = read(value, lambda _, at=origin: at).plain() if value.strip() else None
+        options[name] = read_scalar(value, Origin(Path.cwd(), f"--option {name}", (0, 0))).plain()
     return options
 
 

@@ -43,6 +43,10 @@ class Part:
     rejects: list[Reject] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     """Digests of the problems that the split rule reports."""
+    job: int = 0
+    """The job's number."""
+    names: list[tuple[str, int]] = field(default_factory=list)
+    """The names of all rows and the lines of their records, if a filter knows rows by their names."""
 
 
 def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = map) -> Part:
@@ -55,13 +59,14 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
         SourceError: A converter, option or column does not exist, or the file cannot be read.
         SandboxError: Programs cannot be run.
     """
-    part = Part(chunk.path, chunk.size)
+    part = Part(chunk.path, chunk.size, job=job.number)
     if isinstance(chunk, Unread):
         part.rejects.append(Reject(str(chunk.path), 0, chunk.reason, "left_out"))
         return part
     rows: dict[Split, list[NamedRow]] = {"train": [], "validation": []}
     digests: set[bytes] = set()
     rule, filters = job.rule, job.filters
+    named = any(each.by_name for each in filters)
     for line, made in _convert_records(job, chunk, map_):
         part.records += 1
         if isinstance(made, Reject):
@@ -69,6 +74,8 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
             continue
         for place, row in enumerate(made):
             name = getattr(row, "id", "") or _name(chunk, line, place)
+            if named:
+                part.names.append((name, line))
             digest = rule.digest(row.problem)
             split = rule.choose(digest)
             verdict = next((found for each in filters if (found := each.judge(row, name))), None)

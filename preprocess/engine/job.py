@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -63,6 +63,9 @@ class Reject:
 class Filter(Protocol):
     """Leaves rows out."""
 
+    by_name: ClassVar[bool]
+    """Whether it knows rows by their names, which must then be different in a source."""
+
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
         """Return the kind and reason if the row called `name` is left out, else None."""
         ...
@@ -78,6 +81,8 @@ class Job:
     filters: tuple[Filter, ...] = ()
     shuffle: Shuffle | None = None
     """How the rows are shuffled; None keeps their order."""
+    number: int = 0
+    """Its place among the jobs of a conversion."""
 
     @cached_property
     def converter(self) -> Converter[Any, Any]:
@@ -144,7 +149,7 @@ class Job:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the cached properties, which another process computes itself."""
-        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle")}
+        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle", "number")}
 
 
 def _limit(chunks: Iterable[Chunk], count: int) -> Iterator[Chunk]:

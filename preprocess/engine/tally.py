@@ -67,7 +67,8 @@ class Tally:
         if first is None or count <= max_rejects * self.records:
             return None
         return PrepareError(
-            f"{count:,} of {count_of(self.records, 'record')} {'was' if count == 1 else 'were'} rejected, more than max_rejects {max_rejects:g} allows; "
+            f"{count:,} of {count_of(self.records, 'record')} {'was' if count == 1 else 'were'} rejected, "
+            f"more than max_rejects {max_rejects:g} allows; "
             f"all are in {file}, the first: {first.source}:{first.line}: {first.reason}"
         )
 

@@ -108,7 +108,8 @@ def _make_jobs(
     decontamination: DecontaminationFilter | None = None,
     split: splits.Split | None = None,
 ) -> list[Job]:
-    jobs, shuffle = [], _make_shuffle(config)
+    jobs: list[Job] = []
+    shuffle = _make_shuffle(config)
     for each in sources:
         filters: list[Filter] = []
         if each.pass_rates is not None and split != "validation":
@@ -117,7 +118,7 @@ def _make_jobs(
             filters.append(decontamination)
         file = Path(each.file) if each.file else None
         source = LocalSource(each.converter, Path(each.source), each.limit, each.options, file, split)
-        jobs.append(Job(source, config.shape, rule, tuple(filters), shuffle))
+        jobs.append(Job(source, config.shape, rule, tuple(filters), shuffle, len(jobs)))
     return jobs
 
 
@@ -129,6 +130,23 @@ class _Written:
     rows: dict[splits.Split, int] = field(default_factory=dict)
     outermost: tuple[bytes, ...] = ()
     """The lowest and the highest digest of all problems; one if they are the same."""
+    names: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Job and name of a row -> the place of its record, for sources whose rows are found by their names."""
+
+    def add(self, part: Part) -> None:
+        """Count a part.
+
+        Raises:
+            SourceError: Two rows have one name, by which a filter knows them.
+        """
+        self.tally.add(part)
+        for name, line in part.names:
+            place = f"{part.path}:{line}"
+            first = self.names.setdefault((part.job, name), place)
+            if first != place:
+                raise SourceError(f"{place}: row {name!r} has the name of the row of {first}; pass rates need different names")
+        digests = {*self.outermost, *part.digests}
+        self.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
 
 
 def _write(config: PrepareConfig, parts: Iterator[Part], progress: Progress | None) -> _Written:
@@ -144,12 +162,10 @@ def _write(config: PrepareConfig, parts: Iterator[Part], progress: Progress | No
             stack.callback(files[split].discard)
         with atomic.open_text(folder / "rejects.jsonl") as rejects:
             for part in parts:
-                written.tally.add(part)
+                written.add(part)
                 rejects.writelines(to_line(reject) for reject in part.rejects)
                 for split, batch in part.batches.items():
                     files[split].write(batch, part.buckets.get(split, ()))
-                digests = {*written.outermost, *part.digests}
-                written.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
                 done += part.size
                 if progress is not None:
                     progress(min(done, total), total, written.tally.records)

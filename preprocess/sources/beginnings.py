@@ -17,12 +17,12 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 _ENCODINGS = {
-    (False, True, False, True): "UTF-16LE",
-    (True, False, True, False): "UTF-16BE",
-    (False, True, True, True): "UTF-32LE",
-    (True, True, True, False): "UTF-32BE",
+    b"\0\1\0\1": "UTF-16LE",
+    b"\1\0\1\0": "UTF-16BE",
+    b"\0\1\1\1": "UTF-32LE",
+    b"\1\1\1\0": "UTF-32BE",
 }
-"""Which of the first four bytes are zero: JSON begins with two ASCII characters, or with one and the end of the line."""
+"""1 for each of the first four bytes that is zero: JSON begins with two ASCII characters."""
 _PACKINGS = {
     b"\x1f\x8b": "gzip data; end its name with .gz",
     b"\x28\xb5\x2f\xfd": "zstd data; unpack it with `zstd -d`",
@@ -47,7 +47,7 @@ def check_beginning(path: Path, data: bytes) -> None:
     if found := next((text for magic, text in _PACKINGS.items() if data.startswith(magic)), None):
         raise SourceError(f"{path}: {found}")
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
-    encoding = encoding or _ENCODINGS.get(tuple(byte == 0 for byte in data[:4]))
+    encoding = encoding or _ENCODINGS.get(bytes(byte == 0 for byte in data[:4]))
     if encoding is not None:
         command = f"iconv -f {encoding} -t UTF-8 {shlex.quote(path.name)}"
         raise SourceError(f"{path}: encoded as {encoding}, expected UTF-8; convert it with `{command}`")

@@ -83,7 +83,7 @@ def explain_missing(columns: Sequence[str], fields: Mapping[str, Any]) -> str:
     return f"no column {names}{misspelling(columns[0], fields)}"
 
 
-def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole: str = "the record") -> str:
+def describe(message: str, kind: Any, fields: Any = None, whole: str = "the record") -> str:
     """Translate msgspec's message into plain words.
 
     Args:

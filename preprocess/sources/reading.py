@@ -216,7 +216,7 @@ def _walk(folder: Path) -> list[Path]:
             seen.add(path.resolve())
         for path in (here / name for name in names if not name.startswith(".")):
             if path.is_symlink() and not path.exists():
-                raise SourceError(f"{path}: a link to {os.readlink(path)}, which does not exist")
+                raise SourceError(f"{path}: a link to {path.readlink()}, which does not exist")
             if path.is_file():
                 found.append(path)
     return sorted(found)

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
@@ -98,10 +99,20 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
         return _read_functional(truth["functional"], prelude, max_tests, choose)
     if "pytest" in truth:
         return _read_pytest(truth["pytest"], prelude, max_tests)
+    if "\\ud" in ground_truth.lower():
+        _check_characters(truth)
     if "inputs" not in truth:
         found = ", ".join(map(str, truth)) or "nothing"
         raise GroundTruthError(f"the ground truth has {found[:80]}; expected inputs and outputs, functional, or pytest")
     return _read_pairs(truth, prelude, max_tests, choose)
+
+
+def _check_characters(value: Any) -> None:
+    """Check that values can be written as UTF-8, as inputs of programs are."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise GroundTruthError("it has half of a surrogate pair, which is not a character") from None
 
 
 def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Choose) -> Tests:
@@ -121,8 +132,8 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
         # Without a checker, None is the text "None".
         expected = tuple("" if checker and output is None else read_text(output) for _, output in pairs)
         return TextTests(texts, expected, rules, Checker(checker, texts, expected) if checker else None)
-    if not isinstance(name, str):
-        raise GroundTruthError(f"fn_name is {name!r}, expected a name")
+    if not isinstance(name, str) or not is_function(name):
+        raise GroundTruthError(f"fn_name is {str(name)[:60]!r}, expected the name of a function, or Class().method")
     keys = truth.get("integer_keys") is not False
     given = [_read_arguments(each, keys) for each, _ in pairs]
     wanted = [_read_output(output, each) for each, output in pairs]
@@ -173,9 +184,11 @@ def read_text(value: Any) -> str:
 def _read_arguments(given: object, integer_keys: bool) -> Arguments:
     if isinstance(given, str):  # one JSON value per line, as in LiveCodeBench and in the rows of verl's grader
         try:
-            given = [json.loads(line) for line in given.split("\n")]
+            values = [json.loads(line) for line in given.split("\n")]
         except ValueError as error:
             raise GroundTruthError(f"an input is {given[:60]!r}, expected a list of arguments, or JSON per line") from error
+        _check_characters(values)
+        given = values
     if isinstance(given, dict):
         return Arguments(kwargs=tuple(given.items()))
     if isinstance(given, list):
@@ -186,9 +199,11 @@ def _read_arguments(given: object, integer_keys: bool) -> Arguments:
 def _read_output(output: Any, given: Any) -> Any:
     if isinstance(given, str) and isinstance(output, str):
         try:
-            return json.loads(output)
+            value = json.loads(output)
         except ValueError as error:
             raise GroundTruthError(f"an output is {output[:60]!r}, expected JSON like its input") from error
+        _check_characters(value)
+        return value
     return output
 
 
@@ -214,7 +229,7 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
             function = _unparse(tested)
         case _:
             raise GroundTruthError("the tests do not end with `check(function)`")
-    if not all(part.isidentifier() for part in function.replace("().", ".").split(".")) or function.count(".") > 1:
+    if not is_function(function):
         raise GroundTruthError(f"the function under test is {function[:60]!r}, expected a name or Class().method")
     checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == check]
     if len(checks) != 1 or len(checks[0].args.args) != 1:
@@ -233,6 +248,12 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     tests = SourceTests("asserts", tuple(map(_unparse, lines)), name + helpers, function, prelude)
     plain = [read_check(line, candidate) for line in lines]
     return _pack(function, prelude, [[each] for each in plain if each], tests) if all(plain) else tests
+
+
+def is_function(text: str) -> bool:
+    """Return whether it is a name, or Class().method."""
+    owner, dot, name = text.rpartition("().")
+    return all(part.isidentifier() and not iskeyword(part) for part in (owner, name)[not dot :])
 
 
 def _unparse(node: ast.AST) -> str:

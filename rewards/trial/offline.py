@@ -93,7 +93,9 @@ def read_responses(path: Path, rows: Sequence[Row]) -> list[tuple[Row, str]]:
     """
     if not path.is_file():
         raise OfflineError(f"file {path} not found")
-    by_id = {row.id: row for row in reversed(rows)}
+    by_id: dict[str, list[Row]] = {}
+    for row in rows:
+        by_id.setdefault(row.id, []).append(row)
     by_truth = {_key(row.ground_truth): row for row in reversed(rows)}
     found: list[tuple[Row, str]] = []
     try:
@@ -109,7 +111,7 @@ def read_responses(path: Path, rows: Sequence[Row]) -> list[tuple[Row, str]]:
 
 
 def _read_line(
-    where: str, line: str, rows: Sequence[Row], by_id: Mapping[str, Row], by_truth: Mapping[str, Row]
+    where: str, line: str, rows: Sequence[Row], by_id: Mapping[str, Sequence[Row]], by_truth: Mapping[str, Row]
 ) -> list[tuple[Row, str]]:
     try:
         given = json.loads(line)
@@ -122,7 +124,10 @@ def _read_line(
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise OfflineError(f"{where}: no response; expected `response`: a text or a list of texts")
     if "id" in given:
-        row = by_id.get(str(given["id"]))
+        named = by_id.get(str(given["id"]), ())
+        if len(named) > 1:
+            raise OfflineError(f"{where}: {len(named)} rows have the id {str(given['id'])!r}; use `index` to name one")
+        row = named[0] if named else None
         problem = f"no row has the id {str(given['id'])!r}{'' if row else suggestion(given['id'], by_id)}"
     elif "index" in given:
         index = given["index"]

@@ -59,5 +59,3 @@ def print_reasons(summaries: Mapping[str, Mapping[str, Any]]) -> None:
     ]
     drop = 0 if any(summaries) else 1
     tables.print_rows(("stage", "outcome", "count", "reason")[drop:], [line[drop:] for line in lines])
-
-

@@ -47,7 +47,8 @@ def drop_untrained(turns: Sequence[Answered]) -> list[Turn]:
         raise LeftOutError("all of its answers have weight 0")
     if skipped := [place for place in answers if place < trained[-1] and not turns[place].trained]:
         raise RowError(
-            f"turn {skipped[0] + 1} is not to train on, but turn {trained[-1] + 1} is; the trainers train on every answer of a row"
+            f"turn {skipped[0] + 1} is not to train on, but turn {trained[-1] + 1} is; "
+            "the trainers train on every answer of a row"
         )
     return [each.turn for each in turns[: trained[-1] + 1]]
 

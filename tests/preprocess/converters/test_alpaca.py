@@ -27,7 +27,11 @@ from tests.preprocess.converters.code_rows import convert_record, take_reject, t
         ({"prompt": "I", "response": "O", "instruction": None}, {}, ["I", "O"]),
         ({"instruction": "I", "response": "O"}, {}, ["I", "O"]),
         ({"question": "I", "answer": "O", "images": []}, {}, ["I", "O"]),
-        ({"question": "I", "answer": "O", "prompt": "P", "response": "R"}, {"instruction": "prompt", "output": "response"}, ["P", "R"]),
+        (
+            {"question": "I", "answer": "O", "prompt": "P", "response": "R"},
+            {"instruction": "prompt", "output": "response"},
+            ["P", "R"],
+        ),
     ],
 )
 def test_turns(tmp_path: Path, record: dict[str, Any], options: dict[str, Any], turns: list[str]) -> None:
@@ -52,7 +56,10 @@ def test_system_message(tmp_path: Path) -> None:
         ({"instruction": "I", "output": "O", "history": [["A"]]}, "history[0]"),
         ({"instruction": "I", "output": None}, "no answer: expected output or response"),
         ({"instruction": "I", "output": "O", "images": ["x.png"]}, "it has images; rows have only text"),
-        ({"question": "I", "answer": "O", "prompt": "P", "response": "R"}, "it has the columns prompt/response and question/answer"),
+        (
+            {"question": "I", "answer": "O", "prompt": "P", "response": "R"},
+            "it has the columns prompt/response and question/answer",
+        ),
         ({"instruction": "I", "output": "O", "history": "A"}, "history is text, expected a list or null"),
     ],
 )

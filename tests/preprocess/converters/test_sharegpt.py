@@ -18,7 +18,6 @@ from preprocess.rows import SftRow
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_sft
 
 
-
 def make_turns(*turns: tuple[str, str | None]) -> list[dict[str, Any]]:
     return [{"from": speaker, "value": text} for speaker, text in turns]
 
@@ -116,12 +115,18 @@ def test_system_message(tmp_path: Path, record: dict[str, Any], system: str | No
         ),
         ({"conversations": make_turns(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is not a tool call"),
         ({"conversations": make_turns(("human", "Q"), ("function_call", "[]"))}, "turn 2 is not a tool call"),
-        ({"conversations": make_turns(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, developer, human, user, "),
+        (
+            {"conversations": make_turns(("human", "Q"), ("bot", "A"))},
+            "turn 2 is from 'bot', expected system, developer, human, user, ",
+        ),
         ({"conversations": [*make_turns(("system", "S")), *TALK], "system": "T"}, "two different system messages"),
         ({"conversations": [{"role": "user", "text": "Q"}]}, "turn 1 has no text"),
         ({"conversations": [{"from": "human", "text": "Q"}]}, "conversations[0] has no 'value'; found from, text"),
         ({"conversations": [{"who": "user", "text": "Q"}]}, "conversations[0] has no 'from'; found text, who"),
-        ({"conversations": [{"from": "human", "value": 3}]}, "conversations[0].value is a number, expected text or a list or null"),
+        (
+            {"conversations": [{"from": "human", "value": 3}]},
+            "conversations[0].value is a number, expected text or a list or null",
+        ),
         ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content is a number, expected text or a list or null"),
         ({"conversations": "Q"}, "conversations is text, expected a list"),
         ({"conversations": TALK, "tools": "none"}, "tools is 'none', expected a list of objects or its JSON text"),
@@ -189,14 +194,20 @@ def tool(text: str) -> dict[str, str]:
         ({"prompt": "Q", "completion": "A"}, ["Q", "A"]),
         ({"prompt": [Q], "completion": [A]}, ["Q", "A"]),
         ({"prompt": [{"role": "system", "content": "S"}, Q], "completion": "A"}, ["Q", "A"]),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}, {"type": "text", "text": "R"}]}, A]}, ["QR", "A"]),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}, {"type": "text", "text": "R"}]}, A]},
+            ["QR", "A"],
+        ),
         ({"messages": [Q, {**A, "reasoning_content": "R"}]}, ["Q", "<think>\nR\n</think>\n\nA"]),
         ({"messages": [Q, {**A, "reasoning": " R\n"}]}, ["Q", "<think>\nR\n</think>\n\nA"]),
         ({"messages": [Q, {"role": "assistant", "content": "<think>R</think>A", "thinking": "R"}]}, ["Q", "<think>R</think>A"]),
         ({"messages": [Q, {**A, "weight": 1}, Q, {**A, "weight": 0}]}, ["Q", "A"]),
         ({"messages": [Q, {**A, "train": True}, Q, {**A, "train": False}, Q, {**A, "train": False}]}, ["Q", "A"]),
         ({"messages": [Q, {"role": "assistant", "tool_calls": [CALL]}]}, ["Q", '[{"name":"f","arguments":{"x":1}}]']),
-        ({"messages": [Q, {"role": "assistant", "content": None, "function_call": OTHER["function"]}]}, ["Q", '[{"name":"g","arguments":{}}]']),
+        (
+            {"messages": [Q, {"role": "assistant", "content": None, "function_call": OTHER["function"]}]},
+            ["Q", '[{"name":"g","arguments":{}}]'],
+        ),
         (
             {"messages": [Q, {**A, "tool_calls": [CALL, OTHER]}, tool("1"), tool("2"), A]},
             [
@@ -221,12 +232,20 @@ def test_layouts_without_options(tmp_path: Path, record: dict[str, Any], turns: 
     ("record", "kind", "reason"),
     [
         ({"conversations": TALK, "images": ["x.png"]}, "rejected", "it has images; rows have only text"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, A]}, "rejected", "a part of type 'image_url'"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, A]},
+            "rejected",
+            "a part of type 'image_url'",
+        ),
         ({"messages": [Q, {**A, "weight": 0}]}, "left_out", "all of its answers have weight 0"),
         ({"messages": [Q, {**A, "weight": 0}, Q, A]}, "rejected", "turn 2 is not to train on, but turn 4 is"),
         ({"prompt": [Q, A, Q], "completion": "A"}, "rejected", "turn 2 is not to train on, but turn 4 is"),
         ({"messages": [Q, {**A, "weight": 0.5}]}, "rejected", "turn 2 has weight 0.5, expected 0 or 1"),
-        ({"messages": [Q, {"role": "assistant", "content": "<think>R</think>A", "reasoning": "S"}]}, "rejected", "turn 2 has two thoughts"),
+        (
+            {"messages": [Q, {"role": "assistant", "content": "<think>R</think>A", "reasoning": "S"}]},
+            "rejected",
+            "turn 2 has two thoughts",
+        ),
         ({"messages": [Q, {"role": "assistant", "tool_calls": [CALL]}, tool("1"), tool("2"), A]}, "rejected", "5 turns"),
     ],
 )

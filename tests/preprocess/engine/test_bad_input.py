@@ -24,7 +24,12 @@ CASES: dict[str, tuple[str, Any, Any, str]] = {
     "latin-1": ("execverify_rl", QUESTION, '{"type": "oi", "prompt_str": "für"}'.encode("latin-1"), "not UTF-8: byte 0xfc"),
     "half a surrogate pair": ("execverify_rl", QUESTION, {**QUESTION, "prompt_str": "\ud800"}, "not UTF-8 text"),
     "column missing": ("execverify_rl", QUESTION, {"type": "oi"}, "no column 'func_str'"),
-    "column misspelt": ("sharegpt", {"conversations": TALK}, {"conversation": TALK}, "no turns: expected conversations, messages or completion"),
+    "column misspelt": (
+        "sharegpt",
+        {"conversations": TALK},
+        {"conversation": TALK},
+        "no turns: expected conversations, messages or completion",
+    ),
     "unknown role": (
         "sharegpt",
         {"conversations": TALK},
