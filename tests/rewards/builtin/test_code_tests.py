@@ -438,7 +438,7 @@ def test_row_is_cached() -> None:
     [
         ({}, "the ground truth has nothing; expected inputs and outputs, functional, or pytest"),
         ([], "the ground truth is a list, expected an object"),
-        ({"inputs": [1], "outputs": []}, "1 inputs and 0 outputs"),
+        ({"inputs": [1], "outputs": []}, "1 input and 0 outputs"),
         ({"inputs": [], "outputs": []}, "0 inputs and 0 outputs"),
         ({"inputs": [1]}, "must be lists"),
         ({"inputs": [3], "outputs": [3], "fn_name": "swap"}, "an input is '3', expected a list"),
