@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 
+from preprocess.calls import split_call
 from preprocess.errors import RowError
+from rewards.wording import count
 
 Shape = Literal["sft", "rl"]
 
@@ -46,7 +47,7 @@ class SftRow(msgspec.Struct, frozen=True, gc=False):
         """
         turns = self.conversations
         if not turns or len(turns) % 2:
-            raise RowError(f"{len(turns)} turns, expected an even number of at least two")
+            raise RowError(f"{count(len(turns), 'turn')}, expected an even number of at least two")
         for index, turn in enumerate(turns):
             allowed = _MODEL if index % 2 else _HUMAN
             if turn.speaker not in allowed:
@@ -85,13 +86,15 @@ class RlRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Names of the tools that the model may call before it answers."""
 
     def check(self) -> None:
-        """Check that the prompt ends with a user's message.
+        """Check that the prompt ends with a user's message, and that the ground truth consists of characters.
 
         Raises:
-            RowError: It does not, or is empty.
+            RowError: It does not, or the message is empty.
         """
         if not self.prompt or self.prompt[-1].role != "user" or not _has_text(self.prompt[-1].content):
             raise RowError("the prompt does not end with a user's message")
+        if isinstance(self.ground_truth, msgspec.Raw) and b"\\ud" in bytes(self.ground_truth).lower():
+            _check_characters(bytes(self.ground_truth))
 
 
 Row = SftRow | RlRow
@@ -103,15 +106,24 @@ class _Call(msgspec.Struct, gc=False):
 
 
 _CALLS = msgspec.json.Decoder(_Call | list[_Call])
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
 def _is_call(text: str) -> bool:
-    """Return whether LLaMA-Factory can parse it as tool calls; a thought may come before them."""
+    """Return whether LLaMA-Factory can parse it as tool calls; a text may come before them (`preprocess.calls`)."""
     try:
-        return bool(_CALLS.decode(_THOUGHT.sub("", text)))
+        return bool(_CALLS.decode(split_call(text)[1]))
     except (msgspec.MsgspecError, UnicodeEncodeError):
         return False
+
+
+def _check_characters(truth: bytes) -> None:
+    """Check JSON text that may be read as half of a surrogate pair, which no program can get as its input."""
+    try:
+        json.dumps(json.loads(truth), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RowError("the ground truth has half of a surrogate pair, which is not a character") from None
+    except (ValueError, RecursionError):
+        return  # other text than JSON: its reward reads it
 
 
 def _has_text(text: str) -> bool:

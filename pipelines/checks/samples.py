@@ -16,6 +16,7 @@ from preprocess.engine.job import Reject
 from preprocess.engine.job import Source as Rows
 from preprocess.errors import SourceError
 from preprocess.rows import Row
+from rewards.wording import count
 
 ROWS = 200
 """Rows of each source that a trainer gets."""
@@ -80,7 +81,7 @@ class Sample:
         rows = sum(len(reader.converted.rows) for reader in self.readers)
         complete = self.readers and not self.missing and all(reader.ended for reader in self.readers)
         if isinstance(self.stage, RlStage) and complete and 0 < rows < self.stage.batch.prompts:
-            result = f"{rows:,} rows in total, fewer than the {self.stage.batch.prompts:,} prompts of one step"
+            result = f"{count(rows, 'row')} in total, fewer than the {self.stage.batch.prompts:,} prompts of one step"
             yield Finding(self.stage.name, "rows", result, "wrong")
 
     def _judge(self, reader: Reader) -> Finding:
@@ -89,9 +90,9 @@ class Sample:
         first = next(iter(rejected or converted.rejects), None)
         reason = f", first {first.source}:{first.line}: {first.reason}" if first else ""
         if not converted.rows:
-            return Finding(self.stage.name, what, f"no rows from {converted.records:,} records{reason}", "wrong")
+            return Finding(self.stage.name, what, f"no rows from {count(converted.records, 'record')}{reason}", "wrong")
         which = "all" if reader.ended else "the first"
-        result = f"{len(converted.rows):,} rows from {which} {converted.records:,} records"
+        result = f"{count(len(converted.rows), 'row')} from {which} {count(converted.records, 'record')}"
         if left_out := len(converted.rejects) - len(rejected):
             result += f"; {left_out:,} left out by its options"
         if not rejected:

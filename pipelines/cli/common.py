@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -84,20 +83,20 @@ Sandbox = Annotated[
 
 
 def read_options(texts: Sequence[str] | None) -> dict[str, Any]:
-    """Parse `KEY=VALUE` options; a value is JSON, or else text.
+    """Parse `KEY=VALUE` options; a value is YAML, as for `--set`.
 
     Raises:
-        InputError: a text is not `KEY=VALUE`.
+        InputError: a text is not `KEY=VALUE`, or a value is not YAML.
     """
+    from pipelines.recipe.nodes import Origin
+    from pipelines.recipe.reading import read_scalar
+
     options: dict[str, Any] = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InputError(f"--option {text}: expected KEY=VALUE")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
+        options[name] = read_scalar(value, Origin(Path.cwd(), f"--option {name}", (0, 0))).plain()
     return options
 
 

@@ -23,6 +23,7 @@ from preprocess.errors import PrepareError, SourceError
 from preprocess.rows import RlRow, Row, to_json
 from preprocess.sources.hub import Fetcher, read_hub_name
 from rewards.sandbox import SandboxError
+from rewards.wording import count
 
 TAGS = ("difficulty", "category", "kind", "platform", "subset")
 """Entries of a row's detail that become tags of its problem, in addition to `source`."""
@@ -47,10 +48,10 @@ class Made:
 
     def describe(self) -> str:
         """Return the counts in one line."""
-        text = f"{self.problems:,} problems from {self.records:,} records"
+        text = f"{count(self.problems, 'problem')} from {count(self.records, 'record')}"
         if not self.reasons:
             return text
-        listed = [f"{reason} ({count:,})" for reason, count in self.reasons.most_common(3)]
+        listed = [f"{reason} ({number:,})" for reason, number in self.reasons.most_common(3)]
         more = f", and {len(self.reasons) - 3} other reasons" if len(self.reasons) > 3 else ""
         return f"{text}; {self.without:,} gave none: {', '.join(listed)}{more}"
 

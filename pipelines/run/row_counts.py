@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.run.plan import Step
 from pipelines.trainers.base import Progress
 from preprocess.engine.progress import read_progress as read_file
+from rewards.wording import count
 
 
 def read_progress(step: Step) -> Progress | None:
@@ -16,7 +17,7 @@ def read_progress(step: Step) -> Progress | None:
     if reached is None:
         return None
     share = f"{reached.bytes / reached.total:.0%}, " if reached.total else ""
-    return Progress(reached.bytes, reached.total, {}, f"{share}{reached.records:,} records")
+    return Progress(reached.bytes, reached.total, {}, f"{share}{count(reached.records, 'record')}")
 
 
 def read_summary(step: Step) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def describe(step: Step) -> str:
 
     summary = read_summary(step)
     rows = summary["rows"]
-    text = f"{summary['records']:,} records -> {rows['train']:,} training and {rows['validation']:,} validation rows"
+    records = count(summary["records"], "record")
+    text = f"{records} -> {rows['train']:,} training and {count(rows['validation'], 'validation row')}"
     counts = {kind: sum(summary[kind].values()) for kind in KINDS}
-    return text + "".join(f", {count:,} {kind.replace('_', ' ')}" for kind, count in counts.items() if count)
+    return text + "".join(f", {number:,} {kind.replace('_', ' ')}" for kind, number in counts.items() if number)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -12,6 +13,10 @@ from preprocess.converters.shared.code_task import CodeTask, check_choice, make_
 from preprocess.converters.shared.signatures import show_name
 from preprocess.converters.shared.tests import PairOptions, read_json, read_pairs
 from preprocess.errors import LeftOutError
+from rewards.wording import count
+
+_Difficulty = Literal["introductory", "interview", "competition"]
+_DIFFICULTIES: tuple[_Difficulty, ...] = get_args(_Difficulty)
 
 
 class Apps(msgspec.Struct):
@@ -30,12 +35,13 @@ class Apps(msgspec.Struct):
 class AppsOptions(PairOptions, frozen=True, kw_only=True):
     """Options of APPS."""
 
-    difficulty: tuple[Literal["introductory", "interview", "competition"], ...] = ("introductory", "interview", "competition")
+    difficulty: tuple[_Difficulty, ...] = _DIFFICULTIES
     """Leave out problems of other difficulties."""
 
 
 def _read(record: Apps, options: AppsOptions) -> CodeTask:
-    check_choice("difficulty", record.difficulty, (None, *options.difficulty))
+    check_choice("difficulty", record.difficulty, (None, *options.difficulty), _DIFFICULTIES)
+    solutions = [each for each in _read_solutions(record.solutions) if each.strip()]
     truth = None
     if record.input_output.strip():
         with suppress(LeftOutError):  # without tests, the problem may still have a solution for SFT
@@ -45,7 +51,8 @@ def _read(record: Apps, options: AppsOptions) -> CodeTask:
         source="apps",
         statement=record.question,
         signature=_find_signature(record, truth),
-        solution=_find_solution(record.solutions),
+        solution=_find_solution(solutions),
+        unusable=f"none of its {count(len(solutions), 'solution')} is Python 3" if solutions else "",
         make_truth=lambda: truth,
         detail={"difficulty": record.difficulty or None, "url": record.url or None},
     )
@@ -59,9 +66,12 @@ def _find_signature(record: Apps, truth: dict[str, Any] | None) -> str | None:
     return (starter or show_name(truth["fn_name"])) if "fn_name" in truth else None
 
 
-def _find_solution(text: str) -> str | None:
+def _read_solutions(text: str) -> list[str]:
+    return list(read_json(text, list[str], "solutions")) if text.strip() else []
+
+
+def _find_solution(programs: Sequence[str]) -> str | None:
     """Return the first solution in Python 3: the shortest ones are golfed."""
-    programs = read_json(text, list[str], "solutions") if text.strip() else []
     return next((program for program in programs if _is_python(program)), None)
 
 
@@ -70,7 +80,7 @@ def _is_python(program: str) -> bool:
         ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return bool(program.strip())
+    return True
 
 
 APPS = make_converter(

@@ -12,6 +12,7 @@ from preprocess.errors import RowError
 from preprocess.rows import Message, RlRow, Row, SftRow, Shape, Turn, to_json
 from preprocess.sources.decoding import describe
 from rewards.suggestions import suggestion
+from rewards.wording import kind_of
 
 
 class _Sft(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,7 +43,7 @@ def read_row(given: Any, shape: Shape, name: str) -> Row:
     if isinstance(given, expected):
         return given
     if not isinstance(given, Mapping):
-        raise RowError(f"converter {name} gave a {type(given).__name__}, expected a mapping or an {expected.__name__}")
+        raise RowError(f"converter {name} gave {kind_of(given)}, expected a mapping or an {expected.__name__}")
     known = [field.encode_name for field in msgspec.structs.fields(kind)]
     unknown = next((key for key in given if key not in known), None)
     if unknown is not None:

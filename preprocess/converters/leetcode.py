@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,10 @@ from rewards.parsing.blocks import read_blocks
 _STARTER = "\nPlease complete the following python code precisely:\n"
 _QUESTION, _FORMAT = "### Question:\n", "\n### Format:"
 """Headings in the query of v0.3."""
+
+
+_Difficulty = Literal["Easy", "Medium", "Hard"]
+_DIFFICULTIES: tuple[_Difficulty, ...] = get_args(_Difficulty)
 
 
 class Meta(msgspec.Struct):
@@ -46,14 +50,14 @@ class LeetCode(msgspec.Struct):
 class LeetCodeOptions(CodeOptions, frozen=True, kw_only=True):
     """Options of LeetCodeDataset."""
 
-    difficulty: tuple[Literal["Easy", "Medium", "Hard"], ...] = ("Easy", "Medium", "Hard")
+    difficulty: tuple[_Difficulty, ...] = _DIFFICULTIES
     """Leave out problems of other difficulties."""
 
 
 def _read(record: LeetCode, options: LeetCodeOptions) -> CodeTask:
     difficulty = record.difficulty or (record.meta.difficulty if record.meta else None)
     difficulty = "Medium" if difficulty == "Meidum" else difficulty  # misspelled in 21 rows of v0.2
-    check_choice("difficulty", difficulty, (None, *options.difficulty))
+    check_choice("difficulty", difficulty, (None, *options.difficulty), _DIFFICULTIES)
     statement, starter = _split(record)
     lines = [line.rstrip().replace("\xa0", " ") for line in statement.strip().splitlines()]
     return CodeTask(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -18,9 +18,12 @@ from preprocess.converters.shared.packed_text import unpack_text
 from preprocess.converters.shared.tests import PairOptions, Pairs, read_json
 from preprocess.errors import LeftOutError, RowError
 from rewards.parsing.blocks import read_blocks
+from rewards.wording import count
 
 _QUESTION, _FORMAT = "### Question:\n", "\n### Format:"
 """Headings in the prompts of SandboxFusion's rows."""
+_Difficulty = Literal["easy", "medium", "hard"]
+_DIFFICULTIES: tuple[_Difficulty, ...] = get_args(_Difficulty)
 
 
 class Test(msgspec.Struct):
@@ -71,7 +74,7 @@ class Problem(msgspec.Struct):
 class LiveCodeBenchOptions(PairOptions, frozen=True, kw_only=True):
     """Options of LiveCodeBench."""
 
-    difficulty: tuple[Literal["easy", "medium", "hard"], ...] = ("easy", "medium", "hard")
+    difficulty: tuple[_Difficulty, ...] = _DIFFICULTIES
     """Leave out problems of other difficulties."""
     since: str = ""
     """A date such as 2025-01-01: leave out problems of earlier contests, which a model may have been trained on."""
@@ -84,7 +87,7 @@ def _read(record: Problem, options: LiveCodeBenchOptions) -> CodeTask:
 def _read_published(record: Problem, options: LiveCodeBenchOptions) -> CodeTask:
     if record.question_content is None or record.question_id is None:
         raise RowError("neither question_content and question_id, nor content")
-    check_choice("difficulty", record.difficulty, (None, *options.difficulty))
+    check_choice("difficulty", record.difficulty, (None, *options.difficulty), _DIFFICULTIES)
     if options.since and (record.contest_date or "") < options.since:
         raise LeftOutError(f"its contest was on {(record.contest_date or 'an unknown date')[:10]}, before {options.since}")
     starter = record.starter_code.strip()
@@ -117,7 +120,7 @@ def _read_tests(record: Problem, options: LiveCodeBenchOptions) -> dict[str, Any
 def _read_packed(record: Problem, options: LiveCodeBenchOptions) -> CodeTask:
     """Read a row of SandboxFusion. Its solution is a placeholder."""
     labels = read_json(record.labels or "", Labels, "labels")
-    check_choice("difficulty", labels.difficulty, (None, *options.difficulty))
+    check_choice("difficulty", labels.difficulty, (None, *options.difficulty), _DIFFICULTIES)
     if options.since:
         raise LeftOutError("it has no date")
     _, _, text = (record.content or "").partition(_QUESTION)
@@ -140,7 +143,7 @@ def _make_truth(
     inputs: list[Any], outputs: list[Any], name: str | None, options: LiveCodeBenchOptions
 ) -> dict[str, Any] | None:
     if len(inputs) != len(outputs):
-        raise RowError(f"{len(inputs)} inputs and {len(outputs)} outputs")
+        raise RowError(f"{count(len(inputs), 'input')} and {count(len(outputs), 'output')}")
     if not inputs:
         return None
     truth = {"inputs": inputs[: options.max_tests], "outputs": outputs[: options.max_tests]}

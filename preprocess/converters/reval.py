@@ -15,6 +15,7 @@ from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.rows import RlRow
 from preprocess.sources.reading import Record, read_text
 from preprocess.tracing.trace import trace
+from rewards.wording import count
 
 _DATA, _TASKS = "DREval_data.jsonl", "DREval_tasks.jsonl"
 _MAX_STEPS = 5000
@@ -91,7 +92,7 @@ def _rl(record: Questioned, options: Options) -> Iterable[RlRow]:
     if not record.points:
         raise LeftOutError("nothing is asked about it")
     if record.input_idx >= len(program.inputs):
-        raise RowError(f"input_idx is {record.input_idx}, and there are {len(program.inputs)} inputs")
+        raise RowError(f"input_idx is {record.input_idx}, expected a place among {count(len(program.inputs), 'input')}")
     traced = trace(program.code, program.entry_point, _read_arguments(program.inputs[record.input_idx]), _MAX_STEPS)
     name = f"{program.task_id}/{record.input_idx}"
     questions = [ask_return(), *(each for point in record.points for each in ask_about(traced, point.lineno, point.var))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from preprocess.engine.splits import Split, Whole
 from preprocess.engine.threads import count_cores, map_in_threads
 from preprocess.errors import RowError, SourceError
 from preprocess.rows import LONGEST_TRUTH, RlRow, Row, Shape, to_json
-from preprocess.sources.decoding import MissingColumnError, explain
-from preprocess.sources.reading import Chunk, Record
+from preprocess.sources.decoding import MissingColumnError, explain, explain_missing
+from preprocess.sources.reading import Chunk, Record, Unread
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,10 @@ class Part:
     rejects: list[Reject] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     """Digests of the problems that the split rule reports."""
+    job: int = 0
+    """The job's number."""
+    names: list[tuple[str, int]] = field(default_factory=list)
+    """The names of all rows and the lines of their records, if a filter knows rows by their names."""
 
 
 def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = map) -> Part:
@@ -54,10 +59,14 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
         SourceError: A converter, option or column does not exist, or the file cannot be read.
         SandboxError: Programs cannot be run.
     """
-    part = Part(chunk.path, chunk.size)
+    part = Part(chunk.path, chunk.size, job=job.number)
+    if isinstance(chunk, Unread):
+        part.rejects.append(Reject(str(chunk.path), 0, chunk.reason, "left_out"))
+        return part
     rows: dict[Split, list[NamedRow]] = {"train": [], "validation": []}
     digests: set[bytes] = set()
     rule, filters = job.rule, job.filters
+    named = any(each.by_name for each in filters)
     for line, made in _convert_records(job, chunk, map_):
         part.records += 1
         if isinstance(made, Reject):
@@ -65,6 +74,8 @@ def convert_chunk(job: Job, chunk: Chunk, map_: Callable[..., Iterable[Any]] = m
             continue
         for place, row in enumerate(made):
             name = getattr(row, "id", "") or _name(chunk, line, place)
+            if named:
+                part.names.append((name, line))
             digest = rule.digest(row.problem)
             split = rule.choose(digest)
             verdict = next((found for each in filters if (found := each.judge(row, name))), None)
@@ -182,10 +193,25 @@ def _decode(job: Job, record: Record) -> Any:
 
 
 def _reject(chunk: Chunk, line: int, error: RowError) -> Reject:
-    if isinstance(error, MissingColumnError) and line == 1:
+    if isinstance(error, MissingColumnError) and line == 1 and not (error.columns and _has_any(chunk, error.columns)):
         # A column that the first record lacks is a mistake in the recipe, not a bad row.
-        raise SourceError(f"{chunk.path}:1: {error}") from None
+        raise SourceError(f"{chunk.path}:1: {_explain(chunk, error)}") from None
     return Reject.from_error(str(chunk.path), line, error)
+
+
+def _explain(chunk: Chunk, error: MissingColumnError) -> str:
+    """Return the error with the columns of the first record, if its columns were optional."""
+    return explain_missing(error.columns, _read_first(chunk)) if error.columns else str(error)
+
+
+def _has_any(chunk: Chunk, columns: Iterable[str]) -> bool:
+    """Return whether the first record has one of the columns: its value is null then."""
+    return not _read_first(chunk).keys().isdisjoint(columns)
+
+
+def _read_first(chunk: Chunk) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(next(chunk.read()).text)
+    return fields
 
 
 def _pack_all(kept: Sequence[NamedRow], split: Split, job: Job, chunk: Chunk, part: Part) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -16,7 +16,7 @@ from preprocess.converters.base import Converter, Options
 from preprocess.engine.splits import Split, find_files
 from preprocess.errors import LeftOutError, RowError, SourceError
 from preprocess.rows import Row, Shape
-from preprocess.sources.reading import Chunk, Records, pack_records, read_chunks
+from preprocess.sources.reading import Chunk, Records, Unread, list_unread, pack_records, read_chunks
 
 if TYPE_CHECKING:
     from preprocess.engine.shuffling import Shuffle
@@ -63,6 +63,9 @@ class Reject:
 class Filter(Protocol):
     """Leaves rows out."""
 
+    by_name: ClassVar[bool]
+    """Whether it knows rows by their names, which must then be different in a source."""
+
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
         """Return the kind and reason if the row called `name` is left out, else None."""
         ...
@@ -78,6 +81,8 @@ class Job:
     filters: tuple[Filter, ...] = ()
     shuffle: Shuffle | None = None
     """How the rows are shuffled; None keeps their order."""
+    number: int = 0
+    """Its place among the jobs of a conversion."""
 
     @cached_property
     def converter(self) -> Converter[Any, Any]:
@@ -133,11 +138,18 @@ class Job:
             chunks = pack_records(read(path, options), path)
         else:
             chunks = read_chunks(path, find_files(path, self.source.split), self.columns)
-        return chunks if self.source.limit is None else _limit(chunks, self.source.limit)
+        chunks = chunks if self.source.limit is None else _limit(chunks, self.source.limit)
+        return chain(self.list_unread(), chunks)
+
+    def list_unread(self) -> list[Unread]:
+        """Return the files of the source that are not read, once if its files are divided into splits."""
+        if self.converter.read is not None or self.source.split == "validation":
+            return []
+        return list_unread(self.source.source)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the cached properties, which another process computes itself."""
-        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle")}
+        return {name: vars(self)[name] for name in ("source", "shape", "rule", "filters", "shuffle", "number")}
 
 
 def _limit(chunks: Iterable[Chunk], count: int) -> Iterator[Chunk]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from preprocess.engine.convert import Part
 from preprocess.engine.job import KINDS, Kind, Reject
 from preprocess.errors import PrepareError
+from rewards.wording import count as count_of
 
 _MOST_REASONS = 200
+_SHOWN_REASONS = 3
 _OTHERS = "for other reasons"
 
 
@@ -37,6 +39,24 @@ class Tally:
         """Return the number of rejects of a kind."""
         return sum(self.reasons[kind].values())
 
+    def explain_no_rows(self, what: str, file: Path) -> PrepareError:
+        """Return the error of a conversion without rows of a kind: `no train rows`, and what became of the records.
+
+        Args:
+            what: The rows, such as `train rows`.
+            file: The rejects file.
+        """
+        if not self.records:
+            unread = f" and {count_of(self.count('left_out'), 'file')} is not read" if self.count("left_out") else ""
+            return PrepareError(f"no {what}: the source has no records{unread}")
+        reasons = [(n, kind, reason) for kind, counts in self.reasons.items() for reason, n in counts.items()]
+        reasons.sort(key=lambda each: -each[0])
+        listed = [f"{n:,} {kind.replace('_', ' ')}: {reason}" for n, kind, reason in reasons[:_SHOWN_REASONS]]
+        if more := len(reasons) - len(listed):
+            listed.append(f"{count_of(more, 'other reason')}")
+        why = "; ".join(listed) or "no record was left out"
+        return PrepareError(f"no {what} from {count_of(self.records, 'record')} ({why}); see {file}")
+
     def summarise(self) -> dict[str, dict[str, int]]:
         """Return kind -> reason -> count, the most frequent first."""
         return {kind: dict(counts.most_common()) for kind, counts in self.reasons.items()}
@@ -47,7 +67,8 @@ class Tally:
         if first is None or count <= max_rejects * self.records:
             return None
         return PrepareError(
-            f"{count:,} of {self.records:,} records were rejected, more than max_rejects {max_rejects:g} allows; "
+            f"{count:,} of {count_of(self.records, 'record')} {'was' if count == 1 else 'were'} rejected, "
+            f"more than max_rejects {max_rejects:g} allows; "
             f"all are in {file}, the first: {first.source}:{first.line}: {first.reason}"
         )
 

@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import ClassVar
 
 from preprocess.engine.job import Kind
 from preprocess.errors import SourceError
@@ -68,6 +69,8 @@ class _Text:
 
 class DecontaminationFilter:
     """Leaves out rows that overlap its evaluation sets (a `preprocess.engine.job.Filter`)."""
+
+    by_name: ClassVar[bool] = False
 
     def __init__(self, ngram: int, share: float) -> None:
         self.ngram, self.share = ngram, share

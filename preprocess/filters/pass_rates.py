@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -48,6 +49,7 @@ class PassRateFilter:
     highest: float
     keep_unknown: bool
     """Keep rows without a pass rate."""
+    by_name: ClassVar[bool] = True
 
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
         """See `preprocess.engine.job.Filter`."""

@@ -35,6 +35,7 @@ from preprocess.ray.cluster import Cluster
 from preprocess.sources.hub import Fetcher, read_hub_name
 from preprocess.sources.reading import measure
 from rewards import sandbox
+from rewards.wording import count as count_of
 
 FetchedT = TypeVar("FetchedT", Source, ComparedSet)
 
@@ -110,7 +111,8 @@ def _make_jobs(
     decontamination: DecontaminationFilter | None = None,
     split: splits.Split | None = None,
 ) -> list[Job]:
-    jobs, shuffle = [], _make_shuffle(config)
+    jobs: list[Job] = []
+    shuffle = _make_shuffle(config)
     for each in sources:
         filters: list[Filter] = []
         if each.pass_rates is not None and split != "validation":
@@ -119,7 +121,7 @@ def _make_jobs(
             filters.append(decontamination)
         file = Path(each.file) if each.file else None
         source = LocalSource(each.converter, Path(each.source), each.limit, each.options, file, split)
-        jobs.append(Job(source, config.shape, rule, tuple(filters), shuffle))
+        jobs.append(Job(source, config.shape, rule, tuple(filters), shuffle, len(jobs)))
     return jobs
 
 
@@ -131,6 +133,23 @@ class _Written:
     rows: dict[splits.Split, int] = field(default_factory=dict)
     outermost: tuple[bytes, ...] = ()
     """The lowest and the highest digest of all problems; one if they are the same."""
+    names: dict[tuple[int, str], str] = field(default_factory=dict)
+    """Job and name of a row -> the place of its record, for sources whose rows are found by their names."""
+
+    def add(self, part: Part) -> None:
+        """Count a part.
+
+        Raises:
+            SourceError: Two rows have one name, by which a filter knows them.
+        """
+        self.tally.add(part)
+        for name, line in part.names:
+            place = f"{part.path}:{line}"
+            first = self.names.setdefault((part.job, name), place)
+            if first != place:
+                raise SourceError(f"{place}: row {name!r} has the name of the row of {first}; pass rates need different names")
+        digests = {*self.outermost, *part.digests}
+        self.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
 
 
 def _write(config: PrepareConfig, parts: Iterator[Part], progress: Progress | None) -> _Written:
@@ -146,12 +165,10 @@ def _write(config: PrepareConfig, parts: Iterator[Part], progress: Progress | No
             stack.callback(files[split].discard)
         with atomic.open_text(folder / "rejects.jsonl") as rejects:
             for part in parts:
-                written.tally.add(part)
+                written.add(part)
                 rejects.writelines(to_line(reject) for reject in part.rejects)
                 for split, batch in part.batches.items():
                     files[split].write(batch, part.buckets.get(split, ()))
-                digests = {*written.outermost, *part.digests}
-                written.outermost = tuple(sorted({min(digests), max(digests)})) if digests else ()
                 done += part.size
                 if progress is not None:
                     progress(min(done, total), total, written.tally.records)
@@ -171,7 +188,7 @@ def _summarise(
     tally, folder = written.tally, config.output
     for split, count in written.rows.items():
         if not count:
-            raise PrepareError(f"no {split} rows from {tally.records:,} records; see {folder / 'rejects.jsonl'}")
+            raise tally.explain_no_rows(f"{split} rows", folder / "rejects.jsonl")
     summary: dict[str, Any] = {"shape": config.shape, "records": tally.records, "rows": written.rows, **tally.summarise()}
     if decontamination is not None:
         summary["evaluation_sets"] = decontamination.sets
@@ -216,9 +233,10 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         sandbox.close_all()
     rows = summary["rows"]
-    print(f"{summary['records']} records -> {rows['train']} training and {rows['validation']} validation rows")
+    read = count_of(summary["records"], "record")
+    print(f"{read} -> {rows['train']:,} training and {count_of(rows['validation'], 'validation row')}")
     for name, count in summary.get("evaluation_sets", {}).items():
-        print(f"compared with {count} rows of {name}")
+        print(f"compared with {count_of(count, 'row')} of {name}")
     for kind in KINDS:
         for reason, count in summary[kind].items():
             print(f"{kind.replace('_', ' ')}: {count}: {reason}")

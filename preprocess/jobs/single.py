@@ -145,4 +145,4 @@ def _write(parts: Iterator[Part], conversion: Conversion, result: Result, reject
                 result.files[target] = file.rows
         finally:
             file.discard()
-    return None if result.files else PrepareError(f"no rows from {result.tally.records:,} records; see {conversion.rejects}")
+    return None if result.files else result.tally.explain_no_rows("rows", conversion.rejects)

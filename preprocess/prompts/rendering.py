@@ -1,18 +1,18 @@
 """Conversations as messages for a chat template, and as tokens for training.
 
-Runs in the trainers' environments, with any tokenizer of `transformers`; imports only the standard library. verl's trainer
+Runs in the trainers' environments, with any tokenizer of `transformers`; needs only the standard library. verl's trainer
 gets these tokens; LLaMA-Factory renders rows itself, with the same result if its template is a copy of the tokenizer's.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from preprocess.calls import split_call, split_results
+
 _ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}
-_THOUGHT = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 
 Pair = tuple[list[int], list[int]]
 """The tokens of a prompt and of its answer."""
@@ -25,7 +25,7 @@ class ConversationError(ValueError):
 def to_messages(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a row's conversation (`conversations`, `system`) as OpenAI messages, with structured tool calls."""
     system = [{"role": "system", "content": row["system"]}] if row["system"] else []
-    return [*system, *(_to_message(turn["from"], turn["value"]) for turn in row["conversations"])]
+    return [*system, *(each for turn in row["conversations"] for each in _to_messages(turn["from"], turn["value"]))]
 
 
 def to_tools(row: Mapping[str, Any]) -> list[Any] | None:
@@ -59,11 +59,13 @@ def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> li
             raise ConversationError(f"the chat template does not render it: {first_line(error)}") from error
         return text
 
-    pairs, text = [], ""
+    pairs, text, turn = [], "", 0
     for place, message in enumerate(messages):
+        # Results of parallel calls are one turn.
+        is_more = message["role"] == "tool" and messages[place - 1]["role"] == "tool"
+        turn += message["role"] != "system" and not is_more
         if message["role"] == "assistant":
             prompt, answered = render(place, prompt=True), render(place + 1, prompt=False)
-            turn = place + 1 - (messages[0]["role"] == "system")
             if answered == prompt:
                 raise ConversationError(f"the chat template leaves out turn {turn}")
             if not prompt.startswith(text) or not answered.startswith(prompt):
@@ -101,20 +103,23 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _to_message(speaker: str, text: str) -> dict[str, Any]:
+def _to_messages(speaker: str, text: str) -> list[dict[str, Any]]:
     if speaker != "function_call":
-        return {"role": _ROLES[speaker], "content": text}
-    thought = _THOUGHT.match(text)
-    parsed = json.loads(_THOUGHT.sub("", text))
+        texts = split_results(text) if speaker == "observation" else [text]
+        return [{"role": _ROLES[speaker], "content": each} for each in texts]
+    before, called = split_call(text)
+    parsed = json.loads(called)
     calls = parsed if isinstance(parsed, list) else [parsed]
-    return {
-        "role": "assistant",
-        # A chat template puts a line break between the thought and the call.
-        "content": thought[0].removesuffix("\n") if thought else "",
-        "tool_calls": [
-            {"type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}} for call in calls
-        ],
-    }
+    return [
+        {
+            "role": "assistant",
+            # A chat template puts a line break between the text and the call.
+            "content": before.removesuffix("\n"),
+            "tool_calls": [
+                {"type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}} for call in calls
+            ],
+        }
+    ]
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

@@ -49,6 +49,7 @@ def split_work(jobs: Sequence[Job]) -> Iterator[Unit]:
         if job.converter.read is not None or job.source.limit is not None:
             yield Unit(number)
             continue
+        yield from (Unit(number, chunk=chunk) for chunk in job.list_unread())
         for file in find_files(job.source.source, job.source.split):
             chunks = read_chunks(job.source.source, [file])
             start = next(chunks, None)

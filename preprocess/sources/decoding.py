@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import re
 import types
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from preprocess.errors import RowError
-from rewards.suggestions import misspelling, suggestion
+from rewards.suggestions import any_of, misspelling, suggestion
+from rewards.wording import kind_of
 
 _WRONG_TYPE = re.compile(r"^Expected `(?P<expected>.+?)`, got `(?P<found>.+?)`$")
 _OUT_OF_BOUNDS = re.compile(r"^Expected `(?P<expected>\w+)` (?P<bounds>.+)$")
 _MISSING_KEY = re.compile(r"^Object missing required field `(?P<name>.+)`$")
 _UNKNOWN_KEY = re.compile(r"^Object contains unknown field `(?P<name>.+)`$")
 _WRONG_VALUE = re.compile(r"^Invalid enum value (?P<found>.+)$")
+_MALFORMED = re.compile(r"^JSON is malformed: ")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 """A step of msgspec's path: a key, or `[0]` in a list, or `[...]` for any key of a mapping."""
 _NAMES = {
@@ -32,7 +35,14 @@ _NAMES = {
 
 
 class MissingColumnError(RowError):
-    """A record lacks a column; in a source's first record that is a mistake in the recipe, not a bad row."""
+    """A record lacks a column; in a source's first record that is a mistake in the recipe, not a bad row.
+
+    `columns` are those of which it needs one, if the message does not yet name what was found instead.
+    """
+
+    def __init__(self, message: str, columns: Sequence[str] = ()) -> None:
+        super().__init__(f"{message}: expected {any_of(columns)}" if columns else message)
+        self.columns = tuple(columns)
 
 
 def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exception) -> Any:
@@ -48,13 +58,13 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
             raise RowError(f"not UTF-8: byte {text[failure.start]:#04x} at {failure.start}") from error
         raise RowError(f"not JSON: {failure}") from error
     if not isinstance(fields, dict):
-        raise RowError(f"a {type(fields).__name__}, expected an object")
+        raise RowError(f"{kind_of(fields)}, expected an object")
     if not issubclass(kind, msgspec.Struct):
         return fields
     columns = msgspec.structs.fields(kind)
     for column in columns:
         if column.required and column.encode_name not in fields:
-            raise MissingColumnError(f"no column {column.encode_name!r}{misspelling(column.encode_name, fields)}")
+            raise MissingColumnError(explain_missing([column.encode_name], fields))
     kept = {column.encode_name: fields[column.encode_name] for column in columns if column.encode_name in fields}
     try:
         return msgspec.json.decode(json.dumps(kept, allow_nan=False), type=kind)
@@ -64,7 +74,16 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
         raise RowError(f"not JSON: {failure}") from error
 
 
-def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole: str = "the record") -> str:
+def explain_missing(columns: Sequence[str], fields: Mapping[str, Any]) -> str:
+    """Return that a record has none of the columns, with the found one that may be meant, or the list that has them inside."""
+    names = any_of(map(repr, columns))
+    for key, value in fields.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and value[0].keys() & set(columns):
+            return f"no column {names}, but the items of {key!r} have it: write them as lines with `jq -c '.{key}[]'`"
+    return f"no column {names}{misspelling(columns[0], fields)}"
+
+
+def describe(message: str, kind: Any, fields: Any = None, whole: str = "the record") -> str:
     """Translate msgspec's message into plain words.
 
     Args:
@@ -74,7 +93,8 @@ def describe(message: str, kind: type[msgspec.Struct], fields: Any = None, whole
     if "surrogate" in message:
         return "not UTF-8 text: half of a surrogate pair"
     if message.startswith(("JSON is malformed", "Input data was truncated")):
-        return f"not JSON: {message[:1].lower()}{message[1:]}"
+        reason = _MALFORMED.sub("", message)
+        return f"not JSON: {reason[:1].lower()}{reason[1:]}"
     message, _, path = message.partition(" - at `$")
     path = path.removesuffix("`").removeprefix(".")
     place = path or whole

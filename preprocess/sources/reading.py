@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,17 +19,20 @@ from typing import IO, TYPE_CHECKING, cast
 import msgspec
 
 from preprocess.errors import SourceError
+from preprocess.sources.beginnings import check_beginning
 from preprocess.sources.json_lists import split_list
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 KINDS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+"""The endings of files that can be read, in lower or upper case."""
 
 CHUNK_BYTES = 2_000_000
 LONGEST_LINE = 64_000_000
 _BUFFER_BYTES = 1_000_000
 _MOST_ROWS = 4096
+_PACKED = (".gz", ".zst", ".xz", ".bz2")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -117,6 +121,16 @@ class Records(Chunk):
         return iter(self.records)
 
 
+@dataclass(frozen=True)
+class Unread(Chunk):
+    """A file of a folder that is not read."""
+
+    reason: str
+
+    def read(self) -> Iterator[Record]:
+        return iter(())
+
+
 def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = (), size: int = CHUNK_BYTES) -> Iterator[Chunk]:
     """Yield the chunks of a source's JSON, JSON-lines (both also gzipped) or parquet files.
 
@@ -129,7 +143,7 @@ def read_chunks(source: Path, files: Iterable[Path], columns: Collection[str] = 
     for path in files:
         name = name_file(path, source)
         try:
-            if path.name.endswith(".parquet"):
+            if path.name.lower().endswith(".parquet"):
                 yield from _read_parquet(path, name, columns, size)
             elif _is_list(path):
                 yield from _read_list(path, name, size)
@@ -152,17 +166,60 @@ def list_files(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Path]:
     """Return the source itself, or the files in it sorted by name, without hidden ones.
 
     Raises:
-        SourceError: No file is found.
+        SourceError: No file is found; a folder cannot be read, or has a link to nothing.
     """
     if not source.exists():
         raise SourceError(f"source {source} does not exist")
-    files = [source]
-    if source.is_dir():
-        found = (path for path in source.rglob("*") if path.name.endswith(kinds) and path.is_file())
-        files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(source).parts))
-    if not files or not files[0].name.endswith(kinds):
+    files = [path for path in _walk(source) if path.name.lower().endswith(kinds)] if source.is_dir() else [source]
+    if not files:
+        others = ", ".join(sorted({path.suffix or path.name for path in _walk(source)})[:8])
+        raise SourceError(f"source {source} has no {', '.join(kinds)} file{f'; found {others}' if others else ': it is empty'}")
+    if not files[0].name.lower().endswith(kinds):
         raise SourceError(f"source {source}: expected {', '.join(kinds)}, or a folder with such files")
     return files
+
+
+def list_unread(source: Path, kinds: tuple[str, ...] = KINDS) -> list[Unread]:
+    """Return the files of a folder, without hidden ones, that `list_files` leaves out.
+
+    Raises:
+        SourceError: As `list_files`.
+    """
+    if not source.is_dir():
+        return []
+    paths = [path for path in _walk(source) if not path.name.lower().endswith(kinds)]
+    return [Unread(path, path.name, path.stat().st_size, 0, _explain_unread(path, kinds)) for path in paths]
+
+
+def _explain_unread(path: Path, kinds: Collection[str]) -> str:
+    ending = "".join(path.suffixes[-2:] if path.suffix.lower() in _PACKED else path.suffixes[-1:])
+    return f"not read: {f'a {ending} file' if ending else 'a file without an ending'}, expected {', '.join(kinds)}"
+
+
+def _walk(folder: Path) -> list[Path]:
+    """Return all files of a folder sorted by name, without hidden ones; folders that are links are followed.
+
+    Raises:
+        SourceError: A folder cannot be read, or is linked twice; a link points to nothing.
+    """
+
+    def fail(error: OSError) -> None:
+        raise SourceError(f"{error.filename}: {error.strerror}") from error
+
+    found, seen = [], {folder.resolve()}
+    for place, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        here = Path(place)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (here / name for name in folders):
+            if path.resolve() in seen:
+                raise SourceError(f"{path}: the same folder as {path.resolve()}, whose files would be read twice")
+            seen.add(path.resolve())
+        for path in (here / name for name in names if not name.startswith(".")):
+            if path.is_symlink() and not path.exists():
+                raise SourceError(f"{path}: a link to {path.readlink()}, which does not exist")
+            if path.is_file():
+                found.append(path)
+    return sorted(found)
 
 
 def name_file(path: Path, source: Path) -> str:
@@ -172,7 +229,8 @@ def name_file(path: Path, source: Path) -> str:
     ending = next((kind for kind in KINDS if name.endswith(kind)), relative.suffix)
     short = name.removesuffix(ending)
     others = KINDS[: KINDS.index(ending)] if ending in KINDS and path != source else ()
-    if not short or any(path.with_name(short + kind).is_file() for kind in others):
+    is_upper = ending not in KINDS and name.lower().endswith(KINDS)
+    if not short or is_upper or any(path.with_name(short + kind).is_file() for kind in others):
         return str(relative)
     return str(relative.with_name(short))
 
@@ -207,7 +265,7 @@ def _number(data: bytes, first: int) -> Iterator[Record]:
 def _open(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Yield a file, and the same file unpacked if it is gzipped."""
     with path.open("rb") as raw:
-        yield raw, cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.name.endswith(".gz") else raw
+        yield raw, cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.name.lower().endswith(".gz") else raw
 
 
 def _read_lines(path: Path, name: str, size: int) -> Iterator[Chunk]:
@@ -234,9 +292,15 @@ def _read_whole_lines(file: IO[bytes], size: int, place: str) -> bytes:
 
 
 def _is_list(path: Path) -> bool:
-    """Return whether the file is a JSON list, by its content: many lists are named .jsonl, and vice versa."""
+    """Return whether the file is a JSON list, by its content: many lists are named .jsonl, and vice versa.
+
+    Raises:
+        SourceError: It is neither that nor JSON lines.
+    """
     with _open(path) as (_, file):
-        return file.read(65536).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
+        beginning = file.read(65536)
+    check_beginning(path, beginning)
+    return beginning.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
 
 
 def _read_list(path: Path, name: str, size: int) -> Iterator[Chunk]:

@@ -30,6 +30,7 @@ from rewards.programs.candidate import call_function, pack_arguments
 from rewards.reasons import explain, show
 from rewards.registry import register
 from rewards.sandbox import Limits
+from rewards.wording import kind_of
 
 _SPARE_OUTPUT = 16_000
 _PACKED = 8
@@ -58,7 +59,7 @@ async def white_box(
         GroundTruthError: The row is invalid.
     """
     if not isinstance(ground_truth, str):
-        raise GroundTruthError(f"the ground truth is a {type(ground_truth).__name__}, expected JSON text")
+        raise GroundTruthError(f"the ground truth is {kind_of(ground_truth)}, expected JSON text")
     truth = read_truth(ground_truth)
     share = await _grade(solution_str, truth, seconds)
     well_formed = float(answers.is_well_formed(solution_str))

@@ -12,6 +12,7 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.answers import make_response
 from rewards.parsing.blocks import write_block
 from rewards.parsing.source_values import NotValueError, read_source
+from rewards.wording import kind_of
 
 NIL = "Nil"
 """Answer to a state question if the line is not executed that often."""
@@ -57,7 +58,7 @@ def read_truth(text: str) -> Truth:
     except ValueError as error:
         raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
     if not isinstance(row, dict):
-        raise GroundTruthError(f"the ground truth is a {type(row).__name__}, expected an object")
+        raise GroundTruthError(f"the ground truth is {kind_of(row)}, expected an object")
     missing = [name for name in ("type", "func_str", "func_name", "func_args", "result") if name not in row]
     if missing:
         raise GroundTruthError(f"the ground truth has no `{missing[0]}`")

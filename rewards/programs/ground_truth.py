@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any, Literal
 
 from rewards.errors import GroundTruthError
@@ -18,6 +19,7 @@ from rewards.programs.expected_calls import read_check
 from rewards.programs.inside.isolated_tests.pytest_shim.support import find_unsupported, runs_code
 from rewards.programs.inside.judge.check import Check
 from rewards.programs.inside.judge.comparison import Rules
+from rewards.wording import count, kind_of
 
 Choose = Literal["first", "longest"]
 
@@ -87,7 +89,7 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
     except (TypeError, ValueError, RecursionError) as error:
         raise GroundTruthError(f"the ground truth is not JSON: {error}") from error
     if not isinstance(truth, dict):
-        raise GroundTruthError(f"the ground truth is a {type(truth).__name__}, expected an object")
+        raise GroundTruthError(f"the ground truth is {kind_of(truth)}, expected an object")
     prelude = truth.get("prelude") or ""
     _parse(prelude, "prelude")
     lenient = [name for name in (*_RULES, "checker") if truth.get(name)]
@@ -97,10 +99,20 @@ def _read(ground_truth: str, max_tests: int, choose: Choose) -> Tests:
         return _read_functional(truth["functional"], prelude, max_tests, choose)
     if "pytest" in truth:
         return _read_pytest(truth["pytest"], prelude, max_tests)
+    if "\\ud" in ground_truth.lower():
+        _check_characters(truth)
     if "inputs" not in truth:
         found = ", ".join(map(str, truth)) or "nothing"
         raise GroundTruthError(f"the ground truth has {found[:80]}; expected inputs and outputs, functional, or pytest")
     return _read_pairs(truth, prelude, max_tests, choose)
+
+
+def _check_characters(value: Any) -> None:
+    """Check that values can be written as UTF-8, as inputs of programs are."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise GroundTruthError("it has half of a surrogate pair, which is not a character") from None
 
 
 def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Choose) -> Tests:
@@ -110,7 +122,9 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
     if not isinstance(inputs, list) or not isinstance(outputs, list):
         raise GroundTruthError("`inputs` and `outputs` must be lists")
     if len(inputs) != len(outputs) or not inputs:
-        raise GroundTruthError(f"{len(inputs)} inputs and {len(outputs)} outputs; expected equal numbers, at least 1")
+        raise GroundTruthError(
+            f"{count(len(inputs), 'input')} and {count(len(outputs), 'output')}; expected equal numbers, at least 1"
+        )
     pairs = _choose(list(zip(inputs, outputs, strict=True)), max_tests, choose, lambda pair: len(str(pair[0])))
     name = truth.get("fn_name")
     if not name:
@@ -118,8 +132,8 @@ def _read_pairs(truth: dict[str, Any], prelude: str, max_tests: int, choose: Cho
         # Without a checker, None is the text "None".
         expected = tuple("" if checker and output is None else read_text(output) for _, output in pairs)
         return TextTests(texts, expected, rules, Checker(checker, texts, expected) if checker else None)
-    if not isinstance(name, str):
-        raise GroundTruthError(f"fn_name is {name!r}, expected a name")
+    if not isinstance(name, str) or not is_function(name):
+        raise GroundTruthError(f"fn_name is {str(name)[:60]!r}, expected the name of a function, or Class().method")
     keys = truth.get("integer_keys") is not False
     given = [_read_arguments(each, keys) for each, _ in pairs]
     wanted = [_read_output(output, each) for each, output in pairs]
@@ -170,9 +184,11 @@ def read_text(value: Any) -> str:
 def _read_arguments(given: object, integer_keys: bool) -> Arguments:
     if isinstance(given, str):  # one JSON value per line, as in LiveCodeBench and in the rows of verl's grader
         try:
-            given = [json.loads(line) for line in given.split("\n")]
+            values = [json.loads(line) for line in given.split("\n")]
         except ValueError as error:
             raise GroundTruthError(f"an input is {given[:60]!r}, expected a list of arguments, or JSON per line") from error
+        _check_characters(values)
+        given = values
     if isinstance(given, dict):
         return Arguments(kwargs=tuple(given.items()))
     if isinstance(given, list):
@@ -183,9 +199,11 @@ def _read_arguments(given: object, integer_keys: bool) -> Arguments:
 def _read_output(output: Any, given: Any) -> Any:
     if isinstance(given, str) and isinstance(output, str):
         try:
-            return json.loads(output)
+            value = json.loads(output)
         except ValueError as error:
             raise GroundTruthError(f"an output is {output[:60]!r}, expected JSON like its input") from error
+        _check_characters(value)
+        return value
     return output
 
 
@@ -211,7 +229,7 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
             function = _unparse(tested)
         case _:
             raise GroundTruthError("the tests do not end with `check(function)`")
-    if not all(part.isidentifier() for part in function.replace("().", ".").split(".")) or function.count(".") > 1:
+    if not is_function(function):
         raise GroundTruthError(f"the function under test is {function[:60]!r}, expected a name or Class().method")
     checks = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == check]
     if len(checks) != 1 or len(checks[0].args.args) != 1:
@@ -230,6 +248,12 @@ def _read_functional(source: Any, prelude: str, max_tests: int, choose: Choose) 
     tests = SourceTests("asserts", tuple(map(_unparse, lines)), name + helpers, function, prelude)
     plain = [read_check(line, candidate) for line in lines]
     return _pack(function, prelude, [[each] for each in plain if each], tests) if all(plain) else tests
+
+
+def is_function(text: str) -> bool:
+    """Return whether it is a name, or Class().method."""
+    owner, dot, name = text.rpartition("().")
+    return all(part.isidentifier() and not iskeyword(part) for part in (owner, name)[not dot :])
 
 
 def _unparse(node: ast.AST) -> str:
@@ -303,7 +327,7 @@ def _choose(items: list[Any], count: int, choose: Choose, length: Any) -> list[A
 
 def _parse(source: Any, what: str) -> ast.Module:
     if not isinstance(source, str):
-        raise GroundTruthError(f"{what} is a {type(source).__name__}, expected Python source")
+        raise GroundTruthError(f"{what} is {kind_of(source)}, expected Python source")
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

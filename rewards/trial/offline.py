@@ -17,6 +17,7 @@ from rewards.sandbox import SandboxError, single_worker
 from rewards.scoring.calling import SECONDS, call_in_loop
 from rewards.scoring.combination import Part, read_part
 from rewards.suggestions import suggestion
+from rewards.wording import kind_of
 
 _COLUMNS = ("data_source", "reward_model", "extra_info", "prompt")
 _MOST_SANDBOXES = 8
@@ -92,7 +93,9 @@ def read_responses(path: Path, rows: Sequence[Row]) -> list[tuple[Row, str]]:
     """
     if not path.is_file():
         raise OfflineError(f"file {path} not found")
-    by_id = {row.id: row for row in reversed(rows)}
+    by_id: dict[str, list[Row]] = {}
+    for row in rows:
+        by_id.setdefault(row.id, []).append(row)
     by_truth = {_key(row.ground_truth): row for row in reversed(rows)}
     found: list[tuple[Row, str]] = []
     try:
@@ -108,20 +111,23 @@ def read_responses(path: Path, rows: Sequence[Row]) -> list[tuple[Row, str]]:
 
 
 def _read_line(
-    where: str, line: str, rows: Sequence[Row], by_id: Mapping[str, Row], by_truth: Mapping[str, Row]
+    where: str, line: str, rows: Sequence[Row], by_id: Mapping[str, Sequence[Row]], by_truth: Mapping[str, Row]
 ) -> list[tuple[Row, str]]:
     try:
         given = json.loads(line)
     except ValueError as error:
         raise OfflineError(f"{where}: not JSON: {error}") from error
     if not isinstance(given, dict):
-        raise OfflineError(f"{where}: found a {type(given).__name__}, expected an object with id (or index) and response")
+        raise OfflineError(f"{where}: found {kind_of(given)}, expected an object with id (or index) and response")
     texts = given.get("response", given.get("output"))
     texts = [texts] if isinstance(texts, str) else texts
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise OfflineError(f"{where}: no response; expected `response`: a text or a list of texts")
     if "id" in given:
-        row = by_id.get(str(given["id"]))
+        named = by_id.get(str(given["id"]), ())
+        if len(named) > 1:
+            raise OfflineError(f"{where}: {len(named)} rows have the id {str(given['id'])!r}; use `index` to name one")
+        row = named[0] if named else None
         problem = f"no row has the id {str(given['id'])!r}{'' if row else suggestion(given['id'], by_id)}"
     elif "index" in given:
         index = given["index"]

@@ -11,13 +11,14 @@ from pipelines.console import tables
 from preprocess.engine.job import KINDS
 from preprocess.jobs.single import Conversion, Result
 from preprocess.rows import Shape
+from rewards.wording import count
 
 
 def print_result(conversion: Conversion, result: Result) -> None:
     """Print how many rows a conversion made, how many records gave none and why, and the files."""
     tally, files = result.tally, result.files
-    place = str(conversion.output) if not conversion.per_file else f"{_count(len(files), 'file')} in {conversion.output}"
-    tables.say(f"{_count(tally.records, 'record')} -> {_count(result.rows, f'{conversion.shape} row')} in {place}")
+    place = str(conversion.output) if not conversion.per_file else f"{count(len(files), 'file')} in {conversion.output}"
+    tables.say(f"{count(tally.records, 'record')} -> {count(result.rows, f'{conversion.shape} row')} in {place}")
     if conversion.per_file:
         tables.print_rows(("rows", "file"), [(f"{rows:,}", str(path)) for path, rows in files.items()])
     print_reasons({"": tally.summarise()})
@@ -58,7 +59,3 @@ def print_reasons(summaries: Mapping[str, Mapping[str, Any]]) -> None:
     ]
     drop = 0 if any(summaries) else 1
     tables.print_rows(("stage", "outcome", "count", "reason")[drop:], [line[drop:] for line in lines])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -22,6 +22,7 @@ from preprocess.engine.job import Reject
 from preprocess.engine.tally import Tally, to_line
 from preprocess.jobs.trace_files import trace_files
 from rewards.suggestions import nearest_path
+from rewards.wording import count
 
 
 def trace(source: Path, output: Path, options: dict[str, Any], isolation: Literal["strong", "weak"], url: str | None) -> None:
@@ -39,7 +40,7 @@ def trace(source: Path, output: Path, options: dict[str, Any], isolation: Litera
     with one_line_errors(), in_sandbox(isolation, url), signals_as_stopped():
         tally = _write(source, parse_options(options, FileOptions), output, rejects)
     rows = tally.records - sum(map(tally.count, tally.reasons))
-    tables.say(f"{rows:,} rows in {output}, in the format of ExecVerify")
+    tables.say(f"{count(rows, 'row')} in {output}, in the format of ExecVerify")
     outcomes.print_reasons({"": tally.summarise()})
     if any(tally.reasons.values()):
         tables.say(f"rejected calls with line and reason: {rejects}")

@@ -6,7 +6,7 @@ import ast
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from rewards.errors import GroundTruthError
 from rewards.parsing.answers import normalise, take_code
 from rewards.parsing.blocks import write_block
 from rewards.programs.ground_truth import read_tests
+from rewards.suggestions import suggestion
 
 
 class CodeOptions(ToolOptions, frozen=True, kw_only=True):
@@ -49,6 +50,8 @@ class CodeTask:
     """Beginning of the program in the prompt. Empty: the statement shows it. None: the program reads standard input."""
     solution: str | None = None
     """A right program."""
+    unusable: str = ""
+    """Why none of the source's solutions is one; empty: it has none."""
     make_truth: Callable[[], dict[str, Any] | None]
     """Return the tests in a form of the code_tests reward, or None; raise RowError. Called only if the row needs tests."""
     plan: str = ""
@@ -91,7 +94,7 @@ def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
     """Return the problem with its solution; with the tool, the solution is run before it is the answer."""
     question = _ask(task, options)
     if not task.solution:
-        raise LeftOutError("it has no solution")
+        raise RowError(task.unusable) if task.unusable else LeftOutError("it has no solution")
     last_line = (task.signature or "").strip().rpartition("\n")[2].strip().removesuffix(":")
     plan = task.plan or f"To write: {last_line or 'a program that prints what is asked for.'}"
     calls = [call_interpreter(task.solution, _read_truth(task, options))] if options.tool else []
@@ -121,9 +124,22 @@ def name_problem(source: str, prompt: str) -> str:
     return f"{source}/{hashlib.sha256(prompt.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
-def check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
-    """Raise LeftOutError if an option leaves out records with this value."""
-    if value not in allowed:
+def check_choice(name: str, value: str | None, allowed: Collection[str | None], known: Collection[str] = ()) -> None:
+    """Check a value that an option selects by.
+
+    Args:
+        name: The name of the value.
+        value: Its value; None or empty if the record has none.
+        allowed: The values that the option keeps; None for records without one.
+        known: All values that exist; empty: any.
+
+    Raises:
+        RowError: The value does not exist.
+        LeftOutError: The option leaves out records with this value.
+    """
+    if value and known and value not in known:
+        raise RowError(f"{name} is {value[:60]!r}{suggestion(value, known)}")
+    if (value or None) not in allowed:
         raise LeftOutError(f"its {name} is {value}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,9 @@ from preprocess.converters.shared.code_task import CodeOptions
 from preprocess.errors import LeftOutError, RowError
 from preprocess.sources.decoding import describe
 from rewards.parsing.source_values import NotValueError, read_literal
+from rewards.programs.ground_truth import is_function
 from rewards.programs.inside.judge.comparison import is_accepted
+from rewards.wording import count, kind_of
 
 
 class Pairs(msgspec.Struct):
@@ -59,13 +61,26 @@ def read_pairs(
     """
     pairs = read_json(text, kind, column)
     if len(pairs.inputs) != len(pairs.outputs):
-        raise RowError(f"{column}: {len(pairs.inputs)} inputs and {len(pairs.outputs)} outputs")
+        raise RowError(f"{column}: {count(len(pairs.inputs), 'input')} and {count(len(pairs.outputs), 'output')}")
     if not pairs.inputs:
         raise LeftOutError("it has no tests")
     truth = {"inputs": pairs.inputs[:max_tests], "outputs": pairs.outputs[:max_tests]}
     if not pairs.fn_name:
+        _check_texts(truth, column)
         return truth
+    if not is_function(pairs.fn_name):
+        raise RowError(f"{column}: fn_name is {pairs.fn_name[:60]!r}, expected the name of a function")
     return {**truth, "fn_name": pairs.fn_name, **({} if integer_keys else {"integer_keys": False})}
+
+
+def _check_texts(truth: Mapping[str, list[Any]], column: str) -> None:
+    """Check that the inputs and outputs of programs are texts, or lists of lines; raise RowError."""
+    for name, values in truth.items():
+        for place, value in enumerate(values):
+            for line in value if isinstance(value, list) else [value]:
+                if isinstance(line, bool) or not isinstance(line, str | int | float):
+                    found = f"a list with {kind_of(line)}" if isinstance(value, list) else kind_of(line)
+                    raise RowError(f"{column}: {name}[{place}] is {found}, expected text or a list of lines")
 
 
 def parse(source: str, column: str) -> ast.Module:

@@ -177,7 +177,7 @@ def test_a_source_without_rows_is_found(check: Check, tmp_path: Path) -> None:
     recipe = re.sub(r"programs_code, source: [^,]*", f"cruxeval, source: {tmp_path}/rows.jsonl", RECIPE)
     status, _, err = check(reward="white_box", recipe=recipe)
     assert status == 1
-    assert "rl: rows of cruxeval rows.jsonl: no rows from 1 records, first " in err
+    assert "rl: rows of cruxeval rows.jsonl: no rows from 1 record, first " in err
 
 
 def test_fewer_rows_than_a_step_needs_are_found(check: Check) -> None:

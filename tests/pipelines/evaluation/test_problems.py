@@ -78,7 +78,7 @@ def test_records_without_problem_are_counted(tmp_path: Path) -> None:
     made, problems = make(make_set(source, difficulty=["interview"]), tmp_path)
     assert len(problems) == made.problems == 1
     assert made.without == 3
-    assert made.describe().startswith("1 problems from 4 records; 3 gave none: its difficulty is competition (1), ")
+    assert made.describe().startswith("1 problem from 4 records; 3 gave none: its difficulty is competition (1), ")
     rejects = [json.loads(line) for line in (tmp_path / "set" / "problems.rejects.jsonl").read_text().splitlines()]
     assert [(each["line"], each["kind"]) for each in rejects] == [(2, "left_out"), (3, "left_out"), (4, "rejected")]
 

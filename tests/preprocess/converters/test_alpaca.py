@@ -22,6 +22,16 @@ from tests.preprocess.converters.code_rows import convert_record, take_reject, t
         ({"instruction": "I", "output": "O", "text": "X", "input": "no"}, {"input": "text"}, ["I\nX", "O"]),
         ({"instruction": "I", "output": "O", "history": [["A", "B"], ["C", "D"]]}, {}, ["A", "B", "C", "D", "I", "O"]),
         ({"instruction": "I", "output": "O", "history": None}, {}, ["I", "O"]),
+        ({"instruction": "I", "output": "O", "prompt": "the template of both", "response": "R"}, {}, ["I", "O"]),
+        ({"prompt": "I", "completion": "O"}, {}, ["I", "O"]),
+        ({"prompt": "I", "response": "O", "instruction": None}, {}, ["I", "O"]),
+        ({"instruction": "I", "response": "O"}, {}, ["I", "O"]),
+        ({"question": "I", "answer": "O", "images": []}, {}, ["I", "O"]),
+        (
+            {"question": "I", "answer": "O", "prompt": "P", "response": "R"},
+            {"instruction": "prompt", "output": "response"},
+            ["P", "R"],
+        ),
     ],
 )
 def test_turns(tmp_path: Path, record: dict[str, Any], options: dict[str, Any], turns: list[str]) -> None:
@@ -42,8 +52,14 @@ def test_system_message(tmp_path: Path) -> None:
     [
         ({"instruction": " ", "output": "O"}, "the instruction is empty"),
         ({"instruction": "I", "output": " "}, "the last answer is empty"),
-        ({"instruction": "I", "output": ["O"]}, "output is a list, expected text"),
+        ({"instruction": "I", "output": ["O"]}, "output is a list, expected text or null"),
         ({"instruction": "I", "output": "O", "history": [["A"]]}, "history[0]"),
+        ({"instruction": "I", "output": None}, "no answer: expected output or response"),
+        ({"instruction": "I", "output": "O", "images": ["x.png"]}, "it has images; rows have only text"),
+        (
+            {"question": "I", "answer": "O", "prompt": "P", "response": "R"},
+            "it has the columns prompt/response and question/answer",
+        ),
         ({"instruction": "I", "output": "O", "history": "A"}, "history is text, expected a list or null"),
     ],
 )
@@ -56,7 +72,7 @@ def test_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "rows.jsonl:1: no column 'instruction'; did you mean 'instructions'?"),
+        ({}, "rows.jsonl:1: no column 'instruction', 'prompt' or 'question'; did you mean 'instructions'?"),
         (
             {"instruction": "instructions", "system": "sistem"},
             "rows.jsonl:1: no column 'sistem'; found instructions, output",

@@ -73,6 +73,16 @@ def test_without_solution_only_rl(tmp_path: Path) -> None:
     assert take_reject(convert_record("apps", "sft", tmp_path, no_solution)) == ("left_out", "it has no solution")
 
 
+def test_only_solutions_in_python_2(tmp_path: Path) -> None:
+    record = {**RECORD, "solutions": json.dumps(SOLUTIONS[:1])}
+    assert take_reject(convert_record("apps", "sft", tmp_path, record)) == ("rejected", "none of its 1 solution is Python 3")
+    assert "solution" not in take_rl(convert_record("apps", "rl", tmp_path, record)).detail
+
+
+def test_without_difficulty(tmp_path: Path) -> None:
+    assert take_rl(convert_record("apps", "rl", tmp_path, {**RECORD, "difficulty": ""}, difficulty=["interview"]))
+
+
 def test_difficulty(tmp_path: Path) -> None:
     assert take_rl(convert_record("apps", "rl", tmp_path, RECORD, difficulty=["interview", "competition"]))
     left_out = take_reject(convert_record("apps", "rl", tmp_path, RECORD, difficulty=["introductory"]))
@@ -83,12 +93,28 @@ def test_difficulty(tmp_path: Path) -> None:
     ("change", "reason"),
     [
         ({"input_output": "{"}, "input_output: not JSON: "),
-        ({"input_output": json.dumps({"inputs": ["1\n"], "outputs": []})}, "input_output: 1 inputs and 0 outputs"),
+        ({"input_output": json.dumps({"inputs": ["1\n"], "outputs": []})}, "input_output: 1 input and 0 outputs"),
         ({"input_output": json.dumps({"outputs": []})}, "no 'inputs'"),
         ({"input_output": '{"inputs": [' + "9" * 5000 + '], "outputs": [1]}'}, "input_output: "),
         ({"input_output": '{"inputs": ' + "[" * 100_000}, "input_output: "),
         ({"solutions": "[1]"}, "solutions: [0] is a number, expected text"),
         ({"question": " "}, "the problem has no statement"),
+        (
+            {"input_output": json.dumps({**CALLS, "fn_name": "a b"})},
+            "input_output: fn_name is 'a b', expected the name of a function",
+        ),
+        ({"input_output": json.dumps({**CALLS, "fn_name": "class"})}, "input_output: fn_name is 'class'"),
+        (
+            {"input_output": json.dumps({**TEXTS, "outputs": ["2", None]})},
+            "outputs[1] is null, expected text or a list of lines",
+        ),
+        ({"input_output": json.dumps({**TEXTS, "inputs": ["2", ["1", {}]]})}, "inputs[1] is a list with an object"),
+        ({"input_output": json.dumps({**TEXTS, "inputs": ["2", "\ud800"]})}, "half of a surrogate pair"),
+        (
+            {"input_output": json.dumps({**CALLS, "inputs": ['"\\ud800"', "1"], "outputs": ["1", "1"]})},
+            "half of a surrogate pair",
+        ),
+        ({"difficulty": "Hard"}, "difficulty is 'Hard'; expected competition, interview or introductory"),
     ],
 )
 def test_rejected(tmp_path: Path, change: dict[str, Any], reason: str) -> None:

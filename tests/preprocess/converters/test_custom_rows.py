@@ -61,8 +61,8 @@ def test_row_object_is_unchanged() -> None:
 @pytest.mark.parametrize(
     ("given", "shape", "reason"),
     [
-        (7, "rl", "converter mine gave a int, expected a mapping or an RlRow"),
-        ("Q", "sft", "converter mine gave a str, expected a mapping or an SftRow"),
+        (7, "rl", "converter mine gave a number, expected a mapping or an RlRow"),
+        ("Q", "sft", "converter mine gave text, expected a mapping or an SftRow"),
         (SftRow("", ()), "rl", "converter mine gave a SftRow, expected a mapping or an RlRow"),
         ({"promt": "Q"}, "rl", "converter mine gave a row with an unknown 'promt'; did you mean 'prompt'?"),
         (

@@ -62,7 +62,7 @@ def test_example_answers_get_the_best_score() -> None:
     ("record", "reason"),
     [
         (talk(), "0 turns, expected an even number of at least two"),
-        (talk(("human", "Q")), "1 turns, expected an even number of at least two"),
+        (talk(("human", "Q")), "1 turn, expected an even number of at least two"),
         (talk(("human", "Q"), ("gpt", "A"), ("human", "Q")), "3 turns"),
         (talk(("robot", "Q"), ("gpt", "A")), "turn 1 is from 'robot', expected human or observation"),
         (talk(("human", "Q"), ("human", "A")), "turn 2 is from 'human', expected gpt or function_call"),

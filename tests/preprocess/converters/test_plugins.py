@@ -202,7 +202,7 @@ ANY_ROW = 'return {"prompt": "Q", "ground_truth": 1}'
             "return {'prompt': 3, 'ground_truth': 1}",
             "converter mine gave a wrong row: prompt is a number, expected text or a list",
         ),
-        ("return [None, {'prompt': 'Q', 'ground_truth': 1}]", "converter mine gave a NoneType, expected a mapping"),
+        ("return [None, {'prompt': 'Q', 'ground_truth': 1}]", "converter mine gave null, expected a mapping"),
         ("return {'prompt': ' ', 'ground_truth': 1}", "the prompt does not end with a user's message"),
     ],
 )
@@ -240,7 +240,7 @@ def test_invalid_records(write: Write) -> None:
     assert len(result.rows) == 1
     assert reasons(result) == [
         (2, "rejected", "a list, expected an object"),
-        (3, "rejected", "a int, expected an object"),
+        (3, "rejected", "a number, expected an object"),
     ]
 
 

@@ -114,7 +114,7 @@ def test_prompt_keeps_its_messages(tmp_path: Path) -> None:
     [
         (({"role": "tool", "content": "x"},), "right", "the prompt has 'tool', expected messages of role and content, from"),
         (({"role": "user"},), "right", "the prompt has 'content', expected messages of role and content"),
-        ((), "right", "1 turns, expected an even number"),
+        ((), "right", "1 turn, expected an even number"),
         (({"role": "user", "content": "x"},), " ", "the last answer is empty"),
     ],
 )

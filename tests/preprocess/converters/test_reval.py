@@ -101,7 +101,7 @@ def test_answers_get_full_marks(tmp_path: Path) -> None:
     [
         ({"test": "import unittest"}, "left_out", "it is a class with a unit test, not a function"),
         ({"inputs": ["[1]"]}, "rejected", "an input is '[1]', expected a tuple of arguments"),
-        ({"inputs": []}, "rejected", "input_idx is 0, and there are 0 inputs"),
+        ({"inputs": []}, "rejected", "input_idx is 0, expected a place among 0 inputs"),
         ({"inputs": ["(1,)"]}, "rejected", "TypeError: "),
     ],
 )

@@ -17,8 +17,6 @@ from preprocess.errors import SourceError
 from preprocess.rows import SftRow
 from tests.preprocess.converters.code_rows import convert_record, take_reject, take_sft
 
-OPENAI = {"conversations": "messages", "role": "role", "content": "content"}
-
 
 def make_turns(*turns: tuple[str, str | None]) -> list[dict[str, Any]]:
     return [{"from": speaker, "value": text} for speaker, text in turns]
@@ -37,7 +35,7 @@ TALK = make_turns(("human", "Q"), ("gpt", "A"))
 
 def test_openai_messages(tmp_path: Path) -> None:
     messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
-    row = take_sft(convert_record("sharegpt", "sft", tmp_path, {"messages": messages}, **OPENAI))
+    row = take_sft(convert_record("sharegpt", "sft", tmp_path, {"messages": messages}))
     assert (get_turns(row), row.system, row.problem) == ([("human", "Q"), ("gpt", "A")], "S", "Q")
 
 
@@ -51,7 +49,7 @@ def test_openai_messages_from_parquet(tmp_path: Path) -> None:
     ]
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"messages": [messages], "tools": ['[{"name": "f"}]']}), path)
-    row = take_sft(convert([Source("sharegpt", path, options=OPENAI)], "sft"))
+    row = take_sft(convert([Source("sharegpt", path)], "sft"))
     assert get_turns(row) == [
         ("human", "Q"),
         ("function_call", '[{"name":"f","arguments":{"x":1}}]'),
@@ -117,18 +115,24 @@ def test_system_message(tmp_path: Path, record: dict[str, Any], system: str | No
         ),
         ({"conversations": make_turns(("human", "Q"), ("function_call", '{"name": "f"}'))}, "turn 2 is not a tool call"),
         ({"conversations": make_turns(("human", "Q"), ("function_call", "[]"))}, "turn 2 is not a tool call"),
-        ({"conversations": make_turns(("human", "Q"), ("bot", "A"))}, "turn 2 is from 'bot', expected system, human, user, "),
+        (
+            {"conversations": make_turns(("human", "Q"), ("bot", "A"))},
+            "turn 2 is from 'bot', expected system, developer, human, user, ",
+        ),
         ({"conversations": [*make_turns(("system", "S")), *TALK], "system": "T"}, "two different system messages"),
-        ({"conversations": [{"role": "user", "content": "Q"}]}, "conversations[0] has no 'from'; found content, role"),
-        ({"conversations": [{"from": "human", "value": 3}]}, "conversations[0].value is a number, expected text or null"),
+        ({"conversations": [{"role": "user", "text": "Q"}]}, "turn 1 has no text"),
+        ({"conversations": [{"from": "human", "text": "Q"}]}, "conversations[0] has no 'value'; found from, text"),
+        ({"conversations": [{"who": "user", "text": "Q"}]}, "conversations[0] has no 'from'; found text, who"),
+        (
+            {"conversations": [{"from": "human", "value": 3}]},
+            "conversations[0].value is a number, expected text or a list or null",
+        ),
+        ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content is a number, expected text or a list or null"),
         ({"conversations": "Q"}, "conversations is text, expected a list"),
         ({"conversations": TALK, "tools": "none"}, "tools is 'none', expected a list of objects or its JSON text"),
         ({"conversations": TALK, "tools": '{"name": "f"}'}, "expected a list of objects or its JSON text"),
         ({"conversations": TALK, "tools": 3}, "tools is a number, expected text or a list or null"),
-        (
-            {"conversations": [*make_turns(("human", "Q")), call_f("A", {})]},
-            "turn 2 has both text and tool calls; LLaMA-Factory accepts one of them",
-        ),
+        ({"conversations": [*make_turns(("human", "Q")), call_f("<tool_call>", {})]}, "turn 2 has tool calls, and in its text"),
         (
             {"conversations": [*make_turns(("human", "Q")), call_f("", "x")]},
             "turn 2: the arguments of f are not JSON",
@@ -144,12 +148,13 @@ def test_rejected(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
 @pytest.mark.parametrize(
     ("record", "options", "message"),
     [
-        ({"messages": []}, {}, "rows.jsonl:1: no column 'conversations'; found messages"),
+        ({"turns": []}, {}, "rows.jsonl:1: no column 'conversations', 'messages' or 'completion'; found turns"),
+        ({"data": [{"messages": []}]}, {}, "the items of 'data' have it: write them as lines with `jq -c '.data[]'`"),
         ({"messages": []}, {"conversations": "mesages"}, "rows.jsonl:1: no column 'mesages'; did you mean 'messages'?"),
         ({"conversations": TALK, "sys": "S"}, {"system": "system"}, "rows.jsonl:1: no column 'system'; did you mean 'sys'?"),
         ({}, {"conversation": "x"}, "converter sharegpt: unknown 'conversation'; did you mean 'conversations'?"),
         ({}, {"role": "x", "content": "x"}, "converter sharegpt: column 'x' is named twice"),
-        ({}, {"system": "conversations"}, "converter sharegpt: column 'conversations' is named twice"),
+        ({}, {"system": "x", "tools": "x"}, "converter sharegpt: column 'x' is named twice"),
         (
             {},
             {"roles": {"bot": "robot"}},
@@ -168,3 +173,89 @@ def test_tools_are_json_text() -> None:
     texts = [row.tools for row in rows if isinstance(row, SftRow) and row.tools]
     assert len(texts) == 2
     assert all(tool["name"] == "weather" for text in texts for tool in json.loads(text))
+
+
+Q, A = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+OTHER = {"id": "2", "type": "function", "function": {"name": "g", "arguments": "{}"}}
+
+
+def tool(text: str) -> dict[str, str]:
+    return {"role": "tool", "content": text, "tool_call_id": "1"}
+
+
+@pytest.mark.parametrize(
+    ("record", "turns"),
+    [
+        ({"conversations": TALK}, ["Q", "A"]),
+        ({"messages": [Q, A]}, ["Q", "A"]),
+        ({"conversations": [Q, A]}, ["Q", "A"]),
+        ({"conversations": None, "messages": [Q, A]}, ["Q", "A"]),
+        ({"prompt": "Q", "completion": "A"}, ["Q", "A"]),
+        ({"prompt": [Q], "completion": [A]}, ["Q", "A"]),
+        ({"prompt": [{"role": "system", "content": "S"}, Q], "completion": "A"}, ["Q", "A"]),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "Q"}, {"type": "text", "text": "R"}]}, A]},
+            ["QR", "A"],
+        ),
+        ({"messages": [Q, {**A, "reasoning_content": "R"}]}, ["Q", "<think>\nR\n</think>\n\nA"]),
+        ({"messages": [Q, {**A, "reasoning": " R\n"}]}, ["Q", "<think>\nR\n</think>\n\nA"]),
+        ({"messages": [Q, {"role": "assistant", "content": "<think>R</think>A", "thinking": "R"}]}, ["Q", "<think>R</think>A"]),
+        ({"messages": [Q, {**A, "weight": 1}, Q, {**A, "weight": 0}]}, ["Q", "A"]),
+        ({"messages": [Q, {**A, "train": True}, Q, {**A, "train": False}, Q, {**A, "train": False}]}, ["Q", "A"]),
+        ({"messages": [Q, {"role": "assistant", "tool_calls": [CALL]}]}, ["Q", '[{"name":"f","arguments":{"x":1}}]']),
+        (
+            {"messages": [Q, {"role": "assistant", "content": None, "function_call": OTHER["function"]}]},
+            ["Q", '[{"name":"g","arguments":{}}]'],
+        ),
+        (
+            {"messages": [Q, {**A, "tool_calls": [CALL, OTHER]}, tool("1"), tool("2"), A]},
+            [
+                "Q",
+                'A\n<tool_call>[{"name":"f","arguments":{"x":1}},{"name":"g","arguments":{}}]</tool_call>',
+                "1\n</tool_response>\n<tool_response>\n2",
+                "A",
+            ],
+        ),
+        (
+            {"messages": [Q, {"role": "assistant", "content": "", "reasoning_content": "R", "tool_calls": [OTHER]}]},
+            ["Q", '<think>\nR\n</think>\n\n[{"name":"g","arguments":{}}]'],
+        ),
+    ],
+)
+def test_layouts_without_options(tmp_path: Path, record: dict[str, Any], turns: list[str]) -> None:
+    row = take_sft(convert_record("sharegpt", "sft", tmp_path, record))
+    assert [turn.value for turn in row.conversations] == turns
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "reason"),
+    [
+        ({"conversations": TALK, "images": ["x.png"]}, "rejected", "it has images; rows have only text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, A]},
+            "rejected",
+            "a part of type 'image_url'",
+        ),
+        ({"messages": [Q, {**A, "weight": 0}]}, "left_out", "all of its answers have weight 0"),
+        ({"messages": [Q, {**A, "weight": 0}, Q, A]}, "rejected", "turn 2 is not to train on, but turn 4 is"),
+        ({"prompt": [Q, A, Q], "completion": "A"}, "rejected", "turn 2 is not to train on, but turn 4 is"),
+        ({"messages": [Q, {**A, "weight": 0.5}]}, "rejected", "turn 2 has weight 0.5, expected 0 or 1"),
+        (
+            {"messages": [Q, {"role": "assistant", "content": "<think>R</think>A", "reasoning": "S"}]},
+            "rejected",
+            "turn 2 has two thoughts",
+        ),
+        ({"messages": [Q, {"role": "assistant", "tool_calls": [CALL]}, tool("1"), tool("2"), A]}, "rejected", "5 turns"),
+    ],
+)
+def test_what_rows_cannot_hold(tmp_path: Path, record: dict[str, Any], kind: str, reason: str) -> None:
+    found = take_reject(convert_record("sharegpt", "sft", tmp_path, record))
+    assert found[0] == kind
+    assert reason in found[1]
+
+
+def test_thoughts_in_the_words_of_another_template(tmp_path: Path) -> None:
+    record = {"messages": [Q, {**A, "reasoning_content": "R"}]}
+    row = take_sft(convert_record("sharegpt", "sft", tmp_path, record, thought=["<seed:think>", "</seed:think>"]))
+    assert row.conversations[1].value == "<seed:think>R</seed:think>A"

@@ -24,7 +24,12 @@ CASES: dict[str, tuple[str, Any, Any, str]] = {
     "latin-1": ("execverify_rl", QUESTION, '{"type": "oi", "prompt_str": "für"}'.encode("latin-1"), "not UTF-8: byte 0xfc"),
     "half a surrogate pair": ("execverify_rl", QUESTION, {**QUESTION, "prompt_str": "\ud800"}, "not UTF-8 text"),
     "column missing": ("execverify_rl", QUESTION, {"type": "oi"}, "no column 'func_str'"),
-    "column misspelt": ("sharegpt", {"conversations": TALK}, {"conversation": TALK}, "did you mean 'conversation'?"),
+    "column misspelt": (
+        "sharegpt",
+        {"conversations": TALK},
+        {"conversation": TALK},
+        "no turns: expected conversations, messages or completion",
+    ),
     "unknown role": (
         "sharegpt",
         {"conversations": TALK},
@@ -35,7 +40,7 @@ CASES: dict[str, tuple[str, Any, Any, str]] = {
         "sharegpt",
         {"conversations": TALK},
         {"conversations": TALK[:1]},
-        "1 turns, expected an even number",
+        "1 turn, expected an even number",
     ),
     "no turns": ("sharegpt", {"conversations": TALK}, {"conversations": []}, "0 turns"),
     "empty answer": (

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -62,6 +62,7 @@ def test_missing_column_in_the_first_record_is_an_error(tmp_path: Path) -> None:
 @dataclass(frozen=True)
 class LeavesOut:
     problem: str
+    by_name: ClassVar[bool] = False
 
     def judge(self, row: Row, name: str) -> tuple[Kind, str] | None:
         return ("contaminated", f"like {self.problem}") if row.problem == self.problem else None
@@ -94,3 +95,8 @@ def test_limit_counts_records(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(QUESTION) + "\n\n" for _ in range(9)))
     job = Job(Source("execverify_rl", path, limit=4), "rl", Whole("train"))
     assert sum(convert_chunk(job, chunk).records for chunk in job.read()) == 4
+
+
+def test_byte_order_mark_of_utf_8(tmp_path: Path) -> None:
+    part = _convert(tmp_path, b"\xef\xbb\xbf" + json.dumps(QUESTION).encode(), QUESTION, rule=Whole("train"))
+    assert (part.records, part.rejects) == (2, [])

@@ -214,7 +214,7 @@ def test_evaluation_set_with_and_without_converter(tmp_path: Path) -> None:
 
 def test_unreadable_evaluation_set_is_an_error(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "eval.jsonl", {"conversations": [{"from": "human", "value": STATEMENT}]})
-    with pytest.raises(SourceError, match=r"eval\.jsonl:1: 1 turns.*; without a converter its texts are compared"):
+    with pytest.raises(SourceError, match=r"eval\.jsonl:1: 1 turn,.*; without a converter its texts are compared"):
         _load(path, "execverify_sft")
     with pytest.raises(SourceError, match=r"none\.jsonl does not exist"):
         _load(tmp_path / "none.jsonl")
@@ -240,7 +240,7 @@ def test_prepare_reports_overlaps(tmp_path: Path, capsys: pytest.CaptureFixture[
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert main([str(tmp_path / "config.json")]) == 0
-    assert "compared with 1 rows of eval.jsonl" in capsys.readouterr().out
+    assert "compared with 1 row of eval.jsonl" in capsys.readouterr().out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["rows"] == {"train": 4, "validation": 1}, "separate validation rows are not compared"
     assert summary["contaminated"] == {"words in a row are those of e/1 of eval.jsonl": 1}

@@ -118,3 +118,19 @@ def test_rates_select_rows_of_the_right_file(tmp_path: Path) -> None:
     assert main([str(tmp_path / "config.json")]) == 0
     table = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
     assert [row["conversations"][0]["value"] for row in table] == ["a.v2.jsonl 1", "b.json 2"]
+
+
+def test_rows_of_one_name_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = {"data_source": "d", "prompt": [{"role": "user", "content": "q"}], "reward_model": {"ground_truth": "1"}}
+    named = [{**question, "extra_info": {"id": name}} for name in ("a", "b", "a")]
+    rates = write_lines(tmp_path / "rates.jsonl", {"id": "a", "pass_rate": 0.5})
+    source = {"converter": "verl_rows", "source": str(write_lines(tmp_path / "rows.jsonl", *named))}
+    config = {
+        "shape": "rl",
+        "train": [source, {**source, "pass_rates": {"file": str(rates)}}],
+        "validation": {"fraction": 0.3},
+        "output": str(tmp_path / "out"),
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert main([str(tmp_path / "config.json")]) == 2
+    assert "rows.jsonl:3: row 'a' has the name of the row of" in capsys.readouterr().err

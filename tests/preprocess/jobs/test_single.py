@@ -114,7 +114,7 @@ def test_too_many_rejects_keep_the_old_file_and_all_rejects(tmp_path: Path) -> N
     output = tmp_path / "rows.parquet"
     convert_source(conversion(write_source(tmp_path / "a.jsonl", [1, 2]), output))
     source = write_source(tmp_path / "b.jsonl", range(10), broken=[3, 7])
-    with pytest.raises(PrepareError, match=r"2 of 10 records were rejected.*rows\.rejects\.jsonl.*b\.jsonl:4: 1 turns"):
+    with pytest.raises(PrepareError, match=r"2 of 10 records were rejected.*rows\.rejects\.jsonl.*b\.jsonl:4: 1 turn,"):
         convert_source(conversion(source, output, max_rejects=0.1))
     assert read_questions(output) == [1, 2]
     assert [each["line"] for each in read_rejects(tmp_path / "rows.rejects.jsonl")] == [4, 8]
@@ -122,8 +122,40 @@ def test_too_many_rejects_keep_the_old_file_and_all_rejects(tmp_path: Path) -> N
 
 def test_no_rows_is_an_error(tmp_path: Path) -> None:
     source = write_source(tmp_path / "source.jsonl", [0], broken=[0])
-    with pytest.raises(PrepareError, match="no rows from 1 records"):
+    with pytest.raises(PrepareError, match=r"no rows from 1 record \(1 rejected: 1 turn, "):
         convert_source(conversion(source, tmp_path / "rows.parquet", max_rejects=1.0))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no rows: the source has no records"),
+        ("\n  \n", "no rows: the source has no records"),
+        ("3", "no rows from 1 record (1 rejected: a number, expected an object); see "),
+        ("null\ntrue", "no rows from 2 records (1 rejected: null, expected an object; 1 rejected: true, expected an object)"),
+    ],
+)
+def test_no_rows_says_why(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "source.json").write_text(content)
+    with pytest.raises(PrepareError) as caught:
+        convert_source(conversion(tmp_path / "source.json", tmp_path / "rows.parquet", max_rejects=1.0))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("per_file", [False, True])
+def test_files_that_are_not_read_are_counted(tmp_path: Path, per_file: bool) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    write_source(folder / "a.jsonl", range(3))
+    for name in ("a.csv", "README"):
+        (folder / name).write_text("a,b")
+    output = tmp_path / ("rows" if per_file else "rows.parquet")
+    result = convert_source(Conversion(Source("execverify_sft", folder, limit=2), "sft", output, per_file))
+    assert (result.rows, result.tally.records) == (2, 2)
+    assert [name.partition(",")[0] for name in result.tally.summarise()["left_out"]] == [
+        "not read: a file without an ending",
+        "not read: a .csv file",
+    ]
 
 
 KILLED = """

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from preprocess.calls import join_call, join_results
 from preprocess.jobs.dataset_info import make_dataset_info
 from preprocess.prompts.rendering import ConversationError, cut, render_pairs, to_messages, to_tools
 from preprocess.rows import SftRow, Turn
@@ -57,6 +58,16 @@ def test_roles_and_tool_calls() -> None:
     assert made[2]["tool_calls"] == [{"type": "function", "function": {"name": "run", "arguments": {"code": "print(1)"}}}]
     two = to_messages(row(("human", "f?"), ("function_call", f"[{CALL}, {CALL}]")))
     assert len(two[1]["tool_calls"]) == 2
+
+
+def test_text_beside_calls_and_results_of_parallel_calls() -> None:
+    called = join_call("I run it.", f"[{CALL}, {CALL}]")
+    messages = to_messages(
+        row(("human", "f?"), ("function_call", called), ("observation", join_results(["1", "2"])), ("gpt", "1"))
+    )
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert messages[1]["content"] == "I run it." and len(messages[1]["tool_calls"]) == 2
+    assert [message["content"] for message in messages[2:4]] == ["1", "2"]
 
 
 def test_bare_tool_schema_is_wrapped() -> None:
@@ -134,6 +145,18 @@ ROWS = [
         tools=json.dumps([TOOL["function"]]),
     ),
     SftRow("e", (Turn("human", "f?"), Turn("function_call", THOUGHT + CALL)), tools=json.dumps([TOOL])),
+    SftRow(
+        "i",
+        (
+            Turn("human", "f?"),
+            Turn("function_call", join_call("I run it.", f"[{CALL}, {CALL}]")),
+            Turn("observation", join_results(["1", "2\n"])),
+            Turn("gpt", "1 and 2."),
+        ),
+        tools=json.dumps([TOOL]),
+    ),
+    SftRow("j", (Turn("human", "f?"), Turn("function_call", join_call(f"{THOUGHT}I run it.", CALL)))),
+    SftRow("k", (Turn("human", "f?"), Turn("function_call", join_call("", CALL.replace("print", "<tool_call></tool_call>"))))),
     SftRow("f", (Turn("human", "How so? " * 200), Turn("gpt", "So."))),
     SftRow("g", (Turn("human", "How?"), Turn("gpt", "So and so. " * 200), Turn("human", "Oh?"), Turn("gpt", "Yes."))),
     SftRow("h", (Turn("human", "How so? " * 200), Turn("gpt", "So and so. " * 200))),
@@ -171,7 +194,7 @@ validation = rows(val_files=file)
 for row in validation:
     print("ROW", json.dumps(row))
 train, other = rows(), rows(custom_cls={"seed": 18})
-real = sorted(validation[:8])
+real = sorted(validation[:11])
 print("TRAIN", json.dumps([sorted(train) == real, sorted(other) == real, train != other, train == rows()]))
 """
 
@@ -207,8 +230,8 @@ def test_verl_and_llamafactory_train_on_the_same_tokens(tmp_path: Path, trainer_
     assert len(expected) == len(ROWS)
     for place, (ids, mask) in enumerate(expected):
         assert found[place] == [ids, mask], f"row {place}"
-    assert [len(ids) == limit for ids, _ in expected] == [False] * 5 + [True] * 3
+    assert [len(ids) == limit for ids, _ in expected] == [False] * 8 + [True] * 3
     assert all(0 < sum(mask) < len(ids) for ids, mask in expected)
-    # Two batches of five: the padding rows of the second one are not in the loss.
-    assert [sum(mask) > 0 for _, mask in found] == [True] * 8 + [False] * 2
+    # Three batches of five: the padding rows of the last one are not in the loss.
+    assert [sum(mask) > 0 for _, mask in found] == [True] * 11 + [False] * 4
     assert ours[-1] == "TRAIN [true, true, true, true]", "all rows, in an order that depends on the seed"

@@ -134,3 +134,10 @@ def test_python_without_ray_is_a_one_line_error(tmp_path: Path) -> None:
     _write_rows(tmp_path / "rows")
     with pytest.raises(PrepareError, match=r"^Ray: ModuleNotFoundError: No module named 'ray'$"):
         prepare(_config(tmp_path, "there"), convert=Cluster("local", Path(sys.executable)).convert)
+
+
+def test_files_that_are_not_read_are_tasks_of_their_own(tmp_path: Path) -> None:
+    folder = _write_rows(tmp_path / "rows")
+    (folder / "d.csv").write_text("a,b")
+    first = next(split_work([Job(Source("execverify_rl", folder), "rl", Whole("train"))]))
+    assert first.chunk is not None and first.chunk.path.name == "d.csv"

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from preprocess.errors import SourceError
-from preprocess.sources.reading import Chunk, Record, list_files, name_file, pack_records, read_chunks
+from preprocess.sources.reading import Chunk, Record, list_files, list_unread, name_file, pack_records, read_chunks
 
 ROWS: list[dict[str, Any]] = [{"n": n, "text": "ü\u2028" * n} for n in range(40)]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
@@ -133,3 +133,90 @@ def test_large_row_group_is_read_in_chunks(tmp_path: Path) -> None:
     chunks = list(read_chunks(path, [path], size=100_000))
     assert len(chunks) > 10
     assert sum(len(list(chunk.read())) for chunk in chunks) == 500
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16LE"),
+        ("utf-16-be", "UTF-16BE"),
+        ("utf-32", "UTF-32"),
+        ("utf-32-be", "UTF-32BE"),
+    ],
+)
+def test_other_encodings_are_named(tmp_path: Path, encoding: str, name: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINES.encode(encoding))
+    with pytest.raises(SourceError, match=f"a.jsonl: encoded as {name}, expected UTF-8; convert it with `iconv -f {name} "):
+        _read(path, 100)
+
+
+def test_byte_order_mark_of_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ROWS).encode())
+    assert _read(path, 100)[1] == list(enumerate(ROWS, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(b"{}"), "gzip data; end its name with .gz"),
+        (b"\x28\xb5\x2f\xfd", "zstd data; unpack it"),
+        (b"PAR1", "parquet data; end its name with .parquet"),
+        (json.dumps(ROWS[1], indent=1).encode(), "a.jsonl:1: an object over several lines, expected one object per line"),
+        (b'{"data": [\n{"n": 1},\n{"n": 2}\n]}', "a.jsonl:1: an object over several lines"),
+        (b'{"n": 1,\n"m": 2}', "a.jsonl:1: an object over several lines"),
+    ],
+)
+def test_content_of_another_kind_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as caught:
+        _read(path, 100)
+    assert message in str(caught.value)
+
+
+def test_broken_first_line_is_a_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": [\n{"n": 2}\n')
+    chunks = list(read_chunks(path, [path]))
+    assert [record.line for chunk in chunks for record in chunk.read()] == [1, 2]
+
+
+def test_files_of_a_folder_that_are_not_read(tmp_path: Path) -> None:
+    for name in ("a.JSONL", "b.Parquet", "c.jsonl.zst", "d.csv", "e.txt", "README", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "f.jsonl").touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "other")
+    assert [path.name for path in list_files(tmp_path / "linked")] == ["f.jsonl"]
+    (tmp_path / "linked").unlink()
+    assert [path.name for path in list_files(tmp_path)] == ["a.JSONL", "b.Parquet", "f.jsonl"]
+    expected = ["a file without an ending", "a .jsonl.zst file", "a .csv file", "a .txt file"]
+    assert [each.reason.partition(",")[0] for each in list_unread(tmp_path)] == [f"not read: {each}" for each in expected]
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "message"),
+    [
+        ("gone.jsonl", "nothing.jsonl", "gone.jsonl: a link to nothing.jsonl, which does not exist"),
+        ("again", "sub", "the same folder as"),
+        ("sub/up", "..", "the same folder as"),
+    ],
+)
+def test_links_of_a_folder(tmp_path: Path, link: str, target: str, message: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jsonl").touch()
+    (tmp_path / link).symlink_to(target)
+    with pytest.raises(SourceError) as caught:
+        list_files(tmp_path)
+    assert message in str(caught.value)
+
+
+def test_folders_without_files_to_read(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"has no .jsonl, .*, .parquet file: it is empty"):
+        list_files(tmp_path)
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(SourceError, match=r"file; found .csv"):
+        list_files(tmp_path)

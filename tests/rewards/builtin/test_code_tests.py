@@ -339,7 +339,7 @@ def test_checker_that_does_not_end_accepts_nothing() -> None:
         ({"checker": "def check(a): return True"}, "no function check"),
         ({"checker": "def check(a, b, c): return"}, ""),
         ({"checker": "def check(a, b, c) return"}, "checker is not Python"),
-        ({"checker": 5}, "checker is a int"),
+        ({"checker": 5}, "checker is a number"),
         ({"checker": "import missing_module\ndef check(a, b, c): return True"}, "does not load: ModuleNotFoundError"),
         ({"checker": "def check(a, b, c): return eval(b) == c"}, "could run an output"),
         ({"checker": "import pickle\ndef check(a, b, c): return True"}, "could run an output"),
@@ -438,7 +438,7 @@ def test_row_is_cached() -> None:
     [
         ({}, "the ground truth has nothing; expected inputs and outputs, functional, or pytest"),
         ([], "the ground truth is a list, expected an object"),
-        ({"inputs": [1], "outputs": []}, "1 inputs and 0 outputs"),
+        ({"inputs": [1], "outputs": []}, "1 input and 0 outputs"),
         ({"inputs": [], "outputs": []}, "0 inputs and 0 outputs"),
         ({"inputs": [1]}, "must be lists"),
         ({"inputs": [3], "outputs": [3], "fn_name": "swap"}, "an input is '3', expected a list"),
@@ -447,7 +447,7 @@ def test_row_is_cached() -> None:
         ({"functional": "x = 1"}, "do not end with"),
         ({"functional": "def check(candidate):\n    assert True\ncheck(swap)"}, "assert nothing"),
         ({"functional": "def check(candidate):\n    assert candidate(1)\ncheck(print(1))"}, "'print\\(1\\)', expected a name"),
-        ({"functional": 3}, "functional is a int"),
+        ({"functional": 3}, "functional is a number"),
         pytest.param(
             {"functional": f"def check(candidate):\n    assert candidate({10**5000:#x})\ncheck(swap)"},
             "the tests cannot be written: Exceeds the limit",

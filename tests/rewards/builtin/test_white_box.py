@@ -322,7 +322,7 @@ def test_format_bonus() -> None:
     ("truth", "message"),
     [
         ("{", "not JSON"),
-        (None, "a NoneType, expected JSON text"),
+        (None, "null, expected JSON text"),
         ([], "a list, expected an object"),
         ({}, "no `type`"),
         ({**MIXED, "type": "io"}, "`type` is 'io', expected io_mixed, oi or question"),

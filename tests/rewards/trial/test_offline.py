@@ -48,6 +48,16 @@ def test_rows_are_read_as_the_trainer_does(tmp_path: Path) -> None:
     assert asked.prompt == "Be brief.\n1 + 1?"
 
 
+def test_id_of_several_rows_is_an_error(tmp_path: Path) -> None:
+    rows = [*ROWS, Row(4, "row/1", "d", "4", {"id": "row/1"})]
+    path = tmp_path / "responses.jsonl"
+    path.write_text(json.dumps({"id": "row/0", "response": "a"}) + "\n" + json.dumps({"index": 4, "response": "a"}))
+    assert [row.index for row, _ in read_responses(path, rows)] == [0, 4]
+    path.write_text(json.dumps({"id": "row/1", "response": "a"}))
+    with pytest.raises(OfflineError, match=r"responses.jsonl:1: 2 rows have the id 'row/1'; use `index`"):
+        read_responses(path, rows)
+
+
 def test_files_without_rows(tmp_path: Path) -> None:
     with pytest.raises(OfflineError, match="not found"):
         read_rows(tmp_path / "none.parquet")

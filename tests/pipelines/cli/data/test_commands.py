@@ -65,7 +65,7 @@ def test_convert_reports_rows_and_rejects(call: Call, tmp_path: Path) -> None:
     assert status == 0
     assert [line.split("\t") for line in out.splitlines()] == [
         ["outcome", "count", "reason"],
-        ["rejected", "1", "1 turns, expected an even number of at least two"],
+        ["rejected", "1", "1 turn, expected an even number of at least two"],
     ]
     assert err.splitlines() == [
         "10 records -> 9 sft rows in rows.parquet",
@@ -101,6 +101,12 @@ def test_convert_each_file_of_a_folder(call: Call, tmp_path: Path) -> None:
         (("cruxeval", "said.jsonl", "--shape", "rl"), "said.jsonl:1: no column 'code'"),
         (("execverify_sft", "said.jsonl", "--option", "x=1"), "converter execverify_sft: unknown 'x'"),
         (("execverify_sft", "said.jsonl", "--option", "x"), "--option x: expected KEY=VALUE"),
+        (("sharegpt", "said.jsonl", "--option", "roles=[bot"), "--option roles: not valid YAML: "),
+        (
+            ("sharegpt", "said.jsonl", "--option", "roles={bot: robot}"),
+            "converter sharegpt: roles[...] is 'robot', expected system or",
+        ),
+        (("sharegpt", "said.jsonl", "--option", "roles="), "converter sharegpt: roles is null, expected an object"),
         (("execverify_sft", "small.yaml"), "expected .jsonl"),
         (("execverify_sft", "said.jsonl", "-o", "said.jsonl"), "said.jsonl: expected the name of a .parquet file"),
     ],
@@ -115,7 +121,7 @@ def test_mistakes_are_one_line_and_status_2(call: Call, tmp_path: Path, argument
 def test_too_many_rejects_are_a_failure(call: Call, tmp_path: Path) -> None:
     status, out, err = call("convert", "execverify_sft", "said.jsonl", "-o", "rows.parquet")
     assert (status, out) == (1, "")
-    assert "1 of 10 records were rejected, more than max_rejects 0.01 allows; all are in rows.rejects.jsonl, the first: " in err
+    assert "1 of 10 records was rejected, more than max_rejects 0.01 allows; all are in rows.rejects.jsonl, the first: " in err
     assert [path.name for path in tmp_path.glob("rows*")] == ["rows.rejects.jsonl"]
 
 
@@ -207,7 +213,7 @@ def test_trace_output_is_read_by_execverify_rl(call: Call, tmp_path: Path) -> No
     status, out, err = call("trace", "program.py", "-o", "questions.jsonl", "--option", "questions=1")
     assert status == 0
     assert [line.split("\t")[:2] for line in out.splitlines()[:2]] == [["outcome", "count"], ["rejected", "1"]]
-    assert err.splitlines()[0] == "1 rows in questions.jsonl, in the format of ExecVerify"
+    assert err.splitlines()[0] == "1 row in questions.jsonl, in the format of ExecVerify"
     assert err.splitlines()[-1] == "next: pipeline data convert execverify_rl questions.jsonl -o questions.parquet"
     assert json.loads((tmp_path / "questions.jsonl").read_text())["result"] == "42"
     status, _, err = call("convert", "execverify_rl", "questions.jsonl", "-o", "questions.parquet")
@@ -266,7 +272,7 @@ def test_a_prepared_stage_is_skipped(call: Call, monkeypatch: pytest.MonkeyPatch
     assert (counts[:2], counts[4:], int(counts[2]) + int(counts[3])) == (["first", "10"], ["1", "0", "0", "0"], 9)
     assert reasons == [
         ["stage", "outcome", "count", "reason"],
-        ["first", "rejected", "1", "1 turns, expected an even number of at least two"],
+        ["first", "rejected", "1", "1 turn, expected an even number of at least two"],
     ]
     assert f"  10 records -> {counts[2]} training and {counts[3]} validation rows, 1 rejected\n" in err
     assert err.endswith("first: runs/small/stages/first/data\nnext: pipeline run small.yaml\n")
@@ -280,7 +286,7 @@ def test_a_prepared_stage_is_skipped(call: Call, monkeypatch: pytest.MonkeyPatch
 def test_a_failed_preparation(call: Call) -> None:
     status, _, err = call("prepare", "small.yaml")
     assert status == 1
-    assert "error: second/prepare ended with status 1: error: 1 of 10 records were rejected" in err
+    assert "error: second/prepare ended with status 1: error: 1 of 10 records was rejected" in err
     status, _, err = call("prepare", "small.yaml", "--stage", "secnd")
     assert (status, err) == (2, "error: no stage 'secnd'; did you mean 'second'?\n")
 
