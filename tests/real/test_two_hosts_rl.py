@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipelines.records.samples import read_samples
 from pipelines.records.steps import read_record
@@ -91,7 +92,7 @@ def test_metrics_are_those_of_one_host(two: Chain, one: Chain) -> None:
 
 def test_rl_keeps_the_best_checkpoint_and_samples(two: Chain, one: Chain) -> None:
     notes = [record.notes[0] for chain in (two, one) if (record := read_record(chain.paths("grpo").step("train")))]
-    assert re.match(r"step \d is exported: val-core/\*/reward/mean@1", notes[0])
+    assert re.match(r"step \d is exported: best val-core/\*/reward/mean@1", notes[0])
     assert notes[0].partition(":")[0] == notes[1].partition(":")[0]
     best, kept = notes[0].split()[1], {path.name for path in two.paths("grpo").checkpoints.glob("global_step_*")}
     assert kept == {f"global_step_{best}", "global_step_3"}
@@ -102,6 +103,7 @@ def test_rl_keeps_the_best_checkpoint_and_samples(two: Chain, one: Chain) -> Non
 
 
 def test_the_variables_of_the_actors_are_in_the_configuration(two: Chain) -> None:
-    text = (two.paths("grpo").step("train") / "train.yaml").read_text()
-    for name in ("VERL_PLATFORM", "PIPELINE_METRICS_FOLDER", "PIPELINE_SHM_PREFIX", "PYTHONPATH", "PIPELINE_RUN"):
-        assert f"          {name}: " in text
+    settings = YAML(typ="safe").load(two.paths("grpo").step("train") / "train.yaml")
+    variables = settings["ray_kwargs"]["ray_init"]["runtime_env"]["env_vars"]
+    assert variables["PIPELINE_RUN"] == str(two.directory)
+    assert {"VERL_PLATFORM", "PIPELINE_METRICS_FOLDER", "PIPELINE_SHM_PREFIX", "PYTHONPATH"} <= variables.keys()
