@@ -27,7 +27,7 @@ _PLACES = (
     ("loading data", r"torch/utils/data/dataloader\.py"),
 )
 _FRAME = re.compile(r"^\s+(?P<function>\S.*?) \((?P<file>[^()]*?):(?P<line>\d+)\)$")
-_PLUMBING = re.compile(
+_PLUMBING = re.compile(r"^ray/|(?:^|/)(?:threading|selectors|queue|socket|subprocess|(?:multiprocessing|concurrent)/.*)\.py$")
     r"^ray/|(?:^|/)(?:threading|selectors|queue|socket|subprocess|multiprocessing/\w+|concurrent/\w+/\w+)\.py$"
 )
 
