@@ -28,8 +28,6 @@ _PLACES = (
 )
 _FRAME = re.compile(r"^\s+(?P<function>\S.*?) \((?P<file>[^()]*?):(?P<line>\d+)\)$")
 _PLUMBING = re.compile(r"^ray/|(?:^|/)(?:threading|selectors|queue|socket|subprocess|(?:multiprocessing|concurrent)/.*)\.py$")
-    r"^ray/|(?:^|/)(?:threading|selectors|queue|socket|subprocess|multiprocessing/\w+|concurrent/\w+/\w+)\.py$"
-)
 
 
 def find_py_spy(folders: Iterable[Path]) -> str | None:
