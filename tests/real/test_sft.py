@@ -61,7 +61,7 @@ def chain(
 
 
 def test_kill_9_of_torchrun_ends_verls_workers(chain: Chain) -> None:
-    started = chain.start()
+    started = chain.start("--set", "retries=0")
     wait_for(lambda: any(chain.paths("verl-killed").checkpoints.glob("*/progress.json")), started)
     (supervisor,) = psutil.Process(started.pid).children()
     (torchrun,) = supervisor.children()

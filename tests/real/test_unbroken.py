@@ -48,7 +48,7 @@ def interrupt(chain: Chain) -> None:
     assert "stopped; resume with: pipeline run smoke.yaml" in err
     wait_until_ended(chain.directory)
 
-    started = chain.start()
+    started = chain.start("--set", "retries=0")
     wait_for((chain.paths("stage-one").checkpoints / "latest_checkpointed_iteration.txt").exists, started)
     (supervisor,) = psutil.Process(started.pid).children()
     supervisor.children()[0].kill()

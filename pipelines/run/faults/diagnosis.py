@@ -83,6 +83,8 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
 )
 _COMPILED = tuple((kind, re.compile(pattern), meaning) for kind, pattern, meaning in _PATTERNS)
 
+_CONSEQUENCES = ("port", "node", "communication", "killed", "crash")
+
 # Why this project aborts a training.
 _REFUSED = re.compile(r"(?:^|[\s.])(?:RewardError|NothingToLearnError): \S")
 
@@ -108,6 +110,8 @@ def _diagnose(status: int | None, ended: str, lines: Sequence[str], *, is_full: 
     if any(_REFUSED.search(line) for line in lines):
         return Diagnosis("refused", ended)
     for kind, pattern, meaning in _COMPILED:
+        if status is not None and status < 0 and kind in _CONSEQUENCES:
+            continue  # of the command's own end by a signal
         if (line := next((line for line in end if pattern.search(line)), None)) is not None:
             return Diagnosis(kind, f"{meaning}{_name_actor(kind, end)}: {clean(line)}")
     if is_full:

@@ -22,11 +22,12 @@ _PLACES = (
     ("a reward", r"\(rewards/|compute_score"),
     ("a collective operation", r"torch/distributed/|_functional_collectives"),
     ("saving a checkpoint", r"save_checkpoint|_save_checkpoint|torch/serialization\.py"),
-    ("generation", r"generate_sequences|vllm/v1/engine/core\.py.*step|async_llm"),
+    # verl's trainer waits for finished responses.
+    ("generation", r"generate_sequences|ReplayBuffer\.(?:sample|_wait)|vllm/v1/engine/core\.py.*step"),
     ("loading data", r"torch/utils/data/dataloader\.py"),
 )
 _FRAME = re.compile(r"^\s+(?P<function>\S.*?) \((?P<file>[^()]*?):(?P<line>\d+)\)$")
-_PLUMBING = re.compile(r"(?:^|/)(?:threading|selectors|queue|socket|subprocess|multiprocessing/\w+|concurrent/\w+/\w+)\.py$")
+_PLUMBING = re.compile(r"^ray/|(?:^|/)(?:threading|selectors|queue|socket|subprocess|(?:multiprocessing|concurrent)/.*)\.py$")
 
 
 def find_py_spy(folders: Iterable[Path]) -> str | None:
@@ -54,7 +55,9 @@ def write_stacks(py_spy: str, supervisor: int, target: Path) -> str:
     parts = [f"=== {pid}: {name}\n{dump}\n" for (pid, name), dump in zip(found, dumps, strict=True)]
     with suppress(OSError):
         target.write_text("\n".join(parts), encoding="utf-8")
-    return summarise(dumps)
+    halted = [name.partition(",")[0] for _, name in found if name.endswith(("state stopped", "state disk-sleep"))]
+    place = summarise(dumps)
+    return f"{place}; {halted[0]} does not run" if place and halted else place
 
 
 def _dump(py_spy: str, pid: int) -> str:

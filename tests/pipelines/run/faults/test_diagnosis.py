@@ -68,6 +68,13 @@ def test_the_actor_is_named() -> None:
     assert diagnose(1, "ended", lines[:1]).reason == f"one of its processes was killed: {worker}"
 
 
+def test_a_signal_comes_before_what_its_workers_print() -> None:
+    lines = ["RuntimeError: [gloo/transport/tcp/pair.cc:525] Connection closed by peer"]
+    assert diagnose(-9, "was killed by signal 9", lines).reason == "was killed by signal 9"
+    assert diagnose(1, "ended", lines).kind == "communication"
+    assert diagnose(-6, "was killed by signal 6", ["CUDA out of memory"]).kind == "gpu memory"
+
+
 def test_the_kernel_kills_for_memory() -> None:
     found = diagnose(-9, "was killed by signal 9", [], oom_kills=1)
     assert found.kind == "host memory" and found.reason.startswith("the machine ran out of memory, and the kernel killed")

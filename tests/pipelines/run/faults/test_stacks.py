@@ -26,6 +26,12 @@ Thread 8 (idle): "MainThread"
     async_send_weights (verl/workers/rollout/vllm_rollout/bucketed_weight_transfer.py:134)
     update_weights (verl/workers/engine_workers.py:310)
 """
+GENERATE = """Process 2404: ray::TaskRunnerV1.run
+Thread 2404 (idle): "MainThread"
+    ReplayBuffer._wait_for_next_poll (verl/trainer/ppo/v1/replay_buffer.py:409)
+    ReplayBuffer.sample (verl/trainer/ppo/v1/replay_buffer.py:503)
+    PPOTrainer.step (verl/trainer/ppo/v1/trainer_base.py:552)
+"""
 REDUCE = """Process 9: ray::WorkerDict
 Thread 9 (active): "MainThread"
     all_reduce (torch/distributed/distributed_c10d.py:2900)
@@ -37,7 +43,8 @@ Thread 9 (active): "MainThread"
     [
         ([IDLE, SYNC], "in weight sync (async_send_weights, bucketed_weight_transfer.py:134)"),
         ([IDLE, REDUCE], "in a collective operation (all_reduce, distributed_c10d.py:2900)"),
-        ([IDLE], "in get, worker.py:2981"),
+        ([IDLE, GENERATE], "in generation (ReplayBuffer._wait_for_next_poll, replay_buffer.py:409)"),
+        ([IDLE], "in fit, trainer_base.py:512"),
         (["py-spy: Permission denied"], ""),
         ([], ""),
     ],
