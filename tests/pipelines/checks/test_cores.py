@@ -28,15 +28,15 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_few_cores_are_reported_with_what_holds_them() -> None:
     (found,) = check_cores(*recipe([sft_stage(name="sft"), rl_stage()]), "cuda")
     assert (found.what, found.verdict) == ("cores", "note")
-    assert found.result.startswith("8, fewer than the 13 that verl asks of Ray (8 for TransferQueue's stores, ")
+    assert found.result.startswith("8, fewer than the 12 that verl asks of Ray (8 for TransferQueue's stores, ")
     assert found.result.endswith(
         "set stages.one.verl.transfer_queue.backend.SimpleStorage.num_data_storage_units to a smaller number than 8, "
-        "or ray_kwargs.ray_init.num_cpus to 13"
+        "or ray_kwargs.ray_init.num_cpus to 12"
     )
 
 
 @pytest.mark.usefixtures("eight_cores")
-@pytest.mark.parametrize("keys", [{"ray_kwargs.ray_init.num_cpus": 13}, {"ray_kwargs": {"ray_init": {"num_cpus": 16}}}])
+@pytest.mark.parametrize("keys", [{"ray_kwargs.ray_init.num_cpus": 12}, {"ray_kwargs": {"ray_init": {"num_cpus": 16}}}])
 def test_cores_that_the_recipe_gives_count(keys: dict[str, object]) -> None:
     (found,) = check_cores(*recipe([rl_stage(verl=keys)]), "cuda")
     assert found.verdict == "ok"
@@ -47,7 +47,7 @@ def test_the_stage_that_lacks_most_is_reported() -> None:
     fewer = rl_stage(name="two", verl={"transfer_queue.backend.SimpleStorage.num_data_storage_units": 1})
     (found,) = check_cores(*recipe([fewer, rl_stage()]), "cuda")
     assert "stages.one." in found.result
-    assert [each.result for each in check_cores(*recipe([fewer]), "cuda")] == ["8; verl asks Ray for 6"]
+    assert [each.result for each in check_cores(*recipe([fewer]), "cuda")] == ["8; verl asks Ray for 5"]
 
 
 def test_cores_do_not_matter_on_the_cpu_on_a_cluster_or_for_sft() -> None:

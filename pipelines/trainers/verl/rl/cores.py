@@ -42,9 +42,8 @@ def asked_cores(stage: RlStage, hardware: Hardware) -> dict[str, int]:
         "TransferQueue's controller": 1,
         f"{_PER_GPU} for each of {gpus} GPUs" if gpus > 1 else "the GPU": _PER_GPU * gpus,
         "rewards": math.ceil(count_workers(keys, "reward.num_workers") ** 2 / hardware.nodes) if blocking else 0,
-        # All other actors need a free core to start, and hold none.
-        "starting others": 1,
     }
+    # Ray starts all other actors, which ask for none, even if no core is free.
     return {name: count for name, count in held.items() if count}
 
 
