@@ -161,7 +161,7 @@ def test_byte_order_mark_of_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"{}"), "gzip data; end its name with .gz"),
+        (gzip.compress(b"{}", mtime=0), "gzip data; end its name with .gz"),
         (b"\x28\xb5\x2f\xfd", "zstd data; unpack it"),
         (b"PAR1", "parquet data; end its name with .parquet"),
         (json.dumps(ROWS[1], indent=1).encode(), "a.jsonl:1: an object over several lines, expected one object per line"),
