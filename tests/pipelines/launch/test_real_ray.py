@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -33,13 +32,13 @@ PIPELINE = str(Path(sys.executable).with_name("pipeline"))
 
 @pytest.fixture(scope="module")
 def client(trainer_python: Callable[[str], Path]) -> Iterator[Client]:
-    """Start the head of a cluster, with Ray's usual authentication."""
+    """Start the head of a cluster without authentication."""
     python = trainer_python("verl")
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder, pytest.MonkeyPatch.context() as patch:
-        for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a-token-of-this-test-0123456789abcdef"}.items():
-            patch.setenv(name, value)
+        patch.setenv("RAY_AUTH_MODE", "disabled")
         dashboard, port = _free_port(), _free_port()
         options = [f"--port={port}", "--node-ip-address=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={folder}"]
+        options += ["--dashboard-host=127.0.0.1", "--num-gpus=1"]
         sizes = ["--num-cpus=4", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
         head = subprocess.Popen(
             [str(python), "-m", "ray.scripts.scripts", "start", "--head", *options, *sizes],
@@ -146,14 +145,4 @@ def test_an_address_that_does_not_answer(client: Client, environments: None, tmp
     assert (status, out) == (2, "")
     assert err.startswith(f"error: --set launch.ray.address: {address} does not answer as a Ray dashboard: ")
     assert err.count("\n") == 1
-    assert [each.name for each in tmp_path.iterdir()] == ["mine.yaml"]
-
-
-def test_a_wrong_token(client: Client, environments: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, client)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "another-token-0123456789abcdef0123456789")
-    status, out, err = call("submit", "mine.yaml", "--to", "ray", folder=tmp_path)
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1 and "does not answer as a Ray dashboard" in err and "oken" in err
-    assert os.environ["RAY_AUTH_TOKEN"] not in err
     assert [each.name for each in tmp_path.iterdir()] == ["mine.yaml"]
