@@ -117,21 +117,22 @@ def read_seeds(text: str | None) -> tuple[int, ...]:
 
 def make_job(planned: Planned, settings: Settings, request: Request) -> Job:
     """Return what is to run on the cluster."""
-    loaded, plan, hardware = planned.loaded, planned.plan, planned.loaded.recipe.hardware
+    loaded, plan, recipe = planned.loaded, planned.plan, planned.loaded.recipe
+    hardware = [recipe.hardware_of(stage) for stage in recipe.stages]
+    per_node = max(each.gpus_per_node for each in hardware)
     slurm = settings.launch.slurm
     inside = request.to == "kuberay" or (request.to == "slurm" and slurm is not None and slurm.container is not None)
     # Ray is in verl's environment, whatever the recipe trains with.
     verl = planned.environments.get("verl") or environment("verl", plan.machine.platform)
-    on_gpus = hardware.platform != "cpu"
     # A container has its own copy of the shipped recipes.
     path = loaded.path.name if inside and loaded.path.is_relative_to(RECIPES) else str(loaded.path)
     options = [word for each in request.sets for word in ("--set", each)] + (["--smoke"] if request.smoke else [])
     return Job(
-        name=loaded.recipe.name,
+        name=recipe.name,
         runs=plan.directory.parent,
-        nodes=hardware.nodes,
-        gpus=hardware.gpus_per_node if on_gpus else 0,
-        workers=hardware.gpus_per_node,
+        nodes=max(each.nodes for each in hardware),
+        gpus=0 if recipe.hardware.platform == "cpu" else per_node,
+        workers=per_node,
         recipe=(path, *options),
         seeds=request.seeds,
         pipeline=str(Path(sys.executable).with_name("pipeline")),
