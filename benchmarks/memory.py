@@ -134,7 +134,7 @@ def predict(path: Path, runs: Path) -> int:
     shape = read_shape(str(recipe.model))
     assert shape is not None
     counted = json.loads(stage_paths(runs / "memory", stage.name).prompts.read_text(encoding="utf-8"))
-    longest = counted["train"]["longest"]
+    longest = counted["files"]["train"]["longest"]
     if isinstance(stage, RlStage):
         stage = stage.model_copy(update={"rollout": stage.rollout.model_copy(update={"max_prompt_tokens": longest})})
     else:

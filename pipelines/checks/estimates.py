@@ -82,7 +82,7 @@ def estimate_work_of(plan: Plan, stage: SftStage | RlStage, throughput: float | 
     """
     paths = plan.paths(stage.name)
     rows = (atomic.read_json(paths.data / "summary.json") or {}).get("rows", {}).get("train")
-    prompts = (atomic.read_json(paths.prompts) or {}).get("train", {})
+    prompts = (atomic.read_json(paths.prompts) or {}).get("files", {}).get("train", {})
     mean = prompts.get("mean") if isinstance(prompts, dict) else None
     row = mean if isinstance(mean, int | float) and mean > 0 else None
     response = None
@@ -116,7 +116,7 @@ def _tokens_per_step(run: Run, stage: SftStage | RlStage) -> float | None:
     """Return the tokens per step and device of a run's stage, by its own recipe and rows."""
     stages: list[dict[str, Any]] = run.recipe.get("stages") or []
     batch = next((each.get("batch") or {} for each in stages if each.get("name") == stage.name), {})
-    counted = (atomic.read_json(run.stage(stage.name).paths.prompts) or {}).get("train", {}).get("mean")
+    counted = (atomic.read_json(run.stage(stage.name).paths.prompts) or {}).get("files", {}).get("train", {}).get("mean")
     rows = batch.get("per_device", 1) * batch.get("accumulate", 1)
     return rows * counted if isinstance(counted, int | float) and isinstance(rows, int) else None
 

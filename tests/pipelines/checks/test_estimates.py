@@ -60,7 +60,7 @@ def test_prepared_rows_give_steps_and_tokens(tmp_path: Path) -> None:
     paths = plan.paths(stage.name)
     paths.data.mkdir(parents=True)
     (paths.data / "summary.json").write_text(json.dumps({"rows": {"train": 12800, "validation": 10}}))
-    paths.prompts.write_text(json.dumps({"train": {"mean": 1000.4}}))
+    paths.prompts.write_text(json.dumps({"files": {"train": {"mean": 1000.4}}}))
     work = estimate_work_of(plan, stage, 1000.0, None)
     assert (work.steps, work.tokens, work.step_seconds) == (200, 128_000, 16.0)
 
