@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.errors import InputError
+from pipelines.errors import SettingError
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.trainers.base import Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
@@ -101,5 +101,6 @@ def training_length(stage: SftStage | RlStage) -> Settings:
         return {"total_epochs": stage.steps, "total_training_steps": stage.steps}
     assert stage.epochs is not None
     if not stage.epochs.is_integer():
-        raise InputError(f"stage {stage.name}: verl trains whole epochs, not {stage.epochs:g}; use `steps` instead")
+        message = f"verl trains whole epochs, not {stage.epochs:g}; use `steps` instead"
+        raise SettingError(("stages", stage.name, "epochs"), message)
     return {"total_epochs": int(stage.epochs)}
