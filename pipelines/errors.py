@@ -16,6 +16,15 @@ class InputError(PipelineError, ValueError):
     exit_status = 2
 
 
+class SettingError(InputError):
+    """A value of a recipe that is found to be wrong when the recipe is rendered."""
+
+    def __init__(self, loc: tuple[str, ...], message: str) -> None:
+        """Store the location of the value, stages by name: `("stages", "sft", "epochs")`."""
+        self.loc, self.message = loc, message
+        super().__init__(f"stage {loc[1]}: {message}" if loc[0] == "stages" else message)
+
+
 class StepError(PipelineError, RuntimeError):
     """A failure at run time: a failed step, a full disk, a package that cannot be downloaded."""
 

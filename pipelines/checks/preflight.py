@@ -71,7 +71,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *find_tracker_problems(loaded),
         *_uncallable_notification(loaded),
     ]
-    return of_recipe, of_machine
+    return [*of_recipe, *_files_as_models(loaded)], of_machine
 
 
 def find_tracker_problems(loaded: Loaded) -> list[str]:
@@ -159,15 +159,26 @@ def _at(loaded: Loaded, *keys: str) -> str:
 
 
 def _missing_models(loaded: Loaded) -> Iterator[str]:
+    for keys, path in _model_paths(loaded):
+        if not path.exists():
+            yield f"{_at(loaded, *keys)}: model folder not found: {path}{nearest_path(path)}"
+        elif path.is_dir() and not (path / "config.json").is_file():
+            yield f"{_at(loaded, *keys)}: {path} has no config.json; expected a HuggingFace model folder"
+
+
+def _files_as_models(loaded: Loaded) -> Iterator[str]:
+    for keys, path in _model_paths(loaded):
+        if path.is_file():
+            yield f"{_at(loaded, *keys)}: {path} is a file; expected a HuggingFace model folder"
+
+
+def _model_paths(loaded: Loaded) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Yield the key and the path of each model that is a path."""
     recipe = loaded.recipe
     for keys, model in [(("model",), recipe.model), *((("stages", s.name, "init_from"), s.init_from) for s in recipe.stages)]:
-        if not isinstance(model, str) or not Path(model).is_absolute():
-            continue  # made by the run, another stage's, or a hub name
-        path = Path(model)
-        if not path.is_dir():
-            yield f"{_at(loaded, *keys)}: model folder not found: {model}{nearest_path(path)}"
-        elif not (path / "config.json").is_file():
-            yield f"{_at(loaded, *keys)}: {model} has no config.json; expected a HuggingFace model folder"
+        # Others are made by the run, another stage's, or hub names.
+        if isinstance(model, str) and Path(model).is_absolute():
+            yield keys, Path(model)
 
 
 def _missing_sources(loaded: Loaded) -> Iterator[str]:

@@ -65,7 +65,8 @@ def check_recipe(
     report, recipe = Report(), loaded.recipe
     environments = find_environments(recipe)
     machine = find_machine(environments)
-    plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
+    with loaded.locating():
+        plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
     before, selected = plan.split_stages(*between)
     stages = [stage for stage in recipe.stages if stage.name in selected]
     hub = Hub(recipe)

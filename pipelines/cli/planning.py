@@ -33,5 +33,6 @@ def plan_recipe(
     if smoke:
         loaded = shrink(loaded)[0] if quiet else print_changes(loaded)
     environments = find_environments(loaded.recipe)
-    plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
+    with loaded.locating():
+        plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
     return loaded, add_evaluations(loaded, plan), environments

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pipelines.recipe import schema_lookup
+from pipelines.recipe import other_names, schema_lookup
 from pipelines.recipe.nodes import Loc, Node
+from pipelines.recipe.problems import SHOWN
 from pipelines.recipe.schema import Recipe
 from rewards.suggestions import any_of, did_you_mean, nearest
 
@@ -37,6 +38,8 @@ _BOUNDS = {
 def explain(error: ValidationError, root: Node, model: type[BaseModel] = Recipe) -> list[tuple[Loc, str]]:
     """Convert each error into its location in the tree and a message; `model` is the type of the tree."""
     errors = [(_location(item["loc"]), item) for item in error.errors(include_url=False)]
+    # One more than are shown: finding the nearest name of many takes long.
+    errors = sorted(errors, key=lambda pair: root.nearest(pair[0]).origin.order)[: SHOWN + 1]
     # A misspelled key is not also reported as a missing one.
     guesses = {
         (*loc[:-1], guess)
@@ -72,7 +75,7 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any], model: type[BaseMode
         return f"found {given}, expected {words} {context[limit]:g}"
     match kind:
         case "extra_forbidden":
-            return _unknown_key(str(loc[-1]), schema_lookup.fields_at(root, loc[:-1], model))
+            return _unknown_key(loc, schema_lookup.fields_at(root, loc[:-1], model), root, model)
         case "missing":
             description = schema_lookup.fields_at(root, loc[:-1], model)[str(loc[-1])].description or ""
             first_sentence = " ".join(description.split()).split(". ")[0].rstrip(".")
@@ -116,8 +119,15 @@ def _wrong_choice(value: object, values: list[str]) -> str:
     return f"found {value!r}, expected {any_of(values)}" + (did_you_mean(value, values) if isinstance(value, str) else "")
 
 
-def _unknown_key(name: str, valid: Mapping[str, Any]) -> str:
+def _unknown_key(loc: Loc, valid: Mapping[str, Any], root: Node, model: type[BaseModel]) -> str:
+    name = str(loc[-1])
     for key, field in valid.items():
         if name in schema_lookup.fields(schema_lookup.matching_types(field.annotation)):
             return f"unknown key here; did you mean {f'{key}.{name}'!r}?"
+    if model is Recipe:
+        valid = {**valid, **dict.fromkeys(("extends", "defaults") if len(loc) == 1 else ())}
+        stage = root.stages[loc[1]] if loc[0] == "stages" and isinstance(loc[1], int) else None
+        if meant := other_names.find(name, stage.text("kind") if stage else None):
+            where = ".".join(str(step) for step in loc[2:-1]) if stage else ""
+            return f"unknown key; did you mean {meant.removeprefix(f'{where}.')!r}?"
     return f"unknown key{did_you_mean(name, valid) or f'; expected {any_of(valid)}'}"

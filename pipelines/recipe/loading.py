@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from pipelines.errors import SettingError
 from pipelines.recipe import consistency, deepspeed, paths, plausibility, upstream_keys, variables
 from pipelines.recipe.defaults import apply_defaults
 from pipelines.recipe.error_messages import explain
 from pipelines.recipe.finding import find_recipe, read_recipe
 from pipelines.recipe.nodes import Loc, Node, Step
-from pipelines.recipe.problems import Problem, RecipeError, problem_at
+from pipelines.recipe.problems import SHOWN, Problem, RecipeError, problem_at
 from pipelines.recipe.schema import Recipe
 from pipelines.recipe.set_option import apply_set_options
 from rewards.suggestions import suggestion
@@ -36,6 +39,14 @@ class Loaded:
         Stages are given by name or index: `where("stages", "sft", "learning_rate")`.
         """
         return self.root.nearest(loc).origin.text
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """Add the place in the recipe's files to the errors of rendering it."""
+        try:
+            yield
+        except SettingError as error:
+            raise RecipeError([problem_at(self.root, error.loc, error.message)]) from None
 
     def unusual(self) -> list[str]:
         """Return the numbers that are possible and unusual, one line each."""
@@ -81,7 +92,8 @@ def validate_tree(root: Node, path: Path) -> Loaded:
     Raises:
         RecipeError: all mistakes, one line each.
     """
-    found = [*_check_init_from(root), *upstream_keys.check(root), *deepspeed.check(root)]
+    # One more than are shown: finding the nearest name of many takes long.
+    found = [*_check_init_from(root), *islice(upstream_keys.check(root), SHOWN + 1), *deepspeed.check(root)]
     try:
         recipe = Recipe.model_validate(root.plain())
         found += consistency.check(recipe)

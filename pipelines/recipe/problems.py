@@ -30,12 +30,17 @@ class Problem:
         )
 
 
+SHOWN = 20
+"""The number of mistakes that are reported at once."""
+
+
 class RecipeError(InputError):
-    """Mistakes in a recipe; its text is one line per problem, in the order of the files."""
+    """Mistakes in a recipe; its text is one line per problem, in the order of the files, and how many are not shown."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        more = ["more mistakes are not shown; fix these first"] if len(self.problems) > SHOWN else []
+        super().__init__("\n".join([*map(str, self.problems[:SHOWN]), *more]))
 
 
 def error_at(where: str, key: str, message: str) -> RecipeError:

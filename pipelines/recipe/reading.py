@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipelines.recipe.nodes import Node, Origin, Scalar
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
 _MARKS = {"!remove": "remove", "!replace": "replace"}
-# Limits the memory that nested anchors can take.
+# A recipe has hundreds of values. The limits are for wrong files, and for the memory that nested anchors can take.
 _MAX_NODES = 20_000
 
 OriginAt = Callable[[int], Origin]
@@ -31,13 +32,23 @@ def read(text: str, at: OriginAt) -> Node:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    from pipelines.recipe.composing import LimitedComposer
+
     # The C parser supports YAML 1.1 only, where 1e-6 is text and `on` a boolean.
     yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = LimitedComposer
     try:
         composed = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(f"{error.context or ''} {error.problem or ''}".split())
+        if (
+            "scanning a tag" in reason
+            and mark
+            and mark.buffer
+            and re.search(r"!(remove|replace)[]},]", mark.buffer[: mark.pointer + 1])
+        ):
+            reason += "; write a space after !remove and !replace"
         raise error_at(at((mark.line if mark else 0) + 1).text, "", f"not valid YAML: {reason}") from None
     except YAMLError as error:
         raise error_at(at(1).text, "", f"not valid YAML: {' '.join(str(error).split())}") from None
@@ -73,7 +84,7 @@ class _Builder:
             raise error_at(origin.text, ".".join(path), f"unknown tag {tag}; expected !remove or !replace")
         kind = type(node).__name__
         if kind == "ScalarNode":
-            return Node(None if mark else self._scalar(node, tag), origin, mark)
+            return Node(self._marked(node, mark, origin, path) if mark else self._scalar(node, tag), origin, mark)
         self._open.append(id(node))
         try:
             if kind == "MappingNode":
@@ -82,6 +93,17 @@ class _Builder:
             return Node([self.build(item, at, (*path, index)) for item, at, index in items], origin, mark)
         finally:
             self._open.pop()
+
+    def _marked(self, node: Any, mark: str, origin: Origin, path: tuple[str, ...]) -> Scalar:
+        """Return the value after a mark: none after !remove, one after !replace."""
+        if mark == "remove" and (node.value or node.style):
+            raise error_at(origin.text, ".".join(path), f"!remove stands alone, found {str(node.value)!r} after it")
+        if mark == "replace" and not node.value and not node.style:
+            raise error_at(origin.text, ".".join(path), "!replace: expected a value after it")
+        if mark == "remove" or node.style:
+            return None if mark == "remove" else str(node.value)
+        value = read(node.value, lambda _: origin).value
+        return node.value if isinstance(value, Mapping | list) else value
 
     def _mapping(self, node: Any, path: tuple[str, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}

@@ -45,6 +45,8 @@ def _substitute(node: Node, text: str, environment: Mapping[str, str]) -> Node:
         value = environment.get(name, default)
         if value is None:
             raise ValueError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:default}}")
+        if not value and default is None and match[0] == text:
+            raise ValueError(f"the environment variable {name} is empty; set it, or write ${{env:{name}:default}} and unset it")
         return value
 
     whole = _REFERENCE.fullmatch(text)

@@ -39,7 +39,8 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
     if problems := find_data_problems(loaded):
         raise InputError("\n".join(problems))
     environments = find_environments(loaded.recipe)
-    plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
+    with loaded.locating():
+        plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
     names = [each.name for each in loaded.recipe.stages]
     if stage is not None and stage not in names:
         raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.errors import InputError
+from pipelines.errors import SettingError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trainers.verl.nested import Settings
 
@@ -65,9 +65,9 @@ def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:
 def sft_settings(stage: SftStage) -> Settings:
     """Return the settings that a CPU needs besides the stage's."""
     if stage.packing:
-        raise InputError(
-            f"stage {stage.name}: packing: verl packs rows with flash-attn, which a cpu does not have; "
-            "remove it, or use `trainer: llamafactory`"
+        raise SettingError(
+            ("stages", stage.name, "packing"),
+            "packing: verl packs rows with flash-attn, which a cpu does not have; remove it, or use `trainer: llamafactory`",
         )
     engine = {"strategy": "fsdp2", **_engine()}
     return {"data": {"num_workers": 0}, "model": _model(), "engine": engine, "trainer": {"device": "cpu"}}

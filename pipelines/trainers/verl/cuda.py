@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.errors import InputError
+from pipelines.errors import SettingError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.trainers.verl.nested import Settings, get_path, unflatten
 
@@ -29,9 +29,10 @@ def sft_settings(stage: SftStage) -> Settings:
     """Return the settings that GPUs need besides the stage's."""
     model = _model(stage, "model")
     if stage.packing and not model["use_remove_padding"]:
-        raise InputError(
-            f"stage {stage.name}: packing: verl packs rows with flash-attn; set "
-            "`verl: {model.override_config.attn_implementation: flash_attention_2}`, or use `trainer: llamafactory`"
+        raise SettingError(
+            ("stages", stage.name, "packing"),
+            "packing: verl packs rows with flash-attn; set "
+            "`verl: {model.override_config.attn_implementation: flash_attention_2}`, or use `trainer: llamafactory`",
         )
     return {"model": model, "engine": {"strategy": "fsdp2"}, "trainer": {"device": "cuda"}}
 

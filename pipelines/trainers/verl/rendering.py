@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipelines.errors import InputError
+from pipelines.errors import SettingError
 from pipelines.recipe.schema import Lora, RlStage, SftStage
 from pipelines.trainers.base import OFFLINE, Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
@@ -131,5 +131,6 @@ def training_length(stage: SftStage | RlStage) -> Settings:
         return {"total_epochs": stage.steps, "total_training_steps": stage.steps}
     assert stage.epochs is not None
     if not stage.epochs.is_integer():
-        raise InputError(f"stage {stage.name}: verl trains whole epochs, not {stage.epochs:g}; use `steps` instead")
+        message = f"verl trains whole epochs, not {stage.epochs:g}; use `steps` instead"
+        raise SettingError(("stages", stage.name, "epochs"), message)
     return {"total_epochs": int(stage.epochs)}

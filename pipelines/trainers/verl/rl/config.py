@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.errors import InputError
+from pipelines.errors import SettingError
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
@@ -184,9 +184,8 @@ def _replay_buffer(stage: RlStage, settings: Settings) -> Settings:
     conflict = _other_buffer(settings, scored=filtered or stage.method.greedy)
     if conflict is not None:
         if stage.method.greedy:
-            raise InputError(
-                f"stage {stage.name}: {conflict} does not work with {stage.algorithm}: verl does not compute its baselines"
-            )
+            message = f"{conflict} does not work with {stage.algorithm}: verl does not compute its baselines"
+            raise SettingError(("stages", stage.name, "verl"), message)
         return {}
     kind = "BaselineReplayBuffer" if stage.method.greedy else "OrderedReplayBuffer"
     sampler: Settings = {"custom_sampler": {"path": f"pkg://{_PLUGIN}.replay_buffer", "name": kind}}
