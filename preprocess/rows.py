@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from preprocess.calls import split_call
 from preprocess.errors import RowError
+from rewards.parsing.call_turns import split_call
 from rewards.wording import count
 
 Shape = Literal["sft", "rl"]
@@ -109,7 +109,7 @@ _CALLS = msgspec.json.Decoder(_Call | list[_Call])
 
 
 def _is_call(text: str) -> bool:
-    """Return whether LLaMA-Factory can parse it as tool calls; a text may come before them (`preprocess.calls`)."""
+    """Return whether LLaMA-Factory can parse it as tool calls; a text may come before them (`rewards.parsing.call_turns`)."""
     try:
         return bool(_CALLS.decode(split_call(text)[1]))
     except (msgspec.MsgspecError, UnicodeEncodeError):

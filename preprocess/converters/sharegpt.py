@@ -8,7 +8,6 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from preprocess.calls import join_call, join_results
 from preprocess.converters.base import Converter, Options
 from preprocess.converters.shared.conversations import (
     Answered,
@@ -21,6 +20,7 @@ from preprocess.converters.shared.conversations import (
 from preprocess.errors import RowError
 from preprocess.rows import SftRow, Turn
 from preprocess.sources.decoding import MissingColumnError, describe
+from rewards.parsing.call_turns import join_call, join_results
 
 Speaker = Literal["system", "human", "gpt", "observation", "function_call"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from preprocess.converters.base import Converter, Options
+from preprocess.converters.shared.conversations import check_text_only
 from preprocess.errors import RowError
 from preprocess.rows import Message, RlRow
 
@@ -35,9 +36,13 @@ class VerlRow(msgspec.Struct, gc=False):
     reward_model: RewardModel
     ability: str | None = None
     extra_info: ExtraInfo | None = None
+    images: Any = None
+    videos: Any = None
+    audios: Any = None
 
 
 def _rl(record: VerlRow, options: Options) -> Iterable[RlRow]:
+    check_text_only({"images": record.images, "videos": record.videos, "audios": record.audios})
     truth, extra = record.reward_model.ground_truth, record.extra_info or ExtraInfo()
     if truth is None or truth == "":
         raise RowError("reward_model has no ground_truth")

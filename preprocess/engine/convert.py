@@ -177,7 +177,7 @@ def _decode_all(job: Job, chunk: Chunk) -> list[Any] | None:
         return None
     try:
         records: list[Any] = job.decoder.decode_lines(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     return records if len(records) == lines else None
@@ -188,7 +188,7 @@ def _decode(job: Job, record: Record) -> Any:
         raise RowError(record.broken)
     try:
         return job.decoder.decode(record.text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return explain(record.text, job.converter.find_record(job.options), error)
 
 

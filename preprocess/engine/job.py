@@ -100,9 +100,12 @@ class Job:
         make, options = self.converter.make(self.shape), self.options
 
         def make_rows(record: Any) -> list[Row]:
-            rows = list(make(record, options))
-            for row in rows:
-                row.check()
+            try:
+                rows = list(make(record, options))
+                for row in rows:
+                    row.check()
+            except RecursionError:
+                raise RowError("a value, program or test is nested too deeply") from None
             return rows
 
         return make_rows

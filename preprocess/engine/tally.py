@@ -40,15 +40,16 @@ class Tally:
         return sum(self.reasons[kind].values())
 
     def explain_no_rows(self, what: str, file: Path) -> PrepareError:
-        """Return the error of a conversion without rows of a kind: `no train rows`, and what became of the records.
+        """Return the error of a conversion that gave no rows, with the most frequent reasons.
 
         Args:
             what: The rows, such as `train rows`.
             file: The rejects file.
         """
         if not self.records:
-            unread = f" and {count_of(self.count('left_out'), 'file')} is not read" if self.count("left_out") else ""
-            return PrepareError(f"no {what}: the source has no records{unread}")
+            unread = self.count("left_out")
+            others = f", and {count_of(unread, 'other file')}" if unread else ""
+            return PrepareError(f"no {what}: the source has no records{others}")
         reasons = [(n, kind, reason) for kind, counts in self.reasons.items() for reason, n in counts.items()]
         reasons.sort(key=lambda each: -each[0])
         listed = [f"{n:,} {kind.replace('_', ' ')}: {reason}" for n, kind, reason in reasons[:_SHOWN_REASONS]]

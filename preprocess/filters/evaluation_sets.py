@@ -16,8 +16,10 @@ from preprocess.errors import SourceError
 from preprocess.filters.contents import Contents, find_contents, row_contents
 from preprocess.filters.decontamination import DecontaminationFilter
 from preprocess.rows import RlRow
-from preprocess.sources.reading import Record, list_files, read_chunks
+from preprocess.sources.reading import Record, list_files, list_unread, read_chunks
 
+_DATA = (".csv", ".tsv", ".arrow", ".zst", ".xz", ".bz2", ".zip")
+"""Files that hold texts to compare, unlike a README."""
 _NAMES = ("task_id", "question_id", "problem_id", "id", "name")
 
 
@@ -37,6 +39,8 @@ def load_decontamination(config: Decontamination) -> DecontaminationFilter:
 
 def _read(given: ComparedSet) -> Iterator[tuple[str, Contents]]:
     path = Path(given.source)
+    if unread := next((each for each in list_unread(path) if each.path.suffix.lower() in _DATA), None):
+        raise SourceError(f"decontaminate: {unread.path} is {unread.reason}; convert it, or move it elsewhere")
     if given.converter is None:
         for chunk in read_chunks(path, list_files(path)):
             for record in chunk.read():
@@ -58,7 +62,7 @@ def _read(given: ComparedSet) -> Iterator[tuple[str, Contents]]:
 def _read_raw(record: Record, place: str) -> tuple[str, Contents]:
     try:
         fields = msgspec.json.decode(record.text)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(f"decontaminate: {place}: not JSON: {record.broken or error}") from None
     names = (fields.get(column) for column in _NAMES) if isinstance(fields, dict) else ()
     name = next((str(name) for name in names if isinstance(name, str | int)), str(record.line))

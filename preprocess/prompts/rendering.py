@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from preprocess.calls import split_call, split_results
+from rewards.parsing.call_turns import split_call, split_results
 
 _ROLES = {"human": "user", "gpt": "assistant", "observation": "tool"}
 

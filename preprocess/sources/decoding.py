@@ -56,7 +56,8 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
     except (ValueError, RecursionError) as failure:
         if isinstance(failure, UnicodeDecodeError):
             raise RowError(f"not UTF-8: byte {text[failure.start]:#04x} at {failure.start}") from error
-        raise RowError(f"not JSON: {failure}") from error
+        reason = "nested too deeply" if isinstance(failure, RecursionError) else failure
+        raise RowError(f"not JSON: {reason}") from error
     if not isinstance(fields, dict):
         raise RowError(f"{kind_of(fields)}, expected an object")
     if not issubclass(kind, msgspec.Struct):

@@ -107,14 +107,14 @@ def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
 def _make_rl(task: CodeTask, options: CodeOptions) -> RlRow:
     """Return the problem with its tests."""
     question = _ask(task, options)
-    facts = {**task.detail, "solution": task.solution or None}
+    facts = {**task.detail, "solution": task.solution or None, "no_solution": task.unusable if not task.solution else None}
     return RlRow(
         problem=task.problem or name_problem(task.source, question),
         id=task.id,
         data_source=task.source,
         prompt=options.add_system(task.messages or (Message("user", question),)),
         ground_truth=_read_truth(task, options),
-        detail={name: value for name, value in facts.items() if value is not None},
+        detail={name: value for name, value in facts.items() if value not in (None, "")},
         tools=options.tools,
     )
 

@@ -76,7 +76,9 @@ def test_without_solution_only_rl(tmp_path: Path) -> None:
 def test_only_solutions_in_python_2(tmp_path: Path) -> None:
     record = {**RECORD, "solutions": json.dumps(SOLUTIONS[:1])}
     assert take_reject(convert_record("apps", "sft", tmp_path, record)) == ("rejected", "none of its 1 solution is Python 3")
-    assert "solution" not in take_rl(convert_record("apps", "rl", tmp_path, record)).detail
+    detail = take_rl(convert_record("apps", "rl", tmp_path, record)).detail
+    assert "solution" not in detail
+    assert detail["no_solution"] == "none of its 1 solution is Python 3"
 
 
 def test_without_difficulty(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from preprocess.calls import join_call, join_results
 from preprocess.jobs.dataset_info import make_dataset_info
 from preprocess.prompts.rendering import ConversationError, cut, render_pairs, to_messages, to_tools
 from preprocess.rows import SftRow, Turn
+from rewards.parsing.call_turns import join_call, join_results
 from tests import ROOT
 from tests.rows import make_tiny_model, write_rows
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from preprocess.calls import join_call, join_results, split_call, split_results
+from rewards.parsing.call_turns import join_call, join_results, split_call, split_results
 
 CALLS = json.dumps([{"name": "f", "arguments": {"code": "print('<tool_call></tool_call><think></think>')"}}])
 
