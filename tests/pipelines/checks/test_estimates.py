@@ -29,7 +29,7 @@ def plan_of(recipe: str, folder: Path, *sets: str) -> Plan:
 
 def test_gpus_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "nvidia-smi"
-    script.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559 MiB'\necho 'NVIDIA A100, 40960 MiB'\n")
+    script.write_text("#!/bin/sh\necho 'GPU-1, NVIDIA H100, 81559 MiB'\necho 'GPU-2, NVIDIA A100, 40960 MiB'\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert gpu_bytes() == 40960 << 20

@@ -130,10 +130,10 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(call: Call, tmp_path: Pa
 
 def test_a_job_has_room_for_the_largest_stage(call: Call) -> None:
     write("mine.yaml", "launch: {slurm: {}}")
-    larger = ("--set", "stages.stage-two.hardware={nodes: 2, gpus_per_node: 4}")
+    larger = ("--set", "stages.stage-two.hardware={nodes: 2, gpus_per_node: 2}")
     status, out, err = call("submit", "mine.yaml", "--to", "slurm", "--dry-run", *larger)
     assert status == 0, err
-    assert "#SBATCH --nodes=2\n" in out and "#SBATCH --gpus-per-node=4\n" in out
+    assert "#SBATCH --nodes=2\n" in out and "#SBATCH --gpus-per-node=2\n" in out
 
 
 def test_environments_that_are_not_built(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
