@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.recipe.error_messages import describe_value
 from pipelines.recipe.merging import deep_merge
 from pipelines.recipe.nodes import Node
-from pipelines.recipe.problems import Problem, RecipeError
+from pipelines.recipe.problems import Problem, RecipeError, describe_value
 from pipelines.recipe.schema import RlStage, SftStage
 from rewards.suggestions import any_of, did_you_mean
 

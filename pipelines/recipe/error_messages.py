@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.recipe import other_names, schema_lookup
 from pipelines.recipe.nodes import Loc, Node
-from pipelines.recipe.problems import SHOWN
+from pipelines.recipe.problems import SHOWN, describe_value
 from pipelines.recipe.schema import Recipe
 from rewards.suggestions import any_of, did_you_mean, nearest
 
@@ -52,7 +52,9 @@ def explain(error: ValidationError, root: Node, model: type[BaseModel] = Recipe)
         if kind == "missing" and loc in guesses:
             continue
         place = loc[:-1] if kind == "missing" else (*loc, "kind") if kind == "union_tag_invalid" else loc
-        problems.append((place, _message(root, loc, item, model)))
+        empty = root.nearest(loc).empty
+        hint = f"; the environment variable {empty} is empty" if empty else ""
+        problems.append((place, _message(root, loc, item, model) + hint))
     return problems
 
 
@@ -97,17 +99,6 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any], model: type[BaseMode
         case "string_pattern_mismatch":
             return f"found {given!r}, expected letters, digits, '.', '_' and '-', starting with a letter or a digit"
     return f"found {given!r}: {item['msg']}"
-
-
-def describe_value(value: object) -> str:
-    """Return a value as messages show it."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "null"
-    return f"the text {value!r}" if isinstance(value, str) else repr(value)
 
 
 def _wrong_type(value: object, expected: str) -> str:

@@ -7,10 +7,9 @@ from itertools import count
 from pathlib import Path
 
 from pipelines.recipe import upstream_keys
-from pipelines.recipe.error_messages import describe_value
 from pipelines.recipe.merging import clear_marks, deep_merge
 from pipelines.recipe.nodes import Node, Origin
-from pipelines.recipe.problems import error_at
+from pipelines.recipe.problems import describe_value, error_at
 from pipelines.recipe.reading import read
 from pipelines.shipped import RECIPES
 from rewards.suggestions import suggestion

@@ -35,6 +35,8 @@ class Node:
     """`remove` or `replace`: how the value changes that of an extended recipe."""
     raw: str | None = None
     """The text of a scalar from --set or an environment variable, where it could not be quoted."""
+    empty: str | None = None
+    """The environment variable without a value that it consists of."""
 
     @property
     def children(self) -> Mapping[str, Node]:

@@ -98,7 +98,7 @@ def find(name: str, kind: str | None) -> str | None:
         kind: The kind of stage that it was found in; None: outside the stages.
     """
     own = {"sft": _SFT, "rl": _RL}.get(kind or "", {})
-    if meant := own.get(name):
+    if meant := own.get(name, _ANYWHERE.get(name)):
         return meant
     of_stage = _STAGE.get(name) or _of_upstream(name, _LISTS.get(kind or "", ("llamafactory", "verl", "verl_sft")))
     if kind is None and of_stage is None:
@@ -106,7 +106,7 @@ def find(name: str, kind: str | None) -> str | None:
     if of_stage is not None:
         top = of_stage.partition(".")[0] in ("model", "seed", "hardware")
         return of_stage if kind is not None or top else f"stages.STAGE.{of_stage}"
-    return _ANYWHERE.get(name)
+    return None
 
 
 def _of_upstream(name: str, upstreams: tuple[str, ...]) -> str | None:

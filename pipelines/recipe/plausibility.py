@@ -12,7 +12,6 @@ from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 
 Found = Iterator[tuple[Loc, str]]
-_LARGEST_SEED = 2**32 - 1  # numpy's
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Range:
 
     def __str__(self) -> str:
         if math.isinf(self.low):
-            return f"at most {self.high:g}"
+            return f"at most {self.high:.10g}"
         least = "more than" if self.open else "at least"
         return f"{least} {self.low:g}" if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
 
@@ -80,6 +79,8 @@ _USUAL: Mapping[str, Range] = {
     "kl.coefficient": Range(1e-6, 1),
     "critic.learning_rate": Range(1e-7, 1e-3),
     "lora.rank": Range(high=1024),
+    "lora.alpha": Range(high=8192),
+    "validation.samples": Range(high=256),
     "tool.seconds": _TIME,
     "tool.max_turns": Range(high=200),
     "tool.concurrency": Range(high=1024),
@@ -111,14 +112,26 @@ _USUAL_KEYS: Mapping[str, Mapping[str, Range]] = {
         "preprocessing_num_workers": Range(high=256),
     },
 }
+# The same for fields outside the stages.
+_POSSIBLE_OUTSIDE: Mapping[str, Range] = {
+    "seed": Range(high=2**32 - 1, why="numpy's largest seed"),
+    "evaluate.temperature": Range(high=2, why="vLLM refuses higher temperatures"),
+}
+_USUAL_OUTSIDE: Mapping[str, Range] = {
+    "hardware.nodes": Range(high=1024),
+    "hardware.gpus_per_node": Range(high=16),
+    "sandbox.workers": Range(high=1024),
+    "evaluate.samples": Range(high=256),
+    "evaluate.max_tokens": Range(high=262144),
+}
 # These clip the weight of a response, not the ratio of an update.
 _OTHER_CLIPPING = ("cispo", "dppo_tv", "dppo_kl", "sapo", "gpg")
 
 
 def find_impossible(recipe: Recipe) -> Found:
     """Yield the numbers with which a stage cannot train."""
-    if recipe.seed > _LARGEST_SEED:
-        yield ("seed",), f"found {recipe.seed}, expected at most {_LARGEST_SEED}"
+    for loc, number, allowed in _fields_outside(recipe, _POSSIBLE_OUTSIDE):
+        yield loc, f"found {number:.10g}, expected {allowed}{_reason(allowed)}"
     for index, stage in enumerate(recipe.stages):
         for loc, number, allowed in _outside(stage, _POSSIBLE, _POSSIBLE_KEYS):
             hint = _guess(number, _RATES[stage.kind]) if loc[-1] == "learning_rate" else ""
@@ -131,6 +144,8 @@ def find_impossible(recipe: Recipe) -> Found:
 
 def find_unusual(recipe: Recipe) -> Found:
     """Yield the numbers that are possible and outside the usual range."""
+    for loc, number, allowed in _fields_outside(recipe, _USUAL_OUTSIDE):
+        yield loc, f"found {number:g}; usual is {allowed}"
     for index, stage in enumerate(recipe.stages):
         usual = dict(_USUAL)
         if not isinstance(recipe.base_model(stage), TinyModel):
@@ -168,10 +183,7 @@ def _find_uninstalled(stage: SftStage | RlStage, recipe: Recipe) -> Found:
 def _outside(
     stage: SftStage | RlStage, fields: Mapping[str, Range], keys: Mapping[str, Mapping[str, Range]]
 ) -> Iterator[tuple[Loc, float, Range]]:
-    for field, allowed in fields.items():
-        value = _field(stage, field)
-        if _is_number(value) and not allowed.holds(value):
-            yield tuple(field.split(".")), value, allowed
+    yield from _fields_outside(stage, fields)
     for loc, key, value in _upstream_numbers(stage):
         for pattern, allowed in keys[stage.trainer].items():
             if fnmatchcase(key, pattern) and not allowed.holds(value):
@@ -179,8 +191,15 @@ def _outside(
                 break
 
 
-def _field(stage: SftStage | RlStage, path: str) -> Any:
-    value: Any = stage
+def _fields_outside(model: Recipe | SftStage | RlStage, fields: Mapping[str, Range]) -> Iterator[tuple[Loc, float, Range]]:
+    for field, allowed in fields.items():
+        value = _field(model, field)
+        if _is_number(value) and not allowed.holds(value):
+            yield tuple(field.split(".")), value, allowed
+
+
+def _field(model: Recipe | SftStage | RlStage, path: str) -> Any:
+    value: Any = model
     for name in path.split("."):
         value = getattr(value, name, None)
     return value

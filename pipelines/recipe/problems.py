@@ -51,3 +51,14 @@ def error_at(where: str, key: str, message: str) -> RecipeError:
 def problem_at(root: Node, loc: Loc, message: str) -> Problem:
     """Return a problem of the value at a location, or of the node around it if the value was not written."""
     return Problem(root.nearest(loc).origin.text, key_path(root, loc), message)
+
+
+def describe_value(value: object) -> str:
+    """Return a value as messages show it."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "null"
+    return f"the text {value!r}" if isinstance(value, str) else repr(value)

@@ -12,9 +12,8 @@ from types import NoneType, UnionType
 from typing import Any
 
 from pipelines.recipe import upstream_limits
-from pipelines.recipe.error_messages import describe_value
 from pipelines.recipe.nodes import Loc, Node
-from pipelines.recipe.problems import error_at
+from pipelines.recipe.problems import describe_value, error_at
 from pipelines.recipe.reserved_keys import OBSOLETE, RESERVED
 from pipelines.shipped import THIRD_PARTY
 from rewards.suggestions import any_of, did_you_mean, nearest, suggestion

@@ -45,8 +45,6 @@ def _substitute(node: Node, text: str, environment: Mapping[str, str]) -> Node:
         value = environment.get(name, default)
         if value is None:
             raise ValueError(f"the environment variable {name} is not set; set it, or write ${{env:{name}:default}}")
-        if not value and default is None and match[0] == text:
-            raise ValueError(f"the environment variable {name} is empty; set it, or write ${{env:{name}:default}} and unset it")
         return value
 
     whole = _REFERENCE.fullmatch(text)
@@ -59,4 +57,6 @@ def _substitute(node: Node, text: str, environment: Mapping[str, str]) -> Node:
     except RecipeError:
         return as_text
     # A variable holds a single value: what looks like a list, a mapping or a tag stays text.
-    return as_text if scalar.mark is not None or isinstance(scalar.value, dict | list) else scalar
+    if scalar.mark is not None or isinstance(scalar.value, dict | list):
+        return as_text
+    return scalar if filled else replace(scalar, empty=whole[1])

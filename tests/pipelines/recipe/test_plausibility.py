@@ -24,7 +24,8 @@ _ACTOR = "stages.rl.verl.actor_rollout_ref.actor"
         (f"{_ACTOR}.clip_ratio_high=-0.2", "expected at least 0"),
         (f"{_ACTOR}.ppo_epochs=0", "expected at least 1"),
         ("stages.sft.llamafactory.label_smoothing_factor=3", "expected 0 to 1"),
-        ("seed=4294967296", "expected at most 4294967295"),
+        ("seed=4294967296", "found 4294967296, expected at most 4294967295: numpy's largest seed"),
+        ("evaluate={on: [humaneval], temperature: 30}", "expected at most 2"),
     ],
 )
 def test_impossible_numbers(write: Write, given: str, expected: str) -> None:
@@ -56,6 +57,8 @@ def test_a_critic_that_warms_up_for_the_whole_stage(write: Write) -> None:
         (f"{_ACTOR}.optim.weight_decay=10", "found 10; usual is at most 1"),
         ("stages.sft.llamafactory.max_grad_norm=-3", "gradients are not clipped at 0 or below"),
         ("stages.sft.llamafactory.max_samples=1", "it limits the rows of the stage"),
+        ("hardware.gpus_per_node=32", "found 32; usual is at most 16"),
+        ("sandbox.workers=100000", "found 100000; usual is at most 1024"),
         ("stages.sft.epochs=1000", "found 1000; usual is at most 100"),
         (
             "stages.rl.verl.actor_rollout_ref.model.override_config.attn_implementation=flash_attention_3",

@@ -175,6 +175,8 @@ def test_two_settings_that_exclude_each_other() -> None:
 
 
 def test_names_that_plugins_register(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VERL_USE_EXTERNAL_MODULES", "VLLM_PLUGINS", "PIPELINE_VERL_PYTHON"):
+        monkeypatch.delenv(name, raising=False)
     key = f"{_ACTOR}.policy_loss.loss_mode"
     given = f"stages.rl.verl.{key}=mine"
     path = write("x.yaml", "extends: small.yaml")
