@@ -12,7 +12,7 @@ import msgspec
 from preprocess.converters.shared.code_task import CodeTask, check_choice, make_converter
 from preprocess.converters.shared.signatures import show_name
 from preprocess.converters.shared.tests import PairOptions, read_json, read_pairs
-from preprocess.errors import LeftOutError
+from preprocess.errors import LeftOutError, RowError
 from rewards.wording import count
 
 _Difficulty = Literal["introductory", "interview", "competition"]
@@ -52,7 +52,7 @@ def _read(record: Apps, options: AppsOptions) -> CodeTask:
         statement=record.question,
         signature=_find_signature(record, truth),
         solution=_find_solution(solutions),
-        unusable=f"none of its {count(len(solutions), 'solution')} is Python 3" if solutions else "",
+        unusable=RowError(f"none of its {count(len(solutions), 'solution')} is Python 3") if solutions else None,
         make_truth=lambda: truth,
         detail={"difficulty": record.difficulty or None, "url": record.url or None},
     )

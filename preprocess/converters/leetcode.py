@@ -12,6 +12,8 @@ from preprocess.converters.shared.tests import parse, take_check, to_calls
 from preprocess.errors import RowError
 from rewards.parsing.blocks import read_blocks
 
+_ANY_ORDER = {"word-ladder-ii"}
+"""Problems whose answers may be in any order, although their statements do not say so."""
 _STARTER = "\nPlease complete the following python code precisely:\n"
 _QUESTION, _FORMAT = "### Question:\n", "\n### Format:"
 """Headings in the query of v0.3."""
@@ -91,6 +93,8 @@ def _split(record: LeetCode) -> tuple[str, str]:
 def _make_truth(record: LeetCode, options: LeetCodeOptions) -> dict[str, Any]:
     check = take_check(parse(record.test, "test"), options.max_tests)
     truth = to_calls(check.body, record.entry_point, record.prompt)
+    if truth and record.task_id in _ANY_ORDER:
+        truth["any_order"] = True
     return truth or {"functional": f"{ast.unparse(check)}\n\ncheck({record.entry_point})", "prelude": record.prompt}
 
 

@@ -19,7 +19,7 @@ from preprocess.converters.shared.conversations import (
 )
 from preprocess.errors import RowError
 from preprocess.rows import SftRow, Turn
-from preprocess.sources.decoding import MissingColumnError, describe
+from preprocess.sources.decoding import MissingColumnError, describe, describe_json
 from rewards.parsing.call_turns import join_call, join_results
 
 Speaker = Literal["system", "human", "gpt", "observation", "function_call"]
@@ -41,7 +41,8 @@ _SPEAKERS: Mapping[str, Speaker] = {
 _KEYS = (("from", "value"), ("role", "content"))
 """The keys of a turn's speaker and of its text: ShareGPT's and OpenAI's."""
 _TEXTS = ("text", "input_text", "output_text")
-_NO = msgspec.Raw(b"null")
+_NULL = b"null"
+_NO = msgspec.Raw(_NULL)
 
 
 class SharegptOptions(Options, frozen=True, kw_only=True):
@@ -146,7 +147,7 @@ def _list_turns(role: str | None, content: str | None) -> tuple[tuple[type[_Turn
 
 
 def _sft(record: Conversation, options: SharegptOptions) -> Iterable[SftRow]:
-    check_text_only({name: getattr(record, name) for name in _MEDIA})
+    check_text_only({name: value for name in _MEDIA if (value := getattr(record, name))})
     answered = _read_all(record, options)
     system = record.system or None
     if answered and answered[0].turn.speaker == "system":
@@ -173,12 +174,13 @@ def _read_all(record: Conversation, options: SharegptOptions) -> list[Answered]:
 
 
 def _is_given(raw: msgspec.Raw) -> bool:
-    return bytes(raw) != bytes(_NO)
+    text = memoryview(raw)
+    return len(text) != len(_NULL) or bytes(text) != _NULL
 
 
 def _read_side(raw: msgspec.Raw, column: str, speaker: Speaker, options: SharegptOptions) -> list[Answered]:
     """Return the turns of a prompt or of its completion, which may be a text."""
-    if bytes(raw)[:1] == b'"':
+    if bytes(memoryview(raw)[:1]) == b'"':
         return [Answered(Turn(speaker, msgspec.json.decode(raw, type=str)))]
     return _read_turns(raw, column, options)
 
@@ -201,7 +203,12 @@ def _decode(raw: msgspec.Raw, column: str, options: SharegptOptions) -> _Turns:
             return decoder.decode(raw)
         except msgspec.MsgspecError as error:
             failures.append((kind, str(error)))
-    fields = msgspec.json.decode(raw)
+        except UnicodeDecodeError as error:
+            raise RowError(f"{column}: not UTF-8: byte {error.object[error.start]:#04x}") from error
+    try:
+        fields = msgspec.json.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise RowError(f"{column}: {describe_json(str(error), bytes(raw))}") from error
     first = fields[0] if isinstance(fields, list) and fields and isinstance(fields[0], dict) else {}
     place = 1 if len(failures) > 1 and _KEYS[0][0] not in first and _KEYS[1][0] in first else 0
     kind, message = failures[place]
@@ -213,7 +220,11 @@ def _read_turn(turn: ChatTurn, number: int, speakers: Mapping[str, Speaker], tho
     speaker = speakers.get(turn.role)
     if speaker is None:
         raise RowError(f"turn {number} is from {turn.role!r}, expected {', '.join(speakers)}; the option roles takes others")
-    text = _add_thought(turn, _read_text(turn, number), number, thought)
+    text = _read_text(turn, number)
+    if found := turn.reasoning_content or turn.reasoning or turn.thinking:
+        if speaker not in ("gpt", "function_call"):
+            raise RowError(f"turn {number} has a thought, but is from {turn.role!r}")
+        text = _add_thought(found.strip(), text, number, thought)
     trained = _read_weight(turn, number)
     calls = [*(turn.tool_calls or ()), *([ToolCall(turn.function_call)] if turn.function_call else ())]
     if calls:
@@ -234,14 +245,13 @@ def _read_text(turn: ChatTurn, number: int) -> str:
     return "".join(part.text or "" for part in turn.content)
 
 
-def _add_thought(turn: ChatTurn, text: str, number: int, thought: tuple[str, str]) -> str:
+def _add_thought(found: str, text: str, number: int, thought: tuple[str, str]) -> str:
     """Return a turn's text after its thought, as chat templates write it."""
-    found = turn.reasoning_content or turn.reasoning or turn.thinking
-    if not found or found.strip() in text:
-        return text
-    if thought[0].strip() and thought[0].strip() in text:
+    if not any(word.strip() and word.strip() in text for word in thought):
+        return f"{thought[0]}{found}{thought[1]}{text}"
+    if found not in text:
         raise RowError(f"turn {number} has two thoughts, in its text and beside it")
-    return f"{thought[0]}{found.strip()}{thought[1]}{text}"
+    return text
 
 
 def _read_weight(turn: ChatTurn, number: int) -> bool:

@@ -68,9 +68,10 @@ def explain(text: bytes, kind: type[msgspec.Struct | dict[str, Any]], error: Exc
             raise MissingColumnError(explain_missing([column.encode_name], fields))
     kept = {column.encode_name: fields[column.encode_name] for column in columns if column.encode_name in fields}
     try:
-        return msgspec.json.decode(json.dumps(kept, allow_nan=False), type=kind)
+        written = json.dumps(kept, allow_nan=False)
+        return msgspec.json.decode(written, type=kind)
     except msgspec.MsgspecError as failure:
-        raise RowError(describe(str(failure), kind, fields)) from error
+        raise RowError(describe_json(str(failure), written.encode(), kind, fields)) from error
     except ValueError as failure:  # NaN or Infinity in a used column
         raise RowError(f"not JSON: {failure}") from error
 
@@ -115,6 +116,13 @@ def describe(message: str, kind: Any, fields: Any = None, whole: str = "the reco
         keys = _get_path(fields, path)
         return f"{place} has no {found['name']!r}{misspelling(found['name'], keys) if isinstance(keys, dict) else ''}"
     return f"{place}: {message[:1].lower()}{message[1:]}"
+
+
+def describe_json(message: str, text: bytes, kind: Any = None, fields: Any = None) -> str:
+    """Translate msgspec's message about JSON text, as `describe`."""
+    # At the end of the text, it calls half of a surrogate pair truncated.
+    is_half = message.startswith("Input data was truncated") and b"\\ud" in text[-16:].lower()
+    return describe("surrogate" if is_half else message, kind, fields)
 
 
 def _describe_types(found: str, expected: list[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -326,11 +327,32 @@ def _read_parquet(path: Path, name: str, columns: Collection[str], size: int) ->
             rows, length = file.metadata.num_rows, path.stat().st_size
             # If one is missing, read all: the error message lists them.
             kept = list(columns) if columns and set(columns) <= set(file.schema_arrow.names) else None
+            if twice := next((each for each, count in Counter(file.schema_arrow.names).items() if count > 1), None):
+                raise SourceError(f"{path}: two columns are called {twice!r}")
             unpacked = sum(file.metadata.row_group(number).total_byte_size for number in range(file.metadata.num_row_groups))
             count = min(_MOST_ROWS, max(1, size * rows // max(1, unpacked)))
             first = 1
             for batch in file.iter_batches(count, columns=kept):
-                yield Batch(path, name, length * batch.num_rows // rows, first, batch)
+                texts = _decode_texts(batch, columns, path)
+                yield Batch(path, name, length * batch.num_rows // rows, first, texts)
                 first += batch.num_rows
     except pa.ArrowException as error:
         raise SourceError(f"{path}: {error}") from error
+
+
+def _decode_texts(batch: pa.RecordBatch, columns: Collection[str], path: Path) -> pa.RecordBatch:
+    """Return a batch whose binary columns are texts, as some writers do not mark texts as such.
+
+    Raises:
+        SourceError: A column that is read is not UTF-8.
+    """
+    import pyarrow as pa
+
+    for number, field in enumerate(batch.schema):
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            try:
+                batch = batch.set_column(number, field.name, batch.column(number).cast(pa.large_string()))
+            except pa.ArrowInvalid:
+                if field.name in columns:
+                    raise SourceError(f"{path}: column {field.name!r} is binary and not UTF-8 text") from None
+    return batch

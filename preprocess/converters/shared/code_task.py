@@ -50,8 +50,8 @@ class CodeTask:
     """Beginning of the program in the prompt. Empty: the statement shows it. None: the program reads standard input."""
     solution: str | None = None
     """A right program."""
-    unusable: str = ""
-    """Why none of the source's solutions is one; empty: it has none."""
+    unusable: RowError | None = None
+    """Why none of the source's solutions is one; None if it has none."""
     make_truth: Callable[[], dict[str, Any] | None]
     """Return the tests in a form of the code_tests reward, or None; raise RowError. Called only if the row needs tests."""
     plan: str = ""
@@ -81,8 +81,7 @@ def make_converter(
 
     def make_rows(make: Callable[[CodeTask, OptionsT], RowT], record: RecordT, options: OptionsT) -> list[RowT]:
         try:
-            task = read_task(record, options)
-            return [make(dataclasses.replace(task, solution=normalise(task.solution or "") or None), options)]
+            return [make(_check_solution(read_task(record, options), options), options)]
         except RecursionError:
             raise RowError("a program or a test is nested too deeply") from None
 
@@ -90,11 +89,28 @@ def make_converter(
     return Converter(name, help_, record, options, sft, rl)
 
 
+def _check_solution(task: CodeTask, options: CodeOptions) -> CodeTask:
+    """Return a problem without its solution if that needs a package that the sandbox does not have."""
+    solution = normalise(task.solution or "")
+    missing = find_missing_packages(_find_imports(solution), options.packages)
+    if missing:
+        return dataclasses.replace(task, solution=None, unusable=LeftOutError(f"its solution needs {missing}"))
+    return dataclasses.replace(task, solution=solution or None)
+
+
+def _find_imports(program: str) -> set[str]:
+    """Return the modules that a program imports; none if it does not parse."""
+    try:
+        return find_imports(ast.parse(program)) if "import" in program else set()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+
+
 def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
     """Return the problem with its solution; with the tool, the solution is run before it is the answer."""
     question = _ask(task, options)
     if not task.solution:
-        raise RowError(task.unusable) if task.unusable else LeftOutError("it has no solution")
+        raise task.unusable or LeftOutError("it has no solution")
     last_line = (task.signature or "").strip().rpartition("\n")[2].strip().removesuffix(":")
     plan = task.plan or f"To write: {last_line or 'a program that prints what is asked for.'}"
     calls = [call_interpreter(task.solution, _read_truth(task, options))] if options.tool else []
@@ -107,7 +123,9 @@ def _make_sft(task: CodeTask, options: CodeOptions) -> SftRow:
 def _make_rl(task: CodeTask, options: CodeOptions) -> RlRow:
     """Return the problem with its tests."""
     question = _ask(task, options)
-    facts = {**task.detail, "solution": task.solution or None, "no_solution": task.unusable if not task.solution else None}
+    facts = {**task.detail, "solution": task.solution or None}
+    if task.unusable and not task.solution:
+        facts["no_solution"] = str(task.unusable)
     return RlRow(
         problem=task.problem or name_problem(task.source, question),
         id=task.id,

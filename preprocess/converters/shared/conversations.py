@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -21,8 +20,7 @@ class ShareGptTurn(msgspec.Struct, gc=False):
     value: str
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """A turn, and what it is for."""
 
     turn: Turn

@@ -12,7 +12,7 @@ import msgspec
 
 from preprocess.converters.shared.code_task import CodeOptions
 from preprocess.errors import LeftOutError, RowError
-from preprocess.sources.decoding import describe
+from preprocess.sources.decoding import describe_json
 from rewards.parsing.source_values import NotValueError, read_literal
 from rewards.programs.ground_truth import is_function
 from rewards.programs.inside.judge.comparison import is_accepted
@@ -32,7 +32,7 @@ def read_json(text: str, kind: Any, column: str) -> Any:
     try:
         return _make_decoder(kind).decode(text)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise RowError(f"{column}: {describe(str(error), kind)}") from error
+        raise RowError(f"{column}: {describe_json(str(error), text.encode('utf-8', 'surrogatepass'), kind)}") from error
 
 
 @functools.cache

@@ -156,3 +156,16 @@ def test_problems_with_one_statement_share_a_problem(tmp_path: Path) -> None:
     rows = convert([Source("leetcode", path)], "rl").rows
     assert len(rows) == 2
     assert len({row.problem for row in rows}) == 1
+
+
+def test_solution_that_needs_a_package(tmp_path: Path) -> None:
+    record = {**V02, "completion": f"import numpy\n{V02['completion']}"}
+    assert take_reject(convert_record("leetcode", "sft", tmp_path, record)) == ("left_out", "its solution needs numpy")
+    detail = take_rl(convert_record("leetcode", "rl", tmp_path, record)).detail
+    assert "solution" not in detail and detail["no_solution"] == "its solution needs numpy"
+    assert "solution" in take_rl(convert_record("leetcode", "rl", tmp_path, record, packages=["numpy"])).detail
+
+
+def test_answers_in_any_order_without_a_word_about_it(tmp_path: Path) -> None:
+    truth = take_rl(convert_record("leetcode", "rl", tmp_path, {**V02, "task_id": "word-ladder-ii"})).ground_truth
+    assert isinstance(truth, dict) and truth["any_order"] is True

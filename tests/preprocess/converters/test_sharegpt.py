@@ -200,6 +200,7 @@ def tool(text: str) -> dict[str, str]:
         ),
         ({"messages": [Q, {**A, "reasoning_content": "R"}]}, ["Q", "<think>\nR\n</think>\n\nA"]),
         ({"messages": [Q, {**A, "reasoning": " R\n"}]}, ["Q", "<think>\nR\n</think>\n\nA"]),
+        ({"messages": [Q, {**A, "thinking": "A"}]}, ["Q", "<think>\nA\n</think>\n\nA"]),
         ({"messages": [Q, {"role": "assistant", "content": "<think>R</think>A", "thinking": "R"}]}, ["Q", "<think>R</think>A"]),
         ({"messages": [Q, {**A, "weight": 1}, Q, {**A, "weight": 0}]}, ["Q", "A"]),
         ({"messages": [Q, {**A, "train": True}, Q, {**A, "train": False}, Q, {**A, "train": False}]}, ["Q", "A"]),

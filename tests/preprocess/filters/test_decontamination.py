@@ -221,6 +221,9 @@ def test_unreadable_evaluation_set_is_an_error(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(SourceError, match=r"eval\.jsonl has no rows"):
         _load(path)
+    (tmp_path / "more.csv").write_text("a,b")
+    with pytest.raises(SourceError, match=r"more\.csv is not read: a \.csv file, expected .*; convert it"):
+        _load(tmp_path)
 
 
 def test_prepare_reports_overlaps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -220,3 +220,19 @@ def test_folders_without_files_to_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     with pytest.raises(SourceError, match=r"file; found .csv"):
         list_files(tmp_path)
+
+
+def test_binary_columns_of_parquet_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["ü".encode()], "image": [b"\xff"]}), path)
+    (chunk,) = read_chunks(path, [path], ["text"])
+    assert [json.loads(record.text) for record in chunk.read()] == [{"text": "ü"}]
+    with pytest.raises(SourceError, match=r"a.parquet: column 'image' is binary and not UTF-8 text"):
+        list(read_chunks(path, [path], ["text", "image"]))
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"]), path)
+    with pytest.raises(SourceError, match=r"a.parquet: two columns are called 'text'"):
+        list(read_chunks(path, [path]))
