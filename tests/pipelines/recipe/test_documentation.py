@@ -45,7 +45,7 @@ def output(command: str) -> str:
 
 
 def test_number_of_examples() -> None:
-    assert len(FILES) == 11
+    assert len(FILES) == 13
     assert len(commands()) == 6
 
 
