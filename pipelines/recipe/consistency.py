@@ -95,14 +95,11 @@ def _check_modules(stage: SftStage | RlStage, recipe: Recipe) -> Problems:
 
 def _read_targets(stage: SftStage | RlStage) -> Iterator[tuple[Loc, str]]:
     """Yield the modules that get adapters or are trained with them."""
-    if (lora := getattr(stage, "lora", None)) is not None:
-        yield from ((("lora", "target"), name.strip()) for name in lora.target.split(","))
+    if stage.lora is not None:
+        yield from ((("lora", "target"), name.strip()) for name in stage.lora.target.split(","))
     more = stage.llamafactory.get("additional_target") if isinstance(stage, SftStage) else None
     if isinstance(more, str):
         yield from ((("llamafactory", "additional_target"), name.strip()) for name in more.split(","))
-    named = _get(stage, "actor_rollout_ref.model.target_modules", None) if isinstance(stage, RlStage) else None
-    for name in named if isinstance(named, list) else []:  # a text is a regular expression
-        yield ("verl", "actor_rollout_ref", "model", "target_modules"), str(name)
 
 
 @dataclass(frozen=True)

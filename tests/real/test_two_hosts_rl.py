@@ -66,7 +66,7 @@ def one(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[
 
 
 def test_a_killed_driver_of_verls_rl_ends_the_actors_of_both_hosts(two: Chain, cluster: Cluster) -> None:
-    started = two.start()
+    started = two.start("--set", "retries=0")
     wait_for((two.paths("grpo").checkpoints / "latest_checkpointed_iteration.txt").exists, started)
     assert all(workers_on(cluster, number, two) for number in (0, 1))
     kill_trainer(started)
@@ -95,7 +95,8 @@ def test_rl_keeps_the_best_checkpoint_and_samples(two: Chain, one: Chain) -> Non
     assert re.match(r"step \d is exported: best val-core/\*/reward/mean@1", notes[0])
     assert notes[0].partition(":")[0] == notes[1].partition(":")[0]
     best, kept = notes[0].split()[1], {path.name for path in two.paths("grpo").checkpoints.glob("global_step_*")}
-    assert kept == {f"global_step_{best}", "global_step_3"}
+    # The best before the last step's validation is kept, too.
+    assert kept >= {f"global_step_{best}", "global_step_3"} and len(kept) <= 2
     samples = list(read_samples(two.paths("grpo"), "train"))
     assert {2, 3} <= {each.step for each in samples}
     assert all(each.prompt and each.source for each in samples)

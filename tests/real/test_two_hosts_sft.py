@@ -76,7 +76,7 @@ def test_ctrl_c_ends_both_hosts(two: Chain, cluster: Cluster) -> None:
 
 
 def test_killed_sft_of_llamafactory_ends_on_both_hosts(two: Chain, cluster: Cluster) -> None:
-    started = two.start()
+    started = two.start("--set", "retries=0")
     wait_for(lambda: any(two.paths("llamafactory").checkpoints.glob("checkpoint-*/trainer_state.json")), started)
     assert all(workers_on(cluster, number, two) for number in (0, 1))
     kill_trainer(started)
@@ -87,7 +87,7 @@ def test_killed_sft_of_llamafactory_ends_on_both_hosts(two: Chain, cluster: Clus
 
 
 def test_a_lost_worker_of_verls_sft_ends_the_others(two: Chain, cluster: Cluster) -> None:
-    started = two.start()
+    started = two.start("--set", "retries=0")
     wait_for(lambda: any(two.paths("verl").checkpoints.glob("*/progress.json")), started)
     workers = [each for each in workers_on(cluster, 1, two) if "verl.trainer.sft_trainer" in each.cmdline()]
     max(workers, key=lambda each: each.create_time()).kill()

@@ -120,10 +120,9 @@ def test_flash_attention_on_a_cpu(write: Write) -> None:
     load(write("x.yaml", "extends: small.yaml"), ["hardware.platform=cuda", f"{key}=flash_attention_2"])
 
 
-def test_adapters_of_modules_named_in_verls_keys(write: Write) -> None:
-    key = "stages.rl.verl.actor_rollout_ref.model.target_modules"
+def test_adapters_in_rl_of_modules_that_the_model_lacks(write: Write) -> None:
     path = write("x.yaml", "extends: small.yaml")
-    (line,) = problems(path, "model={make: qwen2}", f"{key}=[q_proj, k_porj]")
+    (line,) = problems(path, "model={make: qwen2}", "stages.rl.lora={target: 'q_proj, k_porj'}")
     assert "the model has no module 'k_porj'; did you mean 'k_proj'?" in line
-    load(path, ["model={make: qwen2}", f"{key}=[q_proj]"])
-    load(path, ["model={make: qwen2}", f"{key}=all-linear"])
+    load(path, ["model={make: qwen2}", "stages.rl.lora={target: q_proj}"])
+    load(path, ["model={make: qwen2}", "stages.rl.lora={}"])

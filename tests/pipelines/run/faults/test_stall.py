@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -68,12 +70,15 @@ def test_polling_is_not_work() -> None:
 
 def test_cpu_times_are_those_of_descendants() -> None:
     code = "import os, time\nif os.fork(): time.sleep(600)\nwhile True: pass"
-    with subprocess.Popen([sys.executable, "-c", code]) as child:
+    child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    try:
         deadline = time.monotonic() + 120
-        while max(cpu_times(psutil.Process().pid).values(), default=0.0) < 0.2:
+        while max((found := cpu_times(child.pid)).values(), default=0.0) < 0.2:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         (busy,) = psutil.Process(child.pid).children()
-        assert busy.pid in cpu_times(child.pid)
-        busy.kill()
-        child.kill()
+        assert set(found) == {busy.pid}
+        assert busy.pid in cpu_times(psutil.Process().pid), "the descendants of descendants, too"
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
