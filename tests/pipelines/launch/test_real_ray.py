@@ -100,7 +100,7 @@ def test_a_recipe_is_submitted_followed_and_finished(client: Client, environment
         assert open_run(directory).state == "complete"
         job = read_submission(directory)
         assert job is not None and job.address == client.address
-        assert f"Ray job {job.id} of {client.address}" in call("status", "mine", folder=tmp_path)[1]
+        assert f"Ray job {job.id} of {client.address}" in "".join(call("status", "mine", folder=tmp_path)[1:])
     finally:
         process.end_orphans(directory)
 

@@ -76,6 +76,8 @@ def test_a_training_is_stopped_near_the_time_limit_requeued_and_finished(
         assert open_run(directory).state == "interrupted"
         status = call("status", "mine", folder=tmp_path)
         assert "interrupted at sft" in status and f"Slurm job {job.id}, pending (BeginTime)" in status
+        # Otherwise the second attempt would be stopped like the first.
+        cluster.call("scontrol", "update", f"JobId={job.id}", "TimeLimit=120")
         cluster.release(job.id)
         cluster.wait_until_ended()
         run = open_run(directory)
