@@ -99,7 +99,7 @@ def read_shipped() -> Iterator[Problem | None]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("rows", nargs="?", type=Path, help="LeetCodeDataset v0.2, .jsonl.gz; default: the shipped programs")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)), help="the core of the first part")
 
 
