@@ -124,10 +124,8 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
                 close_all()
             rates[len(used)] = max(rate, rates.get(len(used), 0.0))
             wrong = max(wrong, sum(verdicts))
-        name, bound = (
-            f"code_tests on {len(cores)} cores, {concurrent} concurrent",
-            None if concurrent == 1 else 0.925 * len(cores),
-        )
+        name = f"code_tests on {len(cores)} cores, {concurrent} concurrent"
+        bound = None if concurrent == 1 else 0.925 * len(cores)
         yield Result(name, "programs/s", rates[len(cores)], rates[1], "one core", at_least=bound)
         yield Result(f"{name}: wrong verdicts", f"of {len(verdicts)}", wrong, at_most=0, is_count=True)
 

@@ -52,5 +52,5 @@ class Memory:
 
     @property
     def peak(self) -> Phase:
-        """The phase that needs the most: on a GPU, or in main memory if there is none."""
+        """The phase that needs the most memory: of a GPU, or of the machine if it has no GPU."""
         return max(self.gpu, key=lambda phase: phase.bytes, default=self.host)

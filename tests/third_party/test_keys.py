@@ -20,7 +20,7 @@ OUTDATED = "regenerate it: third_party/tools/generate_keys.py"
 
 
 def packages(trainer: str, contains: str) -> Path:
-    """Return the `site-packages` of a built environment and skip the test if there is none."""
+    """Return the `site-packages` of a built environment and skip the test if it is not built."""
     pinned = pin(trainer)
     found = [
         package.parent

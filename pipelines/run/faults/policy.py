@@ -24,7 +24,7 @@ class Decision:
 
     resume: bool
     why: str
-    """Which retry it is, or why there is none; empty: the reason of the failure says it."""
+    """Which retry it is, or why the training is not retried; empty: the reason of the failure says it."""
     pause: float = 0.0
     """Seconds to wait before."""
 

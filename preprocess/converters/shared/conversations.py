@@ -34,7 +34,7 @@ def drop_untrained(turns: Sequence[Answered]) -> list[Turn]:
     """Return the turns up to the last one to train on; the trainers train on every answer of a row.
 
     Raises:
-        LeftOutError: There is none.
+        LeftOutError: No answer is trained.
         RowError: One before it is not to train on.
     """
     answers = [place for place, each in enumerate(turns) if each.turn.speaker in ("gpt", "function_call")]
