@@ -8,6 +8,7 @@ from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.actors import actor_settings
 from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
+from pipelines.trainers.verl.preload import client_command
 from pipelines.trainers.verl.rendering import (
     command,
     lora_settings,
@@ -45,9 +46,13 @@ def launch(stage: RlStage, context: Context) -> Launch:
     in_cache_key = deep_merge(settings, unflatten({f"{ARGUMENTS}.{key}": None for key in NOT_IN_CACHE_KEY}))
     settings = deep_merge(settings, _samples(stage, context))
     variables = training_environment(context, stage)
+    ray: Settings = {}
     if (nodes := context.recipe.hardware_of(stage).nodes) > 1:
-        # What the user has set in `verl:` takes precedence.
-        settings = deep_merge(settings, actor_settings(context, nodes, variables), {"ray_kwargs": settings["ray_kwargs"]})
+        ray = actor_settings(context, nodes, variables)
+    if context.platform == "cpu":
+        ray = deep_merge(ray, unflatten({"ray_kwargs.ray_init.runtime_env.py_executable": client_command(context.python)}))
+    # What the user has set in `verl:` takes precedence.
+    settings = deep_merge(settings, ray, {"ray_kwargs": settings["ray_kwargs"]})
     return Launch(
         argv=command(context, "verl.trainer.main_ppo"),
         environment=variables,
