@@ -22,7 +22,7 @@ trap 'end_run stop' TERM
 # Every node must have these files; what is written here must be found there.
 nonce="$run_directory/launch/nonce-$SLURM_JOB_ID"
 touch "$nonce" || fail "$(hostname): $run_directory is not writable"
-srun --overlap --nodes=1 --ntasks=1 --ntasks-per-node=1 bash -c 'for path; do [ -e "$path" ] || { echo "error: ${SLURMD_NODENAME:-$(hostname)} has no $path; it must be on a file system that all nodes share" >&2; exit 1; }; done' check "$nonce" /shared/verl/bin/python || exit 2
+bash -c 'for path; do [ -e "$path" ] || { echo "error: ${SLURMD_NODENAME:-$(hostname)} has no $path; it must be on a file system that all nodes share" >&2; exit 1; }; done' check "$nonce" /shared/verl/bin/python || exit 2
 rm -f "$nonce"
 
 status=143
