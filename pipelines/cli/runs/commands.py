@@ -67,6 +67,7 @@ def logs(
         int | None, typer.Option("--rank", metavar="N", min=0, help="Print the lines of this rank only.", show_default=False)
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Print every line as it is.")] = False,
+    as_json: Json = False,
     runs: Parent = _RUNS,
 ) -> None:
     """Print the logs of a run without the trainers' noise.
@@ -82,17 +83,17 @@ def logs(
     from pipelines.cli.runs.logs import Filters, print_logs
 
     with _ends_on_interrupt():
-        print_logs(run, part, runs, Filters(warnings, rank, raw), follow=follow)
+        print_logs(run, part, runs, Filters(warnings, rank, raw), follow=follow, as_json=as_json)
 
 
-def stop(run: RunName, runs: Parent = _RUNS) -> None:
+def stop(run: RunName, as_json: Json = False, runs: Parent = _RUNS) -> None:
     """Stop a run as Ctrl-C does, and wait until it has ended.
 
     The command that started it resumes it from its last checkpoint.
     """
     from pipelines.cli.runs.stop import stop_run
 
-    stop_run(run, runs)
+    stop_run(run, runs, as_json=as_json)
 
 
 def report(

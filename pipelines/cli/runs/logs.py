@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -34,6 +35,17 @@ class Filters:
     """All lines as they are."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a step's log."""
+
+    step: str
+    attempt: int
+    line: str
+    title: bool = False
+    """Whether it is the start of an attempt, which the trainer did not print."""
+
+
 class _Log:
     """The log of a step, as far as it was shown."""
 
@@ -43,6 +55,7 @@ class _Log:
         self._ranks = find_ranks(step.log) if filters.rank is not None else {}
         self._cleaner = self._start()
         self._left_out = 0
+        self._attempt = 1
 
     def _start(self) -> Cleaner:
         return Cleaner(warnings=self._filters.warnings, rank=self._filters.rank, ranks=self._ranks)
@@ -57,19 +70,23 @@ class _Log:
         """How many lines were noise."""
         return self._left_out + self._cleaner.left_out
 
-    def read(self, step: Step) -> Iterator[str]:
+    def read(self, step: Step) -> Iterator[Line]:
         """Yield the lines to show since the last call."""
         for line in self._tail.read(ended=step.state != "running"):
+            found = _ATTEMPT.fullmatch(line)
+            if found is not None:
+                self._attempt = int(found[1])
             if self._filters.raw:
-                yield _make_safe(line)
-            elif (found := _ATTEMPT.fullmatch(line)) is not None:
+                yield Line(step.name, self._attempt, line)
+            elif found is not None:
                 self._left_out, self._cleaner = self.left_out, self._start()
-                yield f"== {step.name}, attempt {found[1]}, {found[2].replace('T', ' ').replace('+00:00', ' UTC')}"
+                moment = found[2].replace("T", " ").replace("+00:00", " UTC")
+                yield Line(step.name, self._attempt, f"== {step.name}, attempt {found[1]}, {moment}", title=True)
             elif (cleaned := self._cleaner.clean(line)) is not None:
-                yield escape_controls(cleaned, keep="\t")
+                yield Line(step.name, self._attempt, escape_controls(cleaned, keep="\t"))
 
 
-def print_logs(name: str, part: str | None, parent: Path, filters: Filters, *, follow: bool) -> None:
+def print_logs(name: str, part: str | None, parent: Path, filters: Filters, *, follow: bool, as_json: bool) -> None:
     """Print the logs of a run's steps, in order.
 
     Args:
@@ -78,6 +95,7 @@ def print_logs(name: str, part: str | None, parent: Path, filters: Filters, *, f
         parent: The parent of the run directories.
         filters: Which lines.
         follow: Also print what is added, until the run, or the stage, has ended.
+        as_json: Print an object per line.
     """
     run = find_run(name, parent)
     chosen = [step.name for step in _choose(run, part)]
@@ -90,8 +108,8 @@ def print_logs(name: str, part: str | None, parent: Path, filters: Filters, *, f
                 if step.name not in logs:
                     logs[step.name] = _Log(step, filters)
                 for line in logs[step.name].read(step):
-                    shown += not line.startswith("== ")
-                    print(line)
+                    shown += not line.title
+                    print(_encode(line) if as_json else _make_safe(line.line))
         sys.stdout.flush()
         if not follow or run.holder is None or all(step.state in ("complete", "failed") for step in steps):
             break
@@ -130,6 +148,10 @@ def _report(run: Run, logs: Sequence[_Log], filters: Filters, shown: int) -> Non
         say("no warnings")
     if (left_out := sum(log.left_out for log in logs)) and not filters.raw:
         say(f"lines left out as noise: {left_out:,}; all with --raw")
+
+
+def _encode(line: Line) -> str:
+    return json.dumps({"version": 1, "step": line.step, "attempt": line.attempt, "line": line.line})
 
 
 def _make_safe(line: str) -> str:

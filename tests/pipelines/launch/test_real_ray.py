@@ -119,7 +119,7 @@ def test_pipeline_stop_ends_a_submitted_run(client: Client, environments: None, 
         assert status == 2 and "is in use by process" in err
         status, out, err = call("stop", "mine", folder=tmp_path)
         assert status == 0, err
-        assert "stopping Ray job" in err and "stopped: interrupted" in err
+        assert "stopping Ray job" in err and ": interrupted" in err
         assert "resume with: pipeline submit mine.yaml --to ray" in err
         assert not process.find_processes(directory)
     finally:

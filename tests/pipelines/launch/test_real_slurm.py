@@ -137,7 +137,7 @@ def test_pipeline_stop_ends_a_submitted_run(cluster: Cluster, environments: None
         call("submit", "mine.yaml", "--to", "slurm", folder=tmp_path)
         cluster.wait_for((directory / "owner").exists, "the start of the run")
         out = call("stop", "mine", folder=tmp_path)
-        assert "stopped: interrupted" in out
+        assert ": interrupted" in out
         assert "resume with: pipeline submit mine.yaml --to slurm" in out
         assert cluster.jobs() == [] and not process.find_processes(directory)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_noise_is_left_out_unless_raw(here: Path, call: Call) -> None:
     assert (out, err) == (text, "")
     _, out, _ = call("logs", "whole", "rl/train", "--warnings")
     assert out.splitlines()[1:] == ["UserWarning: disk"]
+
+
+def test_json_has_an_object_per_line(here: Path, call: Call) -> None:
+    path = here / "runs/whole/stages/rl/train/log"
+    path.write_text("".join(f"--- attempt {n}, 2026-11-28T06:58:23+00:00\nUserWarning: \x1b[2Jdisk\n" for n in (1, 2)))
+    lines = [json.loads(line) for line in call("logs", "whole", "rl/train", "--json")[1].splitlines()]
+    assert lines[3] == {"version": 1, "step": "rl/train", "attempt": 2, "line": "UserWarning: disk"}
+    assert [each["attempt"] for each in lines] == [1, 1, 2, 2]
 
 
 def test_each_attempt_is_cleaned_by_itself(here: Path, call: Call) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,9 @@ def test_a_run_is_stopped(here: Path, call: Call) -> None:
 
 def test_nothing_runs(here: Path, call: Call) -> None:
     assert call("stop", "whole") == (0, "", "runs/whole: nothing runs; it is complete\n")
+    code, out, err = call("stop", "whole", "--json")
+    expected = {"version": 1, "directory": "runs/whole", "stopped": False, "state": "complete"}
+    assert (code, err, json.loads(out) | {"resume": ""}) == (0, "", expected | {"resume": ""})
 
 
 def test_a_run_of_another_host(here: Path, call: Call) -> None:
