@@ -48,6 +48,16 @@ Until = Annotated[
     str | None,
     typer.Option("--until", metavar="STAGE", help="Stop after this stage.", autocompletion=completion.stages),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--stage",
+        metavar="STAGE",
+        help="Only this stage: --from and --until in one.",
+        show_default=False,
+        autocompletion=completion.stages,
+    ),
+]
 Smoke = Annotated[
     bool,
     typer.Option(
@@ -98,6 +108,17 @@ def read_options(texts: Sequence[str] | None) -> dict[str, Any]:
             raise InputError(f"--option {text}: expected KEY=VALUE")
         options[name] = read_scalar(value, Origin(Path.cwd(), f"--option {name}", (0, 0))).plain()
     return options
+
+
+def choose_stages(only: str | None, first: str | None, last: str | None) -> Stages:
+    """Return the first and the last stage.
+
+    Raises:
+        InputError: --stage is given with one of the others.
+    """
+    if only is not None and (first or last):
+        raise InputError("use either --stage, or --from and --until")
+    return (only, only) if only is not None else (first, last)
 
 
 def run_command(recipe: Path, sets: Sequence[str], runs: Path, between: Stages = (None, None), *, smoke: bool = False) -> str:

@@ -13,6 +13,12 @@ from pipelines.run.display import Display
 from pipelines.run.plan import Step
 
 
+def used_environments(environments: Mapping[str, Environment], steps: Sequence[Step]) -> dict[str, Environment]:
+    """Return the environments that some steps use."""
+    used = {name for step in steps for name in step.uses}
+    return {name: each for name, each in environments.items() if name in used}
+
+
 def check_given(environments: Mapping[str, Environment]) -> None:
     """Check the existing Pythons that the user chose; print a note on one with another version of its trainer."""
     for each in environments.values():
@@ -37,16 +43,19 @@ class Gate:
 
     Args:
         loaded: The recipe.
+        names: The stages that run.
         environments: Trainer -> its environment.
         builds: Those that are being built.
         display: Where to report that a step waits.
     """
 
-    def __init__(self, loaded: Loaded, environments: dict[str, Environment], builds: Builds, display: Display) -> None:
-        self._loaded, self._environments = loaded, environments
+    def __init__(
+        self, loaded: Loaded, names: Sequence[str], environments: dict[str, Environment], builds: Builds, display: Display
+    ) -> None:
+        self._loaded, self._names, self._environments = loaded, names, environments
         self._builds, self._display = builds, display
         # With the environment built before, `find_problems` has checked the rewards.
-        self._checks_rewards = "verl" in builds and needs_environment(loaded)
+        self._checks_rewards = "verl" in builds and needs_environment(loaded, names)
         self._checks_cluster = "verl" in builds and loaded.recipe.uses_cluster
 
     def wait(self, step: Step) -> None:
@@ -66,9 +75,9 @@ class Gate:
         self._builds.wait(used)
         if self._checks_rewards and not self._builds.running(["verl"]):
             self._checks_rewards = False
-            if unfit := find_reward_problems(self._loaded, self._environments):
+            if unfit := find_reward_problems(self._loaded, self._environments, self._names):
                 raise InputError("\n".join(unfit))
         if self._checks_cluster and not self._builds.running(["verl"]):
             self._checks_cluster = False
-            if unfit := find_cluster_problems(self._loaded, self._environments):
+            if unfit := find_cluster_problems(self._loaded, self._environments, self._names):
                 raise InputError("\n".join(unfit))

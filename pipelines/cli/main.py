@@ -17,6 +17,7 @@ from pipelines.cli.common import (
     GpuMemory,
     Isolation,
     Json,
+    Only,
     Recipe,
     Runs,
     Sandbox,
@@ -24,6 +25,7 @@ from pipelines.cli.common import (
     Smoke,
     Strict,
     Until,
+    choose_stages,
     same_command,
 )
 from pipelines.cli.data.commands import app as data_app
@@ -158,6 +160,7 @@ def plan(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    stage: Only = None,
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
     brief: Annotated[
@@ -179,7 +182,8 @@ def plan(
     """
     from pipelines.cli.plan import print_plan
 
-    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff, strict=strict)
+    stages = choose_stages(stage, from_stage, until_stage)
+    print_plan(recipe, sets or [], runs, stages, smoke=smoke, brief=brief, diff=diff, strict=strict)
 
 
 @app.command(rich_help_panel=RUN)
@@ -188,6 +192,7 @@ def check(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    stage: Only = None,
     smoke: Smoke = False,
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
@@ -205,18 +210,19 @@ def check(
     """
     from pipelines.evaluation.sets import is_set
 
+    stages = choose_stages(stage, from_stage, until_stage)
     if is_set(str(recipe)):
         from pipelines.cli.check_set import check_set
 
-        if smoke or from_stage or until_stage:
+        if smoke or any(stages):
             from pipelines.errors import InputError
 
-            raise InputError(f"{recipe} is an evaluation set; --smoke, --from and --until are for recipes")
+            raise InputError(f"{recipe} is an evaluation set; --smoke, --from, --until and --stage are for recipes")
         check_set(str(recipe), sets or [], sample)
         return
     from pipelines.cli.check import check_recipe
 
-    check_recipe(recipe, sets or [], sample, runs, (from_stage, until_stage), smoke=smoke, gpu_memory=gpu_memory)
+    check_recipe(recipe, sets or [], sample, runs, stages, smoke=smoke, gpu_memory=gpu_memory)
 
 
 @app.command(rich_help_panel=RUN)
@@ -262,6 +268,7 @@ def run(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    stage: Only = None,
     smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
     strict: Strict = False,
@@ -285,8 +292,7 @@ def run(
         recipe,
         sets or [],
         runs,
-        from_stage,
-        until_stage,
+        choose_stages(stage, from_stage, until_stage),
         fresh=fresh,
         smoke=smoke,
         strict=strict,

@@ -9,6 +9,7 @@ import typer
 
 from pipelines.checks.preflight import split_problems
 from pipelines.cli.common import Stages
+from pipelines.cli.environments import used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
@@ -47,10 +48,11 @@ def print_plan(
     plan, terminal = planned.plan, sys.stdout.isatty()
     for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
-    steps = plan.select(*stages)
+    steps, (_, names) = plan.select(*stages), plan.split_stages(*stages)
     digests = Digests(plan.directory / "digests.json")
     reasons = find_reasons(plan, steps, digests)
-    of_recipe, of_machine = split_problems(loaded, plan.machine, environments)
+    of_recipe, of_machine = split_problems(loaded, plan.machine, used_environments(environments, steps), names)
+    of_machine += [*plan.find_missing_models(*stages), *planned.missing]
     if diff:
         lines = render_diff(plan, steps, reasons, loaded.text(), text_width())
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.environments import Environment
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
-from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.machine import choose_platform, find_environments, find_machine
 from pipelines.run.plan import make_plan
 from pipelines.smoke.shrinking import shrink
 from pipelines.smoke.summary import print_changes
@@ -32,7 +32,7 @@ def plan_recipe(
     loaded = load(path, sets)
     if smoke:
         loaded = shrink(loaded)[0] if quiet else print_changes(loaded)
-    environments = find_environments(loaded.recipe)
+    environments = find_environments(loaded.recipe, choose_platform(loaded.recipe))
     with loaded.locating():
         plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
     return loaded, add_evaluations(loaded, plan), environments

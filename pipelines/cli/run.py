@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
 from pipelines.checks.preflight import find_problems
 from pipelines.cli.chain import print_chains
-from pipelines.cli.common import same_command
-from pipelines.cli.environments import Gate, check_given, start_builds
+from pipelines.cli.common import Stages, same_command
+from pipelines.cli.environments import Gate, check_given, start_builds, used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.detaching import run_detached
 from pipelines.cli.runs.ending import notifying, pointing_to, print_commands, print_run
@@ -36,8 +37,7 @@ def run_recipe(
     path: Path,
     sets: list[str],
     runs: Path,
-    first: str | None,
-    last: str | None,
+    between: Stages,
     *,
     fresh: bool,
     smoke: bool,
@@ -48,17 +48,20 @@ def run_recipe(
     """Load and check a recipe, build missing environments, run it, and print the path of the model.
 
     Args:
+        between: The first and the last stage.
         detached: Run it in the background; the checks come first.
     """
     loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke, quiet=detail == "quiet")
-    plan = planned.plan
-    if problems := find_problems(loaded, plan.machine, environments):
+    plan, (first, last) = planned.plan, between
+    steps, (_, names) = plan.select(first, last), plan.split_stages(first, last)
+    environments = used_environments(environments, steps)
+    problems = find_problems(loaded, plan.machine, environments, names)
+    if problems := [*problems, *plan.find_missing_models(first, last), *planned.missing]:
         raise InputError("\n".join(problems))
     if plan.recipe.uses_cluster:
-        _check_nodes(loaded, plan, environments)
+        _check_nodes(loaded, plan, environments, names)
     for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
-    steps = plan.select(first, last)
     if strict and not fresh:
         check_origin(plan, steps)
     if detached:
@@ -85,7 +88,7 @@ def run_recipe(
                     steps,
                     display,
                     fresh=fresh,
-                    wait=Gate(loaded, environments, builds, display).wait,
+                    wait=Gate(loaded, names, environments, builds, display).wait,
                     check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
                     watch=live.update,
@@ -107,12 +110,12 @@ def run_recipe(
     print_commands(plan.directory)
 
 
-def _check_nodes(loaded: Loaded, plan: Plan, environments: dict[str, Environment]) -> None:
+def _check_nodes(loaded: Loaded, plan: Plan, environments: dict[str, Environment], names: Sequence[str]) -> None:
     """Refuse nodes that differ from this machine, or do not share its files."""
     from pipelines.checks.cluster import check_cluster
     from pipelines.checks.findings import Report
 
-    check_cluster(loaded, plan, environments, report := Report())
+    check_cluster(loaded, plan, environments, report := Report(), names)
     if report.problems:
         raise InputError("\n".join(report.problems))
 

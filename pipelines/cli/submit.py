@@ -46,6 +46,8 @@ class Planned:
     loaded: Loaded
     plan: Plan
     environments: dict[str, Environment]
+    missing: tuple[str, ...] = ()
+    """Why the evaluations could not be made here."""
 
 
 def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
@@ -151,7 +153,7 @@ def _plan(request: Request, seed: int | None = None) -> Planned:
     if recipe.hardware.platform == "auto" and not request.smoke:
         sets += ["hardware.platform=cuda"]
     loaded, planned, environments = plan_recipe(request.recipe, sets, request.runs, smoke=request.smoke, quiet=True)
-    return Planned(loaded, planned.plan, environments)
+    return Planned(loaded, planned.plan, environments, planned.missing)
 
 
 def _check(planned: Planned, job: Job) -> None:
@@ -162,7 +164,7 @@ def _check(planned: Planned, job: Job) -> None:
     """
     # GPUs are those of the nodes.
     machine = replace(planned.plan.machine, platform="cpu")
-    problems = find_problems(planned.loaded, machine, planned.environments)
+    problems = [*find_problems(planned.loaded, machine, planned.environments), *planned.missing]
     for name, each in planned.environments.items() if job.paths else ():
         if each.pinned and (reason := each.why_not_ready()):
             problems.append(

@@ -36,14 +36,14 @@ def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray
         StepError: a preparation failed; earlier ones stay complete.
     """
     loaded = load(path, sets)
-    if problems := find_data_problems(loaded):
+    names = [each.name for each in loaded.recipe.stages]
+    if stage is not None and stage not in names:
+        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
+    if problems := find_data_problems(loaded, None if stage is None else [stage]):
         raise InputError("\n".join(problems))
     environments = find_environments(loaded.recipe)
     with loaded.locating():
         plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
-    names = [each.name for each in loaded.recipe.stages]
-    if stage is not None and stage not in names:
-        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
     steps = [step for step in plan.steps if step.prepares and stage in (None, step.stage)]
     if ray is not None:
         steps = [_move(step, ray) for step in steps]
