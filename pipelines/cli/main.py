@@ -292,7 +292,7 @@ def run(
         recipe,
         sets or [],
         runs,
-        choose_stages(stage, from_stage, until_stage),
+        *choose_stages(stage, from_stage, until_stage),
         fresh=fresh,
         smoke=smoke,
         strict=strict,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.checks.preflight import find_problems
 from pipelines.cli.chain import print_chains
-from pipelines.cli.common import Stages, same_command
+from pipelines.cli.common import same_command
 from pipelines.cli.environments import Gate, check_given, start_builds, used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.detaching import run_detached
@@ -37,7 +37,8 @@ def run_recipe(
     path: Path,
     sets: list[str],
     runs: Path,
-    between: Stages,
+    first: str | None,
+    last: str | None,
     *,
     fresh: bool,
     smoke: bool,
@@ -48,11 +49,12 @@ def run_recipe(
     """Load and check a recipe, build missing environments, run it, and print the path of the model.
 
     Args:
-        between: The first and the last stage.
+        first: The first stage.
+        last: The last stage.
         detached: Run it in the background; the checks come first.
     """
     loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke, quiet=detail == "quiet")
-    plan, (first, last) = planned.plan, between
+    plan = planned.plan
     steps, (_, names) = plan.select(first, last), plan.split_stages(first, last)
     environments = used_environments(environments, steps)
     problems = find_problems(loaded, plan.machine, environments, names)

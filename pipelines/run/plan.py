@@ -166,7 +166,7 @@ class Plan:
         """Return a line for each model that the selected stages start from and that is not there."""
         used, selected = self.split_stages(first, last)
         missing = [name for name in used if not self.paths(name).model.is_dir()]
-        return [f"{selected[0]}: stage {name} before it has no model yet; run it first" for name in missing]
+        return [f"--from {selected[0]}: stage {name} before it has no model yet; run it first" for name in missing]
 
     def select(self, first: str | None = None, last: str | None = None) -> list[Step]:
         """Return the steps of some stages, in order, with the rows that they need.
