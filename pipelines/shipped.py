@@ -20,6 +20,27 @@ RECIPES = DATA / "recipes"
 THIRD_PARTY = DATA / "third_party"
 
 
+def find_recipes(folder: Path) -> Path:
+    """Return the folder of the shipped recipes for a place: those of the checkout that contains it, else of this project.
+
+    The command `pipeline` may be that of another checkout than the one the user works in.
+    """
+    for parent in (folder, *folder.parents):
+        if _is_checkout(parent):
+            return parent / "recipes"
+    return RECIPES
+
+
+def other_checkout(path: Path) -> Path | None:
+    """Return the checkout of this project that contains a path, if it is not the one that runs."""
+    found = next((parent for parent in path.parents if _is_checkout(parent)), None)
+    return None if found is None or found.resolve() == DATA.resolve() else found
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "third_party" / "verl" / "pin.toml").is_file() and (folder / "recipes").is_dir()
+
+
 def cache_folder() -> Path:
     """Return the folder for the checkouts and environments that an installed package builds."""
     from importlib.metadata import version

@@ -25,6 +25,7 @@ from pipelines.errors import InputError, StepError
 from pipelines.evaluation.steps import add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage
+from pipelines.records.recipe_file import find_conflict
 from pipelines.run.machine import choose_platform, find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan
 from pipelines.smoke.summary import print_changes
@@ -74,6 +75,8 @@ def check_recipe(
     hub = Hub(recipe, stages)
     for problem in find_problems(loaded, machine, environments, selected):
         report.add_problem(problem)
+    if conflict := find_conflict(plan.directory, loaded):
+        report.add_problem(conflict)
     report.findings += [
         check_gpus(max(map(recipe.hardware_of, stages), key=lambda each: each.gpus_per_node), machine.platform),
         *check_cores(stages, recipe, machine.platform),

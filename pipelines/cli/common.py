@@ -74,6 +74,10 @@ Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse to continue a run whose complete steps were executed by other software or hardware."),
 ]
+Adopt = Annotated[
+    bool,
+    typer.Option("--adopt", help="Take over the run directory of another recipe file with the same name."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stages = tuple[str | None, str | None]
 """The values of --from and --until."""
@@ -149,8 +153,8 @@ def ensure_environment(given: Environment) -> None:
 
 
 def same_command() -> list[str]:
-    """Return the command line as typed, without --fresh, which would not resume."""
-    return ["pipeline", *(word for word in sys.argv[1:] if word != "--fresh")]
+    """Return the command line as typed, without --fresh, which would not resume, and --adopt, which is done."""
+    return ["pipeline", *(word for word in sys.argv[1:] if word not in ("--fresh", "--adopt"))]
 
 
 @contextmanager

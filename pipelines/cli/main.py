@@ -13,6 +13,7 @@ import typer
 
 from pipelines.cli import completion
 from pipelines.cli.common import (
+    Adopt,
     From,
     GpuMemory,
     Isolation,
@@ -51,10 +52,11 @@ _RESUMABLE = {"run": "complete steps are kept", "evaluate": "finished responses 
 
 
 _FILE_ERRORS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "cannot be written"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG), "cannot be opened"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ("cannot be written", 1)),
+    errno.EROFS: ("cannot be written", 2),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE), ("cannot be opened", 2)),
 }
-"""Errors of files that are no bugs -> what cannot be done."""
+"""Errors of files that are no bugs -> what cannot be done, and the exit status."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -272,6 +274,7 @@ def run(
     smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
     strict: Strict = False,
+    adopt: Adopt = False,
     runs: Runs = Path("runs"),
     detach: Annotated[
         bool, typer.Option("--detach", help="Run in the background, with the output in terminal.log of the run directory.")
@@ -296,6 +299,7 @@ def run(
         fresh=fresh,
         smoke=smoke,
         strict=strict,
+        adopt=adopt,
         detached=detach,
         detail="quiet" if quiet else "verbose" if verbose else "normal",
     )
@@ -318,6 +322,7 @@ def submit(
         ),
     ] = None,
     smoke: Smoke = False,
+    adopt: Adopt = False,
     runs: Runs = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script or manifest; write and start nothing.")] = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Print the job's log until it ends.")] = False,
@@ -337,7 +342,7 @@ def submit(
     """
     from pipelines.cli.submit import Request, read_seeds, submit_recipe
 
-    submit_recipe(Request(recipe, sets or [], to, runs, read_seeds(seeds), smoke), dry_run=dry_run, follow=follow)
+    submit_recipe(Request(recipe, sets or [], to, runs, read_seeds(seeds), smoke, adopt), dry_run=dry_run, follow=follow)
 
 
 @app.command(rich_help_panel=MEASURE)
@@ -467,13 +472,14 @@ def schema() -> None:
 
 def main() -> None:
     """Run the `pipeline` command; errors raised on purpose are one line and an exit status."""
+    from pipelines.console.streams import prepare_streams
     from pipelines.console.tables import escape_controls
     from pipelines.errors import PipelineError
     from pipelines.run.process import Stopped
 
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (until the process ends)
+    prepare_streams()
+    if not {"-h", "--help", "--version"} & {*sys.argv}:
+        _check_folder()
     try:
         try:
             status = app(standalone_mode=False)
@@ -509,15 +515,25 @@ def main() -> None:
     except OSError as error:
         if error.errno not in _FILE_ERRORS:
             raise
-        print(f"error: {error.filename or 'a file'} {_FILE_ERRORS[error.errno]}: {error.strerror}", file=sys.stderr)
+        what, status = _FILE_ERRORS[error.errno]
+        print(escape_controls(f"error: {error.filename or 'a file'} {what}: {error.strerror}"), file=sys.stderr)
         _discard_output()
-        sys.exit(1)
+        sys.exit(status)
     except Exception:
         print(
             "error: this is a bug in `pipeline`, not in your recipe; please report it with the traceback below",
             file=sys.stderr,
         )
         raise
+
+
+def _check_folder() -> None:
+    """Check that the current folder exists: relative paths have no meaning without it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        print(f"error: the current folder cannot be used: {error.strerror}; change to another one", file=sys.stderr)
+        sys.exit(2)
 
 
 def _print_notes(error: BaseException) -> None:

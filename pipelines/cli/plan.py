@@ -13,6 +13,7 @@ from pipelines.cli.environments import used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
+from pipelines.records.recipe_file import find_conflict
 from pipelines.run.origin import find_differences
 from pipelines.run.plan_diff import render_diff
 from pipelines.run.plan_text import find_reasons, render_commands, render_differences, render_problems, render_steps
@@ -53,6 +54,7 @@ def print_plan(
     reasons = find_reasons(plan, steps, digests)
     of_recipe, of_machine = split_problems(loaded, plan.machine, used_environments(environments, steps), names)
     of_machine += [*plan.find_missing_models(*stages), *planned.missing]
+    of_machine += [conflict] if (conflict := find_conflict(plan.directory, loaded)) else []
     if diff:
         lines = render_diff(plan, steps, reasons, loaded.text(), text_width())
     else:

@@ -22,6 +22,7 @@ from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.recipe.loading import Loaded
 from pipelines.records.holder import hold
+from pipelines.records.recipe_file import find_conflict, write_recipe_file
 from pipelines.reports.card.keeping import keep_card
 from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
@@ -43,6 +44,7 @@ def run_recipe(
     fresh: bool,
     smoke: bool,
     strict: bool = False,
+    adopt: bool = False,
     detached: bool = False,
     detail: Detail = "normal",
 ) -> None:
@@ -51,6 +53,7 @@ def run_recipe(
     Args:
         first: The first stage.
         last: The last stage.
+        adopt: Take over the run directory of another recipe file.
         detached: Run it in the background; the checks come first.
     """
     loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke, quiet=detail == "quiet")
@@ -58,6 +61,8 @@ def run_recipe(
     steps, (_, names) = plan.select(first, last), plan.split_stages(first, last)
     environments = used_environments(environments, steps)
     problems = find_problems(loaded, plan.machine, environments, names)
+    if not adopt and (conflict := find_conflict(plan.directory, loaded)):
+        problems.append(conflict)
     if problems := [*problems, *plan.find_missing_models(first, last), *planned.missing]:
         raise InputError("\n".join(problems))
     if plan.recipe.uses_cluster:
@@ -78,6 +83,7 @@ def run_recipe(
     ):
         began()
         check_given(environments)
+        write_recipe_file(plan.directory, loaded.path)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
         display = Display(len(steps), detail=detail)

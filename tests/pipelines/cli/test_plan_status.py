@@ -38,17 +38,17 @@ stages:
     rollout: {samples: 4, max_prompt_tokens: 320, max_response_tokens: 128}
 """
 
-CONVERTER = '''
+CONVERTER = """
 from preprocess.converters.plugins import converter
 @converter("mine", "sft")
 def mine(record): return None
-'''
+"""
 
-REWARD = '''
+REWARD = """
 from rewards.registry import register
 @register("mine")
 def mine(data_source, solution_str, ground_truth, extra_info, *, limit: int = 1): return 0.0
-'''
+"""
 
 # Settings of the stage `rl`, or of the recipe; files to write -> text; what is printed.
 OF_RECIPE = {
@@ -56,11 +56,19 @@ OF_RECIPE = {
     "the second of two rewards": ("reward=[{name: code_tests}, {name: code_test}]", {}, "did you mean 'code_tests'?"),
     "an unknown option of a reward": ("reward={name: code_tests, options: {max_test: 3}}", {}, "did you mean 'max_tests'?"),
     "an option of another type": ("reward={name: code_tests, options: {max_tests: many}}", {}, "option max_tests is 'many'"),
-    "a broken reward file": ("reward={name: mine, file: ./mine.py}", {"mine.py": "def f(:"}, "mine.py:1: does not import: Syntax"),
+    "a broken reward file": (
+        "reward={name: mine, file: ./mine.py}",
+        {"mine.py": "def f(:"},
+        "mine.py:1: does not import: Syntax",
+    ),
     "a reward file that ends": ("reward={name: mine, file: ./mine.py}", {"mine.py": "import sys; sys.exit(3)"}, "mine.py:1"),
     "a reward file that raises": ("reward={name: mine, file: ./mine.py}", {"mine.py": "raise RuntimeError('boo')"}, "boo"),
     "a reward file without rewards": ("reward={name: mine, file: ./mine.py}", {"mine.py": "x = 1"}, "registers no reward"),
-    "a name that its file does not register": ("reward={name: min, file: ./mine.py}", {"mine.py": REWARD}, "did you mean 'mine'?"),
+    "a name that its file does not register": (
+        "reward={name: min, file: ./mine.py}",
+        {"mine.py": REWARD},
+        "did you mean 'mine'?",
+    ),
     "an option that its file does not have": (
         "reward={name: mine, file: ./mine.py, options: {limits: 2}}",
         {"mine.py": REWARD},
@@ -97,7 +105,11 @@ OF_MACHINE = {
     "a folder without a model": ("/model=.", {}, "has no config.json"),
     "a missing source": ("data.train.source=data/nope.py", {}, "not found: "),
     "a missing reward file": ("reward={name: mine, file: ./mine.py}", {}, "mine.py not found"),
-    "a missing converter file": ("data.train={converter: x, file: ./x.py, source: ./a.jsonl}", {"a.jsonl": ""}, "x.py not found"),
+    "a missing converter file": (
+        "data.train={converter: x, file: ./x.py, source: ./a.jsonl}",
+        {"a.jsonl": ""},
+        "x.py not found",
+    ),
     "a converter that imports what is not installed": (
         "data.train={converter: mine, file: ./mine.py, source: ./rows.jsonl}",
         {"mine.py": "import no_such_package", "rows.jsonl": "{}"},
