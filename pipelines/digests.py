@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.errors import StepError
+from pipelines.errors import AccessError, StepError
 from preprocess import atomic
 
 CARD = "README.md"
@@ -29,7 +30,8 @@ def write_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, text)
     except OSError as error:
-        raise StepError(f"cannot write {path}: {error.strerror}; the old file is unchanged") from None
+        kind = AccessError if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else StepError
+        raise kind(f"cannot write {path}: {error.strerror}; the old file is unchanged") from None
 
 
 def is_card(path: Path) -> bool:

@@ -29,3 +29,9 @@ class StepError(PipelineError, RuntimeError):
     """A failure at run time: a failed step, a full disk, a package that cannot be downloaded."""
 
     exit_status = 1
+
+
+class AccessError(StepError):
+    """A file or folder that this user may not write."""
+
+    exit_status = 2

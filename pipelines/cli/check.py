@@ -25,7 +25,7 @@ from pipelines.errors import InputError, StepError
 from pipelines.evaluation.steps import add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage
-from pipelines.records.recipe_file import find_conflict
+from pipelines.records.claims import find_conflict
 from pipelines.run.machine import choose_platform, find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan
 from pipelines.smoke.summary import print_changes

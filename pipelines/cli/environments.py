@@ -43,14 +43,19 @@ class Gate:
 
     Args:
         loaded: The recipe.
-        names: The stages that run.
         environments: Trainer -> its environment.
         builds: Those that are being built.
         display: Where to report that a step waits.
+        names: The stages that run; default: all.
     """
 
     def __init__(
-        self, loaded: Loaded, names: Sequence[str], environments: dict[str, Environment], builds: Builds, display: Display
+        self,
+        loaded: Loaded,
+        environments: dict[str, Environment],
+        builds: Builds,
+        display: Display,
+        names: Sequence[str] | None = None,
     ) -> None:
         self._loaded, self._names, self._environments = loaded, names, environments
         self._builds, self._display = builds, display

@@ -513,10 +513,10 @@ def main() -> None:
         _discard_output()  # the reader has gone: `pipeline plan … | head`
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _FILE_ERRORS:
+        if (described := describe_file_error(error)) is None:
             raise
-        what, status = _FILE_ERRORS[error.errno]
-        print(escape_controls(f"error: {error.filename or 'a file'} {what}: {error.strerror}"), file=sys.stderr)
+        message, status = described
+        print(escape_controls(f"error: {message}"), file=sys.stderr)
         _discard_output()
         sys.exit(status)
     except Exception:
@@ -525,6 +525,16 @@ def main() -> None:
             file=sys.stderr,
         )
         raise
+
+
+def describe_file_error(error: OSError) -> tuple[str, int] | None:
+    """Return the message and the exit status of an error that is no bug; None if it may be one."""
+    if error.errno == errno.ENOENT and "No usable temporary directory" in str(error.strerror):
+        return f"n{str(error.strerror)[1:]}; set TMPDIR", 2
+    if error.errno not in _FILE_ERRORS:
+        return None
+    what, status = _FILE_ERRORS[error.errno]
+    return f"{error.filename or 'a file'} {what}: {error.strerror}", status
 
 
 def _check_folder() -> None:

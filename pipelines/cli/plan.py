@@ -13,7 +13,7 @@ from pipelines.cli.environments import used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
-from pipelines.records.recipe_file import find_conflict
+from pipelines.records.claims import find_conflict
 from pipelines.run.origin import find_differences
 from pipelines.run.plan_diff import render_diff
 from pipelines.run.plan_text import find_reasons, render_commands, render_differences, render_problems, render_steps

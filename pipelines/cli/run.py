@@ -21,8 +21,8 @@ from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.recipe.loading import Loaded
+from pipelines.records.claims import claim, find_conflict
 from pipelines.records.holder import hold
-from pipelines.records.recipe_file import find_conflict, write_recipe_file
 from pipelines.reports.card.keeping import keep_card
 from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
@@ -61,7 +61,7 @@ def run_recipe(
     steps, (_, names) = plan.select(first, last), plan.split_stages(first, last)
     environments = used_environments(environments, steps)
     problems = find_problems(loaded, plan.machine, environments, names)
-    if not adopt and (conflict := find_conflict(plan.directory, loaded)):
+    if conflict := find_conflict(plan.directory, loaded, adopt=adopt):
         problems.append(conflict)
     if problems := [*problems, *plan.find_missing_models(first, last), *planned.missing]:
         raise InputError("\n".join(problems))
@@ -83,7 +83,7 @@ def run_recipe(
     ):
         began()
         check_given(environments)
-        write_recipe_file(plan.directory, loaded.path)
+        claim(plan.directory, loaded.path)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
         display = Display(len(steps), detail=detail)
@@ -96,7 +96,7 @@ def run_recipe(
                     steps,
                     display,
                     fresh=fresh,
-                    wait=Gate(loaded, names, environments, builds, display).wait,
+                    wait=Gate(loaded, environments, builds, display, names).wait,
                     check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
                     watch=live.update,

@@ -22,7 +22,7 @@ from pipelines.launch.jobs import follow_job
 from pipelines.launch.settings import Settings, read_settings
 from pipelines.launch.submission import render, submit
 from pipelines.recipe.loading import Loaded, load
-from pipelines.records.recipe_file import find_conflict, write_recipe_file
+from pipelines.records.claims import claim, find_conflict
 from pipelines.run.description import describe_run
 from pipelines.run.plan import Plan
 from pipelines.shipped import RECIPES, python_path
@@ -70,13 +70,13 @@ def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
         return
     _check(planned, job)
     each = {job.seeded(seed): _plan(request, seed) for seed in job.seeds} or {job.name: planned}
-    conflicts = [find_conflict(found.plan.directory, found.loaded) for found in each.values()]
-    if any(conflicts) and not request.adopt:
+    conflicts = [find_conflict(found.plan.directory, found.loaded, adopt=request.adopt) for found in each.values()]
+    if any(conflicts):
         raise InputError("\n".join(filter(None, conflicts)))
 
     def describe(name: str) -> None:
         found = each[name]
-        write_recipe_file(found.plan.directory, found.loaded.path)
+        claim(found.plan.directory, found.loaded.path)
         write_atomically(found.plan.directory / "recipe.yaml", found.loaded.text())
         describe_run(found.plan, found.plan.steps, ["pipeline", *job.command(name)[1:]], smoke=request.smoke)
 

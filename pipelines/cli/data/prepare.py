@@ -15,8 +15,8 @@ from pipelines.digests import write_atomically
 from pipelines.environments import Environment, find_with_ray
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
+from pipelines.records.claims import claim, find_conflict
 from pipelines.records.holder import hold
-from pipelines.records.recipe_file import find_conflict, write_recipe_file
 from pipelines.run import row_counts
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
@@ -26,9 +26,7 @@ from pipelines.run.process import signals_as_stopped
 from rewards.suggestions import suggestion
 
 
-def prepare_rows(
-    path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None, *, adopt: bool = False
-) -> None:
+def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None, *, adopt: bool = False) -> None:
     """Prepare the rows of a recipe's stages, as a run would, and print the counts.
 
     Args:
@@ -48,14 +46,14 @@ def prepare_rows(
     environments = find_environments(loaded.recipe)
     with loaded.locating():
         plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
-    if not adopt and (conflict := find_conflict(plan.directory, loaded)):
+    if conflict := find_conflict(plan.directory, loaded, adopt=adopt):
         raise InputError(conflict)
     steps = [step for step in plan.steps if step.prepares and stage in (None, step.stage)]
     if ray is not None:
         steps = [_move(step, ray) for step in steps]
     _check_fetching(steps, environments)
     with signals_as_stopped(), hold(plan.directory):
-        write_recipe_file(plan.directory, loaded.path)
+        claim(plan.directory, loaded.path)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         display = Display(len(steps), sys.stderr)
         try:

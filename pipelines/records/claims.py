@@ -1,11 +1,16 @@
-"""`recipe.json`: the recipe file that a run directory belongs to. Recipes of one name would overwrite each other's results."""
+"""Which recipe may be run in a directory: one that can be written, and that belongs to no other recipe file.
+
+`recipe.json` names the recipe file of a run directory. Recipes of one name would overwrite each other's results.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 from contextlib import suppress
 from pathlib import Path
+from stat import filemode
 
 import msgspec
 
@@ -28,17 +33,47 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True):
     """The run directory, which may have been moved since, with or without the recipe."""
 
 
-def find_conflict(directory: Path, loaded: Loaded) -> str | None:
-    """Return why a recipe must not be run in a directory: it belongs to another recipe file.
+def find_unwritable(directory: Path) -> str | None:
+    """Return the first folder of a run directory that cannot be read and written, and why; None: all can be.
+
+    Of a directory that does not exist, the folder in which it would be made.
+    """
+    place = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+    inside = [each for pattern in ("*/", "stages/*/", "stages/*/*/") for each in place.glob(pattern)]
+    folders = [place, *inside] if place == directory else [place]
+    for each in folders:
+        if not each.is_dir():
+            return f"{each} is not a folder"
+        if not os.access(each, os.R_OK | os.W_OK | os.X_OK):
+            return f"{each} cannot be written: {_explain(each)}"
+    return None
+
+
+def _explain(folder: Path) -> str:
+    stat = folder.stat()
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "its file system is read-only"
+    if stat.st_uid == os.geteuid():
+        return f"its permissions are {filemode(stat.st_mode)}"
+    with suppress(KeyError):
+        return f"it belongs to {pwd.getpwuid(stat.st_uid).pw_name}"
+    return f"it belongs to user {stat.st_uid}"
+
+
+def find_conflict(directory: Path, loaded: Loaded, *, adopt: bool = False) -> str | None:
+    """Return why a recipe cannot be run in a directory: it is not writable, or belongs to another recipe file.
 
     It belongs to the same one also after both were moved, and to a file of the same content: nothing would be overwritten.
 
     Args:
         directory: The run directory; it need not exist.
         loaded: The recipe.
+        adopt: Take it over from another recipe file.
     """
+    if unwritable := find_unwritable(directory):
+        return f"{unwritable}; --runs DIR makes run directories elsewhere"
     known, path = _read(directory), loaded.path
-    if known is None or path.is_relative_to(directory) or _is_same(known, directory, path):
+    if adopt or known is None or path.is_relative_to(directory) or _is_same(known, directory, path):
         return None
     with suppress(OSError, UnicodeDecodeError):
         if (directory / _RESOLVED).read_text(encoding="utf-8") == loaded.text():
@@ -50,7 +85,7 @@ def find_conflict(directory: Path, loaded: Loaded) -> str | None:
     )
 
 
-def write_recipe_file(directory: Path, path: Path) -> None:
+def claim(directory: Path, path: Path) -> None:
     """Record the recipe file of a run directory; a copy in the directory itself leaves the record as it is."""
     if path.is_relative_to(directory) and _read(directory) is not None:
         return
