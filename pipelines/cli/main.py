@@ -316,7 +316,7 @@ def submit(
         str | None,
         typer.Option(
             "--seeds",
-            metavar="N,N,…",
+            metavar="N,N,...",
             help="Run once with each seed, as NAME-seed-N; a job array of Slurm.",
             show_default=False,
         ),
@@ -467,7 +467,7 @@ def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     from pipelines.recipe.json_schema import dump_schema
 
-    typer.echo(dump_schema(), nl=False)
+    print(dump_schema(), end="")
 
 
 def main() -> None:

@@ -30,6 +30,8 @@ def prepare_streams() -> None:
 
     The programs that this process starts write UTF-8: a response that a trainer prints must not end it.
     """
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        _restart()
     codecs.register_error(_HANDLER, _to_ascii)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -39,8 +41,12 @@ def prepare_streams() -> None:
             stream.reconfigure(errors=_HANDLER)
     if "PYTHONIOENCODING" in os.environ:
         os.environ["PYTHONIOENCODING"] = "utf-8"
-    if sys.getfilesystemencoding() != "utf-8":
-        os.environ["PYTHONUTF8"] = "1"
+
+
+def _restart() -> None:
+    """Restart this process in Python's UTF-8 mode: paths with other characters could not be written to files."""
+    os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding if sys.stdout else "utf-8"}
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _to_ascii(error: UnicodeError) -> tuple[str, int]:

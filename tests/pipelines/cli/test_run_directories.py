@@ -6,11 +6,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from pipelines.cli.main import describe_file_error
 from pipelines.recipe.loading import load
 from pipelines.records.claims import claim, find_conflict
 from tests import ROOT
@@ -57,7 +60,8 @@ def conflict(directory: Path, recipe: Path) -> str | None:
     return find_conflict(directory, load(recipe))
 
 
-def test_two_recipes_of_one_name(call: Call, first: Path, tmp_path: Path) -> None:
+def test_two_recipes_of_one_name(call: Call, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.checks.upstreams.find_built", lambda _: None)
     assert call("data", "prepare", "first.yaml")[0] == 0
     second, directory = write(tmp_path / "second.yaml"), tmp_path / "runs" / "twice"
     before = {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
@@ -166,28 +170,54 @@ def test_a_bare_name_in_a_copy_of_a_recipe(tmp_path: Path) -> None:
     assert found.where("stages", "sft").startswith(f"{other}/recipes/smoke.yaml:")
 
 
-def limited(folder: Path, *arguments: str, before: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """Call `pipeline …` as a user who may not use what permissions forbid; root may everything."""
+DRIVER = """
+import contextlib, io, json, sys
+from pipelines.cli import main
+results = []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["pipeline", *words]
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main.main()
+        except SystemExit as ended:
+            status = ended.code or 0
+    results.append((status, out.getvalue(), err.getvalue()))
+print(json.dumps(results), file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command printed."""
+
+    arguments: str
+    status: int
+    out: str
+    err: str
+
+    def refused(self) -> str:
+        """Return the one line of an error."""
+        lines = [line for line in self.err.splitlines() if not line.startswith(("note: ", "warning: "))]
+        assert self.status == 2, self
+        assert len(lines) == 1 and lines[0].startswith("error: "), self
+        return lines[0]
+
+
+def limited(folder: Path, *commands: str, before: str = ":") -> list[Done]:
+    """Call `pipeline …` several times as a user who may not use what permissions forbid; root may use everything."""
     drop = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"] if os.getuid() == 0 else []
-    # With its bounding set changed first, the shell has the capabilities that it needs to enter the folder.
-    script = f'cd "$1" && {before or ":"} && shift && exec "$@"'
-    argv = ["sh", "-c", script, "sh", str(folder), *drop, *pipeline(*arguments)]
-    return subprocess.run(
-        argv, capture_output=True, text=True, env=os.environ | variables, stdin=subprocess.DEVNULL, check=False
-    )
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one line of an error."""
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "warning: "))]
-    assert done.returncode == 2, done.stderr
-    assert len(lines) == 1 and lines[0].startswith("error: "), done.stderr
-    return lines[0]
+    script = f'cd "$1" && {before} && shift && exec "$@"'
+    words = json.dumps([command.split() for command in commands])
+    argv = ["sh", "-c", script, "sh", str(folder), *drop, sys.executable, "-c", DRIVER, words]
+    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert "Traceback" not in done.stderr and done.returncode == 0, done.stderr
+    results = json.loads(done.stderr.splitlines()[-1])
+    return [Done(command, *result) for command, result in zip(commands, results, strict=True)]
 
 
 @pytest.fixture
-def place(first: Path, tmp_path: Path) -> Callable[[str, int], Path]:
+def place(first: Path, tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
     """Return a function that changes the permissions of a path; they are restored after the test."""
     make_run(tmp_path / "runs" / "twice")
     changed: list[Path] = []
@@ -198,105 +228,92 @@ def place(first: Path, tmp_path: Path) -> Callable[[str, int], Path]:
         path.chmod(mode)
         return path
 
-    yield change  # type: ignore[misc]
+    yield change
     for path in changed:
         path.chmod(0o755)
 
 
 READERS = [
-    ["status", "twice"],
-    ["logs", "twice"],
-    ["stop", "twice"],
-    ["compare", "twice", "twice"],
-    ["report", "twice"],
-    ["evaluate", "runs/twice"],
-    ["export", "runs/twice"],
-    ["push", "runs/twice", "me/x", "--dry-run"],
-    ["chat", "runs/twice"],
-    ["clean", "runs/twice"],
+    "status twice",
+    "logs twice",
+    "stop twice",
+    "compare twice twice",
+    "report twice",
+    "evaluate runs/twice",
+    "export runs/twice -o out",
+    "push runs/twice me/x --dry-run",
+    "chat runs/twice",
+    "clean runs/twice",
 ]
-WRITERS = [["run", "first.yaml"], ["run", "first.yaml", "--detach"], ["data", "prepare", "first.yaml"]]
-PLANNERS = [["plan", "first.yaml"], ["estimate", "first.yaml"]]
+WRITERS = ["run first.yaml", "run first.yaml --detach", "data prepare first.yaml"]
+PLANNERS = ["plan first.yaml", "estimate first.yaml"]
 
 
-@pytest.mark.parametrize("arguments", [*READERS, *WRITERS, *PLANNERS], ids=" ".join)
 @pytest.mark.parametrize("folder", ["runs", "runs/twice"])
-def test_a_directory_that_may_not_be_read(
-    folder: str, arguments: list[str], place: Callable[[str, int], Path], tmp_path: Path
-) -> None:
+def test_a_directory_that_may_not_be_read(folder: str, place: Callable[[str, int], Path], tmp_path: Path) -> None:
     place(folder, 0)
-    line = refused(limited(tmp_path, *arguments))
-    assert folder in line
-    assert any(word in line.lower() for word in ("denied", "not readable", "permissions"))
+    for done in limited(tmp_path, *READERS, *WRITERS, *PLANNERS):
+        line = done.refused()
+        assert folder in line, done
+        assert any(word in line.lower() for word in ("denied", "not readable", "permissions")), done
 
 
-@pytest.mark.parametrize("arguments", WRITERS, ids=" ".join)
 @pytest.mark.parametrize("folder", ["runs", "runs/twice", "runs/twice/stages/sft", "runs/twice/stages/sft/train"])
-def test_a_directory_that_may_not_be_written(
-    folder: str, arguments: list[str], place: Callable[[str, int], Path], tmp_path: Path
-) -> None:
+def test_a_directory_that_may_not_be_written(folder: str, place: Callable[[str, int], Path], tmp_path: Path) -> None:
     if folder == "runs":
         shutil.rmtree(tmp_path / "runs" / "twice")
-    path = place(folder, 0o555)
-    line = refused(limited(tmp_path, *arguments))
-    assert (
-        line == f"error: {path} cannot be written: its permissions are dr-xr-xr-x; --runs DIR makes run directories elsewhere"
-    )
-    planned = limited(tmp_path, "plan", "first.yaml", "--brief")
-    assert planned.returncode == 0 and f"{path} cannot be written" in planned.stdout
-    assert refused(limited(tmp_path, "run", "first.yaml", "--runs", "/proc/runs")).startswith("error: /proc")
+    problem = f"{place(folder, 0o555)} cannot be written: its permissions are dr-xr-xr-x; --runs DIR makes run directories"
+    *refused, planned, elsewhere = limited(tmp_path, *WRITERS, "plan first.yaml --brief", "run first.yaml --runs /proc/runs")
+    for done in refused:
+        assert done.refused() == f"error: {problem} elsewhere"
+    assert planned.status == 0 and f"on this machine:\n  {problem}" in planned.out
+    assert elsewhere.refused().startswith("error: /proc")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["status", "twice"], ["runs"], ["logs", "twice"], ["compare", "twice", "twice"]], ids=" ".join
-)
-def test_a_directory_that_may_be_read_only(arguments: list[str], place: Callable[[str, int], Path], tmp_path: Path) -> None:
+def test_a_directory_that_may_only_be_read(place: Callable[[str, int], Path], tmp_path: Path) -> None:
     for path in sorted(tmp_path.glob("runs/twice/**/"), reverse=True):
         place(str(path.relative_to(tmp_path)), 0o555)
-    done = limited(tmp_path, *arguments)
-    assert done.returncode == 0, done.stderr
+    *shown, report = limited(tmp_path, "status twice", "runs", "logs twice", "compare twice twice", "report twice")
+    assert {done.status for done in shown} == {0}
+    assert report.refused() == "error: cannot write runs/twice/report.html: Permission denied; the old file is unchanged"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to another user")
 def test_a_directory_of_another_user(first: Path, tmp_path: Path) -> None:
     directory = make_run(tmp_path / "runs" / "twice").directory
     os.chown(directory, 65534, 65534)
-    line = refused(limited(tmp_path, "run", "first.yaml"))
-    assert line.startswith(f"error: {directory} cannot be written: it belongs to ")
+    (done,) = limited(tmp_path, "run first.yaml")
+    assert done.refused().startswith(f"error: {directory} cannot be written: it belongs to ")
     directory.chmod(0o700)
-    assert "denied" in refused(limited(tmp_path, "status", "twice"))
+    (done,) = limited(tmp_path, "status twice")
+    assert "denied" in done.refused()
 
 
 def test_unreadable_runs_are_listed(place: Callable[[str, int], Path], tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "readable")
     place("runs/twice", 0)
-    done = limited(tmp_path, "runs")
-    assert done.returncode == 0
-    assert "readable\t" in done.stdout
-    assert done.stderr == "warning: runs/twice cannot be read: permission denied\n"
+    (done,) = limited(tmp_path, "runs")
+    assert (done.status, done.err) == (0, "warning: runs/twice cannot be read: permission denied\n")
+    assert "readable\t" in done.out
 
 
-def test_a_file_that_may_not_be_read(place: Callable[[str, int], Path], tmp_path: Path) -> None:
+def test_a_recipe_that_may_not_be_read(place: Callable[[str, int], Path], tmp_path: Path) -> None:
     place("first.yaml", 0)
-    assert refused(limited(tmp_path, "plan", "first.yaml")) == "error: first.yaml: cannot be read: Permission denied"
+    (tmp_path / "second.yaml").write_text("extends: first.yaml\n")
+    for done in limited(tmp_path, "plan first.yaml", "run first.yaml", "plan second.yaml"):
+        assert "first.yaml" in done.refused()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [*READERS, *WRITERS, *PLANNERS, ["recipes"], ["runs"], ["init", "x", "--from", "smoke.yaml"], ["doctor"], ["env", "list"]],
-    ids=" ".join,
-)
-def test_a_current_folder_that_was_deleted(arguments: list[str], tmp_path: Path) -> None:
+def test_a_current_folder_that_was_deleted(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    line = refused(limited(gone, *arguments, before='rmdir "$1"'))
-    assert line == "error: the current folder cannot be used: No such file or directory; change to another one"
-
-
-def test_help_needs_no_folder(tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
+    others = ["recipes", "runs", "status", "init x --from smoke.yaml", "doctor", "env list", "explain temperature"]
+    for done in limited(gone, *READERS, *WRITERS, *PLANNERS, *others, before='rmdir "$1"'):
+        line = "error: the current folder cannot be used: No such file or directory; change to another one"
+        assert done.refused() == line
     gone.mkdir()
-    assert limited(gone, "run", "--help", before='rmdir "$1"').returncode == 0
+    (done,) = limited(gone, "run --help", before='rmdir "$1"')
+    assert done.status == 0
 
 
 ASCII = {
@@ -306,36 +323,24 @@ ASCII = {
 
 
 @pytest.mark.parametrize("variables", ASCII)
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        *(each for each in READERS if each[0] in ("status", "logs", "compare", "report")),
-        ["data", "prepare", "größe.yaml"],
-        ["plan", "größe.yaml"],
-        ["plan", "größe.yaml", "--set", "größe=1"],
-        ["explain", "temperature"],
-        ["algorithms"],
-        ["recipes"],
-        ["doctor"],
-        ["submit", "--help"],
-        ["data", "show", f"{ROOT}/preprocess/converters/examples/alpaca.jsonl"],
-    ],
-    ids=" ".join,
-)
-def test_output_in_ascii(variables: str, arguments: list[str], first: Path, tmp_path: Path) -> None:
+def test_output_in_ascii(variables: str, first: Path, tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "twice", "sft/train", "failed", reason="Überlauf 世界 …")
-    (tmp_path / "größe.yaml").write_text(RECIPE.replace("twice", "size"), encoding="utf-8")
-    done = limited(tmp_path, *arguments, **ASCII[variables])
-    assert done.returncode == (2 if "größe=1" in arguments else 0), done.stderr
-    assert (done.stdout + done.stderr).isascii()
-    assert "Traceback" not in done.stderr
-    if arguments[0] == "status":
-        assert r"\xdcberlauf \u4e16\u754c ..." in done.stdout
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    (folder / "model").symlink_to(tmp_path / "model")
+    (folder / "maß.yaml").write_text(RECIPE.replace("twice", "size"), encoding="utf-8")
+    printed = {}
+    for command in ("status ../runs/twice", "data prepare maß.yaml", "plan maß.yaml --set größe=1", "submit --help"):
+        argv = pipeline(*command.split())
+        done = subprocess.run(argv, capture_output=True, cwd=folder, env=os.environ | ASCII[variables], check=False)
+        assert b"Traceback" not in done.stderr, done.stderr
+        assert done.returncode == (2 if "größe=1" in command else 0), done.stderr
+        printed[command.split()[0]] = (done.stdout + done.stderr).decode("ascii")
+    assert r"\xdcberlauf \u4e16\u754c ..." in printed["status"]
+    assert r"error: --set gr\xf6\xdfe: unknown key" in printed["plan"]
+    assert str(folder / "maß.yaml") == json.loads((folder / "runs/size/recipe.json").read_text(encoding="utf-8"))["path"]
 
 
-def test_no_temporary_folder(first: Path, tmp_path: Path) -> None:
-    """Python tries TMPDIR, some folders of the system, and the current folder."""
-    from pipelines.cli import main
-
+def test_no_temporary_folder() -> None:
     error = FileNotFoundError(2, "No usable temporary directory found in ['/x', '/tmp']")
-    assert main.describe_file_error(error) == ("no usable temporary directory found in ['/x', '/tmp']; set TMPDIR", 2)
+    assert describe_file_error(error) == ("no usable temporary directory found in ['/x', '/tmp']; set TMPDIR", 2)
