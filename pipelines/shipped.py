@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.errors import StepError
+from pipelines.errors import file_error
 from preprocess import atomic
 
 _NAME = "code-post-training"
@@ -76,7 +76,7 @@ def import_folder() -> Path:
                 with atomic.replacement(link) as temporary:
                     temporary.symlink_to(path)
     except OSError as error:
-        raise StepError(f"{folder} cannot be written: {error.strerror}") from None
+        raise file_error(f"{folder} cannot be written: {error.strerror}", error) from None
     return folder
 
 
