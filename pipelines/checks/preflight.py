@@ -57,7 +57,11 @@ Stages = Sequence[SftStage | RlStage]
 
 
 def find_problems(
-    loaded: Loaded, machine: Machine, environments: Mapping[str, Environment], names: Collection[str] | None = None
+    loaded: Loaded,
+    machine: Machine,
+    environments: Mapping[str, Environment],
+    names: Collection[str] | None = None,
+    prepared: Collection[str] | None = None,
 ) -> list[str]:
     """Return every mistake in the input that would make the run fail.
 
@@ -66,13 +70,18 @@ def find_problems(
         machine: Where it runs.
         environments: Trainer -> its environment, of all that the run uses.
         names: The stages that run; default: all.
+        prepared: The stages whose rows are prepared; default: those that run.
     """
-    of_recipe, of_machine = split_problems(loaded, machine, environments, names)
+    of_recipe, of_machine = split_problems(loaded, machine, environments, names, prepared)
     return [*of_recipe, *of_machine, *find_cluster_problems(loaded, environments, names)]
 
 
 def split_problems(
-    loaded: Loaded, machine: Machine, environments: Mapping[str, Environment], names: Collection[str] | None = None
+    loaded: Loaded,
+    machine: Machine,
+    environments: Mapping[str, Environment],
+    names: Collection[str] | None = None,
+    prepared: Collection[str] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks.
 
@@ -81,12 +90,14 @@ def split_problems(
         machine: Where it runs.
         environments: Trainer -> its environment, of all that the run uses.
         names: The stages that run; default: all.
+        prepared: The stages whose rows are prepared; default: those that run.
     """
     stages = _named(loaded, names)
+    sources = stages if prepared is None else _named(loaded, prepared)
     found = [
         *_model_problems(loaded, stages),
-        *_source_problems(loaded, stages),
-        *_unknown_names(loaded, stages),
+        *_source_problems(loaded, sources),
+        *_unknown_names(loaded, sources),
         *_reward_problems(loaded, stages, environments),
     ]
     of_recipe = [problem.text for problem in found if not problem.local]

@@ -17,7 +17,7 @@ from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, r
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.upstreams import TrainerChecks
 from pipelines.cli.common import Stages, run_command
-from pipelines.cli.environments import used_environments
+from pipelines.cli.environments import prepared_stages, used_environments
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment
@@ -71,9 +71,10 @@ def check_recipe(
         plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
     before, selected = plan.split_stages(*between)
     stages = [stage for stage in recipe.stages if stage.name in selected]
-    environments = used_environments(environments, plan.select(*between))
+    steps = plan.select(*between)
+    environments = used_environments(environments, steps)
     hub = Hub(recipe, stages)
-    for problem in find_problems(loaded, machine, environments, selected):
+    for problem in find_problems(loaded, machine, environments, selected, prepared_stages(steps)):
         report.add_problem(problem)
     if conflict := find_conflict(plan.directory, loaded):
         report.add_problem(conflict)

@@ -19,6 +19,11 @@ def used_environments(environments: Mapping[str, Environment], steps: Sequence[S
     return {name: each for name, each in environments.items() if name in used}
 
 
+def prepared_stages(steps: Sequence[Step]) -> set[str]:
+    """Return the stages whose rows some steps prepare."""
+    return {step.stage for step in steps if step.prepares and step.stage is not None}
+
+
 def check_given(environments: Mapping[str, Environment]) -> None:
     """Check the existing Pythons that the user chose; print a note on one with another version of its trainer."""
     for each in environments.values():

@@ -9,7 +9,7 @@ import typer
 
 from pipelines.checks.preflight import split_problems
 from pipelines.cli.common import Stages
-from pipelines.cli.environments import used_environments
+from pipelines.cli.environments import prepared_stages, used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
@@ -52,7 +52,9 @@ def print_plan(
     steps, (_, names) = plan.select(*stages), plan.split_stages(*stages)
     digests = Digests(plan.directory / "digests.json")
     reasons = find_reasons(plan, steps, digests)
-    of_recipe, of_machine = split_problems(loaded, plan.machine, used_environments(environments, steps), names)
+    of_recipe, of_machine = split_problems(
+        loaded, plan.machine, used_environments(environments, steps), names, prepared_stages(steps)
+    )
     of_machine += [*plan.find_missing_models(*stages), *planned.missing]
     of_machine += [conflict] if (conflict := find_conflict(plan.directory, loaded)) else []
     if diff:

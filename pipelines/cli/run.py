@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.checks.preflight import find_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
-from pipelines.cli.environments import Gate, check_given, start_builds, used_environments
+from pipelines.cli.environments import Gate, check_given, prepared_stages, start_builds, used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.detaching import run_detached
 from pipelines.cli.runs.ending import notifying, pointing_to, print_commands, print_run
@@ -60,7 +60,7 @@ def run_recipe(
     plan = planned.plan
     steps, (_, names) = plan.select(first, last), plan.split_stages(first, last)
     environments = used_environments(environments, steps)
-    problems = find_problems(loaded, plan.machine, environments, names)
+    problems = find_problems(loaded, plan.machine, environments, names, prepared_stages(steps))
     if conflict := find_conflict(plan.directory, loaded, adopt=adopt):
         problems.append(conflict)
     if problems := [*problems, *plan.find_missing_models(first, last), *planned.missing]:

@@ -217,6 +217,10 @@ def test_a_tiny_model_needs_the_rows_of_all_stages(call: Call) -> None:
     tiny = ("--set", "model={make: qwen2, vocabulary: 512, hidden_size: 64, layers: 1, heads: 1, max_tokens: 1024}")
     _, out, _ = call("plan", "base.yaml", "--brief", *tiny, "--until", "sft")
     assert "rl/prepare" in out and "rl/train" not in out
+    _, out, _ = call(
+        "plan", "base.yaml", "--brief", *tiny, "--until", "sft", "--set", "stages.rl.data.train.source=data/nope.py"
+    )
+    assert " on this machine:\n" in out and "stages.rl.data: not found: " in out
 
 
 def test_an_evaluation_needs_the_rows_of_a_later_stage(call: Call) -> None:
