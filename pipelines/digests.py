@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.errors import StepError
+from pipelines.errors import file_error
 from preprocess import atomic
 
 CARD = "README.md"
@@ -29,7 +29,7 @@ def write_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, text)
     except OSError as error:
-        raise StepError(f"cannot write {path}: {error.strerror}; the old file is unchanged") from None
+        raise file_error(f"cannot write {path}: {error.strerror}; the old file is unchanged", error) from None
 
 
 def is_card(path: Path) -> bool:

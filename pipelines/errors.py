@@ -3,6 +3,8 @@
 Any other exception that reaches the command line is a bug.
 """
 
+import errno
+
 
 class PipelineError(Exception):
     """The base of every error raised on purpose; `str(error)` is printed."""
@@ -29,3 +31,15 @@ class StepError(PipelineError, RuntimeError):
     """A failure at run time: a failed step, a full disk, a package that cannot be downloaded."""
 
     exit_status = 1
+
+
+class AccessError(StepError):
+    """A file or folder that this user may not read or write."""
+
+    exit_status = 2
+
+
+def file_error(message: str, cause: OSError) -> StepError:
+    """Return the error of a file that could not be read or written."""
+    kind = AccessError if cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS) else StepError
+    return kind(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.errors import StepError
+from pipelines.errors import file_error
 from preprocess import atomic
 
 _NAME = "code-post-training"
@@ -18,6 +18,27 @@ DATA = CODE if (CODE / "third_party" / "verl" / "pin.toml").is_file() else CODE 
 
 RECIPES = DATA / "recipes"
 THIRD_PARTY = DATA / "third_party"
+
+
+def find_recipes(folder: Path) -> Path:
+    """Return the folder of the shipped recipes for a place: those of the checkout that contains it, else of this project.
+
+    The command `pipeline` may be that of another checkout than the one the user works in.
+    """
+    for parent in (folder, *folder.parents):
+        if _is_checkout(parent):
+            return parent / "recipes"
+    return RECIPES
+
+
+def other_checkout(path: Path) -> Path | None:
+    """Return the checkout of this project that contains a path, if it is not the one that runs."""
+    found = next((parent for parent in path.parents if _is_checkout(parent)), None)
+    return None if found is None or found.resolve() == DATA.resolve() else found
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "third_party" / "verl" / "pin.toml").is_file() and (folder / "recipes").is_dir()
 
 
 def cache_folder() -> Path:
@@ -55,7 +76,7 @@ def import_folder() -> Path:
                 with atomic.replacement(link) as temporary:
                     temporary.symlink_to(path)
     except OSError as error:
-        raise StepError(f"{folder} cannot be written: {error.strerror}") from None
+        raise file_error(f"{folder} cannot be written: {error.strerror}", error) from None
     return folder
 
 

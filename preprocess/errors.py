@@ -13,6 +13,10 @@ class SourceError(PrepareError, ValueError):
     exit_status = 2
 
 
+class MissingPackageError(SourceError):
+    """A converter's file imports a package that this Python does not have."""
+
+
 class RowError(ValueError):
     """A record cannot be converted; `str(error)` is its reason in the rejects file."""
 

@@ -98,6 +98,21 @@ def test_the_sandboxs_examples_run(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_example_recipes_have_names_of_their_own() -> None:
+    """Recipes of one name share a run directory, which is refused."""
+    names: dict[str, str] = {path.stem: path.name for path in (ROOT / "recipes").glob("*.yaml")}
+    for page in PAGES:
+        for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            file, extends = re.match(r"# ([\w.-]+\.yaml)\b", block), re.search(r"^extends: ", block, re.MULTILINE)
+            # One has mistakes, the other continues the run that it extends.
+            if file is None or extends is None or file[1] in ("wrong.yaml", "harder.yaml"):
+                continue
+            name = re.search(r"^name: ([\w.-]+)$", block, re.MULTILINE)
+            assert name is not None, f"{page.name}: {file[1]} has no name"
+            assert name[1] not in names, f"{page.name}: {file[1]} has the name of {names[name[1]]}"
+            names[name[1]] = f"{page.name}: {file[1]}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))

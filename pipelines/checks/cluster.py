@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,28 @@ _SKEW = 2.0
 Json = Mapping[str, Any]
 
 
-def check_cluster(loaded: Loaded, plan: Plan, environments: Mapping[str, Environment], report: Report) -> None:
+def check_cluster(
+    loaded: Loaded, plan: Plan, environments: Mapping[str, Environment], report: Report, names: Collection[str] | None = None
+) -> None:
     """Add what is wrong with the nodes to the report: a line for each that differs from this machine.
 
     `find_problems` reports a cluster that does not answer or has too few nodes.
+
+    Args:
+        loaded: The recipe.
+        plan: Its plan.
+        environments: Trainer -> its environment.
+        report: Where the findings are added.
+        names: The stages that run; default: all.
     """
     recipe = loaded.recipe
-    if not recipe.uses_cluster:
+    clustered = [each for each in recipe.stages if recipe.hardware_of(each).nodes > 1 and (names is None or each.name in names)]
+    if not clustered:
         return
     if (verl := find_built(environments["verl"])) is None:
         report.findings.append(Finding("machine", "nodes", "verl's environment, which has Ray, is not built", "unchecked"))
         return
-    keys = next(hardware_keys(stage) for stage in recipe.stages if recipe.hardware_of(stage).nodes > 1)
+    keys = hardware_keys(clustered[0])
     place = f"{loaded.where(*keys)}: {'.'.join(keys)}"
     try:
         answer = survey_nodes(verl.python, make_request(recipe, plan, verl))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 from pipelines.checks.findings import Finding
 from pipelines.models.folder import hub_endpoint, hub_home, is_cached, is_hub_offline
-from pipelines.recipe.schema import Recipe
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from preprocess.sources.hub import parse
 
 _SECONDS = 6.0
@@ -31,8 +31,8 @@ _Wanted = tuple[str, str, str | None]
 class Hub:
     """Requests for all names, made at once in the background."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._names = list(dict.fromkeys(_names(recipe)))
+    def __init__(self, recipe: Recipe, stages: Sequence[SftStage | RlStage] | None = None) -> None:
+        self._names = list(dict.fromkeys(_names(recipe, recipe.stages if stages is None else stages)))
         self._problems: dict[_Wanted, str] = {}
         self._started = time.monotonic()
         self._threads: list[threading.Thread] = []
@@ -82,14 +82,13 @@ def _is_cached(kind: str, name: str, revision: str | None) -> bool:
     return is_cached(kind, name, revision) and (kind == "models" or revision is None)
 
 
-def _names(recipe: Recipe) -> Iterator[_Wanted]:
+def _names(recipe: Recipe, stages: Sequence[SftStage | RlStage]) -> Iterator[_Wanted]:
     """Yield each model and data set with a hub name."""
-    stages = [stage.name for stage in recipe.stages]
-    first = recipe.model if recipe.stages[0].init_from is None else None
-    for model, revision in ((first, recipe.revision), *((stage.init_from, stage.revision) for stage in recipe.stages)):
-        if isinstance(model, str) and model not in stages and not Path(model).is_absolute():
-            yield "models", model, revision
-    for stage in recipe.stages:
+    for stage in stages:
+        model = recipe.base_model(stage)
+        if recipe.previous(stage) is None and isinstance(model, str) and not Path(model).is_absolute():
+            yield "models", model, recipe.base_revision(stage)
+    for stage in stages:
         against = stage.data.decontaminate.against if stage.data.decontaminate else []
         sources = [(each.source, each.revision) for each in stage.sources]
         for source, revision in [*sources, *((each.source, each.revision) for each in against)]:

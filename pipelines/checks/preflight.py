@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.environments import Environment
@@ -38,40 +39,82 @@ class Problem:
 _LOAD = """
 import json, sys
 from rewards.scoring.combination import read_entry
-from rewards.errors import RewardError
+from rewards.errors import MissingModuleError, RewardError
+known = False
 try:
-    read_entry(json.loads(sys.argv[1])).reward.check_ready(local=sys.argv[2] == "local")
+    entry = read_entry(json.loads(sys.argv[1]))
+    known = True
+    entry.reward.check_ready(local=sys.argv[2] == "local")
 except RewardError as error:
-    problem = str(error)
+    problem, local = str(error), known or isinstance(error, MissingModuleError)
 else:
-    problem = ""
+    problem, local = "", False
 print()
-print(json.dumps(problem))
+print(json.dumps([problem, local]))
 """
 
-
-def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> list[str]:
-    """Return every mistake in the input that would make the run fail."""
-    of_recipe, of_machine = split_problems(loaded, machine, environments)
-    return [*of_recipe, *of_machine, *find_cluster_problems(loaded, environments)]
+Stages = Sequence[SftStage | RlStage]
 
 
-def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
-    """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks."""
-    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments)]
+def find_problems(
+    loaded: Loaded,
+    machine: Machine,
+    environments: Mapping[str, Environment],
+    names: Collection[str] | None = None,
+    prepared: Collection[str] | None = None,
+) -> list[str]:
+    """Return every mistake in the input that would make the run fail.
+
+    Args:
+        loaded: The recipe.
+        machine: Where it runs.
+        environments: Trainer -> its environment, of all that the run uses.
+        names: The stages that run; default: all.
+        prepared: The stages whose rows are prepared; default: those that run.
+    """
+    of_recipe, of_machine = split_problems(loaded, machine, environments, names, prepared)
+    return [*of_recipe, *of_machine, *find_cluster_problems(loaded, environments, names)]
+
+
+def split_problems(
+    loaded: Loaded,
+    machine: Machine,
+    environments: Mapping[str, Environment],
+    names: Collection[str] | None = None,
+    prepared: Collection[str] | None = None,
+) -> tuple[list[str], list[str]]:
+    """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks.
+
+    Args:
+        loaded: The recipe.
+        machine: Where it runs.
+        environments: Trainer -> its environment, of all that the run uses.
+        names: The stages that run; default: all.
+        prepared: The stages whose rows are prepared; default: those that run.
+    """
+    stages = _named(loaded, names)
+    sources = stages if prepared is None else _named(loaded, prepared)
+    found = [
+        *_model_problems(loaded, stages),
+        *_source_problems(loaded, sources),
+        *_unknown_names(loaded, sources),
+        *_reward_problems(loaded, stages, environments),
+    ]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
-        *_missing_models(loaded),
-        *_missing_sources(loaded),
-        *_missing_deepspeed_files(loaded),
         *(problem.text for problem in found if problem.local),
+        *_missing_deepspeed_files(loaded, stages),
         *_unusable_pythons(environments),
-        *_missing_gpus(loaded, machine),
-        *_attention_for_gpus(loaded, machine),
+        *_missing_gpus(loaded, stages, machine),
+        *_attention_for_gpus(loaded, stages, machine),
         *find_tracker_problems(loaded),
         *_uncallable_notification(loaded),
     ]
-    return [*of_recipe, *_files_as_models(loaded)], of_machine
+    return of_recipe, of_machine
+
+
+def _named(loaded: Loaded, names: Collection[str] | None) -> Stages:
+    return [stage for stage in loaded.recipe.stages if names is None or stage.name in names]
 
 
 def find_tracker_problems(loaded: Loaded) -> list[str]:
@@ -83,42 +126,45 @@ def find_tracker_problems(loaded: Loaded) -> list[str]:
     return find_problems(loaded)
 
 
-def find_data_problems(loaded: Loaded) -> list[str]:
-    """Return the mistakes that would make the preparation of rows fail."""
-    return [*_missing_sources(loaded), *(problem.text for problem in _unknown_names(loaded))]
+def find_data_problems(loaded: Loaded, names: Collection[str] | None = None) -> list[str]:
+    """Return the mistakes that would make the preparation of the rows of some stages fail; default: of all."""
+    stages = _named(loaded, names)
+    return [problem.text for problem in (*_source_problems(loaded, stages), *_unknown_names(loaded, stages))]
 
 
-def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
+def find_reward_problems(
+    loaded: Loaded, environments: Mapping[str, Environment], names: Collection[str] | None = None
+) -> list[str]:
     """Return the rewards that are unknown or do not load, their unknown options and missing packages."""
-    return [problem.text for problem in _reward_problems(loaded, environments)]
+    return [problem.text for problem in _reward_problems(loaded, _named(loaded, names), environments)]
 
 
-def needs_environment(loaded: Loaded) -> bool:
+def needs_environment(loaded: Loaded, names: Collection[str] | None = None) -> bool:
     """Return whether there are rewards that only verl's environment can check."""
-    return any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded))
+    return any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded, _named(loaded, names)))
 
 
-def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> Iterator[Problem]:
-    for place, reward, is_known, error in _read_rewards(loaded):
+def _reward_problems(loaded: Loaded, stages: Stages, environments: Mapping[str, Environment]) -> Iterator[Problem]:
+    for place, reward, is_known, error in _read_rewards(loaded, stages):
         if error is None:
             continue
         if not isinstance(error, MissingModuleError):
             # A reward that loads, but is not ready, does not find what it needs here.
-            yield Problem(f"{place}: {error}", local=is_known or _is_missing(reward.file))
+            yield Problem(f"{place}: {error}", local=is_known or _is_elsewhere(reward.file))
             continue
         # The orchestrator lacks the trainers' packages, so the trainer's Python decides.
         problem = _ask_for_problem(reward, loaded.recipe.sandbox, environments["verl"])
         if problem is None:
             print(f"note: {place}: {error}; checked when the environment is built", file=sys.stderr)
-        elif problem:
-            yield Problem(f"{place}: {problem}", local=True)
+        elif problem.text:
+            yield replace(problem, text=f"{place}: {problem.text}")
 
 
-def _read_rewards(loaded: Loaded) -> Iterator[tuple[str, Reward, bool, RewardError | None]]:
+def _read_rewards(loaded: Loaded, stages: Stages) -> Iterator[tuple[str, Reward, bool, RewardError | None]]:
     """Yield each reward with its place, whether it is known here, and why it does not load or is not ready."""
     from rewards.scoring.combination import read_entry
 
-    for stage in loaded.recipe.stages:
+    for stage in stages:
         if not isinstance(stage, RlStage):
             continue
         for number, reward in enumerate(stage.rewards):
@@ -136,8 +182,8 @@ def _read_rewards(loaded: Loaded) -> Iterator[tuple[str, Reward, bool, RewardErr
                 yield place, reward, True, None
 
 
-def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> str | None:
-    """Load a reward in the environment and return its problem in one line.
+def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment) -> Problem | None:
+    """Load a reward in the environment and return its problem.
 
     Packages that a SandboxFusion service scores with are not checked for built-in rewards.
 
@@ -148,9 +194,10 @@ def _ask_for_problem(reward: Reward, sandbox: Sandbox, environment: Environment)
         return None
     arguments = ["-c", _LOAD, reward.model_dump_json(), "local" if sandbox.url is None else "service"]
     try:
-        return str(ask(environment.python, arguments, variables=environment.variables, timeout=_SECONDS))
+        text, local = ask(environment.python, arguments, variables=environment.variables, timeout=_SECONDS)
+        return Problem(str(text), local=bool(local))
     except AskError as error:
-        return f"{reward.file or reward.name} does not import: {error}"
+        return Problem(f"{reward.file or reward.name} does not import: {error}", local=True)
 
 
 def _at(loaded: Loaded, *keys: str) -> str:
@@ -158,96 +205,110 @@ def _at(loaded: Loaded, *keys: str) -> str:
     return f"{loaded.where(*keys)}: {'.'.join(keys)}"
 
 
-def _missing_models(loaded: Loaded) -> Iterator[str]:
-    for keys, path in _model_paths(loaded):
+def _model_problems(loaded: Loaded, stages: Stages) -> Iterator[Problem]:
+    for keys, path in _model_paths(loaded, stages):
+        place = _at(loaded, *keys)
         if not path.exists():
-            yield f"{_at(loaded, *keys)}: model folder not found: {path}{nearest_path(path)}"
-        elif path.is_dir() and not (path / "config.json").is_file():
-            yield f"{_at(loaded, *keys)}: {path} has no config.json; expected a HuggingFace model folder"
+            yield Problem(f"{place}: model folder not found: {path}{nearest_path(path)}", local=True)
+        elif path.is_file():
+            yield Problem(f"{place}: {path} is a file; expected a HuggingFace model folder")
+        elif not (path / "config.json").is_file():
+            yield Problem(f"{place}: {path} has no config.json; expected a HuggingFace model folder", local=True)
 
 
-def _files_as_models(loaded: Loaded) -> Iterator[str]:
-    for keys, path in _model_paths(loaded):
-        if path.is_file():
-            yield f"{_at(loaded, *keys)}: {path} is a file; expected a HuggingFace model folder"
-
-
-def _model_paths(loaded: Loaded) -> Iterator[tuple[tuple[str, ...], Path]]:
-    """Yield the key and the path of each model that is a path."""
+def _model_paths(loaded: Loaded, stages: Stages) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Yield the key and the path of each model that is a path and that stages start from."""
     recipe = loaded.recipe
-    for keys, model in [(("model",), recipe.model), *((("stages", s.name, "init_from"), s.init_from) for s in recipe.stages)]:
-        # Others are made by the run, another stage's, or hub names.
+    for stage in stages:
+        if recipe.previous(stage) is not None:
+            continue
+        keys, model = (("stages", stage.name, "init_from"), stage.init_from) if stage.init_from else (("model",), recipe.model)
+        # Others are made by the run, or hub names.
         if isinstance(model, str) and Path(model).is_absolute():
             yield keys, Path(model)
 
 
-def _missing_sources(loaded: Loaded) -> Iterator[str]:
-    for stage in loaded.recipe.stages:
+def _source_problems(loaded: Loaded, stages: Stages) -> Iterator[Problem]:
+    for stage in stages:
         place = _at(loaded, "stages", stage.name, "data")
         for source in (*(each.source for each in stage.sources), *filter_files(stage).values()):
             path = Path(source)
             if not path.is_absolute() and hub.parse(source) is None:
-                yield f"{place}: not found: {source}; expected a file, a folder, or owner/name on the hub"
+                yield Problem(f"{place}: not found: {source}; expected a file, a folder, or owner/name on the hub")
             elif path.is_absolute() and not path.exists():
-                yield f"{place}: not found: {source}{nearest_path(path)}"
+                yield Problem(f"{place}: not found: {source}{nearest_path(path)}", local=True)
 
 
-def _unknown_names(loaded: Loaded) -> Iterator[Problem]:
+def _unknown_names(loaded: Loaded, stages: Stages) -> Iterator[Problem]:
     """Yield unknown converters and unknown options of converters."""
     from preprocess.converters import find
     from preprocess.errors import SourceError
 
-    for stage in loaded.recipe.stages:
+    for stage in stages:
         for source in stage.sources:
             try:
                 converter = find(source.converter, Path(source.file) if source.file else None)
                 converter.make(stage.kind)
                 converter.find_record(converter.read_options(source.options))
             except SourceError as error:
-                yield Problem(f"{_at(loaded, 'stages', stage.name, 'data')}: {error}", local=_is_missing(source.file))
+                yield Problem(f"{_at(loaded, 'stages', stage.name, 'data')}: {error}", local=_lacks(source.file, error))
         for each in stage.data.decontaminate.against if stage.data.decontaminate else []:
             try:
                 if each.converter is not None:
                     find(each.converter, Path(each.file) if each.file else None).read_options(each.options)
             except SourceError as error:
                 where = _at(loaded, "stages", stage.name, "data", "decontaminate")
-                yield Problem(f"{where}: {error}", local=_is_missing(each.file))
+                yield Problem(f"{where}: {error}", local=_lacks(each.file, error))
 
 
-def _is_missing(file: str | None) -> bool:
-    return file is not None and not Path(file).exists()
+def _lacks(file: str | None, error: Exception) -> bool:
+    """Return whether a converter does not load because this machine lacks its file or a package."""
+    from preprocess.errors import MissingPackageError
+
+    return isinstance(error, MissingPackageError) or _is_elsewhere(file)
 
 
-def _missing_deepspeed_files(loaded: Loaded) -> Iterator[str]:
-    for stage in loaded.recipe.stages:
+def _is_elsewhere(file: str | None) -> bool:
+    """Return whether a file cannot be read here: another machine or user may have it."""
+    return file is not None and not os.access(file, os.R_OK)
+
+
+def _missing_deepspeed_files(loaded: Loaded, stages: Stages) -> Iterator[str]:
+    for stage in stages:
         file = stage.llamafactory.get("deepspeed") if isinstance(stage, SftStage) else None
         if isinstance(file, str) and deepspeed.is_path(file) and not Path(file).is_file():
             place = _at(loaded, "stages", stage.name, "llamafactory", "deepspeed")
             yield f"{place}: file not found: {file}{nearest_path(Path(file))}"
 
 
-def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
+def _unusable_pythons(environments: Mapping[str, Environment]) -> Iterator[str]:
     """Yield existing Pythons that are missing; a pinned environment is built by the run."""
     found = (each for each in environments.values() if not each.pinned)
     yield from (f"{each.chosen_by}: {reason}" for each in found if (reason := each.why_not_ready()))
 
 
-def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
+def _missing_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[str]:
     found = count_gpus()
+    fix = "" if found else "; --smoke tries the recipe on the CPU"
+    if not found and loaded.recipe.hardware.platform == "auto":
+        fix += ", --set hardware.platform=cpu trains it there"
     seen = set()
-    for stage in loaded.recipe.stages:
+    for stage in stages:
         hardware, keys = loaded.recipe.hardware_of(stage), hardware_keys(stage)
         if machine.platform == "cuda" and hardware.nodes == 1 and found < hardware.gpus_per_node and keys not in seen:
             seen.add(keys)
-            key = f"{'.'.join(keys)}.gpus_per_node"
-            yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {found}{describe_hidden()}"
+            key, has = f"{'.'.join(keys)}.gpus_per_node", f"{found or 'no GPU'}{describe_hidden()}"
+            yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {has}{fix}"
 
 
-def _attention_for_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:
+def _attention_for_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[str]:
     """Yield the attention that this machine's platform lacks; a recipe for CPUs with it does not load."""
-    if machine.platform == "cpu":
+    names = [stage.name for stage in stages]
+    # A submitted recipe names the nodes' platform.
+    if machine.platform == "cpu" and loaded.recipe.hardware.platform == "auto":
         for loc, message in find_attention_for_gpus(loaded.recipe):
-            yield f"{problem_at(loaded.root, loc, message)}"
+            if loaded.recipe.stages[int(loc[1])].name in names:
+                yield f"{problem_at(loaded.root, loc, message)}"
 
 
 def _uncallable_notification(loaded: Loaded) -> Iterator[str]:
@@ -256,18 +317,20 @@ def _uncallable_notification(loaded: Loaded) -> Iterator[str]:
         yield f"{_at(loaded, 'notify', 'command')}: {reason}; expected a program and its arguments"
 
 
-def find_cluster_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
+def find_cluster_problems(
+    loaded: Loaded, environments: Mapping[str, Environment], names: Collection[str] | None = None
+) -> list[str]:
     """Return the stages for which the Ray cluster has not enough nodes, or which cannot reach it.
 
     Not if verl's environment, which asks the cluster, is not built yet.
     """
-    recipe = loaded.recipe
-    if not recipe.uses_cluster or not environments["verl"].is_ready():
+    recipe, stages = loaded.recipe, _named(loaded, names)
+    if all(recipe.hardware_of(stage).nodes == 1 for stage in stages) or not environments["verl"].is_ready():
         return []
     from pipelines.run.cluster.nodes import find_problem
 
     wanted: dict[tuple[int, int], tuple[str, ...]] = {}
-    for stage in recipe.stages:
+    for stage in stages:
         hardware = recipe.hardware_of(stage)
         if hardware.nodes > 1:
             wanted.setdefault((hardware.nodes, hardware.gpus_per_node), hardware_keys(stage))

@@ -123,7 +123,7 @@ class TrainerChecks:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
-            text=True,
+            encoding="utf-8",
             env={**os.environ, **variables[0], **found.variables, **_VARIABLES, "TMPDIR": str(folder)},
             cwd=folder,
             start_new_session=True,

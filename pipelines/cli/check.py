@@ -17,6 +17,7 @@ from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, r
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.upstreams import TrainerChecks
 from pipelines.cli.common import Stages, run_command
+from pipelines.cli.environments import prepared_stages, used_environments
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment
@@ -24,7 +25,8 @@ from pipelines.errors import InputError, StepError
 from pipelines.evaluation.steps import add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.schema import RlStage
-from pipelines.run.machine import find_environments, find_machine
+from pipelines.records.claims import find_conflict
+from pipelines.run.machine import choose_platform, find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan
 from pipelines.smoke.summary import print_changes
 from rewards import sandbox
@@ -63,24 +65,28 @@ def check_recipe(
     if smoke:
         loaded = print_changes(loaded)
     report, recipe = Report(), loaded.recipe
-    environments = find_environments(recipe)
+    environments = find_environments(recipe, choose_platform(recipe))
     machine = find_machine(environments)
     with loaded.locating():
         plan = make_plan(recipe, machine, runs.absolute() / recipe.name)
     before, selected = plan.split_stages(*between)
     stages = [stage for stage in recipe.stages if stage.name in selected]
-    hub = Hub(recipe)
-    for problem in find_problems(loaded, machine, environments):
+    steps = plan.select(*between)
+    environments = used_environments(environments, steps)
+    hub = Hub(recipe, stages)
+    for problem in find_problems(loaded, machine, environments, selected, prepared_stages(steps)):
         report.add_problem(problem)
+    if conflict := find_conflict(plan.directory, loaded):
+        report.add_problem(conflict)
     report.findings += [
-        check_gpus(recipe.hardware, machine.platform),
+        check_gpus(max(map(recipe.hardware_of, stages), key=lambda each: each.gpus_per_node), machine.platform),
         *check_cores(stages, recipe, machine.platform),
         check_disk(plan, stages),
         *check_environments(environments),
         *(check_memory(plan, stage, parse_gpu_memory(gpu_memory)) for stage in stages),
     ]
     with bar("asking the nodes"):
-        check_cluster(loaded, plan, environments, report)
+        check_cluster(loaded, plan, environments, report, selected)
     report.findings += _check_earlier(plan, before)
     report.findings += _check_evaluations(loaded, plan, report)
     report.findings += _check_trackers(loaded)
@@ -117,6 +123,8 @@ def _check_evaluations(loaded: Loaded, plan: Plan, report: Report) -> list[Findi
     except InputError as error:
         report.add_problem(str(error))
         return []
+    for line in planned.missing:
+        report.add_problem(line)
     return [Finding("machine", "evaluation sets", line, "note") for line in planned.left_out]
 
 

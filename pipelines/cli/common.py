@@ -48,6 +48,16 @@ Until = Annotated[
     str | None,
     typer.Option("--until", metavar="STAGE", help="Stop after this stage.", autocompletion=completion.stages),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--stage",
+        metavar="STAGE",
+        help="Only this stage: --from and --until in one.",
+        show_default=False,
+        autocompletion=completion.stages,
+    ),
+]
 Smoke = Annotated[
     bool,
     typer.Option(
@@ -63,6 +73,10 @@ GpuMemory = Annotated[
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse to continue a run whose complete steps were executed by other software or hardware."),
+]
+Adopt = Annotated[
+    bool,
+    typer.Option("--adopt", help="Take over the run directory of another recipe file with the same name."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Stages = tuple[str | None, str | None]
@@ -100,6 +114,17 @@ def read_options(texts: Sequence[str] | None) -> dict[str, Any]:
     return options
 
 
+def choose_stages(only: str | None, first: str | None, last: str | None) -> Stages:
+    """Return the first and the last stage.
+
+    Raises:
+        InputError: --stage is given with one of the others.
+    """
+    if only is not None and (first or last):
+        raise InputError("use either --stage, or --from and --until")
+    return (only, only) if only is not None else (first, last)
+
+
 def run_command(recipe: Path, sets: Sequence[str], runs: Path, between: Stages = (None, None), *, smoke: bool = False) -> str:
     """Return the `pipeline run` command line for a recipe.
 
@@ -128,8 +153,8 @@ def ensure_environment(given: Environment) -> None:
 
 
 def same_command() -> list[str]:
-    """Return the command line as typed, without --fresh, which would not resume."""
-    return ["pipeline", *(word for word in sys.argv[1:] if word != "--fresh")]
+    """Return the command line as typed, without --fresh, which would not resume, and --adopt, which is done."""
+    return ["pipeline", *(word for word in sys.argv[1:] if word not in ("--fresh", "--adopt"))]
 
 
 @contextmanager

@@ -25,9 +25,9 @@ def _silent(find: Callable[[typer.Context, str], Iterable[str]]) -> Complete:
 @_silent
 def recipes(ctx: typer.Context, incomplete: str) -> Iterator[str]:
     """Complete a recipe: one that ships, or a YAML file."""
-    from pipelines.shipped import RECIPES
+    from pipelines.shipped import find_recipes
 
-    yield from (path.name for path in RECIPES.glob("*.yaml"))
+    yield from (path.name for path in find_recipes(Path.cwd()).glob("*.yaml"))
     folder = incomplete.rpartition("/")[0]
     yield from (f"{folder}/{path.name}" if folder else path.name for path in Path(folder or ".").expanduser().glob("*.yaml"))
 

@@ -13,6 +13,17 @@ from pipelines.run.display import Display
 from pipelines.run.plan import Step
 
 
+def used_environments(environments: Mapping[str, Environment], steps: Sequence[Step]) -> dict[str, Environment]:
+    """Return the environments that some steps use."""
+    used = {name for step in steps for name in step.uses}
+    return {name: each for name, each in environments.items() if name in used}
+
+
+def prepared_stages(steps: Sequence[Step]) -> set[str]:
+    """Return the stages whose rows some steps prepare."""
+    return {step.stage for step in steps if step.prepares and step.stage is not None}
+
+
 def check_given(environments: Mapping[str, Environment]) -> None:
     """Check the existing Pythons that the user chose; print a note on one with another version of its trainer."""
     for each in environments.values():
@@ -40,13 +51,21 @@ class Gate:
         environments: Trainer -> its environment.
         builds: Those that are being built.
         display: Where to report that a step waits.
+        names: The stages that run; default: all.
     """
 
-    def __init__(self, loaded: Loaded, environments: dict[str, Environment], builds: Builds, display: Display) -> None:
-        self._loaded, self._environments = loaded, environments
+    def __init__(
+        self,
+        loaded: Loaded,
+        environments: dict[str, Environment],
+        builds: Builds,
+        display: Display,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self._loaded, self._names, self._environments = loaded, names, environments
         self._builds, self._display = builds, display
         # With the environment built before, `find_problems` has checked the rewards.
-        self._checks_rewards = "verl" in builds and needs_environment(loaded)
+        self._checks_rewards = "verl" in builds and needs_environment(loaded, names)
         self._checks_cluster = "verl" in builds and loaded.recipe.uses_cluster
 
     def wait(self, step: Step) -> None:
@@ -66,9 +85,9 @@ class Gate:
         self._builds.wait(used)
         if self._checks_rewards and not self._builds.running(["verl"]):
             self._checks_rewards = False
-            if unfit := find_reward_problems(self._loaded, self._environments):
+            if unfit := find_reward_problems(self._loaded, self._environments, self._names):
                 raise InputError("\n".join(unfit))
         if self._checks_cluster and not self._builds.running(["verl"]):
             self._checks_cluster = False
-            if unfit := find_cluster_problems(self._loaded, self._environments):
+            if unfit := find_cluster_problems(self._loaded, self._environments, self._names):
                 raise InputError("\n".join(unfit))

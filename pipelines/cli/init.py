@@ -19,7 +19,7 @@ from pipelines.recipe.finding import find_recipe, read_recipe
 from pipelines.recipe.loading import Loaded, load
 from pipelines.recipe.nodes import Node
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.shipped import RECIPES
+from pipelines.shipped import find_recipes
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -77,8 +77,8 @@ def write_recipe(name: str, base: str) -> None:
 
 
 def _render(name: str, found: Path, loaded: Loaded, raw: Node) -> Iterator[str]:
-    extended = found.name if found.parent == RECIPES else os.path.relpath(found)
-    yield f"# yaml-language-server: $schema={RECIPES / 'recipe.schema.json'}"
+    extended = found.name if found.parent == find_recipes(Path.cwd()) else os.path.relpath(found)
+    yield f"# yaml-language-server: $schema={find_recipes(Path.cwd()) / 'recipe.schema.json'}"
     yield "#"
     yield from _wrap(f"{name} extends {extended}: {first_sentence(found)}.")
     yield "# Each comment below is a key with its value there: to change it, remove the # and write another value."

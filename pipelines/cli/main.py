@@ -13,10 +13,12 @@ import typer
 
 from pipelines.cli import completion
 from pipelines.cli.common import (
+    Adopt,
     From,
     GpuMemory,
     Isolation,
     Json,
+    Only,
     Recipe,
     Runs,
     Sandbox,
@@ -24,6 +26,7 @@ from pipelines.cli.common import (
     Smoke,
     Strict,
     Until,
+    choose_stages,
     same_command,
 )
 from pipelines.cli.data.commands import app as data_app
@@ -49,10 +52,11 @@ _RESUMABLE = {"run": "complete steps are kept", "evaluate": "finished responses 
 
 
 _FILE_ERRORS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "cannot be written"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG), "cannot be opened"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ("cannot be written", 1)),
+    errno.EROFS: ("cannot be written", 2),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE), ("cannot be opened", 2)),
 }
-"""Errors of files that are no bugs -> what cannot be done."""
+"""Errors of files that are no bugs -> what cannot be done, and the exit status."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -158,6 +162,7 @@ def plan(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    stage: Only = None,
     smoke: Smoke = False,
     runs: Runs = Path("runs"),
     brief: Annotated[
@@ -179,7 +184,8 @@ def plan(
     """
     from pipelines.cli.plan import print_plan
 
-    print_plan(recipe, sets or [], runs, (from_stage, until_stage), smoke=smoke, brief=brief, diff=diff, strict=strict)
+    stages = choose_stages(stage, from_stage, until_stage)
+    print_plan(recipe, sets or [], runs, stages, smoke=smoke, brief=brief, diff=diff, strict=strict)
 
 
 @app.command(rich_help_panel=RUN)
@@ -188,6 +194,7 @@ def check(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    stage: Only = None,
     smoke: Smoke = False,
     sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=1, help="Check rewards on the first N rows of each source.")
@@ -205,18 +212,19 @@ def check(
     """
     from pipelines.evaluation.sets import is_set
 
+    stages = choose_stages(stage, from_stage, until_stage)
     if is_set(str(recipe)):
         from pipelines.cli.check_set import check_set
 
-        if smoke or from_stage or until_stage:
+        if smoke or any(stages):
             from pipelines.errors import InputError
 
-            raise InputError(f"{recipe} is an evaluation set; --smoke, --from and --until are for recipes")
+            raise InputError(f"{recipe} is an evaluation set; --smoke, --from, --until and --stage are for recipes")
         check_set(str(recipe), sets or [], sample)
         return
     from pipelines.cli.check import check_recipe
 
-    check_recipe(recipe, sets or [], sample, runs, (from_stage, until_stage), smoke=smoke, gpu_memory=gpu_memory)
+    check_recipe(recipe, sets or [], sample, runs, stages, smoke=smoke, gpu_memory=gpu_memory)
 
 
 @app.command(rich_help_panel=RUN)
@@ -262,9 +270,11 @@ def run(
     sets: Sets = None,
     from_stage: From = None,
     until_stage: Until = None,
+    stage: Only = None,
     smoke: Smoke = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run all steps again; keep earlier results in replaced/.")] = False,
     strict: Strict = False,
+    adopt: Adopt = False,
     runs: Runs = Path("runs"),
     detach: Annotated[
         bool, typer.Option("--detach", help="Run in the background, with the output in terminal.log of the run directory.")
@@ -285,11 +295,11 @@ def run(
         recipe,
         sets or [],
         runs,
-        from_stage,
-        until_stage,
+        *choose_stages(stage, from_stage, until_stage),
         fresh=fresh,
         smoke=smoke,
         strict=strict,
+        adopt=adopt,
         detached=detach,
         detail="quiet" if quiet else "verbose" if verbose else "normal",
     )
@@ -306,12 +316,13 @@ def submit(
         str | None,
         typer.Option(
             "--seeds",
-            metavar="N,N,…",
+            metavar="N,N,...",
             help="Run once with each seed, as NAME-seed-N; a job array of Slurm.",
             show_default=False,
         ),
     ] = None,
     smoke: Smoke = False,
+    adopt: Adopt = False,
     runs: Runs = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script or manifest; write and start nothing.")] = False,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Print the job's log until it ends.")] = False,
@@ -331,7 +342,7 @@ def submit(
     """
     from pipelines.cli.submit import Request, read_seeds, submit_recipe
 
-    submit_recipe(Request(recipe, sets or [], to, runs, read_seeds(seeds), smoke), dry_run=dry_run, follow=follow)
+    submit_recipe(Request(recipe, sets or [], to, runs, read_seeds(seeds), smoke, adopt), dry_run=dry_run, follow=follow)
 
 
 @app.command(rich_help_panel=MEASURE)
@@ -456,18 +467,19 @@ def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     from pipelines.recipe.json_schema import dump_schema
 
-    typer.echo(dump_schema(), nl=False)
+    print(dump_schema(), end="")
 
 
 def main() -> None:
     """Run the `pipeline` command; errors raised on purpose are one line and an exit status."""
+    from pipelines.console.streams import prepare_streams
     from pipelines.console.tables import escape_controls
     from pipelines.errors import PipelineError
     from pipelines.run.process import Stopped
 
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 (until the process ends)
+    prepare_streams()
+    if not {"-h", "--help", "--version"} & {*sys.argv}:
+        _check_folder()
     try:
         try:
             status = app(standalone_mode=False)
@@ -501,17 +513,37 @@ def main() -> None:
         _discard_output()  # the reader has gone: `pipeline plan … | head`
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _FILE_ERRORS:
+        if (described := describe_file_error(error)) is None:
             raise
-        print(f"error: {error.filename or 'a file'} {_FILE_ERRORS[error.errno]}: {error.strerror}", file=sys.stderr)
+        message, status = described
+        print(escape_controls(f"error: {message}"), file=sys.stderr)
         _discard_output()
-        sys.exit(1)
+        sys.exit(status)
     except Exception:
         print(
             "error: this is a bug in `pipeline`, not in your recipe; please report it with the traceback below",
             file=sys.stderr,
         )
         raise
+
+
+def describe_file_error(error: OSError) -> tuple[str, int] | None:
+    """Return the message and the exit status of an error that is no bug; None if it may be one."""
+    if error.errno == errno.ENOENT and "No usable temporary directory" in str(error.strerror):
+        return f"n{str(error.strerror)[1:]}; set TMPDIR", 2
+    if error.errno not in _FILE_ERRORS:
+        return None
+    what, status = _FILE_ERRORS[error.errno]
+    return f"{error.filename or 'a file'} {what}: {error.strerror}", status
+
+
+def _check_folder() -> None:
+    """Check that the current folder exists: relative paths have no meaning without it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        print(f"error: the current folder cannot be used: {error.strerror}; change to another one", file=sys.stderr)
+        sys.exit(2)
 
 
 def _print_notes(error: BaseException) -> None:

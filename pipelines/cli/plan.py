@@ -9,9 +9,11 @@ import typer
 
 from pipelines.checks.preflight import split_problems
 from pipelines.cli.common import Stages
+from pipelines.cli.environments import prepared_stages, used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
+from pipelines.records.claims import find_conflict
 from pipelines.run.origin import find_differences
 from pipelines.run.plan_diff import render_diff
 from pipelines.run.plan_text import find_reasons, render_commands, render_differences, render_problems, render_steps
@@ -47,10 +49,14 @@ def print_plan(
     plan, terminal = planned.plan, sys.stdout.isatty()
     for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
-    steps = plan.select(*stages)
+    steps, (_, names) = plan.select(*stages), plan.split_stages(*stages)
     digests = Digests(plan.directory / "digests.json")
     reasons = find_reasons(plan, steps, digests)
-    of_recipe, of_machine = split_problems(loaded, plan.machine, environments)
+    of_recipe, of_machine = split_problems(
+        loaded, plan.machine, used_environments(environments, steps), names, prepared_stages(steps)
+    )
+    of_machine += [*plan.find_missing_models(*stages), *planned.missing]
+    of_machine += [conflict] if (conflict := find_conflict(plan.directory, loaded)) else []
     if diff:
         lines = render_diff(plan, steps, reasons, loaded.text(), text_width())
     else:

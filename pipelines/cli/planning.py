@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.environments import Environment
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
-from pipelines.run.machine import find_environments, find_machine
+from pipelines.run.machine import choose_platform, find_environments, find_machine
 from pipelines.run.plan import make_plan
+from pipelines.shipped import CODE, other_checkout
 from pipelines.smoke.shrinking import shrink
 from pipelines.smoke.summary import print_changes
 
@@ -30,9 +32,11 @@ def plan_recipe(
         InputError: The recipe has mistakes.
     """
     loaded = load(path, sets)
+    if not quiet and (clone := other_checkout(loaded.path)):
+        print(f"note: {loaded.path} is a recipe of {clone}; it is run by the code of {CODE}", file=sys.stderr)
     if smoke:
         loaded = shrink(loaded)[0] if quiet else print_changes(loaded)
-    environments = find_environments(loaded.recipe)
+    environments = find_environments(loaded.recipe, choose_platform(loaded.recipe))
     with loaded.locating():
         plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
     return loaded, add_evaluations(loaded, plan), environments

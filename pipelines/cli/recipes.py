@@ -13,7 +13,7 @@ from pipelines.console import tables
 from pipelines.evaluation.sets import EvaluationSet, list_sets
 from pipelines.recipe.finding import read_recipe
 from pipelines.recipe.nodes import Node
-from pipelines.shipped import RECIPES
+from pipelines.shipped import find_recipes
 
 _VARIABLE = re.compile(r"\$\{env:(\w+)(?::[^}]*)?\}")
 
@@ -67,7 +67,7 @@ class Shipped(msgspec.Struct, frozen=True, kw_only=True):
 def print_recipes(*, as_json: bool) -> None:
     """Print all recipes and evaluation sets."""
     shipped = Shipped(
-        recipes=[describe_recipe(path) for path in sorted(RECIPES.glob("*.yaml"))],
+        recipes=[describe_recipe(path) for path in sorted(find_recipes(Path.cwd()).glob("*.yaml"))],
         evaluation_sets=[_describe_set(each) for each in list_sets()],
     )
     if as_json:

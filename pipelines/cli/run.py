@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from pipelines.checks.preflight import find_problems
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
-from pipelines.cli.environments import Gate, check_given, start_builds
+from pipelines.cli.environments import Gate, check_given, prepared_stages, start_builds, used_environments
 from pipelines.cli.planning import plan_recipe
 from pipelines.cli.runs.detaching import run_detached
 from pipelines.cli.runs.ending import notifying, pointing_to, print_commands, print_run
@@ -20,6 +21,7 @@ from pipelines.errors import InputError, PipelineError
 from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.recipe.loading import Loaded
+from pipelines.records.claims import claim, find_conflict
 from pipelines.records.holder import hold
 from pipelines.reports.card.keeping import keep_card
 from pipelines.reports.live import LiveReport
@@ -42,23 +44,31 @@ def run_recipe(
     fresh: bool,
     smoke: bool,
     strict: bool = False,
+    adopt: bool = False,
     detached: bool = False,
     detail: Detail = "normal",
 ) -> None:
     """Load and check a recipe, build missing environments, run it, and print the path of the model.
 
     Args:
+        first: The first stage.
+        last: The last stage.
+        adopt: Take over the run directory of another recipe file.
         detached: Run it in the background; the checks come first.
     """
     loaded, planned, environments = plan_recipe(path, sets, runs, smoke=smoke, quiet=detail == "quiet")
     plan = planned.plan
-    if problems := find_problems(loaded, plan.machine, environments):
+    steps, (_, names) = plan.select(first, last), plan.split_stages(first, last)
+    environments = used_environments(environments, steps)
+    problems = find_problems(loaded, plan.machine, environments, names, prepared_stages(steps))
+    if conflict := find_conflict(plan.directory, loaded, adopt=adopt):
+        problems.append(conflict)
+    if problems := [*problems, *plan.find_missing_models(first, last), *planned.missing]:
         raise InputError("\n".join(problems))
     if plan.recipe.uses_cluster:
-        _check_nodes(loaded, plan, environments)
+        _check_nodes(loaded, plan, environments, names)
     for line in [*planned.left_out, *([] if smoke else loaded.unusual())]:
         print(f"warning: {line}", file=sys.stderr)
-    steps = plan.select(first, last)
     if strict and not fresh:
         check_origin(plan, steps)
     if detached:
@@ -73,6 +83,7 @@ def run_recipe(
     ):
         began()
         check_given(environments)
+        claim(plan.directory, loaded.path)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         describe_run(plan, steps, same_command(), smoke=smoke)
         display = Display(len(steps), detail=detail)
@@ -85,7 +96,7 @@ def run_recipe(
                     steps,
                     display,
                     fresh=fresh,
-                    wait=Gate(loaded, environments, builds, display).wait,
+                    wait=Gate(loaded, environments, builds, display, names).wait,
                     check=partial(_after_step, loaded, plan, display),
                     progress=StepProgress().read,
                     watch=live.update,
@@ -107,12 +118,12 @@ def run_recipe(
     print_commands(plan.directory)
 
 
-def _check_nodes(loaded: Loaded, plan: Plan, environments: dict[str, Environment]) -> None:
+def _check_nodes(loaded: Loaded, plan: Plan, environments: dict[str, Environment], names: Sequence[str]) -> None:
     """Refuse nodes that differ from this machine, or do not share its files."""
     from pipelines.checks.cluster import check_cluster
     from pipelines.checks.findings import Report
 
-    check_cluster(loaded, plan, environments, report := Report())
+    check_cluster(loaded, plan, environments, report := Report(), names)
     if report.problems:
         raise InputError("\n".join(report.problems))
 

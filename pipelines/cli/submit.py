@@ -22,6 +22,7 @@ from pipelines.launch.jobs import follow_job
 from pipelines.launch.settings import Settings, read_settings
 from pipelines.launch.submission import render, submit
 from pipelines.recipe.loading import Loaded, load
+from pipelines.records.claims import claim, find_conflict
 from pipelines.run.description import describe_run
 from pipelines.run.plan import Plan
 from pipelines.shipped import RECIPES, python_path
@@ -37,6 +38,8 @@ class Request:
     runs: Path = Path("runs")
     seeds: tuple[int, ...] = ()
     smoke: bool = False
+    adopt: bool = False
+    """Take over the run directories of another recipe file."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Planned:
     loaded: Loaded
     plan: Plan
     environments: dict[str, Environment]
+    missing: tuple[str, ...] = ()
+    """Why the evaluations could not be made here."""
 
 
 def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
@@ -65,9 +70,13 @@ def submit_recipe(request: Request, *, dry_run: bool, follow: bool) -> None:
         return
     _check(planned, job)
     each = {job.seeded(seed): _plan(request, seed) for seed in job.seeds} or {job.name: planned}
+    conflicts = [find_conflict(found.plan.directory, found.loaded, adopt=request.adopt) for found in each.values()]
+    if any(conflicts):
+        raise InputError("\n".join(filter(None, conflicts)))
 
     def describe(name: str) -> None:
         found = each[name]
+        claim(found.plan.directory, found.loaded.path)
         write_atomically(found.plan.directory / "recipe.yaml", found.loaded.text())
         describe_run(found.plan, found.plan.steps, ["pipeline", *job.command(name)[1:]], smoke=request.smoke)
 
@@ -151,7 +160,7 @@ def _plan(request: Request, seed: int | None = None) -> Planned:
     if recipe.hardware.platform == "auto" and not request.smoke:
         sets += ["hardware.platform=cuda"]
     loaded, planned, environments = plan_recipe(request.recipe, sets, request.runs, smoke=request.smoke, quiet=True)
-    return Planned(loaded, planned.plan, environments)
+    return Planned(loaded, planned.plan, environments, planned.missing)
 
 
 def _check(planned: Planned, job: Job) -> None:
@@ -162,7 +171,7 @@ def _check(planned: Planned, job: Job) -> None:
     """
     # GPUs are those of the nodes.
     machine = replace(planned.plan.machine, platform="cpu")
-    problems = find_problems(planned.loaded, machine, planned.environments)
+    problems = [*find_problems(planned.loaded, machine, planned.environments), *planned.missing]
     for name, each in planned.environments.items() if job.paths else ():
         if each.pinned and (reason := each.why_not_ready()):
             problems.append(

@@ -49,7 +49,7 @@ def call(
             [str(python), *arguments],
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=timeout,
             env={**os.environ, **(variables or {})},

@@ -139,7 +139,7 @@ def find_base_interpreter(variables: Mapping[str, str]) -> str:
         return sys.executable
     for major, minor in reversed(PYTHONS):
         argv = [find_uv_bin(), "python", "find", f"{major}.{minor}"]
-        found = subprocess.run(argv, capture_output=True, text=True, env=dict(variables), check=False)
+        found = subprocess.run(argv, capture_output=True, encoding="utf-8", env=dict(variables), check=False)
         if found.returncode == 0 and found.stdout.strip():
             return found.stdout.strip()
     raise StepError(

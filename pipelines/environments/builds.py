@@ -20,7 +20,7 @@ from pipelines.environments.choice import Environment, pinned_environment
 from pipelines.environments.pins import TrainerName
 from pipelines.environments.progress import show_phases
 from pipelines.environments.sync import bring_up_to_date
-from pipelines.errors import InputError, PipelineError, StepError
+from pipelines.errors import InputError, PipelineError, StepError, file_error
 from pipelines.shipped import DATA
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Builds:
                     bring_up_to_date(environment, self._source, phases, self._commands)
                 except OSError as error:
                     where, name = error.filename or environment.directory, environment.pin.trainer
-                    raise StepError(f"{name} {environment.platform}: {where}: {error.strerror or error}") from None
+                    raise file_error(f"{name} {environment.platform}: {where}: {error.strerror or error}", error) from None
             except StepError:
                 phases.end("the build failed", failed=True)
                 raise

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pipelines.environments import find_ready
-from pipelines.errors import InputError, StepError
+from pipelines.errors import InputError, StepError, file_error
 from pipelines.evaluation.records import Problem
 from pipelines.evaluation.sets import EvaluationSet, require_source
 from preprocess import atomic
@@ -88,7 +88,7 @@ def make_problems(given: EvaluationSet, path: Path, limit: int | None = None) ->
     except SandboxError as error:
         raise StepError(f"set {given.name}: {error}; see `pipeline doctor`") from None
     except OSError as error:
-        raise StepError(f"set {given.name}: {error.filename or path} cannot be written: {error.strerror}") from None
+        raise file_error(f"set {given.name}: {error.filename or path} cannot be written: {error.strerror}", error) from None
     if not made.reasons:
         rejects.unlink()
     return made

@@ -36,6 +36,8 @@ class Planned:
     plan: Plan
     left_out: tuple[str, ...] = ()
     """A line for each set whose source is not on this machine."""
+    missing: tuple[str, ...] = ()
+    """A line for each requirement on such a set."""
 
 
 def add_evaluations(loaded: Loaded, plan: Plan) -> Planned:
@@ -48,13 +50,19 @@ def add_evaluations(loaded: Loaded, plan: Plan) -> Planned:
     if evaluate is None:
         return Planned(plan)
     sets, left_out = _load_sets(loaded, evaluate)
+    reasons = tuple(left_out.values())
     names = [OWN if each is None else each.name for each in sets]
+    missing = []
     for key in evaluate.require:
-        if (name := key.rpartition(".")[0]) not in names:
-            reason = "; ".join(left_out) or f"expected a set of `evaluate.on`: {', '.join(names)}"
-            raise error_at(loaded.where("evaluate", "require", key), f"evaluate.require.{key}", f"{name} not found; {reason}")
+        if (name := key.rpartition(".")[0]) in names:
+            continue
+        reason = "; ".join(reasons) or f"expected a set of `evaluate.on`: {', '.join(names)}"
+        error = error_at(loaded.where("evaluate", "require", key), f"evaluate.require.{key}", f"{name} not found; {reason}")
+        if name not in left_out:
+            raise error
+        missing.append(str(error))
     if not sets:
-        return Planned(plan, tuple(left_out))
+        return Planned(plan, reasons, tuple(missing))
     steps: list[Step] = []
     for step in plan.steps:
         if evaluate.before and step.name == f"{plan.recipe.stages[0].name}/train":
@@ -63,7 +71,7 @@ def add_evaluations(loaded: Loaded, plan: Plan) -> Planned:
         ended = next((each for each in evaluated_stages(plan) if step.name == f"{each.name}/handover"), None)
         if ended is not None:
             steps.append(_make_step(plan, evaluate, ended, sets))
-    return Planned(replace(plan, steps=tuple(steps)), tuple(left_out))
+    return Planned(replace(plan, steps=tuple(steps)), reasons, tuple(missing))
 
 
 def evaluated_stages(plan: Plan) -> list[Stage]:
@@ -115,10 +123,10 @@ def _starts(plan: Plan, stage: RlStage) -> list[Stage | None]:
     return [*found, None] if plan.initial_model(root) == plan.initial_model(plan.recipe.stages[0]) else found
 
 
-def _load_sets(loaded: Loaded, evaluate: Evaluate) -> tuple[list[SetSpec | None], list[str]]:
-    """Return the sets, None for the rows of the stages, and a line for each that is left out."""
+def _load_sets(loaded: Loaded, evaluate: Evaluate) -> tuple[list[SetSpec | None], dict[str, str]]:
+    """Return the sets, None for the rows of the stages, and name -> a line for each that is left out."""
     sets: list[SetSpec | None] = []
-    left_out = []
+    left_out = {}
     for index, name in enumerate(evaluate.on):
         where, key = loaded.where("evaluate", "on", index), f"evaluate.on[{index}]"
         try:
@@ -126,12 +134,14 @@ def _load_sets(loaded: Loaded, evaluate: Evaluate) -> tuple[list[SetSpec | None]
                 sets.append(None)
                 continue
             given = load_chosen(name, options_of(evaluate))
-            require_source(given)
+            try:
+                require_source(given)
+            except MissingSourceError as error:
+                left_out[given.name] = f"{where}: {key}: left out: {error}"
+                continue
             if given.name in [each.name for each in sets if each is not None]:
                 raise InputError(f"two sets are called {given.name!r}")
             sets.append(to_set_spec(given, evaluate.limit))
-        except MissingSourceError as error:
-            left_out.append(f"{where}: {key}: left out: {error}")
         except InputError as error:
             raise error_at(where, key, str(error)) from None
     return sets, left_out

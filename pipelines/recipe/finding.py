@@ -11,12 +11,12 @@ from pipelines.recipe.merging import clear_marks, deep_merge
 from pipelines.recipe.nodes import Node, Origin
 from pipelines.recipe.problems import describe_value, error_at
 from pipelines.recipe.reading import read
-from pipelines.shipped import RECIPES
+from pipelines.shipped import RECIPES, find_recipes
 from rewards.suggestions import suggestion
 
 
 def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path:
-    """Find a recipe file relative to `folder`, or among the shipped recipes.
+    """Find a recipe file relative to `folder`, or among the shipped recipes of its checkout or of this one.
 
     Falling back to the shipped recipes lets a copy of one find the files that it extends.
 
@@ -32,9 +32,11 @@ def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path
         return path.resolve()
     # Explicit locations (`./x.yaml`, `../x.yaml`, absolute paths) are not looked up among the shipped recipes.
     plain = str(Path(name)) == name and not Path(name).is_absolute() and ".." not in Path(name).parts
-    if plain and (RECIPES / name).is_file():
-        return RECIPES / name
-    shipped = [file.name for file in sorted(RECIPES.glob("*.yaml"))]
+    recipes = find_recipes(folder)
+    for each in (recipes, RECIPES):
+        if plain and (each / name).is_file():
+            return each / name
+    shipped = [file.name for file in sorted(recipes.glob("*.yaml"))]
     reason = "is a folder, expected a recipe file" if path.is_dir() else "recipe file not found"
     hint = suggestion(Path(name).name, {*(file.name for file in path.parent.glob("*.yaml")), *shipped})
     message = f"{reason}{hint or '; `pipeline recipes` lists those that ship'}"

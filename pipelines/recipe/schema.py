@@ -64,7 +64,7 @@ class Hardware(Model):
     """The hardware of the run."""
 
     platform: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` is cuda if an NVIDIA GPU is found, else cpu."""
+    """`auto` is cuda if an NVIDIA GPU is found, or if the recipe asks for several GPUs and its model is not tiny; else cpu."""
     nodes: int = Field(default=1, ge=1)
     """Machines. Several need a running Ray cluster with the same environments and files at the same paths on each node;
     RAY_ADDRESS names it, or the run starts on one of its nodes."""

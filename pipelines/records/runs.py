@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,8 @@ def open_run(path: Path) -> Run:
     """
     if not path.is_dir():
         raise InputError(f"{path} does not exist{_nearest(path)}")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise InputError(f"{path} cannot be read: permission denied")
     if not is_run(path):
         raise InputError(f"{path} is not a run: it has no run.json{_nearest(path)}")
     return Run(path, read_manifest(path) or find_manifest(path))

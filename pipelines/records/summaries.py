@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -251,4 +252,9 @@ def list_runs(parent: Path, *, count_size: bool = True) -> RunList:
             runs.append(summarise(open_run(path), size_on_disk(path) if count_size else None))
         except InputError as error:
             unreadable[str(path)] = str(error)
+        except PermissionError as error:
+            unreadable[str(path)] = f"{error.filename or path} cannot be read: permission denied"
+    for path in sorted(parent.glob("*/")):
+        if not os.access(path, os.R_OK | os.X_OK):
+            unreadable[str(path)] = f"{path} cannot be read: permission denied"
     return RunList(runs=runs, unreadable=unreadable)

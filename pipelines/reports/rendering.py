@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from pipelines.console.progress import format_seconds
-from pipelines.errors import StepError
+from pipelines.errors import file_error
 from pipelines.reports.embedding import to_script_json
 from pipelines.reports.page import Curve, Page, Picture
 from pipelines.reports.text import show
@@ -35,7 +35,7 @@ def write(page: Page, path: Path, *, fsync: bool = True) -> None:
         with atomic.replacement(path, fsync=fsync) as temporary, temporary.open("wb") as file:
             file.writelines(part.encode() for part in render(page))
     except OSError as error:
-        raise StepError(f"cannot write {path}: {error.strerror}; the old file is unchanged") from None
+        raise file_error(f"cannot write {path}: {error.strerror}; the old file is unchanged", error) from None
 
 
 def render(page: Page) -> Iterable[str]:

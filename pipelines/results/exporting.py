@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.console.progress import Progress
-from pipelines.errors import InputError, StepError
+from pipelines.errors import InputError, file_error
 from pipelines.reports.card.keeping import write_card
 from pipelines.results.files import Exported, list_files
 from pipelines.run.export import Trained, export_model
@@ -71,6 +71,6 @@ def working_folder(target: Path) -> Iterator[Path]:
     try:
         yield work
     except OSError as error:
-        raise StepError(f"{error.filename or target} cannot be written: {error.strerror}") from None
+        raise file_error(f"{error.filename or target} cannot be written: {error.strerror}", error) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -85,7 +85,7 @@ def _upload(trained: Trained, folder: Path, repository: str, display: Progress, 
             [str(python), "-P", str(script)],
             input=json.dumps(settings),
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             check=False,
             env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", **quiet},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,11 @@ class Plan:
         )
 
     def split_stages(self, first: str | None, last: str | None) -> tuple[list[str], list[str]]:
-        """Return the names of the stages before `--from`, and of those up to `--until`.
+        """Return the names of the stages whose models the selected stages start from, and of the selected stages.
+
+        Args:
+            first: `--from`: the first stage.
+            last: `--until`: the last stage.
 
         Raises:
             InputError: an unknown stage, or no stage is selected.
@@ -154,29 +158,46 @@ class Plan:
         start, end = names.index(first or names[0]), names.index(last or names[-1])
         if start > end:
             raise InputError(f"--from {first} comes after --until {last}: no stage is selected")
-        return names[:start], names[start : end + 1]
+        selected = names[start : end + 1]
+        previous = [self.recipe.previous(stage) for stage in self.recipe.stages[start : end + 1]]
+        return list(dict.fromkeys(each.name for each in previous if each is not None and each.name not in selected)), selected
+
+    def find_missing_models(self, first: str | None, last: str | None) -> list[str]:
+        """Return a line for each model that the selected stages start from and that is not there."""
+        used, selected = self.split_stages(first, last)
+        missing = [name for name in used if not self.paths(name).model.is_dir()]
+        return [f"--from {selected[0]}: stage {name} before it has no model yet; run it first" for name in missing]
 
     def select(self, first: str | None = None, last: str | None = None) -> list[Step]:
-        """Return the steps of some stages, in order; all rows are prepared and all prompts counted, whatever the stages.
+        """Return the steps of some stages, in order, with the rows that they need.
 
         Args:
-            first: `--from`: the first stage; earlier stages are used as they are.
+            first: `--from`: the first stage; the models of earlier stages are used as they are.
             last: `--until`: the last stage.
 
         Raises:
-            InputError: an unknown stage, or an earlier stage without a model.
+            InputError: an unknown stage, or no stage is selected.
         """
-        used, selected = self.split_stages(first, last)
-        for name in used:
-            if not self.paths(name).model.is_dir():
-                raise InputError(f"--from {first}: stage {name} before it has no model yet; run it first")
-        return [
-            step
-            for step in self.steps
-            if step.stage in selected
-            or (step.stage is None and (not used or step.name == PROMPTS))
-            or ((step.prepares or step.makes_model) and step.stage is not None and step.stage not in used)
+        _, selected = self.split_stages(first, last)
+        stages = self.recipe.stages
+        begins = stages[0].name in selected
+        chosen = [
+            step for step in self.steps if step.stage in selected or step.name == PROMPTS or (step.stage is None and begins)
         ]
+        inputs = {Path(path).parent for step in chosen if step.name != PROMPTS for path in step.inputs.values()}
+        # A tiny model's vocabulary comes from the rows of all stages; an evaluation uses those of later ones.
+        needed = [stage for stage in stages if stage.name in selected or self.paths(stage.name).data in inputs]
+        counted = [stage for stage in stages if stage in needed or self._has_counted(stage)]
+        steps = [step for step in self.steps if step in chosen or (step.prepares and step.stage in {s.name for s in needed})]
+        if len(counted) == len(stages):
+            return steps
+        restricted = _in_environment(_count_prompts(self, counted, selected), self.machine)
+        return [restricted if step.name == PROMPTS else step for step in steps]
+
+    def _has_counted(self, stage: SftStage | RlStage) -> bool:
+        """Return whether the prompts of a stage can be counted although it is not selected: its rows and model are here."""
+        model = Path(self.initial_model(self.recipe.lineage(stage)[-1]))
+        return self.paths(stage.name).data.is_dir() and (not model.is_absolute() or model.is_dir())
 
 
 def stage_paths(directory: Path, stage: str) -> StagePaths:
@@ -207,7 +228,7 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
         if stage.init_from is not None and stage.revision is not None:
             folder, name = plan.paths(stage.name).step(_FETCH), f"{stage.name}/{_FETCH}"
             steps.append(_fetch_model(plan, stage, name, folder, stage.init_from, stage.revision, folder / "model"))
-    steps.append(_count_prompts(plan))
+    steps.append(_count_prompts(plan, recipe.stages, [stage.name for stage in recipe.stages]))
     for stage in recipe.stages:
         steps += _train_export_hand_over(plan, stage)
     return replace(plan, steps=tuple(_in_environment(step, machine) for step in steps))
@@ -325,15 +346,25 @@ def _fetch_model(
     )
 
 
-def _count_prompts(plan: Plan) -> Step:
-    """Count in one process for all stages, because importing transformers takes longer than counting."""
-    trainer = plan.recipe.stages[0].trainer
+def _count_prompts(plan: Plan, counted: Sequence[SftStage | RlStage], selected: Collection[str]) -> Step:
+    """Count in one process for all stages, because importing transformers takes longer than counting.
+
+    Args:
+        plan: The plan.
+        counted: The stages whose prompts are counted.
+        selected: The names of the stages that run.
+    """
+    trainer = counted[0].trainer
     inputs: dict[str, str] = {}
     stages = []
-    for stage in plan.recipe.stages:
+    for stage in counted:
         paths = plan.paths(stage.name)
         _, *earlier = lineage = plan.recipe.lineage(stage)
-        model = plan.initial_model(lineage[-1])
+        # A selected stage that starts from the model of an earlier run does not need the model before that one.
+        own = [each for each in lineage if each.name in selected] if stage.name in selected else lineage
+        given = plan.initial_model(lineage[-1])
+        is_here = not Path(given).is_absolute() or Path(given).is_dir()
+        model = given if own == lineage or is_here else plan.initial_model(own[-1])
         files = {split: str(paths.data / f"{split}.parquet") for split in ("train", "validation")}
         stages.append(
             {
@@ -361,7 +392,7 @@ def _count_prompts(plan: Plan) -> Step:
             files={"prompts.json": _json({"stages": stages})},
         ),
         inputs=inputs,
-        outputs=tuple(plan.paths(stage.name).prompts for stage in plan.recipe.stages),
+        outputs=tuple(plan.paths(stage.name).prompts for stage in counted),
         uses=(trainer,),
     )
 

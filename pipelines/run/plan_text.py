@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.digests import Digests
+from pipelines.recipe.schema import TinyModel
 from pipelines.run.plan import Plan, Step
 from pipelines.run.skipping import why_run
 
@@ -88,6 +89,8 @@ def render_differences(found: Mapping[str, Sequence[str]], steps: Sequence[Step]
 def _hardware(plan: Plan) -> str:
     """Return the hardware of the recipe, such as `cuda, 8 GPUs`."""
     nodes, each = plan.recipe.hardware.nodes, plan.recipe.hardware.gpus_per_node
+    auto = plan.recipe.hardware.platform == "auto" and not isinstance(plan.recipe.model, TinyModel)
+    why = " (no GPU was found)" if auto and plan.machine.platform == "cpu" else ""
     worker = "GPU" if plan.machine.platform == "cuda" else "process"
     workers = f"{each} {worker}{'' if each == 1 else 'es' if worker == 'process' else 's'}"
-    return f"{plan.machine.platform}, {f'{nodes} machines with {workers} each' if nodes > 1 else workers}"
+    return f"{plan.machine.platform}, {f'{nodes} machines with {workers} each' if nodes > 1 else workers}{why}"

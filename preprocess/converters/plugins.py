@@ -18,9 +18,10 @@ import msgspec
 
 from preprocess.converters.base import Converter, Options
 from preprocess.converters.custom_rows import read_row
-from preprocess.errors import LeftOutError, RowError, SourceError
+from preprocess.errors import LeftOutError, MissingPackageError, RowError, SourceError
 from preprocess.rows import Row, Shape
 from rewards.errors import one_line
+from rewards.plugins import python_files
 from rewards.plugins.options import option_type
 from rewards.plugins.python_files import UserFileError, find_line, import_file
 from rewards.registry import collect, locate
@@ -76,6 +77,8 @@ def _import(path: Path) -> dict[str, Converter[Any, Any]]:
     try:
         with collect(f"file {path}"):  # ignores the rewards of the file
             import_file(path, "converter", SourceError)
+    except python_files.MissingPackageError as error:
+        raise MissingPackageError(str(error)) from None
     except UserFileError as error:
         raise SourceError(str(error)) from None
     finally:

@@ -69,7 +69,7 @@ class Fetcher:
         # Progress goes to the terminal, or without bars to the log.
         quiet = {} if sys.stderr.isatty() else {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         try:
-            child = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, env={**os.environ, **quiet})
+            child = subprocess.run(argv, stdout=subprocess.PIPE, encoding="utf-8", check=False, env={**os.environ, **quiet})
             result = json.loads(child.stdout.splitlines()[-1])
         except OSError as error:
             raise PrepareError(f"{source}: cannot run {self.python}: {error.strerror}") from None

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from pipelines.cli import completion
-from pipelines.cli.common import Isolation, Recipe, Runs, Sandbox, Sets, read_options
+from pipelines.cli.common import Adopt, Isolation, Recipe, Runs, Sandbox, Sets, read_options
 from pipelines.cli.help import App
 
 app = App(help="Convert, trace, show and prepare training rows.")
@@ -153,6 +153,7 @@ def prepare_command(
         str | None, typer.Option(metavar="STAGE", help="Only the rows of this stage.", autocompletion=completion.stages)
     ] = None,
     sets: Sets = None,
+    adopt: Adopt = False,
     runs: Runs = Path("runs"),
     ray: _Ray = None,
 ) -> None:
@@ -167,4 +168,4 @@ def prepare_command(
     """
     from pipelines.cli.data.prepare import prepare_rows
 
-    prepare_rows(recipe, sets or [], stage, runs, ray)
+    prepare_rows(recipe, sets or [], stage, runs, ray, adopt=adopt)

@@ -18,7 +18,7 @@ from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment, find_ready, find_with_ray
 from pipelines.environments.ask import AskError, call
-from pipelines.errors import InputError, StepError
+from pipelines.errors import InputError, StepError, file_error
 from pipelines.run.process import signals_as_stopped
 from preprocess import converters
 from preprocess.engine.job import Source
@@ -144,4 +144,4 @@ def one_line_errors() -> Iterator[None]:
         raise StepError(str(error)) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else "a file cannot be written: "
-        raise StepError(f"{where}{error.strerror or error}") from error
+        raise file_error(f"{where}{error.strerror or error}", error) from error

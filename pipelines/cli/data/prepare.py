@@ -15,6 +15,7 @@ from pipelines.digests import write_atomically
 from pipelines.environments import Environment, find_with_ray
 from pipelines.errors import InputError
 from pipelines.recipe.loading import load
+from pipelines.records.claims import claim, find_conflict
 from pipelines.records.holder import hold
 from pipelines.run import row_counts
 from pipelines.run.display import Display
@@ -25,30 +26,34 @@ from pipelines.run.process import signals_as_stopped
 from rewards.suggestions import suggestion
 
 
-def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None) -> None:
+def prepare_rows(path: Path, sets: list[str], stage: str | None, runs: Path, ray: str | None, *, adopt: bool = False) -> None:
     """Prepare the rows of a recipe's stages, as a run would, and print the counts.
 
     Args:
         ray: the address of a Ray cluster to convert on.
+        adopt: take over the run directory of another recipe file.
 
     Raises:
         InputError: mistakes in the recipe, or an unknown stage.
         StepError: a preparation failed; earlier ones stay complete.
     """
     loaded = load(path, sets)
-    if problems := find_data_problems(loaded):
+    names = [each.name for each in loaded.recipe.stages]
+    if stage is not None and stage not in names:
+        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
+    if problems := find_data_problems(loaded, None if stage is None else [stage]):
         raise InputError("\n".join(problems))
     environments = find_environments(loaded.recipe)
     with loaded.locating():
         plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
-    names = [each.name for each in loaded.recipe.stages]
-    if stage is not None and stage not in names:
-        raise InputError(f"no stage {stage!r}{suggestion(stage, names)}")
+    if conflict := find_conflict(plan.directory, loaded, adopt=adopt):
+        raise InputError(conflict)
     steps = [step for step in plan.steps if step.prepares and stage in (None, step.stage)]
     if ray is not None:
         steps = [_move(step, ray) for step in steps]
     _check_fetching(steps, environments)
     with signals_as_stopped(), hold(plan.directory):
+        claim(plan.directory, loaded.path)
         write_atomically(plan.directory / "recipe.yaml", loaded.text())
         display = Display(len(steps), sys.stderr)
         try:

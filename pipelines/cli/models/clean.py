@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from pipelines.console.tables import print_rows, say
-from pipelines.errors import InputError, StepError
+from pipelines.errors import InputError, file_error
 from pipelines.evaluation.targets import open_plan
 from pipelines.records.holder import hold, read_holder
 from pipelines.results.cleaning import KINDS, Cleaning, Kind, find_removable, remove
@@ -39,7 +39,7 @@ def clean(run: Path, chosen: Mapping[Kind, bool], *, yes: bool, dry_run: bool, a
             try:
                 remove(plan.directory, found.items)
             except OSError as error:
-                raise StepError(f"{error.filename} cannot be removed: {error.strerror}") from None
+                raise file_error(f"{error.filename} cannot be removed: {error.strerror}", error) from None
             found = msgspec.structs.replace(found, removed=True)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())

@@ -162,7 +162,9 @@ def _call(*argv: str) -> str:
         name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_")) or name == "SLURM_CONF"
     }
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", env=kept, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            argv, capture_output=True, encoding="utf-8", errors="replace", env=kept, timeout=_SECONDS, check=False
+        )
     except FileNotFoundError:
         raise SlurmError(f"{argv[0]} not found; submit on a machine that has Slurm's commands") from None
     except subprocess.TimeoutExpired:

@@ -87,7 +87,7 @@ def find_gpus() -> list[str]:
     """Return each GPU's name, memory and driver; an empty list without GPUs or nvidia-smi."""
     command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        found = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=30, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in found.splitlines() if line.strip()]
@@ -106,7 +106,7 @@ def why_unsafe() -> str:
     """Run programs in the sandbox; return why it isolates none."""
     command = [sys.executable, "-m", "rewards.sandbox.local.examine"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
         return str(json.loads(done.stdout.splitlines()[-1])["problem"])
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)

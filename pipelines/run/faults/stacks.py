@@ -63,7 +63,7 @@ def write_stacks(py_spy: str, supervisor: int, target: Path) -> str:
 def _dump(py_spy: str, pid: int) -> str:
     try:
         argv = [py_spy, "dump", "--pid", str(pid)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=False, errors="replace")
+        done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=_SECONDS, check=False, errors="replace")
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"py-spy: {error}"
     return done.stdout if done.returncode == 0 else f"py-spy: {done.stderr.strip()}"

@@ -31,6 +31,7 @@ CPU = ("--set", "hardware.platform=cpu", "--sample", "1")
         (("--until", "sft"), {"sft"}),
         (("--from", "stage-two"), {"stage-two"}),
         (("--from", "stage-one", "--until", "stage-one"), {"stage-one"}),
+        (("--stage", "stage-one"), {"stage-one"}),
     ],
     ids=" ".join,
 )
@@ -38,17 +39,19 @@ def test_only_the_selected_stages(options: tuple[str, ...], stages: set[str], ca
     status, out, err = call("check", "smoke.yaml", *options, *CPU)
     assert status == 0
     assert about(out) == stages
-    assert err.splitlines()[-1].endswith(f"pipeline run smoke.yaml --set hardware.platform=cpu {' '.join(options)}")
+    same = options if options[0] != "--stage" else ("--from", options[1], "--until", options[1])
+    assert err.splitlines()[-1].endswith(f"pipeline run smoke.yaml --set hardware.platform=cpu {' '.join(same)}")
     disk = next(line for line in out.splitlines() if "\tdisk\t" in line)
     assert {name for name in ("sft", "stage-one", "stage-two") if f"{name} " in disk} == stages
 
 
 def test_missing_models_of_earlier_stages_are_notes(call: Call, tmp_path: Path) -> None:
     _, out, _ = call("check", "smoke.yaml", "--from", "stage-two", *CPU)
-    assert "machine\tmodel of sft\tnote: not there yet; run this stage first" in out
-    (tmp_path / "runs/smoke/stages/sft/model").mkdir(parents=True)
+    assert "machine\tmodel of stage-one\tnote: not there yet; run this stage first" in out
+    assert "model of sft" not in out, "stage-two starts from stage-one"
+    (tmp_path / "runs/smoke/stages/stage-one/model").mkdir(parents=True)
     _, out, _ = call("check", "smoke.yaml", "--from", "stage-two", *CPU)
-    assert "model of sft" not in out and "model of stage-one" in out
+    assert "model of stage-one" not in out
 
 
 def test_an_unknown_stage(call: Call) -> None:
@@ -67,7 +70,7 @@ def test_a_smoke_needs_no_data(call: Call) -> None:
 def test_options_of_recipes_are_refused_for_sets(call: Call) -> None:
     status, _, err = call("check", "humaneval", "--smoke")
     assert status == 2
-    assert err == "error: humaneval is an evaluation set; --smoke, --from and --until are for recipes\n"
+    assert err == "error: humaneval is an evaluation set; --smoke, --from, --until and --stage are for recipes\n"
 
 
 def test_the_stages_of_a_trainer_that_is_not_asked(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

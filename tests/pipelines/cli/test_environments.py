@@ -161,7 +161,7 @@ def test_run_ends_with_one_line_and_without_training(
 ) -> None:
     """The build fails as soon as the step that needs it waits."""
     loaded, _, environments = making.open()
-    monkeypatch.setattr(planning, "find_environments", lambda recipe: environments)
+    monkeypatch.setattr(planning, "find_environments", lambda *_: environments)
     making.fails.add("llamafactory")
     monkeypatch.setattr(Display, "waiting", lambda *_: making.end_all())
     with pytest.raises(StepError, match=r"^llamafactory cpu: no room"):

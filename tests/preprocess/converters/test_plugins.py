@@ -121,7 +121,7 @@ def test_check_finds_mistakes_in_the_recipe(tmp_path: Path) -> None:
         assert old in recipe
         (tmp_path / "wrong.yaml").write_text(recipe.replace(old, new))
         (problem,) = find_data_problems(load(tmp_path / "wrong.yaml"))
-        assert problem.startswith(f"{tmp_path}/wrong.yaml:4: stages.stage-one.data: ")
+        assert problem.startswith(f"{tmp_path}/wrong.yaml:5: stages.stage-one.data: ")
         assert message in problem
 
 

@@ -49,11 +49,11 @@ def test_recipes_of_rejection_sampling_load(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "rejection-sampling.md").read_text(encoding="utf-8")
     found = dict(re.findall(r"^```yaml\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
     assert found.keys() == {"looped.yaml", "harder.yaml"}
-    assert len(found["looped.yaml"].splitlines()) == 4
+    assert len(found["looped.yaml"].splitlines()) == 5
     for name, text in found.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         recipe = load(tmp_path / name).recipe
-        assert recipe.name == "custom-sft-7b"
+        assert recipe.name == "looped", "the second continues the run of the first"
         assert all(source.pass_rates for source in recipe.stages[-1].data.train_sources)
 
 

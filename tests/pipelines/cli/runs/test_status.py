@@ -109,7 +109,7 @@ def test_what_is_no_run_is_one_line(here: Path, call: Call, name: str, message: 
 
 def test_a_name_that_is_too_long(here: Path, call: Call) -> None:
     code, _, err = call("status", "x" * 5000)
-    assert code == 1 and err.startswith("error: ") and err.endswith(" cannot be opened: File name too long\n")
+    assert code == 2 and err.startswith("error: ") and err.endswith(" cannot be opened: File name too long\n")
 
 
 def test_a_moved_run(here: Path, call: Call) -> None:
