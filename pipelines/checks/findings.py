@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,10 +39,15 @@ class Report:
         if problem not in self.problems:
             self.problems.append(problem)
 
-    @property
-    def wrong(self) -> list[str]:
-        """The findings with verdict `wrong`, one line each."""
-        return [f"{each.about}: {each.what}: {each.result}" for each in self.findings if each.verdict == "wrong"]
+    def errors(self, wrong: Iterable[str] = ()) -> list[str]:
+        """Return the mistakes, and what else is wrong, one line each; each is stated once.
+
+        Args:
+            wrong: Lines about other tables.
+        """
+        others = [(f"{each.about}: {each.what}: ", each.result) for each in self.findings if each.verdict == "wrong"]
+        lines = [place + result for place, result in others if not any(result in problem for problem in self.problems)]
+        return list(dict.fromkeys([*self.problems, *lines, *wrong]))
 
     @property
     def unchecked(self) -> bool:

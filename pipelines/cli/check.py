@@ -149,13 +149,10 @@ def _conclude(report: Report, loaded: Loaded, checked: dict[str, list[Checked]],
     order = ["machine", *(stage.name for stage in loaded.recipe.stages)]
     report.findings.sort(key=lambda each: order.index(each.about))
     report.print()
-    wrong = report.wrong
-    for name, found in checked.items():
-        wrong += print_stage(name, found)
+    errors = report.errors([line for name, found in checked.items() for line in print_stage(name, found)])
     if report.problems:
-        raise InputError("\n".join(report.problems))
-    if wrong:
-        more = f" ({len(wrong):,} such findings in total)" if len(wrong) > 1 else ""
-        raise StepError(f"{wrong[0]}{more}; fix this before training")
+        raise InputError("\n".join(errors))
+    if errors:
+        raise StepError("\n".join([*errors[:-1], f"{errors[-1]}; fix {'these' if errors[1:] else 'this'} before training"]))
     partly = report.unchecked or any(is_unchecked(each) for found in checked.values() for each in found)
     tables.say(f"no problems found{' in what could be checked' if partly else ''}; next: {command}")
