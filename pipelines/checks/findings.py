@@ -39,15 +39,15 @@ class Report:
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def errors(self, wrong: Iterable[str] = ()) -> list[str]:
+    def errors(self, wrong: Iterable[tuple[str, str]] = ()) -> list[str]:
         """Return the mistakes, and what else is wrong, one line each; each is stated once.
 
         Args:
-            wrong: Lines about other tables.
+            wrong: What is wrong in other tables: where, and what.
         """
-        others = [(f"{each.about}: {each.what}: ", each.result) for each in self.findings if each.verdict == "wrong"]
-        lines = [place + result for place, result in others if not any(result in problem for problem in self.problems)]
-        return list(dict.fromkeys([*self.problems, *lines, *wrong]))
+        found = [(f"{each.about}: {each.what}", each.result) for each in self.findings if each.verdict == "wrong"]
+        others = [(place, what) for place, what in (*found, *wrong) if not any(what in problem for problem in self.problems)]
+        return list(dict.fromkeys([*self.problems, *(f"{place}: {what}" for place, what in others)]))
 
     @property
     def unchecked(self) -> bool:

@@ -58,7 +58,7 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
 
 def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
     """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks."""
-    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments)]
+    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments), *_mismatched_tools(loaded)]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
         *_missing_models(loaded),
@@ -212,6 +212,32 @@ def _unknown_names(loaded: Loaded) -> Iterator[Problem]:
             except SourceError as error:
                 where = _at(loaded, "stages", stage.name, "data", "decontaminate")
                 yield Problem(f"{where}: {error}", local=_is_missing(each.file))
+
+
+def _mismatched_tools(loaded: Loaded) -> Iterator[Problem]:
+    """Yield stages whose tool no row would name, and rows that name a tool which their stage does not have.
+
+    Only as far as the converters' options decide it: with other converters, each row does.
+    """
+    from preprocess.converters import find
+    from preprocess.errors import SourceError
+
+    for stage in loaded.recipe.stages:
+        if not isinstance(stage, RlStage):
+            continue
+        named: list[str | None] = []
+        for source in stage.sources:
+            try:
+                converter = find(source.converter, Path(source.file) if source.file else None)
+                named.append(getattr(converter.read_options(source.options), "tool", ""))
+            except SourceError:
+                named.append("")  # reported already
+        if stage.tool is None and (tools := [each for each in named if each]):
+            text = f"its rows name the tool {tools[0]}, which the stage does not have: add `tool: {{name: {tools[0]}}}`"
+            yield Problem(f"{_at(loaded, 'stages', stage.name, 'data')}: {text}")
+        elif stage.tool is not None and all(each is None for each in named):
+            text = f"no row names it, so no model sees it: set options: {{tool: {stage.tool.name}}} for the converter"
+            yield Problem(f"{_at(loaded, 'stages', stage.name, 'tool')}: {text}")
 
 
 def _is_missing(file: str | None) -> bool:

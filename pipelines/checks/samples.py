@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.checks.findings import Finding, Report
+from pipelines.checks.teaching import RowFacts, describe_batch
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from preprocess.engine.convert import Converted, stream
 from preprocess.engine.job import Reject
 from preprocess.engine.job import Source as Rows
@@ -31,6 +32,8 @@ class Reader:
 
     name: str
     """The converter and the name of the file."""
+    times: int
+    """How often it is among the sources of the training rows."""
     stream: Iterator[list[Row] | Reject]
     converted: Converted = field(default_factory=Converted)
     ended: bool = False
@@ -55,6 +58,7 @@ class Reader:
 class Sample:
     """The sources of a stage."""
 
+    recipe: Recipe
     stage: SftStage | RlStage
     where: str
     """The place of the sources in the recipe."""
@@ -78,11 +82,18 @@ class Sample:
         yield from self.missing
         for reader in self.readers:
             yield self._judge(reader)
-        rows = sum(len(reader.converted.rows) for reader in self.readers)
-        complete = self.readers and not self.missing and all(reader.ended for reader in self.readers)
-        if isinstance(self.stage, RlStage) and complete and 0 < rows < self.stage.batch.prompts:
-            result = f"{count(rows, 'row')} in total, fewer than the {self.stage.batch.prompts:,} prompts of one step"
+        facts = self.facts()
+        if facts.complete and (result := describe_batch(self.stage, self.recipe, facts.train)):
             yield Finding(self.stage.name, "rows", result, "wrong")
+
+    def facts(self) -> RowFacts:
+        """Return what is known of the stage's rows."""
+        train = sum(reader.times * len(reader.converted.rows) for reader in self.readers)
+        complete = bool(self.readers) and not self.missing and all(reader.ended for reader in self.readers)
+        facts = RowFacts(train, complete)
+        for reader in self.readers:
+            facts.add(reader.converted.rows)
+        return facts
 
     def _judge(self, reader: Reader) -> Finding:
         converted, what = reader.converted, f"rows of {reader.name}"
@@ -106,7 +117,7 @@ class Sample:
 
 def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
     """Return a stage's sources, each once, without reading them."""
-    sample = Sample(stage, loaded.where("stages", stage.name, "data"))
+    sample = Sample(loaded.recipe, stage, loaded.where("stages", stage.name, "data"))
     sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in stage.sources}
     names: set[str] = set()
     for source in sources.values():
@@ -118,7 +129,7 @@ def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
         if path.exists():
             file = Path(source.file) if source.file else None
             rows = Rows(source.converter, path, source.limit, source.options, file)
-            sample.readers.append(Reader(name, stream(rows, stage.kind)))
+            sample.readers.append(Reader(name, stage.data.train_sources.count(source), stream(rows, stage.kind)))
         else:
             sample.missing.append(Finding(stage.name, f"rows of {name}", "not on this machine", "unchecked"))
     return sample

@@ -15,6 +15,7 @@ from pipelines.checks.preflight import find_problems
 from pipelines.checks.resources import check_disk, check_environments, check_gpus
 from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, rows_by_source
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
+from pipelines.checks.teaching import report_rows
 from pipelines.checks.upstreams import TrainerChecks
 from pipelines.cli.common import Stages, run_command
 from pipelines.console import tables
@@ -138,6 +139,7 @@ def _check_rows(
         with bar(f"counting the rows of {sample.stage.name}"):
             sample.read(COUNTED, report, _COUNT_SECONDS / len(samples))
         report.findings += sample.findings()
+        report_rows(loaded, sample.stage, sample.facts(), report)
         if isinstance(sample.stage, RlStage):
             rows = rows_by_source(sample.read(count, report))
             checked[sample.stage.name] = check_rewards(sample.stage, rows, loaded.recipe.sandbox, verl)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.checks.preflight import find_problems
+from pipelines.checks.teaching import judge_rows
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
 from pipelines.cli.environments import Gate, check_given, start_builds
@@ -21,6 +22,7 @@ from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.recipe.loading import Loaded
 from pipelines.records.holder import hold
+from pipelines.records.steps import read_record
 from pipelines.reports.card.keeping import keep_card
 from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
@@ -126,8 +128,19 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
     return track(loaded.recipe, plan.directory, display.say)
 
 
+def _check_rows(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
+    """Refuse rows that cannot teach, unless the stage is trained already."""
+    stage = next(each for each in plan.recipe.stages if each.name == step.stage)
+    training = read_record(plan.step(f"{stage.name}/train").directory)
+    if training is None or training.outcome != "complete":
+        for line in judge_rows(loaded, stage, plan.paths(stage.name)):
+            display.say(f"  note: {line}")
+
+
 def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
-    """Keep the model card current, and stop the run if a requirement is not met."""
+    """Keep the model card current; stop the run if rows cannot teach, or a requirement is not met."""
+    if step.prepares:
+        _check_rows(loaded, plan, display, step)
     try:
         keep_card(plan, step)
     except (OSError, PipelineError) as error:

@@ -67,7 +67,11 @@ def openings(source: Path) -> dict[str, str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register_template":
             given = {each.arg: each.value for each in node.keywords}
             name, turn = given["name"], given.get("format_user")
-            slots = next((each.value for each in turn.keywords if each.arg == "slots"), None) if isinstance(turn, ast.Call) else None
+            slots = (
+                next((each.value for each in turn.keywords if each.arg == "slots"), None)
+                if isinstance(turn, ast.Call)
+                else None
+            )
             if isinstance(name, ast.Constant) and slots is not None and (text := _read_opening(slots)) is not None:
                 result[str(name.value)] = text
     return dict(sorted(result.items()))

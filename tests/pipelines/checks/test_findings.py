@@ -46,5 +46,6 @@ def test_every_wrong_finding_is_an_error() -> None:
 def test_mistakes_come_first_and_are_stated_once() -> None:
     found = Finding("rl", "rows", "3 rows in total", "wrong")
     report = Report([*REPORT.findings, found], ["x.yaml:3: stages.rl.batch: 3 rows in total"])
-    reward = "stage rl: reward mine on a source: 2 wrong scores"
-    assert report.errors([reward]) == [report.problems[0], "machine: GPUs: none; the recipe needs 8", reward]
+    reward = "stage rl: reward mine on a source"
+    expected = [*report.problems, "machine: GPUs: none; the recipe needs 8", f"{reward}: 2 wrong scores"]
+    assert report.errors([(reward, "2 wrong scores"), (reward, "3 rows in total")]) == expected
