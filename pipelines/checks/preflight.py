@@ -58,7 +58,7 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
 
 def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
     """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks."""
-    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments), *_mismatched_tools(loaded)]
+    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments), *_mismatched_tools(loaded), *_unrewarded_rows(loaded)]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
         *_missing_models(loaded),
@@ -212,6 +212,21 @@ def _unknown_names(loaded: Loaded) -> Iterator[Problem]:
             except SourceError as error:
                 where = _at(loaded, "stages", stage.name, "data", "decontaminate")
                 yield Problem(f"{where}: {error}", local=_is_missing(each.file))
+
+
+def _unrewarded_rows(loaded: Loaded) -> Iterator[Problem]:
+    """Yield stages whose first row no reward takes, where every reward is for rows of some data sources.
+
+    Sources that are not on this machine, and those whose conversion runs programs, are not read.
+    """
+    from pipelines.checks.samples import open_sample
+    from pipelines.checks.teaching import find_unrewarded
+
+    for stage in loaded.recipe.stages:
+        if isinstance(stage, RlStage) and all(each.data_source not in (None, "*") for each in stage.rewards):
+            facts = open_sample(loaded, stage, quick=True).first()
+            for problem in find_unrewarded(loaded, stage, facts):
+                yield Problem(problem)
 
 
 def _mismatched_tools(loaded: Loaded) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from pipelines.checks.findings import Finding, Report
 from pipelines.checks.teaching import RowFacts, describe_batch
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
+from preprocess.config import Source
+from preprocess.converters import find
 from preprocess.engine.convert import Converted, stream
 from preprocess.engine.job import Reject
 from preprocess.engine.job import Source as Rows
@@ -77,6 +80,14 @@ class Sample:
                 self.readers.remove(reader)
         return found
 
+    def first(self) -> RowFacts:
+        """Return what the first row of each source says; sources with mistakes are left out: others report them."""
+        facts = RowFacts(complete=False)
+        for reader in self.readers:
+            with suppress(SourceError):
+                facts.add(reader.read(1))
+        return facts
+
     def findings(self) -> Iterator[Finding]:
         """Return the number of rows and records of each source."""
         yield from self.missing
@@ -115,8 +126,12 @@ class Sample:
         return Finding(self.stage.name, what, result, "note")
 
 
-def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
-    """Return a stage's sources, each once, without reading them."""
+def open_sample(loaded: Loaded, stage: SftStage | RlStage, *, quick: bool = False) -> Sample:
+    """Return a stage's sources, each once, without reading them.
+
+    Args:
+        quick: Leave out those whose conversion runs programs.
+    """
     sample = Sample(loaded.recipe, stage, loaded.where("stages", stage.name, "data"))
     sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in stage.sources}
     names: set[str] = set()
@@ -126,6 +141,8 @@ def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
         while name in names:  # the same file with other options
             name += "'"
         names.add(name)
+        if quick and _runs_programs(source, stage):
+            continue
         if path.exists():
             file = Path(source.file) if source.file else None
             rows = Rows(source.converter, path, source.limit, source.options, file)
@@ -133,3 +150,12 @@ def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
         else:
             sample.missing.append(Finding(stage.name, f"rows of {name}", "not on this machine", "unchecked"))
     return sample
+
+
+def _runs_programs(source: Source, stage: SftStage | RlStage) -> bool:
+    """Return whether rows of a source come from running programs; True, too, if its converter has a mistake."""
+    try:
+        converter = find(source.converter, Path(source.file) if source.file else None)
+        return converter.runs_programs or bool(converter.read_options(source.options).runs_programs(stage.kind))
+    except SourceError:
+        return True

@@ -12,7 +12,8 @@ from pipelines.recipe.loading import Loaded
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.problems import Problem, problem_at
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
-from pipelines.trainers.base import StagePaths
+from pipelines.records.overlong import read_overlong
+from pipelines.trainers.base import StagePaths, count_rows
 from preprocess.rows import RlRow, Row
 from rewards.registry import Reward as Registered
 from rewards.scoring.combination import Combination, Entry
@@ -80,8 +81,26 @@ def judge_rows(loaded: Loaded, stage: SftStage | RlStage, paths: StagePaths) -> 
     return lines[False]
 
 
+def refuse_few_rows(loaded: Loaded, stage: SftStage | RlStage, paths: StagePaths) -> None:
+    """Refuse fewer rows than a step needs, without the overlong ones.
+
+    Raises:
+        InputError: They are fewer.
+    """
+    if (overlong := read_overlong(paths)) is None:
+        return
+    rows = (count_rows(paths.data, "train") or 0) - overlong.left_out("train")
+    if message := describe_batch(stage, loaded.recipe, rows):
+        raise InputError(str(_locate(loaded, stage, _Problem(("batch",), f"{message}: {overlong}"))))
+
+
 def _locate(loaded: Loaded, stage: SftStage | RlStage, problem: _Problem) -> Problem:
     return problem_at(loaded.root, ("stages", loaded.recipe.stages.index(stage), *problem.loc), problem.text)
+
+
+def find_unrewarded(loaded: Loaded, stage: RlStage, facts: RowFacts) -> list[str]:
+    """Return the data sources whose rows no reward takes, or none with a positive weight, a line each."""
+    return [str(_locate(loaded, stage, each)) for each in _find_unrewarded(stage, facts) if each.certain]
 
 
 def read_facts(stage: SftStage | RlStage, paths: StagePaths) -> RowFacts:
@@ -89,7 +108,7 @@ def read_facts(stage: SftStage | RlStage, paths: StagePaths) -> RowFacts:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    facts = RowFacts(pq.read_metadata(paths.data / "train.parquet").num_rows)
+    facts = RowFacts(count_rows(paths.data, "train") or 0)
     if isinstance(stage, SftStage):
         return facts
     for split in ("train", "validation"):
@@ -132,12 +151,11 @@ def _find_unrewarded(stage: RlStage, facts: RowFacts) -> Iterator[_Problem]:
             text = f"{entry.pattern!r} takes none of the {which}{hint or f', whose data sources are {_list(facts.sources)}'}"
             yield _Problem(("reward", number, "data_source"), text, facts.complete and bool(hint))
     for source, found in taken.items():
-        rows = count(facts.sources[source], "row")
         if not found:
-            yield _Problem(("reward",), f"no reward takes the {rows} of data source {source!r}")
+            yield _Problem(("reward",), f"no reward takes the rows of data source {source!r}")
         elif all(entry.weight <= 0 for entry in found):
             names = ", ".join(entry.reward.name for entry in found)
-            yield _Problem(("reward",), f"the {rows} of data source {source!r} get only {names}, without a positive weight")
+            yield _Problem(("reward",), f"the rows of data source {source!r} get only {names}, without a positive weight")
 
 
 def _list(sources: Iterable[str]) -> str:

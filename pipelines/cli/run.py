@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.checks.preflight import find_problems
-from pipelines.checks.teaching import judge_rows
+from pipelines.checks.teaching import judge_rows, refuse_few_rows
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
 from pipelines.cli.environments import Gate, check_given, start_builds
@@ -29,7 +29,7 @@ from pipelines.run.description import describe_run
 from pipelines.run.display import Detail, Display
 from pipelines.run.execute import execute
 from pipelines.run.origin import check_origin
-from pipelines.run.plan import Plan, Step
+from pipelines.run.plan import PROMPTS, Plan, Step
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_passed
 
@@ -130,16 +130,20 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
 
 def _check_rows(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
     """Refuse rows that cannot teach, unless the stage is trained already."""
-    stage = next(each for each in plan.recipe.stages if each.name == step.stage)
-    training = read_record(plan.step(f"{stage.name}/train").directory)
-    if training is None or training.outcome != "complete":
-        for line in judge_rows(loaded, stage, plan.paths(stage.name)):
-            display.say(f"  note: {line}")
+    for stage in plan.recipe.stages:
+        training = read_record(plan.step(f"{stage.name}/train").directory)
+        if step.stage not in (stage.name, None) or (training is not None and training.outcome == "complete"):
+            continue
+        if step.prepares:
+            for line in judge_rows(loaded, stage, plan.paths(stage.name)):
+                display.say(f"  note: {line}")
+        else:
+            refuse_few_rows(loaded, stage, plan.paths(stage.name))
 
 
 def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
     """Keep the model card current; stop the run if rows cannot teach, or a requirement is not met."""
-    if step.prepares:
+    if step.prepares or step.name == PROMPTS:
         _check_rows(loaded, plan, display, step)
     try:
         keep_card(plan, step)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
-from pipelines.trainers.llamafactory.prompts import compare_templates
+from pipelines.trainers.llamafactory.prompts import asks_otherwise, compare_templates
 from pipelines.trainers.lora_targets import check_targets
 
 # Keys that need a GPU; DeepSpeed also needs torchrun (hparams/parser.py; transformers' training_args.py).
@@ -42,7 +42,10 @@ def answer(question: Question, found: Answer) -> None:
     if question.rows:
         if question.prompts is not None and tokenizer["tokenizer"].chat_template and question.lengths is not None:
             file = question.lengths["files"]["train"]
-            found.notes += compare_templates(template, tokenizer["tokenizer"], data.template, file, question.prompts)
+            different = compare_templates(template, tokenizer["tokenizer"], data.template, file, question.prompts)
+            if different and asks_otherwise(template, tokenizer["tokenizer"], file, question.prompts):
+                found.problem = different.pop()
+            found.notes += different
         rows = get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]
         _describe_rows(rows, data, question, found)
 

@@ -43,6 +43,21 @@ def compare_templates(template: Any, tokenizer: Any, name: str | None, file: str
     ]
 
 
+def asks_otherwise(template: Any, tokenizer: Any, file: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether the template asks for every answer in another format, not only with another system message.
+
+    The model would be trained to answer prompts that it never gets.
+    """
+    found = []
+    for row in _read_exchanges(file):
+        if (pair := _render(tokenizer, row, arguments)) is not None:
+            question = row["conversations"][0]["value"].strip()
+            used, own = (tokenizer.decode(tokens) for tokens in (encode(template, tokenizer, row)[0], pair[0]))
+            begins = own.rpartition(question)[2].lstrip().startswith(used.rpartition(question)[2].strip())
+            found.append(question in used and question in own and not begins)
+    return bool(found) and all(found)
+
+
 def encode(template: Any, tokenizer: Any, row: Mapping[str, Any]) -> Pair:
     """Return the tokens of a row's first prompt and answer by a template of LLaMA-Factory."""
     turns = [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
