@@ -58,7 +58,12 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
 
 def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
     """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks."""
-    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments), *_mismatched_tools(loaded), *_unrewarded_rows(loaded)]
+    found = [
+        *_unknown_names(loaded),
+        *_reward_problems(loaded, environments),
+        *_mismatched_tools(loaded),
+        *_unrewarded_rows(loaded),
+    ]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
         *_missing_models(loaded),

@@ -171,4 +171,5 @@ def _find_tools(stage: RlStage, facts: RowFacts) -> Iterator[_Problem]:
         yield _Problem(("tool",), text, facts.complete)
     for name, rows in facts.tools.items():
         if name not in own:
-            yield _Problem(("data",), f"{count(rows, 'row')} name the tool {name}, which the stage does not have: add `tool`")
+            named = f"{count(rows, 'row')} name{'s' if rows == 1 else ''} the tool {name}"
+            yield _Problem(("data",), f"{named}, which the stage does not have: add `tool`")

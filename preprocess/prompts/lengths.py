@@ -19,7 +19,7 @@ from typing import Any
 
 from preprocess import atomic
 from preprocess.prompts.counting import SHOWN, Lengths, PromptError, Stage, measure
-from preprocess.prompts.fitting import write_fitting
+from preprocess.prompts.fitting import LIST, write_fitting
 
 _OUTCOMES = {
     ("sft", "cut"): "they are truncated",
@@ -58,6 +58,8 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
                 fix = f"set data.overlong to cut or leave_out, or the limit to {summary['longest']:,}"
                 raise PromptError(f"{note}, and data.overlong is error: {which}; {fix}")
             note += f"; {_OUTCOMES[stage.shape, outcome]}: {which}"
+            if stage.fitting is not None:
+                note += f"; listed in {Path(stage.fitting, LIST)}"
             if over == summary["rows"] or over > stage.max_overlong * summary["rows"]:
                 raise PromptError(f"{note}; more than max_overlong {stage.max_overlong:g} allows")
             notes.append(note)
