@@ -196,11 +196,12 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     # A model that gets its chat template in training cannot render prompts before.
     bare = folder is not None and read_model_info(folder).chat_template is False
     stands_in = folder is None and not isinstance(model, TinyModel)
+    counted = ("train", "validation") if rows_folder(stage, paths) == paths.fitting else ("train",)
     lengths = {
         "name": stage.name,
         "shape": stage.kind,
         "model": place,
-        "files": {"train": str(file)},
+        "files": {split: str(paths.data / f"{split}.parquet") for split in counted},
         "output": "",
         "limit": token_limit(stage)[1],
         "taught": any(isinstance(each, SftStage) for each in plan.recipe.stages[:index]),

@@ -39,6 +39,7 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
     outcome = stage.outcome
     told = {"shape": stage.shape, "model": stage.model, "limit": stage.limit, "overlong": outcome, "files": summaries}
     _write(Path(stage.output), told)
+    longest = max((summary["longest"] for summary in summaries.values()), default=0)
     things = "prompts" if stage.shape == "rl" else "conversations"
     notes = []
     if not found and stage.overlong in ("leave_out", "error"):
@@ -55,7 +56,7 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
             which = ", ".join(summary["first_over"]) + (", …" if over > SHOWN else "")
             note = f"{stage.name} {split}: {over:,} of {summary['rows']:,} {things} are longer than {stage.limit:,} tokens"
             if outcome == "error":
-                fix = f"set data.overlong to cut or leave_out, or the limit to {summary['longest']:,}"
+                fix = f"set data.overlong to cut or leave_out, or the limit to {longest:,}"
                 raise PromptError(f"{note}, and data.overlong is error: {which}; {fix}")
             note += f"; {_OUTCOMES[stage.shape, outcome]}: {which}"
             if stage.fitting is not None:

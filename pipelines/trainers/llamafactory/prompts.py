@@ -58,11 +58,25 @@ def asks_otherwise(template: Any, tokenizer: Any, file: str, arguments: Mapping[
     return bool(found) and all(found)
 
 
+def count_longer(template: Any, tokenizer: Any, file: str, limit: int) -> int:
+    """Return how many rows have more tokens than `limit`, as LLaMA-Factory renders them before it truncates them."""
+    import pyarrow.parquet as pq
+
+    longer = 0
+    for row in pq.read_table(file, columns=["conversations", "system", "tools"]).to_pylist():
+        pairs = template.encode_multiturn(tokenizer, _to_turns(row), row["system"], row["tools"])
+        longer += sum(len(tokens) for pair in pairs for tokens in pair) + bool(template.efficient_eos) > limit
+    return longer
+
+
 def encode(template: Any, tokenizer: Any, row: Mapping[str, Any]) -> Pair:
     """Return the tokens of a row's first prompt and answer by a template of LLaMA-Factory."""
-    turns = [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
-    prompt, answer = template.encode_multiturn(tokenizer, turns, row["system"], row["tools"])[0]
+    prompt, answer = template.encode_multiturn(tokenizer, _to_turns(row), row["system"], row["tools"])[0]
     return prompt, answer
+
+
+def _to_turns(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
 
 
 def excerpts(found: str, wanted: str) -> tuple[str, str]:
