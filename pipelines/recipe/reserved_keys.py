@@ -174,7 +174,7 @@ ALSO_RENDERED: Mapping[str, Mapping[str, str]] = {
             actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu
             critic.ppo_micro_batch_size_per_gpu
         """,
-        "data.overlong": "data.filter_overlong_prompts data.truncation",
+        "data.overlong": "data.filter_overlong_prompts",
         "tool.format": "actor_rollout_ref.rollout.multi_turn.format",
         "tool.max_turns": "actor_rollout_ref.rollout.multi_turn.max_assistant_turns",
         "tool.max_output_chars": "actor_rollout_ref.rollout.multi_turn.max_tool_response_length",

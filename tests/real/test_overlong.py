@@ -50,9 +50,11 @@ stages:
       max_overlong: 0.99
     reward: code_tests
     steps: 1
-    learning_rate: 1.0e-6
+    learning_rate: 1.0e-3
     batch: {{prompts: 8, mini: 8, micro_per_gpu: 2}}
     rollout: {{samples: 2, max_prompt_tokens: 150, max_response_tokens: 16}}
+    # The weights change although a random model earns nothing.
+    verl: {{actor_rollout_ref.actor.entropy_coeff: 0.01}}
 """
 
 
