@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from preprocess import atomic
 from preprocess.columns import complete, schema
 from preprocess.errors import PrepareError
-from preprocess.parquet import FORMAT
+from preprocess.prompts.fitting import FORMAT
 from preprocess.rows import Shape
 
 if TYPE_CHECKING:

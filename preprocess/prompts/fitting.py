@@ -7,10 +7,13 @@ import shutil
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from preprocess import atomic
-from preprocess.parquet import FORMAT
+
+# Dictionaries and statistics of texts that never repeat take time and space without use.
+FORMAT: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": False, "write_statistics": False}
+"""Options of pyarrow's ParquetWriter for all files of rows; this module imports only what every environment has."""
 
 LIST = "left_out.jsonl"
 """The rows that were left out, with their tokens."""

@@ -67,7 +67,9 @@ def _describe_rows(rows: Any, data: Any, question: Question, found: Answer, cut:
     if len(rows) < question.rows:
         found.problem = f"it drops {question.rows - len(rows):,} of {question.rows:,} rows: unsupported roles or turns"
     elif cut and question.lengths is not None and question.lengths.get("fitting"):
-        found.notes.append(f"{cut:,} rows fit by the model's chat template and are longer by template {data.template}: they are cut")
+        found.notes.append(
+            f"{cut:,} rows fit by the model's chat template and are longer by template {data.template}: they are cut"
+        )
     if unlabelled and not question.stands_in:
         found.notes.append(
             f"{unlabelled:,} of {question.rows:,} rows have no token to train on: their prompts fill {data.cutoff_len:,} tokens"

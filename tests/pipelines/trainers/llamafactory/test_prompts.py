@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pipelines.trainers.llamafactory.prompts import asks_otherwise, count_longer, excerpts
 from preprocess.rows import SftRow, Turn
