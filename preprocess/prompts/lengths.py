@@ -59,11 +59,9 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
                 fix = f"set data.overlong to cut or leave_out, or the limit to {longest:,}"
                 raise PromptError(f"{note}, and data.overlong is error: {which}; {fix}")
             note += f"; {_OUTCOMES[stage.shape, outcome]}: {which}"
-            if stage.fitting is not None:
-                note += f"; listed in {Path(stage.fitting, LIST)}"
             if over == summary["rows"] or over > stage.max_overlong * summary["rows"]:
                 raise PromptError(f"{note}; more than max_overlong {stage.max_overlong:g} allows")
-            notes.append(note)
+            notes.append(note + (f"; listed in {Path(stage.fitting, LIST)}" if stage.fitting else ""))
         if unrendered := found[split].unrendered:
             notes.append(
                 f"{stage.name} {split}: {len(unrendered):,} {things} do not render with the model's own chat template, "

@@ -34,7 +34,7 @@ defaults:
     init_from: ./model
     learning_rate: 1.0e-5
     batch: {{per_device: 2, accumulate: 1}}
-    max_tokens: 380
+    max_tokens: 544
     steps: 2
     validate_every: 2
 stages:
@@ -52,7 +52,7 @@ stages:
     steps: 1
     learning_rate: 1.0e-3
     batch: {{prompts: 8, mini: 8, micro_per_gpu: 2}}
-    rollout: {{samples: 2, max_prompt_tokens: 150, max_response_tokens: 16}}
+    rollout: {{samples: 2, max_prompt_tokens: 222, max_response_tokens: 16}}
     # The weights change although a random model earns nothing.
     verl: {{actor_rollout_ref.actor.entropy_coeff: 0.01}}
 """
@@ -87,7 +87,7 @@ def test_both_trainers_train_on_the_same_rows(chain: Chain) -> None:
     assert trained == [str(kept)]
     listed = [json.loads(line) for line in (paths[1].fitting / "left_out.jsonl").read_text().splitlines()]
     assert sum(each["file"] == "train.parquet" for each in listed) == given - kept
-    assert all(each["tokens"] > 380 for each in listed)
+    assert all(each["tokens"] > 544 for each in listed)
 
 
 def test_prompts_are_cut_and_none_is_dropped(chain: Chain) -> None:
@@ -97,7 +97,7 @@ def test_prompts_are_cut_and_none_is_dropped(chain: Chain) -> None:
     assert overlong.rows["train"] > 0
     assert "left-truncating" in (paths.step("train") / "log").read_text()
     metrics = json.loads(paths.metrics.read_text().splitlines()[0])
-    assert metrics["prompt_length/max"] == 150
+    assert metrics["prompt_length/max"] == 222
     record = read_record(paths.step("train"))
     assert record is not None
     assert not any("dropped" in note for note in record.notes)
@@ -106,5 +106,5 @@ def test_prompts_are_cut_and_none_is_dropped(chain: Chain) -> None:
 def test_an_error_ends_the_run_before_the_training(chain: Chain) -> None:
     status, _, err = chain.finish("--set", "stages.verl.data.overlong=error", "--set", "name=refused")
     assert status == 1
-    assert "conversations are longer than 380 tokens, and data.overlong is error: row " in err
+    assert "conversations are longer than 544 tokens, and data.overlong is error: row " in err
     assert not (chain.runs / "refused" / "stages" / "verl" / "train").exists()

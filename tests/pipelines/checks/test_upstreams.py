@@ -52,16 +52,6 @@ REJECTED: dict[str, tuple[list[str], str, str]] = {
         "sft",
         "Quantization is only compatible with the LoRA or OFT method.",
     ),
-    "adapters of a missing layer": (
-        ["stages.stage-one.lora={target: 'q_proj, v_prj'}"],
-        "stage-one",
-        "lora.target: the model has no linear layer 'v_prj'; did you mean 'v_proj'?",
-    ),
-    "adapters of a missing layer, by LLaMA-Factory": (
-        ["stages.sft.lora={target: gate}"],
-        "sft",
-        "lora.target: the model has no linear layer 'gate'; did you mean 'gate_proj'?",
-    ),
 }
 
 
