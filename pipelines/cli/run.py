@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,7 @@ def run_recipe(
                     display,
                     fresh=fresh,
                     wait=Gate(loaded, environments, builds, display).wait,
-                    check=partial(_after_step, loaded, plan, display),
+                    check=partial(_after_step, loaded, plan, steps, display),
                     progress=StepProgress().read,
                     watch=live.update,
                 )
@@ -128,11 +129,13 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
     return track(loaded.recipe, plan.directory, display.say)
 
 
-def _check_rows(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
-    """Refuse rows that cannot teach, unless the stage is trained already."""
+def _check_rows(loaded: Loaded, plan: Plan, steps: Sequence[Step], display: Display, step: Step) -> None:
+    """Refuse rows that cannot teach, if the run trains their stage and has not done so already."""
     for stage in plan.recipe.stages:
-        training = read_record(plan.step(f"{stage.name}/train").directory)
-        if step.stage not in (stage.name, None) or (training is not None and training.outcome == "complete"):
+        training = next((each for each in steps if each.name == f"{stage.name}/train"), None)
+        if step.stage not in (stage.name, None) or training is None:
+            continue
+        if (record := read_record(training.directory)) is not None and record.outcome == "complete":
             continue
         if step.prepares:
             for line in judge_rows(loaded, stage, plan.paths(stage.name)):
@@ -141,10 +144,10 @@ def _check_rows(loaded: Loaded, plan: Plan, display: Display, step: Step) -> Non
             refuse_few_rows(loaded, stage, plan.paths(stage.name))
 
 
-def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
+def _after_step(loaded: Loaded, plan: Plan, steps: Sequence[Step], display: Display, step: Step) -> None:
     """Keep the model card current; stop the run if rows cannot teach, or a requirement is not met."""
     if step.prepares or step.name == PROMPTS:
-        _check_rows(loaded, plan, display, step)
+        _check_rows(loaded, plan, steps, display, step)
     try:
         keep_card(plan, step)
     except (OSError, PipelineError) as error:
