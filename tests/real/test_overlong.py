@@ -108,3 +108,10 @@ def test_an_error_ends_the_run_before_the_training(chain: Chain) -> None:
     assert status == 1
     assert "conversations are longer than 544 tokens, and data.overlong is error: row " in err
     assert not (chain.runs / "refused" / "stages" / "verl" / "train").exists()
+
+
+def test_a_batch_larger_than_the_rows_ends_the_run_after_their_preparation(chain: Chain) -> None:
+    status, _, err = chain.finish("--set", "stages.verl.batch.per_device=64", "--set", "name=few")
+    assert status == 2
+    assert re.search(r"stages\.verl\.batch: \d+ rows in total, fewer than the 64 rows of one step", err)
+    assert not (chain.runs / "few" / "count-prompts").exists()
