@@ -147,6 +147,10 @@ Validation = Annotated[
 ]
 
 
+Overlong = Literal["cut", "leave_out", "error"]
+"""Handling of rows with too many tokens."""
+
+
 class Data(Model):
     """The rows of a stage."""
 
@@ -161,9 +165,12 @@ class Data(Model):
     """Evaluation sets that no training row may overlap."""
     max_rejects: float = Field(default=0.01, ge=0, le=1)
     """Share of records that may fail to convert before the step fails. They are kept in rejects.jsonl with reasons."""
+    overlong: Overlong | None = None
+    """Handling of conversations longer than `max_tokens` (sft) and of prompts longer than `rollout.max_prompt_tokens` (rl),
+    counted in tokens of the model's chat template before any training: `cut` truncates them, `leave_out` trains without
+    them, `error` stops the run. Default: `cut` for sft, `leave_out` for rl. Their number is reported in any case."""
     max_overlong: float = Field(default=0.5, ge=0, le=1)
-    """Share of prompts (conversations for sft) that may be longer than the stage's limit before the run stops. verl leaves
-    such prompts out; such conversations are truncated."""
+    """Share of prompts (conversations for sft) that may be overlong, cut or left out, before the run stops."""
 
     @property
     def train_sources(self) -> list[Source]:

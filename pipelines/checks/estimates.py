@@ -18,6 +18,7 @@ from pipelines.estimates.shapes import read_shape
 from pipelines.estimates.terms import Memory, Phase
 from pipelines.estimates.work import Lengths, Work, estimate_work
 from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.records.overlong import read_overlong
 from pipelines.records.runs import Run
 from pipelines.run.plan import Plan
 from preprocess import atomic
@@ -82,6 +83,8 @@ def estimate_work_of(plan: Plan, stage: SftStage | RlStage, throughput: float | 
     """
     paths = plan.paths(stage.name)
     rows = (atomic.read_json(paths.data / "summary.json") or {}).get("rows", {}).get("train")
+    if rows and (overlong := read_overlong(paths)) is not None:
+        rows -= overlong.left_out("train")
     prompts = (atomic.read_json(paths.prompts) or {}).get("files", {}).get("train", {})
     mean = prompts.get("mean") if isinstance(prompts, dict) else None
     row = mean if isinstance(mean, int | float) and mean > 0 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -38,10 +39,15 @@ class Report:
         if problem not in self.problems:
             self.problems.append(problem)
 
-    @property
-    def wrong(self) -> list[str]:
-        """The findings with verdict `wrong`, one line each."""
-        return [f"{each.about}: {each.what}: {each.result}" for each in self.findings if each.verdict == "wrong"]
+    def errors(self, wrong: Iterable[tuple[str, str]] = ()) -> list[str]:
+        """Return the mistakes, and what else is wrong, one line each; each is stated once.
+
+        Args:
+            wrong: What is wrong in other tables: where, and what.
+        """
+        found = [(f"{each.about}: {each.what}", each.result) for each in self.findings if each.verdict == "wrong"]
+        others = [(place, what) for place, what in (*found, *wrong) if not any(what in problem for problem in self.problems)]
+        return list(dict.fromkeys([*self.problems, *(f"{place}: {what}" for place, what in others)]))
 
     @property
     def unchecked(self) -> bool:

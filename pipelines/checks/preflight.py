@@ -99,6 +99,8 @@ def split_problems(
         *_source_problems(loaded, sources),
         *_unknown_names(loaded, sources),
         *_reward_problems(loaded, stages, environments),
+        *_mismatched_tools(loaded, stages),
+        *_unrewarded_rows(loaded, stages),
     ]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
@@ -266,6 +268,47 @@ def _lacks(file: str | None, error: Exception) -> bool:
     from preprocess.errors import MissingPackageError
 
     return isinstance(error, MissingPackageError) or _is_elsewhere(file)
+
+
+def _unrewarded_rows(loaded: Loaded, stages: Stages) -> Iterator[Problem]:
+    """Yield stages whose first row no reward takes, where every reward is for rows of some data sources.
+
+    Sources that are not on this machine, and those whose conversion runs programs, are not read.
+    """
+    from pipelines.checks.samples import open_sample
+    from pipelines.checks.teaching import find_unrewarded
+
+    for stage in stages:
+        if isinstance(stage, RlStage) and all(each.data_source not in (None, "*") for each in stage.rewards):
+            facts = open_sample(loaded, stage, quick=True).first()
+            for problem in find_unrewarded(loaded, stage, facts):
+                yield Problem(problem)
+
+
+def _mismatched_tools(loaded: Loaded, stages: Stages) -> Iterator[Problem]:
+    """Yield stages whose tool no row would name, and rows that name a tool which their stage does not have.
+
+    Only as far as the converters' options decide it: with other converters, each row does.
+    """
+    from preprocess.converters import find
+    from preprocess.errors import SourceError
+
+    for stage in stages:
+        if not isinstance(stage, RlStage):
+            continue
+        named: list[str | None] = []
+        for source in stage.sources:
+            try:
+                converter = find(source.converter, Path(source.file) if source.file else None)
+                named.append(getattr(converter.read_options(source.options), "tool", ""))
+            except SourceError:
+                named.append("")  # reported already
+        if stage.tool is None and (tools := [each for each in named if each]):
+            text = f"its rows name the tool {tools[0]}, which the stage does not have: add `tool: {{name: {tools[0]}}}`"
+            yield Problem(f"{_at(loaded, 'stages', stage.name, 'data')}: {text}")
+        elif stage.tool is not None and all(each is None for each in named):
+            text = f"no row names it, so no model sees it: set options: {{tool: {stage.tool.name}}} for the converter"
+            yield Problem(f"{_at(loaded, 'stages', stage.name, 'tool')}: {text}")
 
 
 def _is_elsewhere(file: str | None) -> bool:

@@ -70,8 +70,8 @@ def _check_in_environment(
     return read_results(answer["checked"])
 
 
-def print_stage(name: str, checked: Sequence[Checked]) -> list[str]:
-    """Print a stage's table and its findings; return a line for each reward that must not be trained with."""
+def print_stage(name: str, checked: Sequence[Checked]) -> list[tuple[str, str]]:
+    """Print a stage's table and its findings; return each reward that must not be trained with, and why."""
     terminal = sys.stdout.isatty()
     if terminal and checked:
         print(name)
@@ -87,7 +87,7 @@ def print_stage(name: str, checked: Sequence[Checked]) -> list[str]:
     sys.stdout.flush()
     if terminal and checked:
         print()
-    return [f"stage {name}: reward {each.reward} on {each.source}: {_explain(each)}" for each in checked if each.is_wrong]
+    return [(f"stage {name}: reward {each.reward} on {each.source}", _explain(each)) for each in checked if each.is_wrong]
 
 
 def is_unchecked(checked: Checked) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.checks.findings import Finding, Report
+from pipelines.checks.teaching import RowFacts, describe_batch
 from pipelines.recipe.loading import Loaded
-from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
+from preprocess.config import Source
+from preprocess.converters import find
 from preprocess.engine.convert import Converted, stream
 from preprocess.engine.job import Reject
 from preprocess.engine.job import Source as Rows
@@ -31,6 +35,8 @@ class Reader:
 
     name: str
     """The converter and the name of the file."""
+    times: int
+    """How often it is among the sources of the training rows."""
     stream: Iterator[list[Row] | Reject]
     converted: Converted = field(default_factory=Converted)
     ended: bool = False
@@ -55,6 +61,7 @@ class Reader:
 class Sample:
     """The sources of a stage."""
 
+    recipe: Recipe
     stage: SftStage | RlStage
     where: str
     """The place of the sources in the recipe."""
@@ -73,16 +80,31 @@ class Sample:
                 self.readers.remove(reader)
         return found
 
+    def first(self) -> RowFacts:
+        """Return what the first row of each source says; sources with mistakes are left out: others report them."""
+        facts = RowFacts(complete=False)
+        for reader in self.readers:
+            with suppress(SourceError):
+                facts.add(reader.read(1))
+        return facts
+
     def findings(self) -> Iterator[Finding]:
         """Return the number of rows and records of each source."""
         yield from self.missing
         for reader in self.readers:
             yield self._judge(reader)
-        rows = sum(len(reader.converted.rows) for reader in self.readers)
-        complete = self.readers and not self.missing and all(reader.ended for reader in self.readers)
-        if isinstance(self.stage, RlStage) and complete and 0 < rows < self.stage.batch.prompts:
-            result = f"{count(rows, 'row')} in total, fewer than the {self.stage.batch.prompts:,} prompts of one step"
+        facts = self.facts()
+        if facts.complete and (result := describe_batch(self.stage, self.recipe, facts.train)):
             yield Finding(self.stage.name, "rows", result, "wrong")
+
+    def facts(self) -> RowFacts:
+        """Return what is known of the stage's rows."""
+        train = sum(reader.times * len(reader.converted.rows) for reader in self.readers)
+        complete = bool(self.readers) and not self.missing and all(reader.ended for reader in self.readers)
+        facts = RowFacts(train, complete)
+        for reader in self.readers:
+            facts.add(reader.converted.rows)
+        return facts
 
     def _judge(self, reader: Reader) -> Finding:
         converted, what = reader.converted, f"rows of {reader.name}"
@@ -104,9 +126,13 @@ class Sample:
         return Finding(self.stage.name, what, result, "note")
 
 
-def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
-    """Return a stage's sources, each once, without reading them."""
-    sample = Sample(stage, loaded.where("stages", stage.name, "data"))
+def open_sample(loaded: Loaded, stage: SftStage | RlStage, *, quick: bool = False) -> Sample:
+    """Return a stage's sources, each once, without reading them.
+
+    Args:
+        quick: Leave out those whose conversion runs programs.
+    """
+    sample = Sample(loaded.recipe, stage, loaded.where("stages", stage.name, "data"))
     sources = {json.dumps(each.model_dump(), sort_keys=True): each for each in stage.sources}
     names: set[str] = set()
     for source in sources.values():
@@ -115,10 +141,21 @@ def open_sample(loaded: Loaded, stage: SftStage | RlStage) -> Sample:
         while name in names:  # the same file with other options
             name += "'"
         names.add(name)
+        if quick and _runs_programs(source, stage):
+            continue
         if path.exists():
             file = Path(source.file) if source.file else None
             rows = Rows(source.converter, path, source.limit, source.options, file)
-            sample.readers.append(Reader(name, stream(rows, stage.kind)))
+            sample.readers.append(Reader(name, stage.data.train_sources.count(source), stream(rows, stage.kind)))
         else:
             sample.missing.append(Finding(stage.name, f"rows of {name}", "not on this machine", "unchecked"))
     return sample
+
+
+def _runs_programs(source: Source, stage: SftStage | RlStage) -> bool:
+    """Return whether rows of a source come from running programs; True, too, if its converter has a mistake."""
+    try:
+        converter = find(source.converter, Path(source.file) if source.file else None)
+        return converter.runs_programs or bool(converter.read_options(source.options).runs_programs(stage.kind))
+    except SourceError:
+        return True

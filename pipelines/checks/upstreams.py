@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -22,9 +23,9 @@ from pipelines.environments.pins import PLATFORMS
 from pipelines.models.folder import find_model_folder, read_model_info
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
-from pipelines.run.plan import Plan, counting_of, trainer_module
+from pipelines.run.plan import Plan, counting_of, overlong_of, trainer_module
 from pipelines.trainers.answering import Answer, Question
-from pipelines.trainers.base import StagePaths
+from pipelines.trainers.base import StagePaths, rows_folder
 from pipelines.trainers.verl.rendering import template_arguments
 from preprocess.columns import pack
 from preprocess.engine.writing import RowsFile
@@ -171,8 +172,10 @@ def _judge_lengths(stage: SftStage | RlStage, answer: Answer) -> Finding:
     result = f"{found['rows']:,} counted: median {found['median']:,}, longest {found['longest']:,} of {limit:,} tokens"
     if not over:
         return Finding(stage.name, what, result)
-    outcome = "are left out" if isinstance(stage, RlStage) else "are cut"
+    outcome = {"cut": "are truncated", "leave_out": "are left out", "error": "data.overlong is error"}[stage.overlong]
     result += f"; {over:,} are longer and {outcome}, first {found['first_over'][0]}"
+    if stage.overlong == "error":
+        return Finding(stage.name, what, result, "wrong")
     if over > stage.data.max_overlong * found["rows"]:
         return Finding(stage.name, what, f"{result}; more than max_overlong {stage.data.max_overlong:g} allows", "wrong")
     return Finding(stage.name, what, result, "note")
@@ -193,14 +196,16 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
     # A model that gets its chat template in training cannot render prompts before.
     bare = folder is not None and read_model_info(folder).chat_template is False
     stands_in = folder is None and not isinstance(model, TinyModel)
+    counted = ("train", "validation") if rows_folder(stage, paths) == paths.fitting else ("train",)
     lengths = {
         "name": stage.name,
         "shape": stage.kind,
         "model": place,
-        "files": {"train": str(file)},
+        "files": {split: str(paths.data / f"{split}.parquet") for split in counted},
         "output": "",
         "limit": token_limit(stage)[1],
         "taught": any(isinstance(each, SftStage) for each in plan.recipe.stages[:index]),
+        **overlong_of(stage, paths),
         **counting_of(stage),
     }
     question = Question(
@@ -256,6 +261,8 @@ def write_rows(rows: list[Row], stage: SftStage | RlStage, paths: StagePaths) ->
         file.keep()
     if stage.kind == "sft":
         write_atomically(paths.data / "dataset_info.json", json.dumps(make_dataset_info()))
+    if rows_folder(stage, paths) == paths.fitting:
+        shutil.copytree(paths.data, paths.fitting)  # replaced when the rows are counted
 
 
 def _is_writable(row: Row, shape: Shape) -> bool:

@@ -15,6 +15,7 @@ from pipelines.checks.preflight import find_problems
 from pipelines.checks.resources import check_disk, check_environments, check_gpus
 from pipelines.checks.rewards import check_rewards, is_unchecked, print_stage, rows_by_source
 from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
+from pipelines.checks.teaching import report_rows
 from pipelines.checks.upstreams import TrainerChecks
 from pipelines.cli.common import Stages, run_command
 from pipelines.cli.environments import prepared_stages, used_environments
@@ -146,6 +147,7 @@ def _check_rows(
         with bar(f"counting the rows of {sample.stage.name}"):
             sample.read(COUNTED, report, _COUNT_SECONDS / len(samples))
         report.findings += sample.findings()
+        report_rows(loaded, sample.stage, sample.facts(), report)
         if isinstance(sample.stage, RlStage):
             rows = rows_by_source(sample.read(count, report))
             checked[sample.stage.name] = check_rewards(sample.stage, rows, loaded.recipe.sandbox, verl)
@@ -157,13 +159,10 @@ def _conclude(report: Report, loaded: Loaded, checked: dict[str, list[Checked]],
     order = ["machine", *(stage.name for stage in loaded.recipe.stages)]
     report.findings.sort(key=lambda each: order.index(each.about))
     report.print()
-    wrong = report.wrong
-    for name, found in checked.items():
-        wrong += print_stage(name, found)
+    errors = report.errors([line for name, found in checked.items() for line in print_stage(name, found)])
     if report.problems:
-        raise InputError("\n".join(report.problems))
-    if wrong:
-        more = f" ({len(wrong):,} such findings in total)" if len(wrong) > 1 else ""
-        raise StepError(f"{wrong[0]}{more}; fix this before training")
+        raise InputError("\n".join(errors))
+    if errors:
+        raise StepError("\n".join([*errors[:-1], f"{errors[-1]}; fix {'these' if errors[1:] else 'this'} before training"]))
     partly = report.unchecked or any(is_unchecked(each) for found in checked.values() for each in found)
     tables.say(f"no problems found{' in what could be checked' if partly else ''}; next: {command}")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.checks.preflight import find_problems
+from pipelines.checks.teaching import judge_rows, refuse_few_rows
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
 from pipelines.cli.environments import Gate, check_given, prepared_stages, start_builds, used_environments
@@ -23,13 +24,14 @@ from pipelines.evaluation.step_progress import StepProgress
 from pipelines.recipe.loading import Loaded
 from pipelines.records.claims import claim, find_conflict
 from pipelines.records.holder import hold
+from pipelines.records.steps import read_record
 from pipelines.reports.card.keeping import keep_card
 from pipelines.reports.live import LiveReport
 from pipelines.run.description import describe_run
 from pipelines.run.display import Detail, Display
 from pipelines.run.execute import execute
 from pipelines.run.origin import check_origin
-from pipelines.run.plan import Plan, Step
+from pipelines.run.plan import PROMPTS, Plan, Step
 from pipelines.run.process import signals_as_stopped
 from pipelines.smoke.summary import print_passed
 
@@ -97,7 +99,7 @@ def run_recipe(
                     display,
                     fresh=fresh,
                     wait=Gate(loaded, environments, builds, display, names).wait,
-                    check=partial(_after_step, loaded, plan, display),
+                    check=partial(_after_step, loaded, plan, steps, display),
                     progress=StepProgress().read,
                     watch=live.update,
                 )
@@ -137,8 +139,25 @@ def _track(loaded: Loaded, plan: Plan, display: Display) -> AbstractContextManag
     return track(loaded.recipe, plan.directory, display.say)
 
 
-def _after_step(loaded: Loaded, plan: Plan, display: Display, step: Step) -> None:
-    """Keep the model card current, and stop the run if a requirement is not met."""
+def _check_rows(loaded: Loaded, plan: Plan, steps: Sequence[Step], display: Display, step: Step) -> None:
+    """Refuse rows that cannot teach, if the run trains their stage and has not done so already."""
+    for stage in plan.recipe.stages:
+        training = next((each for each in steps if each.name == f"{stage.name}/train"), None)
+        if step.stage not in (stage.name, None) or training is None:
+            continue
+        if (record := read_record(training.directory)) is not None and record.outcome == "complete":
+            continue
+        if step.prepares:
+            for line in judge_rows(loaded, stage, plan.paths(stage.name)):
+                display.say(f"  note: {line}")
+        else:
+            refuse_few_rows(loaded, stage, plan.paths(stage.name))
+
+
+def _after_step(loaded: Loaded, plan: Plan, steps: Sequence[Step], display: Display, step: Step) -> None:
+    """Keep the model card current; stop the run if rows cannot teach, or a requirement is not met."""
+    if step.prepares or step.name == PROMPTS:
+        _check_rows(loaded, plan, steps, display, step)
     try:
         keep_card(plan, step)
     except (OSError, PipelineError) as error:

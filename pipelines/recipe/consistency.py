@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.models import modules
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating, plausibility, tracking
+from pipelines.recipe import evaluating, plausibility, teaching, tracking
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
@@ -27,6 +27,7 @@ _MODELS = ("actor_rollout_ref.model", "critic.model")
 def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
     yield from plausibility.find_impossible(recipe)
+    yield from teaching.find_useless(recipe)
     if recipe.hardware.platform == "cpu":
         yield from find_attention_for_gpus(recipe)
     for index, stage in enumerate(recipe.stages):

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines.errors import SettingError
-from pipelines.recipe import consistency, deepspeed, paths, plausibility, upstream_keys, variables
+from pipelines.recipe import consistency, deepspeed, paths, plausibility, teaching, upstream_keys, variables
 from pipelines.recipe.defaults import apply_defaults
 from pipelines.recipe.error_messages import explain
 from pipelines.recipe.finding import find_recipe, read_recipe
@@ -49,9 +49,9 @@ class Loaded:
             raise RecipeError([problem_at(self.root, error.loc, error.message)]) from None
 
     def unusual(self) -> list[str]:
-        """Return the numbers that are possible and unusual, one line each."""
-        found = plausibility.find_unusual(self.recipe)
-        return [str(problem) for problem in _sort_problems(list(found), self.root)]
+        """Return what is possible and unusual, one line each."""
+        found = [*plausibility.find_unusual(self.recipe), *teaching.find_doubtful(self.recipe)]
+        return [str(problem) for problem in _sort_problems(found, self.root)]
 
     def text(self) -> str:
         """Return the resolved recipe as YAML: a single file with absolute paths that loads as the same recipe."""

@@ -38,6 +38,9 @@ _STAGE = {
     "eval_every": "validate_every",
     "max_checkpoints": "keep_checkpoints",
     "eval_steps": "validate_every",
+    "overlong": "data.overlong",
+    "truncation": "data.overlong",
+    "filter_overlong_prompts": "data.overlong",
 }
 _SFT = {
     "sequence_len": "max_tokens",

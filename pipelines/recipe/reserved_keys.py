@@ -73,7 +73,7 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
             "`batch.per_device`": "data.micro_batch_size_per_gpu",
             "`packing`": "data.use_dynamic_bsz",
             "`max_tokens`": "data.max_length",
-            "`max_tokens`; longer conversations are cut": "data.truncation",
+            "`data.overlong`": "data.truncation",
             "`learning_rate`": "optim.lr",
             "`steps`": "optim.total_training_steps trainer.total_training_steps",
             "top-level `seed`": "engine.seed trainer.seed",
@@ -174,6 +174,7 @@ ALSO_RENDERED: Mapping[str, Mapping[str, str]] = {
             actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu
             critic.ppo_micro_batch_size_per_gpu
         """,
+        "data.overlong": "data.filter_overlong_prompts",
         "tool.format": "actor_rollout_ref.rollout.multi_turn.format",
         "tool.max_turns": "actor_rollout_ref.rollout.multi_turn.max_assistant_turns",
         "tool.max_output_chars": "actor_rollout_ref.rollout.multi_turn.max_tool_response_length",

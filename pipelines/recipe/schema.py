@@ -16,7 +16,7 @@ from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, Kl
 from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.launching import Launch
 from pipelines.recipe.tracking import TrackerEntry
-from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
+from preprocess.config import Data, FilePath, Location, Model, Overlong, PathRule, Sandbox, Source
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also the name of a folder."""
@@ -127,7 +127,7 @@ class Rollout(Model):
     samples: int = Field(default=1, ge=1)
     """Responses per prompt (verl's rollout.n); most algorithms compare them with each other and need two or more."""
     max_prompt_tokens: int = Field(ge=1)
-    """Longest prompt."""
+    """Longest prompt; `data.overlong` says what happens to longer ones."""
     max_response_tokens: int = Field(ge=1)
     """Longest response."""
     temperature: float = Field(default=1.0, gt=0)
@@ -288,6 +288,11 @@ class _Stage(Model):
             )
 
     @property
+    def overlong(self) -> Overlong:
+        """Handling of rows with too many tokens."""
+        return self.data.overlong or "cut"
+
+    @property
     def sources(self) -> list[Source]:
         """All sources of the stage's rows, for training and validation."""
         return [*self.data.train_sources, *self.data.validation_sources]
@@ -311,7 +316,7 @@ class SftStage(_Stage):
     batch: SftBatch = SftBatch()
     """Rows per optimizer step."""
     max_tokens: int = Field(default=2048, ge=16)
-    """Longest conversation; longer ones are truncated."""
+    """Longest conversation; `data.overlong` says what happens to longer ones."""
     llamafactory: UpstreamKeys = Field(default={})
     """Any key of LLaMA-Factory's training configuration, if it is the trainer."""
     verl: UpstreamKeys = Field(default={})
@@ -387,6 +392,17 @@ class RlStage(_Stage):
         return "verl"
 
     @property
+    def overlong(self) -> Overlong:
+        """Handling of rows with too many tokens."""
+        kept = self._filters_prompts() is False
+        return self.data.overlong or ("cut" if kept else "leave_out")
+
+    def _filters_prompts(self) -> Any:
+        """Return verl's own key of `overlong`; None: it is not set."""
+        data = self.verl.get("data")
+        return data.get("filter_overlong_prompts") if isinstance(data, dict) else None
+
+    @property
     def rewards(self) -> list[Reward]:
         """The stage's rewards, as a list."""
         return list_rewards(self.reward)
@@ -399,6 +415,8 @@ class RlStage(_Stage):
     def _find_mistakes(self) -> Iterator[str]:
         yield from super()._find_mistakes()
         name, method, batch, kl = self.algorithm, self.method, self.batch, self.kl
+        if self.data.overlong is not None and self._filters_prompts() is not None:
+            yield "data.overlong and verl.data.filter_overlong_prompts say the same: remove the latter"
         if isinstance(self.reward, Reward) and self.reward.data_source is not None:
             yield "reward.data_source: a single reward scores every row; use a list of rewards for patterns"
         if (given := self.rollout.samples) < method.samples:

@@ -59,9 +59,21 @@ def groups(upstream: str) -> frozenset[str]:
     return frozenset(".".join(part[:end]) for part in parts for end in range(1, len(part)))
 
 
-@cache
 def templates() -> Mapping[str, bool]:
     """Return LLaMA-Factory's chat templates: name -> whether it replaces the tokenizer's chat template."""
+    return {name: replaces for name, (replaces, _) in _read_templates().items()}
+
+
+def openings() -> Mapping[str, str | None]:
+    """Return what LLaMA-Factory's chat templates write between a question and its answer; None: it is not known.
+
+    `<eos>` stands for the tokenizer's token.
+    """
+    return {name: opening for name, (_, opening) in _read_templates().items()}
+
+
+@cache
+def _read_templates() -> Mapping[str, tuple[bool, str | None]]:
     document = json.loads(TEMPLATES_FILE.read_text(encoding="utf-8"))
     return document["templates"]  # type: ignore[no-any-return]
 

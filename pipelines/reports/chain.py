@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import PipelineError
+from pipelines.records.overlong import Overlong, read_overlong
 from pipelines.records.runs import Run, Stage, Step
 from pipelines.reports.page import Rows, StageCard, StepRow
 from pipelines.reports.text import one_line, show
@@ -64,7 +65,7 @@ def stage_card(run: Run, stage: Stage, recipe: Mapping[str, Any], tracks: Mappin
         algorithm=show(stage.entry.algorithm or ""),
         state=stage.state,
         model_in=show(_initial_model(run, stage, recipe)),
-        rows=_rows(stage.data),
+        rows=_rows(stage.data, read_overlong(stage.paths)),
         steps=stage.entry.steps or (int(reached.total) if reached and reached.total else None),
         reached=max(last, int(reached.step) if reached else 0),
         seconds=sum(each.record.seconds for each in stage.steps if each.record) or None,
@@ -100,8 +101,8 @@ def _stages(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
-def _rows(summary: Mapping[str, Any] | None) -> Rows | None:
-    """Return the counts of `summary.json`; None: the rows are not prepared."""
+def _rows(summary: Mapping[str, Any] | None, overlong: Overlong | None) -> Rows | None:
+    """Return the counts of `summary.json`, and the overlong rows; None: the rows are not prepared."""
     if summary is None or not isinstance(summary.get("rows"), dict):
         return None
     lost: dict[str, int] = {}
@@ -121,6 +122,7 @@ def _rows(summary: Mapping[str, Any] | None) -> Rows | None:
         train=_count(rows.get("train")),
         validation=_count(rows.get("validation")),
         lost=shown,
+        overlong=str(overlong) if overlong is not None else "",
     )
 
 

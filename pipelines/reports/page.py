@@ -121,6 +121,8 @@ class Rows(Part, frozen=True, kw_only=True):
     validation: int = 0
     lost: dict[str, int] = {}
     """Why records gave no row -> how many."""
+    overlong: str = ""
+    """Which of them had too many tokens, and what happened to them; empty: none."""
 
 
 class StageCard(Part, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pipelines.errors import InputError
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.shipped import CODE, import_path
-from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer
+from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Trainer, rows_folder
 from pipelines.trainers.llamafactory import trainer as llamafactory
 from pipelines.trainers.verl.rendering import template_arguments
 from pipelines.trainers.verl.rl import trainer as verl_rl
@@ -356,7 +356,7 @@ def _count_prompts(plan: Plan, counted: Sequence[SftStage | RlStage], selected: 
     """
     trainer = counted[0].trainer
     inputs: dict[str, str] = {}
-    stages = []
+    stages, outputs = [], []
     for stage in counted:
         paths = plan.paths(stage.name)
         _, *earlier = lineage = plan.recipe.lineage(stage)
@@ -376,9 +376,11 @@ def _count_prompts(plan: Plan, counted: Sequence[SftStage | RlStage], selected: 
                 "limit": stage.max_tokens if isinstance(stage, SftStage) else stage.rollout.max_prompt_tokens,
                 "max_overlong": stage.data.max_overlong,
                 "output": str(paths.prompts),
+                **overlong_of(stage, paths),
                 **counting_of(stage),
             }
         )
+        outputs += [paths.prompts, *([paths.fitting] if rows_folder(stage, paths) == paths.fitting else [])]
         inputs |= {f"{split} rows of {stage.name}": path for split, path in files.items()} | {f"tokenizer of {model}": model}
     return Step(
         name=PROMPTS,
@@ -392,9 +394,17 @@ def _count_prompts(plan: Plan, counted: Sequence[SftStage | RlStage], selected: 
             files={"prompts.json": _json({"stages": stages})},
         ),
         inputs=inputs,
-        outputs=tuple(plan.paths(stage.name).prompts for stage in counted),
+        outputs=tuple(outputs),
         uses=(trainer,),
     )
+
+
+def overlong_of(stage: SftStage | RlStage, paths: StagePaths) -> dict[str, Any]:
+    """Return what counting does with rows that are too long; empty: it reports them, and the trainer does the usual."""
+    if stage.overlong == ("cut" if stage.kind == "sft" else "leave_out"):
+        return {}
+    fitting = {"fitting": str(paths.fitting)} if rows_folder(stage, paths) == paths.fitting else {}
+    return {"overlong": stage.overlong, **fitting}
 
 
 def counting_of(stage: SftStage | RlStage) -> dict[str, Any]:
@@ -411,6 +421,7 @@ def counting_of(stage: SftStage | RlStage) -> dict[str, Any]:
 def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]:
     context, module, name, trainer = plan.context(stage), trainer_module(stage), stage.name, stage.trainer
     paths, python, pythons = context.paths, context.python, plan.machine.pythons
+    rows = rows_folder(stage, paths)
     rewards = [reward.file for reward in stage.rewards if reward.file] if isinstance(stage, RlStage) else []
     train = Step(
         name=f"{name}/train",
@@ -420,8 +431,8 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
         directory=paths.step("train"),
         launch=module.launch(stage, context),
         inputs={
-            "train.parquet": str(paths.data / "train.parquet"),
-            "validation.parquet": str(paths.data / "validation.parquet"),
+            "train.parquet": str(rows / "train.parquet"),
+            "validation.parquet": str(rows / "validation.parquet"),
             "the model it starts from": context.model,
             **{f"reward file {place}, {Path(file).name}": file for place, file in enumerate(rewards, 1)},
         },

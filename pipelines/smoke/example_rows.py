@@ -50,6 +50,8 @@ def shrink_data(data: Data, where: str) -> Iterator[Changed]:
         yield from _keep_local(data.decontaminate.against)
     yield "max_rejects", 1.0, "examples contain bad rows on purpose" if missing else "too few rows for a limit", None
     yield "max_overlong", 1.0, "too few rows for a limit", None
+    if data.overlong in ("leave_out", "error"):
+        yield "overlong", REMOVED, "a tiny model counts other tokens", (data.overlong, "the default")
 
 
 def _keep_local(against: Sequence[ComparedSet]) -> Iterator[Changed]:

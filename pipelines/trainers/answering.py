@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +76,15 @@ def main(answer: Callable[[Question, Answer], None]) -> None:
         os.dup2(2, 1)
         for question in questions:
             found = Answer(question.stage, stands_in=question.stands_in)
+            found.uncounted = "the model's tokenizer is not available" if question.stands_in else "no rows are available"
             try:
                 _make_model(question)
+                if question.lengths is not None:
+                    question = replace(question, rows=_count(question.lengths, found) or question.rows)
                 answer(question, found)
             except Exception as error:
                 found.problem = describe(error)
                 found.facts = []
-            if question.lengths is not None:
-                _count(question.lengths, found)
-            else:
-                found.uncounted = "the model's tokenizer is not available" if question.stands_in else "no rows are available"
             print(json.dumps(asdict(found)), file=out, flush=True)
 
 
@@ -105,14 +104,26 @@ def _make_model(question: Question) -> None:
     make(read_config(question.make))
 
 
-def _count(stage: Mapping[str, Any], found: Answer) -> None:
+def _count(stage: Mapping[str, Any], found: Answer) -> int | None:
+    """Count the prompts; leave out those that are too long if the stage does, and return how many are left."""
     from preprocess.prompts.counting import PromptError, Stage, measure
+    from preprocess.prompts.fitting import write_fitting
 
+    given = Stage(**stage)
     try:
-        lengths = measure(Stage(**stage))
+        lengths = measure(given)
     except PromptError as error:
         found.uncounted = str(error).removeprefix(f"{found.stage}: ")
-    else:
-        found.lengths = {split: each.summarise() for split, each in lengths.items()}.get("train")
-        if not lengths:
-            found.uncounted = "the model has no chat template before training"
+        return None
+    found.lengths = {split: each.summarise() for split, each in lengths.items()}.get("train")
+    if not lengths:
+        found.uncounted = "the model has no chat template before training"
+    elif (
+        given.fitting is not None
+        and given.limit is not None
+        and found.lengths
+        and found.lengths["over"] < found.lengths["rows"]
+    ):
+        write_fitting(given.files, {split: each.tokens for split, each in lengths.items()}, given.limit, Path(given.fitting))
+        return int(found.lengths["rows"]) - int(found.lengths["over"])
+    return None

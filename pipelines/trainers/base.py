@@ -31,6 +31,11 @@ class StagePaths:
         return self.root / "prompts.json"
 
     @property
+    def fitting(self) -> Path:
+        """The rows of `data` that are not overlong, if an sft stage leaves out others, and left_out.jsonl."""
+        return self.root / "fitting"
+
+    @property
     def checkpoints(self) -> Path:
         """The trainer's checkpoints, in the trainer's layout."""
         return self.root / "checkpoints"
@@ -63,6 +68,19 @@ class StagePaths:
     def step(self, name: str) -> Path:
         """Return the folder of a step (prepare, train, export, handover): command.sh, configuration, log and record."""
         return self.root / name
+
+
+def rows_folder(stage: SftStage | RlStage, paths: StagePaths) -> Path:
+    """Return the folder of the rows that the trainer reads; verl itself leaves out the prompts of RL that are overlong."""
+    return paths.fitting if stage.kind == "sft" and stage.overlong == "leave_out" else paths.data
+
+
+def count_rows(folder: Path, split: str) -> int | None:
+    """Return the number of rows in a folder of prepared rows; None if the file is missing."""
+    from pyarrow.parquet import read_metadata
+
+    file = folder / f"{split}.parquet"
+    return int(read_metadata(file).num_rows) if file.exists() else None
 
 
 @dataclass(frozen=True)

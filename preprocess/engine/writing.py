@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from preprocess import atomic
 from preprocess.columns import complete, schema
 from preprocess.errors import PrepareError
+from preprocess.prompts.fitting import FORMAT
 from preprocess.rows import Shape
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 _GROUP_ROWS = 10_000
 _GROUP_BYTES = 16_000_000
-# Dictionaries and statistics of texts that never repeat take time and space without use.
-_FORMAT: dict[str, Any] = {"compression": "zstd", "store_schema": False, "use_dictionary": False, "write_statistics": False}
 
 
 class RowsFile:
@@ -71,7 +70,7 @@ class RowsFile:
         import pyarrow.parquet as pq
 
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._temporary, schema(self.shape), **_FORMAT)
+            self._writer = pq.ParquetWriter(self._temporary, schema(self.shape), **FORMAT)
         if self._waiting:
             table = pa.Table.from_batches(self._waiting)
             self._writer.write_table(table, row_group_size=max(1, table.num_rows))

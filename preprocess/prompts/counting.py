@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from preprocess.lifetime import end_with
-from preprocess.prompts.rendering import ConversationError, first_line, render_pairs, to_messages, to_tools
+from preprocess.prompts.rendering import ConversationError, first_line, render_texts, to_messages, to_tools
 
 SHOWN = 5
 """Rows named in a message about many."""
@@ -45,6 +46,10 @@ class Stage:
     """Most tokens of a prompt (rl) or a conversation (sft)."""
     max_overlong: float = 1.0
     """Share of a file's prompts that may be longer."""
+    overlong: Literal["cut", "leave_out", "error"] | None = None
+    """Handling of those that are longer; None: conversations are cut, prompts left out."""
+    fitting: str | None = None
+    """The folder to write for the rows that are not longer; None: the trainer leaves out the others."""
     tools: Mapping[str, Any] = field(default_factory=dict)
     """Tool -> its schema, as rows name the tools in extra_info.tool_selection."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -53,6 +58,11 @@ class Stage:
     """Train on conversations turn by turn, with the tokenizer's own chat template, which must render them."""
     taught: bool = False
     """An earlier sft stage adds a chat template to a model without one."""
+
+    @property
+    def outcome(self) -> Literal["cut", "leave_out", "error"]:
+        """What happens to rows that are longer than the limit."""
+        return self.overlong or ("leave_out" if self.shape == "rl" else "cut")
 
 
 @dataclass
@@ -122,22 +132,25 @@ class Counter:
         return found
 
     def _count_rows(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str], found: Lengths) -> list[int]:
-        if self.stage.by_turns:
-            return [self._count_turns(row, name) for row, name in zip(rows, names, strict=True)]
-        texts = [self._render(row, name, found) for row, name in zip(rows, names, strict=True)]
-        tokens = self.tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-        return [len(ids) for ids in tokens]
+        render = self._render_turns if self.stage.shape == "sft" else self._render
+        texts = [render(row, name, found) for row, name in zip(rows, names, strict=True)]
+        whole = [text for each in texts for text in each]
+        tokens = self.tokenizer(whole, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+        lengths = map(len, tokens)
+        return [sum(islice(lengths, len(each))) for each in texts]
 
-    def _count_turns(self, row: Mapping[str, Any], name: str) -> int:
+    def _render_turns(self, row: Mapping[str, Any], name: str, found: Lengths) -> list[str]:
+        """Return a conversation as it is trained on, with both trainers: no token spans a prompt and its answer."""
         try:
-            pairs = render_pairs(self.tokenizer, row, **self.stage.arguments)
+            return [text for pair in render_texts(self.tokenizer, row, **self.stage.arguments) for text in pair]
         except ConversationError as error:
-            raise PromptError(
-                f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` has templates"
-            ) from error
-        return sum(len(prompt) + len(answer) for prompt, answer in pairs)
+            if self.stage.by_turns:
+                raise PromptError(
+                    f"{self.stage.name}: {name} cannot be trained on by verl: {error}; `trainer: llamafactory` has templates"
+                ) from error
+        return self._render(row, name, found)
 
-    def _render(self, row: Mapping[str, Any], name: str, found: Lengths) -> str:
+    def _render(self, row: Mapping[str, Any], name: str, found: Lengths) -> list[str]:
         rl = self.stage.shape == "rl"
         try:
             messages = row["prompt"] if rl else to_messages(row)
@@ -149,13 +162,13 @@ class Counter:
             if rl:
                 raise PromptError(f"{self.stage.name}: the prompt of {name} does not render: {first_line(error)}") from error
             found.unrendered.append(f"{name}: {first_line(error)}")
-            return "\n".join(turn["value"] for turn in row["conversations"])
-        return text
+            return ["\n".join(turn["value"] for turn in row["conversations"])]
+        return [text]
 
     def _select_tools(self, row: Mapping[str, Any], found: Lengths) -> list[Any] | None:
-        selected = (row.get("extra_info") or {}).get("tool_selection") or []
-        found.named.update(selected)
-        return [self.stage.tools[name] for name in selected if name in self.stage.tools] or None
+        found.named.update((row.get("extra_info") or {}).get("tool_selection") or [])
+        # verl's filter of overlong prompts counts each with all tools (utils/dataset/rl_dataset.py, v0.9.1).
+        return list(self.stage.tools.values()) or None
 
 
 def measure(stage: Stage) -> dict[str, Lengths]:

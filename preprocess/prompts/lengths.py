@@ -19,8 +19,14 @@ from typing import Any
 
 from preprocess import atomic
 from preprocess.prompts.counting import SHOWN, Lengths, PromptError, Stage, measure
+from preprocess.prompts.fitting import LIST, write_fitting
 
-_OUTCOME = {"rl": "verl leaves them out", "sft": "they are truncated"}
+_OUTCOMES = {
+    ("sft", "cut"): "they are truncated",
+    ("sft", "leave_out"): "they are left out",
+    ("rl", "cut"): "verl truncates their beginnings",
+    ("rl", "leave_out"): "verl leaves them out",
+}
 
 
 def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
@@ -30,9 +36,15 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
         PromptError: Too many are too long.
     """
     summaries = {split: lengths.summarise() for split, lengths in found.items()}
-    _write(Path(stage.output), {"shape": stage.shape, "model": stage.model, "limit": stage.limit, "files": summaries})
+    outcome = stage.outcome
+    told = {"shape": stage.shape, "model": stage.model, "limit": stage.limit, "overlong": outcome, "files": summaries}
+    _write(Path(stage.output), told)
+    longest = max((summary["longest"] for summary in summaries.values()), default=0)
     things = "prompts" if stage.shape == "rl" else "conversations"
     notes = []
+    if not found and stage.overlong in ("leave_out", "error"):
+        reason = f"{stage.model} has no chat template before it is trained, so rows cannot be counted"
+        raise PromptError(f"{stage.name}: {reason}; set data.overlong to cut")
     if not found:
         notes.append(f"{stage.name}: its prompts were not counted: {stage.model} has no chat template before it is trained")
     for split, summary in summaries.items():
@@ -42,18 +54,22 @@ def report(stage: Stage, found: Mapping[str, Lengths]) -> list[str]:
         )
         if over := summary["over"]:
             which = ", ".join(summary["first_over"]) + (", …" if over > SHOWN else "")
-            note = (
-                f"{stage.name} {split}: {over:,} of {summary['rows']:,} {things} are longer than {stage.limit:,} tokens; "
-                f"{_OUTCOME[stage.shape]}: {which}"
-            )
+            note = f"{stage.name} {split}: {over:,} of {summary['rows']:,} {things} are longer than {stage.limit:,} tokens"
+            if outcome == "error":
+                fix = f"set data.overlong to cut or leave_out, or the limit to {longest:,}"
+                raise PromptError(f"{note}, and data.overlong is error: {which}; {fix}")
+            note += f"; {_OUTCOMES[stage.shape, outcome]}: {which}"
             if over == summary["rows"] or over > stage.max_overlong * summary["rows"]:
                 raise PromptError(f"{note}; more than max_overlong {stage.max_overlong:g} allows")
-            notes.append(note)
+            notes.append(note + (f"; listed in {Path(stage.fitting, LIST)}" if stage.fitting else ""))
         if unrendered := found[split].unrendered:
             notes.append(
                 f"{stage.name} {split}: {len(unrendered):,} {things} do not render with the model's own chat template, "
                 f"and are counted without it; first {unrendered[0]}"
             )
+    if stage.fitting is not None and stage.limit is not None:
+        tokens = {split: lengths.tokens for split, lengths in found.items()}
+        write_fitting(stage.files, tokens, stage.limit, Path(stage.fitting))
     notes += _compare_tools(stage, found)
     for note in notes:
         print(note)

@@ -37,7 +37,14 @@ def to_tools(row: Mapping[str, Any]) -> list[Any] | None:
 def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> list[Pair]:
     """Return the tokens of each of the model's turns, paired with the tokens before it since its previous turn.
 
-    Each turn follows exactly the prompt of generation, and no token spans the two.
+    Each turn follows exactly the prompt of generation, and no token spans the two; raises as `render_texts`.
+    """
+    texts = render_texts(tokenizer, row, **arguments)
+    return [(_encode(tokenizer, prompt), _encode(tokenizer, answer)) for prompt, answer in texts]
+
+
+def render_texts(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> list[tuple[str, str]]:
+    """Return the text of each of the model's turns, paired with the text before it since its previous turn.
 
     Args:
         tokenizer: A tokenizer with a chat template.
@@ -70,7 +77,7 @@ def render_pairs(tokenizer: Any, row: Mapping[str, Any], **arguments: Any) -> li
                 raise ConversationError(f"the chat template leaves out turn {turn}")
             if not prompt.startswith(text) or not answered.startswith(prompt):
                 raise ConversationError(f"the chat template changes the text before turn {turn} when that turn follows")
-            pairs.append((_encode(tokenizer, prompt[len(text) :]), _encode(tokenizer, answered[len(prompt) :])))
+            pairs.append((prompt[len(text) :], answered[len(prompt) :]))
             text = answered
     return pairs
 

@@ -38,7 +38,9 @@ def render_templates(source: Path) -> str:
     """Return the text of third_party/llamafactory/templates.json."""
     versions = {"llamafactory": _assigned("VERSION", source / "src/llamafactory/extras/env.py")}
     digest = _digest([source], [llamafactory_keys.template_file(source)])
-    return _render(versions, digest, "templates", llamafactory_keys.templates(source))
+    openings = llamafactory_keys.openings(source)
+    entries = {name: [replaces, openings.get(name)] for name, replaces in llamafactory_keys.templates(source).items()}
+    return _render(versions, digest, "templates", entries)
 
 
 def _verl_version(source: Path) -> dict[str, str]:

@@ -56,6 +56,43 @@ def templates(source: Path) -> dict[str, bool]:
     return dict(sorted(result.items()))
 
 
+def openings(source: Path) -> dict[str, str]:
+    """Return what templates write after a user's text, up to where the answer begins; `<eos>` is the tokenizer's token.
+
+    Templates that do not write it as literal text are left out.
+    """
+    tree = ast.parse(template_file(source).read_text(encoding="utf-8"))
+    result = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register_template":
+            given = {each.arg: each.value for each in node.keywords}
+            name, turn = given["name"], given.get("format_user")
+            slots = (
+                next((each.value for each in turn.keywords if each.arg == "slots"), None)
+                if isinstance(turn, ast.Call)
+                else None
+            )
+            if isinstance(name, ast.Constant) and slots is not None and (text := _read_opening(slots)) is not None:
+                result[str(name.value)] = text
+    return dict(sorted(result.items()))
+
+
+def _read_opening(slots: ast.expr) -> str | None:
+    try:
+        parts = ast.literal_eval(slots)
+    except ValueError:
+        return None
+    after = ""
+    for part in reversed(parts):
+        if isinstance(part, str) and "{{content}}" in part:
+            return part.partition("{{content}}")[2] + after
+        text = "<eos>" if part == {"eos_token"} else part.get("token") if isinstance(part, dict) else part
+        if not isinstance(text, str):
+            return None
+        after = text + after
+    return None
+
+
 def template_file(source: Path) -> Path:
     """Return the file that `templates` reads."""
     return source / "src/llamafactory/data/template.py"

@@ -12,6 +12,7 @@ import yaml
 
 from pipelines.models.parameters import count_parameters
 from pipelines.recipe.schema import RlStage, SftStage, Tool
+from pipelines.records.overlong import read_overlong
 from pipelines.records.runs import Run, open_run
 from pipelines.reports.card.evaluations import Evaluated, find_evaluations
 from pipelines.reports.card.names import hide_command, hide_paths, hide_recipe
@@ -41,6 +42,8 @@ class Link:
     seconds: float | None
     """Wall time of the training."""
     notes: tuple[str, ...]
+    overlong: str
+    """Which rows had too many tokens, and what happened to them; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def _link(run: Run, stage: SftStage | RlStage, step: int | None) -> Link:
         rejected=sum(data.get("rejected", {}).values()),
         seconds=training.seconds if training is not None and step is None else None,
         notes=tuple(map(hide_paths, training.notes)) if training is not None and step is None else (),
+        overlong=str(read_overlong(record.paths) or ""),
     )
 
 

@@ -178,7 +178,8 @@ def _data(facts: Facts) -> str:
     ]
     counts = [
         f"- {escape(link.stage)}: {link.records:,} records gave {link.rows.get('train', 0):,} training and "
-        f"{link.rows.get('validation', 0):,} validation rows; {link.rejected:,} gave none.\n"
+        f"{link.rows.get('validation', 0):,} validation rows; {link.rejected:,} gave none{'; ' * bool(link.overlong)}"
+        f"{link.overlong}.\n"
         for link in facts.chain
         if link.records is not None
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
-from pipelines.trainers.llamafactory.prompts import compare_templates
+from pipelines.trainers.llamafactory.prompts import asks_otherwise, compare_templates, count_longer
 from pipelines.trainers.lora_targets import check_targets
 
 # Keys that need a GPU; DeepSpeed also needs torchrun (hparams/parser.py; transformers' training_args.py).
@@ -42,23 +42,35 @@ def answer(question: Question, found: Answer) -> None:
     if question.rows:
         if question.prompts is not None and tokenizer["tokenizer"].chat_template and question.lengths is not None:
             file = question.lengths["files"]["train"]
-            found.notes += compare_templates(template, tokenizer["tokenizer"], data.template, file, question.prompts)
+            different = compare_templates(template, tokenizer["tokenizer"], data.template, file, question.prompts)
+            # A tiny model like another one may have the chat template of Qwen2.5 instead.
+            alike = bool((question.make or {}).get("like"))
+            if different and not alike and asks_otherwise(template, tokenizer["tokenizer"], file, question.prompts):
+                found.problem = different.pop()
+            found.notes += different
         rows = get_dataset(template, model, data, training, stage="sft", **tokenizer)["train_dataset"]
-        _describe_rows(rows, data, question, found)
+        file = str(Path(data.dataset_dir, "train.parquet"))
+        all_read = len(rows) == question.rows and not data.packing
+        cut = count_longer(template, tokenizer["tokenizer"], file, data.cutoff_len) if all_read else 0
+        _describe_rows(rows, data, question, found, cut)
 
 
-def _describe_rows(rows: Any, data: Any, question: Question, found: Answer) -> None:
+def _describe_rows(rows: Any, data: Any, question: Question, found: Answer, cut: int) -> None:
     if data.packing:
         found.facts.append(f"{question.rows:,} rows packed into {len(rows):,}")
         return
     labels = [sum(label != -100 for label in labels) for labels in rows["labels"]]
-    unlabelled, cut = labels.count(0), sum(len(ids) >= data.cutoff_len for ids in rows["input_ids"])
+    unlabelled = labels.count(0)
     # The token counts of a stand-in model do not apply.
     counted = "" if question.stands_in else f", {unlabelled:,} without a label, {cut:,} cut at {data.cutoff_len:,} tokens"
     found.facts.append(f"{len(rows):,} of {question.rows:,} rows are accepted{counted}")
     if len(rows) < question.rows:
         found.problem = f"it drops {question.rows - len(rows):,} of {question.rows:,} rows: unsupported roles or turns"
-    elif unlabelled and not question.stands_in:
+    elif cut and question.lengths is not None and question.lengths.get("fitting"):
+        found.notes.append(
+            f"{cut:,} rows fit by the model's chat template and are longer by template {data.template}: they are cut"
+        )
+    if unlabelled and not question.stands_in:
         found.notes.append(
             f"{unlabelled:,} of {question.rows:,} rows have no token to train on: their prompts fill {data.cutoff_len:,} tokens"
         )

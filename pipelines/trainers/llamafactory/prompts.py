@@ -43,11 +43,40 @@ def compare_templates(template: Any, tokenizer: Any, name: str | None, file: str
     ]
 
 
+def asks_otherwise(template: Any, tokenizer: Any, file: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether the template asks for every answer in another format, not only with another system message.
+
+    The model would be trained to answer prompts that it never gets.
+    """
+    found = []
+    for row in _read_exchanges(file):
+        if (pair := _render(tokenizer, row, arguments)) is not None:
+            question = row["conversations"][0]["value"].strip()
+            used, own = (tokenizer.decode(tokens) for tokens in (encode(template, tokenizer, row)[0], pair[0]))
+            begins = own.rpartition(question)[2].lstrip().startswith(used.rpartition(question)[2].strip())
+            found.append(question in used and question in own and not begins)
+    return bool(found) and all(found)
+
+
+def count_longer(template: Any, tokenizer: Any, file: str, limit: int) -> int:
+    """Return how many rows have more tokens than `limit`, as LLaMA-Factory renders them before it truncates them."""
+    import pyarrow.parquet as pq
+
+    longer = 0
+    for row in pq.read_table(file, columns=["conversations", "system", "tools"]).to_pylist():
+        pairs = template.encode_multiturn(tokenizer, _to_turns(row), row["system"], row["tools"])
+        longer += sum(len(tokens) for pair in pairs for tokens in pair) + bool(template.efficient_eos) > limit
+    return longer
+
+
 def encode(template: Any, tokenizer: Any, row: Mapping[str, Any]) -> Pair:
     """Return the tokens of a row's first prompt and answer by a template of LLaMA-Factory."""
-    turns = [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
-    prompt, answer = template.encode_multiturn(tokenizer, turns, row["system"], row["tools"])[0]
+    prompt, answer = template.encode_multiturn(tokenizer, _to_turns(row), row["system"], row["tools"])[0]
     return prompt, answer
+
+
+def _to_turns(row: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"role": _ROLES[turn["from"]], "content": turn["value"]} for turn in row["conversations"]]
 
 
 def excerpts(found: str, wanted: str) -> tuple[str, str]:

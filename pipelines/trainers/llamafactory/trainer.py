@@ -21,7 +21,9 @@ from pipelines.trainers.base import (
     Result,
     StagePaths,
     best_note,
+    count_rows,
     progress_of,
+    rows_folder,
     to_yaml,
 )
 from pipelines.trainers.checkpoint_files import NOT_WRITTEN, find_damage
@@ -171,17 +173,24 @@ def _check_best(state: dict[str, Any]) -> tuple[str, ...]:
 
 def _check_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
     """Compare the prepared rows with the number that LLaMA-Factory logs; return a note if they cannot be compared."""
-    summary = atomic.read_json(paths.data / "summary.json")
+    given = _count_given(stage, paths)
     log = (paths.step("train") / "log").read_text(encoding="utf-8", errors="replace")
     logged = re.findall(r"Running training \*+.*?Num examples = ([\d,]+)", log, re.DOTALL)  # evaluations log it too
-    if summary is None or not logged:
+    if given is None or not logged:
         return ("whether all rows were used is not known: the log has no row count",)
-    given, trained = int(summary["rows"]["train"]), int(logged[-1].replace(",", ""))
+    trained = int(logged[-1].replace(",", ""))
     if stage.packing:
         return (f"{given} rows were packed into {trained} sequences of {stage.max_tokens} tokens",)
     if trained < given:
         raise StepError(f"LLaMA-Factory trained on {trained} of {given} rows; it skips rows with unsupported roles or turns")
     return ()
+
+
+def _count_given(stage: SftStage, paths: StagePaths) -> int | None:
+    if rows_folder(stage, paths) == paths.fitting:
+        return count_rows(paths.fitting, "train")
+    summary = atomic.read_json(paths.data / "summary.json")
+    return None if summary is None else int(summary["rows"]["train"])
 
 
 def _training(stage: SftStage, context: Context) -> dict[str, Any]:
@@ -201,7 +210,7 @@ def _training(stage: SftStage, context: Context) -> dict[str, Any]:
         "finetuning_type": "full" if lora is None else "lora",
         **({} if lora is None else {"lora_rank": lora.rank, "lora_alpha": lora.alpha, "lora_target": lora.target}),
         # data
-        "dataset_dir": str(context.paths.data),
+        "dataset_dir": str(rows_folder(stage, context.paths)),
         "dataset": "train",
         "template": stage.template,
         "cutoff_len": stage.max_tokens,

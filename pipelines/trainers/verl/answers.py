@@ -23,7 +23,9 @@ def answer(question: Question, found: Answer) -> None:
     validate = {"verl.trainer.main_ppo": _validate_rl, "verl.trainer.sft_trainer": _validate_sft}[question.module]
     OmegaConf.to_container(config, resolve=True)  # resolves every reference between keys
     kept = validate(config, question)
-    if kept is not None:
+    if kept == 0 and not question.stands_in:
+        found.problem = f"it leaves out all {question.rows:,} rows: their prompts are too long"
+    elif kept is not None:
         found.facts.append(f"{kept:,} of {question.rows:,} rows are {'read' if question.stands_in else 'left to train on'}")
 
 

@@ -38,6 +38,14 @@ def test_the_table_fits_the_terminal(capsys: pytest.CaptureFixture[str], monkeyp
     assert [line.split()[0] for line in lines if line[:1].strip()] == ["about", "machine", "sft"], "each name once"
 
 
-def test_wrong_and_unchecked_findings() -> None:
-    assert REPORT.wrong == ["machine: GPUs: none; the recipe needs 8"]
+def test_every_wrong_finding_is_an_error() -> None:
+    assert REPORT.errors() == ["machine: GPUs: none; the recipe needs 8"]
     assert REPORT.unchecked
+
+
+def test_mistakes_come_first_and_are_stated_once() -> None:
+    found = Finding("rl", "rows", "3 rows in total", "wrong")
+    report = Report([*REPORT.findings, found], ["x.yaml:3: stages.rl.batch: 3 rows in total"])
+    reward = "stage rl: reward mine on a source"
+    expected = [*report.problems, "machine: GPUs: none; the recipe needs 8", f"{reward}: 2 wrong scores"]
+    assert report.errors([(reward, "2 wrong scores"), (reward, "3 rows in total")]) == expected

@@ -52,16 +52,6 @@ REJECTED: dict[str, tuple[list[str], str, str]] = {
         "sft",
         "Quantization is only compatible with the LoRA or OFT method.",
     ),
-    "adapters of a missing layer": (
-        ["stages.stage-one.lora={target: 'q_proj, v_prj'}"],
-        "stage-one",
-        "lora.target: the model has no linear layer 'v_prj'; did you mean 'v_proj'?",
-    ),
-    "adapters of a missing layer, by LLaMA-Factory": (
-        ["stages.sft.lora={target: gate}"],
-        "sft",
-        "lora.target: the model has no linear layer 'gate'; did you mean 'gate_proj'?",
-    ),
 }
 
 
@@ -96,6 +86,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
     for platform in PLATFORMS:
         sets = [*VERL_SFT, f"hardware.platform={platform}"]
         questions += _questions("smoke.yaml", sets, folder / "verl-sft" / platform, f"verl-sft {platform}", rows=True)
+    for trainer, sets in (("llamafactory", []), ("verl", VERL_SFT)):
+        sets = [*sets, "hardware.platform=cpu", "stages.sft.data.overlong=leave_out", "stages.sft.max_tokens=300"]
+        questions += _questions("smoke.yaml", sets, folder / f"left-out-{trainer}", f"left-out {trainer}", rows=True)[:1]
     for place, (name, (sets, _, _)) in enumerate(REJECTED.items()):
         sets = [*sets, "hardware.platform=cpu"]
         questions += _questions("smoke.yaml", sets, folder / f"refused-{place}", name, rows=False)
@@ -143,6 +136,18 @@ def test_a_rejection_quotes_the_trainer(answers: Answers, name: str) -> None:
 def test_verls_sft_trainer_answers(answers: Answers, platform: str) -> None:
     answer = answers[f"verl-sft {platform} sft"]
     assert (answer.problem, answer.facts) == (None, ["76 of 76 rows are left to train on"])
+
+
+@pytest.mark.nightly
+def test_both_trainers_leave_out_the_same_conversations(answers: Answers) -> None:
+    ours, theirs = (answers[f"left-out {trainer} sft"] for trainer in ("llamafactory", "verl"))
+    assert ours.problem is None and theirs.problem is None
+    assert ours.lengths is not None
+    assert ours.lengths == theirs.lengths
+    left = ours.lengths["rows"] - ours.lengths["over"]
+    assert 0 < left < ours.lengths["rows"]
+    assert ours.facts == [f"{left} of {left} rows are accepted, 0 without a label, 0 cut at 300 tokens"]
+    assert theirs.facts == [f"{left} of {left} rows are left to train on"]
 
 
 @pytest.mark.nightly

@@ -52,6 +52,50 @@ def test_too_many_overlong_rows_are_an_error(tmp_path: Path, over: int, share: f
         report(stage(tmp_path, max_overlong=share), found)
 
 
+OVER = {"train": Lengths(array("L", [10, 60, 70]), ["x/1", "x/2"]), "validation": Lengths(array("L", [5]))}
+
+
+def test_overlong_rows_can_be_an_error(tmp_path: Path) -> None:
+    with pytest.raises(PromptError) as caught:
+        report(stage(tmp_path, shape="sft", overlong="error"), OVER)
+    assert str(caught.value) == (
+        "one train: 2 of 3 conversations are longer than 50 tokens, and data.overlong is error: x/1, x/2; "
+        "set data.overlong to cut or leave_out, or the limit to 70"
+    )
+    assert json.loads((tmp_path / "prompts.json").read_text())["overlong"] == "error"
+    assert report(stage(tmp_path, overlong="error", limit=70), {"train": Lengths(array("L", [70]))}) == []
+
+
+@pytest.mark.parametrize("outcome", ["leave_out", "error"])
+def test_rows_that_cannot_be_counted_are_an_error(tmp_path: Path, outcome: str) -> None:
+    with pytest.raises(PromptError, match=r"^one: m has no chat template .*; set data.overlong to cut$"):
+        report(stage(tmp_path, overlong=outcome), {})
+
+
+def test_prompts_can_be_cut(tmp_path: Path) -> None:
+    (note,) = report(stage(tmp_path, overlong="cut"), OVER)
+    assert note.endswith("2 of 3 prompts are longer than 50 tokens; verl truncates their beginnings: x/1, x/2")
+
+
+def test_conversations_can_be_left_out(tmp_path: Path) -> None:
+    files = {split: tmp_path / f"{split}.parquet" for split in OVER}
+    for split, path in files.items():
+        rows = [SftRow("a", (Turn("human", f"{split} {number}"), Turn("gpt", "!"))) for number in OVER[split].tokens]
+        write_rows(path, rows, "sft")
+    pq.write_table(pq.read_table(files["train"]), files["train"], row_group_size=1)
+    (tmp_path / "dataset_info.json").write_text("{}")
+    fitting = tmp_path / "fitting"
+    given = {"files": {split: str(path) for split, path in files.items()}, "fitting": str(fitting)}
+    (note,) = report(stage(tmp_path, shape="sft", overlong="leave_out", max_overlong=1.0, **given), OVER)
+    assert note.endswith(f"they are left out: x/1, x/2; listed in {fitting}/left_out.jsonl")
+    kept = [pq.read_table(fitting / f"{split}.parquet")["conversations"].to_pylist() for split in OVER]
+    assert [[row[0]["value"] for row in rows] for rows in kept] == [["train 10"], ["validation 5"]]
+    listed = [json.loads(line) for line in (fitting / "left_out.jsonl").read_text().splitlines()]
+    assert listed == [{"file": "train.parquet", "row": 1, "tokens": 60}, {"file": "train.parquet", "row": 2, "tokens": 70}]
+    assert (fitting / "dataset_info.json").read_text() == "{}"
+    assert pq.read_schema(fitting / "train.parquet") == pq.read_schema(files["train"])
+
+
 TOOL = {"type": "function", "function": {"name": "python", "description": "Runs code.", "parameters": {"type": "object"}}}
 
 

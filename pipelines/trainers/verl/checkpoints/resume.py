@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.schema import RlStage, SftStage
-from pipelines.trainers.base import StagePaths
+from pipelines.trainers.base import StagePaths, count_rows, rows_folder
 from pipelines.trainers.checkpoint_files import NOT_WRITTEN, find_damage
 from pipelines.trainers.verl.checkpoints.metrics import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import read_marker, step_number
@@ -33,16 +33,17 @@ def weight_bytes(keys: Mapping[str, Any], engine: str) -> int:
     return 4 if get_path(keys, f"{engine}.model_dtype", "fp32") in ("fp32", "float32") else 2
 
 
-def prepare_resume(stage: str, paths: StagePaths, needed_rows: Mapping[str, int]) -> int:
+def prepare_resume(stage: SftStage | RlStage, paths: StagePaths, needed_rows: Mapping[str, int]) -> int:
     """Delete incomplete checkpoints and point verl's tracker file at the newest complete one; return its step, or 0.
 
     verl writes the tracker file in place: a kill can leave it empty, and verl then fails to resume. With too few rows, verl
     fails with a division by zero half a minute after its start.
     """
     for split, needed in needed_rows.items():
-        rows = count_rows(paths, split)
+        folder = rows_folder(stage, paths)
+        rows = count_rows(folder, split)
         if rows is not None and rows < needed:
-            raise InputError(f"stage {stage}: {rows} {split} rows in {paths.data}, at least {needed} are needed")
+            raise InputError(f"stage {stage.name}: {rows} {split} rows in {folder}, at least {needed} are needed")
     for step in incomplete(paths):
         shutil.rmtree(paths.checkpoints / f"global_step_{step}")
     newest = max(complete_checkpoints(paths), default=0)
@@ -95,11 +96,3 @@ def check_finished(paths: StagePaths, steps: int | None) -> tuple[int, dict[int,
     if last < expected:
         raise StepError(f"verl ended at step {last} of {expected}")
     return last, complete
-
-
-def count_rows(paths: StagePaths, split: str) -> int | None:
-    """Return the number of prepared rows; None if the file is missing."""
-    from pyarrow.parquet import read_metadata
-
-    file = paths.data / f"{split}.parquet"
-    return int(read_metadata(file).num_rows) if file.exists() else None

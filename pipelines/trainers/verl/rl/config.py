@@ -80,8 +80,8 @@ def _stage(stage: RlStage, context: Context) -> Settings:
             "train_batch_size": stage.batch.prompts,
             "max_prompt_length": rollout.max_prompt_tokens,
             "max_response_length": rollout.max_response_tokens,
-            # Otherwise the first overlong prompt ends the run.
-            "filter_overlong_prompts": True,
+            # Without the filter, verl keeps the last tokens of a prompt (experimental/agent_loop/agent_loop.py, v0.9.1).
+            "filter_overlong_prompts": stage.overlong != "cut",
             "shuffle": True,
             "seed": seed,
         },

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, progress_of
+from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, count_rows, progress_of
 from pipelines.trainers.samples import forget_after
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
@@ -66,7 +66,7 @@ def export(stage: RlStage, context: Context) -> Launch:
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:
     """Reset the count of failed rewards, delete incomplete checkpoints and later samples; return the step to resume from."""
     archive_failures(failures_folder(paths))
-    begins = resume.prepare_resume(stage.name, paths, {"train": stage.batch.prompts, "validation": 1})
+    begins = resume.prepare_resume(stage, paths, {"train": stage.batch.prompts, "validation": 1})
     forget_after(paths.samples, begins)
     return begins
 
@@ -116,7 +116,7 @@ def lost_metrics(rows: Sequence[Mapping[str, float]], last: int) -> tuple[str, .
 def _dropped_rows(stage: RlStage, paths: StagePaths, marker: Mapping[str, Any]) -> Iterator[str]:
     """Yield notes on the rows that verl dropped for their long prompts, which it reports only in its log."""
     for split in ("train", "validation"):
-        given, used = resume.count_rows(paths, split), marker.get(f"{split}_rows")
+        given, used = count_rows(paths.data, split), marker.get(f"{split}_rows")
         if given is not None and used is not None and used < given:
             limit = stage.rollout.max_prompt_tokens
             yield f"{given - used} of {given} {split} rows were dropped: their prompts are longer than {limit} tokens"

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from pipelines.errors import StepError
 from pipelines.recipe.schema import SftStage
-from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, best_note, progress_of
+from pipelines.trainers.base import (
+    HEADLINES,
+    Context,
+    DiskUsage,
+    Launch,
+    Progress,
+    Result,
+    StagePaths,
+    best_note,
+    count_rows,
+    progress_of,
+    rows_folder,
+)
 from pipelines.trainers.several_nodes import on_each_node
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.attempt_files import KEEP_BEST
@@ -83,7 +95,7 @@ def export(stage: SftStage, context: Context) -> Launch:
 def before_attempt(stage: SftStage, paths: StagePaths) -> int:
     """Delete incomplete checkpoints; return the step to resume from."""
     validation = {} if stage.validate_every is None else {"validation": 1}
-    return resume.prepare_resume(stage.name, paths, {"train": _rows_per_step(paths), **validation})
+    return resume.prepare_resume(stage, paths, {"train": _rows_per_step(paths), **validation})
 
 
 def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
@@ -95,7 +107,7 @@ def progress(stage: SftStage, paths: StagePaths) -> Progress | None:
 def result(stage: SftStage, paths: StagePaths) -> Result:
     """Return the last checkpoint, or the best with `keep_best`."""
     last, complete = resume.check_finished(paths, _total_steps(stage, paths))
-    chosen, notes = last, _dropped_rows(paths)
+    chosen, notes = last, _dropped_rows(stage, paths)
     if stage.keep_best:
         best = find_lowest_loss(complete)
         if LOSS not in complete[last]:
@@ -110,11 +122,11 @@ def result(stage: SftStage, paths: StagePaths) -> Result:
 def _stage(stage: SftStage, context: Context) -> Settings:
     """Translate the stage's typed fields into verl's settings."""
     hardware, seed, batch = context.recipe.hardware_of(stage), context.recipe.seed, stage.batch
-    validates = stage.validate_every is not None
+    validates, rows = stage.validate_every is not None, rows_folder(stage, context.paths)
     return {
         "data": {
-            "train_files": str(context.paths.data / "train.parquet"),
-            "val_files": str(context.paths.data / "validation.parquet") if validates else None,
+            "train_files": str(rows / "train.parquet"),
+            "val_files": str(rows / "validation.parquet") if validates else None,
             "train_batch_size": batch.per_device * batch.accumulate * hardware.nodes * hardware.gpus_per_node,
             "micro_batch_size_per_gpu": batch.per_device,
             "use_dynamic_bsz": stage.packing,
@@ -142,9 +154,9 @@ def _stage(stage: SftStage, context: Context) -> Settings:
     }
 
 
-def _dropped_rows(paths: StagePaths) -> tuple[str, ...]:
+def _dropped_rows(stage: SftStage, paths: StagePaths) -> tuple[str, ...]:
     """Return a note on the incomplete last batch, which verl's data loader drops (trainer/sft_trainer.py, v0.9.1)."""
-    rows, batch = resume.count_rows(paths, "train"), _rows_per_step(paths)
+    rows, batch = count_rows(rows_folder(stage, paths), "train"), _rows_per_step(paths)
     if not rows or not rows % batch:
         return ()
     steps, dropped = divmod(rows, batch)
@@ -155,7 +167,7 @@ def _total_steps(stage: SftStage, paths: StagePaths) -> int | None:
     """Return the number of steps as verl counts them; None if the rows are missing."""
     if stage.steps is not None:
         return stage.steps
-    rows = resume.count_rows(paths, "train")
+    rows = count_rows(rows_folder(stage, paths), "train")
     assert stage.epochs is not None
     return None if rows is None else int(stage.epochs) * (rows // _rows_per_step(paths))
 
