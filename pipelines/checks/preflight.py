@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.checks.entries import find_entry_problems, has_entries
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.environments.gpus import count_gpus, describe_hidden
@@ -58,7 +59,8 @@ def find_problems(loaded: Loaded, machine: Machine, environments: dict[str, Envi
 
 def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Environment]) -> tuple[list[str], list[str]]:
     """Return the mistakes for which every machine would refuse the recipe, and what only this machine lacks."""
-    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments)]
+    entries = [Problem(text, local) for text, local in find_entry_problems(loaded, environments)]
+    found = [*_unknown_names(loaded), *_reward_problems(loaded, environments), *entries]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
         *_missing_models(loaded),
@@ -88,14 +90,18 @@ def find_data_problems(loaded: Loaded) -> list[str]:
     return [*_missing_sources(loaded), *(problem.text for problem in _unknown_names(loaded))]
 
 
-def find_reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
-    """Return the rewards that are unknown or do not load, their unknown options and missing packages."""
-    return [problem.text for problem in _reward_problems(loaded, environments)]
+def find_late_problems(loaded: Loaded, environments: dict[str, Environment]) -> list[str]:
+    """Return what only verl's environment can find.
+
+    The rewards that are unknown or do not load, their unknown options and missing packages, and wrong keys of entry points.
+    """
+    entries = [text for text, _ in find_entry_problems(loaded, environments)]
+    return [*(problem.text for problem in _reward_problems(loaded, environments)), *entries]
 
 
 def needs_environment(loaded: Loaded) -> bool:
-    """Return whether there are rewards that only verl's environment can check."""
-    return any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded))
+    """Return whether there are rewards or keys of entry points that only verl's environment can check."""
+    return has_entries(loaded) or any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded))
 
 
 def _reward_problems(loaded: Loaded, environments: dict[str, Environment]) -> Iterator[Problem]:

@@ -358,8 +358,8 @@ class RlStage(_Stage):
     function in `checkout`, such as `recipe.prime.main_prime`. It gets the same configuration over its own defaults; default:
     verl's `main_ppo`."""
     checkout: Annotated[str, Field(min_length=1), PathRule(hub=True)] | None = None
-    """The folder with the code of `entry`, or a tag of the verl-recipe repository that `pipeline env sync verl --recipes TAG` has
-    downloaded; the same path on every machine of the run."""
+    """The folder with the code of `entry`, at the same path on every machine of the run; or a tag of the verl-recipe repository,
+    downloaded by `pipeline env sync verl --recipes TAG`."""
     reward: Rewards
     """The score of a response: a reward's name, its name and options, or a list of rewards, whose weighted scores are added."""
     max_failed_rewards: float = Field(default=0.1, ge=0, le=1)

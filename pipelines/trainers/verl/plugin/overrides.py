@@ -176,10 +176,10 @@ def mark_sft_checkpoints() -> None:
 def mark_legacy_checkpoints() -> None:
     """Call the checkpoint callback after each checkpoint of the legacy trainer, also of a subclass that saves its own way.
 
-    Only the V1 trainer of verl 0.9.1 has a callback; the legacy trainer, from which entry points outside verl's core derive, has
-    none (trainer/ppo/ray_trainer.py `_save_checkpoint`), and without its marker a checkpoint counts as incomplete.
+    Only the V1 trainer of verl 0.9.1 calls it, not the legacy trainer, from which entry points outside verl's core derive
+    (trainer/ppo/ray_trainer.py `_save_checkpoint`). Without its marker, a checkpoint counts as incomplete.
     """
-    import os
+    from pathlib import Path
 
     from verl.trainer.ppo import ray_trainer as upstream
     from verl.trainer.ppo.checkpoint_callback import build_checkpoint_callback
@@ -192,13 +192,33 @@ def mark_legacy_checkpoints() -> None:
 
         def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
             result = save(*args, **kwargs)
-            folder = os.path.join(self.config.trainer.default_local_dir, f"global_step_{self.global_steps}")
-            callback.on_save(self, self.global_steps, folder)
+            folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+            callback.on_save(self, self.global_steps, str(folder))
             return result
 
         self._save_checkpoint = save_checkpoint
 
     upstream.RayPPOTrainer.__init__ = init_with_callback
+
+
+def number_legacy_samples() -> None:
+    """Tell an agent loop the step and the sample that it generates, from which the seed of the sample derives.
+
+    The V1 trainer of verl 0.9.1 does (trainer/ppo/v1/agent_loop_tq.py `_run_prompt`), the legacy trainer does not
+    (experimental/agent_loop/agent_loop.py `_run_agent_loop`): all samples of a prompt would have one seed and be the same.
+    """
+    from verl.experimental.agent_loop import agent_loop as upstream
+
+    run = upstream.AgentLoopWorker._run_agent_loop
+
+    async def run_agent_loop(self: Any, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
+        if "session_id" not in kwargs:
+            # The priority is the place in the batch, also if the samples of a prompt are on several workers.
+            number = int(kwargs.get("priority", trajectory["rollout_n"]))
+            kwargs |= {"session_id": number, "global_steps": max(0, int(trajectory["step"]))}
+        return await run(self, sampling_params, trajectory, **kwargs)
+
+    upstream.AgentLoopWorker._run_agent_loop = run_agent_loop
 
 
 def save_validations() -> None:

@@ -7,6 +7,7 @@ composed over it, as the last item of its defaults.
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def entry_files(entry: Entry) -> dict[str, str]:
     if not entry.is_package:
         return {}
     first = entry.module.partition(".")[0]
-    text = f'"""The modules of {entry.checkout.name}, whatever its folder is called."""\n\n__path__ = [{str(entry.checkout)!r}]\n'
+    text = f'"""The modules of the checkout, whatever its folder is called."""\n\n__path__ = [{str(entry.checkout)!r}]\n'
     return {f"{_PACKAGES}/{first}/__init__.py": text}
 
 
@@ -132,6 +133,15 @@ def entry_variables(entry: Entry, context: Context) -> dict[str, str]:
     """Return the variables with which all processes import the entry."""
     folder = context.paths.step("train") / _PACKAGES if entry.is_package else entry.checkout
     return {"PYTHONPATH": str(folder)}
+
+
+def digest_sources(folder: Path) -> str:
+    """Return a digest of the names and contents of a checkout's Python and YAML files, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for file in source_files(folder):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(folder)} {content}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def source_files(folder: Path) -> Iterator[Path]:
