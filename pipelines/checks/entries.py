@@ -23,7 +23,7 @@ from pipelines.run.machine import find_machine
 from pipelines.run.plan import Plan, trainer_module
 from pipelines.shipped import cache_folder
 from pipelines.trainers.verl.nested import leaves, unflatten
-from pipelines.trainers.verl.rl.entry import Entry, checkout_folder, default_overrides, digest_sources, find_entry
+from pipelines.trainers.verl.rl.entry import Entry, checkout_folder, default_overrides, digest_sources, find_entry, mentions
 from preprocess import atomic
 from rewards.suggestions import nearest_path
 
@@ -74,10 +74,8 @@ def _find(loaded: Loaded, environments: Mapping[str, Environment]) -> Iterator[t
 
 
 def _find_missing(given: str, checkout: Path) -> tuple[str, bool] | None:
-    if checkout.is_dir():
-        return None
     if checkout.exists():
-        return f"{checkout} is a file; expected a folder", False
+        return None
     if not Path(given).is_absolute():
         message = f"{given} is not a folder, and verl-recipe at this tag is not on this machine"
         return f"{message}; download it with `pipeline env sync verl --recipes {given}`", True
@@ -94,9 +92,15 @@ def _find_wrong_keys(
         return
     listed = list_keys(answer["keys"])
     given = unflatten(stage.verl)
-    plugins = loaded.recipe.environments.verl is not None or upstream_limits.loads_plugins(given)
-    for path, message in check_keys("verl", given, plugins=plugins, listed=listed):
-        yield str(problem_at(loaded.root, ("stages", stage.name, "verl", *path), message)), False
+    found = list(check_keys("verl", given, listed=listed))
+    certain = list(check_keys("verl", given, plugins=True, listed=listed))
+    if loaded.recipe.environments.verl is not None or upstream_limits.loads_plugins(given):
+        found = certain
+    for path, message in found:
+        value = upstream_limits.get(given, ".".join(path))
+        # The entry may register more names, such as a loss of its own.
+        if (path, message) in certain or not isinstance(value, str) or not mentions(entry.checkout, value):
+            yield str(problem_at(loaded.root, ("stages", stage.name, "verl", *path), message)), False
     if ignored := sorted(_find_ignored(loaded, stage, environments, listed)):
         named = ", ".join(ignored[:_NAMED]) + (f" and {len(ignored) - _NAMED} more" if len(ignored) > _NAMED else "")
         message = f"{entry.module} would ignore what the stage sets: its configuration has no {named}"

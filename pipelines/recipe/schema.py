@@ -225,7 +225,7 @@ def list_rewards(given: str | Reward | list[Reward]) -> list[Reward]:
 
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_TAG = re.compile(r"[\w][\w.+-]*")
+_TAG = re.compile(r"\w[\w.+-]*")
 
 # vllm/config/lora.py `MaxLoRARanks`, 0.24 and 0.27.
 _LONGEST_RANK = 512
@@ -358,8 +358,8 @@ class RlStage(_Stage):
     function in `checkout`, such as `recipe.prime.main_prime`. It gets the same configuration over its own defaults; default:
     verl's `main_ppo`."""
     checkout: Annotated[str, Field(min_length=1), PathRule(hub=True)] | None = None
-    """The folder with the code of `entry`, at the same path on every machine of the run; or a tag of the verl-recipe repository,
-    downloaded by `pipeline env sync verl --recipes TAG`."""
+    """The folder with the code of `entry`, which has the same path on every machine of the run; or a tag of the verl-recipe
+    repository, downloaded by `pipeline env sync verl --recipes TAG`."""
     reward: Rewards
     """The score of a response: a reward's name, its name and options, or a list of rewards, whose weighted scores are added."""
     max_failed_rewards: float = Field(default=0.1, ge=0, le=1)
@@ -447,6 +447,11 @@ class RlStage(_Stage):
             yield f"kl.place is {kl.place}: {name} supports the penalty in the {method.kl[0]} only"
 
 
+def is_tag(text: str) -> bool:
+    """Return whether a text may be a tag of a repository."""
+    return _TAG.fullmatch(text) is not None
+
+
 def _find_entry_mistakes(entry: str | None, checkout: str | None) -> Iterator[str]:
     """Find an entry point or a checkout that cannot be one, or is without the other."""
     if entry is None:
@@ -459,7 +464,7 @@ def _find_entry_mistakes(entry: str | None, checkout: str | None) -> Iterator[st
         yield f"entry is {entry!r}, expected a Python module{hint}"
     elif checkout is None:
         yield f"entry {entry} needs `checkout`, the folder with its code"
-    elif not Path(checkout).is_absolute() and not _TAG.fullmatch(checkout):
+    elif not Path(checkout).is_absolute() and not is_tag(checkout):
         yield f"checkout is {checkout!r}, expected a folder, which does not exist, or a tag of verl-recipe"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.recipe import upstream_limits
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import describe_value, error_at
-from pipelines.recipe.reserved_keys import OBSOLETE, RESERVED
+from pipelines.recipe.reserved_keys import FREE_WITH_ENTRY, OBSOLETE, RESERVED
 from pipelines.shipped import THIRD_PARTY
 from rewards.suggestions import any_of, did_you_mean, nearest, suggestion
 
@@ -175,12 +175,13 @@ def check_keys(
         listed: the keys that may be set; default: the upstream's.
     """
     settings = values if settings is None else settings
+    free = FREE_WITH_ENTRY if listed else frozenset()
     listed = listed or KeyList(keys(upstream), groups(upstream))
     for name, value in values.items():
         here = (*path, name)
         key = ".".join(here)
         entry = listed.keys.get(key)
-        if key in RESERVED[upstream]:
+        if key in RESERVED[upstream] and key not in free:
             yield here, RESERVED[upstream][key]
         elif entry is not None:
             if message := _check_value(key, entry, value, settings, plugins):
@@ -204,7 +205,7 @@ def _check_reserved(
     """Find the keys that are set by typed fields or by the run."""
     for name, value in values.items():
         here = (*path, name)
-        if (key := ".".join(here)) in RESERVED[upstream]:
+        if (key := ".".join(here)) in RESERVED[upstream] and key not in FREE_WITH_ENTRY:
             yield here, RESERVED[upstream][key]
         elif isinstance(value, Mapping):
             yield from _check_reserved(upstream, value, here)

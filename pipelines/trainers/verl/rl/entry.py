@@ -67,6 +67,8 @@ def find_entry(stage: RlStage) -> Entry:
     checkout = checkout_folder(stage.checkout)
     if not checkout.exists():
         return Entry(stage.entry, checkout, exists=False)
+    if not checkout.is_dir():
+        raise SettingError(("stages", stage.name, "checkout"), f"{checkout} is a file; expected a folder")
     loc = ("stages", stage.name, "entry")
     first, _, rest = stage.entry.partition(".")
     inside, whole = _file_of(checkout, stage.entry), _file_of(checkout, rest) if rest else None
@@ -142,6 +144,13 @@ def digest_sources(folder: Path) -> str:
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         digest.update(f"{file.relative_to(folder)} {content}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def mentions(folder: Path, name: str) -> bool:
+    """Return whether a Python file of a checkout has a name in quotes, as code that registers it has."""
+    quoted = (f'"{name}"', f"'{name}'")
+    texts = (each.read_text(encoding="utf-8", errors="replace") for each in source_files(folder) if each.suffix == ".py")
+    return any(quote in text for text in texts for quote in quoted)
 
 
 def source_files(folder: Path) -> Iterator[Path]:
