@@ -74,7 +74,10 @@ def test_an_entry_point_trains_resumes_and_hands_over(tmp_path: Path, checkout: 
         paths = chain.paths("rl")
         rows = [json.loads(line) for line in paths.metrics.read_text().splitlines()]
         assert [row["step"] for row in rows] == [0, 1, 2, 3]
-        for row in rows[1:]:
+        # Step 2 may have been killed before it was logged.
+        trained = {row["step"]: row for row in rows if "training/global_step" in row}
+        assert {1, 3} <= trained.keys()
+        for row in trained.values():
             # Two samples of a prompt that differ are one half apart from their mean, in units of their deviation, times 0.5.
             assert row["scaling/largest"] == pytest.approx(0.5 * 0.5**0.5, abs=1e-3)
             assert row["training/rollout_actor_probs_pearson_corr"] > 0.999

@@ -74,7 +74,7 @@ def find_entry(stage: RlStage) -> Entry:
     inside, whole = _file_of(checkout, stage.entry), _file_of(checkout, rest) if rest else None
     file = inside or whole
     if file is None:
-        known = sorted(_programs(checkout, first))
+        known = sorted(_programs(checkout, first if rest else ""))
         expected = f"; its programs are {any_of(known[:5])}" if known else "; it has no program with @hydra.main"
         raise SettingError(loc, f"{checkout} has no module {stage.entry}{did_you_mean(stage.entry, known) or expected}")
     try:
@@ -180,11 +180,11 @@ def _file_of(folder: Path, module: str) -> Path | None:
 
 
 def _programs(checkout: Path, first: str) -> Iterator[str]:
-    """Yield the modules with `@hydra.main` in a checkout, with the first package if it is the whole checkout."""
+    """Yield the modules with `@hydra.main` in a checkout; those of other packages as modules of `first`, if it is not empty."""
     for file in source_files(checkout):
         if file.suffix == ".py" and "hydra.main" in file.read_text(encoding="utf-8", errors="replace"):
             module = ".".join(file.relative_to(checkout).with_suffix("").parts)
-            yield module if module.startswith(f"{first}.") or "." not in module else f"{first}.{module}"
+            yield module if not first or "." not in module or module.startswith(f"{first}.") else f"{first}.{module}"
 
 
 def _read_main(file: Path) -> tuple[Path, str]:
