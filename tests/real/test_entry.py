@@ -83,7 +83,7 @@ def test_an_entry_point_trains_resumes_and_hands_over(tmp_path: Path, checkout: 
             assert row["training/rollout_actor_probs_pearson_corr"] > 0.999
             assert row["critic/score/max"] > row["critic/score/min"]
         record = read_record(paths.step("train"))
-        assert record is not None and "is exported: best val-core/" in record.notes[0]
+        assert record is not None and "is exported: best validation score" in record.notes[0]
         commit = git(checkout, "rev-parse", "HEAD")
         assert record.origin["checkout of recipe.scaled.main_scaled"].startswith(f"{commit}, files ")
         facts = json.loads((paths.step("handover") / "log").read_text().splitlines()[-1])

@@ -18,14 +18,14 @@ from tests import ROOT
 
 Call = Callable[..., tuple[int, str, str]]
 
-RECIPE = f"""\
+RECIPE = """\
 extends: smoke.yaml
 name: own
 stages:
   - name: stage-one
     entry: recipe.scaled.main_scaled
     checkout: checkout
-    verl: {{scaling: {{factor: 0.5}}}}
+    verl: {scaling: {factor: 0.5}}
 """
 
 
@@ -116,7 +116,10 @@ def test_free_mappings_and_references_take_any_value() -> None:
     ("change", "message"),
     [
         ("checkout=./none", "checkout: folder not found: "),
-        ("checkout=v0.9.0", "verl-recipe at this tag is not on this machine; download it with `pipeline env sync verl --recipes v0.9.0`"),
+        (
+            "checkout=v0.9.0",
+            "verl-recipe at this tag is not on this machine; download it with `pipeline env sync verl --recipes v0.9.0`",
+        ),
     ],
 )
 def test_a_checkout_that_only_this_machine_lacks(
