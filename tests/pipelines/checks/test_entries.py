@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -159,3 +160,11 @@ def test_a_checkout_that_would_replace_verl(recipe: Path) -> None:
     ((line, local),) = problems(recipe)
     assert "contains the package verl, which would replace that of the run; expected the folder recipe in it" in line
     assert not local
+
+
+def test_the_recipe_of_the_page(tmp_path: Path, environments: None) -> None:
+    page = (ROOT / "docs/entry-points.md").read_text(encoding="utf-8")
+    text = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0]
+    assert "checkout: tests/real/own_entries" in text
+    (tmp_path / "own.yaml").write_text(text.replace("tests/real", f"{ROOT}/tests/real"))
+    assert problems(tmp_path / "own.yaml") == []

@@ -98,7 +98,7 @@ def test_an_entry_that_ignores_the_reward_is_aborted_after_its_first_step(tmp_pa
     paths, stage = StagePaths(tmp_path), rl_stage(entry="mine.program", checkout="/nowhere")
     assert progress(stage, paths) is None
     attempt(paths, 1, trained(1, 0.25))
-    with pytest.raises(StepError, match="mine.program ignores the recipe's `reward`"):
+    with pytest.raises(StepError, match=r"mine\.program ignores the recipe's `reward`"):
         progress(stage, paths)
     assert progress(rl_stage(), paths) is not None
 
