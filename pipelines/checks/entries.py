@@ -149,7 +149,9 @@ def _describe(value: Any) -> dict[str, Any]:
 
 
 def read_defaults(entry: Entry, environment: Environment) -> dict[str, Any]:
-    """Return the answer of `entry_defaults`: `keys`, or a `problem`. Keys are cached by the files of the checkout.
+    """Return the answer of `entry_defaults`: `keys`, or a `problem`.
+
+    Keys are cached by the files of the checkout, but not those of a Python that the user chose: its packages may change.
 
     Args:
         entry: The entry, whose checkout exists.
@@ -159,14 +161,14 @@ def read_defaults(entry: Entry, environment: Environment) -> dict[str, Any]:
     code = Path(__file__).parents[1] / "trainers/verl/entry_defaults.py"
     facts = [request, digest_sources(entry.checkout), str(environment.python), environment.pin.sha256, code.read_text("utf-8")]
     cache = cache_folder() / "entries" / f"{digest_text(json.dumps(facts))}.json"
-    if cached := atomic.read_json(cache):
+    if environment.pinned and (cached := atomic.read_json(cache)):
         return dict(cached)
     try:
         arguments = ["-m", _MODULE, json.dumps(request)]
         answer = ask(environment.python, arguments, variables=environment.variables, timeout=_SECONDS)
     except AskError as error:
         return {"problem": str(error)}
-    if "keys" in answer:
+    if "keys" in answer and environment.pinned:
         with suppress(OSError):  # it is asked again
             cache.parent.mkdir(parents=True, exist_ok=True)
             atomic.write_text(cache, json.dumps(answer))

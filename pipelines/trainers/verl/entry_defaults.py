@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
+from pipelines.trainers.answering import describe
+
 _PACKAGE = "pkg://verl."
 
 
@@ -57,9 +59,7 @@ def main() -> None:
     try:
         answer: dict[str, Any] = {"keys": compose_keys(**json.loads(sys.argv[1]))}
     except Exception as error:
-        while type(error).__module__.startswith("hydra.") and isinstance(error.__cause__, Exception):
-            error = error.__cause__
-        answer = {"problem": " ".join(str(error).split())}
+        answer = {"problem": describe(error)}
     print(json.dumps(answer, default=str))
 
 
