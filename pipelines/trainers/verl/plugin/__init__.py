@@ -4,8 +4,8 @@ verl imports an entry point without calling it (verl/__init__.py), so the import
 imports verl imports this package: it must not import anything else the process does not need.
 
 On every platform it registers the overrides for critics, weight sockets, tool metrics, ReMax, GDPO, validations, samples, the
-checkpoints of SFT, and the legacy trainer's checkpoints and seeds; on a CPU also the platform, the engines, and the overrides
-that a CPU needs. verl finds the other classes by their names in the configuration.
+checkpoints of SFT and of the legacy trainer; on a CPU also the platform, the engines, and the overrides that a CPU needs. verl
+finds the other classes by their names in the configuration.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ def register() -> None:
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.pass_rewards_to_gdpo)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.keep_samples)
     after_import("verl.experimental.agent_loop.agent_loop", overrides.pass_on_reasons)
-    after_import("verl.experimental.agent_loop.agent_loop", overrides.number_legacy_samples)
     after_import("verl.experimental.reward_loop.reward_loop", overrides.report_reasons)
     if os.environ.get(attempt_files.METRICS_FOLDER):
         after_import("verl.trainer.ppo.v1.trainer_base", overrides.save_validations)

@@ -201,26 +201,6 @@ def mark_legacy_checkpoints() -> None:
     upstream.RayPPOTrainer.__init__ = init_with_callback
 
 
-def number_legacy_samples() -> None:
-    """Tell an agent loop the step and the sample that it generates, from which the seed of the sample derives.
-
-    The V1 trainer of verl 0.9.1 does (trainer/ppo/v1/agent_loop_tq.py `_run_prompt`), the legacy trainer does not
-    (experimental/agent_loop/agent_loop.py `_run_agent_loop`): all samples of a prompt would have one seed and be the same.
-    """
-    from verl.experimental.agent_loop import agent_loop as upstream
-
-    run = upstream.AgentLoopWorker._run_agent_loop
-
-    async def run_agent_loop(self: Any, sampling_params: dict[str, Any], trajectory: dict[str, Any], **kwargs: Any) -> Any:
-        if "session_id" not in kwargs:
-            # The priority is the place in the batch, also if the samples of a prompt are on several workers.
-            number = int(kwargs.get("priority", trajectory["rollout_n"]))
-            kwargs |= {"session_id": number, "global_steps": max(0, int(trajectory["step"]))}
-        return await run(self, sampling_params, trajectory, **kwargs)
-
-    upstream.AgentLoopWorker._run_agent_loop = run_agent_loop
-
-
 def save_validations() -> None:
     """Save each validation row by row, next to the metrics, so that two steps can be compared on the same rows.
 

@@ -358,38 +358,6 @@ def samples_share_a_seed() -> Any:
     return line in inspect.getsource(vLLMHttpServer.generate)
 
 
-class _Agent:
-    """An agent loop that returns its arguments."""
-
-    def __init__(self, **_: Any) -> None:
-        pass
-
-    async def run(self, sampling_params: dict[str, Any], **sample: Any) -> Any:
-        return sample
-
-
-def legacy_samples_have_numbers() -> Any:
-    """Return the step and the number that an agent loop of the legacy trainer knows of two samples of a prompt."""
-    import asyncio
-    from types import SimpleNamespace
-
-    from verl.experimental.agent_loop import agent_loop as upstream
-
-    async def keep(output: Any, *_: Any, **__: Any) -> Any:
-        return output
-
-    names = ("llm_client", "tokenizer", "processor", "hf_model_type", "dataset_cls")
-    config = SimpleNamespace(data={})
-    worker: Any = SimpleNamespace(config=config, tools=[], _agent_loop_postprocess=keep, **dict.fromkeys(names))
-    upstream._agent_loop_registry["probe"] = {"_target_": f"{__name__}._Agent"}
-    found = []
-    for number in range(2):
-        where = {"step": 3, "sample_index": 5, "rollout_n": number, "validate": False}
-        sample = {"agent_name": "probe", "trace": False, "index": 5, "priority": 6 + number}
-        found.append(asyncio.run(upstream.AgentLoopWorker._run_agent_loop(worker, {}, where, **sample)))
-    return [[each.get("global_steps"), each.get("session_id")] for each in found]
-
-
 def legacy_checkpoints_are_marked() -> Any:
     """Return the files of a checkpoint of a class that derives from the legacy trainer and saves its own way."""
     from hydra import compose, initialize_config_module
@@ -554,7 +522,6 @@ ATTEMPTS: tuple[Callable[[], Any], ...] = (
     validation_is_saved,
     reasons_are_passed_on,
     validation_leaves_samples,
-    legacy_samples_have_numbers,
     legacy_checkpoints_are_marked,
     end_of_epoch_is_resumed,
     sft_after_the_end_of_an_epoch,

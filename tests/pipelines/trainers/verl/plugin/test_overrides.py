@@ -172,11 +172,6 @@ def test_samples_of_a_validation(without: Outcomes, with_plugin: Outcomes) -> No
         assert (each["score"], each["values"], each["reason"], each["truth"]) == (0.1, {"accuracy": 1.0}, "passes", "{}")
 
 
-def test_seeds_of_the_legacy_trainers_samples(without: Outcomes, with_plugin: Outcomes) -> None:
-    assert without["legacy_samples_have_numbers"] == {"value": [[None, None], [None, None]]}
-    assert with_plugin["legacy_samples_have_numbers"] == {"value": [[3, 6], [3, 7]]}
-
-
 def test_checkpoints_of_the_legacy_trainer(without: Outcomes, with_plugin: Outcomes) -> None:
     folders = [f"global_step_{step}{each}" for step in (1, 2) for each in ("", "/actor")]
     assert without["legacy_checkpoints_are_marked"] == {"value": folders}
