@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import SettingError
+from pipelines.errors import InputError, SettingError
 from pipelines.recipe.schema import RlStage
 from pipelines.shipped import cache_folder
 from pipelines.trainers.base import Context
@@ -154,7 +154,11 @@ def mentions(folder: Path, name: str) -> bool:
 
 
 def source_files(folder: Path) -> Iterator[Path]:
-    """Yield the Python and YAML files of a checkout, sorted; not those of environments and run directories in it."""
+    """Yield the Python and YAML files of a checkout, sorted; not those of environments and run directories in it.
+
+    Raises:
+        InputError: There are too many: it is not a folder of code.
+    """
     found = 0
     for place, folders, names in os.walk(folder):
         here = Path(place)
@@ -167,10 +171,13 @@ def source_files(folder: Path) -> Iterator[Path]:
             and not (here / name / "run.json").exists()
         )
         for name in sorted(names):
-            if name.endswith(_SOURCES):
+            if name.endswith(_SOURCES) and (here / name).is_file():
                 found += 1
                 if found > _MOST_FILES:
-                    return
+                    raise InputError(
+                        f"checkout {folder} has more than {_MOST_FILES:,} Python and YAML files; "
+                        "expected the folder with the code of the entry"
+                    )
                 yield here / name
 
 

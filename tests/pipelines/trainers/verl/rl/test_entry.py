@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.errors import SettingError
+from pipelines.errors import InputError, SettingError
+from pipelines.trainers.verl.rl import entry as entry_module
 from pipelines.trainers.verl.rl.config import launch
 from pipelines.trainers.verl.rl.entry import compose_overrides, digest_sources, find_entry, mentions
 from tests import ROOT
@@ -123,6 +124,15 @@ def test_the_digest_is_of_sources_only(tmp_path: Path) -> None:
     assert digest_sources(checkout) == before
     (checkout / "mine/config/own.yaml").write_text("a: 1\n")
     assert digest_sources(checkout) != before
+
+
+def test_a_folder_that_is_not_one_of_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = make_checkout(tmp_path)
+    (checkout / "dangling.py").symlink_to("nowhere.py")
+    digest_sources(checkout)
+    monkeypatch.setattr(entry_module, "_MOST_FILES", 1)
+    with pytest.raises(InputError, match="has more than 1 Python and YAML files"):
+        digest_sources(checkout)
 
 
 def test_names_that_a_checkout_registers(tmp_path: Path) -> None:
