@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.checks.entries import find_entry_problems, has_entries
 from pipelines.environments import Environment
 from pipelines.environments.ask import AskError, ask
 from pipelines.environments.gpus import count_gpus, describe_hidden
@@ -94,6 +95,7 @@ def split_problems(
     """
     stages = _named(loaded, names)
     sources = stages if prepared is None else _named(loaded, prepared)
+    entries = [Problem(text, local) for text, local in find_entry_problems(loaded, stages, environments)]
     found = [
         *_model_problems(loaded, stages),
         *_source_problems(loaded, sources),
@@ -101,6 +103,7 @@ def split_problems(
         *_reward_problems(loaded, stages, environments),
         *_mismatched_tools(loaded, stages),
         *_unrewarded_rows(loaded, stages),
+        *entries,
     ]
     of_recipe = [problem.text for problem in found if not problem.local]
     of_machine = [
@@ -134,16 +137,22 @@ def find_data_problems(loaded: Loaded, names: Collection[str] | None = None) -> 
     return [problem.text for problem in (*_source_problems(loaded, stages), *_unknown_names(loaded, stages))]
 
 
-def find_reward_problems(
+def find_late_problems(
     loaded: Loaded, environments: Mapping[str, Environment], names: Collection[str] | None = None
 ) -> list[str]:
-    """Return the rewards that are unknown or do not load, their unknown options and missing packages."""
-    return [problem.text for problem in _reward_problems(loaded, _named(loaded, names), environments)]
+    """Return what only verl's environment can find.
+
+    The rewards that are unknown or do not load, their unknown options and missing packages, and wrong keys of entry points.
+    """
+    stages = _named(loaded, names)
+    entries = [text for text, _ in find_entry_problems(loaded, stages, environments)]
+    return [*(problem.text for problem in _reward_problems(loaded, stages, environments)), *entries]
 
 
 def needs_environment(loaded: Loaded, names: Collection[str] | None = None) -> bool:
-    """Return whether there are rewards that only verl's environment can check."""
-    return any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded, _named(loaded, names)))
+    """Return whether there are rewards or keys of entry points that only verl's environment can check."""
+    stages = _named(loaded, names)
+    return has_entries(stages) or any(isinstance(error, MissingModuleError) for *_, error in _read_rewards(loaded, stages))
 
 
 def _reward_problems(loaded: Loaded, stages: Stages, environments: Mapping[str, Environment]) -> Iterator[Problem]:

@@ -25,8 +25,9 @@ from pipelines.recipe.loading import Loaded
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 from pipelines.run.plan import Plan, counting_of, overlong_of, trainer_module
 from pipelines.trainers.answering import Answer, Question
-from pipelines.trainers.base import StagePaths, rows_folder
+from pipelines.trainers.base import Launch, StagePaths, rows_folder
 from pipelines.trainers.verl.rendering import template_arguments
+from pipelines.trainers.verl.rl.entry import compose_overrides, find_entry
 from preprocess.columns import pack
 from preprocess.engine.writing import RowsFile
 from preprocess.errors import RowError
@@ -217,10 +218,20 @@ def make_question(plan: Plan, stage: SftStage | RlStage) -> tuple[Question, Mapp
         stands_in=stands_in,
         rows=0 if bare and isinstance(stage, RlStage) else rows,
         lengths=lengths if rows and not stands_in else None,
+        entry=_compose_entry(stage, launch, paths),
         prompts=None if stands_in or isinstance(stage, RlStage) else prompt_arguments(plan.recipe, stage),
         for_gpu=plan.machine.platform == "cuda",
     )
     return question, launch.environment
+
+
+def _compose_entry(stage: SftStage | RlStage, launch: Launch, paths: StagePaths) -> dict[str, Any] | None:
+    """Return how the configuration of the stage's entry point is composed; None: it has none."""
+    if not isinstance(stage, RlStage) or stage.entry is None or not (entry := find_entry(stage)).exists:
+        return None
+    overrides = compose_overrides(entry, paths.step("train"))
+    folder, name = str(entry.config_folder), entry.config_name
+    return {"folder": folder, "name": name, "overrides": overrides, "import": launch.environment["PYTHONPATH"]}
 
 
 def prompt_arguments(recipe: Recipe, stage: SftStage) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def evaluation_sets(ctx: typer.Context, incomplete: str) -> Iterator[str]:
 @_silent
 def algorithms(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     """Complete an algorithm."""
-    from pipelines.recipe.algorithms import ALGORITHMS
+    from pipelines.recipe.algorithms import ALGORITHMS, OUTSIDE
 
-    return list(ALGORITHMS)
+    return [*ALGORITHMS, *OUTSIDE]
 
 
 @_silent

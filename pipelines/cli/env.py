@@ -24,6 +24,14 @@ _Source = Annotated[
         show_default=False,
     ),
 ]
+_Recipes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TAG",
+        help="Also download the verl-recipe repository at this tag, for stages with `entry` and `checkout: TAG`.",
+        show_default=False,
+    ),
+]
 _OnePlatform = Annotated[
     Literal["cpu", "cuda"] | None,
     typer.Option("--platform", help="One platform; default: both.", show_default=False),
@@ -31,7 +39,9 @@ _OnePlatform = Annotated[
 
 
 @app.command("sync")
-def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source: _Source = None) -> None:
+def sync_command(
+    trainer: _Trainer = None, platform: _Platform = "auto", source: _Source = None, recipes: _Recipes = None
+) -> None:
     """Build the pinned environments; do nothing if they are up to date.
 
     Each trainer has its own environment, because their pins conflict. They are built side by side.
@@ -48,14 +58,21 @@ def sync_command(trainer: _Trainer = None, platform: _Platform = "auto", source:
     `environments:`, or in PIPELINE_VERL_PYTHON or PIPELINE_LLAMAFACTORY_PYTHON.
     """
     from pipelines.environments import TRAINERS, Builds, detected_platform, pinned_environment
+    from pipelines.environments.recipes import download_recipes
+    from pipelines.errors import InputError
+    from pipelines.recipe.schema import is_tag
     from pipelines.run.process import signals_as_stopped
 
+    if recipes is not None and (trainer == "llamafactory" or not is_tag(recipes)):
+        raise InputError(f"--recipes {recipes}: expected a tag of verl-recipe, and the trainer verl")
     chosen = detected_platform() if platform == "auto" else platform
     wanted = [pinned_environment(name, chosen) for name in ([trainer] if trainer else TRAINERS)]
     with signals_as_stopped(), Builds(wanted, source=source) as builds:
         builds.wait_all()
     for each in wanted:
         typer.echo(f"{each.pin.trainer} {chosen}: {each.pin.name} {each.pin.version} is ready in {each.directory}")
+    if recipes is not None:
+        typer.echo(f"verl-recipe {recipes} is ready in {download_recipes(recipes)}")
 
 
 @app.command("list")

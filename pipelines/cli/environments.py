@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from pipelines.checks.preflight import find_cluster_problems, find_reward_problems, needs_environment
+from pipelines.checks.preflight import find_cluster_problems, find_late_problems, needs_environment
 from pipelines.environments import Builds, Environment
 from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded
@@ -64,8 +64,8 @@ class Gate:
     ) -> None:
         self._loaded, self._names, self._environments = loaded, names, environments
         self._builds, self._display = builds, display
-        # With the environment built before, `find_problems` has checked the rewards.
-        self._checks_rewards = "verl" in builds and needs_environment(loaded, names)
+        # With the environment built before, `find_problems` has checked rewards and entry points.
+        self._checks_late = "verl" in builds and needs_environment(loaded, names)
         self._checks_cluster = "verl" in builds and loaded.recipe.uses_cluster
 
     def wait(self, step: Step) -> None:
@@ -76,16 +76,16 @@ class Gate:
             InputError: A reward does not load in verl's environment, or the cluster lacks nodes.
         """
         used = set(step.uses)
-        if (self._checks_rewards or self._checks_cluster) and step.trains:
-            # No stage may be trained while a reward or the cluster is unchecked, whatever trains it: a mistake would cost the
-            # time of all stages before. Rows and a tiny model cost seconds, so they need not wait.
+        if (self._checks_late or self._checks_cluster) and step.trains:
+            # No stage may be trained while a reward, an entry point or the cluster is unchecked, whatever trains it: a mistake
+            # would cost the time of all stages before. Rows and a tiny model cost seconds, so they need not wait.
             used.add("verl")
         if running := self._builds.running(used):
             self._display.waiting(step, running)
         self._builds.wait(used)
-        if self._checks_rewards and not self._builds.running(["verl"]):
-            self._checks_rewards = False
-            if unfit := find_reward_problems(self._loaded, self._environments, self._names):
+        if self._checks_late and not self._builds.running(["verl"]):
+            self._checks_late = False
+            if unfit := find_late_problems(self._loaded, self._environments, self._names):
                 raise InputError("\n".join(unfit))
         if self._checks_cluster and not self._builds.running(["verl"]):
             self._checks_cluster = False

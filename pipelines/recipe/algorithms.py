@@ -277,3 +277,37 @@ ALGORITHMS: Mapping[AlgorithmName, Algorithm] = {
     ),
 }
 """All algorithms by name."""
+
+
+@dataclass(frozen=True)
+class Outside:
+    """An algorithm that verl's core does not have."""
+
+    title: str
+    """The full name."""
+    description: str
+    """How it differs from the others."""
+    paper: str
+    """The publication."""
+    entry: str
+    """The value of a stage's `entry`."""
+    checkout: str
+    """What a stage's `checkout` is."""
+    reason: str
+    """Why verl's core does not have it."""
+    status: str
+    """What was tried, and what it needs."""
+
+
+OUTSIDE: Mapping[str, Outside] = {
+    "prime": Outside(
+        title="Process Reinforcement through Implicit Rewards",
+        description="an implicit reward model of tokens, trained with the policy on the outcomes",
+        paper="arXiv 2502.01456",
+        entry="recipe.prime.main_prime",
+        checkout="the verl-recipe repository",
+        reason="it left verl for the verl-recipe repository: a program with a trainer and workers of its own",
+        status="not tried; it needs the verl of its REQUIRED_VERL.txt, see docs/entry-points.md",
+    ),
+}
+"""Known algorithms for which a stage needs an `entry`."""

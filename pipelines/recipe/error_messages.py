@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from pipelines.recipe import other_names, schema_lookup
+from pipelines.recipe.algorithms import OUTSIDE
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import SHOWN, describe_value
 from pipelines.recipe.schema import Recipe
@@ -86,6 +87,9 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any], model: type[BaseMode
             return "missing key kind: sft or rl" if isinstance(given, dict) else _wrong_type(given, "a mapping")
         case "union_tag_invalid":
             return _wrong_choice(context["tag"], ["sft", "rl"])
+        case "literal_error" if loc[-1] == "algorithm" and isinstance(given, str) and given in OUTSIDE:
+            entry = OUTSIDE[given].entry
+            return f"{given} is outside verl's core; set `entry: {entry}` and `checkout`, and here the estimator that it uses"
         case "literal_error":
             return _wrong_choice(given, re.findall(r"'([^']*)'", context["expected"]))
         case "value_error":

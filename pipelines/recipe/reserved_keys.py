@@ -159,6 +159,9 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
     ),
 }
 
+FREE_WITH_ENTRY = frozenset({"algorithm.adv_estimator"})
+"""Reserved keys of verl that a stage with another `entry` may set: it may register estimators of its own."""
+
 OBSOLETE: Mapping[str, Mapping[str, str]] = {
     "verl": {
         "custom_reward_function": "verl 0.9.1 ignores this silently; use the stage's `reward`",

@@ -6,6 +6,7 @@ the pinned upstream (`upstream_keys`). Unknown keys are errors everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -223,6 +224,9 @@ def list_rewards(given: str | Reward | list[Reward]) -> list[Reward]:
     return [Reward(name=each) if isinstance(each, str) else each for each in listed]
 
 
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_TAG = re.compile(r"\w[\w.+-]*")
+
 # vllm/config/lora.py `MaxLoRARanks`, 0.24 and 0.27.
 _LONGEST_RANK = 512
 
@@ -354,6 +358,13 @@ class RlStage(_Stage):
     kind: Literal["rl"]
     algorithm: AlgorithmName
     """The algorithm: advantage estimator, loss and settings (`pipeline algorithms` describes each)."""
+    entry: str | None = None
+    """Another program on verl's trainers to train with, for an algorithm outside verl's core: the module of a `@hydra.main`
+    function in `checkout`, such as `recipe.prime.main_prime`. It gets the same configuration over its own defaults; default:
+    verl's `main_ppo`."""
+    checkout: Annotated[str, Field(min_length=1), PathRule(hub=True)] | None = None
+    """The folder with the code of `entry`, which has the same path on every machine of the run; or a tag of the verl-recipe
+    repository, downloaded by `pipeline env sync verl --recipes TAG`."""
     reward: Rewards
     """The score of a response: a reward's name, its name and options, or a list of rewards, whose weighted scores are added."""
     max_failed_rewards: float = Field(default=0.1, ge=0, le=1)
@@ -417,6 +428,7 @@ class RlStage(_Stage):
         name, method, batch, kl = self.algorithm, self.method, self.batch, self.kl
         if self.data.overlong is not None and self._filters_prompts() is not None:
             yield "data.overlong and verl.data.filter_overlong_prompts say the same: remove the latter"
+        yield from _find_entry_mistakes(self.entry, self.checkout)
         if isinstance(self.reward, Reward) and self.reward.data_source is not None:
             yield "reward.data_source: a single reward scores every row; use a list of rewards for patterns"
         if (given := self.rollout.samples) < method.samples:
@@ -451,6 +463,27 @@ class RlStage(_Stage):
             yield f"{name} has no KL penalty: remove `kl`, or use an algorithm that supports it, such as grpo"
         elif kl is not None and kl.place not in (None, *method.kl):
             yield f"kl.place is {kl.place}: {name} supports the penalty in the {method.kl[0]} only"
+
+
+def is_tag(text: str) -> bool:
+    """Return whether a text may be a tag of a repository."""
+    return _TAG.fullmatch(text) is not None
+
+
+def _find_entry_mistakes(entry: str | None, checkout: str | None) -> Iterator[str]:
+    """Find an entry point or a checkout that cannot be one, or is without the other."""
+    if entry is None:
+        if checkout is not None:
+            yield f"checkout {checkout} is for `entry`, which is missing: set it to a module in that folder"
+        return
+    if not _MODULE.fullmatch(entry):
+        module = ".".join(re.findall(r"\w+", entry.removesuffix(".py")))
+        hint = f"; did you mean {module!r}?" if _MODULE.fullmatch(module) else ", such as recipe.prime.main_prime"
+        yield f"entry is {entry!r}, expected a Python module{hint}"
+    elif checkout is None:
+        yield f"entry {entry} needs `checkout`, the folder with its code"
+    elif not Path(checkout).is_absolute() and not is_tag(checkout):
+        yield f"checkout is {checkout!r}, expected a folder, which does not exist, or a tag of verl-recipe"
 
 
 Stage = Annotated[SftStage | RlStage, Field(discriminator="kind")]

@@ -6,7 +6,8 @@ third_party/*/*keys.json list them (generated from the pinned sources by third_p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from pipelines.recipe import upstream_limits
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import describe_value, error_at
-from pipelines.recipe.reserved_keys import OBSOLETE, RESERVED
+from pipelines.recipe.reserved_keys import FREE_WITH_ENTRY, OBSOLETE, RESERVED
 from pipelines.shipped import THIRD_PARTY
 from rewards.suggestions import any_of, did_you_mean, nearest, suggestion
 
@@ -55,8 +56,21 @@ def keys(upstream: str) -> Mapping[str, Mapping[str, Any]]:
 @cache
 def groups(upstream: str) -> frozenset[str]:
     """Return every mapping that contains keys: `actor_rollout_ref`, `actor_rollout_ref.actor` …"""
-    parts = (key.split(".") for key in keys(upstream))
+    return find_groups(keys(upstream))
+
+
+def find_groups(keys: Iterable[str]) -> frozenset[str]:
+    """Return every mapping that contains some of the keys, which are dotted."""
+    parts = (key.split(".") for key in keys)
     return frozenset(".".join(part[:end]) for part in parts for end in range(1, len(part)))
+
+
+@dataclass(frozen=True)
+class KeyList:
+    """The keys that may be set."""
+
+    keys: Mapping[str, Mapping[str, Any]]
+    groups: frozenset[str]
 
 
 def templates() -> Mapping[str, bool]:
@@ -143,7 +157,11 @@ def check(root: Node) -> Iterator[tuple[Loc, str]]:
             node = stage.children.get(section)
             if node is None or not node.children or trainer not in sections:
                 continue  # wrong types are reported by the schema
-            if section == trainer:
+            if section == trainer and stage.text("entry") is not None:
+                # The keys of another entry point are checked where its configuration can be composed (`checks.entries`).
+                for path, message in _check_reserved(upstream, node.plain()):
+                    yield ("stages", index, section, *path), message
+            elif section == trainer:
                 values = node.plain()
                 for path, message in check_keys(upstream, values, plugins=own or upstream_limits.loads_plugins(values)):
                     yield ("stages", index, section, *path), message
@@ -158,6 +176,7 @@ def check_keys(
     settings: Mapping[str, Any] | None = None,
     *,
     plugins: bool = False,
+    listed: KeyList | None = None,
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """Check nested keys against a list: unknown keys, wrong types and values, and keys that are set by typed fields.
 
@@ -165,13 +184,16 @@ def check_keys(
         path: the group that contains `values`.
         settings: all keys of the stage; default: `values`.
         plugins: whether plugins may register more names.
+        listed: the keys that may be set; default: the upstream's.
     """
     settings = values if settings is None else settings
+    free = FREE_WITH_ENTRY if listed else frozenset()
+    listed = listed or KeyList(keys(upstream), groups(upstream))
     for name, value in values.items():
         here = (*path, name)
         key = ".".join(here)
-        entry = keys(upstream).get(key)
-        if key in RESERVED[upstream]:
+        entry = listed.keys.get(key)
+        if key in RESERVED[upstream] and key not in free:
             yield here, RESERVED[upstream][key]
         elif entry is not None:
             if message := _check_value(key, entry, value, settings, plugins):
@@ -181,12 +203,24 @@ def check_keys(
                     message := upstream_limits.find_problem(inner, limits, value.get(inner), value, plugins)
                 ):
                     yield (*here, inner), message
-        elif key not in groups(upstream):
-            yield here, _unknown_key(upstream, here, value)
+        elif key not in listed.groups:
+            yield here, _unknown_key(upstream, here, value, listed.keys)
         elif isinstance(value, Mapping):
-            yield from check_keys(upstream, value, here, settings, plugins=plugins)
+            yield from check_keys(upstream, value, here, settings, plugins=plugins, listed=listed)
         else:
             yield here, f"found {describe_value(value)}, expected a mapping of keys"
+
+
+def _check_reserved(
+    upstream: str, values: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find the keys that are set by typed fields or by the run."""
+    for name, value in values.items():
+        here = (*path, name)
+        if (key := ".".join(here)) in RESERVED[upstream] and key not in FREE_WITH_ENTRY:
+            yield here, RESERVED[upstream][key]
+        elif isinstance(value, Mapping):
+            yield from _check_reserved(upstream, value, here)
 
 
 def _check_value(key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool) -> str:
@@ -206,19 +240,19 @@ def _check_value(key: str, entry: Mapping[str, Any], value: Any, settings: Mappi
     return upstream_limits.find_problem(key, entry, value, settings, plugins)
 
 
-def _unknown_key(upstream: str, path: tuple[str, ...], value: Any) -> str:
+def _unknown_key(upstream: str, path: tuple[str, ...], value: Any, known: Iterable[str]) -> str:
     if path[0] in OBSOLETE.get(upstream, {}):
         return OBSOLETE[upstream][path[0]]
     # A group without its parents, recognized by one of its keys: `rollout: {n: 4}`.
     below = f".{next(iter(value))}" if isinstance(value, dict) and value else ""
-    tails = [other for other in keys(upstream) if other.endswith(f".{'.'.join(path)}{below}")]
+    tails = [other for other in known if other.endswith(f".{'.'.join(path)}{below}")]
     if tails:
         return f"unknown key; did you mean {min(tails, key=len).removesuffix(below)!r}?"
     start = "".join(f"{group}." for group in path[:-1])
-    siblings = {other.removeprefix(start).split(".")[0] for other in keys(upstream) if other.startswith(start)}
+    siblings = {other.removeprefix(start).split(".")[0] for other in known if other.startswith(start)}
     if near := did_you_mean(path[-1], sorted(siblings)):
         return f"unknown key{near}"
-    by_name = {other.rpartition(".")[2]: other for other in sorted(keys(upstream), key=len)[::-1]}
+    by_name = {other.rpartition(".")[2]: other for other in sorted(known, key=len)[::-1]}
     elsewhere = nearest(path[-1], by_name)
     return f"unknown key; did you mean {by_name[elsewhere]!r}?" if elsewhere else f"unknown key{suggestion(path[-1], siblings)}"
 

@@ -17,11 +17,13 @@ from pipelines.digests import Digests, digest_text
 from pipelines.environments.ask import AskError, call
 from pipelines.errors import InputError
 from pipelines.models.folder import find_model_folder
+from pipelines.recipe.schema import RlStage
 from pipelines.records.steps import StepRecord, read_record
 from pipelines.run.plan import Plan, Step
 from pipelines.run.skipping import why_run
 from pipelines.run.versions import find_pin, versions_of
 from pipelines.shipped import CODE
+from pipelines.trainers.verl.rl.entry import checkout_folder, digest_sources
 from preprocess import atomic
 
 HOST = "host"
@@ -48,7 +50,23 @@ def origin_of(step: Step, plan: Plan) -> dict[str, str]:
             found["lock"] = digest_text(pinned.lock(plan.machine.platform).read_text(encoding="utf-8"))
         if plan.machine.platform == "cuda":
             found |= {"GPUs": _gpu_names(), "driver": _driver_version()}
+    found |= _entry_checkout(step, plan)
     return {name: value for name, value in (found | revisions_of(step, plan)).items() if value}
+
+
+def _entry_checkout(step: Step, plan: Plan) -> dict[str, str]:
+    """Return the commit of the checkout of an entry point, if it is one of git, and the digest of its files."""
+    stage = next((each for each in plan.recipe.stages if each.name == step.stage), None)
+    if not step.trains or not isinstance(stage, RlStage) or stage.entry is None:
+        return {}
+    checkout = checkout_folder(str(stage.checkout))
+    if not checkout.is_dir():
+        return {}
+    try:
+        commit = call("git", ["-C", str(checkout), "rev-parse", "HEAD"], timeout=_SECONDS).strip()
+    except AskError:
+        commit = ""  # not of git
+    return {f"checkout of {stage.entry}": ", ".join(filter(None, [commit, f"files {digest_sources(checkout)}"]))}
 
 
 def revisions_of(step: Step, plan: Plan) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.trainers.base import Context, Launch, Platform, StagePaths, Train
 from pipelines.trainers.llamafactory import trainer as llamafactory
 from pipelines.trainers.verl.rendering import template_arguments
 from pipelines.trainers.verl.rl import trainer as verl_rl
+from pipelines.trainers.verl.rl.entry import checkout_folder, digest_sources
 from pipelines.trainers.verl.sft import trainer as verl_sft
 from preprocess.config import Split
 from preprocess.sources import hub
@@ -110,6 +112,8 @@ class Plan:
         """Folders whose location does not affect training: name -> path."""
         places = {"run": self.directory, "project": CODE, "packages": import_path()}
         places |= {f"{name} python": path for name, path in self.machine.pythons.items()}
+        entries = (stage for stage in self.recipe.stages if isinstance(stage, RlStage) and stage.entry is not None)
+        places |= {f"{stage.name} checkout": checkout_folder(str(stage.checkout)) for stage in entries}
         return places | {f"{name} source": path for name, path in self.machine.sources.items()}
 
     def step(self, name: str) -> Step:
@@ -236,7 +240,11 @@ def make_plan(recipe: Recipe, machine: Machine, directory: Path) -> Plan:
 
 def _in_environment(step: Step, machine: Machine) -> Step:
     """Return the step with the variables of its trainer's environment."""
-    variables = {**machine.variables.get(step.trainer or "", {}), **step.launch.environment}
+    ours = machine.variables.get(step.trainer or "", {})
+    variables = {**ours, **step.launch.environment}
+    if {"PYTHONPATH"} <= ours.keys() & step.launch.environment.keys():
+        # Of an entry point: its code comes first.
+        variables["PYTHONPATH"] = os.pathsep.join([step.launch.environment["PYTHONPATH"], ours["PYTHONPATH"]])
     return replace(step, launch=replace(step.launch, environment=variables))
 
 
@@ -435,6 +443,7 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
             "validation.parquet": str(rows / "validation.parquet"),
             "the model it starts from": context.model,
             **{f"reward file {place}, {Path(file).name}": file for place, file in enumerate(rewards, 1)},
+            **_entry_code(stage),
         },
         uses=(trainer,) if trainer == "verl" or plan.recipe.hardware_of(stage).nodes == 1 else (trainer, "verl"),
     )
@@ -478,6 +487,14 @@ def _train_export_hand_over(plan: Plan, stage: SftStage | RlStage) -> list[Step]
         uses=(trainer, *sorted(others)),
     )
     return [*steps, hand_over]
+
+
+def _entry_code(stage: SftStage | RlStage) -> dict[str, str]:
+    """Return the digest of the code of the stage's entry point, as an input that is not a path."""
+    if not isinstance(stage, RlStage) or stage.entry is None:
+        return {}
+    checkout = checkout_folder(str(stage.checkout))
+    return {f"the code of {stage.entry}": f"files {digest_sources(checkout)}" if checkout.is_dir() else "not found"}
 
 
 def _json(value: object) -> str:

@@ -40,6 +40,9 @@ class Question:
     """The prompts to count: a `preprocess.prompts.counting` stage."""
     prompts: Mapping[str, Any] | None = None
     """Arguments of the chat template with which the model of an sft stage is prompted later; None: not known."""
+    entry: Mapping[str, Any] | None = None
+    """How to compose the configuration of an entry point outside verl's core: its `folder`, `name` and Hydra `overrides`; and
+    the folder to `import` the entry from."""
     for_gpu: bool = False
     """Whether the settings are for a GPU. They are validated without one, so that jobs on it are not disturbed."""
 

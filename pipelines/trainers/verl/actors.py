@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from pipelines.shipped import import_path
@@ -18,7 +19,7 @@ def actor_settings(context: Context, nodes: int, variables: Mapping[str, str]) -
     """
     directory = context.paths.root.parents[1]
     ours = {
-        "PYTHONPATH": str(import_path()),
+        "PYTHONPATH": os.pathsep.join(filter(None, [variables.get("PYTHONPATH"), str(import_path())])),
         # Loads the plugin where this project is on the path but not installed.
         "VERL_USE_EXTERNAL_MODULES": "pipelines.trainers.verl.plugin",
         RUN_DIRECTORY: str(directory),

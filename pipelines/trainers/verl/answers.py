@@ -6,6 +6,8 @@ configuration classes of the workers, the imports that the configuration names, 
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module, invalidate_caches
 from typing import Any
 
 from pipelines.trainers.answering import Answer, Question, main
@@ -17,16 +19,33 @@ def answer(question: Question, found: Answer) -> None:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    # As `main_ppo --config-path FOLDER --config-name train` does.
-    with initialize_config_dir(question.folder, version_base=None):
-        config = compose("train")
-    validate = {"verl.trainer.main_ppo": _validate_rl, "verl.trainer.sft_trainer": _validate_sft}[question.module]
+    # As `main_ppo --config-path FOLDER --config-name train` does, or the command of an entry point.
+    how = question.entry or {"folder": question.folder, "name": "train", "overrides": []}
+    with initialize_config_dir(how["folder"], version_base=None):
+        config = compose(how["name"], how["overrides"])
+    if question.entry is not None:
+        _import_entry(question.module, how["import"])
+        found.facts.append(f"{question.module} imports")
+    validate = _validate_sft if question.module == "verl.trainer.sft_trainer" else _validate_rl
     OmegaConf.to_container(config, resolve=True)  # resolves every reference between keys
     kept = validate(config, question)
     if kept == 0 and not question.stands_in:
         found.problem = f"it leaves out all {question.rows:,} rows: their prompts are too long"
     elif kept is not None:
         found.facts.append(f"{kept:,} of {question.rows:,} rows are {'read' if question.stands_in else 'left to train on'}")
+
+
+def _import_entry(module: str, folder: str) -> None:
+    """Import an entry point as its processes do, without starting it; then forget it, for other checkouts of the same name."""
+    sys.path.insert(0, folder)
+    try:
+        import_module(module)
+    finally:
+        sys.path.remove(folder)
+        first = module.partition(".")[0]
+        for name in [each for each in sys.modules if each == first or each.startswith(f"{first}.")]:
+            del sys.modules[name]
+        invalidate_caches()
 
 
 def _validate_rl(config: Any, question: Question) -> int | None:

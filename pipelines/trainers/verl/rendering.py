@@ -29,13 +29,22 @@ _VARIABLES = {
 }
 
 
-def render(base: str, groups: Sequence[str], settings: Settings, title: str) -> str:
-    """Return the text of a Hydra file whose settings override verl's configuration `base`; `groups` come first."""
+def render(base: str | None, groups: Sequence[str], settings: Settings, title: str) -> str:
+    """Return the text of a Hydra file whose settings override verl's configuration `base`; `groups` come first.
+
+    Args:
+        base: None: the file is composed over another configuration by the command line.
+        groups: Groups of settings.
+        settings: The settings, nested.
+        title: A comment.
+    """
     hydra: Settings = {
         # By default Hydra writes logs and copies into a folder of its own.
         "defaults": [base, "_self_", {"override hydra/job_logging": "stdout"}],
         "hydra": {"searchpath": ["pkg://verl.trainer.config"], "output_subdir": None, "run": {"dir": "."}},
     }
+    if base is None:
+        hydra = {}
     first = [group for group in groups if group in settings]
     return to_yaml(hydra | {group: settings[group] for group in [*first, *settings]}, title)
 

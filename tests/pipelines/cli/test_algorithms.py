@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli import main as cli
-from pipelines.recipe.algorithms import ALGORITHMS
+from pipelines.recipe.algorithms import ALGORITHMS, OUTSIDE
 from pipelines.recipe.loading import load
 from tests import ROOT
 
@@ -39,7 +39,8 @@ def test_piped_output_has_one_line_each(call: Call) -> None:
     header, *lines = [line.split("\t") for line in out.splitlines()]
     assert status == 0
     assert header == ["algorithm", "critic", "samples", "kl", "description"]
-    assert [line[0] for line in lines] == list(ALGORITHMS)
+    names = [line[0] for line in lines]
+    assert names == [*ALGORITHMS, "outside verl's core", *OUTSIDE]
     assert ["ppo", "yes", "1", "reward or loss"] in [line[:4] for line in lines]
     assert ["dapo", "no", "2", "none"] in [line[:4] for line in lines]
 
@@ -55,6 +56,14 @@ def test_one_algorithm_with_source_requirements_and_settings(call: Call) -> None
     assert shown["actor_rollout_ref.actor.clip_ratio_high"] == "0.28"
 
 
+def test_an_algorithm_outside_verls_core_says_why(call: Call) -> None:
+    status, out, _ = call("prime")
+    shown = dict(line.split("\t") for line in out.splitlines())
+    assert status == 0
+    assert shown["entry"] == "recipe.prime.main_prime"
+    assert "left verl" in shown["reason"] and "not tried" in shown["status"]
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_each_algorithm_on_a_terminal(name: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -68,6 +77,7 @@ def test_each_algorithm_on_a_terminal(name: str, call: Call, monkeypatch: pytest
     ("name", "line"),
     [
         ("dr-grpo", "error: unknown algorithm 'dr-grpo'; did you mean 'dr_grpo'?\n"),
+        ("prme", "error: unknown algorithm 'prme'; did you mean 'prime'?\n"),
         ("xyzzy", "error: unknown algorithm 'xyzzy'; `pipeline algorithms` lists them\n"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.checks.preflight import find_late_problems
 from pipelines.cli import planning, run
 from pipelines.cli.environments import Gate, start_builds
 from pipelines.environments import Builds, Environment
@@ -169,3 +170,22 @@ def test_run_ends_with_one_line_and_without_training(
     records = (making.tmp_path / "runs" / loaded.recipe.name).rglob("record.json")
     assert sorted(file.parent.name for file in records) == ["prepare", "prepare"]
     assert "llamafactory cpu: the build failed" in capsys.readouterr().err
+
+
+def test_keys_of_an_entry_point_are_checked_in_the_new_environment(
+    making: Making, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before any stage is trained, also by another trainer."""
+    checkout = f"entry: recipe.scaled.main_scaled, checkout: {ROOT}/tests/real/own_entries"
+    recipe = RECIPE.replace("reward: {name: mine, file: mine.py}", "reward: white_box\n    verl: {scaling: {fctor: 2}}")
+    recipe = recipe.replace("    algorithm: grpo\n", f"    algorithm: grpo\n    {checkout.replace(', ', chr(10) + '    ')}\n")
+    (making.tmp_path / "x.yaml").write_text(recipe)
+    values = {"scaling.factor": 1.0}
+    monkeypatch.setattr("pipelines.checks.entries.read_defaults", lambda *_: {"keys": values})
+    loaded, _, environments = making.open()
+    assert find_late_problems(loaded, environments) == []
+    assert "the keys of recipe.scaled.main_scaled are checked when verl's environment is built" in capsys.readouterr().err
+    gate, _, step = start(making)
+    making.end_all()
+    with pytest.raises(InputError, match=r"x\.yaml:\d+: stages\.rl\.verl\.scaling\.fctor: unknown key; did you mean 'factor'"):
+        gate.wait(step("sft/train"))

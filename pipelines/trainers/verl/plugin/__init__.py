@@ -3,9 +3,9 @@
 verl imports an entry point without calling it (verl/__init__.py), so the import registers everything. Every process that
 imports verl imports this package: it must not import anything else the process does not need.
 
-On every platform it registers the overrides for critics, weight sockets, tool metrics, ReMax, GDPO, validations, samples and
-SFT checkpoints; on a CPU also the platform, the engines, and the overrides that a CPU needs. verl finds the other classes by
-their names in the configuration.
+On every platform it registers the overrides for critics, weight sockets, tool metrics, ReMax, GDPO, validations, samples, the
+checkpoints of SFT and of the legacy trainer; on a CPU also the platform, the engines, and the overrides that a CPU needs. verl
+finds the other classes by their names in the configuration.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def register() -> None:
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.log_tool_calls)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.add_remax_baselines)
     after_import("verl.utils.checkpoint.checkpoint_handler", overrides.mark_sft_checkpoints)
+    after_import("verl.trainer.ppo.ray_trainer", overrides.mark_legacy_checkpoints)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.pass_rewards_to_gdpo)
     after_import("verl.trainer.ppo.v1.trainer_base", overrides.keep_samples)
     after_import("verl.experimental.agent_loop.agent_loop", overrides.pass_on_reasons)

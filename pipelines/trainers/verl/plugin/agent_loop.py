@@ -18,4 +18,5 @@ class SeededSingleTurn(SingleTurnAgentLoop):
     """
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
-        return await super().run(seeded(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)
+        params = seeded(sampling_params, self.rollout_config.seed, kwargs, int(priority))
+        return await super().run(params, priority, **kwargs)

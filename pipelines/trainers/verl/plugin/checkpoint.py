@@ -27,7 +27,8 @@ class KeepNewest(CheckpointCallback):
         progress = {
             "step": global_step,
             "total_steps": trainer.total_training_steps,
-            "steps_per_epoch": trainer.steps_per_epoch,
+            # The legacy trainer does not keep it.
+            "steps_per_epoch": getattr(trainer, "steps_per_epoch", None) or len(trainer.train_dataloader),
             "train_rows": len(trainer.train_dataset),
             "validation_rows": len(trainer.val_dataset),
         }

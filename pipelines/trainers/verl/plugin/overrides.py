@@ -173,6 +173,34 @@ def mark_sft_checkpoints() -> None:
     CheckpointHandler._load_dataloader_state = load_dataloader_state
 
 
+def mark_legacy_checkpoints() -> None:
+    """Call the checkpoint callback after each checkpoint of the legacy trainer, also of a subclass that saves its own way.
+
+    Only the V1 trainer of verl 0.9.1 calls it, not the legacy trainer, from which entry points outside verl's core derive
+    (trainer/ppo/ray_trainer.py `_save_checkpoint`). Without its marker, a checkpoint counts as incomplete.
+    """
+    from pathlib import Path
+
+    from verl.trainer.ppo import ray_trainer as upstream
+    from verl.trainer.ppo.checkpoint_callback import build_checkpoint_callback
+
+    init = upstream.RayPPOTrainer.__init__
+
+    def init_with_callback(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        callback, save = build_checkpoint_callback(self.config), self._save_checkpoint
+
+        def save_checkpoint(*args: Any, **kwargs: Any) -> Any:
+            result = save(*args, **kwargs)
+            folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+            callback.on_save(self, self.global_steps, str(folder))
+            return result
+
+        self._save_checkpoint = save_checkpoint
+
+    upstream.RayPPOTrainer.__init__ = init_with_callback
+
+
 def save_validations() -> None:
     """Save each validation row by row, next to the metrics, so that two steps can be compared on the same rows.
 

@@ -16,9 +16,18 @@ BASELINE_FIELD = "reward_baselines"
 """The field of a sample with its baseline, as verl's estimator names it (trainer/ppo/core_algos.py)."""
 
 
-def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Return verl's parameters for one sample, whose keyword arguments verl passes to an agent loop."""
-    step, row, index = (int(sample.get(key, 0)) for key in ("global_steps", "index", "session_id"))
+def sampling_params(base: Mapping[str, Any], seed: int, sample: Mapping[str, Any], priority: int = 0) -> dict[str, Any]:
+    """Return verl's parameters for one sample.
+
+    Args:
+        base: Those for all samples.
+        seed: The recipe's.
+        sample: The keyword arguments that verl passes to an agent loop.
+        priority: In verl's legacy trainer, the place of the sample in its batch. That trainer does not number the samples of a
+            prompt (experimental/agent_loop/agent_loop.py `_run_agent_loop`), which would all have one seed and be the same.
+    """
+    step, row = (int(sample.get(key, 0)) for key in ("global_steps", "index"))
+    index = int(sample.get("session_id", priority))
     params = {**base, "seed": sample_seed(seed, step, row, index)}
     if GREEDY in sample and int(sample[GREEDY]) == index:
         # What verl sets for all responses of a prompt (trainer/ppo/v1/agent_loop_tq.py `apply_greedy_sampling_params`).

@@ -22,8 +22,9 @@ class SeededToolAgent(ToolAgentLoop):
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> Any:
         self._trajectory, self._usage = Trajectory(), Usage()
+        params = seeded(sampling_params, self.rollout_config.seed, kwargs, int(priority))
         try:
-            output = await super().run(seeded(sampling_params, self.rollout_config.seed, kwargs), priority, **kwargs)
+            output = await super().run(params, priority, **kwargs)
         finally:
             await self._trajectory.close()
         output.extra_fields[USAGE_KEY] = {**asdict(self._usage), "last_turn": self._read_last_turn(output)}

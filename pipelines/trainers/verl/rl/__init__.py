@@ -1,1 +1,4 @@
-"""Reinforcement-learning stages by verl's `main_ppo`. Other rooms use `trainer` and, for its rewards, `reward`."""
+"""Reinforcement-learning stages by verl's `main_ppo`, or by another program on verl's trainers.
+
+Other rooms use `trainer`, for its rewards `reward`, and for the code of another program `entry`.
+"""

@@ -1,4 +1,4 @@
-"""A reinforcement-learning stage as a Hydra file for verl's `main_ppo`."""
+"""A reinforcement-learning stage as a Hydra file for verl's `main_ppo`, or for another entry point."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipelines.trainers.verl.rendering import (
     training_length,
     upstream_keys,
 )
+from pipelines.trainers.verl.rl.entry import entry_command, entry_files, entry_variables, find_entry
 from pipelines.trainers.verl.rl.reward import ARGUMENTS, NOT_IN_CACHE_KEY, reward_function
 from pipelines.trainers.verl.rl.tool import tool_file, tool_settings
 from rewards.scoring.combination import score_keys
@@ -27,7 +28,7 @@ _GROUPS = ("algorithm", "data", "reward", "actor_rollout_ref", "critic", "traine
 
 
 def launch(stage: RlStage, context: Context) -> Launch:
-    """Render `verl.trainer.main_ppo` with one YAML file that overrides verl's defaults.
+    """Render `verl.trainer.main_ppo`, or the stage's `entry`, with one YAML file that overrides its defaults.
 
     Precedence, lowest first: the algorithm's settings, the stage's typed fields, the platform, `stage.verl`. The same command
     resumes from the checkpoint that the tracker file names (trainer.resume_mode auto).
@@ -45,24 +46,27 @@ def launch(stage: RlStage, context: Context) -> Launch:
     title = f"verl: {stage.algorithm}, stage {stage.name}"
     in_cache_key = deep_merge(settings, unflatten({f"{ARGUMENTS}.{key}": None for key in NOT_IN_CACHE_KEY}))
     settings = deep_merge(settings, _samples(stage, context))
-    variables = training_environment(context, stage)
+    entry = find_entry(stage) if stage.entry else None
+    variables = training_environment(context, stage) | (entry_variables(entry, context) if entry else {})
     ray: Settings = {}
     if (nodes := context.recipe.hardware_of(stage).nodes) > 1:
         ray = actor_settings(context, nodes, variables)
-    if context.platform == "cpu":
+    if context.platform == "cpu" and not entry:
         ray = deep_merge(ray, unflatten({"ray_kwargs.ray_init.runtime_env.py_executable": client_command(context.python)}))
     # What the user has set in `verl:` takes precedence.
     settings = deep_merge(settings, ray, {"ray_kwargs": settings["ray_kwargs"]})
+    base = None if entry else "ppo_trainer"
     return Launch(
-        argv=command(context, "verl.trainer.main_ppo"),
+        argv=entry_command(entry, context) if entry else command(context, "verl.trainer.main_ppo"),
         environment=variables,
         files={
-            "train.yaml": render("ppo_trainer", _GROUPS, settings, title),
+            "train.yaml": render(base, _GROUPS, settings, title),
             "agent_loops.yaml": _agent_loops(stage),
+            **(entry_files(entry) if entry else {}),
             **tool_file(stage, context, settings),
         },
         cache_key_files={
-            "train.yaml": render("ppo_trainer", _GROUPS, in_cache_key, title),
+            "train.yaml": render(base, _GROUPS, in_cache_key, title),
             **tool_file(stage, None, settings),
         },
     )

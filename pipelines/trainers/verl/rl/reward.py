@@ -41,6 +41,29 @@ def failures_folder(paths: StagePaths) -> Path:
     return paths.step("train") / "rewards"
 
 
+def check_is_scored(stage: RlStage, paths: StagePaths) -> None:
+    """Check after the first step that another entry point scores responses with the recipe's reward.
+
+    Raises:
+        StepError: It does not.
+    """
+    if stage.entry is None or stage.max_failed_rewards == 1 or _scored(paths).exists():
+        return
+    if not read_counts(failures_folder(paths)).rows:
+        message = f"{stage.entry} ignores the recipe's `reward`: it scored no response with it"
+        raise StepError(f"{message}; set `max_failed_rewards: 1` to accept this")
+
+
+def keep_is_scored(stage: RlStage, paths: StagePaths) -> None:
+    """Keep for `check_is_scored` that an attempt scored responses, before its counts are reset."""
+    if stage.entry is not None and read_counts(failures_folder(paths)).rows:
+        _scored(paths).touch()
+
+
+def _scored(paths: StagePaths) -> Path:
+    return paths.step("train") / "scored"
+
+
 def failed_rewards(stage: RlStage, paths: StagePaths) -> tuple[str, ...]:
     """Return a note on the failed rewards of all processes, if any; raise an error if the stage does not allow so many."""
     folder = failures_folder(paths)

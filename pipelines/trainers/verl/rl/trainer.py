@@ -16,7 +16,7 @@ from pipelines.trainers.verl.nested import unflatten
 from pipelines.trainers.verl.rendering import merge, merge_module
 from pipelines.trainers.verl.rl.best import check_best_metric, choose_best
 from pipelines.trainers.verl.rl.config import launch
-from pipelines.trainers.verl.rl.reward import failed_rewards, failures_folder
+from pipelines.trainers.verl.rl.reward import check_is_scored, failed_rewards, failures_folder, keep_is_scored
 from rewards.scoring.failures import archive_failures, read_stop_reason
 
 __all__ = [
@@ -65,6 +65,7 @@ def export(stage: RlStage, context: Context) -> Launch:
 
 def before_attempt(stage: RlStage, paths: StagePaths) -> int:
     """Reset the count of failed rewards, delete incomplete checkpoints and later samples; return the step to resume from."""
+    keep_is_scored(stage, paths)
     archive_failures(failures_folder(paths))
     begins = resume.prepare_resume(stage, paths, {"train": stage.batch.prompts, "validation": 1})
     forget_after(paths.samples, begins)
@@ -80,6 +81,7 @@ def progress(stage: RlStage, paths: StagePaths) -> Progress | None:
     newest = next((row for row in reversed(rows) if RL_STEP in row), None)
     if newest is None:
         return None
+    check_is_scored(stage, paths)
     # verl computes the steps of epochs; the total is unknown before its first checkpoint.
     total = stage.steps
     if total is None and (counted := resume.complete_checkpoints(paths)):
@@ -92,6 +94,7 @@ def result(stage: RlStage, paths: StagePaths) -> Result:
     rows = metrics(stage, paths)
     check_best_metric(stage, rows)
     last, complete = resume.check_finished(paths, stage.steps)
+    check_is_scored(stage, paths)
     chosen, notes = (
         last,
         [*_dropped_rows(stage, paths, complete[last]), *lost_metrics(rows, last), *failed_rewards(stage, paths)],

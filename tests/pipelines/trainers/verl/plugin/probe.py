@@ -358,6 +358,29 @@ def samples_share_a_seed() -> Any:
     return line in inspect.getsource(vLLMHttpServer.generate)
 
 
+def legacy_checkpoints_are_marked() -> Any:
+    """Return the files of a checkpoint of a class that derives from the legacy trainer and saves its own way."""
+    from hydra import compose, initialize_config_module
+    from verl.trainer.ppo.ray_trainer import RayPPOTrainer
+    from verl.trainer.ppo.utils import Role
+
+    class Trainer(RayPPOTrainer):  # type: ignore[misc]
+        def _save_checkpoint(self) -> None:
+            (Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}" / "actor").mkdir(parents=True)
+
+    callback = "pipelines.trainers.verl.plugin.checkpoint.KeepNewest"
+    settings = [f"trainer.checkpoint_callback_class={callback}", f"trainer.default_local_dir={FOLDER / 'legacy'}"]
+    settings += ["+pipeline.keep_checkpoints=1", "data.train_batch_size=2", "data.dataloader_num_workers=0"]
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer", settings)
+    rows = [{"number": number} for number in range(4)]
+    roles = {Role.ActorRollout: None}
+    trainer = Trainer(config, None, roles, None, train_dataset=rows, val_dataset=rows, collate_fn=list, train_sampler=None)
+    for trainer.global_steps in (1, 2):
+        trainer._save_checkpoint()
+    return sorted(str(path.relative_to(FOLDER / "legacy")) for path in (FOLDER / "legacy").rglob("*"))
+
+
 def end_of_epoch_is_resumed() -> Any:
     """Return whether the second epoch has the same order after resuming at the end of the first."""
     import torch
@@ -499,6 +522,7 @@ ATTEMPTS: tuple[Callable[[], Any], ...] = (
     validation_is_saved,
     reasons_are_passed_on,
     validation_leaves_samples,
+    legacy_checkpoints_are_marked,
     end_of_epoch_is_resumed,
     sft_after_the_end_of_an_epoch,
     sft_after_its_last_step,

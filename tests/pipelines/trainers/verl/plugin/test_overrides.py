@@ -172,6 +172,12 @@ def test_samples_of_a_validation(without: Outcomes, with_plugin: Outcomes) -> No
         assert (each["score"], each["values"], each["reason"], each["truth"]) == (0.1, {"accuracy": 1.0}, "passes", "{}")
 
 
+def test_checkpoints_of_the_legacy_trainer(without: Outcomes, with_plugin: Outcomes) -> None:
+    folders = [f"global_step_{step}{each}" for step in (1, 2) for each in ("", "/actor")]
+    assert without["legacy_checkpoints_are_marked"] == {"value": folders}
+    assert with_plugin["legacy_checkpoints_are_marked"] == {"value": [*folders[2:], "global_step_2/progress.json"]}
+
+
 def test_metrics_file_of_each_attempt(without: Outcomes, with_plugin: Outcomes) -> None:
     assert without["metrics_file_is_truncated"] == {"value": True}
     assert with_plugin["metrics_folder"] == {"value": "attempts"}

@@ -58,6 +58,10 @@ def test_sampling_params_of_greedy_response() -> None:
     plain = sampling_params(base, 17, sample)
     assert plain == {**base, "seed": sample_seed(17, 3, 4, 1)}
     assert sampling_params(base, 17, {**sample, GREEDY: 2}) == plain
+    # The legacy trainer does not number the samples of a prompt, but all of a batch.
+    numbered = sampling_params(base, 17, {"index": 3}, 6), sampling_params(base, 17, {"index": 3}, 7)
+    assert numbered[0] != numbered[1]
+    assert sampling_params(base, 17, sample, 7) == plain
     assert sampling_params(base, 17, {**sample, GREEDY: 1}) == {**plain, "temperature": 0, "top_p": 1.0, "top_k": -1}
 
 

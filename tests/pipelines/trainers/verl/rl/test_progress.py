@@ -6,9 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pipelines.errors import StepError
 from pipelines.trainers.base import StagePaths
 from pipelines.trainers.verl.rendering import metrics_folder
-from pipelines.trainers.verl.rl.trainer import lost_metrics, metrics, progress
+from pipelines.trainers.verl.rl.reward import failures_folder
+from pipelines.trainers.verl.rl.trainer import before_attempt, lost_metrics, metrics, progress
+from rewards.scoring.failures import FILE, Failures
 from tests.pipelines.trainers.verl.stages import rl_stage
 
 
@@ -87,3 +92,23 @@ def test_lost_metrics_are_noted(tmp_path: Path) -> None:
     (note,) = lost_metrics(metrics(rl_stage(), paths), 4)
     assert note.startswith("the metrics of step 3 were lost")
     assert lost_metrics(metrics(rl_stage(), paths), 2) == ()
+
+
+def test_an_entry_that_ignores_the_reward_is_aborted_after_its_first_step(tmp_path: Path) -> None:
+    paths, stage = StagePaths(tmp_path), rl_stage(entry="mine.program", checkout="/nowhere")
+    assert progress(stage, paths) is None
+    attempt(paths, 1, trained(1, 0.25))
+    with pytest.raises(StepError, match=r"mine\.program ignores the recipe's `reward`"):
+        progress(stage, paths)
+    assert progress(rl_stage(), paths) is not None
+
+
+def test_an_entry_that_scored_in_an_earlier_attempt(tmp_path: Path) -> None:
+    paths, stage = StagePaths(tmp_path), rl_stage(entry="mine.program", checkout="/nowhere")
+    failures_folder(paths).mkdir(parents=True)
+    Failures(failures_folder(paths) / FILE, 0.1).passed()
+    attempt(paths, 1, trained(1, 0.25))
+    assert progress(stage, paths) is not None
+    before_attempt(stage, paths)
+    # The next attempt has not yet scored anything.
+    assert progress(stage, paths) is not None
