@@ -16,7 +16,8 @@ from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, Kl
 from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.launching import Launch
 from pipelines.recipe.tracking import TrackerEntry
-from preprocess.config import Data, FilePath, Location, Model, PathRule, Sandbox, Source
+from preprocess.config import Data, FilePath, Location, Model, PathRule, Revision, Sandbox, Source
+from preprocess.text_fields import HasNoNul, IsPath
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also the name of a folder."""
@@ -230,7 +231,7 @@ _LONGEST_RANK = 512
 class Notify(Model):
     """What is called when the run has ended."""
 
-    command: list[str] = Field(min_length=1)
+    command: list[Annotated[str, HasNoNul]] = Field(min_length=1)
     """A program and its arguments, run without a shell when the run completes or fails. It gets the output of
     `pipeline status --json` on its standard input, and PIPELINE_STATE, PIPELINE_NAME, PIPELINE_DIRECTORY and PIPELINE_REASON
     as variables. Its failure is a warning."""
@@ -241,9 +242,9 @@ class _Stage(Model):
 
     name: Name
     """The stage's name: its folder in the run directory, and its name in `init_from` and `--from`."""
-    init_from: Annotated[str, Field(min_length=1), PathRule(hub=True, stage=True)] | None = None
+    init_from: Annotated[str, Field(min_length=1), IsPath, PathRule(hub=True, stage=True)] | None = None
     """A stage's name, a model folder or a hub name; default: the previous stage, for the first stage the recipe's model."""
-    revision: str | None = Field(default=None, min_length=1)
+    revision: Revision | None = None
     """Branch, tag or commit of the hub name in `init_from`; default: main."""
     data: Data
     """Training and validation rows."""
@@ -445,7 +446,7 @@ class Recipe(Model):
     """The run's name: its folder under `runs/`."""
     model: Annotated[Annotated[Location, Tag("(text)")] | Annotated[TinyModel, Tag("(mapping)")], Discriminator(_model_tag)]
     """The model that the first stage starts from: a folder, a hub name, or a tiny model to make."""
-    revision: str | None = Field(default=None, min_length=1)
+    revision: Revision | None = None
     """Branch, tag or commit of the hub name in `model`, which is downloaded before the first stage; default: main."""
     seed: int = Field(default=17, ge=0)
     """Seed of data order, splits, sampling and tiny models."""

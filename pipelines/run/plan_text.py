@@ -12,6 +12,9 @@ from pipelines.run.plan import Plan, Step
 from pipelines.run.skipping import why_run
 
 
+_SHOWN = 10
+
+
 def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, str | None]:
     """Return for each step why it would run now; None if it would be skipped.
 
@@ -68,7 +71,9 @@ def render_problems(of_recipe: Sequence[str], of_machine: Sequence[str]) -> list
     lines = []
     for where, problems in (("", of_recipe), (" on this machine", of_machine)):
         if problems:
-            lines += ["", f"`pipeline run` would refuse this recipe{where}:", *(f"  {problem}" for problem in problems)]
+            shown = [f"  {problem}" for problem in problems[:_SHOWN]]
+            more = [f"  and {len(problems) - _SHOWN:,} more"] if len(problems) > _SHOWN else []
+            lines += ["", f"`pipeline run` would refuse this recipe{where}:", *shown, *more]
     return lines
 
 
