@@ -14,13 +14,15 @@ from typing import Any
 
 from pipelines.models import modules
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating, plausibility, tracking
+from pipelines.recipe import evaluating, plausibility, tracking, without_effect
 from pipelines.recipe.nodes import Loc
+from pipelines.recipe.problems import describe_value
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
 from rewards.suggestions import any_of, did_you_mean, suggestion
 
 Problems = Iterator[tuple[Loc, str]]
+_SAVED = ("model", "optimizer", "extra")
 _MODELS = ("actor_rollout_ref.model", "critic.model")
 
 
@@ -36,7 +38,7 @@ def check(recipe: Recipe) -> Problems:
             if isinstance(stage, RlStage)
             else _check_sft(stage, recipe, model)
         )
-        for loc, message in (*found, *_check_modules(stage, recipe)):
+        for loc, message in (*found, *_check_modules(stage, recipe), *without_effect.check(stage, recipe)):
             yield ("stages", index, *loc), message
     if recipe.evaluate is not None:
         for loc, message in evaluating.check(recipe.evaluate, {stage.kind for stage in recipe.stages}):
@@ -46,8 +48,10 @@ def check(recipe: Recipe) -> Problems:
 
 
 def find_attention_for_gpus(recipe: Recipe) -> Problems:
-    """Yield the attention of verl's models that a CPU does not have."""
+    """Yield the attention that a CPU does not have."""
     for index, stage in enumerate(recipe.stages):
+        if isinstance(stage, SftStage) and str(given := stage.llamafactory.get("flash_attn")) in ("fa2", "fa3"):
+            yield ("stages", index, "llamafactory", "flash_attn"), f"{given} is for GPUs; on a CPU, use sdpa or disabled"
         for group in (*_MODELS, "model"):
             loc = (*group.split("."), "override_config", "attn_implementation")
             value: Any = stage.verl
@@ -146,6 +150,9 @@ def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
     gpus = hardware.nodes * hardware.gpus_per_node
     yield from _check_tensor_parallel(stage, hardware, model)
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+    yield from _check_lengths(stage, longest)
+    yield from _check_checkpoints(stage)
+    yield from _check_variables(stage)
     if model.positions is not None and longest > model.positions:
         sizes = (f"{name} {getattr(stage.rollout, name)}" for name in ("max_prompt_tokens", "max_response_tokens"))
         positions = f"the model has {model.positions} positions (max_position_embeddings)"
@@ -162,6 +169,43 @@ def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
         yield from _check_worker(worker, stage, hardware, model)
     if not actor.dynamic and gpus % actor.sequence_parallel == 0:
         yield from _check_scoring(stage, gpus // actor.sequence_parallel)
+
+
+def _check_lengths(stage: RlStage, longest: int) -> Problems:
+    """Check upstream lengths that must hold the longest prompt and response."""
+    sizes = f"rollout.max_prompt_tokens + max_response_tokens is {longest}"
+    given = _get(stage, "actor_rollout_ref.rollout.max_model_len", None)
+    if isinstance(given, int) and given < longest:
+        yield ("verl", "actor_rollout_ref", "rollout", "max_model_len"), f"found {given}, and {sizes}"
+    group = "actor_rollout_ref.actor"
+    parallel = _get(stage, f"{group}.ulysses_sequence_parallel_size", 1)
+    given = _get(stage, f"{group}.ppo_max_token_len_per_gpu", None)
+    if _get(stage, f"{group}.use_dynamic_bsz", default=False) is True and isinstance(given, int):
+        if given * max(1, parallel) < longest:
+            message = f"found {given}: a sequence does not fit, {sizes}"
+            yield ("verl", *group.split("."), "ppo_max_token_len_per_gpu"), message
+
+
+def _check_checkpoints(stage: RlStage) -> Problems:
+    """Check that checkpoints have what a stage resumes from and exports."""
+    for group in ("actor_rollout_ref.actor", "critic"):
+        saved = _get(stage, f"{group}.checkpoint.save_contents", None)
+        missing = [name for name in _SAVED if isinstance(saved, list) and name not in saved]
+        if missing:
+            message = f"{' and '.join(missing)} not found: a stage resumes from a complete checkpoint, {any_of(_SAVED)}"
+            yield ("verl", *group.split("."), "checkpoint", "save_contents"), message.replace(" or ", " and ")
+
+
+def _check_variables(stage: RlStage) -> Problems:
+    """Check the environment variables of verl's workers, of which Ray accepts only texts."""
+    loc = ("ray_kwargs", "ray_init", "runtime_env", "env_vars")
+    variables = _get(stage, ".".join(loc), {})
+    if not isinstance(variables, Mapping):
+        yield ("verl", *loc), f"found {describe_value(variables)}, expected a mapping of variables"
+        return
+    for name, value in variables.items():
+        if not isinstance(value, str):
+            yield ("verl", *loc, name), f"found {describe_value(value)}, expected text; put it in quotes"
 
 
 def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
@@ -202,8 +246,9 @@ def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo)
     gpus, width = hardware.nodes * hardware.gpus_per_node, tensor * copies
     if gpus % width or (hardware.gpus_per_node % width and width % hardware.gpus_per_node):
         shared = f"{tensor} GPUs" if copies == 1 else f"{tensor} x data_parallel_size {copies} = {width} GPUs"
-        advice = any_of(_divisors(tensor, hardware.gpus_per_node))
-        yield loc, f"{shared} per copy of the model do not fit {_gpus(hardware)}; use {advice}"
+        valid = [each for each in _divisors(tensor, hardware.gpus_per_node) if copies == 1 or gpus % (each * copies) == 0]
+        advice = f"; use {any_of(valid)}" if valid else ""
+        yield loc, f"{shared} per copy of the model do not fit {_gpus(hardware)}{advice}"
     elif model.heads is not None and model.heads % tensor:
         advice = any_of(_divisors(tensor, math.gcd(model.heads, hardware.gpus_per_node)))
         yield loc, f"{tensor} GPUs do not divide the model's {model.heads} attention heads; use {advice}"

@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
-from pipelines.recipe import upstream_limits
+from pipelines.recipe import references, upstream_limits
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import describe_value, error_at
 from pipelines.recipe.reserved_keys import OBSOLETE, RESERVED
@@ -162,8 +162,10 @@ def check_keys(
         if key in RESERVED[upstream]:
             yield here, RESERVED[upstream][key]
         elif entry is not None:
-            if message := _check_value(key, entry, value, settings, plugins):
+            if message := _check_value(upstream, key, entry, value, settings, plugins):
                 yield here, message
+            elif isinstance(value, Mapping) and (near := _near_miss(value, entry.get("properties", {}))):
+                yield (*here, near), f"unknown key{did_you_mean(near, entry['properties'])}"
             for inner, limits in entry.get("properties", {}).items():
                 if isinstance(value, Mapping) and (
                     message := upstream_limits.find_problem(inner, limits, value.get(inner), value, plugins)
@@ -177,12 +179,19 @@ def check_keys(
             yield here, f"found {describe_value(value)}, expected a mapping of keys"
 
 
-def _check_value(key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool) -> str:
+def _near_miss(value: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """Return a key of a free-form mapping that is a misspelled key with limits; empty: there is none."""
+    return next((name for name in value if name not in known and nearest(name, known)), "")
+
+
+def _check_value(
+    upstream: str, key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool
+) -> str:
     engines, engine = entry.get("engines"), str(settings.get("model_engine", "dp"))
     if engines and engine not in engines:
         return f"only valid with model_engine {any_of(engines)}; this stage uses {engine}"
-    if isinstance(value, str) and "${" in value:
-        return ""  # an upstream's reference to another of its keys
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        return references.find_problem(value, keys(upstream))
     allowed = entry.get("type", [])
     names = [allowed] if isinstance(allowed, str) else allowed
     # In Python, true and false are whole numbers.
