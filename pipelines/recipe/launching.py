@@ -143,6 +143,12 @@ class RaySettings(Model):
     setup: list[Line] = Field(default=[])
     """Lines of bash before everything else."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.address.rstrip("/").endswith(":6379"):
+            raise ValueError("address has port 6379, which is Ray's own; the dashboard's is 8265")
+        return self
+
 
 class KubeRaySettings(Model):
     """A RayJob of KubeRay."""

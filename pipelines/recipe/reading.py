@@ -91,7 +91,11 @@ class _Builder:
         self._open.append(id(node))
         try:
             if kind == "MappingNode":
-                return Node(self._mapping(node, path), origin, mark)
+                entries = self._mapping(node, path)
+                if mark == "remove" and (more := [key for key in entries if key != "name"]):
+                    message = f"!remove removes the whole value, found {more[0]!r} in it"
+                    raise error_at(origin.text, ".".join(path), message)
+                return Node(entries, origin, mark)
             items = ((item, self._at(item.start_mark.line + 1), str(index)) for index, item in enumerate(node.value))
             return Node([self.build(item, at, (*path, index)) for item, at, index in items], origin, mark)
         finally:
@@ -144,8 +148,10 @@ class _Builder:
             value = None
         if value is None and kind != "null":
             found = str(node.value)
-            message = f"found {found!r} after !!{kind}" if len(found) < _LONGEST else f"found a number of {len(found)} characters"
+            message = (
+                f"found {found!r} after !!{kind}" if len(found) < _LONGEST else f"found a number of {len(found)} characters"
+            )
             raise error_at(origin.text, ".".join(path), message)
         if isinstance(value, int) and abs(value) > _GREATEST:
-            raise error_at(origin.text, ".".join(path), f"found {value:.3g}, expected at most {_GREATEST} (64 bits)")
+            raise error_at(origin.text, ".".join(path), f"found a number of {len(str(node.value))} digits, expected 64 bits")
         return str(node.value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,7 +9,7 @@ from rewards.suggestions import did_you_mean
 
 _OPEN = re.compile(r"(\\*)\$\{")
 # A reference without others in it.
-_INNER = re.compile(r"\$\{([^${}]*)\}")
+_INNER = re.compile(r"\$\{((?:[^${}]|\{\})*)\}")
 _KEY = re.compile(r"\.*[A-Za-z_][\w-]*(\.\w[\w-]*|\[[\w-]+\])*")
 _RESOLVERS = ("oc.env", "oc.select", "oc.decode", "oc.create", "oc.deprecated", "oc.dict.keys", "oc.dict.values", "hydra")
 

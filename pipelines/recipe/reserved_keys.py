@@ -29,6 +29,7 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
     "llamafactory": _reserve(
         {
             _MODEL: "model_name_or_path",
+            "top-level `revision` (or the stage's)": "model_revision",
             "`validate_every`": "do_eval eval_strategy eval_steps",
             "`lora`": "finetuning_type",
             "`lora.rank`": "lora_rank",
@@ -117,26 +118,14 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
             "top-level `seed`": "data.seed",
             "`learning_rate`": "actor_rollout_ref.actor.optim.lr",
             "`batch.mini`": "actor_rollout_ref.actor.ppo_mini_batch_size",
-            "`batch.micro_per_gpu`": """
-                actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu
-                actor_rollout_ref.actor.ppo_micro_batch_size
-                actor_rollout_ref.ref.log_prob_micro_batch_size
-                actor_rollout_ref.rollout.log_prob_micro_batch_size
-                critic.ppo_micro_batch_size
-                critic.forward_micro_batch_size
-            """,
+            "`batch.micro_per_gpu`": "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu",
             "`kl`": "actor_rollout_ref.actor.use_kl_loss algorithm.use_kl_in_reward",
             "`kl.coefficient`": "actor_rollout_ref.actor.kl_loss_coef algorithm.kl_ctrl.kl_coef",
             "`kl.estimator`": "actor_rollout_ref.actor.kl_loss_type algorithm.kl_penalty",
             "`lora.rank`": "actor_rollout_ref.model.lora_rank",
             "`lora.alpha`": "actor_rollout_ref.model.lora_alpha",
             "`lora.target`": "actor_rollout_ref.model.target_modules",
-            "`rollout.samples`": """
-                actor_rollout_ref.rollout.n
-                actor_rollout_ref.actor.rollout_n
-                actor_rollout_ref.ref.rollout_n
-                critic.rollout_n
-            """,
+            "`rollout.samples`": "actor_rollout_ref.rollout.n",
             "`rollout.temperature`": "actor_rollout_ref.rollout.temperature",
             "`rollout.top_p`": "actor_rollout_ref.rollout.top_p",
             "`validation.samples`": "actor_rollout_ref.rollout.val_kwargs.n",
@@ -162,6 +151,14 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
         },
         {
             "a stage trains": "trainer.val_only",
+            "it is `rollout.samples`": "actor_rollout_ref.actor.rollout_n actor_rollout_ref.ref.rollout_n critic.rollout_n",
+            "`batch.micro_per_gpu` sets the size of forward passes": """
+                actor_rollout_ref.actor.ppo_micro_batch_size
+                actor_rollout_ref.ref.log_prob_micro_batch_size
+                actor_rollout_ref.rollout.log_prob_micro_batch_size
+                critic.ppo_micro_batch_size
+                critic.forward_micro_batch_size
+            """,
             "it must match the prepared rows": "data.prompt_key data.reward_fn_key",
             "the critic starts from the same model as the policy": "critic.model.path",
             _CHECKPOINTS: "trainer.default_local_dir",

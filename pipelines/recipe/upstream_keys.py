@@ -31,6 +31,12 @@ TEMPLATES_FILE = THIRD_PARTY / "llamafactory/templates.json"
 SECTIONS = {"rl": {"verl": "verl"}, "sft": {"llamafactory": "llamafactory", "verl": "verl_sft"}}
 """Kind of stage -> section, named after a trainer (the default one first) -> key list."""
 
+_PATHS = (
+    *("config_path", "custom_cls.path", "module.path", "function_tool_path", "sampler.path", "async_server.path"),
+    *("replay_file", "config_file", "media_dir"),
+)
+"""Ends of keys that are paths of files that the trainer reads."""
+
 _TYPES: Mapping[str, tuple[str, type | UnionType]] = {
     "integer": ("a whole number", int),
     "number": ("a number", int | float),
@@ -166,10 +172,13 @@ def check_keys(
                 yield here, message
             elif isinstance(value, Mapping) and (near := _near_miss(value, entry.get("properties", {}))):
                 yield (*here, near), f"unknown key{did_you_mean(near, entry['properties'])}"
+            elif entry is not None and isinstance(value, str) and _is_relative_path(key, value):
+                yield here, f"found the relative path {value!r}; the trainer runs in the run directory: write an absolute path"
             for inner, limits in entry.get("properties", {}).items():
-                if isinstance(value, Mapping) and (
-                    message := upstream_limits.find_problem(inner, limits, value.get(inner), value, plugins)
-                ):
+                given = value.get(inner) if isinstance(value, Mapping) else None
+                if "enum" in limits and not isinstance(given, str | None):
+                    yield (*here, inner), f"found {describe_value(given)}, expected {any_of(limits['enum'])}"
+                elif message := upstream_limits.find_problem(inner, limits, given, settings, plugins):
                     yield (*here, inner), message
         elif key not in groups(upstream):
             yield here, _unknown_key(upstream, here, value)
@@ -177,6 +186,12 @@ def check_keys(
             yield from check_keys(upstream, value, here, settings, plugins=plugins)
         else:
             yield here, f"found {describe_value(value)}, expected a mapping of keys"
+
+
+def _is_relative_path(key: str, text: str) -> bool:
+    """Return whether a value is a relative path, for keys that are paths and nothing else."""
+    path = text and not text.startswith(("/", "~")) and "://" not in text and "${" not in text
+    return bool(path) and key.endswith(_PATHS)
 
 
 def _near_miss(value: Mapping[str, Any], known: Mapping[str, Any]) -> str:

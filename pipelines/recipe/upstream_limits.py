@@ -99,7 +99,9 @@ def _check_names(limits: Mapping[str, Any], value: Any) -> str:
         return f"found {describe_value(value)}, expected a mapping"
     for name in value:
         if name not in limits["names"] and not name.startswith("_"):
-            return f"unknown key {name!r}{suggestion(name, limits['names'])}"
+            near = did_you_mean(name, limits["names"])
+            if near or not limits.get("open"):
+                return f"unknown key {name!r}{near or suggestion(name, limits['names'])}"
     return ""
 
 

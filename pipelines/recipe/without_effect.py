@@ -27,7 +27,7 @@ _NEVER: Mapping[str, str] = {
     "freeze_trainable_* freeze_extra_modules": "an sft stage trains the whole model, or adapters (`lora`)",
     "oft_* module_dropout": "an sft stage trains the whole model, or adapters (`lora`)",
     "export_*": "the run exports each stage's model itself",
-    "vllm_* sglang_* infer_dtype": "LLaMA-Factory only trains here",
+    "vllm_* sglang_* infer_dtype infer_backend": "LLaMA-Factory only trains here",
     "ray_*": "the run starts LLaMA-Factory without its Ray trainer",
 }
 # Patterns of keys -> the key that they need.
@@ -47,7 +47,7 @@ _NEEDED: Mapping[str, str] = {
     "hub_*": "push_to_hub",
     "interleave_probs": "mix_strategy",
     "liger_kernel_config": "use_liger_kernel",
-    "do_sample num_beams max_new_tokens temperature top_p top_k repetition_penalty length_penalty": "predict_with_generate",
+    "do_sample num_beams max_new_tokens temperature top_p top_k repetition_penalty length_penalty do_predict": "predict_with_generate",
 }
 _OF_ADAPTERS = "lora_dropout additional_target loraplus_* use_rslora use_dora pissa_* create_new_adapter"
 
@@ -109,6 +109,8 @@ def _why_ignored(key: str, stage: SftStage) -> str:
             return f"{needed} is not set"
     if key == "early_stopping_steps" and stage.validate_every is None:
         return "it requires `validate_every`"
+    if key == "warmup_ratio" and values.get("warmup_steps"):
+        return "warmup_steps is set"
     return ""
 
 
@@ -128,9 +130,12 @@ def _find_missing(stage: SftStage | RlStage, recipe: Recipe) -> Iterator[tuple[s
                 package = _OF_METHOD.get(stage.llamafactory.get("quantization_method", ""), package)  # type: ignore[union-attr]
             if package and package not in locked:
                 where = "" if platform == "auto" else f" for {platform}"
-                yield key, (
-                    f"{item} needs the package {package}, which is not in the pinned environment{where}; "
-                    f"set `environments.{trainer}` to a Python that has it"
+                yield (
+                    key,
+                    (
+                        f"{item} needs the package {package}, which is not in the pinned environment{where}; "
+                        f"set `environments.{trainer}` to a Python that has it"
+                    ),
                 )
 
 

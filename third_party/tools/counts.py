@@ -12,29 +12,32 @@ from limits import Limits
 from rules import Entry, Rule
 
 _COUNT: Limits = {"minimum": 1}
+_WORKERS: Limits = {"minimum": 1, "type": "integer"}
 _NATURAL: Limits = {"minimum": 0}
+_WHOLE: Limits = {"minimum": 0, "type": "integer"}
 _POSITIVE: Limits = {"exclusiveMinimum": 0}
 _SHARE: Limits = {"minimum": 0, "maximum": 1}
-_PORT: Limits = {"minimum": 0, "maximum": 65535}
+_PORT: Limits = {"minimum": 0, "maximum": 65535, "type": "integer"}
 
 # Limits -> patterns of the last part of a key.
 _VERL = (
+    (_WORKERS, "*_prompts_workers expert_*_parallel_size distributed.*_parallel_size"),
     (
         _COUNT,
         """*_parallel_size data_parallel_size fsdp_size *micro_batch_size *micro_batch_size_per_gpu *mini_batch_size
-        *max_token_len_per_gpu group_size num_shards agent.num_workers reward.num_workers *_prompts_workers *_chunk_size
+        *max_token_len_per_gpu group_size num_shards agent.num_workers reward.num_workers *_chunk_size
         *_draft_tokens *_speculative_tokens *_num_steps *_eagle_topk topk max_model_len horizon rollout_n n_gpus_per_node
         max_attempts max_connections max_concurrent *_megabytes memory_limit_mb total_storage_size *_storage_units
         max_assistant_turns max_user_turns max_parallel_calls max_tool_response_length max_length train_max_samples
         val_max_samples parameter_sync_step stack_depth trace_alloc_max_entries pad_to_length_bucket image_patch_size
         loss_scale_factor max_inflight_gen_batches *nccl_timeout *_center_timeout global_segment_size local_buffer_size""",
     ),
+    (_WHOLE, "*_backward_prefetch *_forward_prefetch nnodes log_val_generations num_warmup_batches"),
     (
         _NATURAL,
-        """seed *_seed dataloader_num_workers data.num_workers limit_images *_interval min_num_params *_backward_prefetch
-        *_forward_prefetch nnodes log_val_generations esi_redundant_time profile_token_start profile_token_end retry_delay
-        *_gen_batches max_off_policy_threshold num_warmup_batches num_cycles lr_warmup_steps ppo_kl_coef dro_beta
-        *_scaling_factor *_release_steps""",
+        """seed *_seed dataloader_num_workers data.num_workers limit_images *_interval min_num_params esi_redundant_time
+        profile_token_start profile_token_end retry_delay *_gen_batches max_off_policy_threshold num_cycles lr_warmup_steps
+        ppo_kl_coef dro_beta *_scaling_factor *_release_steps""",
     ),
     (_POSITIVE, "target_kl timeout max_start_wait_time tau_pos tau_neg"),
     (_SHARE, "clip_cov_ratio kl_cov_ratio over_sample_rate *_gpu_memory_utilization switch_threshold_step_*"),
@@ -69,14 +72,20 @@ def rules(trainer: str, entries: Mapping[str, Entry]) -> Iterator[Rule]:
     """Yield the rules for the numbers among a trainer's keys that have no limits yet."""
     bounds = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "enum", "cases")
     numbers = [
-        key
-        for key, entry in entries.items()
-        if {"integer", "number"} & set(_types(entry)) and not entry.keys() & set(bounds)
+        key for key, entry in entries.items() if {"integer", "number"} & set(_types(entry)) and not entry.keys() & set(bounds)
     ]
     for limits, patterns in _VERL if trainer == "verl" else _LLAMAFACTORY:
         found = [key for key in numbers if any(_matches(key, pattern) for pattern in patterns.split())]
         if found:
-            yield Rule(" ".join(found), limits)
+            # The type of a default of 0 or 1 is guessed (verl_keys).
+            guessed = [key for key in found if entries[key]["type"] == "number"]
+            typed = [key for key in found if key not in guessed]
+            yield from (Rule(" ".join(each), given) for each, given in _by_type(guessed, typed, limits) if each)
+
+
+def _by_type(guessed: list[str], typed: list[str], limits: Limits) -> Iterator[tuple[list[str], Limits]]:
+    yield guessed, limits
+    yield typed, {name: limit for name, limit in limits.items() if name != "type"}
 
 
 def _types(entry: Entry) -> list[str]:

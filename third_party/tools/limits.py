@@ -241,7 +241,9 @@ def fields(file: Path, cls: str) -> list[str]:
     """Return the names of the annotated fields of a class."""
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.ClassDef) and node.name == cls:
-            return [each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)]
+            return [
+                each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            ]
     raise SourceChangedError(f"{file} has no class {cls}")
 
 
