@@ -26,7 +26,7 @@ def find_odd_character(text: str) -> str:
 def _check_path(text: str) -> str:
     if odd := find_odd_character(text):
         raise ValueError(f"found {text!r}, which has {odd}")
-    if not text.strip():
+    if not text.rstrip("/").rpartition("/")[2].strip() and text.strip("/"):
         raise ValueError(f"found {text!r}, expected a name")
     if len(text) > 4096 or any(len(part.encode(errors="replace")) > _LONGEST_NAME for part in text.split("/")):
         raise ValueError(f"found a name of {len(text)} characters, expected at most {_LONGEST_NAME} between two slashes")

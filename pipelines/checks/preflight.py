@@ -65,7 +65,7 @@ def split_problems(loaded: Loaded, machine: Machine, environments: dict[str, Env
         *_missing_sources(loaded),
         *_missing_deepspeed_files(loaded),
         *(problem.text for problem in found if problem.local),
-        *_unusable_pythons(environments),
+        *_unusable_pythons(loaded, environments),
         *_missing_gpus(loaded, machine),
         *_attention_for_gpus(loaded, machine),
         *find_tracker_problems(loaded),
@@ -226,10 +226,12 @@ def _missing_deepspeed_files(loaded: Loaded) -> Iterator[str]:
             yield f"{place}: file not found: {file}{nearest_path(Path(file))}"
 
 
-def _unusable_pythons(environments: dict[str, Environment]) -> Iterator[str]:
+def _unusable_pythons(loaded: Loaded, environments: dict[str, Environment]) -> Iterator[str]:
     """Yield existing Pythons that are missing; a pinned environment is built by the run."""
-    found = (each for each in environments.values() if not each.pinned)
-    yield from (f"{each.chosen_by}: {reason}" for each in found if (reason := each.why_not_ready()))
+    for each in environments.values():
+        if not each.pinned and (reason := each.why_not_ready()):
+            section, _, trainer = each.chosen_by.partition(".")
+            yield f"{_at(loaded, section, trainer) if trainer else each.chosen_by}: {reason}"
 
 
 def _missing_gpus(loaded: Loaded, machine: Machine) -> Iterator[str]:

@@ -65,8 +65,8 @@ def _check_names(recipe: Recipe) -> Problems:
         elif "://" in name:
             yield loc, f"found {name!r}, expected a folder or a hub name (owner/name): download the model first"
         elif "@" in name or ":" in name:
-            plain = re.split("[:@]", name)[0]
-            yield loc, f"found {name!r}, expected a hub name; write {plain} and `revision: {re.split('[:@]', name, 1)[1]}`"
+            plain, revision = re.split("[:@]", name, maxsplit=1)
+            yield loc, f"found {name!r}, expected a hub name; write {plain} and `revision: {revision}`"
         elif rest == "model" and owner in stages:
             yield loc, f"found {name!r}; the model of stage {owner} is `init_from: {owner}`"
         elif name in stages:
@@ -217,10 +217,9 @@ def _check_lengths(stage: RlStage, longest: int) -> Problems:
     group = "actor_rollout_ref.actor"
     parallel = _count(stage, f"{group}.ulysses_sequence_parallel_size") or 1
     given = _count(stage, f"{group}.ppo_max_token_len_per_gpu")
-    if given is not None and _get(stage, f"{group}.use_dynamic_bsz", default=False) is True:
-        if given * parallel < longest:
-            message = f"found {given}: a sequence does not fit, {sizes}"
-            yield ("verl", *group.split("."), "ppo_max_token_len_per_gpu"), message
+    dynamic = _get(stage, f"{group}.use_dynamic_bsz", default=False) is True
+    if dynamic and given is not None and given * parallel < longest:
+        yield ("verl", *group.split("."), "ppo_max_token_len_per_gpu"), f"found {given}: a sequence does not fit, {sizes}"
 
 
 def _check_checkpoints(stage: RlStage) -> Problems:

@@ -15,6 +15,10 @@ from pipelines.shipped import RECIPES
 from rewards.suggestions import suggestion
 
 
+_LARGEST = 500_000
+"""Bytes of a file; the shipped recipes have at most 6,000."""
+
+
 def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path:
     """Find a recipe file relative to `folder`, or among the shipped recipes.
 
@@ -89,6 +93,8 @@ def read_file(path: Path, folder: Path, keys: str, number: int = 0) -> Node:
     """
     shown = _display_path(path)
     try:
+        if (size := path.stat().st_size) > _LARGEST:
+            raise error_at(shown, "", f"found {size:,} bytes, expected a recipe of at most {_LARGEST:,}")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise error_at(shown, "", f"not UTF-8 text (byte {error.start})") from None

@@ -83,7 +83,8 @@ def _bytes(quantity: str) -> int:
     """Return an amount of memory as Kubernetes writes it in bytes."""
     number = quantity.rstrip("KMGTik")
     unit = quantity.removeprefix(number)
-    return int(number) * (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1].upper() or " ")
+    power: int = (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1].upper() or " ")
+    return int(number) * power
 
 
 class Container(Model):

@@ -6,6 +6,7 @@ the pinned upstream (`upstream_keys`). Unknown keys are errors everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -419,7 +420,7 @@ class RlStage(_Stage):
             yield f"{name} updates once per step: batch.mini is {batch.mini}, expected batch.prompts, {batch.prompts}"
         if self.best_metric is not None and not self.keep_best:
             yield "best_metric requires `keep_best: true`"
-        if self.best_metric is not None and not self.best_metric.startswith("val-"):
+        if self.best_metric is not None and not re.match(r"val-(core|aux|\*)/.", self.best_metric):
             yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
         if self.lora is not None and self.lora.rank > _LONGEST_RANK:
             yield f"lora.rank is {self.lora.rank}: vLLM supports at most {_LONGEST_RANK}"

@@ -47,7 +47,7 @@ _NEEDED: Mapping[str, str] = {
     "hub_*": "push_to_hub",
     "interleave_probs": "mix_strategy",
     "liger_kernel_config": "use_liger_kernel",
-    "do_sample num_beams max_new_tokens temperature top_p top_k repetition_penalty length_penalty do_predict": "predict_with_generate",
+    "do_predict do_sample num_beams max_new_tokens temperature top_p top_k *_penalty": "predict_with_generate",
 }
 _OF_ADAPTERS = "lora_dropout additional_target loraplus_* use_rslora use_dora pissa_* create_new_adapter"
 

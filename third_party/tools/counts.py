@@ -46,8 +46,8 @@ _VERL = (
 _LLAMAFACTORY = (
     (
         _COUNT,
-        """apollo_rank galore_rank *_update_interval badam_switch_interval buffer_size dataloader_prefetch_factor ddp_bucket_cap_mb
-        ddp_timeout early_stopping_steps eval_accumulation_steps *num_beams export_quantization_maxlen
+        """apollo_rank galore_rank *_update_interval badam_switch_interval buffer_size dataloader_prefetch_factor
+        ddp_bucket_cap_mb ddp_timeout early_stopping_steps eval_accumulation_steps *num_beams export_quantization_maxlen
         export_quantization_nsamples export_size generation_max_length image_max_pixels image_min_pixels max_new_tokens
         max_samples oft_block_size per_device_eval_batch_size pissa_iter preprocessing_batch_size preprocessing_num_workers
         profiler_active_steps ray_num_workers sglang_maxlen video_max_pixels video_maxlen video_min_pixels vllm_max_lora_rank
