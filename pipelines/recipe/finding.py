@@ -14,7 +14,6 @@ from pipelines.recipe.reading import read
 from pipelines.shipped import RECIPES
 from rewards.suggestions import suggestion
 
-
 _LARGEST = 500_000
 """Bytes of a file; the shipped recipes have at most 6,000."""
 

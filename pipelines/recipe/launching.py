@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from preprocess.config import Model
-from preprocess.text_fields import is_url
+from preprocess.config.text_fields import is_url
 
 
 def _like(pattern: str, expected: str) -> AfterValidator:

@@ -18,7 +18,7 @@ from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.launching import Launch
 from pipelines.recipe.tracking import TrackerEntry
 from preprocess.config import Data, FilePath, Location, Model, PathRule, Revision, Sandbox, Source
-from preprocess.text_fields import HasNoNul, IsPath
+from preprocess.config.text_fields import HasNoNul, IsPath
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also the name of a folder."""

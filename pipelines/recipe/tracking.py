@@ -10,7 +10,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.nodes import Loc
 from preprocess.config import Model
-from preprocess.text_fields import check_url
+from preprocess.config.text_fields import check_url
 from rewards.suggestions import any_of
 
 TrackerName = Literal["tensorboard", "wandb", "mlflow", "swanlab", "trackio"]

@@ -12,7 +12,6 @@ from pipelines.recipe.problems import shorten
 from pipelines.run.plan import Plan, Step
 from pipelines.run.skipping import why_run
 
-
 _SHOWN = 10
 
 

@@ -55,7 +55,6 @@ class Wrong:
     expected: str
     """A part of the refusal."""
     sets: tuple[str, ...] = ()
-    files: Mapping[str, str | bytes] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,7 +68,9 @@ def stage(name: str, *pairs: tuple[str, str]) -> list[Wrong]:
     found = []
     for change, expected in pairs:
         text = change.replace("!: ", ": !replace ", 1) if "!: " in change else change
-        found.append(Wrong(f"{name}: {change}", f"extends: base.yaml\nstages:\n- name: {name}\n{indent(text, '  ')}\n", expected))
+        found.append(
+            Wrong(f"{name}: {change}", f"extends: base.yaml\nstages:\n- name: {name}\n{indent(text, '  ')}\n", expected)
+        )
     return found
 
 

@@ -101,7 +101,7 @@ SETS = [
         ("seed=.nan", "found the text '.nan'"),
         ("stages=[]", "found an empty list"),
         ("stages.9.steps=3", "stages has 3 items, counted from 0"),
-        ("stages.１.steps=3", "stages has no '１'"),
+        ("stages.\uff11.steps=3", "stages has no '\uff11'"),
         ("stages.rll.steps=3", "did you mean 'rl'?"),
         ("stages[rl].steps=3", "unknown key"),
         ("stages..steps=3", "stages has no ''"),
@@ -119,6 +119,8 @@ SETS = [
     )
 ] + [
     Wrong("two options", "extends: base.yaml\n", "seed: found the text 'x'", sets=("seed=1", "seed=x")),
-    Wrong("an option removed twice", "extends: base.yaml\nseed: 1\n", "nothing to remove", sets=("seed=!remove", "seed=!remove")),
+    Wrong(
+        "an option removed twice", "extends: base.yaml\nseed: 1\n", "nothing to remove", sets=("seed=!remove", "seed=!remove")
+    ),
     Wrong("500 options", "extends: base.yaml\n", "more mistakes are not shown", sets=tuple(f"x{n}=1" for n in range(500))),
 ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from preprocess.text_fields import IsPath, IsRevision, is_url
+from preprocess.config.text_fields import IsPath, IsRevision, is_url
 
 
 @dataclass(frozen=True)
