@@ -45,6 +45,9 @@ class Free:
 FreeAnswers = Callable[[str, Mapping[str, Any], str], "Free | None"]
 """`(ground_truth, extra_info, prompt)` -> what the row gives away; None if that has no meaning for the row."""
 
+CheckOptions = Callable[[Mapping[str, Any]], None]
+"""Raises ValueError or RewardError if the values of the options, each of the right type, cannot work."""
+
 BUILT_IN = "built-in"
 """The source of this project's own rewards."""
 
@@ -75,6 +78,7 @@ class Reward:
     ready: Ready | None = None
     """Called before a training starts."""
     free: FreeAnswers | None = None
+    check: CheckOptions | None = None
 
     def check_ready(self, *, local: bool) -> None:
         """Check that this Python can score with the reward.
@@ -138,6 +142,7 @@ def register(
     cheats: Cheats | None = None,
     ready: Ready | None = None,
     free: FreeAnswers | None = None,
+    check: CheckOptions | None = None,
 ) -> Callable[[RewardFunction], RewardFunction]:
     """Register the decorated function as the reward `name`. Its keyword-only parameters are the options.
 
@@ -156,7 +161,7 @@ def register(
         source, target = _target.get() or (f"module {function.__module__}", REWARDS)
         if function.__module__.startswith("rewards.builtin."):
             source, target = BUILT_IN, REWARDS
-        reward = Reward(name, function, reference, cheats, source, ready, free)
+        reward = Reward(name, function, reference, cheats, source, ready, free, check)
         with _lock:
             other = target.get(name) or REWARDS.get(name)
             if other is not None and other.location != reward.location:

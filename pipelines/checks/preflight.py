@@ -109,7 +109,7 @@ def split_problems(
     of_machine = [
         *(problem.text for problem in found if problem.local),
         *_missing_deepspeed_files(loaded, stages),
-        *_unusable_pythons(environments),
+        *_unusable_pythons(loaded, environments),
         *_missing_gpus(loaded, stages, machine),
         *_attention_for_gpus(loaded, stages, machine),
         *find_tracker_problems(loaded),
@@ -333,10 +333,12 @@ def _missing_deepspeed_files(loaded: Loaded, stages: Stages) -> Iterator[str]:
             yield f"{place}: file not found: {file}{nearest_path(Path(file))}"
 
 
-def _unusable_pythons(environments: Mapping[str, Environment]) -> Iterator[str]:
+def _unusable_pythons(loaded: Loaded, environments: Mapping[str, Environment]) -> Iterator[str]:
     """Yield existing Pythons that are missing; a pinned environment is built by the run."""
-    found = (each for each in environments.values() if not each.pinned)
-    yield from (f"{each.chosen_by}: {reason}" for each in found if (reason := each.why_not_ready()))
+    for each in environments.values():
+        if not each.pinned and (reason := each.why_not_ready()):
+            section, _, trainer = each.chosen_by.partition(".")
+            yield f"{_at(loaded, section, trainer) if trainer else each.chosen_by}: {reason}"
 
 
 def _missing_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[str]:

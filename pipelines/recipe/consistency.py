@@ -8,24 +8,29 @@ workers/rollout/vllm_rollout/vllm_async_server.py `_validate_configs`; models/tr
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipelines.models import modules
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating, plausibility, teaching, tracking
+from pipelines.recipe import evaluating, plausibility, teaching, tracking, without_effect
 from pipelines.recipe.nodes import Loc
+from pipelines.recipe.problems import describe_value
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
 from rewards.suggestions import any_of, did_you_mean, suggestion
 
 Problems = Iterator[tuple[Loc, str]]
+_OTHER_ENGINES = ("megatron", "torchtitan", "veomni")
+_SAVED = ("model", "optimizer", "extra")
 _MODELS = ("actor_rollout_ref.model", "critic.model")
 
 
 def check(recipe: Recipe) -> Problems:
     """Check every stage. Models are read if they are on this machine."""
+    yield from _check_names(recipe)
     yield from plausibility.find_impossible(recipe)
     yield from teaching.find_useless(recipe)
     if recipe.hardware.platform == "cpu":
@@ -37,7 +42,7 @@ def check(recipe: Recipe) -> Problems:
             if isinstance(stage, RlStage)
             else _check_sft(stage, recipe, model)
         )
-        for loc, message in (*found, *_check_modules(stage, recipe)):
+        for loc, message in (*found, *_check_modules(stage, recipe), *without_effect.check(stage, recipe)):
             yield ("stages", index, *loc), message
     if recipe.evaluate is not None:
         for loc, message in evaluating.check(recipe.evaluate, {stage.kind for stage in recipe.stages}):
@@ -46,9 +51,34 @@ def check(recipe: Recipe) -> Problems:
         yield ("trackers", *loc), message
 
 
+def _check_names(recipe: Recipe) -> Problems:
+    """Check models that are not paths: they must be able to be hub names."""
+    stages = [stage.name for stage in recipe.stages]
+    models: list[tuple[Loc, Any]] = [(("model",), recipe.model)]
+    models += [(("model", "like"), recipe.model.like)] if isinstance(recipe.model, TinyModel) else []
+    models += [(("stages", index, "init_from"), stage.init_from) for index, stage in enumerate(recipe.stages)]
+    for loc, name in models:
+        if not isinstance(name, str) or name.startswith("/") or (loc[-1] == "init_from" and name in stages):
+            continue
+        owner, _, rest = name.partition("/")
+        if match := re.fullmatch(r"(?:https?://huggingface\.co/|hf://)([\w.-]+/[\w.-]+)/?.*", name):
+            yield loc, f"found {name!r}; did you mean {match[1]!r}?"
+        elif "://" in name:
+            yield loc, f"found {name!r}, expected a folder or a hub name (owner/name): download the model first"
+        elif "@" in name or ":" in name:
+            plain, revision = re.split("[:@]", name, maxsplit=1)
+            yield loc, f"found {name!r}, expected a hub name; write {plain} and `revision: {revision}`"
+        elif rest == "model" and owner in stages:
+            yield loc, f"found {name!r}; the model of stage {owner} is `init_from: {owner}`"
+        elif name in stages:
+            yield loc, f"found {name!r}, which is a stage; expected a folder or a hub name (owner/name)"
+
+
 def find_attention_for_gpus(recipe: Recipe) -> Problems:
-    """Yield the attention of verl's models that a CPU does not have."""
+    """Yield the attention that a CPU does not have."""
     for index, stage in enumerate(recipe.stages):
+        if isinstance(stage, SftStage) and str(given := stage.llamafactory.get("flash_attn")) in ("fa2", "fa3"):
+            yield ("stages", index, "llamafactory", "flash_attn"), f"{given} is for GPUs; on a CPU, use sdpa or disabled"
         for group in (*_MODELS, "model"):
             loc = (*group.split("."), "override_config", "attn_implementation")
             value: Any = stage.verl
@@ -83,6 +113,12 @@ def _check_sft(stage: SftStage, recipe: Recipe, model: ModelInfo) -> Problems:
 def _check_modules(stage: SftStage | RlStage, recipe: Recipe) -> Problems:
     """Check the names of the modules with adapters, if the model is on this machine."""
     targets = list(_read_targets(stage))
+    names = [name for loc, name in targets if loc[0] == "lora"]
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            yield ("lora", "target"), f"{name} is listed twice"
+        elif name == "all" and len(names) > 1:
+            yield ("lora", "target"), "all is every linear layer: remove the other names, or all"
     if all(name == "all" for _, name in targets):
         return
     model = recipe.base_model(stage)
@@ -123,30 +159,38 @@ class _Worker:
 
 def _read_worker(stage: RlStage, group: str, engine: str) -> _Worker:
     def read(key: str, field: str) -> tuple[int, Loc]:
-        value = _get(stage, f"{group}.{key}", None)
-        if isinstance(value, int):
+        value = _count(stage, f"{group}.{key}")
+        if value is not None:
             return value, ("verl", *group.split("."), key)
         return getattr(stage.batch, field), ("batch", field)
 
     # In verl, the older of two keys wins if it is above 1.
-    sizes = [_get(stage, f"{group}.{place}ulysses_sequence_parallel_size", 1) for place in ("", f"{engine}.")]
+    sizes = [_count(stage, f"{group}.{place}ulysses_sequence_parallel_size") for place in ("", f"{engine}.")]
     dynamic = _get(stage, f"{group}.use_dynamic_bsz", _get(stage, "actor_rollout_ref.actor.use_dynamic_bsz", default=False))
     return _Worker(
         tuple(group.split(".")),
         *read("ppo_mini_batch_size", "mini"),
         *read("ppo_micro_batch_size_per_gpu", "micro_per_gpu"),
-        next((size for size in sizes if isinstance(size, int) and size > 1), 1),
+        next((size for size in sizes if size is not None and size > 1), 1),
         bool(dynamic),
     )
 
 
 def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
     strategy = str(_get(stage, "actor_rollout_ref.actor.strategy", "fsdp2"))
+    if strategy in _OTHER_ENGINES and (engine := _get(stage, "model_engine", "dp")) == "dp":
+        yield (
+            ("verl", "actor_rollout_ref", "actor", "strategy"),
+            f"{strategy} requires `model_engine: {strategy}`, found {engine}",
+        )
     if _get(stage, "trainer.v1.trainer_mode", "sync") != "sync" or not strategy.startswith("fsdp"):
         return  # other trainers and engines distribute the GPUs differently, and check it at the start
     gpus = hardware.nodes * hardware.gpus_per_node
     yield from _check_tensor_parallel(stage, hardware, model)
     longest = stage.rollout.max_prompt_tokens + stage.rollout.max_response_tokens
+    yield from _check_lengths(stage, longest)
+    yield from _check_checkpoints(stage)
+    yield from _check_variables(stage)
     if model.positions is not None and longest > model.positions:
         sizes = (f"{name} {getattr(stage.rollout, name)}" for name in ("max_prompt_tokens", "max_response_tokens"))
         positions = f"the model has {model.positions} positions (max_position_embeddings)"
@@ -163,6 +207,42 @@ def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
         yield from _check_worker(worker, stage, hardware, model)
     if not actor.dynamic and gpus % actor.sequence_parallel == 0:
         yield from _check_scoring(stage, gpus // actor.sequence_parallel)
+
+
+def _check_lengths(stage: RlStage, longest: int) -> Problems:
+    """Check upstream lengths that must hold the longest prompt and response."""
+    sizes = f"rollout.max_prompt_tokens + max_response_tokens is {longest}"
+    given = _count(stage, "actor_rollout_ref.rollout.max_model_len")
+    if given is not None and given < longest:
+        yield ("verl", "actor_rollout_ref", "rollout", "max_model_len"), f"found {given}, and {sizes}"
+    group = "actor_rollout_ref.actor"
+    parallel = _count(stage, f"{group}.ulysses_sequence_parallel_size") or 1
+    given = _count(stage, f"{group}.ppo_max_token_len_per_gpu")
+    dynamic = _get(stage, f"{group}.use_dynamic_bsz", default=False) is True
+    if dynamic and given is not None and given * parallel < longest:
+        yield ("verl", *group.split("."), "ppo_max_token_len_per_gpu"), f"found {given}: a sequence does not fit, {sizes}"
+
+
+def _check_checkpoints(stage: RlStage) -> Problems:
+    """Check that checkpoints have what a stage resumes from and exports."""
+    for group in ("actor_rollout_ref.actor", "critic"):
+        saved = _get(stage, f"{group}.checkpoint.save_contents", None)
+        missing = [name for name in _SAVED if isinstance(saved, list) and name not in saved]
+        if missing:
+            message = f"{' and '.join(missing)} not found: a stage resumes from a complete checkpoint, {any_of(_SAVED)}"
+            yield ("verl", *group.split("."), "checkpoint", "save_contents"), message.replace(" or ", " and ")
+
+
+def _check_variables(stage: RlStage) -> Problems:
+    """Check the environment variables of verl's workers, of which Ray accepts only texts."""
+    loc = ("ray_kwargs", "ray_init", "runtime_env", "env_vars")
+    variables = _get(stage, ".".join(loc), {})
+    if not isinstance(variables, Mapping):
+        yield ("verl", *loc), f"found {describe_value(variables)}, expected a mapping of variables"
+        return
+    for name, value in variables.items():
+        if not isinstance(value, str):
+            yield ("verl", *loc, name), f"found {describe_value(value)}, expected text; put it in quotes"
 
 
 def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
@@ -192,19 +272,20 @@ def _check_scoring(stage: RlStage, ranks: int) -> Problems:
     each = stage.batch.prompts * stage.rollout.samples // ranks
     for group in ("rollout", "ref") if stage.kl is not None else ("rollout",):
         key = f"actor_rollout_ref.{group}.log_prob_micro_batch_size_per_gpu"
-        micro = _get(stage, key, None)
-        if isinstance(micro, int) and each % micro:
+        micro = _count(stage, key)
+        if micro is not None and each % micro:
             yield ("verl", *key.split(".")), _not_divisible(micro, each, "step")
 
 
 def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
     tensor, loc = stage.rollout.tensor_parallel, ("rollout", "tensor_parallel")
-    copies = _get(stage, "actor_rollout_ref.rollout.data_parallel_size", 1)
+    copies = _count(stage, "actor_rollout_ref.rollout.data_parallel_size") or 1
     gpus, width = hardware.nodes * hardware.gpus_per_node, tensor * copies
     if gpus % width or (hardware.gpus_per_node % width and width % hardware.gpus_per_node):
         shared = f"{tensor} GPUs" if copies == 1 else f"{tensor} x data_parallel_size {copies} = {width} GPUs"
-        advice = any_of(_divisors(tensor, hardware.gpus_per_node))
-        yield loc, f"{shared} per copy of the model do not fit {_gpus(hardware)}; use {advice}"
+        valid = [each for each in _divisors(tensor, hardware.gpus_per_node) if copies == 1 or gpus % (each * copies) == 0]
+        advice = f"; use {any_of(valid)}" if valid else ""
+        yield loc, f"{shared} per copy of the model do not fit {_gpus(hardware)}{advice}"
     elif model.heads is not None and model.heads % tensor:
         advice = any_of(_divisors(tensor, math.gcd(model.heads, hardware.gpus_per_node)))
         yield loc, f"{tensor} GPUs do not divide the model's {model.heads} attention heads; use {advice}"
@@ -220,6 +301,12 @@ def _get(stage: RlStage, key: str, default: Any) -> Any:
             return default
         value = value[step]
     return default if isinstance(value, str) and "${" in value else value
+
+
+def _count(stage: RlStage, key: str) -> int | None:
+    """Return the value of a key that is a count; None if it is not set, or no count, which is reported elsewhere."""
+    value = _get(stage, key, None)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _gpus(hardware: Hardware) -> str:

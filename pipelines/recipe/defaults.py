@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import ValidationError
+
+from pipelines.recipe import paths
+from pipelines.recipe.error_messages import explain
 from pipelines.recipe.merging import deep_merge
-from pipelines.recipe.nodes import Node
+from pipelines.recipe.nodes import Node, key_path
 from pipelines.recipe.problems import Problem, RecipeError, describe_value
-from pipelines.recipe.schema import RlStage, SftStage
+from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from rewards.suggestions import any_of, did_you_mean
 
 _STAGE_ONLY = ("name", "kind")
@@ -32,7 +36,32 @@ def apply_defaults(root: Node) -> Node:
         bases = [given.children.get(stage.text("kind") or "") for stage in root.stages]
         merged = [deep_merge(base, stage) if base else stage for base, stage in zip(bases, root.stages, strict=True)]
         rest["stages"] = rest["stages"].with_value(merged)
-    return root.with_value(rest)
+    merged_root = root.with_value(rest)
+    if problems := list(_check_overridden(given, merged_root)):
+        raise RecipeError(problems)
+    return merged_root
+
+
+def _check_overridden(given: Node, root: Node) -> Iterator[Problem]:
+    """Find values of wrong types and out of range that all stages override; in a stage, others are found later.
+
+    Args:
+        given: The defaults.
+        root: The recipe, whose stages are merged over them.
+    """
+    for kind, node in given.children.items():
+        origin = node.origin
+        stage = node.with_value({"name": Node("stage", origin), "kind": Node(kind, origin), **node.children})
+        alone = root.with_value({"stages": Node([stage], origin)})
+        try:
+            Recipe.model_validate(paths.resolve(alone).plain())
+        except ValidationError as error:
+            # What is missing, or contradicts other keys, depends on the stages.
+            for loc, message in explain(error, alone, partial=True):
+                origin, text = alone.nearest(loc).origin, key_path(alone, loc).removeprefix("stages.stage")
+                kept = [root.nearest(("stages", index, *loc[2:])).origin for index, _ in enumerate(root.stages)]
+                if loc[:1] == ("stages",) and origin not in kept:
+                    yield Problem(origin.text, f"defaults.{kind}{text}", message)
 
 
 def _check(given: Node) -> Iterator[Problem]:

@@ -36,9 +36,21 @@ _BOUNDS = {
 }
 
 
-def explain(error: ValidationError, root: Node, model: type[BaseModel] = Recipe) -> list[tuple[Loc, str]]:
-    """Convert each error into its location in the tree and a message; `model` is the type of the tree."""
+def explain(
+    error: ValidationError, root: Node, model: type[BaseModel] = Recipe, *, partial: bool = False
+) -> list[tuple[Loc, str]]:
+    """Convert each error into its location in the tree and a message.
+
+    Args:
+        error: The errors.
+        root: The tree.
+        model: The type of the tree.
+        partial: Leave out missing keys, and null, which removes a value in another place.
+    """
     errors = [(_location(item["loc"]), item) for item in error.errors(include_url=False)]
+    if partial:
+        left_out = ("missing", "union_tag_not_found")
+        errors = [pair for pair in errors if pair[1]["type"] not in left_out and pair[1]["input"] is not None]
     # One more than are shown: finding the nearest name of many takes long.
     errors = sorted(errors, key=lambda pair: root.nearest(pair[0]).origin.order)[: SHOWN + 1]
     # A misspelled key is not also reported as a missing one.

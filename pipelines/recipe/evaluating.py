@@ -97,7 +97,7 @@ def check(evaluate: Evaluate, kinds: Collection[str]) -> Iterator[tuple[Loc, str
             f"at temperature 0 all {evaluate.samples} samples are the same; remove `temperature`, or set it above 0",
         )
     for key, text in evaluate.require.items():
-        if problem := _check_figure(key, evaluate) or _check_bound(text, evaluate):
+        if problem := _check_figure(key, evaluate) or _check_bound(text, evaluate) or _check_share(key, text):
             yield ("require", key), problem
 
 
@@ -126,6 +126,19 @@ def _check_figure(key: str, evaluate: Evaluate) -> str | None:
     if int(match[1]) in ks:
         return None
     return f"with samples: {evaluate.samples}, the figures are {any_of([f'pass@{k}' for k in ks]).replace(' or ', ' and ')}"
+
+
+def _check_share(key: str, text: str) -> str | None:
+    """Check the bound of a figure that is a share; a score may be any number."""
+    match = _BOUND.fullmatch(text.strip())
+    if match is None or key.endswith(".score"):
+        return None
+    bound = float((match[3] or match[4] or "0").replace(" ", ""))
+    if match[2] is None and not 0 <= bound <= 1:
+        return f"found {text!r}, expected a share from 0 to 1"
+    if bound >= 1 and (match[2] is not None or match[1] == ">"):
+        return f"found {text!r}: no model can reach it, a share is at most 1"
+    return None
 
 
 def _check_bound(text: str, evaluate: Evaluate) -> str | None:

@@ -14,6 +14,9 @@ from pipelines.recipe.reading import read
 from pipelines.shipped import RECIPES, find_recipes
 from rewards.suggestions import suggestion
 
+_LARGEST = 500_000
+"""Bytes of a file; the shipped recipes have at most 6,000."""
+
 
 def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path:
     """Find a recipe file relative to `folder`, or among the shipped recipes of its checkout or of this one.
@@ -27,9 +30,13 @@ def find_recipe(name: str, folder: Path, where: str = "", key: str = "") -> Path
     Raises:
         RecipeError: the file is missing.
     """
-    path = folder / Path(name).expanduser()
-    if path.is_file():
-        return path.resolve()
+    try:
+        path = folder / Path(name).expanduser()
+        if path.is_file():
+            return path.resolve()
+    except (OSError, RuntimeError) as error:
+        message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise error_at(where or name, key if where else "", message) from None
     # Explicit locations (`./x.yaml`, `../x.yaml`, absolute paths) are not looked up among the shipped recipes.
     plain = str(Path(name)) == name and not Path(name).is_absolute() and ".." not in Path(name).parts
     recipes = find_recipes(folder)
@@ -59,12 +66,16 @@ def read_recipe(path: Path, extended_by: tuple[Path, ...] = (), numbers: Iterato
     node = upstream_keys.nest_keys(read_file(path, path.parent, "name, model, stages", next(numbers)))
     over = node.with_value({key: child for key, child in node.children.items() if key != "extends"})
     base: Node | None = None
+    seen: list[Path] = []
     for name in _extended_names(node.child("extends")):
         file = find_recipe(str(name.value), path.parent, name.origin.text, "extends")
         if file in chain:
             circle = " -> ".join(map(_display_path, [*chain[chain.index(file) :], file]))
             raise error_at(name.origin.text, "extends", f"circular reference: {circle}")
         inner = read_recipe(file, chain, numbers)
+        if file in seen:
+            raise error_at(name.origin.text, "extends", f"{name.value} is listed twice")
+        seen.append(file)
         base = inner if base is None else deep_merge(base, inner)
     return clear_marks(over) if base is None else deep_merge(base, over)
 
@@ -83,6 +94,8 @@ def read_file(path: Path, folder: Path, keys: str, number: int = 0) -> Node:
     """
     shown = _display_path(path)
     try:
+        if (size := path.stat().st_size) > _LARGEST:
+            raise error_at(shown, "", f"found {size:,} bytes, expected a recipe of at most {_LARGEST:,}")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise error_at(shown, "", f"not UTF-8 text (byte {error.start})") from None

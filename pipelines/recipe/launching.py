@@ -4,35 +4,71 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from preprocess.config import Model
+from preprocess.config.text_fields import is_url
 
 
 def _like(pattern: str, expected: str) -> AfterValidator:
     """Return a validator of texts that match a pattern; `expected` describes it."""
 
     def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
+        if not re.fullmatch(pattern, text, re.ASCII):
             raise ValueError(f"found {text!r}, expected {expected}")
         return text
 
     return AfterValidator(check)
 
 
-Word = Annotated[str, _like(r"[\w.,:@+=/-]{1,200}", "a name without spaces and quotes")]
+Word = Annotated[str, _like(r"[\w.,:@+=/][\w.,:@+=/-]{0,199}", "a name without spaces and quotes")]
+
+Image = Annotated[str, _like(r"(?!\w+://)[^\s-]\S{0,499}", "an image without spaces, such as registry/name:tag")]
+
+Resource = Annotated[
+    str, _like(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", "lower case letters, digits and '-', as Kubernetes names its objects")
+]
+
+Quantity = Annotated[str, _like(r"[1-9]\d*([KMGT]i|[kMGT])?", "an amount of memory as Kubernetes writes it, such as 128Gi")]
+
+Label = Annotated[str, _like(r"[\w./-]{1,253}", "a label without spaces")]
 
 Line = Annotated[str, _like(r"[^\n\r\0]{1,2000}", "one line")]
 
 Option = Annotated[str, _like(r"-[^\n\r\0]{1,500}", "an option, such as --qos=high")]
 
-Folder = Annotated[str, _like(r"/[^\n\r\0:,]*", "an absolute path without : and ,")]
+# Options of sbatch that `pipeline submit` sets -> the setting that decides on them; the last of two options counts.
+_SET_ELSEWHERE = {
+    "--job-name -J": "`name` of the recipe",
+    "--partition -p": "`partition`",
+    "--account -A": "`account`",
+    "--time -t": "`time`",
+    "--nodes -N": "`hardware.nodes`",
+    "--gpus -G --gpus-per-node --gres": "`hardware.gpus_per_node`",
+    "--ntasks -n --ntasks-per-node": "the run: a task per node",
+    "--cpus-per-task -c": "`cpus`",
+    "--mem": "`memory`",
+    "--array -a": "--seeds of `pipeline submit`",
+    "--requeue --no-requeue --open-mode --signal --output -o --error -e --wrap --chdir -D --wait -W --parsable": "the run",
+}
+
+
+def _check_sbatch_option(text: str) -> str:
+    name = re.split(r"[= ]", text, maxsplit=1)[0]
+    for names, owner in _SET_ELSEWHERE.items():
+        if name in names.split() or (name[:2] in names.split() and not name.startswith("--")):
+            raise ValueError(f"{name} is set by {owner}")
+    return text
+
+
+SbatchOption = Annotated[Option, AfterValidator(_check_sbatch_option)]
+
+Folder = Annotated[str, _like(r"(?!.*/\.\.(/|$))/[^\n\r\0:,]+", "an absolute path without : , and ..")]
 
 Size = Annotated[str, _like(r"\d+(\.\d+)?([KMGT]i?B?)?", "an amount of memory, such as 256G")]
 
-Time = Annotated[str, _like(r"(\d+-)?\d+(:\d\d){0,2}", "minutes, 24:00:00 or 2-00:00:00")]
+Time = Annotated[str, _like(r"(\d+-)?\d+(:[0-5]\d){0,2}", "minutes, 24:00:00 or 2-00:00:00")]
 
 
 def _seconds(time: str) -> int:
@@ -41,6 +77,14 @@ def _seconds(time: str) -> int:
     parts = [int(part) for part in rest.split(":")]
     factors = (3600, 60, 1) if dash or len(parts) == 3 else (60, 1)
     return int(days or 0) * 86_400 + sum(part * factor for part, factor in zip(parts, factors, strict=False))
+
+
+def _bytes(quantity: str) -> int:
+    """Return an amount of memory as Kubernetes writes it in bytes."""
+    number = quantity.rstrip("KMGTik")
+    unit = quantity.removeprefix(number)
+    power: int = (1024 if unit.endswith("i") else 1000) ** " KMGT".index(unit[:1].upper() or " ")
+    return int(number) * power
 
 
 class Container(Model):
@@ -70,7 +114,7 @@ class SlurmSettings(Model):
     """CPU cores of each node."""
     memory: Size | None = None
     """Memory of each node, such as `256G`; `0` is all of it."""
-    options: list[Option] = Field(default=[])
+    options: list[SbatchOption] = Field(default=[])
     """Further options of sbatch, such as `--qos=high`, `--exclusive` or `--constraint=h100`."""
     container: Container | None = None
     """The container in which everything runs; default: none."""
@@ -93,43 +137,49 @@ class SlurmSettings(Model):
 class RaySettings(Model):
     """A Ray cluster that runs already."""
 
-    address: Annotated[str, Field(min_length=1)]
+    address: Annotated[
+        str, Field(min_length=1), is_url("the dashboard's, such as http://head:8265", "set RAY_AUTH_TOKEN instead")
+    ]
     """The dashboard's address, such as `http://head:8265`."""
     setup: list[Line] = Field(default=[])
     """Lines of bash before everything else."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        parts = urlsplit(self.address)
-        if "@" in parts.netloc:
-            # The recipe is kept in the run directory. The message does not repeat the secret.
-            raise ValueError("address contains a password; set RAY_AUTH_TOKEN instead")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"address is {self.address!r}, expected the dashboard's, such as http://head:8265")
+        if self.address.rstrip("/").endswith(":6379"):
+            raise ValueError("address has port 6379, which is Ray's own; the dashboard's is 8265")
         return self
 
 
 class KubeRaySettings(Model):
     """A RayJob of KubeRay."""
 
-    image: Line
+    image: Image
     """The image of all pods: it has this project, and the trainers' environments."""
-    claim: Word
+    claim: Resource
     """The persistent volume claim with the recipe, its data and the run directory; all nodes must be able to write to it."""
     mount: Folder
     """Where the claim is mounted: the same path as on the machine that submits."""
-    namespace: Word | None = None
+    namespace: Resource | None = None
     """The namespace; default: that of `kubectl apply`."""
     cpus: int = Field(default=16, ge=1)
     """CPU cores of each pod."""
-    memory: Size = "128Gi"
+    memory: Quantity = "128Gi"
     """Memory of each pod."""
-    shared_memory: Size = "32Gi"
+    shared_memory: Quantity = "32Gi"
     """Size of /dev/shm, which NCCL, vLLM and Ray's object store use; it counts as memory of the pod."""
-    node_selector: dict[str, str] = Field(default={})
+    node_selector: dict[Label, Label] = Field(default={})
     """Labels of the nodes on which the pods may run."""
     retries: int = Field(default=3, ge=0)
     """How often a failed job is started again; it resumes from the last checkpoint."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if _bytes(self.shared_memory) >= _bytes(self.memory):
+            raise ValueError(
+                f"shared_memory {self.shared_memory} counts as memory of the pod, which is {self.memory}: expected less"
+            )
+        return self
 
 
 class Launch(Model):

@@ -120,7 +120,7 @@ def _check_init_from(root: Node) -> Iterator[tuple[Loc, str]]:
     names = [stage.name for stage in root.stages]
     for index, stage in enumerate(root.stages):
         value, earlier = stage.text("init_from"), [name for name in names[:index] if name]
-        if value is None or "/" in value or value in earlier:
+        if not value or "/" in value or value in earlier:
             continue
         hint = f"{suggestion(value, earlier)} or" if earlier else "; expected"
         hint = f"{hint} a model folder (./model) or a hub name (owner/name)"

@@ -57,13 +57,13 @@ _POSSIBLE_KEYS: Mapping[str, Mapping[str, Range]] = {
         "*.ppo_epochs": Range(1),
         "*optim.min_lr_ratio": _SHARE,
     },
-    "llamafactory": {"label_smoothing_factor": _SHARE, "neftune_noise_alpha": Range(0)},
+    "llamafactory": {},
 }
 
 _RATES = {"sft": Range(1e-7, 1e-3), "rl": Range(1e-8, 1e-4)}
 _TIME = Range(high=3600)
 _USUAL: Mapping[str, Range] = {
-    "epochs": Range(high=100),
+    "epochs": Range(0.01, 100),
     "steps": Range(high=1e6),
     "rollout.temperature": Range(0.3, 1.5),
     "rollout.top_p": Range(0.5),
@@ -81,11 +81,13 @@ _USUAL: Mapping[str, Range] = {
     "lora.rank": Range(high=1024),
     "lora.alpha": Range(high=8192),
     "validation.samples": Range(high=256),
-    "tool.seconds": _TIME,
+    "tool.seconds": Range(0.1, 3600),
     "tool.max_turns": Range(high=200),
     "tool.concurrency": Range(high=1024),
     "max_reward_seconds": _TIME,
-    "data.validation.fraction": Range(high=0.5, why="the rest is trained on"),
+    "data.validation.fraction": Range(1e-5, 0.5, why="the rest is trained on"),
+    "data.decontaminate.ngram": Range(high=100),
+    "keep_samples": Range(high=100_000),
 }
 _USUAL_KEYS: Mapping[str, Mapping[str, Range]] = {
     "verl": {
@@ -95,6 +97,7 @@ _USUAL_KEYS: Mapping[str, Mapping[str, Range]] = {
         "*.entropy_coeff": Range(-0.1, 0.1),
         "*optim.weight_decay": Range(high=1),
         "*optim.clip_grad": Range(0, 100, open=True),
+        "*.grad_clip": Range(0, 100, open=True, why="gradients are not clipped at 0 or below"),
         "*optim.lr_warmup_steps_ratio": Range(high=0.5),
         "*.ppo_epochs": Range(high=10),
         "*.repetition_penalty": Range(0.5, 2),
@@ -123,6 +126,14 @@ _USUAL_OUTSIDE: Mapping[str, Range] = {
     "sandbox.workers": Range(high=1024),
     "evaluate.samples": Range(high=256),
     "evaluate.max_tokens": Range(high=262144),
+    "retries": Range(high=100),
+    "stall_minutes": Range(0.01, 10080, why="minutes"),
+    "launch.slurm.cpus": Range(high=1024),
+    "launch.kuberay.cpus": Range(high=1024),
+    "launch.kuberay.retries": Range(high=100),
+    "model.layers": Range(high=128),
+    "model.hidden_size": Range(high=16384),
+    "model.max_tokens": Range(high=1_000_000),
 }
 # These clip the weight of a response, not the ratio of an update.
 _OTHER_CLIPPING = ("cispo", "dppo_tv", "dppo_kl", "sapo", "gpg")
@@ -148,8 +159,8 @@ def find_unusual(recipe: Recipe) -> Found:
         yield loc, f"found {number:g}; usual is {allowed}"
     for index, stage in enumerate(recipe.stages):
         usual = dict(_USUAL)
-        if not isinstance(recipe.base_model(stage), TinyModel):
-            usual["learning_rate"] = _RATES[stage.kind]
+        rates, tiny = _RATES[stage.kind], isinstance(recipe.base_model(stage), TinyModel)
+        usual["learning_rate"] = Range(rates.low) if tiny else rates
         for loc, number, allowed in _outside(stage, usual, _USUAL_KEYS):
             if not (
                 isinstance(stage, RlStage) and stage.algorithm in _OTHER_CLIPPING and str(loc[-1]).startswith("clip_ratio")

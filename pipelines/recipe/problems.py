@@ -23,11 +23,18 @@ class Problem:
     def __str__(self) -> str:
         # The text of a --set contains the key already.
         key = f"{self.key}: " if self.key and not self.where.endswith(self.key) else ""
+        text = f"{shorten(self.where)}: {shorten(key)}{shorten(self.message)}"
         # Escape line breaks and control characters in keys and values.
-        return "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode()
-            for char in f"{self.where}: {key}{self.message}"
-        )
+        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+_LONGEST = 1200
+
+
+def shorten(text: str) -> str:
+    """Leave out the middle of a text with a long value."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 SHOWN = 20

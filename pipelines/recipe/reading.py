@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
 _TAG = "tag:yaml.org,2002:"
-_KNOWN_TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
+_SCALAR_TAGS = {"str", "int", "float", "bool", "null", "timestamp"}
+_KNOWN_TAGS = {"MappingNode": {"map"}, "SequenceNode": {"seq"}, "ScalarNode": _SCALAR_TAGS}
 _MARKS = {"!remove": "remove", "!replace": "replace"}
 # A recipe has hundreds of values. The limits are for wrong files, and for the memory that nested anchors can take.
 _MAX_NODES = 20_000
+_GREATEST = 2**63 - 1
+_LONGEST = 100
+"""Characters of a number."""
 
 OriginAt = Callable[[int], Origin]
 """Makes the origin of a value from its line, counted from 1."""
@@ -79,16 +83,19 @@ class _Builder:
         if self._count > _MAX_NODES:
             raise error_at(origin.text, ".".join(path), f"anchors expand to more than {_MAX_NODES} values")
         tag = node.tag or ""
-        mark = _MARKS.get(tag)
-        if mark is None and tag.removeprefix(_TAG) not in _KNOWN_TAGS:
-            raise error_at(origin.text, ".".join(path), f"unknown tag {tag}; expected !remove or !replace")
-        kind = type(node).__name__
+        mark, kind = _MARKS.get(tag), type(node).__name__
+        if mark is None and tag.removeprefix(_TAG) not in _KNOWN_TAGS[kind]:
+            raise error_at(origin.text, ".".join(path), f"unknown tag {tag} here; expected !remove or !replace")
         if kind == "ScalarNode":
-            return Node(self._marked(node, mark, origin, path) if mark else self._scalar(node, tag), origin, mark)
+            return Node(self._marked(node, mark, origin, path) if mark else self._scalar(node, tag, origin, path), origin, mark)
         self._open.append(id(node))
         try:
             if kind == "MappingNode":
-                return Node(self._mapping(node, path), origin, mark)
+                entries = self._mapping(node, path)
+                if mark == "remove" and (more := [key for key in entries if key != "name"]):
+                    message = f"!remove removes the whole value, found {more[0]!r} in it"
+                    raise error_at(origin.text, ".".join(path), message)
+                return Node(entries, origin, mark)
             items = ((item, self._at(item.start_mark.line + 1), str(index)) for index, item in enumerate(node.value))
             return Node([self.build(item, at, (*path, index)) for item, at, index in items], origin, mark)
         finally:
@@ -121,15 +128,30 @@ class _Builder:
             if type(key_node).__name__ != "ScalarNode":
                 raise error_at(self._at(line).text, ".".join(path), "found a list or mapping as key, expected a word")
             key = str(key_node.value)
+            if (key_node.tag or "") in _MARKS:
+                message = f"write {key_node.tag} before the value: `{key}: {key_node.tag}`"
+                raise error_at(self._at(line).text, ".".join((*path, key)), message)
             if key in lines:
                 raise error_at(self._at(line).text, ".".join((*path, key)), f"duplicate key; first in line {lines[key]}")
             lines[key] = line
             entries[key] = self.build(value_node, self._at(line), (*path, key))
         return {**merged, **entries}
 
-    def _scalar(self, node: Any, tag: str) -> Scalar:
-        if tag.removeprefix(_TAG) not in ("int", "float", "bool", "null"):
+    def _scalar(self, node: Any, tag: str, origin: Origin, path: tuple[str, ...]) -> Scalar:
+        kind = tag.removeprefix(_TAG)
+        if kind not in ("int", "float", "bool", "null"):
             # Recipes have no dates: what looks like one is text.
             return str(node.value)
-        value: Scalar = self._yaml.constructor.construct_object(node)
+        try:
+            value: Scalar = self._yaml.constructor.construct_object(node)
+        except (ValueError, KeyError, OverflowError):
+            value = None
+        if value is None and kind != "null":
+            found = str(node.value)
+            message = (
+                f"found {found!r} after !!{kind}" if len(found) < _LONGEST else f"found a number of {len(found)} characters"
+            )
+            raise error_at(origin.text, ".".join(path), message)
+        if isinstance(value, int) and abs(value) > _GREATEST:
+            raise error_at(origin.text, ".".join(path), f"found a number of {len(str(node.value))} digits, expected 64 bits")
         return str(node.value) if isinstance(value, float) and not math.isfinite(value) else value

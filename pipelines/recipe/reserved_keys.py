@@ -29,6 +29,7 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
     "llamafactory": _reserve(
         {
             _MODEL: "model_name_or_path",
+            "top-level `revision` (or the stage's)": "model_revision",
             "`validate_every`": "do_eval eval_strategy eval_steps",
             "`lora`": "finetuning_type",
             "`lora.rank`": "lora_rank",
@@ -149,6 +150,16 @@ RESERVED: Mapping[str, Mapping[str, str]] = {
             "`reward.options`": "reward.custom_reward_function.reward_kwargs",
         },
         {
+            "a stage trains": "trainer.val_only",
+            "it is `rollout.samples`": "actor_rollout_ref.actor.rollout_n actor_rollout_ref.ref.rollout_n critic.rollout_n",
+            "`batch.micro_per_gpu` sets the size of forward passes": """
+                actor_rollout_ref.actor.ppo_micro_batch_size
+                actor_rollout_ref.ref.log_prob_micro_batch_size
+                actor_rollout_ref.rollout.log_prob_micro_batch_size
+                critic.ppo_micro_batch_size
+                critic.forward_micro_batch_size
+            """,
+            "it must match the prepared rows": "data.prompt_key data.reward_fn_key",
             "the critic starts from the same model as the policy": "critic.model.path",
             _CHECKPOINTS: "trainer.default_local_dir",
             "it marks complete checkpoints": "trainer.checkpoint_callback_class",

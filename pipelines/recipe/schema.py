@@ -17,7 +17,8 @@ from pipelines.recipe.algorithms import ALGORITHMS, Algorithm, AlgorithmName, Kl
 from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.launching import Launch
 from pipelines.recipe.tracking import TrackerEntry
-from preprocess.config import Data, FilePath, Location, Model, Overlong, PathRule, Sandbox, Source
+from preprocess.config import Data, FilePath, Location, Model, Overlong, PathRule, Revision, Sandbox, Source
+from preprocess.config.text_fields import HasNoNul, IsPath
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 """A name that is also the name of a folder."""
@@ -234,7 +235,7 @@ _LONGEST_RANK = 512
 class Notify(Model):
     """What is called when the run has ended."""
 
-    command: list[str] = Field(min_length=1)
+    command: list[Annotated[str, HasNoNul]] = Field(min_length=1)
     """A program and its arguments, run without a shell when the run completes or fails. It gets the output of
     `pipeline status --json` on its standard input, and PIPELINE_STATE, PIPELINE_NAME, PIPELINE_DIRECTORY and PIPELINE_REASON
     as variables. Its failure is a warning."""
@@ -245,9 +246,9 @@ class _Stage(Model):
 
     name: Name
     """The stage's name: its folder in the run directory, and its name in `init_from` and `--from`."""
-    init_from: Annotated[str, Field(min_length=1), PathRule(hub=True, stage=True)] | None = None
+    init_from: Annotated[str, Field(min_length=1), IsPath, PathRule(hub=True, stage=True)] | None = None
     """A stage's name, a model folder or a hub name; default: the previous stage, for the first stage the recipe's model."""
-    revision: str | None = Field(default=None, min_length=1)
+    revision: Revision | None = None
     """Branch, tag or commit of the hub name in `init_from`; default: main."""
     data: Data
     """Training and validation rows."""
@@ -448,7 +449,7 @@ class RlStage(_Stage):
             yield f"{name} updates once per step: batch.mini is {batch.mini}, expected batch.prompts, {batch.prompts}"
         if self.best_metric is not None and not self.keep_best:
             yield "best_metric requires `keep_best: true`"
-        if self.best_metric is not None and not self.best_metric.startswith("val-"):
+        if self.best_metric is not None and not re.match(r"val-(core|aux|\*)/.", self.best_metric):
             yield f"best_metric is {self.best_metric!r}, expected a validation metric of verl, such as val-core/*/reward/mean@1"
         if self.lora is not None and self.lora.rank > _LONGEST_RANK:
             yield f"lora.rank is {self.lora.rank}: vLLM supports at most {_LONGEST_RANK}"
@@ -496,7 +497,7 @@ class Recipe(Model):
     """The run's name: its folder under `runs/`."""
     model: Annotated[Annotated[Location, Tag("(text)")] | Annotated[TinyModel, Tag("(mapping)")], Discriminator(_model_tag)]
     """The model that the first stage starts from: a folder, a hub name, or a tiny model to make."""
-    revision: str | None = Field(default=None, min_length=1)
+    revision: Revision | None = None
     """Branch, tag or commit of the hub name in `model`, which is downloaded before the first stage; default: main."""
     seed: int = Field(default=17, ge=0)
     """Seed of data order, splits, sampling and tiny models."""

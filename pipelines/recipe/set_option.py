@@ -14,6 +14,8 @@ from rewards.suggestions import any_of, did_you_mean
 
 # Sorts problems of options after those of all files.
 _ORDER = 1_000_000
+_LONGEST_INDEX = 7
+_MAX_DEPTH = 64
 
 
 def apply_set_options(root: Node, options: Sequence[str], folder: Path) -> Node:
@@ -35,6 +37,8 @@ def apply_set_options(root: Node, options: Sequence[str], folder: Path) -> Node:
         try:
             if not equals or not key:
                 raise error_at(f"--set {option}", "", "expected key=value, such as stages.sft.learning_rate=2e-5")
+            if key.count(".") > _MAX_DEPTH:
+                raise error_at(origin.text, "", f"found {key.count('.') + 1} levels, expected at most {_MAX_DEPTH}")
             root = _set(root, key, read_scalar(value, origin), ())
         except RecipeError as error:
             problems.extend(error.problems)
@@ -76,9 +80,10 @@ def _find_item(node: Node, key: str, origin: Origin, where: str) -> tuple[int, s
         name = max(matches, key=len)
         return names[name], key[len(name) + 1 :]
     step, _, rest = key.partition(".")
-    if step.isdecimal() and int(step) < len(node.items):
+    is_index = step.isascii() and step.isdecimal() and len(step) < _LONGEST_INDEX
+    if is_index and int(step) < len(node.items):
         return int(step), rest
-    if step.isdecimal():
+    if is_index:
         message = f"{where} has {len(node.items)} items, counted from 0"
     elif names:
         message = f"{where} has no {step!r}{did_you_mean(step, names) or f'; expected {any_of(names)}'}"

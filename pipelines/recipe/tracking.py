@@ -10,6 +10,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from pipelines.recipe.nodes import Loc
 from preprocess.config import Model
+from preprocess.config.text_fields import check_url
 from rewards.suggestions import any_of
 
 TrackerName = Literal["tensorboard", "wandb", "mlflow", "swanlab", "trackio"]
@@ -48,10 +49,20 @@ class Tracker(Model):
         valid = _OPTIONS[self.name]
         for option in sorted(self.model_fields_set - {"name", *valid}):
             raise ValueError(f"{self.name} has no option {option}; its options are {any_of(valid) if valid else 'none'}")
-        if self.url is not None and ("@" in urlsplit(self.url).netloc or "token=" in urlsplit(self.url).query):
+        if self.url is not None:
+            self._check_url(self.url)
+        return self
+
+    def _check_url(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ValueError(f"url is {url!r}, expected a URL such as https://host:port") from None
+        if "@" in parts.netloc or "token=" in parts.query:
             # The recipe is kept in the run directory. The message does not repeat the secret.
             raise ValueError(f"url contains a password or a token; {_CREDENTIALS[self.name]}")
-        return self
+        if self.name == "wandb" or parts.scheme.startswith("http"):
+            check_url(url, "the server's URL, such as https://host:port")
 
 
 _CREDENTIALS = {

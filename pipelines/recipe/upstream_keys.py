@@ -12,7 +12,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
-from pipelines.recipe import upstream_limits
+from pipelines.recipe import references, upstream_limits
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import describe_value, error_at
 from pipelines.recipe.reserved_keys import FREE_WITH_ENTRY, OBSOLETE, RESERVED
@@ -31,6 +31,12 @@ TEMPLATES_FILE = THIRD_PARTY / "llamafactory/templates.json"
 
 SECTIONS = {"rl": {"verl": "verl"}, "sft": {"llamafactory": "llamafactory", "verl": "verl_sft"}}
 """Kind of stage -> section, named after a trainer (the default one first) -> key list."""
+
+_PATHS = (
+    *("config_path", "custom_cls.path", "module.path", "function_tool_path", "sampler.path", "async_server.path"),
+    *("replay_file", "config_file", "media_dir"),
+)
+"""Ends of keys that are paths of files that the trainer reads."""
 
 _TYPES: Mapping[str, tuple[str, type | UnionType]] = {
     "integer": ("a whole number", int),
@@ -196,12 +202,17 @@ def check_keys(
         if key in RESERVED[upstream] and key not in free:
             yield here, RESERVED[upstream][key]
         elif entry is not None:
-            if message := _check_value(key, entry, value, settings, plugins):
+            if message := _check_value(upstream, key, entry, value, settings, plugins):
                 yield here, message
+            elif isinstance(value, Mapping) and (near := _near_miss(value, entry.get("properties", {}))):
+                yield (*here, near), f"unknown key{did_you_mean(near, entry['properties'])}"
+            elif entry is not None and isinstance(value, str) and _is_relative_path(key, value):
+                yield here, f"found the relative path {value!r}; the trainer runs in the run directory: write an absolute path"
             for inner, limits in entry.get("properties", {}).items():
-                if isinstance(value, Mapping) and (
-                    message := upstream_limits.find_problem(inner, limits, value.get(inner), value, plugins)
-                ):
+                given = value.get(inner) if isinstance(value, Mapping) else None
+                if "enum" in limits and not isinstance(given, str | None):
+                    yield (*here, inner), f"found {describe_value(given)}, expected {any_of(limits['enum'])}"
+                elif message := upstream_limits.find_problem(inner, limits, given, settings, plugins):
                     yield (*here, inner), message
         elif key not in listed.groups:
             yield here, _unknown_key(upstream, here, value, listed.keys)
@@ -223,12 +234,25 @@ def _check_reserved(
             yield from _check_reserved(upstream, value, here)
 
 
-def _check_value(key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool) -> str:
+def _is_relative_path(key: str, text: str) -> bool:
+    """Return whether a value is a relative path, for keys that are paths and nothing else."""
+    path = text and not text.startswith(("/", "~")) and "://" not in text and "${" not in text
+    return bool(path) and key.endswith(_PATHS)
+
+
+def _near_miss(value: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """Return a key of a free-form mapping that is a misspelled key with limits; empty: there is none."""
+    return next((name for name in value if name not in known and nearest(name, known)), "")
+
+
+def _check_value(
+    upstream: str, key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool
+) -> str:
     engines, engine = entry.get("engines"), str(settings.get("model_engine", "dp"))
     if engines and engine not in engines:
         return f"only valid with model_engine {any_of(engines)}; this stage uses {engine}"
-    if isinstance(value, str) and "${" in value:
-        return ""  # an upstream's reference to another of its keys
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        return references.find_problem(value, keys(upstream))
     allowed = entry.get("type", [])
     names = [allowed] if isinstance(allowed, str) else allowed
     # In Python, true and false are whole numbers.

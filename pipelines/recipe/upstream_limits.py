@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from rewards.suggestions import any_of, did_you_mean
+from pipelines.recipe.problems import describe_value
+from rewards.suggestions import any_of, did_you_mean, suggestion
 
 _BOUNDS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
     "minimum": ("at least", operator.ge),
@@ -50,6 +51,8 @@ def find_problem(key: str, entry: Mapping[str, Any], value: Any, settings: Mappi
     """
     if value is None or value == entry.get("default"):
         return ""
+    if message := _check_names(entry, value) or _check_length(entry, value):
+        return message
     for limits in (entry, *_cases(entry, settings)):
         if message := _check_enum(limits, value, plugins) or _check_bounds(limits, value):
             return message
@@ -75,13 +78,38 @@ def _check_enum(limits: Mapping[str, Any], value: Any, plugins: bool) -> str:
         return ""
     for item in _items(value, limits.get("separator")):
         kinds = tuple({type(option) for option in enum})
-        if isinstance(item, bool) or not isinstance(item, kinds) or "${" in str(item):
+        if "${" in str(item):
+            continue
+        if isinstance(item, bool) or not isinstance(item, kinds):
+            if isinstance(value, list):
+                return f"found {item!r} in the list, expected {any_of(enum)}"
             continue
         folded = [str(option).lower() for option in enum] if limits.get("any_case") else []
         if item in enum or str(item).lower() in folded or str(limits.get("also") or "\0") in str(item):
             continue
         return f"found {item!r}, expected {any_of(enum)}{did_you_mean(item, enum) if isinstance(item, str) else ''}"
     return ""
+
+
+def _check_names(limits: Mapping[str, Any], value: Any) -> str:
+    """Check the keys of a mapping that an upstream passes on; private ones, which begin with _, are not listed."""
+    if "names" not in limits:
+        return ""
+    if not isinstance(value, Mapping):
+        return f"found {describe_value(value)}, expected a mapping"
+    for name in value:
+        if name not in limits["names"] and not name.startswith("_"):
+            near = did_you_mean(name, limits["names"])
+            if near or not limits.get("open"):
+                return f"unknown key {name!r}{near or suggestion(name, limits['names'])}"
+    return ""
+
+
+def _check_length(limits: Mapping[str, Any], value: Any) -> str:
+    length = limits.get("length")
+    if length is None or not isinstance(value, list) or len(value) == length:
+        return ""
+    return f"found a list of {len(value)}, expected {length} numbers"
 
 
 def _items(value: Any, separator: str | None) -> list[Any]:

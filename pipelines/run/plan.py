@@ -156,8 +156,8 @@ class Plan:
             InputError: an unknown stage, or no stage is selected.
         """
         names = [stage.name for stage in self.recipe.stages]
-        for name in filter(None, (first, last)):
-            if name not in names:
+        for name in (first, last):
+            if name is not None and name not in names:
                 raise InputError(f"no stage {name!r}; the stages are {', '.join(names)}")
         start, end = names.index(first or names[0]), names.index(last or names[-1])
         if start > end:

@@ -8,9 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.digests import Digests
+from pipelines.recipe.problems import shorten
 from pipelines.recipe.schema import TinyModel
 from pipelines.run.plan import Plan, Step
 from pipelines.run.skipping import why_run
+
+_SHOWN = 10
 
 
 def find_reasons(plan: Plan, steps: list[Step], digests: Digests) -> dict[str, str | None]:
@@ -69,7 +72,9 @@ def render_problems(of_recipe: Sequence[str], of_machine: Sequence[str]) -> list
     lines = []
     for where, problems in (("", of_recipe), (" on this machine", of_machine)):
         if problems:
-            lines += ["", f"`pipeline run` would refuse this recipe{where}:", *(f"  {problem}" for problem in problems)]
+            shown = [f"  {shorten(problem)}" for problem in problems[:_SHOWN]]
+            more = [f"  and {len(problems) - _SHOWN:,} more"] if len(problems) > _SHOWN else []
+            lines += ["", f"`pipeline run` would refuse this recipe{where}:", *shown, *more]
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Apps(msgspec.Struct):
 class AppsOptions(PairOptions, frozen=True, kw_only=True):
     """Options of APPS."""
 
-    difficulty: tuple[_Difficulty, ...] = _DIFFICULTIES
+    difficulty: Annotated[tuple[_Difficulty, ...], msgspec.Meta(min_length=1)] = _DIFFICULTIES
     """Leave out problems of other difficulties."""
 
 

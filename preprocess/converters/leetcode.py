@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -52,7 +52,7 @@ class LeetCode(msgspec.Struct):
 class LeetCodeOptions(CodeOptions, frozen=True, kw_only=True):
     """Options of LeetCodeDataset."""
 
-    difficulty: tuple[_Difficulty, ...] = _DIFFICULTIES
+    difficulty: Annotated[tuple[_Difficulty, ...], msgspec.Meta(min_length=1)] = _DIFFICULTIES
     """Leave out problems of other difficulties."""
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from datetime import date
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -74,10 +75,16 @@ class Problem(msgspec.Struct):
 class LiveCodeBenchOptions(PairOptions, frozen=True, kw_only=True):
     """Options of LiveCodeBench."""
 
-    difficulty: tuple[_Difficulty, ...] = _DIFFICULTIES
+    difficulty: Annotated[tuple[_Difficulty, ...], msgspec.Meta(min_length=1)] = _DIFFICULTIES
     """Leave out problems of other difficulties."""
     since: str = ""
     """A date such as 2025-01-01: leave out problems of earlier contests, which a model may have been trained on."""
+
+    def __post_init__(self) -> None:
+        try:
+            date.fromisoformat(self.since or "2000-01-01")
+        except ValueError:
+            raise ValueError(f"since is {self.since!r}, expected a date such as 2025-01-01") from None
 
 
 def _read(record: Problem, options: LiveCodeBenchOptions) -> CodeTask:

@@ -15,6 +15,7 @@ from typing import Any
 
 from rewards.builtin import grading
 from rewards.builtin.grading import Isolation
+from rewards.builtin.option_ranges import check_ranges
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import register
@@ -52,7 +53,7 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     }
 
 
-@register("bootcamp", cheats=make_cheats, ready=check_package)
+@register("bootcamp", cheats=make_cheats, ready=check_package, check=check_ranges)
 async def bootcamp(
     data_source: str,
     solution_str: str,

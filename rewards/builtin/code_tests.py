@@ -17,6 +17,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rewards.builtin.option_ranges import check_ranges
 from rewards.errors import GroundTruthError
 from rewards.parsing import answers
 from rewards.parsing.blocks import write_block
@@ -73,7 +74,7 @@ def _respond(program: str) -> str:
     return answers.make_response(write_block(program))
 
 
-@register("code_tests", reference=make_reference, cheats=make_cheats, free=make_free)
+@register("code_tests", reference=make_reference, cheats=make_cheats, free=make_free, check=check_ranges)
 async def code_tests(
     data_source: str,
     solution_str: str,

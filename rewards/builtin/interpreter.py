@@ -11,12 +11,13 @@ from typing import Any, Optional
 
 from rewards.builtin import code_tests
 from rewards.builtin.interpreter_tool import ARGUMENT, NAME, USAGE_KEY
+from rewards.builtin.option_ranges import check_ranges
 from rewards.errors import RewardError
 from rewards.parsing.turns import count_calls, take_last_turn, take_turns
 from rewards.plugins.loading import load
 from rewards.plugins.options import read_options
 from rewards.reasons import explain
-from rewards.registry import register
+from rewards.registry import Reward, register
 from rewards.scoring.calling import call_in_loop
 from rewards.scoring.combination import read_part
 
@@ -41,7 +42,29 @@ def make_cheats(ground_truth: str, extra_info: Mapping[str, Any]) -> dict[str, s
     }
 
 
-@register("interpreter", reference=make_reference, cheats=make_cheats, free=code_tests.make_free)
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check the numbers, the task's reward and its options.
+
+    Raises:
+        ValueError: An option has a value that cannot work.
+        RewardError: The task's reward or one of its options does not exist.
+    """
+    check_ranges(options)
+    if not options["tool"] or not options["argument"]:
+        raise ValueError("options tool and argument are names, found an empty text")
+    if options["call_bonus"] > options["most_bonus"]:
+        raise ValueError(f"option call_bonus is {options['call_bonus']:g}, more than most_bonus {options['most_bonus']:g}")
+    _load_task(options["task"], options["task_options"])
+
+
+def _load_task(task: str, options: Mapping[str, Any] | None) -> tuple[Reward, dict[str, Any]]:
+    if task == "interpreter":
+        raise RewardError("reward interpreter: option task names itself; expected the reward of the answer")
+    reward = load(task)
+    return reward, read_options(reward, options or {})
+
+
+@register("interpreter", reference=make_reference, cheats=make_cheats, free=code_tests.make_free, check=check_options)
 async def interpreter(
     data_source: str,
     solution_str: str,
@@ -80,10 +103,7 @@ async def interpreter(
         GroundTruthError: The row is invalid.
         RewardError: The task's reward or one of its options does not exist.
     """
-    if task == "interpreter":
-        raise RewardError("reward interpreter: option task names itself; expected the reward of the answer")
-    reward = load(task)
-    options = read_options(reward, task_options or {})
+    reward, options = _load_task(task, task_options)
     answer, good, malformed = _read(solution_str, extra_info, tool, argument)
     row = {"data_source": data_source, "solution_str": answer, "ground_truth": ground_truth, "extra_info": extra_info}
     part = read_part(await call_in_loop(reward, row | options, seconds))

@@ -19,6 +19,7 @@ from typing import Any
 
 from rewards.builtin import code_tests, grading
 from rewards.builtin.grading import Isolation
+from rewards.builtin.option_ranges import check_ranges
 from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import Free, register
@@ -61,7 +62,7 @@ def make_free(ground_truth: Any, extra_info: Mapping[str, Any], prompt: str) -> 
     return code_tests.make_free(ground_truth, extra_info, prompt) if isinstance(truth, dict) and "target" not in truth else None
 
 
-@register("verl", reference=make_reference, cheats=make_cheats, free=make_free)
+@register("verl", reference=make_reference, cheats=make_cheats, free=make_free, check=check_ranges)
 async def verl(
     data_source: str,
     solution_str: str,

@@ -14,6 +14,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rewards.builtin.option_ranges import check_ranges
 from rewards.builtin.white_box_rows import NIL, Truth, make_cheats, make_reference, read_truth, write_answer
 from rewards.errors import GroundTruthError
 from rewards.parsing import answers
@@ -37,7 +38,7 @@ _PACKED = 8
 """Most bytes in a report for a character of a value's source."""
 
 
-@register("white_box", reference=make_reference, cheats=make_cheats)
+@register("white_box", reference=make_reference, cheats=make_cheats, check=check_ranges)
 async def white_box(
     data_source: str,
     solution_str: str,

@@ -34,6 +34,11 @@ def read_options(reward: Reward, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, default in reward.options.items():
         if default is inspect.Parameter.empty and name not in given:
             raise RewardError(f"reward {reward.name} needs the option {name!r}; it has no default")
+    if reward.check is not None:
+        try:
+            reward.check({**reward.options, **options})
+        except (ValueError, RewardError) as error:
+            raise RewardError(f"reward {reward.name}: {error}") from None
     return options
 
 

@@ -22,6 +22,7 @@ BENCHMARKS = [
     "interpreter",
     "memory",
     "overhead",
+    "refusals",
     "report",
     "sandbox",
     "status",

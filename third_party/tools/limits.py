@@ -237,6 +237,24 @@ def field_bounds(file: Path, cls: str, name: str) -> Limits:
     raise SourceChangedError(f"{file}: {cls} has no bounds of {name}")
 
 
+def fields(file: Path, cls: str) -> list[str]:
+    """Return the names of the annotated fields of a class."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.ClassDef) and node.name == cls:
+            return [
+                each.target.id for each in node.body if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+            ]
+    raise SourceChangedError(f"{file} has no class {cls}")
+
+
+def arguments(file: Path, function: str) -> list[str]:
+    """Return the names of the arguments of a function at the top of a file."""
+    for node in tree(file).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return [each.arg for each in (*node.args.args, *node.args.kwonlyargs)]
+    raise SourceChangedError(f"{file} has no function {function}")
+
+
 def argument_bounds(file: Path, cls: str, function: str, name: str) -> Limits:
     """Return what the checks of a method demand of an argument or attribute."""
     for node in ast.walk(tree(file)):

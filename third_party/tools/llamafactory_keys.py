@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import counts
 import llamafactory_limits
 from dataclass_reader import ABSENT, Classes
 from rules import Entry, apply
@@ -42,6 +43,7 @@ def keys(source: Path, packages: Path) -> dict[str, Entry]:
                 entry["help"] = field.help
             result[key] = entry
     apply(llamafactory_limits.rules(source, packages), result)
+    apply(counts.rules("llamafactory", result), result)
     return dict(sorted(result.items()))
 
 

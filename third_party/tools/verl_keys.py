@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import counts
 import verl_limits
 from dataclass_reader import ABSENT, Classes, Field, Type
 from limits import Limits
@@ -98,6 +99,7 @@ def ppo_keys(source: Path, packages: Path) -> dict[str, Entry]:
                     result[key]["added"] = True
     _allow_one_logger(result)
     apply(verl_limits.rl_rules(source, packages), result)
+    apply(counts.rules("verl", result), result)
     return dict(sorted(result.items()))
 
 
@@ -121,6 +123,7 @@ def sft_keys(source: Path, packages: Path) -> dict[str, Entry]:
     result = _engine_keys(_read_with_defaults(package / _CONFIG / _SFT), _classes(package))
     _allow_one_logger(result)
     apply(verl_limits.sft_rules(source, packages), result)
+    apply(counts.rules("verl", result), result)
     return dict(sorted(result.items()))
 
 

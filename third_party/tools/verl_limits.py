@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limits import argument_bounds, assigned, compared, enumeration, field_bounds, registered, stated
+from limits import argument_bounds, arguments, assigned, compared, enumeration, field_bounds, fields, registered, stated
 from rules import Rule, values
 
 _DP = {"model_engine": ["dp"]}
@@ -56,7 +56,7 @@ def _shared(verl: Path, packages: Path) -> list[Rule]:
         Rule("*model.model_type", values(registered(engines, "EngineRegistry.register", "model_type"), open=True)),
         Rule("*optim.optimizer", values(optimizers), {".optimizer_impl": ["torch.optim"], **_DP}),
         Rule("*optim.weight_decay", argument_bounds(adam, "Adam", "__init__", "weight_decay")),
-        Rule("*optim.betas", argument_bounds(adam, "Adam", "__init__", "betas")),
+        Rule("*optim.betas", {**argument_bounds(adam, "Adam", "__init__", "betas"), "length": 2}),
         Rule("*optim.lr", argument_bounds(adam, "Adam", "__init__", "lr")),
         Rule("*optim.lr_warmup_steps_ratio", ratio),
         Rule("*checkpoint.save_contents", values(compared(contents, "BaseCheckpointManager", "checkpoint_save_contents"))),
@@ -98,7 +98,13 @@ def _rollout(verl: Path, vllm: Path) -> list[Rule]:
     sampling = vllm / "sampling_params.py"
     rollout = "*.rollout"
     server = verl / "workers/rollout/vllm_rollout/vllm_async_server.py"
+    served = vllm / "entrypoints/openai/cli_args.py"
+    engine = fields(vllm / "engine/arg_utils.py", "EngineArgs") + fields(vllm / "engine/arg_utils.py", "AsyncEngineArgs")
+    frontend = fields(served, "BaseFrontendArgs") + fields(served, "FrontendArgs")
     return [
+        Rule(f"{rollout}.engine_kwargs", {"names": replicas}),
+        # The pinned environments have different versions of vLLM: only near misses are mistakes in both.
+        Rule(f"{rollout}.engine_kwargs", {"names": sorted({*engine, *frontend}), "open": True}, inside="vllm"),
         Rule(f"{rollout}.name", values(replicas, open=True)),
         Rule(f"{rollout}.mode", values(modes)),
         Rule(f"{rollout}.dtype", values(assigned(vllm / "config/model.py", "ModelDType")), _VLLM),
@@ -170,6 +176,7 @@ def _training(verl: Path, packages: Path) -> list[Rule]:
     )
     replay = verl / "trainer/ppo/v1/replay_buffer.py"
     return [
+        Rule("ray_kwargs.ray_init", {"names": arguments(packages / "ray/_private/worker.py", "init")}),
         Rule(
             "actor_rollout_ref.actor.strategy actor_rollout_ref.ref.strategy critic.strategy",
             values(registered(engines, "EngineRegistry.register", "backend"), open=True),

@@ -35,7 +35,7 @@ class ExecutionOptions(Options, frozen=True, kw_only=True):
     """Reject calls that run more lines."""
     max_chars: Positive | None = None
     """Leave out longer programs."""
-    seed: int = 17
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 17
     """Seed of the choice of questions."""
 
 

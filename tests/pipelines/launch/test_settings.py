@@ -78,8 +78,14 @@ def test_a_missing_site_file(monkeypatch: pytest.MonkeyPatch) -> None:
         ("slurm: {partition: 'a b'}", "launch.slurm.partition: found 'a b'"),
         ('slurm: {setup: ["a\\nb"]}', "launch.slurm.setup[0]: found "),
         ("slurm: {options: [qos=high]}", "launch.slurm.options[0]: found 'qos=high'"),
-        ("ray: {address: head:8265}", "launch.ray: address is 'head:8265', expected the dashboard's, such as http://head:8265"),
-        ("ray: {address: 'http://me:secret@head:8265'}", "launch.ray: address contains a password; set RAY_AUTH_TOKEN instead"),
+        (
+            "ray: {address: head:8265}",
+            "launch.ray.address: found 'head:8265', expected the dashboard's, such as http://head:8265",
+        ),
+        (
+            "ray: {address: 'http://me:secret@head:8265'}",
+            "launch.ray.address: found a URL with a password; set RAY_AUTH_TOKEN instead",
+        ),
         ("kuberay: {image: a, claim: b, mount: shared}", "launch.kuberay.mount: found 'shared'"),
     ],
 )

@@ -105,7 +105,7 @@ def test_mismatch_is_one_line(write: Write, case: str) -> None:
         ["stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.use_dynamic_bsz=true"],
         # Other engines divide the GPUs differently.
         [GPUS, "stages.rl.batch.micro_per_gpu=3", "stages.rl.verl.actor_rollout_ref.actor.strategy=megatron",
-         "stages.rl.verl.model_engine=megatron"],
+         "stages.rl.verl.model_engine=megatron", "environments.verl=/opt/verl/bin/python"],
         # No stage starts from the model with this template.
         ["stages.sft.template=chatml", "stages.rl.init_from=owner/name"],
     ],

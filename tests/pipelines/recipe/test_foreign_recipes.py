@@ -95,7 +95,7 @@ def test_a_foreign_name_inside_a_mapping(write: Write) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["name: " + "[" * 5000 + "]" * 5000, "".join(f"{'  ' * depth}k{depth}:\n" for depth in range(2000))],
+    ["name: " + "[" * 5000 + "]" * 5000, "".join(f"{'  ' * depth}k{depth}:\n" for depth in range(600))],
     ids=["lists", "mappings"],
 )
 def test_nesting_without_end(text: str, write: Write) -> None:

@@ -156,7 +156,7 @@ def test_optimizers_of_other_packages(key: str, value: str, others: dict[str, st
 
 
 def test_a_reward_manager_of_ones_own() -> None:
-    manager = {"source": "importlib", "name": "MyManager", "module": {"path": "my.py"}}
+    manager = {"source": "importlib", "name": "MyManager", "module": {"path": "/home/me/my.py"}}
     assert list(check_keys("verl", {"reward": {"reward_manager": manager}})) == []
     assert message("verl", "reward.reward_manager.name", "MyManager") is not None
 

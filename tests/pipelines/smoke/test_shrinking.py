@@ -158,7 +158,8 @@ def test_stage_from_another_model_starts_from_the_stage_before(mine: Callable[..
 def test_engine_that_does_not_run_on_a_cpu_is_rejected(mine: Callable[..., Loaded]) -> None:
     text = MINE.replace("    verl:\n", "    verl:\n      model_engine: megatron\n").replace("fsdp_config", "megatron")
     with pytest.raises(InputError, match="model_engine megatron does not run on a CPU"):
-        shrink(mine(text=text.replace("      actor_rollout_ref.actor.ulysses_sequence_parallel_size: 2\n", "")))
+        text = text.replace("      actor_rollout_ref.actor.ulysses_sequence_parallel_size: 2\n", "")
+        shrink(mine("environments.verl=/opt/verl/bin/python", text=text))
 
 
 def test_smoke_on_a_gpu(mine: Callable[..., Loaded]) -> None:

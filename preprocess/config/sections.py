@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from preprocess.config.text_fields import IsPath, IsRevision, is_url
+
 
 @dataclass(frozen=True)
 class PathRule:
@@ -21,10 +23,13 @@ class PathRule:
     """Only a text with one of these endings is a path; default: any text."""
 
 
-Location = Annotated[str, Field(min_length=1), PathRule(hub=True)]
+Location = Annotated[str, Field(min_length=1), IsPath, PathRule(hub=True)]
 """A path (relative to its recipe file) or a hub name such as `Qwen/Qwen2.5-Coder-7B-Instruct`."""
 
-FilePath = Annotated[str, Field(min_length=1), PathRule(hub=False)]
+Revision = Annotated[str, Field(min_length=1), IsRevision]
+"""A branch, tag or commit of a hub name."""
+
+FilePath = Annotated[str, Field(min_length=1), IsPath, PathRule(hub=False)]
 """A path, relative to its recipe file; `~` is the home folder."""
 
 
@@ -69,7 +74,7 @@ class Source(Model):
     """The converter's name (`pipeline data converters` lists them)."""
     source: Location
     """A file, a folder of files, or a hub name."""
-    revision: str | None = Field(default=None, min_length=1)
+    revision: Revision | None = None
     """Branch, tag or commit of a hub name; default: main."""
     limit: int | None = Field(default=None, ge=1)
     """Use only this many records, from the source's beginning."""
@@ -91,7 +96,7 @@ class ComparedSet(Model):
 
     source: Location
     """A file, a folder of files, or a hub name."""
-    revision: str | None = Field(default=None, min_length=1)
+    revision: Revision | None = None
     """Branch, tag or commit of a hub name; default: main."""
     converter: str | None = None
     """The converter that reads it; default: every text of its records is compared."""
@@ -103,6 +108,8 @@ class ComparedSet(Model):
     @model_validator(mode="after")
     def _check(self) -> ComparedSet:
         _check_revision(self.source, self.revision)
+        if self.converter is None and (self.options or self.file):
+            raise ValueError(f"{'options' if self.options else 'file'} is for a converter, and `converter` is missing")
         return self
 
 
@@ -188,16 +195,10 @@ class Data(Model):
 class Sandbox(Model):
     """Where untrusted code runs."""
 
-    url: str | None = Field(default=None, min_length=1)
+    url: Annotated[str, Field(min_length=1), is_url("http://host:port or https://host")] | None = None
     """A SandboxFusion service, such as http://localhost:8080; default: the local sandbox."""
     isolation: Literal["strong", "weak"] = "strong"
     """`weak` allows the local sandbox to run where the kernel offers less than the safe minimum."""
     workers: int | None = Field(default=None, ge=1)
     """Concurrent programs of each process that computes rewards or serves the tool; default: its share of the machine's
     cores."""
-
-    @model_validator(mode="after")
-    def _url_is_one(self) -> Sandbox:
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"url is {self.url!r}, expected http://host:port or https://host")
-        return self
