@@ -38,7 +38,8 @@ def other_checkout(path: Path) -> Path | None:
 
 
 def _is_checkout(folder: Path) -> bool:
-    return (folder / "third_party" / "verl" / "pin.toml").is_file() and (folder / "recipes").is_dir()
+    # Unlike those of Path, these are False for a folder that may not be read.
+    return os.path.isfile(folder / "third_party/verl/pin.toml") and os.path.isdir(folder / "recipes")  # noqa: PTH112, PTH113
 
 
 def cache_folder() -> Path:

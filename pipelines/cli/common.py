@@ -136,8 +136,12 @@ def run_command(recipe: Path, sets: Sequence[str], runs: Path, between: Stages =
         smoke: Whether to run the tiny version of the recipe.
     """
     words = ["pipeline", "run", str(recipe), *(word for each in sets for word in ("--set", each))]
-    for option, stage in zip(("--from", "--until"), between, strict=True):
-        words += [option, stage] if stage else []
+    first, last = between
+    if first is not None and first == last:
+        words += ["--stage", first]
+    else:
+        words += ["--from", first] if first else []
+        words += ["--until", last] if last else []
     words += ["--smoke"] if smoke else []
     return shlex.join([*words, *(["--runs", str(runs)] if runs != Path("runs") else [])])
 

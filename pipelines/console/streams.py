@@ -53,4 +53,10 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     found = error.object[error.start : error.end]
-    return "".join(_ASCII.get(char) or char.encode("ascii", "backslashreplace").decode() for char in found), error.end
+    return "".join(map(_replace, found)), error.end
+
+
+def _replace(char: str) -> str:
+    if "\u2800" <= char <= "\u28ff":  # of a spinner: an escape would take six columns
+        return "*"
+    return _ASCII.get(char) or char.encode("ascii", "backslashreplace").decode()

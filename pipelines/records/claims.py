@@ -16,6 +16,7 @@ import msgspec
 
 from pipelines.digests import write_atomically
 from pipelines.recipe.loading import Loaded
+from pipelines.records.manifest import read_manifest
 
 FILE = "recipe.json"
 
@@ -90,16 +91,28 @@ def claim(directory: Path, path: Path) -> None:
     if path.is_relative_to(directory) and _read(directory) is not None:
         return
     found = RecipeFile(path=str(path), digest=_digest(path), directory=str(directory))
-    if found != _read(directory):
+    if found != _read(directory) or not (directory / FILE).is_file():
         write_atomically(directory / FILE, msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n")
 
 
 def _read(directory: Path) -> RecipeFile | None:
-    """Return the recipe file of a run; None if unknown, as of runs of version 0.2."""
+    """Return the recipe file of a run; None if unknown."""
     try:
         return msgspec.json.decode((directory / FILE).read_bytes(), type=RecipeFile)
     except (OSError, msgspec.DecodeError):
+        return _guess(directory)
+
+
+def _guess(directory: Path) -> RecipeFile | None:
+    """Return the recipe file of a run before `recipe.json` was written, by its command line; None if it is not there."""
+    manifest = read_manifest(directory)
+    if manifest is None or not manifest.folder:
         return None
+    for word in manifest.command:
+        path = Path(manifest.folder, word)
+        if word.endswith((".yaml", ".yml")) and path.is_file() and not path.is_relative_to(directory):
+            return RecipeFile(path=str(path), digest=_digest(path), directory=str(directory))
+    return None
 
 
 def _is_same(known: RecipeFile, directory: Path, path: Path) -> bool:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pipelines.cli.main import describe_file_error
 from pipelines.recipe.loading import load
 from pipelines.records.claims import claim, find_conflict
+from pipelines.records.manifest import read_manifest, write_manifest
 from tests import ROOT
 from tests.pipelines.conftest import Call
 from tests.pipelines.records.making import make_run
@@ -131,8 +133,14 @@ def test_the_recipe_of_the_directory_itself(call: Call, first: Path, tmp_path: P
 
 
 def test_a_directory_of_an_earlier_version(first: Path, tmp_path: Path) -> None:
-    make_run(tmp_path / "runs" / "twice")
-    assert conflict(tmp_path / "runs" / "twice", first) is None
+    directory = make_run(tmp_path / "runs" / "twice").directory
+    assert conflict(directory, first) is None, "its recipe is not there any more"
+    manifest = read_manifest(directory)
+    assert manifest is not None
+    write_manifest(directory, replace(manifest, command=["pipeline", "run", "first.yaml"], folder=str(tmp_path)))
+    assert conflict(directory, first) is None
+    found = conflict(directory, write(tmp_path / "second.yaml"))
+    assert found is not None and f"is the run of {first}; " in found
 
 
 def clone(folder: Path) -> Path:
