@@ -52,7 +52,7 @@ stages:
     steps: 1
     learning_rate: 1.0e-3
     batch: {{prompts: 8, mini: 8, micro_per_gpu: 2}}
-    rollout: {{samples: 2, max_prompt_tokens: 222, max_response_tokens: 16}}
+    rollout: {{samples: 2, max_prompt_tokens: 168, max_response_tokens: 16}}
     # The weights change although a random model earns nothing.
     verl: {{actor_rollout_ref.actor.entropy_coeff: 0.01}}
 """
@@ -97,7 +97,7 @@ def test_prompts_are_cut_and_none_is_dropped(chain: Chain) -> None:
     assert overlong.rows["train"] > 0
     assert "left-truncating" in (paths.step("train") / "log").read_text()
     metrics = json.loads(paths.metrics.read_text().splitlines()[0])
-    assert metrics["prompt_length/max"] == 222
+    assert metrics["prompt_length/max"] == 168
     record = read_record(paths.step("train"))
     assert record is not None
     assert not any("dropped" in note for note in record.notes)

@@ -87,7 +87,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, trainer_python: Callable[[
         sets = [*VERL_SFT, f"hardware.platform={platform}"]
         questions += _questions("smoke.yaml", sets, folder / "verl-sft" / platform, f"verl-sft {platform}", rows=True)
     for trainer, sets in (("llamafactory", []), ("verl", VERL_SFT)):
-        sets = [*sets, "hardware.platform=cpu", "stages.sft.data.overlong=leave_out", "stages.sft.max_tokens=300"]
+        sets = [*sets, "hardware.platform=cpu", "stages.sft.data.overlong=leave_out", "stages.sft.max_tokens=235"]
         questions += _questions("smoke.yaml", sets, folder / f"left-out-{trainer}", f"left-out {trainer}", rows=True)[:1]
     for place, (name, (sets, _, _)) in enumerate(REJECTED.items()):
         sets = [*sets, "hardware.platform=cpu"]
@@ -146,7 +146,7 @@ def test_both_trainers_leave_out_the_same_conversations(answers: Answers) -> Non
     assert ours.lengths == theirs.lengths
     left = ours.lengths["rows"] - ours.lengths["over"]
     assert 0 < left < ours.lengths["rows"]
-    assert ours.facts == [f"{left} of {left} rows are accepted, 0 without a label, 0 cut at 300 tokens"]
+    assert ours.facts == [f"{left} of {left} rows are accepted, 0 without a label, 0 cut at 235 tokens"]
     assert theirs.facts == [f"{left} of {left} rows are left to train on"]
 
 

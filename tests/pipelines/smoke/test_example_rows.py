@@ -45,6 +45,12 @@ def test_smaller_limit_is_kept() -> None:
     assert shrunk(train=source(MBPP, limit=5), validation={"fraction": 0.1})["train"][0]["limit"] == 5
 
 
+@pytest.mark.parametrize(("outcome", "removed"), [("error", True), ("leave_out", True), ("cut", False), (None, False)])
+def test_overlong_rows_of_a_tiny_tokenizer_are_no_reason_to_stop(outcome: str | None, removed: bool) -> None:
+    found = shrunk(train=source(MBPP), validation={"fraction": 0.1}, overlong=outcome)
+    assert (found.get("overlong") is REMOVED) is removed
+
+
 @pytest.mark.parametrize("missing", ["/nowhere/mbpp.jsonl", "google-research-datasets/mbpp@train"])
 def test_missing_source_is_replaced_by_the_example(missing: str) -> None:
     found = shrunk(train=source(missing, options={"max_tests": 2}, limit=9), validation={"fraction": 0.1})
