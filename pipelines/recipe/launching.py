@@ -45,12 +45,12 @@ _SET_ELSEWHERE = {
     "--account -A": "`account`",
     "--time -t": "`time`",
     "--nodes -N": "`hardware.nodes`",
-    "--gpus -G --gpus-per-node --gres": "`hardware.gpus_per_node`",
+    "--gpus -G --gpus-per-node": "`hardware.gpus_per_node`",
     "--ntasks -n --ntasks-per-node": "the run: a task per node",
     "--cpus-per-task -c": "`cpus`",
     "--mem": "`memory`",
     "--array -a": "--seeds of `pipeline submit`",
-    "--requeue --no-requeue --open-mode --signal --output -o --error -e --wrap --chdir -D --wait -W --parsable": "the run",
+    "--requeue --no-requeue --open-mode --signal --output -o --wrap --chdir -D --wait -W --parsable": "the run",
 }
 
 

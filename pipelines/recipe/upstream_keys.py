@@ -204,6 +204,8 @@ def check_keys(
         elif entry is not None:
             if message := _check_value(upstream, key, entry, value, settings, plugins):
                 yield here, message
+            elif isinstance(value, Mapping) and (overlap := _find_overlap(value)):
+                yield here, f"{overlap} has both a value and keys below it"
             elif isinstance(value, Mapping) and (near := _near_miss(value, entry.get("properties", {}))):
                 yield (*here, near), f"unknown key{did_you_mean(near, entry['properties'])}"
             elif entry is not None and isinstance(value, str) and _is_relative_path(key, value):
@@ -238,6 +240,17 @@ def _is_relative_path(key: str, text: str) -> bool:
     """Return whether a value is a relative path, for keys that are paths and nothing else."""
     path = text and not text.startswith(("/", "~")) and "://" not in text and "${" not in text
     return bool(path) and key.endswith(_PATHS)
+
+
+def _find_overlap(value: Mapping[str, Any]) -> str:
+    """Return a key of a free-form mapping that is a value and, dotted, the beginning of another; empty: there is none."""
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            if found := _find_overlap(inner):
+                return f"{name}.{found}"
+        elif any(other.startswith(f"{name}.") for other in value):
+            return name
+    return ""
 
 
 def _near_miss(value: Mapping[str, Any], known: Mapping[str, Any]) -> str:

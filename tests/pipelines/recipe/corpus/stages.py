@@ -284,6 +284,7 @@ VERL = section(
     (f"{_ROLLOUT}.engine_kwargs: {{vlm: {{max_logprobs: 8}}}}", "unknown key 'vlm'; did you mean 'vllm'?"),
     (f"{_ROLLOUT}.engine_kwargs: {{vllm: x}}", "found the text 'x', expected a mapping"),
     (f"{_ROLLOUT}.engine_kwargs.vllm: {{max_logprob: 8}}", "unknown key 'max_logprob'; did you mean 'max_logprobs'?"),
+    (f"{_ROLLOUT}.engine_kwargs.vllm: {{a: 1, a.b: 2}}", "a has both a value and keys below it"),
     (f"{_ROLLOUT}.multi_turn.tool_config_path: tools.yaml", "write an absolute path"),
     (f"{_ROLLOUT}.name: sglang", "sglang needs the package sglang"),
     (f"{_ACTOR}.optim.betas: [0.9]", "found a list of 1, expected 2 numbers"),

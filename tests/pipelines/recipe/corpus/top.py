@@ -106,7 +106,7 @@ LAUNCH = outside(
     ("launch: {slurm: {time: '١٢'}}", "time: found"),
     ("launch: {slurm: {memory: 10 GB}}", "memory: found '10 GB'"),
     ("launch: {slurm: {options: [--nodes=2]}}", "--nodes is set by `hardware.nodes`"),
-    ("launch: {slurm: {options: [--gres=gpu:8]}}", "--gres is set by `hardware.gpus_per_node`"),
+    ("launch: {slurm: {options: [--gpus=8]}}", "--gpus is set by `hardware.gpus_per_node`"),
     ("launch: {slurm: {options: [-N2]}}", "-N2 is set by `hardware.nodes`"),
     ("launch: {slurm: {options: [--time=10]}}", "--time is set by `time`"),
     ("launch: {slurm: {options: [--output=x]}}", "--output is set by the run"),
