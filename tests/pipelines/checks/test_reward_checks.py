@@ -210,7 +210,8 @@ def test_a_missing_package_is_reported_when_the_environment_is_built(tmp_path: P
     Path("x.yaml").write_text(
         HEAD.replace("execverify_rl, source: org/rows", f"bootcamp, source: {rows}") + "    reward: bootcamp\n"
     )
-    sets = ["hardware.platform=cpu", "stages.rl.data.max_rejects=1"]  # two of the example's rows are wrong
+    # Two of the example's rows are wrong.
+    sets = ["hardware.platform=cpu", "stages.rl.data.max_rejects=1", "stages.rl.batch.prompts=1", "stages.rl.batch.mini=1"]
     with pytest.raises(InputError, match="the package internbootcamp is not installed; install it") as error:
         run.run_recipe(Path("x.yaml"), sets, tmp_path / "runs", None, None, fresh=False, smoke=False)
     assert built == [("verl", "cpu")]

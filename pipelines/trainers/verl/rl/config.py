@@ -51,7 +51,7 @@ def launch(stage: RlStage, context: Context) -> Launch:
     ray: Settings = {}
     if (nodes := context.recipe.hardware_of(stage).nodes) > 1:
         ray = actor_settings(context, nodes, variables)
-    if context.platform == "cpu" and not entry:
+    if context.platform == "cpu":
         ray = deep_merge(ray, unflatten({"ray_kwargs.ray_init.runtime_env.py_executable": client_command(context.python)}))
     # What the user has set in `verl:` takes precedence.
     settings = deep_merge(settings, ray, {"ray_kwargs": settings["ray_kwargs"]})

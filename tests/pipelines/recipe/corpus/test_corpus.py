@@ -62,7 +62,7 @@ def test_a_wrong_recipe_is_refused(wrong: Wrong, folder: Path, compared: list[in
 
 
 @pytest.mark.parametrize("wrong", CORPUS[::10], ids=lambda wrong: wrong.name[:70])
-def test_check_refuses_what_plan_refuses(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_refuses_what_does_not_load(wrong: Wrong, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in wrong.variables.items():
         monkeypatch.setenv(name, value)
     Path("x.yaml").write_text(wrong.text, encoding="utf-8")
@@ -71,7 +71,7 @@ def test_check_refuses_what_plan_refuses(wrong: Wrong, monkeypatch: pytest.Monke
     except InputError as error:
         refusal = str(error)
     else:
-        pytest.skip("found by what check does with rows, rewards and trainers")
+        return  # check lists it among its findings
     with pytest.raises(InputError) as caught:
         check_recipe(Path("x.yaml"), list(wrong.sets), 1, Path("runs"))
     assert str(caught.value) == refusal
