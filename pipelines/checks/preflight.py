@@ -17,6 +17,7 @@ from pipelines.recipe.consistency import find_attention_for_gpus
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.problems import problem_at
 from pipelines.recipe.schema import Reward, RlStage, SftStage, StageHardware
+from pipelines.recipe.without_effect import find_missing_packages
 from pipelines.run.notification import why_not_callable
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
@@ -103,6 +104,7 @@ def split_problems(
         *_reward_problems(loaded, stages, environments),
         *_mismatched_tools(loaded, stages),
         *_unrewarded_rows(loaded, stages),
+        *_missing_packages(loaded, stages, machine),
         *entries,
     ]
     of_recipe = [problem.text for problem in found if not problem.local]
@@ -353,6 +355,16 @@ def _missing_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[
             seen.add(keys)
             key, has = f"{'.'.join(keys)}.gpus_per_node", f"{found or 'no GPU'}{describe_hidden()}"
             yield f"{loaded.where(*keys)}: {key} is {hardware.gpus_per_node}, this machine has {has}{fix}"
+
+
+def _missing_packages(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[Problem]:
+    """Yield the packages that the platform's environments lack; a recipe with packages that none has does not load."""
+    recipe = loaded.recipe
+    for index, stage in enumerate(recipe.stages):
+        if stage in stages:
+            for loc, message in find_missing_packages(stage, recipe, [machine.platform]):
+                text = str(problem_at(loaded.root, ("stages", index, *loc), message))
+                yield Problem(text, local=recipe.hardware.platform == "auto")
 
 
 def _attention_for_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -92,7 +92,7 @@ def check(stage: SftStage | RlStage, recipe: Recipe) -> Found:
     for path, value in _leaves(values, ()):
         if secrets.is_secret(path[-1]) and isinstance(value, str) and value and "${" not in value:
             yield (section, *path), "a recipe is kept in the run directory; set secrets in the environment of the run instead"
-    yield from (((section, *key.split(".")), message) for key, message in _find_missing(stage, recipe))
+    yield from find_missing_packages(stage, recipe, ("cpu", "cuda"))
 
 
 def _why_ignored(key: str, stage: SftStage) -> str:
@@ -114,14 +114,16 @@ def _why_ignored(key: str, stage: SftStage) -> str:
     return ""
 
 
-def _find_missing(stage: SftStage | RlStage, recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """Yield keys whose packages the pinned environment of the stage does not have; it is not known what others have."""
+def find_missing_packages(stage: SftStage | RlStage, recipe: Recipe, platforms: Sequence[str]) -> Found:
+    """Find keys whose packages no pinned environment of these platforms has; it is not known what others have.
+
+    A recipe for GPUs loads on a CPU, because its smoke leaves out what is for GPUs.
+    """
     trainer = stage.trainer
     if getattr(recipe.environments, trainer) is not None or f"PIPELINE_{trainer.upper()}_PYTHON" in os.environ:
         return
-    platform = recipe.hardware.platform
-    platforms = ("cpu", "cuda") if platform == "auto" else (platform,)
     locked = frozenset[str]().union(*(_locked(trainer, each) for each in platforms))
+    where = f" for {platforms[0]}" if len(platforms) == 1 else ""
     for key, by_value in _PACKAGES[trainer].items():
         value = _get(getattr(stage, trainer), key)
         for item in value if isinstance(value, list) else [value]:
@@ -129,9 +131,8 @@ def _find_missing(stage: SftStage | RlStage, recipe: Recipe) -> Iterator[tuple[s
             if key == "quantization_bit" and package:
                 package = _OF_METHOD.get(stage.llamafactory.get("quantization_method", ""), package)  # type: ignore[union-attr]
             if package and package not in locked:
-                where = "" if platform == "auto" else f" for {platform}"
                 yield (
-                    key,
+                    (trainer, *key.split(".")),
                     (
                         f"{item} needs the package {package}, which is not in the pinned environment{where}; "
                         f"set `environments.{trainer}` to a Python that has it"

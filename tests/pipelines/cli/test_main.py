@@ -116,6 +116,9 @@ def test_a_run_directory_that_cannot_be_made(call: Call, tmp_path: Path) -> None
     status, _, err = call("run", "smoke.yaml", "--set", "hardware.platform=cpu")
     assert status == 2
     assert f"error: {tmp_path}/runs is not a folder; --runs DIR makes run directories elsewhere\n" == err
+    status, out, err = call("plan", "smoke.yaml", "--set", "hardware.platform=cpu")
+    assert (status, err) == (0, "")
+    assert f"{tmp_path}/runs is not a folder; --runs DIR makes run directories elsewhere\n" in out
 
 
 def test_schema_is_up_to_date(call: Call) -> None:

@@ -42,10 +42,10 @@ def main() -> None:
     os._exit(status)
 
 
-def peer_user(connection: socket.socket) -> int:
-    """Return the user at the other end of a Unix socket."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[1])
+def find_peer(connection: socket.socket) -> tuple[int, int]:
+    """Return the process and the user at the other end of a Unix socket."""
+    process, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return process, user
 
 
 def listen(path: str) -> socket.socket | None:
@@ -75,7 +75,7 @@ def _connect(path: str) -> socket.socket | None:
     connection = socket.socket(socket.AF_UNIX)
     with suppress(OSError):
         connection.connect(path)
-        if peer_user(connection) == os.getuid():
+        if find_peer(connection)[1] == os.getuid():
             return connection
     connection.close()
     return None
@@ -89,7 +89,7 @@ def _start_server(path: str) -> bool:
     if listening is not None:
         number = listening.fileno()
         command = [sys.executable, "-m", _SERVER, str(number), str(os.getppid())]
-        subprocess.Popen(command, pass_fds=[number], stdin=subprocess.DEVNULL, start_new_session=True)
+        subprocess.Popen(command, pass_fds=[number], stdin=subprocess.DEVNULL, process_group=0)
         listening.close()
     return True
 

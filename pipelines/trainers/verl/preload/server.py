@@ -10,6 +10,7 @@ import array
 import ctypes
 import gc
 import json
+import logging
 import multiprocessing.util
 import os
 import select
@@ -50,20 +51,33 @@ def main() -> None:
     """Serve on a socket that a client has opened."""
     number, process = map(int, sys.argv[1:])
     listening, watched = socket.socket(fileno=number), os.pidfd_open(process)
-    _preload()
+    variables = _preload()
     if request := _serve(listening, watched):
+        request["env"] = {**variables, **request["env"]}
         _become(request)
 
 
-def _preload() -> None:
-    """Import what the processes of a training import."""
+def _preload() -> dict[str, str]:
+    """Import what the processes of a training import; return the variables that the imports set.
+
+    vLLM's import raises the level of the root logger and its handlers, which only a process with vLLM may have.
+    """
+    before, root = dict(os.environ), logging.getLogger()
     for name in _MODULES:
+        level, levels = root.level, [(each, each.level) for each in root.handlers]
         with suppress(ImportError):  # said by the process that needs it
             import_module(name)
+        root.setLevel(level)
+        for handler, each in levels:
+            handler.setLevel(each)
+    return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
 def _become(request: Request) -> None:
     """Turn this forked process into the one that the client was asked to start."""
+    with suppress(OSError):  # the client has ended
+        # When a worker ends, Ray kills its process group.
+        os.setpgid(0, os.getpgid(request["client"]))
     _place_files(request["received"], request["files"])
     os.environ.clear()
     os.environ.update(request["env"])
@@ -141,7 +155,8 @@ def _serve(listening: socket.socket, watched: int) -> Request | None:
 
 def _receive(connection: socket.socket) -> Request | None:
     """Return a client's request with its `received` files; None from another user, or if the client has ended."""
-    if client.peer_user(connection) != os.getuid():
+    process, user = client.find_peer(connection)
+    if user != os.getuid():
         return None
     received = array.array("i")
     with suppress(OSError, struct.error, ValueError):
@@ -150,7 +165,7 @@ def _receive(connection: socket.socket) -> Request | None:
             received.frombytes(data[: len(data) - len(data) % received.itemsize])
         (length,) = struct.unpack("!Q", head)
         message = connection.makefile("rb").read(length)
-        return {**json.loads(message), "received": list(received)}
+        return {**json.loads(message), "received": list(received), "client": process}
     for number in received:
         os.close(number)
     return None

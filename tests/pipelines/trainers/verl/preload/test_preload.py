@@ -98,6 +98,17 @@ def test_code_gets_the_files_of_its_client(raylet: subprocess.Popen[str], tmp_pa
     assert (tmp_path / "file").read_text() == "written"
 
 
+def test_it_is_in_the_process_group_of_its_client(raylet: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Ray kills the group of a worker that ends, which must be neither the server's nor another worker's."""
+    code = "import os; print(os.getpgid(0))"
+    assert _ask(raylet, "-c", "pass", _option(tmp_path)) == "0"
+    command = [*_CLIENT, "-c", code, _option(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=_variables(), process_group=0
+    ) as started:
+        assert started.communicate()[0] == f"{started.pid}\n"
+
+
 def test_a_killed_client_takes_its_process_with_it(raylet: subprocess.Popen[str], tmp_path: Path) -> None:
     assert _ask(raylet, "-c", "pass", _option(tmp_path)) == "0"
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
