@@ -231,7 +231,7 @@ REWARDS = stage(
 LLAMAFACTORY = section(
     "sft",
     "llamafactory",
-    ("use_galore: true", "needs the package galore-torch, which is not in the pinned environment for cpu"),
+    ("use_galore: true", "needs the package galore-torch, which is not in the pinned environment"),
     ("use_unsloth: true", "needs the package unsloth"),
     ("enable_liger_kernel: true", "needs the package liger-kernel"),
     ("deepspeed: zero3", "needs the package deepspeed"),
