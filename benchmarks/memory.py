@@ -50,6 +50,7 @@ AutoModelForCausalLM.from_config(larger).save_pretrained(folder)
 SIZES = {"make": "qwen2", "vocabulary": 1024, "hidden_size": 512, "layers": 6, "heads": 8, "max_tokens": 1024, "seed": 1}
 
 _FIELD = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
+_STATUS = re.compile(r"^(VmHWM|VmRSS|RssFile):\s+(\d+) kB", re.MULTILINE)
 
 _DATA = f"""
     data:
@@ -163,17 +164,21 @@ def watch(path: Path, runs: Path) -> int:
 
 
 def total_size(processes: Iterable[psutil.Process]) -> int:
-    """Return the memory of processes: their own, the memory that they share, and once the mapped files."""
-    own, files = 0, 0
+    """Return the memory of processes: their own, the memory that they share, and once the mapped files.
+
+    The largest peak of a process that lay between two looks is added: the kernel keeps each process's.
+    """
+    own, files, missed = 0, 0, 0
     for process in processes:
         try:
             fields = dict(_FIELD.findall(Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")))
-            mapped = re.search(r"RssFile:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8"))
+            status = dict(_STATUS.findall(Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")))
         except OSError:
             continue  # it has ended
         own += int(fields.get("Pss_Anon", 0)) + int(fields.get("Pss_Shmem", 0))
-        files = max(files, int(mapped[1]) if mapped else 0)
-    return (own + files) * 1024
+        files = max(files, int(status.get("RssFile", 0)))
+        missed = max(missed, int(status.get("VmHWM", 0)) - int(status.get("VmRSS", 0)))
+    return (own + files + missed) * 1024
 
 
 if __name__ == "__main__":

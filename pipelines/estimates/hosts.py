@@ -12,13 +12,16 @@ from pipelines.recipe.schema import Hardware, RlStage, SftStage
 from pipelines.trainers.base import Platform
 
 # What processes take with a tiny model on a CPU: packages, threads and Ray. From the peaks of whole runs with the pinned
-# versions: 0.64 GB of SFT by LLaMA-Factory, 6.5 GB of GRPO with one worker and 7.9 GB with two. After its imports, a process of
-# LLaMA-Factory has 0.47 GB, of verl 0.55 to 0.64, of vLLM 0.52, torchrun 0.22.
+# versions: 0.64 GB of SFT by LLaMA-Factory, 6.5 GB of GRPO with one worker and 7.9 GB with two, if each process imports for
+# itself. After its imports, a process of LLaMA-Factory has 0.47 GB, of verl 0.55 to 0.64, of vLLM 0.52, torchrun 0.15.
 _TRAINER = {"llamafactory": 620_000_000, "verl": 650_000_000}
-_TORCHRUN = 220_000_000
+_TORCHRUN = 150_000_000
 _VLLM = 750_000_000
 _RAY = 5_100_000_000
 """Ray's own processes, verl's driver and task runner, TransferQueue, agent loops and reward workers."""
+
+_RAY_FORKED = 1_250_000_000
+"""The same on a CPU, where processes are forked from one that has imported the packages (trainers/verl/preload)."""
 
 _CUDA = 2_500_000_000
 _FILE = 5_000_000_000
@@ -59,7 +62,8 @@ def rl_host(
     devices = hardware.gpus_per_node
     engines = max(1, devices // stage.rollout.tensor_parallel)
     each = _TRAINER["verl"] + (_CUDA if platform == "cuda" else 0)
-    processes = Term("processes", _RAY + devices * each + engines * _VLLM)
+    ray = _RAY_FORKED if platform == "cpu" else _RAY
+    processes = Term("processes", ray + devices * each + engines * _VLLM)
     if platform == "cpu":
         terms: list[Term] = []
         for name, training, keys in models:

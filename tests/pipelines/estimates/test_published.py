@@ -60,8 +60,8 @@ FIT = {
 # Peaks of main memory, in GB, that were measured with a tiny model on two cores, with the pinned trainers.
 MEASURED: dict[str, tuple[SftStage | RlStage, int, float]] = {
     "SFT by LLaMA-Factory": (sft_stage(trainer="llamafactory", template="qwen"), 1, 0.64),
-    "GRPO": (rl_stage(), 1, 6.5),
-    "GRPO with two workers": (rl_stage(), 2, 7.9),
+    "GRPO": (rl_stage(), 1, 3.3),
+    "GRPO with two workers": (rl_stage(), 2, 4.8),
 }
 
 
