@@ -140,12 +140,15 @@ def rows_keep_their_order() -> Any:
 
 
 def tool_calls_are_logged() -> Any:
-    """Return whether the function that computes a step's metrics mentions tools."""
+    """Return whether the function that computes a step's metrics, or one that it wraps, mentions tools."""
     import inspect
 
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 
-    return "tool" in inspect.getsource(PPOTrainer._compute_metrics)
+    functions = [PPOTrainer._compute_metrics]
+    for each in functions:
+        functions += [value for value in inspect.getclosurevars(each).nonlocals.values() if inspect.isfunction(value)]
+    return any("tool" in inspect.getsource(each) for each in functions)
 
 
 def remax_is_answered_greedily() -> Any:
