@@ -65,7 +65,7 @@ def _preload() -> dict[str, str]:
     before, root = dict(os.environ), logging.getLogger()
     for name in _MODULES:
         level, levels = root.level, [(each, each.level) for each in root.handlers]
-        with suppress(ImportError):  # said by the process that needs it
+        with suppress(Exception):  # the process that needs it reports it
             import_module(name)
         root.setLevel(level)
         for handler, each in levels:

@@ -33,7 +33,7 @@ def shown(rendered: Launch) -> str:
     """Return a launch as one text."""
     variables = [f"{name}={value}" for name, value in sorted(rendered.environment.items())]
     files = [f"--- {name}\n{text}" for name, text in rendered.files.items()]
-    return "\n".join([*rendered.argv, "", *variables, "", *files])
+    return "\n".join([*rendered.argv, "", *variables, "", *files]).replace(str(ROOT), "<project>")
 
 
 def test_grpo_on_a_cpu(golden: Golden) -> None:
