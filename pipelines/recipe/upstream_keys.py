@@ -243,7 +243,7 @@ def _is_relative_path(key: str, text: str) -> bool:
 
 
 def _find_overlap(value: Mapping[str, Any]) -> str:
-    """Return a key of a free-form mapping that is a value and, dotted, the beginning of another; empty: there is none."""
+    """Return a key of a free-form mapping that is a value and, dotted, the beginning of another, or an empty text."""
     for name, inner in value.items():
         if isinstance(inner, Mapping):
             if found := _find_overlap(inner):
@@ -254,7 +254,7 @@ def _find_overlap(value: Mapping[str, Any]) -> str:
 
 
 def _near_miss(value: Mapping[str, Any], known: Mapping[str, Any]) -> str:
-    """Return a key of a free-form mapping that is a misspelled key with limits; empty: there is none."""
+    """Return a key of a free-form mapping that is a misspelled key with limits, or an empty text."""
     return next((name for name in value if name not in known and nearest(name, known)), "")
 
 

@@ -16,7 +16,7 @@ _REVISION = re.compile(r"[A-Za-z0-9_][\w.+/@-]*", re.ASCII)
 
 
 def find_odd_character(text: str) -> str:
-    """Return the description of a character that a name cannot have; empty: there is none."""
+    """Return the description of a character that a name cannot have, or an empty text."""
     for char in text:
         if char in _INVISIBLE or unicodedata.category(char) in _ODD:
             return f"the character U+{ord(char):04X} ({unicodedata.name(char, 'a control character').lower()})"

@@ -198,7 +198,7 @@ def _read_main(file: Path) -> tuple[Path, str]:
     """Return the folder and the name of the configuration in the `@hydra.main` of a file.
 
     Raises:
-        ValueError: There is none, or it cannot be read.
+        ValueError: It is missing, or cannot be read.
     """
     try:
         tree = ast.parse(file.read_bytes())
