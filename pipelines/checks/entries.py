@@ -15,6 +15,7 @@ from pipelines.environments.ask import AskError, ask
 from pipelines.errors import SettingError
 from pipelines.recipe import upstream_limits
 from pipelines.recipe.loading import Loaded
+from pipelines.recipe.nested import get_path, leaves, unflatten
 from pipelines.recipe.problems import problem_at
 from pipelines.recipe.reserved_keys import owners
 from pipelines.recipe.schema import RlStage, SftStage
@@ -22,7 +23,6 @@ from pipelines.recipe.upstream_keys import KeyList, check_keys, find_groups, key
 from pipelines.run.machine import find_machine
 from pipelines.run.plan import Plan, trainer_module
 from pipelines.shipped import cache_folder
-from pipelines.trainers.verl.nested import leaves, unflatten
 from pipelines.trainers.verl.rl.entry import Entry, checkout_folder, default_overrides, digest_sources, find_entry, mentions
 from preprocess import atomic
 from rewards.suggestions import nearest_path
@@ -99,7 +99,7 @@ def _find_wrong_keys(
     if loaded.recipe.environments.verl is not None or upstream_limits.loads_plugins(given):
         found = certain
     for path, message in found:
-        value = upstream_limits.get(given, ".".join(path))
+        value = get_path(given, ".".join(path))
         # The entry may register more names, such as a loss of its own.
         if (path, message) in certain or not isinstance(value, str) or not mentions(entry.checkout, value):
             yield str(problem_at(loaded.root, ("stages", stage.name, "verl", *path), message)), False

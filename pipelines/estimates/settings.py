@@ -8,9 +8,9 @@ from typing import Any
 
 from pipelines.estimates.shapes import Shape
 from pipelines.estimates.training import Keys, Training
+from pipelines.recipe.nested import get_path, unflatten
 from pipelines.recipe.schema import Hardware, Lora, RlStage, SftStage
 from pipelines.trainers.base import Platform
-from pipelines.trainers.verl.nested import get_path, unflatten
 
 _ACTOR = "actor_rollout_ref.actor"
 _ZERO3_LIVE = 1_000_000_000

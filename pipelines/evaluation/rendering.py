@@ -16,11 +16,11 @@ from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
 from pipelines.evaluation.statistics import check_sampling
 from pipelines.evaluation.targets import Target
 from pipelines.recipe.evaluating import OWN, Evaluate
+from pipelines.recipe.nested import Settings, deep_merge, get_path
 from pipelines.recipe.schema import Recipe, RlStage
 from pipelines.run.export import conversion
 from pipelines.run.plan import Plan
 from pipelines.trainers.base import Platform
-from pipelines.trainers.verl.nested import Settings, deep_merge, get_path
 from pipelines.trainers.verl.rendering import environment as variables_of
 from pipelines.trainers.verl.rendering import upstream_keys
 from pipelines.trainers.verl.rl.tool import tool_config, tool_settings

@@ -2,5 +2,6 @@
 
 Other rooms use `load`, `Loaded` and `validate_tree` (loading), the models of `schema`, `RecipeError` (problems),
 `ALGORITHMS` (algorithms), `FILES` and `is_path` (deepspeed), `dump_schema` (json_schema), `is_secret`, `hide_users` and
-`HIDDEN` (secrets), and `Node`, `Origin`, `Loc` and `key_path` (nodes).
+`HIDDEN` (secrets), `unflatten`, `deep_merge`, `get_path` and `leaves` (nested), and `Node`, `Origin`, `Loc` and
+`key_path` (nodes).
 """

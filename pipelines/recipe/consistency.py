@@ -16,6 +16,7 @@ from typing import Any
 from pipelines.models import modules
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
 from pipelines.recipe import evaluating, plausibility, teaching, tracking, without_effect
+from pipelines.recipe.nested import get_path
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.problems import describe_value
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
@@ -81,9 +82,7 @@ def find_attention_for_gpus(recipe: Recipe) -> Problems:
             yield ("stages", index, "llamafactory", "flash_attn"), f"{given} is for GPUs; on a CPU, use sdpa or disabled"
         for group in (*_MODELS, "model"):
             loc = (*group.split("."), "override_config", "attn_implementation")
-            value: Any = stage.verl
-            for step in loc:
-                value = value.get(step) if isinstance(value, Mapping) else None
+            value = get_path(stage.verl, ".".join(loc))
             if isinstance(value, str) and value.startswith("flash"):
                 yield ("stages", index, "verl", *loc), f"{value} is for GPUs; on a CPU, use sdpa or eager"
 
@@ -294,12 +293,8 @@ def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo)
 
 
 def _get(stage: RlStage, key: str, default: Any) -> Any:
-    """Return the value of a key in the stage's `verl:`, whose dotted keys are nested already."""
-    value: Any = stage.verl
-    for step in key.split("."):
-        if not isinstance(value, Mapping) or step not in value:
-            return default
-        value = value[step]
+    """Return the value of a key in the stage's `verl:`, whose dotted keys are nested already; the default for a reference."""
+    value = get_path(stage.verl, key, default)
     return default if isinstance(value, str) and "${" in value else value
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pipelines.recipe.nested import leaves
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
 
@@ -186,7 +187,7 @@ def _find_longer_than_training(stage: SftStage | RlStage) -> Found:
 
 def _find_uninstalled(stage: SftStage | RlStage, recipe: Recipe) -> Found:
     """Yield the attention whose package the pinned environment does not have."""
-    for path, value in _leaves(stage.verl, ()) if recipe.environments.verl is None else ():
+    for path, value in leaves(stage.verl) if recipe.environments.verl is None else ():
         if path[-1] == "attn_implementation" and str(value).startswith(("flash_attention_3", "flash_attention_4")):
             yield ("verl", *path), f"found {value}, whose package is not in the pinned environment"
 
@@ -219,17 +220,9 @@ def _field(model: Recipe | SftStage | RlStage, path: str) -> Any:
 def _upstream_numbers(stage: SftStage | RlStage) -> Iterator[tuple[Loc, str, float]]:
     """Yield the location, dotted key and value of each number among the upstream keys."""
     section = stage.trainer
-    for path, value in _leaves(getattr(stage, section), ()):
+    for path, value in leaves(getattr(stage, section)):
         if _is_number(value):
             yield (section, *path), ".".join(path), value
-
-
-def _leaves(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*path, name))
-        else:
-            yield (*path, name), value
 
 
 def _is_number(value: object) -> bool:

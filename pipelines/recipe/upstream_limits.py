@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipelines.recipe.nested import get_path
 from pipelines.recipe.problems import describe_value
 from rewards.suggestions import any_of, did_you_mean, suggestion
 
@@ -26,17 +27,9 @@ def loads_plugins(settings: Mapping[str, Any]) -> bool:
     Args:
         settings: The stage's upstream keys, nested.
     """
-    variables = get(settings, "ray_kwargs.ray_init.runtime_env.env_vars")
+    variables = get_path(settings, "ray_kwargs.ray_init.runtime_env.env_vars")
     given = {*os.environ, *(variables if isinstance(variables, Mapping) else ())}
-    return any(name in given for name in _PLUGINS) or any(get(settings, key) is not None for key in _LIBRARIES)
-
-
-def get(settings: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a dotted key in nested settings; None if it is not set."""
-    value: Any = settings
-    for step in key.split("."):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
+    return any(name in given for name in _PLUGINS) or any(get_path(settings, key) is not None for key in _LIBRARIES)
 
 
 def find_problem(key: str, entry: Mapping[str, Any], value: Any, settings: Mapping[str, Any], plugins: bool) -> str:
@@ -58,7 +51,7 @@ def find_problem(key: str, entry: Mapping[str, Any], value: Any, settings: Mappi
             return message
     group = key.rpartition(".")[0]
     for other in entry.get("excludes", ()):
-        if value is True and get(settings, f"{group}.{other}" if group else other) is True:
+        if value is True and get_path(settings, f"{group}.{other}" if group else other) is True:
             return f"only one of {key} and {other} may be true"
     return ""
 
@@ -66,7 +59,7 @@ def find_problem(key: str, entry: Mapping[str, Any], value: Any, settings: Mappi
 def _cases(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the limits that hold with the values of the other keys."""
     for case in entry.get("cases", ()):
-        values = [(get(settings, other), allowed) for other, allowed in case["when"].items()]
+        values = [(get_path(settings, other), allowed) for other, allowed in case["when"].items()]
         if all(value is None or value in allowed for value, allowed in values):
             yield case
             return  # the first is that of the other key's default

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from pipelines.recipe import secrets
+from pipelines.recipe.nested import get_path, leaves
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.recipe.upstream_keys import keys
@@ -89,7 +90,7 @@ def check(stage: SftStage | RlStage, recipe: Recipe) -> Found:
         for key in values:
             if reason := _why_ignored(key, stage):
                 yield (section, key), f"without effect: {reason}"
-    for path, value in _leaves(values, ()):
+    for path, value in leaves(values):
         if secrets.is_secret(path[-1]) and isinstance(value, str) and value and "${" not in value:
             yield (section, *path), "a recipe is kept in the run directory; set secrets in the environment of the run instead"
     yield from find_missing_packages(stage, recipe, ("cpu", "cuda"))
@@ -120,16 +121,17 @@ def find_missing_packages(stage: SftStage | RlStage, recipe: Recipe, platforms: 
     A recipe for GPUs loads on a CPU, because its smoke leaves out what is for GPUs.
     """
     trainer = stage.trainer
+    values: Mapping[str, Any] = getattr(stage, trainer)
     if getattr(recipe.environments, trainer) is not None or f"PIPELINE_{trainer.upper()}_PYTHON" in os.environ:
         return
     locked = frozenset[str]().union(*(_locked(trainer, each) for each in platforms))
     where = f" for {platforms[0]}" if len(platforms) == 1 else ""
     for key, by_value in _PACKAGES[trainer].items():
-        value = _get(getattr(stage, trainer), key)
+        value = get_path(values, key)
         for item in value if isinstance(value, list) else [value]:
             package = next((name for pattern, name in by_value.items() if item and fnmatchcase(str(item), pattern)), None)
             if key == "quantization_bit" and package:
-                package = _OF_METHOD.get(stage.llamafactory.get("quantization_method", ""), package)  # type: ignore[union-attr]
+                package = _OF_METHOD.get(values.get("quantization_method", ""), package)
             if package and package not in locked:
                 yield (
                     (trainer, *key.split(".")),
@@ -145,21 +147,6 @@ def _locked(trainer: str, platform: str) -> frozenset[str]:
     """Return the packages of a pinned environment."""
     text = (THIRD_PARTY / trainer / f"{platform}.txt").read_text(encoding="utf-8")
     return frozenset(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", text, re.MULTILINE | re.IGNORECASE))
-
-
-def _get(values: Mapping[str, Any], key: str) -> Any:
-    value: Any = values
-    for step in key.split("."):
-        value = value.get(step) if isinstance(value, Mapping) else None
-    return value
-
-
-def _leaves(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*path, name))
-        else:
-            yield (*path, name), value
 
 
 def _matches(key: str, patterns: str) -> bool:

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from pipelines.recipe import upstream_keys
+from pipelines.recipe.nested import leaves
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.recipe.secrets import HIDDEN, is_secret
 from pipelines.reports.page import Setting
 from pipelines.reports.text import show
-from pipelines.trainers.verl.nested import leaves
 
 _LONGEST = 400
 _MODELS: Mapping[str, type[SftStage | RlStage]] = {"sft": SftStage, "rl": RlStage}

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines.recipe.nested import leaves
 from pipelines.records.steps import read_record
 from pipelines.run.plan import Plan, Step
 from pipelines.run.skipping import move_lines
-from pipelines.trainers.verl.nested import leaves
 
 _LONGEST = 60
 _MISSING = object()

@@ -7,9 +7,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from pipelines.errors import InputError
+from pipelines.recipe.nested import leaves
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage
 from pipelines.trainers.verl import cpu
-from pipelines.trainers.verl.nested import leaves
 
 _GPUS = "for GPUs"
 _SIZE = "for larger batches or longer training"

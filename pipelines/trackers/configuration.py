@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipelines.recipe.nested import leaves
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.recipe.secrets import HIDDEN, is_secret
 from pipelines.trackers.base import Value
-from pipelines.trainers.verl.nested import leaves
 
 
 def flatten_stage(recipe: Recipe, stage: SftStage | RlStage) -> dict[str, Value]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from pipelines.recipe.nested import Settings
 from pipelines.shipped import import_path
 from pipelines.trainers.base import Context
 from pipelines.trainers.verl.attempt_files import NODES, RUN_DIRECTORY, SHARED_MEMORY_PREFIX, run_prefix
-from pipelines.trainers.verl.nested import Settings
 
 
 def actor_settings(context: Context, nodes: int, variables: Mapping[str, str]) -> Settings:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipelines.errors import SettingError
+from pipelines.recipe.nested import Settings, get_path, unflatten
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
-from pipelines.trainers.verl.nested import Settings, get_path, unflatten
 
 
 def rl_settings(stage: RlStage, recipe: Recipe) -> Settings:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.errors import SettingError
+from pipelines.recipe.nested import Settings, get_path, unflatten
 from pipelines.recipe.schema import Lora, RlStage, SftStage
 from pipelines.trainers.base import OFFLINE, Context, Launch, Platform, StagePaths, to_yaml
 from pipelines.trainers.verl import cpu
 from pipelines.trainers.verl.attempt_files import METRICS_FOLDER, VALIDATIONS
-from pipelines.trainers.verl.nested import Settings, get_path, unflatten
 
 _VARIABLES = {
     "HYDRA_FULL_ERROR": "1",

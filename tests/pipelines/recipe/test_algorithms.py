@@ -10,7 +10,7 @@ import pytest
 from pipelines.recipe import upstream_keys
 from pipelines.recipe.algorithms import ALGORITHMS, AlgorithmName
 from pipelines.recipe.loading import load
-from pipelines.trainers.verl.nested import unflatten
+from pipelines.recipe.nested import unflatten
 from tests import ROOT
 
 from .conftest import RECIPE, Write, problems

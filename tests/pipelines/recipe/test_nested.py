@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.trainers.verl.nested import deep_merge, get_path, unflatten
+from pipelines.recipe.nested import deep_merge, get_path, unflatten
 
 
 def test_dotted_and_nested_keys_are_combined() -> None:

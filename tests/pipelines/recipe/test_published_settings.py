@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from pipelines.trainers.verl.nested import get_path
+from pipelines.recipe.nested import get_path
 from tests.pipelines.run.test_plan import FOR_CPU, RECIPES, plan_of
 
 # stage -> key of the trainer's configuration -> value. From the paper's repository: ExecVerify_sft.yaml,

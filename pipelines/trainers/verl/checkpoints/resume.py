@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, StepError
+from pipelines.recipe.nested import get_path
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.trainers.base import StagePaths, count_rows, rows_folder
 from pipelines.trainers.checkpoint_files import NOT_WRITTEN, find_damage
 from pipelines.trainers.verl.checkpoints.metrics import read_metrics
 from pipelines.trainers.verl.checkpoints.rotation import read_marker, step_number
-from pipelines.trainers.verl.nested import get_path
 from pipelines.trainers.verl.rendering import metrics_folder
 from preprocess import atomic
 

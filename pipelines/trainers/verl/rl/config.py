@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pipelines.errors import SettingError
+from pipelines.recipe.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, Launch
 from pipelines.trainers.verl import cpu, cuda
 from pipelines.trainers.verl.actors import actor_settings
-from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.trainers.verl.preload import client_command
 from pipelines.trainers.verl.rendering import (
     command,

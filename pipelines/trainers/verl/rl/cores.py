@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
+from pipelines.recipe.nested import count_workers, get_path, unflatten
 from pipelines.recipe.schema import Hardware, RlStage
-from pipelines.trainers.verl.nested import count_workers, get_path, unflatten
 
 STORES = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
 """verl's key for the number of TransferQueue's stores."""

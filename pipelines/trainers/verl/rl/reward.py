@@ -6,9 +6,9 @@ import math
 from pathlib import Path
 
 from pipelines.errors import StepError
+from pipelines.recipe.nested import Settings, count_workers, get_path
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import Context, StagePaths
-from pipelines.trainers.verl.nested import Settings, count_workers, get_path
 from rewards.scoring.failures import FILE, read_counts
 
 ARGUMENTS = "reward.custom_reward_function.reward_kwargs"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.recipe.nested import Settings, count_workers
 from pipelines.recipe.schema import RlStage, Tool
 from pipelines.trainers.base import Context, to_yaml
-from pipelines.trainers.verl.nested import Settings, count_workers
 
 FILE = "tool.yaml"
 """The file that defines the tools: `multi_turn.tool_config_path`. The length filter of the data reads it too."""

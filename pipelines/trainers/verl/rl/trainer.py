@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.errors import StepError
+from pipelines.recipe.nested import unflatten
 from pipelines.recipe.schema import RlStage
 from pipelines.trainers.base import HEADLINES, Context, DiskUsage, Launch, Progress, Result, StagePaths, count_rows, progress_of
 from pipelines.trainers.samples import forget_after
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.metrics import RL_STEP
 from pipelines.trainers.verl.checkpoints.resume import checkpoints, incomplete, metrics
-from pipelines.trainers.verl.nested import unflatten
 from pipelines.trainers.verl.rendering import merge, merge_module
 from pipelines.trainers.verl.rl.best import check_best_metric, choose_best
 from pipelines.trainers.verl.rl.config import launch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.errors import StepError
+from pipelines.recipe.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.recipe.schema import SftStage
 from pipelines.trainers.base import (
     HEADLINES,
@@ -23,7 +24,6 @@ from pipelines.trainers.verl.attempt_files import KEEP_BEST
 from pipelines.trainers.verl.checkpoints import resume
 from pipelines.trainers.verl.checkpoints.best import LOSS, find_lowest_loss
 from pipelines.trainers.verl.checkpoints.resume import checkpoints, incomplete, metrics
-from pipelines.trainers.verl.nested import Settings, deep_merge, get_path, unflatten
 from pipelines.trainers.verl.rendering import (
     command,
     lora_settings,

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 
 from pipelines.errors import InputError
 from pipelines.recipe.algorithms import ALGORITHMS
+from pipelines.recipe.nested import get_path, leaves
 from pipelines.recipe.schema import RlStage
-from pipelines.trainers.verl.nested import get_path, leaves
 from pipelines.trainers.verl.rl.config import launch
 from tests.pipelines.trainers.verl.stages import context, rl_stage
 
