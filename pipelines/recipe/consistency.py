@@ -18,18 +18,17 @@ from pipelines.models.folder import ModelInfo, find_model_folder, read_model_inf
 from pipelines.recipe import evaluating, plausibility, teaching, tracking, without_effect
 from pipelines.recipe.nested import get_path
 from pipelines.recipe.nodes import Loc
-from pipelines.recipe.problems import describe_value
+from pipelines.recipe.problems import Found, describe_value
 from pipelines.recipe.schema import Hardware, Recipe, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import templates
 from rewards.suggestions import any_of, did_you_mean, suggestion
 
-Problems = Iterator[tuple[Loc, str]]
 _OTHER_ENGINES = ("megatron", "torchtitan", "veomni")
 _SAVED = ("model", "optimizer", "extra")
 _MODELS = ("actor_rollout_ref.model", "critic.model")
 
 
-def check(recipe: Recipe) -> Problems:
+def check(recipe: Recipe) -> Found:
     """Check every stage. Models are read if they are on this machine."""
     yield from _check_names(recipe)
     yield from plausibility.find_impossible(recipe)
@@ -52,7 +51,7 @@ def check(recipe: Recipe) -> Problems:
         yield ("trackers", *loc), message
 
 
-def _check_names(recipe: Recipe) -> Problems:
+def _check_names(recipe: Recipe) -> Found:
     """Check models that are not paths: they must be able to be hub names."""
     stages = [stage.name for stage in recipe.stages]
     models: list[tuple[Loc, Any]] = [(("model",), recipe.model)]
@@ -75,7 +74,7 @@ def _check_names(recipe: Recipe) -> Problems:
             yield loc, f"found {name!r}, which is a stage; expected a folder or a hub name (owner/name)"
 
 
-def find_attention_for_gpus(recipe: Recipe) -> Problems:
+def find_attention_for_gpus(recipe: Recipe) -> Found:
     """Yield the attention that a CPU does not have."""
     for index, stage in enumerate(recipe.stages):
         if isinstance(stage, SftStage) and str(given := stage.llamafactory.get("flash_attn")) in ("fa2", "fa3"):
@@ -94,7 +93,7 @@ def _read_model(model: str | TinyModel, revision: str | None) -> ModelInfo:
     return read_model_info(folder) if folder is not None else ModelInfo()
 
 
-def _check_sft(stage: SftStage, recipe: Recipe, model: ModelInfo) -> Problems:
+def _check_sft(stage: SftStage, recipe: Recipe, model: ModelInfo) -> Found:
     name = stage.template
     if stage.trainer != "llamafactory" or name is None:
         return
@@ -109,7 +108,7 @@ def _check_sft(stage: SftStage, recipe: Recipe, model: ModelInfo) -> Problems:
         )
 
 
-def _check_modules(stage: SftStage | RlStage, recipe: Recipe) -> Problems:
+def _check_modules(stage: SftStage | RlStage, recipe: Recipe) -> Found:
     """Check the names of the modules with adapters, if the model is on this machine."""
     targets = list(_read_targets(stage))
     names = [name for loc, name in targets if loc[0] == "lora"]
@@ -175,7 +174,7 @@ def _read_worker(stage: RlStage, group: str, engine: str) -> _Worker:
     )
 
 
-def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
+def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Found:
     strategy = str(_get(stage, "actor_rollout_ref.actor.strategy", "fsdp2"))
     if strategy in _OTHER_ENGINES and (engine := _get(stage, "model_engine", "dp")) == "dp":
         yield (
@@ -208,7 +207,7 @@ def _check_rl(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
         yield from _check_scoring(stage, gpus // actor.sequence_parallel)
 
 
-def _check_lengths(stage: RlStage, longest: int) -> Problems:
+def _check_lengths(stage: RlStage, longest: int) -> Found:
     """Check upstream lengths that must hold the longest prompt and response."""
     sizes = f"rollout.max_prompt_tokens + max_response_tokens is {longest}"
     given = _count(stage, "actor_rollout_ref.rollout.max_model_len")
@@ -222,7 +221,7 @@ def _check_lengths(stage: RlStage, longest: int) -> Problems:
         yield ("verl", *group.split("."), "ppo_max_token_len_per_gpu"), f"found {given}: a sequence does not fit, {sizes}"
 
 
-def _check_checkpoints(stage: RlStage) -> Problems:
+def _check_checkpoints(stage: RlStage) -> Found:
     """Check that checkpoints have what a stage resumes from and exports."""
     for group in ("actor_rollout_ref.actor", "critic"):
         saved = _get(stage, f"{group}.checkpoint.save_contents", None)
@@ -232,7 +231,7 @@ def _check_checkpoints(stage: RlStage) -> Problems:
             yield ("verl", *group.split("."), "checkpoint", "save_contents"), message.replace(" or ", " and ")
 
 
-def _check_variables(stage: RlStage) -> Problems:
+def _check_variables(stage: RlStage) -> Found:
     """Check the environment variables of verl's workers, of which Ray accepts only texts."""
     loc = ("ray_kwargs", "ray_init", "runtime_env", "env_vars")
     variables = _get(stage, ".".join(loc), {})
@@ -244,7 +243,7 @@ def _check_variables(stage: RlStage) -> Problems:
             yield ("verl", *loc, name), f"found {describe_value(value)}, expected text; put it in quotes"
 
 
-def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
+def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: ModelInfo) -> Found:
     gpus, parallel = hardware.nodes * hardware.gpus_per_node, worker.sequence_parallel
     loc = ("verl", *worker.group, "ulysses_sequence_parallel_size")
     if gpus % parallel:
@@ -266,7 +265,7 @@ def _check_worker(worker: _Worker, stage: RlStage, hardware: Hardware, model: Mo
         yield worker.micro_loc, _not_divisible(worker.micro, each, update)
 
 
-def _check_scoring(stage: RlStage, ranks: int) -> Problems:
+def _check_scoring(stage: RlStage, ranks: int) -> Found:
     """Check the forward passes that compute log-probabilities of the old and the reference policy."""
     each = stage.batch.prompts * stage.rollout.samples // ranks
     for group in ("rollout", "ref") if stage.kl is not None else ("rollout",):
@@ -276,7 +275,7 @@ def _check_scoring(stage: RlStage, ranks: int) -> Problems:
             yield ("verl", *key.split(".")), _not_divisible(micro, each, "step")
 
 
-def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Problems:
+def _check_tensor_parallel(stage: RlStage, hardware: Hardware, model: ModelInfo) -> Found:
     tensor, loc = stage.rollout.tensor_parallel, ("rollout", "tensor_parallel")
     copies = _count(stage, "actor_rollout_ref.rollout.data_parallel_size") or 1
     gpus, width = hardware.nodes * hardware.gpus_per_node, tensor * copies

@@ -10,9 +10,8 @@ from typing import Any
 
 from pipelines.recipe.nested import leaves
 from pipelines.recipe.nodes import Loc
+from pipelines.recipe.problems import Found
 from pipelines.recipe.schema import Recipe, RlStage, SftStage, TinyModel
-
-Found = Iterator[tuple[Loc, str]]
 
 
 @dataclass(frozen=True)

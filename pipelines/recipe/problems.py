@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipelines.errors import InputError
 from pipelines.recipe.nodes import Loc, Node, key_path
+
+Found = Iterator[tuple[Loc, str]]
+"""Mistakes that a check finds: the place of each in the recipe or the stage, and the message."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pipelines.models.chat_template import TINY, read_eos, read_opening, render_opening
 from pipelines.models.folder import find_model_folder
 from pipelines.recipe.nodes import Loc
+from pipelines.recipe.problems import Found
 from pipelines.recipe.schema import Recipe, Reward, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import openings, templates
-
-Found = Iterator[tuple[Loc, str]]
 
 _KNOWN = ("qwen", "llama3")
 """Templates to name first if several write the same."""

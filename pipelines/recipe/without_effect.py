@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
 from pipelines.recipe import secrets
 from pipelines.recipe.nested import get_path, leaves
-from pipelines.recipe.nodes import Loc
+from pipelines.recipe.problems import Found
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.recipe.upstream_keys import keys
 from pipelines.shipped import THIRD_PARTY
-
-Found = Iterator[tuple[Loc, str]]
 
 # Of LLaMA-Factory: patterns of keys -> why supervised fine-tuning ignores them.
 _NEVER: Mapping[str, str] = {
