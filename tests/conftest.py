@@ -18,6 +18,9 @@ from tests.tokenizers.packages import UnavailableError, make_model_folder
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The tests start `pipeline` and Python a thousand times; without bytecode each compiles this project first.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing")
@@ -32,7 +35,9 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(trylast=True)  # after -m and -k
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Start the longest tests first; keep the tests of one shard."""
-    items.sort(key=lambda item: (not item.nodeid.startswith("tests/real/"), not _is_long(item)))
+    items.sort(
+        key=lambda item: (not item.nodeid.startswith("tests/real/"), not _is_long(item), not item.get_closest_marker("slow"))
+    )
     if shard := config.getoption("--shard"):
         number, count = map(int, shard.split("/"))
         mine = set(sorted({_group(item) for item in items})[number - 1 :: count])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from importlib import import_module
@@ -12,6 +13,8 @@ import pytest
 
 from benchmarks.harness import Result
 from tests import ROOT
+
+pytestmark = pytest.mark.slow
 
 BENCHMARKS = [
     "conversion",
@@ -47,11 +50,18 @@ def test_every_benchmark_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_benchmark(name: str, tmp_path: Path) -> None:
-    explained = run(name, "--help")
+def test_help(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
+    assert ended.value.code == 0
+    explained = capsys.readouterr().out
     assert (import_module(f"benchmarks.{name}").__doc__ or "missing") in explained
     assert f"usage: python -m benchmarks.{name} " in explained
 
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_benchmark(name: str, tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     header, *rows, machine = run(name, "--quick", "--json", file).splitlines()
     assert header.split() == ["measure", "ours", "theirs", "ratio", "bound", "result"]

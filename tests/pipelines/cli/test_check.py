@@ -21,6 +21,8 @@ from preprocess.config import Sandbox
 from rewards import sandbox
 from tests import ROOT
 
+pytestmark = pytest.mark.slow
+
 RECIPE = f"""\
 name: small
 model: {{make: qwen2}}

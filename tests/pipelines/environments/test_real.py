@@ -33,14 +33,14 @@ def evaluate(trainer: TrainerName, code: str) -> Any:
     return ask(sync(trainer, "cpu").python, ["-I", "-c", code])
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_verl_is_imported_from_its_checkout_with_a_vllm_and_torch_for_cpu() -> None:
     file, vllm, cuda, plugin = evaluate("verl", VERL)
     assert file == str(pins.pin("verl").checkout / "verl" / "__init__.py")
     assert (vllm, cuda, plugin) == ("0.27.0+cpu", None, "pipelines.trainers.verl.plugin")
 
 
-@pytest.mark.real
+@pytest.mark.nightly
 def test_llamafactory_is_imported_from_its_checkout_without_an_audio_library() -> None:
     file, total, cuda, said = evaluate("llamafactory", LLAMAFACTORY)
     assert file == str(pins.pin("llamafactory").checkout / "src" / "llamafactory" / "__init__.py")

@@ -17,6 +17,8 @@ from pipelines.environments import environment
 from pipelines.environments.ask import ask
 from tests.pipelines.environments.toy import REPOSITORY, Toy
 
+pytestmark = pytest.mark.slow
+
 PHASES = [
     "downloading the source",
     "creating the environment",

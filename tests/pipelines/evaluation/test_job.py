@@ -30,6 +30,8 @@ from rewards.sandbox import settings
 from tests import ROOT
 from tests.pipelines.evaluation.fakes import make_set, make_spec, write_fakes
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = [("7|", "7"), ("8|", "9"), ("10|", "10")]
 
 

@@ -29,6 +29,8 @@ from pipelines.trainers.base import Launch
 from tests.pipelines.evaluation.fakes import make_set, make_spec, write_fakes
 from tests.pipelines.run.toy import HANDOVER, make_toy_plan, use_toy_trainer
 
+pytestmark = pytest.mark.slow
+
 # What is checked of a model. The fake model answers all questions the same way, whatever its weights are.
 MODEL = """
 (model / "config.json").write_text("{}")

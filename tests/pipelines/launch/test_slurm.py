@@ -18,6 +18,8 @@ from tests.pipelines.conftest import Call
 from tests.pipelines.launch.making import make_job, make_settings
 from tests.pipelines.launch.slurm_cluster import Cluster, start_cluster
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Cluster]:

@@ -13,6 +13,8 @@ from pipelines.trainers.base import StagePaths
 from pipelines.trainers.samples import write_samples
 from tests.pipelines.reports.making import RL, make_run, sample
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 

@@ -25,6 +25,8 @@ from pipelines.trainers.base import Launch, StagePaths
 from tests import ROOT
 from tests.pipelines.run.toy import ToyTrainer, make_toy_plan, use_toy_trainer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from tests.pipelines.run.toy import make_toy_plan
 from tests.pipelines.trackers.killing import STAND_INS, finish, kill_everything, start, wait_until_sent
 from tests.pipelines.trackers.runs import make_run, record, write_steps
 
+pytestmark = pytest.mark.slow
+
 KEY = "0123456789abcdefghij0123456789abcdefghij"
 
 

@@ -19,6 +19,8 @@ from preprocess.rows import Message, RlRow, Row, SftRow, Turn
 from tests import ROOT
 from tests.rows import make_tiny_model, write_rows
 
+pytestmark = pytest.mark.slow
+
 
 def stage(tmp_path: Path, **changes: Any) -> Stage:
     given = {"name": "one", "shape": "rl", "model": "m", "files": {}, "output": str(tmp_path / "prompts.json"), "limit": 50}

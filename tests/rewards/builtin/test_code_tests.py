@@ -15,6 +15,8 @@ from rewards.programs.candidate import SourceTests
 from rewards.programs.ground_truth import CallTests, TextTests, read_tests
 from rewards.reasons import collect_reasons
 
+pytestmark = pytest.mark.slow
+
 CALLS = {"fn_name": "swap", "inputs": [[[1, 2]], [["a", "b"]]], "outputs": [[[2, 1]], [["b", "a"]]]}
 ASSERTS = {
     "functional": "def check(candidate):\n    assert candidate((1, 2)) == (2, 1)\n    assert candidate(p=(3, 4)) == (4, 3)\n"

@@ -21,6 +21,8 @@ import pytest
 from rewards.sandbox import Execution, Limits, Program, Sandbox, SandboxError
 from tests.rewards.sandbox.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(cpu_seconds=10, wall_seconds=300, memory_mb=512, output_bytes=10_000)
 """Limits that a program of a test exceeds only if that is its purpose, on a busy machine too."""
 SPIN = replace(LIMITS, cpu_seconds=1)

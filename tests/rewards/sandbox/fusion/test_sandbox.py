@@ -22,6 +22,8 @@ from rewards.sandbox.fusion.sandbox import FusionSandbox
 from tests.rewards.sandbox.fusion_server import FusionServer
 from tests.rewards.sandbox.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ONE = Program("print(1)")
 LIMITS = Limits(cpu_seconds=1, wall_seconds=300, memory_mb=512, output_bytes=1000)
 

@@ -14,6 +14,8 @@ from rewards.programs.candidate import SourceTests, run_tests
 from rewards.sandbox import Limits
 from rewards.sandbox.local.sandbox import LocalSandbox
 
+pytestmark = pytest.mark.slow
+
 SEARCHER = (Path(__file__).parent / "searcher.py").read_text(encoding="utf-8")
 KEY = 0x5A
 LIMITS = Limits(cpu_seconds=20, wall_seconds=61.75)
