@@ -8,6 +8,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import psutil
+
+from pipelines.trainers.verl.attempt_files import is_in_scratch
+
 _SECONDS = 10.0
 
 
@@ -26,15 +30,11 @@ def find_address() -> str:
     given = os.environ.get("RAY_ADDRESS")
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        address: str | None = canonicalize_bootstrap_address("auto")
-    except ConnectionError:
-        address = None
+        address = str(canonicalize_bootstrap_address(given or _find_here()))
+    except ClusterError:
+        raise
     except Exception as error:
         raise ClusterError(f"RAY_ADDRESS is {given!r}, expected host:port: {error}") from None
-    if address is None:
-        raise ClusterError(
-            "no Ray cluster runs on this machine; start one with `ray start --head`, or set RAY_ADDRESS to its host:port"
-        )
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
@@ -43,6 +43,33 @@ def find_address() -> str:
         named = f"RAY_ADDRESS {given}" if given else f"the Ray cluster at {address}"
         raise ClusterError(f"{named} does not answer: {reason}") from None
     return address
+
+
+def find_local_clusters() -> set[str]:
+    """Return the addresses of the clusters that this machine is part of, without the Ray that a run has started for itself.
+
+    Ray's own search (_private/services.py `find_gcs_addresses`) would also return those.
+    """
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        options = dict(word.split("=", 1) for word in process.info["cmdline"] or () if word.startswith("--") and "=" in word)
+        if (address := options.get("--gcs-address")) and not is_in_scratch(options.get("--session-dir", "")):
+            found.add(address)
+    return found
+
+
+def _find_here() -> str:
+    """Return the cluster of this machine: the only one, or the one that was started last."""
+    from ray._private.services import find_bootstrap_address
+
+    found, latest = find_local_clusters(), find_bootstrap_address(None)
+    if not found:
+        raise ClusterError(
+            "no Ray cluster runs on this machine; start one with `ray start --head`, or set RAY_ADDRESS to its host:port"
+        )
+    if len(found) > 1 and latest not in found:
+        raise ClusterError(f"several Ray clusters run on this machine; set RAY_ADDRESS to one of {', '.join(sorted(found))}")
+    return latest if latest in found else found.pop()
 
 
 @contextmanager

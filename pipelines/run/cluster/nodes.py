@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ _SURVEY_SECONDS = 300.0
 
 def find_problem(python: Path, nodes: int, gpus: int) -> str | None:
     """Return why the cluster cannot run a stage, in one line; None if it can.
+
+    What this process starts from then on uses this cluster: RAY_ADDRESS names it.
 
     Args:
         python: The Python of verl's environment.
@@ -31,6 +34,8 @@ def find_problem(python: Path, nodes: int, gpus: int) -> str | None:
     found = answer["nodes"]
     able = [each for each in found if each["gpus"] >= gpus]
     if len(able) >= nodes:
+        # Ray's own search, in the trainers, could find the Ray that another run has started for itself.
+        os.environ["RAY_ADDRESS"] = answer["address"]
         return None
     listed = ", ".join(f"{each['host']} {each['gpus']}" for each in sorted(found, key=lambda each: str(each["address"])))
     which = "" if len(able) == len(found) else f" with {gpus} GPU{'s' if gpus > 1 else ''} or more"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from pathlib import Path
 
@@ -33,6 +34,11 @@ def run_prefix(run_directory: Path) -> str:
     (multiprocessing/shared_memory.py `_make_filename`), and the path of a Unix socket to 107, of which Ray uses about 70.
     """
     return "pl" + hashlib.sha256(str(run_directory).encode()).hexdigest()[:6]
+
+
+def is_in_scratch(path: str) -> bool:
+    """Return whether a path is in the scratch folder of some run."""
+    return re.search(r"/pl[0-9a-f]{6}/", path) is not None
 
 
 def name_metrics_file() -> None:

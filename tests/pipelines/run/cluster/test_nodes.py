@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,16 @@ import pytest
 from pipelines.checks.preflight import find_cluster_problems
 from pipelines.environments import environment
 from pipelines.recipe.loading import load
+from pipelines.run.cluster.connection import find_local_clusters
 from pipelines.run.cluster.nodes import find_problem
+from pipelines.run.scratch import scratch_folder
 
 TWO = [{"address": f"10.0.0.{number}", "host": f"gpu-{number}", "gpus": 8 // number, "cpus": 64} for number in (1, 2)]
+
+
+@pytest.fixture(autouse=True)
+def _address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "before")
 
 
 def answering(folder: Path, answer: dict[str, Any]) -> Path:
@@ -35,6 +45,26 @@ def answering(folder: Path, answer: dict[str, Any]) -> Path:
 )
 def test_the_nodes_with_enough_gpus_are_counted(tmp_path: Path, nodes: int, gpus: int, problem: str | None) -> None:
     assert find_problem(answering(tmp_path, {"address": "head:6379", "nodes": TWO}), nodes, gpus) == problem
+    assert os.environ["RAY_ADDRESS"] == ("head:6379" if problem is None else "before"), "the trainers use the same cluster"
+
+
+def test_the_ray_that_a_run_has_started_for_itself_is_no_cluster(tmp_path: Path) -> None:
+    """Raylets are processes with these arguments (ray/_private/services.py `start_raylet`)."""
+    own = scratch_folder(tmp_path) / "ray" / "session_1"
+    options = [("10.9.8.7:1", own), ("10.9.8.7:2", "/tmp/ray/session_2")]
+    sleeping = [sys.executable, "-c", "print(flush=True); import time; time.sleep(600)"]
+    raylets = []
+    try:
+        for address, session in options:
+            argv = [*sleeping, f"--gcs-address={address}", f"--session-dir={session}"]
+            raylets.append(subprocess.Popen(argv, stdout=subprocess.PIPE))
+        for each in raylets:
+            assert each.stdout is not None and each.stdout.readline()
+        assert {each for each in find_local_clusters() if each.startswith("10.9.8.7:")} == {"10.9.8.7:2"}
+    finally:
+        for each in raylets:
+            each.kill()
+            each.communicate()
 
 
 def test_nodes_without_gpus_must_declare_workers(tmp_path: Path) -> None:
