@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import socket
 import subprocess
@@ -32,10 +33,13 @@ PIPELINE = str(Path(sys.executable).with_name("pipeline"))
 
 @pytest.fixture(scope="module")
 def client(trainer_python: Callable[[str], Path]) -> Iterator[Client]:
-    """Start the head of a cluster without authentication."""
+    """Start the head of a cluster that asks for its token."""
     python = trainer_python("verl")
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "disabled")
+        token = Path(folder, "token")
+        token.write_text(secrets.token_hex(32), encoding="utf-8")
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
         dashboard, port = _free_port(), _free_port()
         options = [f"--port={port}", "--node-ip-address=127.0.0.1", f"--dashboard-port={dashboard}", f"--temp-dir={folder}"]
         options += ["--dashboard-host=127.0.0.1", "--num-gpus=1"]
