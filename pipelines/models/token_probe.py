@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
+from preprocess.prompts.torchless import hide_torch
+
 # Code, indentation, digits, quotes, letters beyond ASCII: where pre-tokenizers differ.
 PROBES = (
     "def f(xs):\n    return [x * 10 for x in xs if x >= 1234]\n",
@@ -26,4 +28,5 @@ def probe(folder: str) -> list[list[int]]:
 
 
 if __name__ == "__main__":
+    hide_torch()
     print(json.dumps(probe(sys.argv[1])))

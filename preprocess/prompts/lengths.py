@@ -20,6 +20,7 @@ from typing import Any
 from preprocess import atomic
 from preprocess.prompts.counting import SHOWN, Lengths, PromptError, Stage, measure
 from preprocess.prompts.fitting import LIST, write_fitting
+from preprocess.prompts.torchless import hide_torch
 
 _OUTCOMES = {
     ("sft", "cut"): "they are truncated",
@@ -111,4 +112,5 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    hide_torch()
     sys.exit(main(sys.argv[1:]))
