@@ -64,6 +64,12 @@ def listen(path: str) -> socket.socket | None:
     return listening
 
 
+def hide(listening: socket.socket) -> None:
+    """Remove the path of a socket that `listen` has returned."""
+    with suppress(OSError):
+        os.unlink(listening.getsockname().rpartition(".")[0])
+
+
 def _path_by_raylet(arguments: list[str]) -> str:
     """Return a path for the worker's job next to the socket of its raylet, of which each node of a cluster has its own."""
     raylet = next((each.partition("=")[2] for each in arguments if each.startswith("--raylet-name=")), "")

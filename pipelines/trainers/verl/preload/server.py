@@ -1,7 +1,8 @@
 """The server, which has imported verl and vLLM and forks for each client: `python -m … SOCKET_NUMBER PROCESS`.
 
-It ends with that process. Its variables are those of the job's workers: Ray reads some while it is imported. It has one thread,
-so a forked process finds no lock held by another one; pyarrow's allocator has a second one, and handles forks.
+It ends with that process, the raylet, or after ten seconds without a forked process: a cluster's raylet outlives the job. Its
+variables are those of the job's workers: Ray reads some while it is imported. It has one thread, so a forked process finds no
+lock held by another one; pyarrow's allocator has a second one, and handles forks.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _MODULES = (
     "transformers.models.qwen2.modeling_qwen2",
     "vllm.model_executor.models.qwen2",
 )
+_IDLE_SECONDS = 10.0
+_LAST_SECONDS = 0.2
 _PDEATHSIG = 1  # linux/prctl.h
 _MOST_FILES = 253  # in one message (SCM_MAX_FD)
 _WITH_VALUE = ("-X", "-W")
@@ -111,19 +114,28 @@ class _Child:
 
 
 def _serve(listening: socket.socket, watched: int) -> Request | None:
-    """Fork for each client until the watched process has ended; then return None. In a forked process, return its request."""
+    """Fork for each client until the watched process has ended or nobody asks; then return None.
+
+    In a forked process, return its request.
+    """
     gc.collect()
     gc.freeze()  # the collector would write to, and so copy, every page
-    server, children = os.getpid(), dict[int, _Child]()
+    server, children, seconds = os.getpid(), dict[int, _Child](), _IDLE_SECONDS
     while True:
         polled = select.poll()
         for descriptor in (watched, listening.fileno(), *children):
             polled.register(descriptor, select.POLLIN)
         for child in children.values():
             polled.register(child.connection, select.POLLHUP)
-        events = {descriptor for descriptor, _ in polled.poll()}
+        events = {descriptor for descriptor, _ in polled.poll(None if children else seconds * 1000)}
         if watched in events:
             return None
+        if not events:
+            if seconds == _LAST_SECONDS:
+                return None
+            # The next client starts another server; one that has just found this one is still served.
+            client.hide(listening)
+            seconds = _LAST_SECONDS
         for descriptor, child in list(children.items()):
             if descriptor in events:
                 child.report()

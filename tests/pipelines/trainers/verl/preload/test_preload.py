@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shlex
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.trainers.verl.preload import client, client_command
+from pipelines.trainers.verl.preload import client, client_command, server
 
 _SHOW = """
 import json, os, sys
@@ -131,3 +132,18 @@ def test_without_a_server_it_is_python(tmp_path: Path) -> None:
     for argument in ("x", f"--raylet-name={tmp_path / ('long' * 30)}"):
         done = subprocess.run([*_CLIENT, "-c", _SHOW, argument], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert json.loads(done.stdout) == [["-c", argument], str(tmp_path), None, "", False, "__main__"]
+
+
+def test_a_server_that_nobody_asks_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The raylet of a cluster outlives the job."""
+    monkeypatch.setattr(server, "_IDLE_SECONDS", 0.05)
+    path, watched = tmp_path / "socket", os.pidfd_open(os.getpid())
+    listening = client.listen(str(path))
+    assert listening is not None and path.exists()
+    try:
+        assert server._serve(listening, watched) is None
+        assert not path.exists(), "the next client starts another"
+    finally:
+        gc.unfreeze()
+        os.close(watched)
+        listening.close()
