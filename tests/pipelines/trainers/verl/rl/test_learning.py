@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.recipe.schema import RlStage
 from pipelines.trainers.verl.rl import trainer
 from tests.pipelines.trainers.verl.stages import rl_stage
-from tests.pipelines.trainers.verl.training import Training, write_tasks
+from tests.pipelines.trainers.verl.training import Python, Training, make_training, write_tasks
 
 pytestmark = [pytest.mark.real, pytest.mark.learns]
 
@@ -34,17 +35,18 @@ STEPS, SAMPLES = 20, 8
 VALIDATION = "val-core/test/addition/reward/mean@1"
 
 
-def train(make: Callable[..., Training], folder: Path, weight: float = 1, defect: str | None = None) -> list[dict[str, Any]]:
+def train(
+    make: Callable[..., Training], folder: Path, weight: float = 1, defect: str | None = None, **changes: Any
+) -> list[dict[str, Any]]:
     """Train 20 steps of GRPO; return the metrics of the first validation and of each step."""
     reward = folder / "lower_case.py"
     reward.write_text(REWARD, encoding="utf-8")
     stage = rl_stage(
         reward={"name": "lower_case", "file": str(reward), "weight": weight},
-        steps=STEPS,
         learning_rate=2e-2,
         batch={"prompts": 8, "mini": 8, "micro_per_gpu": 64},
         rollout={"samples": SAMPLES, "max_prompt_tokens": 128, "max_response_tokens": 4},
-        validate_every=10,
+        **{"steps": STEPS, "validate_every": 10} | changes,
     )
     training = make(stage, rows=64)
     paths = training.context.paths
@@ -80,3 +82,25 @@ def test_a_defect_is_noticed(make: Callable[..., Training], tmp_path: Path, weig
     rows = train(make, tmp_path, weight, defect)
     with pytest.raises(AssertionError):
         check_learned(rows)
+
+
+@pytest.mark.nightly
+@pytest.mark.independent
+def test_forked_processes_train_as_started_ones(
+    tmp_path: Path, verl_python: Path, verl_environment: dict[str, str], python: Python
+) -> None:
+    """The norms of the gradients depend on all weights and on every token sampled before."""
+    found = []
+    for name, options in (("forked", {}), ("started", {"ray_kwargs.ray_init.runtime_env.py_executable": None})):
+        (folder := tmp_path / name).mkdir()
+
+        def make(stage: RlStage, rows: int, folder: Path = folder) -> Training:
+            return make_training(stage, folder, verl_python, verl_environment, python, rows, 1)
+
+        rows = train(make, folder, steps=4, validate_every=4, verl=options)
+        found.append([(row["critic/score/mean"], row["actor/grad_norm"]) for row in rows if row["step"]])
+        (configuration,) = folder.rglob("train.yaml")
+        assert ("preload/client.py" in configuration.read_text(encoding="utf-8")) == (name == "forked")
+    forked, started = found
+    assert forked == started
+    assert len({norm for _, norm in forked}) == 4 and all(norm > 0 for _, norm in forked)
