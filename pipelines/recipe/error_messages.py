@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from pipelines.recipe import other_names, schema_lookup
 from pipelines.recipe.algorithms import OUTSIDE
@@ -45,12 +46,11 @@ def explain(
         error: The errors.
         root: The tree.
         model: The type of the tree.
-        partial: Leave out missing keys, and null, which removes a value in another place.
+        partial: Leave out missing keys, contradictions between keys, and null, which removes a value in another place.
     """
     errors = [(_location(item["loc"]), item) for item in error.errors(include_url=False)]
     if partial:
-        left_out = ("missing", "union_tag_not_found")
-        errors = [pair for pair in errors if pair[1]["type"] not in left_out and pair[1]["input"] is not None]
+        errors = [pair for pair in errors if not _needs_all_keys(pair[1])]
     # One more than are shown: finding the nearest name of many takes long.
     errors = sorted(errors, key=lambda pair: root.nearest(pair[0]).origin.order)[: SHOWN + 1]
     # A misspelled key is not also reported as a missing one.
@@ -69,6 +69,12 @@ def explain(
         hint = f"; the environment variable {empty} is empty" if empty else ""
         problems.append((place, _message(root, loc, item, model) + hint))
     return problems
+
+
+def _needs_all_keys(item: ErrorDetails) -> bool:
+    """Return whether an error may vanish when more keys are set."""
+    kind, given = item["type"], item["input"]
+    return given is None or kind in ("missing", "union_tag_not_found") or (kind == "value_error" and isinstance(given, dict))
 
 
 def _location(raw: tuple[int | str, ...]) -> Loc:

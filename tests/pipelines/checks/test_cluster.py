@@ -89,7 +89,7 @@ class Work:
         """Run a command of `pipeline` on a host; it leaves no file here."""
         argv = [str(Path(sys.executable).with_name("pipeline")), command, "two.yaml", *options]
         without = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "PIPELINE_"))}
-        environ = without | {"RAY_AUTH_MODE": "disabled"} | variables
+        environ = without | {"RAY_AUTH_MODE": "disabled", "PYTHONDONTWRITEBYTECODE": "1"} | variables
         done = subprocess.run(host.command(*argv), cwd=self.folder, env=environ, capture_output=True, text=True)
         print(done.stdout, done.stderr)
         assert "Traceback" not in done.stderr

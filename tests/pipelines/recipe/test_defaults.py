@@ -67,6 +67,17 @@ def test_null_removes_a_default(write: Write) -> None:
     assert (one.epochs, two.epochs, two.steps) == (3, None, 7)
 
 
+def test_what_contradicts_without_the_stages_keys_is_no_mistake(write: Write) -> None:
+    text = RECIPE.replace("sft: {epochs: 2,", "sft: {keep_best: true, validate_every: 2,").replace("mini: 4}", "mini: 16}")
+    text = text.replace("    kind: sft\n", "    kind: sft\n    steps: 8\n    save_every: 2\n")
+    text = text.replace("    kind: rl\n", "    kind: rl\n    batch: {prompts: 16}\n")
+    sft, one, two = stages(write("x.yaml", text))
+    assert (sft.steps, sft.keep_best, one.batch.mini, two.batch.prompts) == (8, True, 16, 16)
+    assert problems(write("x.yaml", text.replace("    save_every: 2\n", ""))) == [
+        "x.yaml:15: stages.sft: keep_best requires `save_every` and `validate_every`; set save_every"
+    ]
+
+
 def test_defaults_of_extended_recipes_merge(write: Write) -> None:
     write("base.yaml", RECIPE)
     text = """\
