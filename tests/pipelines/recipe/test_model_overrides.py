@@ -80,3 +80,10 @@ def test_models_that_are_not_here_and_other_critics(write: Write, given: str) ->
     assert load(path, [override("actor_rollout_ref.model", wrong)]).unusual() == []
     critic = [given, "stages.sft.template=null", "stages.rl.algorithm=ppo", override("critic.model", wrong)]
     assert "found the text 'big'" in problems(path, *critic, "stages.rl.critic={}")[0]
+
+
+def test_the_sft_trainer_of_verl(write: Write, given: str) -> None:
+    sft = "extends: small.yaml\nstages:\n- {name: sft, trainer: verl, llamafactory: !remove }\n"
+    path = write("x.yaml", sft)
+    (line,) = problems(path, given, "stages.sft.verl.model.override_config={rope_theta: big}")
+    assert "found the text 'big', expected a number" in line
