@@ -4,6 +4,7 @@ Any other exception that reaches the command line is a bug.
 """
 
 import errno
+import signal
 
 
 class PipelineError(Exception):
@@ -37,6 +38,14 @@ class AccessError(StepError):
     """A file or folder that this user may not read or write."""
 
     exit_status = 2
+
+
+class Stopped(BaseException):
+    """A signal stopped the run. Not an Exception, so that no handler on the way swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def file_error(message: str, cause: OSError) -> StepError:

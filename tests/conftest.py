@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.environments import TRAINERS, TrainerName, environment, sync
+from pipelines.environments import TRAINERS, TrainerName, environment
+from pipelines.environments.builds import sync
 from rewards import sandbox
 from tests import ROOT
 from tests.tokenizers.packages import UnavailableError, make_model_folder

@@ -18,7 +18,6 @@ from pipelines.recipe.loading import Loaded
 from pipelines.recipe.problems import problem_at
 from pipelines.recipe.schema import Reward, RlStage, SftStage, StageHardware
 from pipelines.recipe.without_effect import find_missing_packages
-from pipelines.run.notification import why_not_callable
 from pipelines.run.plan import Machine, filter_files
 from preprocess.config import Sandbox
 from preprocess.sources import hub
@@ -105,6 +104,7 @@ def split_problems(
         *_mismatched_tools(loaded, stages),
         *_unrewarded_rows(loaded, stages),
         *_missing_packages(loaded, stages, machine),
+        *_attention_for_gpus(loaded, stages, machine),
         *entries,
     ]
     of_recipe = [problem.text for problem in found if not problem.local]
@@ -113,7 +113,6 @@ def split_problems(
         *_missing_deepspeed_files(loaded, stages),
         *_unusable_pythons(loaded, environments),
         *_missing_gpus(loaded, stages, machine),
-        *_attention_for_gpus(loaded, stages, machine),
         *find_tracker_problems(loaded),
         *_uncallable_notification(loaded),
     ]
@@ -286,11 +285,11 @@ def _unrewarded_rows(loaded: Loaded, stages: Stages) -> Iterator[Problem]:
 
     Sources that are not on this machine, and those whose conversion runs programs, are not read.
     """
-    from pipelines.checks.samples import open_sample
-    from pipelines.checks.teaching import find_unrewarded
-
     for stage in stages:
         if isinstance(stage, RlStage) and all(each.data_source not in (None, "*") for each in stage.rewards):
+            from pipelines.checks.samples import open_sample
+            from pipelines.checks.teaching import find_unrewarded
+
             facts = open_sample(loaded, stage, quick=True).first()
             for problem in find_unrewarded(loaded, stage, facts):
                 yield Problem(problem)
@@ -367,19 +366,22 @@ def _missing_packages(loaded: Loaded, stages: Stages, machine: Machine) -> Itera
                 yield Problem(text, local=recipe.hardware.platform == "auto")
 
 
-def _attention_for_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[str]:
-    """Yield the attention that this machine's platform lacks; a recipe for CPUs with it does not load."""
+def _attention_for_gpus(loaded: Loaded, stages: Stages, machine: Machine) -> Iterator[Problem]:
+    """Yield the attention that the CPU lacks. Loading does not refuse it: a smoke removes it."""
     names = [stage.name for stage in stages]
-    # A submitted recipe names the nodes' platform.
-    if machine.platform == "cpu" and loaded.recipe.hardware.platform == "auto":
-        for loc, message in find_attention_for_gpus(loaded.recipe):
-            if loaded.recipe.stages[int(loc[1])].name in names:
-                yield f"{problem_at(loaded.root, loc, message)}"
+    for loc, message in find_attention_for_gpus(loaded.recipe) if machine.platform == "cpu" else ():
+        if loaded.recipe.stages[int(loc[1])].name in names:
+            # A submitted recipe names the nodes' platform.
+            yield Problem(str(problem_at(loaded.root, loc, message)), local=loaded.recipe.hardware.platform == "auto")
 
 
 def _uncallable_notification(loaded: Loaded) -> Iterator[str]:
     given = loaded.recipe.notify
-    if given is not None and (reason := why_not_callable(given.command)):
+    if given is None:
+        return
+    from pipelines.run.notification import why_not_callable
+
+    if reason := why_not_callable(given.command):
         yield f"{_at(loaded, 'notify', 'command')}: {reason}; expected a program and its arguments"
 
 

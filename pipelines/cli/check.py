@@ -18,7 +18,7 @@ from pipelines.checks.samples import COUNTED, ROWS, Sample, open_sample
 from pipelines.checks.teaching import report_rows
 from pipelines.checks.upstreams import TrainerChecks
 from pipelines.cli.common import Stages, run_command
-from pipelines.cli.environments import prepared_stages, used_environments
+from pipelines.cli.planning import prepared_stages, used_environments
 from pipelines.console import tables
 from pipelines.console.progress import bar
 from pipelines.environments import Environment

@@ -148,7 +148,7 @@ def run_command(recipe: Path, sets: Sequence[str], runs: Path, between: Stages =
 
 def ensure_environment(given: Environment) -> None:
     """Build a pinned environment that is missing or out of date; check one that the user chose."""
-    from pipelines.environments import sync
+    from pipelines.environments.builds import sync
 
     if not given.pinned:
         given.check()

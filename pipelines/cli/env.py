@@ -57,7 +57,8 @@ def sync_command(
     To use an existing Python instead (of a verl container, say), build nothing: name it in the recipe under
     `environments:`, or in PIPELINE_VERL_PYTHON or PIPELINE_LLAMAFACTORY_PYTHON.
     """
-    from pipelines.environments import TRAINERS, Builds, detected_platform, pinned_environment
+    from pipelines.environments import TRAINERS, detected_platform, pinned_environment
+    from pipelines.environments.builds import Builds
     from pipelines.environments.recipes import download_recipes
     from pipelines.errors import InputError
     from pipelines.recipe.schema import is_tag

@@ -6,22 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from pipelines.checks.preflight import find_cluster_problems, find_late_problems, needs_environment
-from pipelines.environments import Builds, Environment
+from pipelines.environments import Environment
+from pipelines.environments.builds import Builds
 from pipelines.errors import InputError
 from pipelines.recipe.loading import Loaded
 from pipelines.run.display import Display
 from pipelines.run.plan import Step
-
-
-def used_environments(environments: Mapping[str, Environment], steps: Sequence[Step]) -> dict[str, Environment]:
-    """Return the environments that some steps use."""
-    used = {name for step in steps for name in step.uses}
-    return {name: each for name, each in environments.items() if name in used}
-
-
-def prepared_stages(steps: Sequence[Step]) -> set[str]:
-    """Return the stages whose rows some steps prepare."""
-    return {step.stage for step in steps if step.prepares and step.stage is not None}
 
 
 def check_given(environments: Mapping[str, Environment]) -> None:

@@ -12,13 +12,13 @@ from pipelines.console.tables import say
 from pipelines.environments import environment
 from pipelines.errors import InputError, StepError
 from pipelines.evaluation.comparison import compare
+from pipelines.evaluation.finding import find_target
 from pipelines.evaluation.job import evaluate
 from pipelines.evaluation.readiness import judge
 from pipelines.evaluation.rendering import Options, make_spec, output_folder, recipe_options
 from pipelines.evaluation.spec import Generation, Spec
 from pipelines.evaluation.summary import Summary, read_summary
 from pipelines.evaluation.tables import comparison_table, print_tables, readiness_lines, summary_tables
-from pipelines.evaluation.targets import find_target
 
 
 def evaluate_target(text: str, options: Options, output: Path | None, *, as_json: bool) -> None:

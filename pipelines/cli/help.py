@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import copy
 from typing import Any, TypeVar
 
 import typer
@@ -84,9 +85,23 @@ class App(typer.Typer):
             **settings,
         )
 
+    def narrow(self, name: str) -> App:
+        """Return this group with one command only, if it has it: typer builds the parameters of all before it calls one."""
+        commands = [each for each in self.registered_commands if _name_of(each) == name]
+        groups = [each for each in self.registered_groups if each.name == name]
+        if not commands and not groups:
+            return self
+        narrowed = copy(self)
+        narrowed.registered_commands, narrowed.registered_groups = commands, groups
+        return narrowed
+
     def command(self, name: str | None = None, **settings: Any) -> Callable[[_Function], _Function]:
         """Return the decorator of a command."""
         return super().command(name, **{"cls": Command, **settings})
+
+
+def _name_of(command: Any) -> str:
+    return str(command.name or command.callback.__name__.replace("_", "-"))
 
 
 def describe_usage_error(error: Exception) -> str | None:

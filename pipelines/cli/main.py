@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shlex
 import sys
@@ -474,15 +475,16 @@ def main() -> None:
     """Run the `pipeline` command; errors raised on purpose are one line and an exit status."""
     from pipelines.console.streams import prepare_streams
     from pipelines.console.tables import escape_controls
-    from pipelines.errors import PipelineError
-    from pipelines.run.process import Stopped
+    from pipelines.errors import PipelineError, Stopped
 
+    # What a command imports lives until its end: searching it for garbage takes a fifteenth of the time of `pipeline plan`.
+    gc.set_threshold(200_000, 20, 20)
     prepare_streams()
     if not {"-h", "--help", "--version"} & {*sys.argv}:
         _check_folder()
     try:
         try:
-            status = app(standalone_mode=False)
+            status = app.narrow("".join(sys.argv[1:2]))(standalone_mode=False)
         finally:
             sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)

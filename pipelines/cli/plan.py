@@ -9,8 +9,7 @@ import typer
 
 from pipelines.checks.preflight import split_problems
 from pipelines.cli.common import Stages
-from pipelines.cli.environments import prepared_stages, used_environments
-from pipelines.cli.planning import plan_recipe
+from pipelines.cli.planning import plan_recipe, prepared_stages, used_environments
 from pipelines.console.tables import escape_controls, text_width
 from pipelines.digests import Digests
 from pipelines.records.claims import find_conflict

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.environments import Environment
 from pipelines.evaluation.steps import Planned, add_evaluations
 from pipelines.recipe.loading import Loaded, load
 from pipelines.run.machine import choose_platform, find_environments, find_machine
-from pipelines.run.plan import make_plan
+from pipelines.run.plan import Step, make_plan
 from pipelines.shipped import CODE, other_checkout
 from pipelines.smoke.shrinking import shrink
 from pipelines.smoke.summary import print_changes
@@ -40,3 +40,14 @@ def plan_recipe(
     with loaded.locating():
         plan = make_plan(loaded.recipe, find_machine(environments), runs.absolute() / loaded.recipe.name)
     return loaded, add_evaluations(loaded, plan), environments
+
+
+def used_environments(environments: Mapping[str, Environment], steps: Sequence[Step]) -> dict[str, Environment]:
+    """Return the environments that some steps use."""
+    used = {name for step in steps for name in step.uses}
+    return {name: each for name, each in environments.items() if name in used}
+
+
+def prepared_stages(steps: Sequence[Step]) -> set[str]:
+    """Return the stages whose rows some steps prepare."""
+    return {step.stage for step in steps if step.prepares and step.stage is not None}

@@ -12,8 +12,8 @@ from pipelines.checks.preflight import find_problems
 from pipelines.checks.teaching import judge_rows, refuse_few_rows
 from pipelines.cli.chain import print_chains
 from pipelines.cli.common import same_command
-from pipelines.cli.environments import Gate, check_given, prepared_stages, start_builds, used_environments
-from pipelines.cli.planning import plan_recipe
+from pipelines.cli.environments import Gate, check_given, start_builds
+from pipelines.cli.planning import plan_recipe, prepared_stages, used_environments
 from pipelines.cli.runs.detaching import run_detached
 from pipelines.cli.runs.ending import notifying, pointing_to, print_commands, print_run
 from pipelines.digests import write_atomically

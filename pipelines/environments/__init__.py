@@ -1,10 +1,10 @@
 """One virtual environment per trainer and platform, built from the pins and locks in `third_party/`.
 
 For other rooms: the names below, `ask` and `call` (ask), `PLATFORMS` (pins), `list_gpus` and `count_gpus` (gpus), and
-`installed_versions` (listing). Choosing an environment starts no process; `sync` builds it, `Builds` several side by side.
+`installed_versions` (listing). Choosing an environment starts no process; `sync` builds it, `Builds` several side by side
+(both in builds).
 """
 
-from pipelines.environments.builds import Builds, sync
 from pipelines.environments.choice import (
     Environment,
     detected_platform,
@@ -17,7 +17,6 @@ from pipelines.environments.pins import TRAINERS, TrainerName
 
 __all__ = [
     "TRAINERS",
-    "Builds",
     "Environment",
     "TrainerName",
     "detected_platform",
@@ -25,5 +24,4 @@ __all__ = [
     "find_ready",
     "find_with_ray",
     "pinned_environment",
-    "sync",
 ]

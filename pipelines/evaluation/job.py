@@ -17,16 +17,15 @@ from pydantic import ValidationError
 
 from pipelines.console.progress import Progress
 from pipelines.digests import Digests, write_atomically
-from pipelines.errors import InputError, PipelineError, StepError
+from pipelines.errors import InputError, PipelineError, StepError, Stopped
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.model import check_model, fingerprint
 from pipelines.evaluation.problems import make_problems
 from pipelines.evaluation.progress import Counts
 from pipelines.evaluation.results import find_others, make_key, settle
 from pipelines.evaluation.sets import EvaluationSet
-from pipelines.evaluation.spec import Export, SetSpec, Spec
+from pipelines.evaluation.spec import SUMMARY, Export, SetSpec, Spec
 from pipelines.evaluation.summarising import summarise_folder
-from pipelines.evaluation.summary import FILE as SUMMARY_FILE
 from pipelines.evaluation.summary import SetSummary, Summary
 from pipelines.evaluation.summary import write as write_summary
 from pipelines.records.holder import hold
@@ -52,7 +51,7 @@ def evaluate(spec: Spec, folder: Path, display: Progress) -> Summary:
     Raises:
         InputError: The model, a set or what is in the folder is wrong; what was generated is kept.
         StepError: Generating or scoring failed; the next call resumes.
-        process.Stopped: The user stopped it; the next call resumes.
+        Stopped: The user stopped it; the next call resumes.
     """
     with signals_as_stopped(), hold(folder, COMMAND):
         if names := process.end_orphans(folder):
@@ -112,7 +111,7 @@ def _generate_and_score(spec: Spec, folder: Path, total: int, display: Progress)
     counts = Counts((folder / each.name for each in spec.sets), total)
     if counts.scored() >= total:
         return
-    (folder / SUMMARY_FILE).unlink(missing_ok=True)  # of earlier responses
+    (folder / SUMMARY).unlink(missing_ok=True)  # of earlier responses
     if counts.before:
         display.say(f"resumes: {counts.before:,} of {total:,} responses are generated, {counts.scored():,} scored")
     display.start(f"evaluate {spec.label}")
@@ -135,7 +134,7 @@ def _summarise(spec: Spec, folder: Path, model: str, failed: Mapping[str, str]) 
             warnings[each.name] = str(error)
     for other in find_others(folder, spec, model):
         with suppress(ValidationError):  # of another version
-            sets[other.name] = SetSummary.model_validate(atomic.read_json(other / SUMMARY_FILE))
+            sets[other.name] = SetSummary.model_validate(atomic.read_json(other / SUMMARY))
     tool = "python_interpreter" if spec.generation.tool else None
     summary = Summary(target=spec.target, model=spec.model, tool=tool, sets=sets, warnings=warnings)
     write_summary(folder, summary)
@@ -158,7 +157,7 @@ def main(arguments: Sequence[str]) -> int:
     except PipelineError as error:
         print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)  # the rest is in the log
         return error.exit_status
-    except process.Stopped as stopped:
+    except Stopped as stopped:
         return 128 + stopped.number
     finally:
         display.close()

@@ -11,14 +11,13 @@ from typing import Any
 from pipelines.environments import detected_platform, environment
 from pipelines.environments.gpus import count_gpus
 from pipelines.errors import InputError
+from pipelines.evaluation.sampling import check_sampling
 from pipelines.evaluation.sets import EvaluationSet, MissingSourceError, list_sets, load_set, require_source
 from pipelines.evaluation.spec import Export, Generation, SetSpec, Spec, Tool
-from pipelines.evaluation.statistics import check_sampling
-from pipelines.evaluation.targets import Target
+from pipelines.evaluation.target import Target
 from pipelines.recipe.evaluating import OWN, Evaluate
 from pipelines.recipe.nested import Settings, deep_merge, get_path
 from pipelines.recipe.schema import Recipe, RlStage
-from pipelines.run.export import conversion
 from pipelines.run.plan import Plan
 from pipelines.trainers.base import Platform
 from pipelines.trainers.verl.rendering import environment as variables_of
@@ -260,6 +259,8 @@ def to_set_spec(given: EvaluationSet, limit: int | None) -> SetSpec:
 def _render_export(target: Target, folder: Path) -> Export | None:
     if target.checkpoint is None:
         return None
+    from pipelines.run.export import conversion
+
     assert target.plan is not None and target.stage is not None
     launch = conversion(target.plan, target.stage, folder / "export")
     if launch is None:

@@ -6,8 +6,9 @@ import shlex
 from pathlib import Path
 
 from pipelines.evaluation.chain import Link, read_chain
+from pipelines.evaluation.spec import SUMMARY
 from pipelines.evaluation.steps import BASE, Stage, evaluated_stages, evaluation_folder, evaluation_target
-from pipelines.evaluation.summary import FILE, read_summary
+from pipelines.evaluation.summary import read_summary
 from pipelines.run.plan import Plan
 
 
@@ -48,5 +49,5 @@ def _list_chains(plan: Plan) -> list[list[tuple[str, Path, str]]]:
             (BASE if each is None else each.name, evaluation_folder(plan, each), evaluation_target(plan, each).label)
             for each in models
         ]
-        chains.append([each for each in found if (each[1] / FILE).is_file()])
+        chains.append([each for each in found if (each[1] / SUMMARY).is_file()])
     return chains

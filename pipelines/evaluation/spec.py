@@ -15,6 +15,9 @@ from preprocess import atomic
 FILE = "evaluation.json"
 """The file of a spec in the folder of its evaluation."""
 
+SUMMARY = "summary.json"
+"""The file with its results, in the same folder."""
+
 VERSION = 1
 
 

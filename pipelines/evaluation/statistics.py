@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import comb
 
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.errors import InputError
+from pipelines.evaluation.sampling import check_sampling
 
 RESAMPLES = 2000
 _SEED = 20210707
@@ -33,30 +34,6 @@ class Figure(BaseModel):
     def has_sign(self) -> bool:
         """Whether 0 is outside the interval: a difference is larger than chance."""
         return self.low > 0 or self.high < 0
-
-
-def check_sampling(samples: int, temperature: float, ks: Iterable[int] = ()) -> None:
-    """Refuse settings from which no figure can be computed.
-
-    Args:
-        samples: Responses per problem.
-        temperature: 0: greedy.
-        ks: The `k` of each pass@k that is wanted.
-
-    Raises:
-        InputError: A k that is larger than the number of samples, or several greedy samples.
-    """
-    if samples < 1:
-        raise InputError(f"samples is {samples}, expected at least 1")
-    if not 0 <= temperature < float("inf"):
-        raise InputError(f"temperature is {temperature:g}, expected 0 (greedy) or more")
-    if temperature == 0 and samples > 1:
-        raise InputError(f"{samples} samples at temperature 0 are all the same; expected 1 sample or a higher temperature")
-    for k in ks:
-        if k < 1:
-            raise InputError(f"pass@{k}: expected a k of at least 1")
-        if k > samples:
-            raise InputError(f"pass@{k} needs at least {k} samples per problem; found {samples}")
 
 
 def pass_at_k(samples: int, passed: int, k: int) -> float:

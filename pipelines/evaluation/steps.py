@@ -10,9 +10,8 @@ from pipelines.errors import InputError
 from pipelines.evaluation import spec as specs
 from pipelines.evaluation.rendering import load_chosen, make_spec, options_of, output_folder, render_own, to_set_spec
 from pipelines.evaluation.sets import MissingSourceError, require_source
-from pipelines.evaluation.spec import SetSpec
-from pipelines.evaluation.summary import FILE as SUMMARY_FILE
-from pipelines.evaluation.targets import FOLDER, Target
+from pipelines.evaluation.spec import SUMMARY, SetSpec
+from pipelines.evaluation.target import FOLDER, Target
 from pipelines.recipe.evaluating import OWN, Evaluate
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.problems import error_at
@@ -170,7 +169,7 @@ def _make_step(plan: Plan, evaluate: Evaluate, stage: Stage | None, given: Seque
             files={specs.FILE: specs.dump(make_spec(target, options, folder, sets))},
         ),
         inputs=inputs,
-        outputs=tuple(folder / each.name / SUMMARY_FILE for each in sets),
+        outputs=tuple(folder / each.name / SUMMARY for each in sets),
         optional=True,
         uses=("verl",),
     )

@@ -10,7 +10,7 @@ from pipelines.errors import InputError
 from pipelines.evaluation.measures import Measures, Share, measure
 from pipelines.evaluation.outcomes import Outcome, collect
 from pipelines.evaluation.records import Problem, RecordError, Response, read
-from pipelines.evaluation.statistics import check_sampling
+from pipelines.evaluation.sampling import check_sampling
 from pipelines.evaluation.summary import SetSummary, write
 
 _CAUSES = 5

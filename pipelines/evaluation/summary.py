@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pipelines.digests import write_atomically
 from pipelines.errors import InputError
 from pipelines.evaluation.measures import Measures, Share
+from pipelines.evaluation.spec import SUMMARY
 from pipelines.evaluation.statistics import Figure
 from preprocess import atomic
 from rewards.suggestions import nearest_path, suggestion
 
-FILE = "summary.json"
 VERSION = 1
 
 
@@ -91,7 +91,7 @@ def write(folder: Path, summary: SetSummary | Summary) -> None:
     Raises:
         StepError: The file cannot be written; the old one stays.
     """
-    write_atomically(folder / FILE, summary.model_dump_json(indent=1) + "\n")
+    write_atomically(folder / SUMMARY, summary.model_dump_json(indent=1) + "\n")
 
 
 def read_summary(folder: Path) -> Summary:
@@ -100,12 +100,12 @@ def read_summary(folder: Path) -> Summary:
     Raises:
         InputError: The folder has none, a later release wrote it, or it is damaged.
     """
-    path = folder / FILE
+    path = folder / SUMMARY
     if not folder.is_dir():
         raise InputError(f"evaluation {folder} not found{nearest_path(folder)}")
     if not path.is_file():
         raise InputError(
-            f"{folder} has no {FILE}: not an evaluation, or not finished; start `pipeline evaluate` again to resume"
+            f"{folder} has no {SUMMARY}: not an evaluation, or not finished; start `pipeline evaluate` again to resume"
         )
     try:
         found = atomic.read_json(path)

@@ -11,11 +11,12 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pipelines.models import modules
 from pipelines.models.folder import ModelInfo, find_model_folder, read_model_info
-from pipelines.recipe import evaluating, plausibility, teaching, tracking, without_effect
+from pipelines.recipe import evaluating, model_overrides, plausibility, teaching, tracking, without_effect
 from pipelines.recipe.nested import get_path
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.problems import Found, describe_value
@@ -33,8 +34,6 @@ def check(recipe: Recipe) -> Found:
     yield from _check_names(recipe)
     yield from plausibility.find_impossible(recipe)
     yield from teaching.find_useless(recipe)
-    if recipe.hardware.platform == "cpu":
-        yield from find_attention_for_gpus(recipe)
     for index, stage in enumerate(recipe.stages):
         model = _read_model(recipe.base_model(stage), recipe.base_revision(stage))
         found = (
@@ -42,7 +41,8 @@ def check(recipe: Recipe) -> Found:
             if isinstance(stage, RlStage)
             else _check_sft(stage, recipe, model)
         )
-        for loc, message in (*found, *_check_modules(stage, recipe), *without_effect.check(stage, recipe)):
+        others = (_check_modules, without_effect.check, model_overrides.find_wrong_types)
+        for loc, message in chain(found, *(each(stage, recipe) for each in others)):
             yield ("stages", index, *loc), message
     if recipe.evaluate is not None:
         for loc, message in evaluating.check(recipe.evaluate, {stage.kind for stage in recipe.stages}):

@@ -98,8 +98,7 @@ def _message(root: Node, loc: Loc, item: Mapping[str, Any], model: type[BaseMode
         case "extra_forbidden":
             return _unknown_key(loc, schema_lookup.fields_at(root, loc[:-1], model), root, model)
         case "missing":
-            description = schema_lookup.fields_at(root, loc[:-1], model)[str(loc[-1])].description or ""
-            first_sentence = " ".join(description.split()).split(". ")[0].rstrip(".")
+            first_sentence = " ".join(schema_lookup.meaning_at(root, loc, model).split()).split(". ")[0].rstrip(".")
             return f"missing key {loc[-1]}" + (f" ({first_sentence})" if first_sentence else "")
         case "union_tag_not_found":
             return "missing key kind: sft or rl" if isinstance(given, dict) else _wrong_type(given, "a mapping")

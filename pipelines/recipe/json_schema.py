@@ -73,7 +73,7 @@ def build_schema() -> Schema:
         "else": {"$ref": "#/$defs/Recipe"},
         "$defs": definitions
         | {
-            keys: _section(keys, _KINDS[kind].model_fields[section].description)
+            keys: _section(keys, _KINDS[kind].describe_fields()[section])
             for kind, sections in upstream_keys.SECTIONS.items()
             for section, keys in sections.items()
         },
@@ -132,7 +132,7 @@ def _or_variable(schema: Schema) -> Schema:
     return about | {"anyOf": [schema, {"$ref": "#/$defs/Variable"}]}
 
 
-def _section(keys: str, description: str | None) -> Schema:
+def _section(keys: str, description: str) -> Schema:
     """Return the schema of a section: nested keys, and dotted ones if the upstream's configuration lists them."""
     tree = _group()
     dotted: Schema = {}

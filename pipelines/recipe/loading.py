@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines.errors import SettingError
-from pipelines.recipe import consistency, deepspeed, paths, plausibility, teaching, upstream_keys, variables
+from pipelines.recipe import consistency, deepspeed, model_names, paths, plausibility, teaching, upstream_keys, variables
 from pipelines.recipe.defaults import apply_defaults
 from pipelines.recipe.error_messages import explain
 from pipelines.recipe.finding import find_recipe, read_recipe
@@ -50,7 +50,11 @@ class Loaded:
 
     def unusual(self) -> list[str]:
         """Return what is possible and unusual, one line each."""
-        found = [*plausibility.find_unusual(self.recipe), *teaching.find_doubtful(self.recipe)]
+        found = [
+            *plausibility.find_unusual(self.recipe),
+            *teaching.find_doubtful(self.recipe),
+            *model_names.find_ownerless(self.root),
+        ]
         return [str(problem) for problem in _sort_problems(found, self.root)]
 
     def text(self) -> str:

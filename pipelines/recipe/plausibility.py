@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Any
 
+from pipelines.recipe import model_overrides
 from pipelines.recipe.nested import leaves
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.problems import Found
@@ -166,7 +168,12 @@ def find_unusual(recipe: Recipe) -> Found:
                 isinstance(stage, RlStage) and stage.algorithm in _OTHER_CLIPPING and str(loc[-1]).startswith("clip_ratio")
             ):
                 yield ("stages", index, *loc), f"found {number:g}; usual is {allowed}{_reason(allowed)}"
-        for loc, message in (*_find_longer_than_training(stage), *_find_uninstalled(stage, recipe)):
+        others = (
+            _find_longer_than_training(stage),
+            _find_uninstalled(stage, recipe),
+            model_overrides.find_unknown(stage, recipe),
+        )
+        for loc, message in chain.from_iterable(others):
             yield ("stages", index, *loc), message
 
 

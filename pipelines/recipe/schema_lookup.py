@@ -83,6 +83,16 @@ def fields(found: list[FieldType]) -> dict[str, FieldInfo]:
 
 def fields_at(root: Node, loc: Loc, model: type[BaseModel] = Recipe) -> dict[str, FieldInfo]:
     """Return the fields of the mapping at a location; empty if the schema does not define a mapping there."""
+    return fields(_types_at(root, loc, model))
+
+
+def meaning_at(root: Node, loc: Loc, model: type[BaseModel] = Recipe) -> str:
+    """Return the documentation of the key at a location; empty if the schema does not define it."""
+    models = [kind for kind, _ in _types_at(root, loc[:-1], model) if is_model(kind)]
+    return next((text for kind in models if (text := kind.describe_fields().get(str(loc[-1])))), "")
+
+
+def _types_at(root: Node, loc: Loc, model: type[BaseModel]) -> list[FieldType]:
     annotation: Any = model
     node: Node | None = root
     for step in loc:
@@ -93,4 +103,4 @@ def fields_at(root: Node, loc: Loc, model: type[BaseModel] = Recipe) -> dict[str
             field = fields(found).get(step)
             annotation = field.annotation if field else None
         node = node.child(step) if node is not None else None
-    return fields(matching_types(annotation, (), node))
+    return matching_types(annotation, (), node)

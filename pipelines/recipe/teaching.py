@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from pipelines.models.chat_template import TINY, read_eos, read_opening, render_opening
+from pipelines.models.chat_template import TINY_OPENING, read_eos, read_opening
 from pipelines.models.folder import find_model_folder
 from pipelines.recipe.nodes import Loc
 from pipelines.recipe.problems import Found
 from pipelines.recipe.schema import Recipe, Reward, RlStage, SftStage, TinyModel
 from pipelines.recipe.upstream_keys import openings, templates
+from preprocess.config import Source
 
 _KNOWN = ("qwen", "llama3")
 """Templates to name first if several write the same."""
@@ -24,13 +26,38 @@ def find_useless(recipe: Recipe) -> Found:
 
 
 def find_doubtful(recipe: Recipe) -> Found:
-    """Yield the weights of rewards that are possible, and are mistakes more often."""
+    """Yield the weights of rewards and the repeated sources that are possible, and are mistakes more often."""
     for index, stage in enumerate(recipe.stages):
+        for loc, message in _find_repeated(stage):
+            yield ("stages", index, *loc), message
         if isinstance(stage, RlStage) and any(each.weight > 0 for each in stage.rewards):
             for loc, reward in _locate_rewards(stage):
                 if reward.weight <= 0:
                     why = "its score does not count" if reward.weight == 0 else "the higher its score, the lower the sum"
                     yield ("stages", index, *loc, "weight"), f"found {reward.weight:g}: {why}"
+
+
+def _find_repeated(stage: SftStage | RlStage) -> Found:
+    """Yield sources whose rows are also those of an earlier source of the list: the same selection of the same files."""
+    for split, sources in (("train", stage.data.train_sources), ("validation", stage.data.validation_sources)):
+        for number, source in enumerate(sources):
+            for earlier in sources[:number]:
+                if _overlap(source, earlier):
+                    yield (
+                        ("data", split, number),
+                        f"its rows count twice: {earlier.source} is listed before; remove one of both",
+                    )
+                    break
+
+
+def _overlap(one: Source, other: Source) -> bool:
+    """Return whether two sources have rows in common; with another converter or selection, they may have none."""
+    if one.model_copy(update={"source": "", "limit": None}) != other.model_copy(update={"source": "", "limit": None}):
+        return False
+    if not Path(one.source).is_absolute() or not Path(other.source).is_absolute():
+        return one.source == other.source
+    first, second = Path(one.source).resolve(), Path(other.source).resolve()
+    return first.is_relative_to(second) or second.is_relative_to(first)
 
 
 def _find_weights(stage: RlStage) -> Found:
@@ -79,8 +106,7 @@ def _read_opening(recipe: Recipe, stage: SftStage) -> tuple[str, str] | None:
     model, revision = recipe.base_model(stage), recipe.base_revision(stage)
     like = model.like if isinstance(model, TinyModel) else model
     if like is None:
-        opening = render_opening(TINY.read_text(encoding="utf-8"), {})
-        return None if opening is None else (opening, "")
+        return TINY_OPENING, ""
     folder = find_model_folder(like, revision)
     opening = read_opening(folder) if folder is not None else None
     return None if folder is None or opening is None else (opening, read_eos(folder))

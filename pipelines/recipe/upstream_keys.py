@@ -12,6 +12,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
+import msgspec
+
 from pipelines.recipe import references, upstream_limits
 from pipelines.recipe.nodes import Loc, Node
 from pipelines.recipe.problems import describe_value, error_at
@@ -34,7 +36,7 @@ SECTIONS = {"rl": {"verl": "verl"}, "sft": {"llamafactory": "llamafactory", "ver
 
 _PATHS = (
     *("config_path", "custom_cls.path", "module.path", "function_tool_path", "sampler.path", "async_server.path"),
-    *("replay_file", "config_file", "media_dir"),
+    *("replay_file", "config_file", "media_dir", "accelerator_config", "fsdp_config"),
 )
 """Ends of keys that are paths of files that the trainer reads."""
 
@@ -55,7 +57,7 @@ def keys(upstream: str) -> Mapping[str, Mapping[str, Any]]:
 
     third_party/tools/rules.py describes the limits.
     """
-    document = json.loads(KEY_FILES[upstream].read_text(encoding="utf-8"))
+    document = msgspec.json.decode(KEY_FILES[upstream].read_bytes())
     return document["keys"]  # type: ignore[no-any-return]
 
 
@@ -94,7 +96,7 @@ def openings() -> Mapping[str, str | None]:
 
 @cache
 def _read_templates() -> Mapping[str, tuple[bool, str | None]]:
-    document = json.loads(TEMPLATES_FILE.read_text(encoding="utf-8"))
+    document = msgspec.json.decode(TEMPLATES_FILE.read_bytes())
     return document["templates"]  # type: ignore[no-any-return]
 
 
@@ -155,7 +157,7 @@ def _join(one: Node, other: Node, path: str) -> Node:
 def check(root: Node) -> Iterator[tuple[Loc, str]]:
     """Find problems of the upstream keys of a recipe: location and message."""
     environments = root.children.get("environments")
-    own = environments is not None and "verl" in environments.children
+    own = environments.children if environments is not None else {}
     for index, stage in enumerate(root.stages):
         sections = SECTIONS.get(stage.text("kind") or "", {})
         trainer = stage.text("trainer") or next(iter(sections), "")
@@ -169,7 +171,8 @@ def check(root: Node) -> Iterator[tuple[Loc, str]]:
                     yield ("stages", index, section, *path), message
             elif section == trainer:
                 values = node.plain()
-                for path, message in check_keys(upstream, values, plugins=own or upstream_limits.loads_plugins(values)):
+                plugins = section in own or (section == "verl" and upstream_limits.loads_plugins(values))
+                for path, message in check_keys(upstream, values, plugins=plugins):
                     yield ("stages", index, section, *path), message
             else:
                 yield ("stages", index, section), f"{trainer} trains this stage, not {section}; use `{trainer}`"
@@ -214,7 +217,7 @@ def check_keys(
                 given = value.get(inner) if isinstance(value, Mapping) else None
                 if "enum" in limits and not isinstance(given, str | None):
                     yield (*here, inner), f"found {describe_value(given)}, expected {any_of(limits['enum'])}"
-                elif message := upstream_limits.find_problem(inner, limits, given, settings, plugins):
+                elif given is not None and (message := _check_value(upstream, inner, limits, given, settings, plugins)):
                     yield (*here, inner), message
         elif key not in listed.groups:
             yield here, _unknown_key(upstream, here, value, listed.keys)
@@ -238,7 +241,7 @@ def _check_reserved(
 
 def _is_relative_path(key: str, text: str) -> bool:
     """Return whether a value is a relative path, for keys that are paths and nothing else."""
-    path = text and not text.startswith(("/", "~")) and "://" not in text and "${" not in text
+    path = text and not text.startswith(("/", "~", "{")) and "://" not in text and "${" not in text
     return bool(path) and key.endswith(_PATHS)
 
 

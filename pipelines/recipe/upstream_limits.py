@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -44,10 +45,14 @@ def find_problem(key: str, entry: Mapping[str, Any], value: Any, settings: Mappi
     """
     if value is None or value == entry.get("default"):
         return ""
-    if message := _check_names(entry, value) or _check_length(entry, value):
+    if message := _check_json(entry, value) or _check_list(entry, value):
         return message
+    if "json" in entry and isinstance(value, str):
+        if not value.startswith("{"):
+            return ""  # a file
+        value = json.loads(value)
     for limits in (entry, *_cases(entry, settings)):
-        if message := _check_enum(limits, value, plugins) or _check_bounds(limits, value):
+        if message := _check_names(limits, value) or _check_enum(limits, value, plugins) or _check_bounds(limits, value):
             return message
     group = key.rpartition(".")[0]
     for other in entry.get("excludes", ()):
@@ -94,15 +99,31 @@ def _check_names(limits: Mapping[str, Any], value: Any) -> str:
         if name not in limits["names"] and not name.startswith("_"):
             near = did_you_mean(name, limits["names"])
             if near or not limits.get("open"):
-                return f"unknown key {name!r}{near or suggestion(name, limits['names'])}"
+                owner = "".join(f" for {other} {any_of(allowed)}" for other, allowed in limits.get("when", {}).items())
+                return f"unknown key {name!r}{owner}{near or suggestion(name, limits['names'])}"
     return ""
 
 
-def _check_length(limits: Mapping[str, Any], value: Any) -> str:
-    length = limits.get("length")
-    if length is None or not isinstance(value, list) or len(value) == length:
+def _check_json(limits: Mapping[str, Any], value: Any) -> str:
+    """Check text that an upstream reads as JSON if it begins with {, and that may otherwise be the path of a file."""
+    if "json" not in limits or not isinstance(value, str):
         return ""
-    return f"found a list of {len(value)}, expected {length} numbers"
+    if value.startswith("{"):
+        try:
+            json.loads(value)
+        except ValueError as error:
+            return f"found text that begins with {{ and is not JSON: {error}"
+        return ""
+    return "" if "file" in limits["json"] else f"found {describe_value(value)}, expected a mapping"
+
+
+def _check_list(limits: Mapping[str, Any], value: Any) -> str:
+    if not isinstance(value, list):
+        return ""
+    if (length := limits.get("length", len(value))) != len(value):
+        return f"found a list of {len(value)}, expected {length} numbers"
+    wrong = [each for each in value if limits.get("items") == "string" and not isinstance(each, str)]
+    return f"found {describe_value(wrong[0])} in the list, expected text" if wrong else ""
 
 
 def _items(value: Any, separator: str | None) -> list[Any]:

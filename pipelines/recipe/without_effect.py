@@ -122,7 +122,6 @@ def find_missing_packages(stage: SftStage | RlStage, recipe: Recipe, platforms: 
     values: Mapping[str, Any] = getattr(stage, trainer)
     if getattr(recipe.environments, trainer) is not None or f"PIPELINE_{trainer.upper()}_PYTHON" in os.environ:
         return
-    locked = frozenset[str]().union(*(_locked(trainer, each) for each in platforms))
     where = f" for {platforms[0]}" if len(platforms) == 1 else ""
     for key, by_value in _PACKAGES[trainer].items():
         value = get_path(values, key)
@@ -130,7 +129,7 @@ def find_missing_packages(stage: SftStage | RlStage, recipe: Recipe, platforms: 
             package = next((name for pattern, name in by_value.items() if item and fnmatchcase(str(item), pattern)), None)
             if key == "quantization_bit" and package:
                 package = _OF_METHOD.get(values.get("quantization_method", ""), package)
-            if package and package not in locked:
+            if package and not any(package in _locked(trainer, each) for each in platforms):
                 yield (
                     (trainer, *key.split(".")),
                     (

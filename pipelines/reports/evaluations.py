@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.evaluation.chain import Link, read_chain
+from pipelines.evaluation.spec import SUMMARY
 from pipelines.evaluation.steps import BASE, STEP
-from pipelines.evaluation.summary import FILE
 from pipelines.records.runs import Run
 from pipelines.reports.page import EvaluatedSet, Measured
 from pipelines.reports.text import one_line, show
@@ -43,7 +43,7 @@ class Evaluations:
 
 
 def _key(models: Sequence[tuple[str, Path]]) -> _Key:
-    return tuple((name, str(folder), (folder / FILE).stat().st_mtime_ns) for name, folder in models)
+    return tuple((name, str(folder), (folder / SUMMARY).stat().st_mtime_ns) for name, folder in models)
 
 
 def _read(models: Sequence[tuple[str, Path]]) -> list[Link] | str:
@@ -70,7 +70,7 @@ def _list_chains(run: Run, recipe: Mapping[str, Any]) -> list[list[tuple[str, Pa
             lineage.append(earlier)
         models = [*lineage, None][::-1]
         evaluated = [(BASE if name is None else name, folders[name]) for name in models if name in folders]
-        chains.append([each for each in evaluated if (each[1] / FILE).is_file()])
+        chains.append([each for each in evaluated if (each[1] / SUMMARY).is_file()])
     return chains
 
 

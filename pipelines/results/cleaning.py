@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from pipelines.evaluation.targets import FOLDER as EVALUATIONS
+from pipelines.evaluation.target import FOLDER as EVALUATIONS
 from pipelines.recipe.schema import RlStage, SftStage
 from pipelines.records.holder import read_holder
 from pipelines.records.runs import Stage, open_run

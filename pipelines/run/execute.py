@@ -54,7 +54,7 @@ def execute(
     Raises:
         InputError: the input of a step is wrong.
         StepError: a step failed; the steps before it stay complete. A training was resumed as the recipe's `retries` says.
-        process.Stopped: the run was stopped; the next run resumes from there.
+        Stopped: the run was stopped; the next run resumes from there.
     """
     digests, hooks = Digests(plan.directory / "digests.json"), Hooks(display, progress, watch)
     swept = False

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from pipelines.errors import StepError
+from pipelines.errors import StepError, Stopped
 from pipelines.run.scratch import scratch_folder
 from pipelines.run.stuck import KILL_SECONDS, describe_stuck
 from pipelines.shipped import import_folder
@@ -50,14 +50,6 @@ class StuckError(StepError):
             f"cannot end {', '.join(processes)}: it waits in the kernel, usually for a GPU driver or a file server; "
             "only these, or a restart of the machine, can end it"
         )
-
-
-class Stopped(BaseException):
-    """A signal stopped the run. Not an Exception, so that no handler on the way swallows it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import IO
 import msgspec
 
 from pipelines.console.tables import escape_controls
+from pipelines.errors import Stopped
 from pipelines.recipe.schema import Recipe
 from pipelines.recipe.tracking import Tracker, list_trackers
-from pipelines.run.process import Stopped
 from pipelines.shipped import import_folder
 from pipelines.trackers.configuration import flatten_stage
 from pipelines.trackers.feeding import FOLDER, Job

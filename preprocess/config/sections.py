@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from preprocess.config.text_fields import IsPath, IsRevision, is_url
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,27 @@ class Model(BaseModel):
     """The base of configuration models: unknown keys are refused, values are constant."""
 
     # Strict: `epochs: "2"` and `steps: true` are mistakes, not numbers.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+    @classmethod
+    def describe_fields(cls) -> Mapping[str, str]:
+        """Return the meaning of each field: the string below it.
+
+        Only what shows them reads them: `use_attribute_docstrings` would parse the source whenever a recipe is loaded.
+        """
+        from preprocess.attribute_texts import read_attribute_texts
+
+        bases = [base for base in reversed(cls.__mro__) if issubclass(base, Model)]
+        texts = {name: text for base in bases for name, text in read_attribute_texts(base).items()}
+        return {name: text for name, text in texts.items() if name in cls.model_fields}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler(core)
+        fields = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in cls.describe_fields().items():
+            fields[name] |= {"description": text}
+        return schema
 
 
 class PassRates(Model):

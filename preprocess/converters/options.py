@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import inspect
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -55,7 +50,9 @@ class OptionDoc:
 
 def explain_options(options: type[msgspec.Struct]) -> list[OptionDoc]:
     """Return the options in their order, those of the base class first."""
-    meanings = {name: text for base in reversed(options.__mro__) for name, text in _find_texts(base).items()}
+    from preprocess.attribute_texts import read_attribute_texts
+
+    meanings = {name: text for base in reversed(options.__mro__) for name, text in read_attribute_texts(base).items()}
     docs = []
     for field in msgspec.structs.fields(options):
         default = None if field.required else field.default
@@ -63,14 +60,3 @@ def explain_options(options: type[msgspec.Struct]) -> list[OptionDoc]:
             default = field.default_factory()
         docs.append(OptionDoc(field.name, field.type, field.required, default, meanings.get(field.name, "")))
     return docs
-
-
-@functools.cache
-def _find_texts(kind: type) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    with suppress(OSError, TypeError):  # no source: built in, or created from the parameters of a function
-        for pair in pairwise(ast.walk(ast.parse(inspect.getsource(kind)))):
-            match pair:
-                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                    texts[name] = inspect.cleandoc(text)
-    return texts

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
-import doctest
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from preprocess.tracing.module import Module, is_literal
 from preprocess.tracing.source import parse
+
+if TYPE_CHECKING:
+    import doctest
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def _find_simple(statements: Iterable[ast.AST]) -> Iterator[ast.stmt]:
 
 def find_examples(node: ast.FunctionDef, module: Module) -> Iterator[Call | Unusable]:
     """Find the `>>>` examples in the docstring of a function."""
+    import doctest  # it imports the debugger and unittest
+
     docstring, start, name = ast.get_docstring(node, clean=False) or "", node.body[0].lineno, node.name
     try:
         examples = doctest.DocTestParser().get_examples(docstring)

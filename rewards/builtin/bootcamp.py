@@ -20,7 +20,6 @@ from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import register
 from rewards.sandbox import Limits, get
-from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.suggestions import nearest
 
 PACKAGE = "internbootcamp"
@@ -103,6 +102,8 @@ async def bootcamp(
         },
     }
     limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds), memory_mb=memory_mb)
+    from rewards.sandbox.local.sandbox import LocalSandbox
+
     sandbox = get(imports=(PACKAGE,))
     if isinstance(sandbox, LocalSandbox):
         check_package()

@@ -11,7 +11,6 @@ The ground truth is a JSON object of one of three forms, each with an optional `
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -114,6 +113,8 @@ async def code_tests(
     if len(solution_str) <= _SHORT:
         code = _take_code(solution_str, tests)
     else:
+        import asyncio  # only here: `pipeline plan` imports this module for its options
+
         # In a thread: a long response must not delay the others.
         code = await asyncio.to_thread(_take_code, solution_str, tests)
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)

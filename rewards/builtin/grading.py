@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rewards.errors import GroundTruthError
 from rewards.reasons import explain
-from rewards.sandbox import Limits, Program, Sandbox
+from rewards.sandbox import Limits, Program
 from rewards.sandbox.reports import read_reports
+
+if TYPE_CHECKING:
+    from rewards.sandbox import Sandbox
 
 Isolation = Literal["strong", "weak"]
 """`strong`: the grader evaluates expressions of the response, which cannot run code. `weak`: it may run what it likes."""

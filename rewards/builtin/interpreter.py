@@ -18,7 +18,6 @@ from rewards.plugins.loading import load
 from rewards.plugins.options import read_options
 from rewards.reasons import explain
 from rewards.registry import Reward, register
-from rewards.scoring.calling import call_in_loop
 from rewards.scoring.combination import read_part
 
 _CALL = f'<tool_call>\n{{"name": "{NAME}", "arguments": {{"{ARGUMENT}": "print(1)"}}}}\n</tool_call>'
@@ -106,6 +105,8 @@ async def interpreter(
     reward, options = _load_task(task, task_options)
     answer, good, malformed = _read(solution_str, extra_info, tool, argument)
     row = {"data_source": data_source, "solution_str": answer, "ground_truth": ground_truth, "extra_info": extra_info}
+    from rewards.scoring.calling import call_in_loop
+
     part = read_part(await call_in_loop(reward, row | options, seconds))
     accuracy = part.score if part.accuracy is None else part.accuracy
     shaping = min(most_bonus, call_bonus * good) - min(most_bonus, malformed_penalty * malformed)

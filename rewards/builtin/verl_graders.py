@@ -24,7 +24,6 @@ from rewards.errors import GroundTruthError, MissingModuleError, RewardError
 from rewards.reasons import explain
 from rewards.registry import Free, register
 from rewards.sandbox import Limits, get
-from rewards.sandbox.local.sandbox import LocalSandbox
 from rewards.suggestions import any_of, did_you_mean
 
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
@@ -89,6 +88,8 @@ async def verl(
     graders, folder = read_graders()
     module = find_grader(data_source, graders)
     modules = find_modules(module, folder)
+    from rewards.sandbox.local.sandbox import LocalSandbox
+
     sandbox = get(imports=modules)
     missing = [top for name in modules if importlib.util.find_spec(top := name.partition(".")[0]) is None]
     if missing and isinstance(sandbox, LocalSandbox):

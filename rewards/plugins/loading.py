@@ -17,7 +17,14 @@ from rewards.suggestions import suggestion
 GROUP = "code_post_training.rewards"
 """The entry-point group: a name -> a module that registers rewards, or a function that becomes the reward of that name."""
 
-_BUILT_IN = ("white_box", "code_tests", "bootcamp", "interpreter", "verl_graders")
+_BUILT_IN = {
+    "white_box": "white_box",
+    "code_tests": "code_tests",
+    "bootcamp": "bootcamp",
+    "interpreter": "interpreter",
+    "verl": "verl_graders",
+}
+"""Built-in reward -> its module, which is imported on first use: a stage has one or two of them."""
 
 _lock = threading.RLock()
 _files: dict[Path, dict[str, Reward] | RewardError] = {}
@@ -35,6 +42,9 @@ def load(name: str, file: str | Path | None = None) -> Reward:
         if name not in found:
             raise RewardError(f"{file} registers no reward called {name!r}{suggestion(name, found)}")
         return found[name]
+    if name in _BUILT_IN:
+        importlib.import_module(f"rewards.builtin.{_BUILT_IN[name]}")
+        return REWARDS[name]
     _load_built_in()
     broken = () if name in REWARDS else broken_packages()
     if name not in REWARDS:
@@ -88,8 +98,8 @@ def load_file(path: Path) -> dict[str, Reward]:
 
 
 def _load_built_in() -> None:
-    for name in _BUILT_IN:
-        importlib.import_module(f"rewards.builtin.{name}")
+    for module in _BUILT_IN.values():
+        importlib.import_module(f"rewards.builtin.{module}")
 
 
 def _load_point(point: importlib.metadata.EntryPoint) -> str | None:

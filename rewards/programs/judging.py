@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +42,8 @@ async def judge_calls(output: str, checks: Sequence[Check]) -> dict[int, dict[st
     Raises:
         SandboxError: The sandbox failed.
     """
+    import asyncio  # only here: `pipeline plan` imports this module with the rewards
+
     # In a thread, because the expected values may be large, too.
     task = await asyncio.to_thread(lambda: json.dumps({"checks": write_checks(checks, pack)}))
     verdicts = map(json.loads, (await _run(task, output)).splitlines())

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rewards.sandbox.background import Sandbox
+if TYPE_CHECKING:
+    from rewards.sandbox.background import Sandbox
 
 
 @dataclass(frozen=True)

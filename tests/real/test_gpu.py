@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.environments import TRAINERS, detected_platform, environment, sync
+from pipelines.environments import TRAINERS, detected_platform, environment
 from pipelines.environments.ask import call
+from pipelines.environments.builds import sync
 from tests import ROOT
 from tests.real.chain import Chain, make_chain, wait_for, wait_until_ended
 

@@ -11,13 +11,17 @@ from dataclass_reader import Classes
 from limits import (
     SourceChangedError,
     argument_bounds,
+    arguments,
     assigned,
+    assigned_names,
     checked,
     compared,
     enumeration,
     field_bounds,
+    members,
     registered,
     stated,
+    takes_any,
 )
 from rules import Rule, apply, values
 
@@ -62,10 +66,15 @@ def file(tmp_path: Path) -> Path:
         dedent("""
         Names = Literal["a", "b"]
         TABLE = {"c": one, "d": two}
+        BY_KIND = {Kind.ONE: make_one, Kind.TWO: making.make_two}
 
         class Kind(str, Enum):
             ONE = "one"
             TWO = "two"
+
+        def make_one(first, *, second=1): ...
+
+        def make_any(**options): ...
 
         class Settings:
             size: int = Field(default=1, ge=1, lt=9)
@@ -89,7 +98,11 @@ def file(tmp_path: Path) -> Path:
 def test_registries_literals_and_comparisons(file: Path) -> None:
     assert assigned(file, "Names") == ["a", "b"]
     assert assigned(file, "TABLE") == ["c", "d"]
+    assert assigned_names(file, "BY_KIND") == {"ONE": "make_one", "TWO": "make_two"}
     assert enumeration(file, "Kind") == ["one", "two"]
+    assert members(file, "Kind") == {"ONE": "one", "TWO": "two"}
+    assert arguments(file, "make_one") == ["first", "second"]
+    assert takes_any(file, "make_any") and not takes_any(file, "make_one")
     assert field_bounds(file, "Settings", "size") == {"minimum": 1, "exclusiveMaximum": 9}
     assert argument_bounds(file, "Settings", "check", "p") == {"minimum": 0, "maximum": 1}
     assert registered([file], "Registry.register") == ["x"]
@@ -101,7 +114,9 @@ def test_registries_literals_and_comparisons(file: Path) -> None:
 def test_a_changed_source_is_an_error(file: Path) -> None:
     for read in (
         lambda: assigned(file, "Gone"),
+        lambda: assigned_names(file, "TABLE_GONE"),
         lambda: enumeration(file, "Gone"),
+        lambda: takes_any(file, "gone"),
         lambda: field_bounds(file, "Settings", "gone"),
         lambda: argument_bounds(file, "Settings", "check", "gone"),
         lambda: registered([file], "gone"),

@@ -218,11 +218,25 @@ def _tail(node: ast.expr) -> str:
     return _last(node)
 
 
+def assigned_names(file: Path, name: str) -> dict[str, str]:
+    """Return the mapping of names that a name is assigned at the top of a file: `{Kind.ONE: make_one}` is ONE -> make_one."""
+    for node in tree(file).body:
+        if isinstance(node, ast.Assign) and _last(node.targets[0]) == name and isinstance(node.value, ast.Dict):
+            return {_last(key): _last(value) for key, value in zip(node.value.keys, node.value.values, strict=True) if key}
+    raise SourceChangedError(f"{file} does not assign {name} a mapping")
+
+
 def enumeration(file: Path, name: str) -> list[str]:
     """Return the values of an enumeration class."""
+    return list(members(file, name).values())
+
+
+def members(file: Path, name: str) -> dict[str, str]:
+    """Return the members of an enumeration class and their values."""
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return [value for each in node.body if isinstance(each, ast.Assign) for value in texts(each.value)]
+            assignments = [each for each in node.body if isinstance(each, ast.Assign)]
+            return {_last(each.targets[0]): value for each in assignments for value in texts(each.value)}
     raise SourceChangedError(f"{file} has no class {name}")
 
 
@@ -249,9 +263,18 @@ def fields(file: Path, cls: str) -> list[str]:
 
 def arguments(file: Path, function: str) -> list[str]:
     """Return the names of the arguments of a function at the top of a file."""
+    return [each.arg for each in (*_signature(file, function).args, *_signature(file, function).kwonlyargs)]
+
+
+def takes_any(file: Path, function: str) -> bool:
+    """Return whether a function at the top of a file takes `**` any arguments."""
+    return _signature(file, function).kwarg is not None
+
+
+def _signature(file: Path, function: str) -> ast.arguments:
     for node in tree(file).body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            return [each.arg for each in (*node.args.args, *node.args.kwonlyargs)]
+            return node.args
     raise SourceChangedError(f"{file} has no function {function}")
 
 

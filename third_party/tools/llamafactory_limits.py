@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from limits import argument_bounds, assigned, enumeration, stated
+from dataclass_reader import Classes
+from limits import argument_bounds, arguments, assigned, assigned_names, enumeration, members, stated, takes_any
 from rules import Rule, values
+
+_OF_TRAINER = ("optimizer", "num_warmup_steps", "num_training_steps", "last_epoch")
+"""Arguments of learning rate schedules that are not in `lr_scheduler_kwargs`."""
 
 
 def rules(source: Path, packages: Path) -> list[Rule]:
@@ -15,7 +20,12 @@ def rules(source: Path, packages: Path) -> list[Rule]:
         source: The LLaMA-Factory checkout.
         packages: The `site-packages` of its environment.
     """
-    return [*_own(source / "src/llamafactory"), *_inherited(packages / "transformers", packages / "torch")]
+    return [
+        *_own(source / "src/llamafactory"),
+        *_inherited(packages / "transformers", packages / "torch"),
+        *_mappings(packages / "transformers"),
+        *_compiling(packages / "accelerate/utils/dataclasses.py", packages / "torch/_inductor/__init__.py"),
+    ]
 
 
 def _own(package: Path) -> list[Rule]:
@@ -58,4 +68,38 @@ def _inherited(transformers: Path, torch: Path) -> list[Rule]:
         Rule("adam_beta1 adam_beta2", argument_bounds(adam, "Adam", "__init__", "betas")),
         Rule("adam_epsilon", argument_bounds(adam, "Adam", "__init__", "eps")),
         Rule("lora_dropout", dropout),
+    ]
+
+
+def _mappings(transformers: Path) -> Iterator[Rule]:
+    """Yield the rules for mappings, which may also be text: JSON, or for some of them the path of a JSON file."""
+    training = transformers / "training_args.py"
+    stated(training, 'isinstance(passed_value, str) and passed_value.startswith("{")', {})
+    for key in assigned(training, "_VALID_DICT_FIELDS"):
+        is_file = key in ("accelerator_config", "fsdp_config", "deepspeed")
+        yield Rule(key, {"json": "mapping or file" if is_file else "mapping"})
+    fields = Classes([transformers / "trainer_pt_utils.py"]).fields("AcceleratorConfig")
+    yield Rule("accelerator_config", {"names": list(fields)})
+    for name, field in fields.items():
+        kinds = list(field.type.names)
+        yield Rule("accelerator_config", {"type": kinds[0] if len(kinds) == 1 else kinds}, inside=name)
+    yield from _schedules(transformers)
+
+
+def _schedules(transformers: Path) -> Iterator[Rule]:
+    """Yield the arguments of each learning rate schedule; constant ones ignore them."""
+    file, names = transformers / "optimization.py", members(transformers / "trainer_utils.py", "SchedulerType")
+    for member, function in assigned_names(file, "TYPE_TO_SCHEDULER_FUNCTION").items():
+        if not takes_any(file, function):
+            given = [each for each in arguments(file, function) if each not in _OF_TRAINER]
+            yield Rule("lr_scheduler_kwargs", {"names": given}, {"lr_scheduler_type": [names[member]]})
+
+
+def _compiling(accelerate: Path, inductor: Path) -> list[Rule]:
+    # accelerate passes on only the backends that it knows, whatever plugins register.
+    stated(accelerate, "self.backend = DynamoBackend(self.backend.upper())", {})
+    backends = [each.lower() for each in enumeration(accelerate, "DynamoBackend")]
+    return [
+        Rule("torch_compile_backend", values(backends, any_case=True, open=True)),
+        Rule("torch_compile_mode", values(assigned(inductor, "mode_options")), {"torch_compile_backend": ["inductor"]}),
     ]

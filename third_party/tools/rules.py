@@ -12,7 +12,8 @@ from limits import Limits
 Entry = dict[str, Any]
 """`type`, `default`, `help`; `engines` (valid with these only), `added` (not in the YAML: Hydra requires a `+`); the limits of
 the value (see `values`), `cases` (limits while other keys have some values), `properties` (keys in a free-form mapping),
-`names` (all keys of such a mapping; with `open`, there may be more), `length` (of a list)."""
+`names` (all keys of such a mapping; with `open`, there may be more), `json` (a text is a mapping in JSON, or a file),
+`length` and `items` (the type) of a list."""
 
 
 @dataclass(frozen=True)

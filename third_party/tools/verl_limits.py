@@ -53,6 +53,7 @@ def _shared(verl: Path, packages: Path) -> list[Rule]:
     ratio = stated(fsdp, "num_warmup_steps = int(num_warmup_steps_ratio * total_steps)", {"minimum": 0, "maximum": 1})
     return [
         Rule("*trainer.logger", values([*assigned(verl / "utils/tracking.py", "supported_backend"), "tracking"])),
+        Rule("*model.external_lib", {"type": ["null", "string", "array"], "items": "string"}),
         Rule("*model.model_type", values(registered(engines, "EngineRegistry.register", "model_type"), open=True)),
         Rule("*optim.optimizer", values(optimizers), {".optimizer_impl": ["torch.optim"], **_DP}),
         Rule("*optim.weight_decay", argument_bounds(adam, "Adam", "__init__", "weight_decay")),
@@ -196,6 +197,7 @@ def _training(verl: Path, packages: Path) -> list[Rule]:
         ),
         Rule("trainer.resume_mode", values(compared(verl / "trainer/ppo/v1/trainer_base.py", "PPOTrainer", "resume_mode"))),
         Rule("data.truncation", values(compared(verl / "utils/torch_functional.py", "postprocess_data", "truncation"))),
+        Rule("data.gen_batch_size", {"type": ["null", "integer"], "minimum": 1}),
     ]
 
 

@@ -11,9 +11,10 @@ from types import FrameType
 from pipelines.cli.common import ensure_environment
 from pipelines.cli.evaluate import ensure_generator
 from pipelines.console.progress import Progress
+from pipelines.evaluation.finding import find_target
 from pipelines.evaluation.model import check_model
 from pipelines.evaluation.rendering import Options, find_rl_stage, make_generation
-from pipelines.evaluation.targets import Target, find_target
+from pipelines.evaluation.target import Target
 from pipelines.results.chat.connection import Connection
 from pipelines.results.chat.spec import ChatSpec
 from pipelines.results.chat.terminal import read_question, run_chat

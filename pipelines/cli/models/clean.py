@@ -13,7 +13,7 @@ import typer
 
 from pipelines.console.tables import print_rows, say
 from pipelines.errors import InputError, file_error
-from pipelines.evaluation.targets import open_plan
+from pipelines.evaluation.finding import open_plan
 from pipelines.records.holder import hold, read_holder
 from pipelines.results.cleaning import KINDS, Cleaning, Kind, find_removable, remove
 from pipelines.results.files import format_size

@@ -11,7 +11,7 @@ import msgspec
 from pipelines.cli.common import ensure_environment
 from pipelines.console.progress import Progress
 from pipelines.console.tables import say
-from pipelines.evaluation.targets import find_trained
+from pipelines.evaluation.finding import find_trained
 from pipelines.results.exporting import export_to
 from pipelines.results.files import format_size
 from pipelines.run.machine import find_environments

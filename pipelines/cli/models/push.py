@@ -9,7 +9,7 @@ import msgspec
 from pipelines.cli.common import ensure_environment
 from pipelines.console.progress import Progress
 from pipelines.console.tables import say
-from pipelines.evaluation.targets import find_trained
+from pipelines.evaluation.finding import find_trained
 from pipelines.results.files import print_files
 from pipelines.results.pushing import push as push_model
 from pipelines.run.machine import find_environments

@@ -16,9 +16,9 @@ from pipelines.console.tables import print_rows, say
 from pipelines.errors import InputError
 from pipelines.evaluation.comparison import Comparison
 from pipelines.evaluation.comparison import compare as compare_evaluations
-from pipelines.evaluation.summary import FILE as SUMMARY
+from pipelines.evaluation.spec import SUMMARY
 from pipelines.evaluation.tables import comparison_table, print_tables
-from pipelines.evaluation.targets import FOLDER
+from pipelines.evaluation.target import FOLDER
 from pipelines.records.comparison import RunComparison, StageComparison, Values, compare_recipes, compare_stages
 from pipelines.records.runs import Run, find_run
 

@@ -12,11 +12,10 @@ from typing import Literal
 from pipelines.cli.runs import text
 from pipelines.cli.runs.next_commands import next_commands, show_commands
 from pipelines.cli.runs.stages import print_stages
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, Stopped
 from pipelines.recipe.schema import Recipe
 from pipelines.records.runs import is_run, open_run
 from pipelines.records.summaries import summarise_status
-from pipelines.run.process import Stopped
 
 
 def print_run(directory: Path) -> None:

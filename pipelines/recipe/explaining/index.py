@@ -14,8 +14,9 @@ from pipelines.recipe.explaining.key_types import KeyType, describe_type
 from pipelines.recipe.json_schema import DEFAULTS, EXTENDS
 from pipelines.recipe.schema import Recipe, RlStage, SftStage
 from pipelines.recipe.schema_lookup import is_list, is_model, matching_types
+from preprocess.config import Model
 
-STAGES: dict[str, type[BaseModel]] = {"sft": SftStage, "rl": RlStage}
+STAGES: dict[str, type[Model]] = {"sft": SftStage, "rl": RlStage}
 """Kind of stage -> its model."""
 
 _KIND = "Supervised fine-tuning (sft) or reinforcement learning (rl)."
@@ -63,7 +64,8 @@ def recipe_keys() -> tuple[Key, ...]:
     return tuple(merged.values())
 
 
-def _walk(model: type[BaseModel], above: tuple[str, ...], stages: tuple[str, ...]) -> Iterator[Key]:
+def _walk(model: type[Model], above: tuple[str, ...], stages: tuple[str, ...]) -> Iterator[Key]:
+    meanings = model.describe_fields()
     for name, field in model.model_fields.items():
         path = (*above, name)
         if path == ("stages", "kind"):
@@ -74,7 +76,7 @@ def _walk(model: type[BaseModel], above: tuple[str, ...], stages: tuple[str, ...
         yield Key(
             path=path,
             type=describe_type(field.annotation, tuple(field.metadata)),
-            meaning=" ".join((field.description or "").split()),
+            meaning=" ".join(meanings.get(name, "").split()),
             stages=stages,
             required=field.is_required(),
             default=_plain(field),
@@ -85,7 +87,7 @@ def _walk(model: type[BaseModel], above: tuple[str, ...], stages: tuple[str, ...
             yield from _walk(each, path, kinds or stages)
 
 
-def _models(field: FieldInfo) -> list[type[BaseModel]]:
+def _models(field: FieldInfo) -> list[type[Model]]:
     """Return the models that a value of the field, or an item of it, may be."""
     found = []
     for kind, _ in matching_types(field.annotation, tuple(field.metadata)):

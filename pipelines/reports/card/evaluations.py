@@ -11,7 +11,7 @@ from pipelines.evaluation import spec as specs
 from pipelines.evaluation.model import fingerprint
 from pipelines.evaluation.results import KEY_FILE
 from pipelines.evaluation.summary import SetSummary, Summary, read_summary
-from pipelines.evaluation.targets import FOLDER
+from pipelines.evaluation.target import FOLDER
 from pipelines.run.export import Trained
 from preprocess import atomic
 

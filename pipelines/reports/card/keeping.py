@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.digests import CARD, write_atomically
+from pipelines.evaluation.spec import SUMMARY
 from pipelines.evaluation.steps import STEP
-from pipelines.evaluation.summary import FILE as SUMMARY_FILE
-from pipelines.evaluation.targets import FOLDER
+from pipelines.evaluation.target import FOLDER
 from pipelines.reports.card.facts import find_facts
 from pipelines.reports.card.rendering import render
 from pipelines.run.export import Trained
@@ -56,4 +56,4 @@ def _is_current(card: Path, evaluations: Path) -> bool:
     if not card.is_file():
         return False
     written = card.stat().st_mtime
-    return all(each.stat().st_mtime <= written for each in evaluations.glob(f"*/{SUMMARY_FILE}"))
+    return all(each.stat().st_mtime <= written for each in evaluations.glob(f"*/{SUMMARY}"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,6 +73,8 @@ def call_in_turn(codes: Sequence[str], stateful: bool) -> list[tuple[str, str]]:
         SandboxError: programs cannot be run.
     """
     if stateful:
+        import asyncio
+
         executions = asyncio.run(_run_session(codes))
     else:
         executions = [get().run_blocking(Program(code), _LIMITS) for code in codes]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from preprocess.tracing.trace import Trace
 from rewards.parsing.answers import make_response
 from rewards.parsing.blocks import write_block
+
+if TYPE_CHECKING:
+    from preprocess.tracing.trace import Trace
 
 _FORM = "Think inside <reasoning></reasoning>, then answer inside <answer></answer>"
 _MAX_STEPS = 6

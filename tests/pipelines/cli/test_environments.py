@@ -12,7 +12,8 @@ import pytest
 from pipelines.checks.preflight import find_late_problems
 from pipelines.cli import planning, run
 from pipelines.cli.environments import Gate, start_builds
-from pipelines.environments import Builds, Environment
+from pipelines.environments import Environment
+from pipelines.environments.builds import Builds
 from pipelines.environments.pins import pin
 from pipelines.errors import InputError, StepError
 from pipelines.recipe.loading import Loaded, load

@@ -12,7 +12,7 @@ import pytest
 from pipelines.cli import evaluate as command
 from pipelines.evaluation.rendering import Options
 from pipelines.evaluation.spec import Spec
-from pipelines.evaluation.targets import Target
+from pipelines.evaluation.target import Target
 from tests.pipelines.conftest import Call
 from tests.pipelines.evaluation.fakes import make_set, make_spec, write_fakes, write_model
 

@@ -101,6 +101,13 @@ def test_help_needs_no_rich() -> None:
     assert {*done.stderr.split()} <= {"shellingham"}
 
 
+def test_only_the_command_that_is_called_is_built() -> None:
+    for name in {words[0] for words in COMMANDS if words}:
+        assert list(getattr(get_command(app.narrow(name)), "commands", {})) == [name]
+    for word in ("", "--help", "pln"):
+        assert app.narrow(word) is app
+
+
 @pytest.mark.parametrize("columns", [60, 200])
 def test_help_on_other_terminals(columns: int, tmp_path: Path) -> None:
     status, text = show(pipeline("run", "--help"), columns, tmp_path)

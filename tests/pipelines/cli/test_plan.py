@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,25 @@ def test_exit_status(change: str, status: int, call: Call) -> None:
     assert "`pipeline run` would refuse this recipe" in out or err.startswith("error: ")
 
 
+HEAVY = {
+    *("asyncio", "doctest", "jinja2", "psutil", "pyarrow", "rich", "ssl", "torch"),
+    *("pipelines.checks.samples", "pipelines.console.progress", "pipelines.environments.builds", "pipelines.records.runs"),
+    *("pipelines.evaluation.finding", "pipelines.evaluation.summary", "pipelines.run.export", "pipelines.run.process"),
+    *("preprocess.attribute_texts", "preprocess.engine", "rewards.sandbox.background", "rewards.sandbox.local.sandbox"),
+}
+"""What running, checking or showing needs. Planning is timed by `benchmarks/refusals`, and these are what made it slow."""
+
+
+def test_plans_import_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys; from pipelines.cli.main import main\n"
+    code += "for name in sys.argv[1:]:\n    sys.argv = ['pipeline', 'plan', name, '--brief']\n"
+    code += "    try: main()\n    except SystemExit as end: assert end.code == 0, name\n"
+    code += f"print(*sorted({HEAVY} & {{*sys.modules}}), file=sys.stderr)"
+    names = [f"{name}.yaml" for name in ("execverify", "smoke", "bootcamp", "custom_sft", "python_interpreter")]
+    done = subprocess.run([sys.executable, "-c", code, *names], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == ""
+
+
 def test_unusual_numbers_are_warnings(call: Call) -> None:
     given = "stages.stage-one.rollout.temperature"
     status, _, err = call("plan", "smoke.yaml", *CPU, "--set", f"{given}=1.9")
@@ -140,9 +161,17 @@ def test_unusual_numbers_are_warnings(call: Call) -> None:
 
 def test_flash_attention_on_a_machine_without_gpus(call: Call) -> None:
     key = "stages.stage-one.verl.actor_rollout_ref.model.override_config.attn_implementation"
-    status, _, err = call("plan", "smoke.yaml", *CPU, "--set", f"{key}=flash_attention_2")
+    given = ("smoke.yaml", *CPU, "--set", f"{key}=flash_attention_2", "--set", "stages.sft.llamafactory.flash_attn=fa2")
+    status, out, _ = call("plan", *given)
     assert status == 2
-    assert "flash_attention_2 is for GPUs; on a CPU, use sdpa or eager" in err
+    assert "flash_attention_2 is for GPUs; on a CPU, use sdpa or eager" in out
+    assert "fa2 is for GPUs; on a CPU, use sdpa or disabled" in out
+    status, _, err = call("run", *given)
+    assert status == 2 and "flash_attention_2 is for GPUs" in err
+    status, out, _ = call("plan", "--smoke", *given)
+    assert status == 0
+    removed = [line.split()[0] for line in out.splitlines() if line.endswith("for GPUs")]
+    assert removed == ["sft.llamafactory.flash_attn", key.removeprefix("stages.")]
 
 
 def test_a_reward_that_is_not_ready_here(call: Call, tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.environments import Builds, Environment, pinned_environment, uv
+from pipelines.environments import Environment, pinned_environment, uv
 from pipelines.environments.build_command import Commands, EndedError, run
+from pipelines.environments.builds import Builds
 from pipelines.errors import StepError
 from tests.pipelines.environments.toy import Toy
 
@@ -182,8 +183,10 @@ def test_a_command_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 INTERRUPTED = """
 import json, os, sys
 from pathlib import Path
-from pipelines.environments import Builds, pinned_environment, uv
-from pipelines.run.process import Stopped, signals_as_stopped
+from pipelines.environments import pinned_environment, uv
+from pipelines.environments.builds import Builds
+from pipelines.errors import Stopped
+from pipelines.run.process import signals_as_stopped
 uv.read_pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
 try:
     with signals_as_stopped(), Builds([pinned_environment("verl", "cpu", Path(sys.argv[1]))]) as builds:

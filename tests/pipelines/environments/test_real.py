@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.environments import TrainerName, pins, sync
+from pipelines.environments import TrainerName, pins
 from pipelines.environments.ask import ask
+from pipelines.environments.builds import sync
 from pipelines.environments.listing import installed_versions
 
 VERL = """

@@ -51,7 +51,8 @@ backend-path = ["."]
 DRIVER = """
 import json, os, sys
 from pathlib import Path
-from pipelines.environments import sync, uv
+from pipelines.environments import uv
+from pipelines.environments.builds import sync
 if os.environ["TOY_SETTINGS"]:
     uv.read_pip_settings = lambda: json.loads(os.environ["TOY_SETTINGS"])
 from pipelines.errors import PipelineError

@@ -18,7 +18,7 @@ from pipelines.evaluation.requirements import check_requirements
 from pipelines.evaluation.spec import SetSpec, Spec
 from pipelines.evaluation.step_progress import StepProgress
 from pipelines.evaluation.steps import add_evaluations
-from pipelines.evaluation.targets import Target
+from pipelines.evaluation.target import Target
 from pipelines.recipe.evaluating import Evaluate
 from pipelines.recipe.loading import Loaded
 from pipelines.recipe.nodes import Node, Origin

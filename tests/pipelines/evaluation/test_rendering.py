@@ -13,7 +13,7 @@ from pipelines.evaluation.processes import devices_of
 from pipelines.evaluation.prompts import adapt_messages
 from pipelines.evaluation.rendering import Options, make_spec
 from pipelines.evaluation.spec import Generation
-from pipelines.evaluation.targets import Target
+from pipelines.evaluation.target import Target
 from pipelines.recipe.loading import load
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import make_plan

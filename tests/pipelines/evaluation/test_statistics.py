@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.evaluation import statistics
-from pipelines.evaluation.statistics import check_sampling, difference, mean, pass_at_k
+from pipelines.evaluation.sampling import check_sampling
+from pipelines.evaluation.statistics import difference, mean, pass_at_k
 
 
 @pytest.mark.parametrize("samples", range(1, 8))

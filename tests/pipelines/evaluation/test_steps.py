@@ -10,9 +10,9 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.evaluation import spec as specs
+from pipelines.evaluation.finding import find_target
 from pipelines.evaluation.rendering import output_folder, recipe_options
 from pipelines.evaluation.steps import Planned, add_evaluations, evaluation_target
-from pipelines.evaluation.targets import find_target
 from pipelines.recipe.loading import load
 from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Machine, make_plan, stage_paths

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.models.chat_template import TINY, read_opening, read_template, render_opening
+from pipelines.models.chat_template import TINY, TINY_OPENING, read_opening, read_template, render_opening
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_places_of_the_template(tmp_path: Path, name: str, content: Any) -> None
 
 
 def test_openings(tmp_path: Path) -> None:
-    assert render_opening(TINY.read_text(), {}) == "<|im_end|>\n<|im_start|>assistant\n"
+    assert render_opening(TINY.read_text(), {}) == TINY_OPENING == "<|im_end|>\n<|im_start|>assistant\n"
     assert render_opening("{{ raise_exception('no') }}", {}) is None
     assert render_opening("{{ messages[0].content | replace('7', 'seven') }}!", {}) is None
     assert render_opening("nothing", {}) is None

@@ -113,13 +113,6 @@ def test_adapters_of_modules_that_the_model_has(write: Write) -> None:
         load(path, ["model={make: qwen2}", f"stages.sft.lora={{target: '{target}'}}"])
 
 
-def test_flash_attention_on_a_cpu(write: Write) -> None:
-    key = "stages.rl.verl.actor_rollout_ref.model.override_config.attn_implementation"
-    (line,) = problems(write("x.yaml", "extends: small.yaml"), "hardware.platform=cpu", f"{key}=flash_attention_2")
-    assert "flash_attention_2 is for GPUs; on a CPU, use sdpa or eager" in line
-    load(write("x.yaml", "extends: small.yaml"), ["hardware.platform=cuda", f"{key}=flash_attention_2"])
-
-
 def test_adapters_in_rl_of_modules_that_the_model_lacks(write: Write) -> None:
     path = write("x.yaml", "extends: small.yaml")
     (line,) = problems(path, "model={make: qwen2}", "stages.rl.lora={target: 'q_proj, k_porj'}")

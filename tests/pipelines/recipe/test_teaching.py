@@ -76,3 +76,34 @@ def test_the_openings_of_known_templates() -> None:
     assert openings()["qwen"] == openings()["qwen3"] == "<|im_end|>\n<|im_start|>assistant\n"
     assert openings()["default"] == "<eos>\nAssistant:"
     assert sum(each is None for each in openings().values()) < 10
+
+
+@pytest.mark.parametrize(
+    ("train", "number"),
+    [
+        ("[{converter: alpaca, source: data/a.json}, {converter: alpaca, source: ./data/../data/a.json}]", 1),
+        ("[{converter: alpaca, source: data}, {converter: alpaca, source: data/a.json, limit: 5}]", 1),
+        ("[{converter: alpaca, source: a/rows}, {converter: gsm8k, source: a/b}, {converter: alpaca, source: a/rows}]", 2),
+    ],
+)
+def test_sources_that_are_listed_twice(write: Write, train: str, number: int) -> None:
+    write("data/a.json", "")
+    path = write("x.yaml", f"extends: small.yaml\nstages:\n- name: sft\n  data:\n    train: {train}\n")
+    (line,) = load(path).unusual()
+    assert line.startswith(f"x.yaml:5: stages.sft.data.train[{number}]: its rows count twice: ")
+    assert line.endswith("is listed before; remove one of both")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "{converter: sharegpt, source: data/a.json}",
+        "{converter: alpaca, source: data/b.json}",
+        "{converter: alpaca, source: data/a.json, options: {prompt: x}}",
+        "{converter: alpaca, source: data/a.json, pass_rates: {file: rates.jsonl, max: 0.5}}",
+    ],
+)
+def test_sources_with_other_rows(write: Write, more: str) -> None:
+    train = f"[{{converter: alpaca, source: data/a.json, revision: null}}, {more}]"
+    path = write("x.yaml", f"extends: small.yaml\nstages:\n- name: sft\n  data:\n    train: {train}\n")
+    assert load(path).unusual() == []

@@ -125,6 +125,15 @@ def test_values_that_an_upstream_refuses(upstream: str, key: str, value: Any, ex
         ("llamafactory", "debug", ""),
         ("llamafactory", "include_num_input_tokens_seen", True),
         ("llamafactory", "warmup_steps", 0.1),
+        ("llamafactory", "torch_compile_backend", "Inductor"),
+        ("llamafactory", "lr_scheduler_kwargs", {}),
+        ("llamafactory", "lr_scheduler_kwargs", "{}"),
+        ("llamafactory", "accelerator_config", {"split_batches": True, "dispatch_batches": None}),
+        ("llamafactory", "accelerator_config", '{"even_batches": false}'),
+        ("llamafactory", "accelerator_config", "/etc/accelerator.json"),
+        ("verl", "actor_rollout_ref.model.external_lib", "mine.models"),
+        ("verl", "actor_rollout_ref.model.external_lib", ["mine.models", "mine.losses"]),
+        ("verl", "data.gen_batch_size", 4),
     ],
 )
 def test_values_that_an_upstream_accepts(upstream: str, key: str, value: Any) -> None:
@@ -166,6 +175,30 @@ def test_bits_of_a_quantization_method(bits: int) -> None:
     assert message("llamafactory", "quantization_bit", bits, quantization_method="hqq") is None
     assert message("llamafactory", "quantization_bit", bits, quantization_method="bnb") is not None
     assert message("llamafactory", "quantization_bit", bits, quantization_method="eetq") is not None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "valid", "wrong"),
+    [
+        ("cosine_with_min_lr", {"min_lr": 1e-7, "num_cycles": 1}, {"power": 2}),
+        ("polynomial", {"power": 2, "lr_end": 0}, {"min_lr": 0}),
+        ("warmup_stable_decay", {"num_decay_steps": 9}, {"num_decay": 9}),
+        ("constant", {}, {"power": 2}),
+        ("reduce_lr_on_plateau", {"factor": 0.1, "anything": 1}, None),
+    ],
+)
+def test_arguments_of_a_learning_rate_schedule(schedule: str, valid: dict[str, float], wrong: dict[str, float] | None) -> None:
+    assert message("llamafactory", "lr_scheduler_kwargs", valid, lr_scheduler_type=schedule) is None
+    if wrong is not None:
+        text = message("llamafactory", "lr_scheduler_kwargs", wrong, lr_scheduler_type=schedule) or ""
+        assert text.startswith(f"unknown key '{next(iter(wrong))}' for lr_scheduler_type {schedule}")
+
+
+def test_backends_of_another_environment(write: Write) -> None:
+    given = "stages.sft.llamafactory.torch_compile_backend=mine"
+    path = write("x.yaml", "extends: small.yaml")
+    assert "found 'mine', expected no, eager" in problems(path, given)[0]
+    load(path, [given, "environments={llamafactory: /opt/bin/python}"])
 
 
 def test_two_settings_that_exclude_each_other() -> None:

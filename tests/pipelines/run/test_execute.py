@@ -214,7 +214,8 @@ import sys
 from pathlib import Path
 import pytest
 from pipelines.run.display import Display
-from pipelines.run.process import signals_as_stopped, Stopped
+from pipelines.errors import Stopped
+from pipelines.run.process import signals_as_stopped
 from pipelines.run.execute import execute
 from tests.pipelines.run.toy import make_toy_plan, use_toy_trainer
 with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.errors import StepError
+from pipelines.errors import StepError, Stopped
 from pipelines.run import process
 from pipelines.run.scratch import scratch_folder
 
@@ -114,9 +114,9 @@ def test_stopping_ends_processes_that_ignore_sigterm(run_directory: Path) -> Non
     def stop() -> None:
         if (run_directory / "ready").exists():
             assert len(process.find_processes(run_directory)) >= 4
-            raise process.Stopped(signal.SIGINT)
+            raise Stopped(signal.SIGINT)
 
-    with pytest.raises(process.Stopped):
+    with pytest.raises(Stopped):
         run_python(STUBBORN_COMMAND, run_directory, poll=stop)
     assert not process.find_processes(run_directory)
 
@@ -219,7 +219,7 @@ def test_a_second_signal_is_ignored(run_directory: Path) -> None:
                 os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)  # background processes of a shell ignore SIGINT
-    with pytest.raises(process.Stopped) as caught, process.signals_as_stopped():
+    with pytest.raises(Stopped) as caught, process.signals_as_stopped():
         run_python(STUBBORN_COMMAND, run_directory, poll=interrupt)
     assert caught.value.number == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is before

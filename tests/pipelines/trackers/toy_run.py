@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import Stopped
 from pipelines.recipe.schema import SftStage
 from pipelines.records.holder import hold
 from pipelines.run import live
 from pipelines.run.description import describe_run
 from pipelines.run.display import Display
 from pipelines.run.execute import execute
-from pipelines.run.process import Stopped, signals_as_stopped
+from pipelines.run.process import signals_as_stopped
 from pipelines.trackers import processes
 from pipelines.trainers.base import StagePaths
 from tests.pipelines.run.toy import ToyTrainer, make_toy_plan

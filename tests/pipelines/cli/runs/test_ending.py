@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.cli.runs.ending import pointing_to, print_commands, print_run
-from pipelines.errors import StepError
-from pipelines.run.process import Stopped
+from pipelines.errors import StepError, Stopped
 
 
 def test_the_end_of_a_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InputError
+from pipelines.evaluation.finding import find_target
 from pipelines.evaluation.rendering import Options, make_spec, output_folder
-from pipelines.evaluation.targets import Target, find_target
+from pipelines.evaluation.target import Target
 from pipelines.recipe.loading import load
 from pipelines.run.plan import stage_paths
 from pipelines.trainers.verl.checkpoints.rotation import mark_complete

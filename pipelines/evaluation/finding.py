@@ -1,13 +1,13 @@
-"""What to evaluate: a model, a run, a stage, or a step of a stage."""
+"""Find what the user wants to evaluate: a model, a run, a stage, or a step of a stage."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InputError
+from pipelines.evaluation.target import FOLDER, Target
 from pipelines.models.folder import find_model_folder
 from pipelines.recipe.loading import load
 from pipelines.recipe.schema import RlStage, SftStage
@@ -17,31 +17,8 @@ from pipelines.run.machine import find_environments, find_machine
 from pipelines.run.plan import Plan, make_plan, trainer_module
 from rewards.suggestions import any_of, did_you_mean, nearest_path, suggestion
 
-FOLDER = "evaluations"
-"""The folder of evaluations, in a run directory or the current folder."""
-
 _HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+", re.ASCII)
 _STEP = re.compile(r"(?P<name>.+)@(?P<step>\d+)")
-
-
-@dataclass(frozen=True)
-class Target:
-    """A model to evaluate, and where it comes from."""
-
-    text: str
-    """As the user wrote it."""
-    label: str
-    """A stage, `stage@step`, or the model's name."""
-    model: str
-    """A folder or a hub name; empty if a checkpoint must be exported."""
-    home: Path
-    """The folder of the target's evaluations."""
-    plan: Plan | None = None
-    """The run."""
-    stage: SftStage | RlStage | None = None
-    """The stage of the run that trained it, or that starts from it."""
-    checkpoint: Path | None = None
-    """The checkpoint to export."""
 
 
 def find_target(text: str) -> Target:
