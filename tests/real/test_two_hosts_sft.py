@@ -142,7 +142,7 @@ def test_a_complete_run_is_skipped(two: Chain) -> None:
         ("10.77.0.1:1", "2", r"RAY_ADDRESS 10\.77\.0\.1:1 does not answer: Connection refused"),
         ("10.77.0.1", "2", r"RAY_ADDRESS is '10\.77\.0\.1', expected host:port"),
         ("", "3", r"the Ray cluster at \S+ has 2 nodes \(GPUs: node-0 1, node-1 1\)"),
-        ("", "{nodes: 2, gpus_per_node: 2}", r"the Ray cluster at \S+ has 0 nodes with 2 GPUs or more"),
+        ("", "{nodes: 2, gpus_per_node: 2, platform: cpu}", r"the Ray cluster at \S+ has 0 nodes with 2 GPUs or more"),
     ],
 )
 def test_a_cluster_that_cannot_run_it_is_refused(two: Chain, address: str, sets: str, found: str) -> None:

@@ -73,6 +73,9 @@ def _preload() -> dict[str, str]:
         root.setLevel(level)
         for handler, each in levels:
             handler.setLevel(each)
+    with suppress(ImportError):
+        # Without this, vLLM could not name its engine's process: a changed environment hides the memory of the arguments.
+        import_module("setproctitle").getproctitle()
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
