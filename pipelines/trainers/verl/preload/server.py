@@ -117,7 +117,7 @@ class _Child:
 
 
 def _serve(listening: socket.socket, watched: int) -> Request | None:
-    """Fork for each client until the watched process has ended or nobody asks; then return None.
+    """Fork for each client until the watched process has ended or no client comes; then return None.
 
     In a forked process, return its request.
     """
