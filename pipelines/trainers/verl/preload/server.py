@@ -73,9 +73,6 @@ def _preload() -> dict[str, str]:
         root.setLevel(level)
         for handler, each in levels:
             handler.setLevel(each)
-    with suppress(ImportError):
-        # Without this, vLLM could not name its engine's process: a changed environment hides the memory of the arguments.
-        import_module("setproctitle").getproctitle()
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
@@ -85,6 +82,10 @@ def _become(request: Request) -> None:
         # When a worker ends, Ray kills its process group.
         os.setpgid(0, os.getpgid(request["client"]))
     _place_files(request["received"], request["files"])
+    if "-c" in request["argv"]:  # a process of multiprocessing; Ray names its workers without this package
+        with suppress(ImportError):
+            # Finds the memory of the arguments by the variables, and so before they change: vLLM names its engine's process.
+            import_module("setproctitle").getproctitle()
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
