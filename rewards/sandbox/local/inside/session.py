@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 from rewards.sandbox.local.inside import child, driver, execution, limits, messages
 from rewards.sandbox.local.inside.holder import START, Holder
-from rewards.sandbox.local.inside.limits import Request, Usage, read_stat
+from rewards.sandbox.local.inside.limits import Request
+from rewards.sandbox.local.inside.usage import Usage, read_stat
 from rewards.sandbox.local.inside.worker import Worker, reap_children
 
 _MAX_REPORT = 1 << 20
@@ -156,7 +157,7 @@ def _call(
     outputs = (execution.Output(pipes[0][0], limit, buffers[0]), execution.Output(pipes[1][0], limit, buffers[1]))
     ours, theirs = _make_channel()
     begun = time.monotonic()
-    usage = Usage(worker.proc, current.pid, current.pid)
+    usage = Usage(worker, current.pid, has_run=True)
     with contextlib.suppress(ProcessLookupError):  # it has ended
         limits.set_soft_limits(current.pid, request)
     _signal(current.pid, signal.SIGCONT)
@@ -177,6 +178,9 @@ def _call(
     if not lost and ended_by is None:
         ended_by = execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
         report, sender = (None, 0) if ended_by else _read_report(ours)
+    counted = usage.read_cpu()
+    if ended_by is None and counted is not None and counted > request.cpu_seconds:
+        ended_by = "timeout"  # since the last look
     for output in outputs:
         output.finish(wait=False)
     if ended_by is None and any(output.too_long for output in outputs):
@@ -204,6 +208,7 @@ def _call(
                 worker.end(current.pid)
     reap_children()
     verdict, status, cpu, value = _read(report or {}, request.output_bytes)
+    cpu = cpu if counted is None else counted
     seconds = time.monotonic() - begun
     fields = (ended_by or verdict, status, seconds, cpu, outputs[0].cut(), outputs[1].cut(), value)
     return _Report(fields, is_kept, lost), after
