@@ -1,8 +1,8 @@
 """Control groups (cgroups(7)): the kernel counts what all processes of a worker use, in files that no program can reach.
 
-A worker enters new groups before its isolation, and everything that it forks is in them: also the time of processes that nobody
-waits for is counted, and a page that several processes share is counted once. A group has no limit, because at a limit the kernel
-could kill the worker.
+A worker enters new groups before its isolation, and everything that it forks is in them. The time of processes that no other
+one waits for counts, too, and a page that several processes share counts once. A group has no limit, because at a limit the
+kernel could kill the worker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Folder = tuple[str, str]
 """A kind of group (a key of `_FILES`), and this process's group of that kind."""
 
 _PREFIX = "sandbox-"
-_FILES = {
+_FILES: dict[str, dict[str, tuple[str, ...]]] = {
     "v2": {"cpu": ("cpu.stat",), "memory": ("memory.current", "memory.stat")},
     "cpuacct": {"cpu": ("cpuacct.usage",)},
     "memory": {"memory": ("memory.usage_in_bytes", "memory.stat")},
@@ -119,7 +119,8 @@ def _enter(path: str) -> bool:
 
 def remove(folders: Collection[Folder], name: str) -> bool:
     """Remove the groups of a worker. Return False if there is one that still has processes."""
-    return all([_remove(f"{folder}/{name}") for _, folder in folders])
+    removed = [_remove(f"{folder}/{name}") for _, folder in folders]
+    return all(removed)
 
 
 def remove_all(folders: Collection[Folder], names: Collection[str]) -> None:

@@ -82,7 +82,7 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
         usage = Usage(worker, pid)
         ended_by = watch(outputs, connection, request, done, usage, begun)
         status, cpu, memory = worker.end(pid, by_force=ended_by is not None)
-        # With the processes that nobody has waited for.
+        # With that of processes that no other one has waited for.
         cpu = max(cpu, usage.read_cpu() or 0.0)
         if ended_by is None and cpu > request.cpu_seconds:
             ended_by = "timeout"  # since the last look

@@ -218,7 +218,7 @@ BITS = """
     def is_refused(number, first, second, third=None, fourth=None):
         "Make a call with bits that the kernel does not read in one of its arguments."
         ctypes.set_errno(0)
-        given = [each if isinstance(each, (bytes, type(None))) else ctypes.c_long(each) for each in (first, second, third, fourth)]
+        given = [ctypes.c_long(each) if isinstance(each, int) else each for each in (first, second, third, fourth)]
         libc.syscall(ctypes.c_long(number), *given)
         return ctypes.get_errno() == errno.EPERM
 """

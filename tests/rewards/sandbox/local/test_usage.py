@@ -1,4 +1,4 @@
-"""What programs use is counted in full, by cgroups where they can be made and by /proc where not; and nothing is counted twice."""
+"""What programs use is counted in full and once, by cgroups where they can be made and by /proc where not."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ BURN = """
 
 
 @pytest.mark.parametrize("counted", NAMESPACES, indirect=True)
-def test_time_of_processes_that_nobody_waits_for_counts(counted: LocalSandbox) -> None:
+def test_time_of_processes_that_no_other_one_waits_for_counts(counted: LocalSandbox) -> None:
     ended = _run(counted, f"{BURN}\n    for _ in range(50): burn_apart(0.1)", replace(LIMITS, cpu_seconds=0.5))
     assert (ended.verdict, ended.status) == ("timeout", None)
 
@@ -187,7 +187,13 @@ def test_memory_of_a_program_is_not_the_next_ones(counted: LocalSandbox) -> None
 
 @pytest.mark.parametrize("counted", ALL, indirect=True)
 def test_files_are_not_memory(counted: LocalSandbox) -> None:
-    code = "import time\nwith open('x', 'wb') as file:\n    for _ in range(60): file.write(bytes(1 << 20))\ntime.sleep(0.2)\nprint('done')"
+    code = """
+        import time
+        with open("x", "wb") as file:
+            for _ in range(60): file.write(bytes(1 << 20))
+        time.sleep(0.2)
+        print("done")
+    """
     assert _run(counted, code, replace(LIMITS, memory_mb=48)).output == "done\n"
 
 
