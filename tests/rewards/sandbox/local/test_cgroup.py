@@ -75,6 +75,13 @@ def _find_groups(template: psutil.Process) -> list[Path]:
     return found
 
 
+def _has_processes(group: Path) -> bool:
+    try:
+        return bool((group / "cgroup.procs").read_text())
+    except OSError:  # another sandbox that was starting has removed it
+        return False
+
+
 def _is_removed(*groups: Path) -> bool:
     return not any(path.exists() for path in groups)
 
@@ -99,7 +106,7 @@ def test_groups_of_a_killed_template_are_removed_by_the_next(sandbox: LocalSandb
     groups, family = _find_groups(template), template.children(recursive=True)
     template.kill()
     psutil.wait_procs(family, timeout=120)
-    wait_until(lambda: not any((path / "cgroup.procs").read_text() for path in groups if path.exists()))
+    wait_until(lambda: not any(map(_has_processes, groups)))
     assert sandbox.run_blocking(Program("print(1)")).output == "1\n"
     assert _is_removed(*groups)
     assert not _is_removed(*_find_groups(_find_template(sandbox)))
@@ -189,6 +196,54 @@ def test_a_user_who_may_make_no_groups_reads_proc() -> None:
         command = [find_public_python(), "-c", AS_USER, str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
     assert done.stdout == "[] timeout\nall processes together, by /proc (no cgroup can be made)\n", done.stderr
+
+
+ALONE = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from rewards.sandbox.local.inside import cgroup
+def burn():
+    begun = time.process_time()
+    while time.process_time() - begun < 0.3: pass
+name = cgroup.make_name()
+groups = cgroup.Groups([each for each in cgroup.find() if each[0] == sys.argv[2]], name)
+used = [groups.read_cpu()]
+burn()
+used.append(groups.read_cpu())
+os.fork() or burn() or os._exit(0)
+os.wait()
+used.append(groups.read_cpu())
+print(name, used[1] - used[0], used[2] - used[1])
+"""
+
+
+@pytest.mark.parametrize("kind", ["v2", "cpuacct"])
+def test_the_time_of_the_worker_does_not_count(kind: str) -> None:
+    if kind not in dict(cgroup.find()):
+        pytest.skip(f"no cgroup of this kind can be made here: {kind}")
+    done = subprocess.run([sys.executable, "-c", ALONE, str(ROOT), kind], capture_output=True, text=True, check=True)
+    name, own, childs = done.stdout.split()
+    cgroup.remove_all(cgroup.find(), [name])
+    assert abs(float(own)) < 0.1
+    assert 0.2 < float(childs) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "files"),
+    [("v2", ("memory.current", "memory.stat"), "file"), ("memory", ("memory.usage_in_bytes", "memory.stat"), "cache")],
+)
+def test_memory_without_copies_of_files(
+    kind: str, names: tuple[str, str], files: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cgroup, "_enter", lambda path: True)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / names[0]).write_text("1000\n")
+    (tmp_path / "own" / names[1]).write_text(f"anon 600\n{files} 300\nmapped_file 10\nshmem 200\n")
+    groups = cgroup.Groups([(kind, str(tmp_path))], "own")
+    assert groups.counted == {"memory": kind}
+    assert groups.read_memory() == (700, 200)
+    for each in groups._files["memory"]:
+        os.close(each)
 
 
 def test_programs_do_not_see_the_names_of_groups() -> None:
