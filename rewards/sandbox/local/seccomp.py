@@ -21,7 +21,8 @@ _REFUSED = (
     *("removexattr", "lremovexattr", "fremovexattr"),
     # What escapes the limits.
     *("memfd_create", "memfd_secret", "setpriority", "sched_setscheduler", "sched_setattr", "ioprio_set"),
-    *("sched_setparam",),
+    # Such a timer could continue the process of a session, which is stopped between two calls.
+    *("sched_setparam", "timer_create"),
     # Namespaces and mounts.
     *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "mount_setattr"),
     *("fsopen", "fsconfig", "fsmount", "fspick", "open_by_handle_at", "name_to_handle_at", "fanotify_init"),

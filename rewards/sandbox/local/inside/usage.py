@@ -12,25 +12,26 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Usage:
-    """What a program uses from now on.
+    """What a program, or a call of a session, uses from now on.
 
     Args:
-        worker: It has forked the program, and runs no other one.
+        worker: It runs no other program.
         main: The program's first process.
-        has_run: Whether that process holds the variables of a session, which do not count.
+        is_session: Whether that process holds the variables of earlier calls, which do not count. What it used after the last
+            call does.
     """
 
-    def __init__(self, worker: Worker, main: int, *, has_run: bool = False) -> None:
+    def __init__(self, worker: Worker, main: int, *, is_session: bool = False) -> None:
         self._worker = worker
         counted = worker.groups.counted
         self._counts_cpu, self._counts_memory = "cpu" in counted, "memory" in counted
         if self._counts_cpu:
-            self._cpu_before = worker.groups.read_cpu()
-        if self._counts_memory:
-            self._bytes_before = worker.read_memory() if has_run else worker.idle_bytes
+            # Not since the last program that was measured: short ones are not.
+            self._cpu_before = worker.idle_cpu if is_session else worker.groups.read_cpu()
+        self._bytes_before = worker.idle_bytes
         self._processes = None
         if not (self._counts_cpu and self._counts_memory):
-            self._processes = _Processes(worker.proc, main, main if has_run else 0)
+            self._processes = _Processes(worker.proc, main, main if is_session else 0)
 
     def measure(self) -> tuple[float, int]:
         """Return CPU seconds of all processes, ended or not, and bytes of memory."""

@@ -47,8 +47,8 @@ class Worker:
         self.filter = bytes.fromhex(config["session_filter" if self.is_session else "filter"])
         self.proc = self.ruleset = -1
         self.groups = groups
-        self.idle_bytes = 0
-        """What the groups hold while no program runs."""
+        self.idle_cpu, self.idle_bytes = 0.0, 0
+        """What the groups have counted when the last program, or the last call of the session, had ended."""
         poll = select.poll()
         self.poll, self.register, self.unregister = partial(poll.poll), partial(poll.register), partial(poll.unregister)
         """Poll the client, and other descriptors while they are registered."""
@@ -114,7 +114,9 @@ class Worker:
         self.rights = self.in_namespaces, self.ruleset, self.switches_user, self.reads_all, self.filter, self.started
 
     def rest(self) -> None:
-        """Take note of the memory in use while no program runs."""
+        """Take note of what has been used when no program runs."""
+        if "cpu" in self.groups.counted:
+            self.idle_cpu = self.groups.read_cpu()
         if "memory" in self.groups.counted:
             self.idle_bytes = self.read_memory()
 
