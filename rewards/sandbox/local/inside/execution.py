@@ -99,7 +99,7 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
         # A program over its output limit has no status, even if it ended before the sandbox ended it.
         verdict, shown = ended_by or "output", None
     worker.clean()
-    if usage is not None:
+    if usage is not None and usage.is_measured:
         worker.rest()
     seconds = monotonic() - begun
     written = buffers[0].view[: min(length, limit)] if length else b""

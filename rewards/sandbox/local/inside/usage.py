@@ -23,6 +23,8 @@ class Usage:
 
     def __init__(self, worker: Worker, main: int, *, is_session: bool = False) -> None:
         self._worker = worker
+        self.is_measured = False
+        """Whether `measure` has been called: the program was not short."""
         counted = worker.groups.counted
         self._counts_cpu, self._counts_memory = "cpu" in counted, "memory" in counted
         if self._counts_cpu:
@@ -35,6 +37,7 @@ class Usage:
 
     def measure(self) -> tuple[float, int]:
         """Return CPU seconds of all processes, ended or not, and bytes of memory."""
+        self.is_measured = True
         cpu, memory = self._processes.measure() if self._processes is not None else (0.0, 0)
         if self._counts_memory:
             memory = self._worker.read_memory() - self._bytes_before

@@ -121,8 +121,9 @@ class Worker:
             self.idle_bytes = self.read_memory()
 
     def read_memory(self) -> int:
-        """Return the bytes that the groups hold, without those of the programs' folder, which has a limit of its own."""
+        """Return the bytes that the groups hold, without the programs' folder and output, which have limits of their own."""
         used, shared = self.groups.read_memory()
+        used -= sum(len(each.view) for each in self.buffers)
         if not self.in_namespaces:
             return used  # the folder may be in memory, too
         folder = statvfs(self.work)

@@ -216,3 +216,10 @@ def test_memory_of_the_kernel_counts(counted: LocalSandbox) -> None:
         time.sleep(60)
     """
     assert _run(counted, code, replace(LIMITS, memory_mb=128)).verdict == "memory"
+
+
+@pytest.mark.parametrize("counted", ALL, indirect=True)
+def test_output_is_not_memory(counted: LocalSandbox) -> None:
+    code = "import os, time\nfor _ in range(200): os.write(1, b'x' * 100_000)\ntime.sleep(0.2)"
+    ended = _run(counted, code, replace(LIMITS, memory_mb=16, output_bytes=30_000_000))
+    assert (ended.verdict, len(ended.output)) == ("ok", 20_000_000)
