@@ -135,7 +135,7 @@ def _describe_count(hello: dict[str, Any], what: str, alone: str) -> str:
     kind = hello.get("counted", {}).get(what)
     if kind is not None:
         return f"all processes together, by cgroup {'v2' if kind == 'v2' else f'v1 ({kind})'}"
-    return "all processes together, by /proc (no cgroup can be made)" if hello.get("proc") else alone
+    return "all processes together, by /proc (no cgroup counts it)" if hello.get("proc") else alone
 
 
 def python() -> str:

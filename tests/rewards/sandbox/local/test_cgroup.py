@@ -195,7 +195,7 @@ def test_a_user_who_may_make_no_groups_reads_proc() -> None:
         environment = {"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"}
         command = [find_public_python(), "-c", AS_USER, str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
-    assert done.stdout == "[] timeout\nall processes together, by /proc (no cgroup can be made)\n", done.stderr
+    assert done.stdout == "[] timeout\nall processes together, by /proc (no cgroup counts it)\n", done.stderr
 
 
 ALONE = """
