@@ -131,6 +131,10 @@ def test_no_descriptors_except_the_standard_streams(isolated: LocalSandbox) -> N
     assert _run(isolated, code) == "[0, 1, 2]\n"
 
 
+def test_no_signal_is_blocked(isolated: LocalSandbox) -> None:
+    assert _run(isolated, "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))") == "set()\n"
+
+
 def test_nothing_is_left_for_the_next_program() -> None:
     leave = """
         import os
