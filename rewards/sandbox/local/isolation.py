@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rewards.sandbox.base import SandboxError
-from rewards.sandbox.local.inside import kernel
+from rewards.sandbox.local.inside import cgroup, kernel
 from rewards.sandbox.local.seccomp import NoFilterError, compile_filter
 from rewards.sandbox.program import Limits
 
@@ -70,6 +70,7 @@ class Isolation:
             "filter": self.filter.hex(),
             "session_filter": self.session_filter.hex(),
             "host_user": _NOBODY if os.geteuid() == 0 else None,
+            "groups": cgroup.find(),
         }
 
 
@@ -115,7 +116,6 @@ def describe(isolation: Isolation) -> list[tuple[str, str]]:
             "the host's, as this user",
         ),
     }[isolation.kind]
-    counted = "watched together" if isolation.hello.get("proc") else "per process"
     return [
         ("isolation", name),
         ("network", network),
@@ -123,9 +123,19 @@ def describe(isolation: Isolation) -> list[tuple[str, str]]:
         ("processes", processes),
         ("privileges", "none, cannot be gained"),
         ("system calls", f"no seccomp filter: {isolation.no_filter}" if isolation.no_filter else "seccomp filter"),
-        ("limits", f"CPU and memory {counted}, wall time, processes, file size, output"),
+        ("limits", "CPU time, memory, wall time, processes, file size, output"),
+        ("CPU time counted", _describe_count(isolation.hello, "cpu", "one process")),
+        ("memory counted", _describe_count(isolation.hello, "memory", "address space of each process")),
         *(("unavailable", each) for each in isolation.refused),
     ]
+
+
+def _describe_count(hello: dict[str, Any], what: str, alone: str) -> str:
+    """Return how a worker counts what its programs use; `alone`: what it counts where it can see one process only."""
+    kind = hello.get("counted", {}).get(what)
+    if kind is not None:
+        return f"all processes together, by cgroup {'v2' if kind == 'v2' else f'v1 ({kind})'}"
+    return "all processes together, by /proc (no cgroup counts it)" if hello.get("proc") else alone
 
 
 def python() -> str:

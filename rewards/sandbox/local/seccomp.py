@@ -21,7 +21,8 @@ _REFUSED = (
     *("removexattr", "lremovexattr", "fremovexattr"),
     # What escapes the limits.
     *("memfd_create", "memfd_secret", "setpriority", "sched_setscheduler", "sched_setattr", "ioprio_set"),
-    *("sched_setparam",),
+    # Such a timer could continue the process of a session, which is stopped between two calls.
+    *("sched_setparam", "timer_create"),
     # Namespaces and mounts.
     *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "mount_setattr"),
     *("fsopen", "fsconfig", "fsmount", "fspick", "open_by_handle_at", "name_to_handle_at", "fanotify_init"),
@@ -48,6 +49,8 @@ _SET_OWNER, _SET_SIGNAL, _SET_OWNER_EX = 8, 10, 15
 """Commands of fcntl(2)."""
 _SET_OWNER_BY_IOCTL = (0x8901, 0x8902)
 _RESOURCES, _STACK = 16, 3
+_INT = 0xFFFFFFFF
+"""The bits of an argument that the kernel reads as an integer: a program can set the others, too."""
 _NEWER = 452
 """The first system call that no filter names: those since Linux 6.6 do not exist for programs, whose C library does without.
 Their numbers are the same on every architecture."""
@@ -98,19 +101,19 @@ def compile_filter(*, forks: bool, signals: bool, own_files: bool, limits: bool 
     for name in ("prlimit64", "sched_setaffinity"):
         add(refuse, name, library.Arg(0, library.NE, 0))
     for command in (_SET_OWNER, _SET_SIGNAL, _SET_OWNER_EX):
-        add(refuse, "fcntl", library.Arg(1, library.EQ, command))
+        add(refuse, "fcntl", library.Arg(1, library.MASKED_EQ, _INT, command))
     for request in _SET_OWNER_BY_IOCTL:
-        add(refuse, "ioctl", library.Arg(1, library.MASKED_EQ, 0xFFFFFFFF, request))
+        add(refuse, "ioctl", library.Arg(1, library.MASKED_EQ, _INT, request))
     # A datagram can be sent to any socket of the host that a path leads to.
     for kind in range(_SOCKET_TYPE + 1):
         if kind != _STREAM:
             add(refuse, "socketpair", library.Arg(1, library.MASKED_EQ, _SOCKET_TYPE, kind))
     # A parent that ignores its children's ends would hide their CPU time. The call does nothing, and says that it did.
-    add(library.ERRNO(0), "rt_sigaction", library.Arg(0, library.EQ, _SIGNAL_CHILD), library.Arg(1, library.NE, 0))
+    add(library.ERRNO(0), "rt_sigaction", library.Arg(0, library.MASKED_EQ, _INT, _SIGNAL_CHILD), library.Arg(1, library.NE, 0))
     if not limits:
         for resource in set(range(_RESOURCES)) - {_STACK}:
-            add(refuse, "setrlimit", library.Arg(0, library.EQ, resource))
-            add(refuse, "prlimit64", library.Arg(1, library.EQ, resource), library.Arg(2, library.NE, 0))
+            add(refuse, "setrlimit", library.Arg(0, library.MASKED_EQ, _INT, resource))
+            add(refuse, "prlimit64", library.Arg(1, library.MASKED_EQ, _INT, resource), library.Arg(2, library.NE, 0))
     # A filter cannot read its flags, which are in memory; with ENOSYS the C library falls back to clone.
     add(library.ERRNO(errno.ENOSYS), "clone3")
     # A masked comparison matches one value of the mask, so each flag needs its own rule.

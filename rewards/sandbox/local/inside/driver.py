@@ -25,6 +25,8 @@ Action = Callable[[], object]
 
 BROKEN = 70
 """The exit status of a process whose own code failed (EX_SOFTWARE of sysexits.h)."""
+CHILD_ENDS = (signal.SIGCHLD,)
+"""Blocked in the thread that `run` starts, and so in what that forks."""
 _STACK_BYTES = 128 << 20
 """Of the thread that runs programs: address space, of which a deep recursion uses what it needs."""
 
@@ -62,7 +64,10 @@ def run(steps: Steps) -> NoReturn:
     threading.stack_size(_STACK_BYTES)
     # A program's trace functions would get the frames of what runs after it. `_guard` returns None, which is what removes them.
     loop = map(sys.setprofile, map(sys.settrace, map(_guard, iter(next_action, None))))
+    # This thread handles signals. The end of a child goes to the thread that forked it first, which would not wake this one.
+    signal.pthread_sigmask(signal.SIG_BLOCK, CHILD_ENDS)
     _thread.start_new_thread(deque, (loop, 0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, CHILD_ENDS)
     threading.stack_size(0)
     while True:
         signal.pause()

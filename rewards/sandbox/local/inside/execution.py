@@ -13,8 +13,9 @@ from time import monotonic
 
 from rewards.sandbox.local.inside.buffers import KEPT, Buffer, find_last_line
 from rewards.sandbox.local.inside.child import become_program
-from rewards.sandbox.local.inside.limits import Request, Usage
+from rewards.sandbox.local.inside.limits import Request
 from rewards.sandbox.local.inside.messages import send_execution
+from rewards.sandbox.local.inside.usage import Usage
 from rewards.sandbox.local.inside.worker import Worker
 
 _TICK = 0.05
@@ -73,13 +74,18 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
     worker.unregister(done)
     limit, buffers = request.output_bytes, worker.buffers
     if len(events) == 1 and events[0][0] == done:
-        ended_by = None
+        ended_by = usage = None
         status, cpu, memory = worker.end(pid, by_force=False)
         length, error_length = drain(output, limit, buffers[0]), drain(error, limit, buffers[1])
     else:
         outputs = Output(output, limit, buffers[0]), Output(error, limit, buffers[1])
-        ended_by = watch(outputs, connection, request, done, Usage(worker.proc, pid), begun)
+        usage = Usage(worker, pid)
+        ended_by = watch(outputs, connection, request, done, usage, begun)
         status, cpu, memory = worker.end(pid, by_force=ended_by is not None)
+        # With that of processes that no other one has waited for.
+        cpu = max(cpu, usage.read_cpu() or 0.0)
+        if ended_by is None and cpu > request.cpu_seconds:
+            ended_by = "timeout"  # since the last look
         for each in outputs:
             each.finish(wait=True)
         length, error_length = outputs[0].length, outputs[1].length
@@ -93,6 +99,8 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
         # A program over its output limit has no status, even if it ended before the sandbox ended it.
         verdict, shown = ended_by or "output", None
     worker.clean()
+    if usage is not None and usage.is_measured:
+        worker.rest()
     seconds = monotonic() - begun
     written = buffers[0].view[: min(length, limit)] if length else b""
     complained = buffers[1].view[: min(error_length, limit)] if error_length else b""

@@ -22,10 +22,13 @@ from typing import Any, NamedTuple
 
 from rewards.sandbox.local.inside import child, driver, execution, limits, messages
 from rewards.sandbox.local.inside.holder import START, Holder
-from rewards.sandbox.local.inside.limits import Request, Usage, read_stat
+from rewards.sandbox.local.inside.limits import Request
+from rewards.sandbox.local.inside.usage import Usage, read_stat
 from rewards.sandbox.local.inside.worker import Worker, reap_children
 
 _MAX_REPORT = 1 << 20
+_END_SECONDS = 20.0
+"""How long the processes of a call may take to end."""
 _HOLDER_LIMITS = (
     b'{"limits": {"cpu_seconds": 86400, "wall_seconds": 0, "memory_mb": 65536, "processes": 1024, "file_mb": 4096, '
     b'"output_bytes": 0}}'
@@ -98,6 +101,7 @@ class Server:
         if not self._worker.has_started():
             raise execution.BrokenChildError("the process of a session ended before its first call")
         self._holder = _Holder(pid, ours)
+        self._worker.rest()
 
     def _repeat(self, request: Request, code: str) -> None:
         """Re-run a kept call in a new holder."""
@@ -156,7 +160,7 @@ def _call(
     outputs = (execution.Output(pipes[0][0], limit, buffers[0]), execution.Output(pipes[1][0], limit, buffers[1]))
     ours, theirs = _make_channel()
     begun = time.monotonic()
-    usage = Usage(worker.proc, current.pid, current.pid)
+    usage = Usage(worker, current.pid, is_session=True)
     with contextlib.suppress(ProcessLookupError):  # it has ended
         limits.set_soft_limits(current.pid, request)
     _signal(current.pid, signal.SIGCONT)
@@ -177,6 +181,9 @@ def _call(
     if not lost and ended_by is None:
         ended_by = execution.watch(outputs, connection, request, ours.fileno(), usage, begun)
         report, sender = (None, 0) if ended_by else _read_report(ours)
+    counted = usage.read_cpu()
+    if ended_by is None and counted is not None and counted > request.cpu_seconds:
+        ended_by = "timeout"  # since the last look
     for output in outputs:
         output.finish(wait=False)
     if ended_by is None and any(output.too_long for output in outputs):
@@ -188,22 +195,22 @@ def _call(
     if is_kept and forks:
         after = _Holder(sender, ours)
         current.channel.close()
-        # Its threads must not run while they are not watched.
-        _signal(sender, signal.SIGSTOP)
         _end_others(worker, sender)
     else:
         ours.close()
-        if is_kept:
-            after = current
-            _signal(current.pid, signal.SIGSTOP)
-        elif forks and not lost and _end_others(worker, current.pid):
+        if is_kept or (forks and not lost and _end_others(worker, current.pid)):
             after = current
         else:
             current.channel.close()
             with contextlib.suppress(ChildProcessError):  # already waited for
                 worker.end(current.pid)
+    if after is not None:
+        # Its threads must not run while they are not watched. Last, because the end of another process may continue it.
+        _signal(after.pid, signal.SIGSTOP)
     reap_children()
+    worker.rest()
     verdict, status, cpu, value = _read(report or {}, request.output_bytes)
+    cpu = cpu if counted is None else counted
     seconds = time.monotonic() - begun
     fields = (ended_by or verdict, status, seconds, cpu, outputs[0].cut(), outputs[1].cut(), value)
     return _Report(fields, is_kept, lost), after
@@ -256,15 +263,20 @@ def _can_fork(worker: Worker) -> bool:
 
 
 def _end_others(worker: Worker, kept: int) -> bool:
-    """End every process except the holder. Return False if the holder has ended too."""
-    while others := [int(name) for name in os.listdir(worker.proc) if name.isdigit() and int(name) not in (1, kept)]:
+    """End every process except the holder, and stop the holder. Return False if it has ended too."""
+    deadline = time.monotonic() + _END_SECONDS
+    while True:
+        _signal(kept, signal.SIGSTOP)  # it could start others
+        others = [int(name) for name in os.listdir(worker.proc) if name.isdigit() and int(name) not in (1, kept)]
         for pid in others:
             _signal(pid, signal.SIGKILL)
         # Orphans become children of this process. Children of the holder stay zombies until the holder waits for them.
         reap_children()
         if all(_is_ended(worker.proc, pid) for pid in others):
-            break
-    return not _is_ended(worker.proc, kept)
+            return not _is_ended(worker.proc, kept)
+        if time.monotonic() > deadline:  # the ends of its children continue it, and it starts more
+            _signal(-1, signal.SIGKILL)
+            return False
 
 
 def _is_ended(proc: int, pid: int) -> bool:

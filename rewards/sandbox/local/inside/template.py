@@ -19,7 +19,7 @@ import sys
 import threading
 from typing import Any, NoReturn
 
-from rewards.sandbox.local.inside import driver, kernel, messages, worker_process
+from rewards.sandbox.local.inside import cgroup, driver, kernel, messages, worker_process
 from rewards.sandbox.local.inside.placement import join_mappings
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, end_children, reap_children
 
@@ -50,8 +50,9 @@ def main(descriptor: str) -> None:
         return
     control.sendall(messages.pack_json({"ready": True}))
     kernel.adopt_orphans()
-    signal.signal(signal.SIGCHLD, lambda *_: reap_children())
+    cgroup.remove_abandoned(config["groups"])
     template = _Template(config, control)
+    signal.signal(signal.SIGCHLD, lambda *_: template.reap())
     signal.signal(signal.SIGTERM, lambda *_: template.stop())
     driver.run(template)
 
@@ -62,6 +63,8 @@ class _Template:
     def __init__(self, config: dict[str, Any], control: socket.socket) -> None:
         self._config, self._control = config, control
         self._workers = 0
+        self._groups: set[str] = set()
+        """The names of the workers' groups."""
         self._ending = threading.Lock()
         self._folder: str | None = None
         if config["mode"] != "namespaces":
@@ -80,16 +83,26 @@ class _Template:
         if not kind:
             self.end()
         self._workers += 1
-        config = {**self._config, "session": kind == messages.SESSION}
+        group = cgroup.make_name()
+        config = {**self._config, "session": kind == messages.SESSION, "group": group}
         if self._folder is not None:
             config["work"] = f"{self._folder}/{self._workers}"
             os.mkdir(config["work"])
             if config["mode"] == "landlock" and config["host_user"] is not None:
                 os.chown(config["work"], config["host_user"], config["host_user"])
         _fork_worker(config, descriptors[0], self._control)
+        # Not before: until the worker is in its group, `reap` would remove it.
+        self._groups.add(group)
 
     def failed(self, error: BaseException | None) -> None:
         """Never called: it has no actions."""
+
+    def reap(self) -> None:
+        """Take note of workers that have ended. For a signal handler."""
+        reap_children()
+        for name in list(self._groups):
+            if cgroup.remove(self._config["groups"], name):
+                self._groups.discard(name)
 
     def stop(self) -> None:
         """End this process, unless it is ending already. For a signal handler, which the next signal may interrupt.
@@ -105,12 +118,13 @@ class _Template:
         self._end()
 
     def _end(self) -> NoReturn:
-        """End all workers, remove their folders, and end this process."""
+        """End all workers, remove their folders and groups, and end this process."""
+        end_children()
         if self._folder is not None:
             import shutil
 
-            end_children()
             shutil.rmtree(self._folder, ignore_errors=True)
+        cgroup.remove_all(self._config["groups"], self._groups)
         os._exit(0)
 
 
@@ -153,6 +167,7 @@ def _fork_worker(config: dict[str, Any], connection: int, control: socket.socket
         control.close()
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, driver.CHILD_ENDS)
         os.close(requests[0])
         os.close(replies[1])
         worker_process.start(config, socket.socket(fileno=connection), requests[1], replies[0])

@@ -11,12 +11,12 @@ import select
 import signal
 from collections.abc import Callable
 from functools import partial
-from os import eventfd_read, stat
+from os import eventfd_read, stat, statvfs
 from stat import ST_MODE, ST_SIZE
 from types import ModuleType
 from typing import Any
 
-from rewards.sandbox.local.inside import kernel, limits, runner, view
+from rewards.sandbox.local.inside import cgroup, kernel, limits, runner, view
 from rewards.sandbox.local.inside.buffers import Buffer, SharedBuffer
 from rewards.sandbox.local.inside.driver import Steps
 from rewards.sandbox.local.inside.kernel import reap, wait
@@ -39,13 +39,16 @@ class Worker:
     one call of kill(2) ends everything that a program leaves running.
     """
 
-    def __init__(self, config: dict[str, Any], switches_user: bool) -> None:
+    def __init__(self, config: dict[str, Any], switches_user: bool, groups: cgroup.Groups) -> None:
         self.mode: str = config["mode"]
         # On the host's file system, only the folder that the template has created for it.
         self.work: str = config["own_work"] if self.mode == "namespaces" else config["work"]
         self.is_session: bool = config["session"]
         self.filter = bytes.fromhex(config["session_filter" if self.is_session else "filter"])
         self.proc = self.ruleset = -1
+        self.groups = groups
+        self.idle_cpu, self.idle_bytes = 0.0, 0
+        """What the groups have counted when the last program, or the last call of the session, had ended."""
         poll = select.poll()
         self.poll, self.register, self.unregister = partial(poll.poll), partial(poll.register), partial(poll.unregister)
         """Poll the client, and other descriptors while they are registered."""
@@ -107,7 +110,24 @@ class Worker:
             # process still needs.
             kernel.restrict_calls(self.filter)
             self.filter = b""
+        self.rest()
         self.rights = self.in_namespaces, self.ruleset, self.switches_user, self.reads_all, self.filter, self.started
+
+    def rest(self) -> None:
+        """Take note of what has been used when no program runs."""
+        if "cpu" in self.groups.counted:
+            self.idle_cpu = self.groups.read_cpu()
+        if "memory" in self.groups.counted:
+            self.idle_bytes = self.read_memory()
+
+    def read_memory(self) -> int:
+        """Return the bytes that the groups hold, without the programs' folder and output, which have limits of their own."""
+        used, shared = self.groups.read_memory()
+        used -= sum(len(each.view) for each in self.buffers)
+        if not self.in_namespaces:
+            return used  # the folder may be in memory, too
+        folder = statvfs(self.work)
+        return used + shared - (folder.f_blocks - folder.f_bfree) * folder.f_bsize
 
     def has_started(self) -> bool:
         """Return whether the last forked process became its program."""
@@ -173,8 +193,10 @@ class Worker:
 def end_children() -> None:
     """Kill all children of this process, and the orphans that become its children by that."""
     while True:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            children = [int(text) for text in file.read().split()]
+        children: list[int] = []
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError), open(f"/proc/self/task/{thread}/children") as file:
+                children += [int(text) for text in file.read().split()]
         if not children:
             return
         for child in children:

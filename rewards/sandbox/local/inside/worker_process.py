@@ -10,7 +10,7 @@ import socket
 from functools import partial
 from typing import Any
 
-from rewards.sandbox.local.inside import child, driver, execution, kernel, messages, session, worker
+from rewards.sandbox.local.inside import cgroup, child, driver, execution, kernel, messages, session, worker
 from rewards.sandbox.local.inside.placement import gather
 from rewards.sandbox.local.inside.worker import PROGRAM_USER, Worker
 
@@ -29,15 +29,17 @@ def start(config: dict[str, Any], connection: socket.socket, requests: int, repl
     """
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        groups = cgroup.Groups(config["groups"], config["group"])
         switches_user = config["mode"] == "namespaces" and _enter_namespaces(config, requests, replies)
-        worker = Worker(config, switches_user)
+        worker = Worker(config, switches_user, groups)
         os.close(requests)
         os.close(replies)
         worker.isolate()
         worker.register(connection, select.POLLIN)
         kernel.die_with_parent(signal.SIGKILL)
         driver.become(session.Server(worker, connection) if worker.is_session else _Server(worker, connection))
-        connection.sendall(messages.pack_json({"pid_one": worker.owns_processes, "proc": worker.proc >= 0}))
+        hello = {"pid_one": worker.owns_processes, "proc": worker.proc >= 0, "counted": groups.counted}
+        connection.sendall(messages.pack_json(hello))
     except BaseException as error:
         with contextlib.suppress(OSError):
             why = error.strerror if isinstance(error, OSError) else str(error)
@@ -107,6 +109,9 @@ def _enter_namespaces(config: dict[str, Any], requests: int, replies: int) -> bo
     """Continue as the first process of new namespaces. Return whether programs run as a separate user."""
     user, group = os.getuid(), os.getgid()
     kernel.unshare(kernel.NEW_USER | kernel.NEW_PIDS | kernel.NEW_MOUNTS | kernel.NEW_NETWORK | kernel.NEW_IPC | kernel.NEW_UTS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        # So that programs do not see the names of the host's groups.
+        kernel.unshare(kernel.NEW_CGROUPS)
     os.write(requests, NO_MAP if config["host_user"] is None else MAP_USERS)
     two_users = config["host_user"] is not None and os.read(replies, 1) == MAPPED
     if not two_users:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import textwrap
 from dataclasses import replace
 
@@ -209,3 +210,40 @@ def test_trace_functions_end_with_the_program(isolated: LocalSandbox, kind: str)
         own()
     """
     assert set(_run(isolated, code).output.split()) == {"main.py"}
+
+
+BITS = """
+    import ctypes, errno, struct
+    libc = ctypes.CDLL(None, use_errno=True)
+    def is_refused(number, first, second, third=None, fourth=None):
+        "Make a call with bits that the kernel does not read in one of its arguments."
+        ctypes.set_errno(0)
+        given = [ctypes.c_long(each) if isinstance(each, int) else each for each in (first, second, third, fourth)]
+        libc.syscall(ctypes.c_long(number), *given)
+        return ctypes.get_errno() == errno.EPERM
+"""
+needs_numbers = pytest.mark.skipif(platform.machine() != "x86_64", reason="these are the numbers of system calls on x86-64")
+
+
+@needs_numbers
+def test_bits_that_the_kernel_does_not_read_change_nothing(isolated: LocalSandbox) -> None:
+    """The kernel reads 32 bits of a signal, a limit or a command, and the filter sees 64."""
+    code = f"""{BITS}
+    import signal
+    ignore = struct.pack("4Q", 1, 0x04000000, 0, 0)
+    libc.syscall(ctypes.c_long(13), ctypes.c_long(17 | 1 << 32), ignore, None, ctypes.c_long(8))
+    old = ctypes.create_string_buffer(32)
+    libc.syscall(ctypes.c_long(13), ctypes.c_long(17), None, old, ctypes.c_long(8))
+    print(struct.unpack("4Q", old.raw)[0])
+    print([is_refused(72, 0, command | 1 << 32, 0) for command in (8, 10, 15)])
+    """
+    assert _run(isolated, code).output == "0\n[True, True, True]\n"
+
+
+@needs_numbers
+def test_a_session_cannot_raise_its_limits_by_such_bits(isolated: LocalSandbox) -> None:
+    code = f"""{BITS}
+    limits = struct.pack("2Q", 1 << 34, 1 << 34)
+    [is_refused(160, 9 | 1 << 32, limits), is_refused(302, 0, 9 | 1 << 32, limits)]
+    """
+    assert [each.value for each in _talk(isolated, (code, LIMITS))] == ["[True, True]"]
