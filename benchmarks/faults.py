@@ -186,13 +186,13 @@ def signalled(target: str, number: int, after: int = 1) -> Callable[[Run], None]
     return do
 
 
-def killed_early(words: str) -> Callable[[Run], None]:
-    """Kill the trainer at its start."""
+def killed_early(words: str, target: str = "trainer") -> Callable[[Run], None]:
+    """Kill a process before the first step, when the log has these words."""
 
     def do(run: Run) -> None:
         run.start()
         run.wait_for_log(words)
-        run.find("trainer").kill()
+        run.find(target).kill()
         run.finish()
 
     return do
@@ -311,7 +311,8 @@ FAULTS = [
     Fault("grpo", "vLLM's engine hangs (SIGSTOP)", signalled("EngineCore", signal.SIGSTOP), "no CPU time"),
     Fault("grpo", "reward's worker killed -9", signalled("ray::RewardLoopWorker", signal.SIGKILL), "failed at step"),
     Fault("grpo", "raylet killed -9", signalled("raylet", signal.SIGKILL), "failed at step"),
-    Fault("grpo", "Ray's control store killed -9", signalled("gcs_server", signal.SIGKILL), "failed at step"),
+    # Later, this training ends before Ray misses it.
+    Fault("grpo", "Ray's control store killed -9", killed_early("(TaskRunnerV1", "gcs_server"), "the beginning"),
     Fault("grpo", "newest checkpoint: policy cut off", torn("model_*.pt"), "is cut off"),
 ]  # fmt: skip
 

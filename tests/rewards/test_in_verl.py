@@ -105,7 +105,7 @@ def test_verls_reward_managers_score_rows(
         score = 0.0 if broken else 1.0 if number % 2 else 2.0
         assert result["reward_score"] == score
         info = result["reward_extra_info"]
-        assert list(info) == ["score", "accuracy", "format", "failed", "waits_score", "blocks_score"]
+        assert list(info) == ["score", "accuracy", "has_accuracy", "format", "failed", "waits_score", "blocks_score"]
         assert (info["failed"], info["waits_score"]) == (float(broken), float(number % 2 and not broken))
     records = [json.loads(line) for line in (tmp_path / "train/rewards/failures.jsonl").read_text().splitlines()]
     assert sorted(each["row"] for each in records) == sorted(f"row-{number}" for number in range(0, 40, 7))

@@ -37,10 +37,10 @@ VERL_SFT = ["stages.sft.trainer=verl", "stages.sft.template=!remove", "stages.sf
 
 # Name -> settings over smoke.yaml, the stage, and a part of the trainer's message.
 REJECTED: dict[str, tuple[list[str], str, str]] = {
-    "two sizes": (
-        ["stages.stage-one.verl.actor_rollout_ref.actor.ppo_micro_batch_size=4"],
+    "what vLLM lacks": (
+        ["stages.stage-one.verl.actor_rollout_ref.rollout.pipeline_model_parallel_size=2"],
         "stage-one",
-        "[actor] You have set both 'actor.ppo_micro_batch_size' AND 'actor.ppo_micro_batch_size_per_gpu'",
+        "Current rollout self.name='vllm' not implemented pipeline_model_parallel_size > 1 yet.",
     ),
     "a missing class": (
         ["stages.stage-two.verl.trainer.v1.sampler.custom_sampler={path: pkg://nowhere.at_all, name: Sampler}"],
@@ -48,9 +48,9 @@ REJECTED: dict[str, tuple[list[str], str, str]] = {
         "nowhere",
     ),
     "an option of adapters": (
-        ["stages.sft.llamafactory.quantization_bit=4"],
+        ["stages.sft.llamafactory.use_llama_pro=true"],
         "sft",
-        "Quantization is only compatible with the LoRA or OFT method.",
+        "`use_llama_pro` is only valid for Freeze or LoRA training.",
     ),
 }
 
@@ -163,7 +163,7 @@ def test_rows_pass_through_the_trainers_data_code(answers: Answers, platform: st
 def test_the_command_reports_a_rejection(trainer_python: Callable[[str], Path], tmp_path: Path) -> None:
     for trainer in ("llamafactory", "verl"):
         trainer_python(trainer)
-    sets, stage, said = REJECTED["two sizes"]
+    sets, stage, said = REJECTED["what vLLM lacks"]
     words = [word for each in ("hardware.platform=cpu", *sets) for word in ("--set", each)]
     command = [str(Path(sys.executable).with_name("pipeline")), "check", "smoke.yaml", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})
@@ -171,7 +171,7 @@ def test_the_command_reports_a_rejection(trainer_python: Callable[[str], Path], 
     results = {tuple(line.split("\t")[:2]): line.split("\t")[2] for line in done.stdout.splitlines() if line.count("\t") == 2}
     assert results["sft", "LLaMA-Factory 0.9.5"].startswith("accepts it; 130 of 130 rows are accepted, 0 without a label")
     assert results["stage-two", "verl 0.9.1"] == "accepts it; 36 of 36 rows are left to train on"
-    assert results[stage, "verl 0.9.1"].startswith("WRONG: rejects it: [actor] You have set both")
+    assert results[stage, "verl 0.9.1"].startswith("WRONG: rejects it: Current rollout")
     assert " of 512 tokens" in results["sft", "conversations"]
     assert " of 320 tokens" in results["stage-two", "prompts"]
     (line,) = done.stderr.splitlines()
