@@ -108,3 +108,18 @@ def test_the_variables_of_the_actors_are_in_the_configuration(two: Chain) -> Non
     variables = settings["ray_kwargs"]["ray_init"]["runtime_env"]["env_vars"]
     assert variables["PIPELINE_RUN"] == str(two.directory)
     assert {"VERL_PLATFORM", "PIPELINE_METRICS_FOLDER", "PIPELINE_SHM_PREFIX", "PYTHONPATH"} <= variables.keys()
+
+
+def test_a_lost_node_ends_like_an_unbroken_run(one: Chain, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Every process of the second host is killed, and its node comes back."""
+    with on_two_hosts(RECIPE, tmp_path_factory.mktemp("lost"), cluster) as lost:
+        started = lost.start()
+        wait_for((lost.paths("grpo").checkpoints / "latest_checkpointed_iteration.txt").exists, started)
+        cluster.hosts[1].kill()
+        cluster.start_node(cluster.hosts[1])
+        out, err = started.communicate()
+        print(out, err)
+        assert started.returncode == 0, err
+        reason = "a node or its Ray process was lost|one of its processes was killed"
+        assert re.search(rf"grpo/train failed at step \d: ({reason}): .*; resumes from step [12], retry 1 of 3", out + err)
+        check_equal_weights(lost, one, "grpo", cluster.python)

@@ -57,7 +57,7 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
         "node",
         r"its node has died|NodeDiedError|node died|marked dead because the detector|missed too many heartbeats"
         r"|LocalRayletDiedError|LOCAL_RAYLET_DIED|local raylet died|Failed to connect to GCS|[Rr]aylet is terminated"
-        r"|raylet (?:exited|died|crashed)|NODE_DIED|ray_client.*disconnected",
+        r"|raylet (?:exited|died|crashed)|NODE_DIED|ActorUnavailableError|ray_client.*disconnected",
         "a node or its Ray process was lost",
     ),
     (

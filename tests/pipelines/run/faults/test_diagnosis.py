@@ -19,6 +19,7 @@ LINES = {
     "OSError: [Errno 98] Address already in use": "port",
     "The actor died because its node has died. Node Id: 3f2b": "node",
     "ray.exceptions.NodeDiedError: Task failed due to the node dying.": "node",
+    "ray.exceptions.ActorUnavailableError: The actor 8c8b is unavailable: RpcError: RPC error: Socket closed": "node",
     "The node with node id: 3f2b and address: 10.0.0.2 has been marked dead because the detector has missed too many": "node",
     "ray.exceptions.LocalRayletDiedError: The task's local raylet died": "node",
     "Failed to connect to GCS within 60 seconds": "node",
