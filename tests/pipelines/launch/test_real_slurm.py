@@ -135,7 +135,7 @@ def test_pipeline_stop_ends_a_submitted_run(cluster: Cluster, environments: None
     directory = tmp_path / "runs" / "mine"
     try:
         call("submit", "mine.yaml", "--to", "slurm", folder=tmp_path)
-        cluster.wait_for((directory / "owner").exists, "the start of the run")
+        cluster.wait_for(lambda: any(directory.rglob("record.json")), "the first step of the run")
         out = call("stop", "mine", folder=tmp_path)
         assert ": interrupted" in out
         assert "resume with: pipeline submit mine.yaml --to slurm" in out
