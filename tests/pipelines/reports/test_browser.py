@@ -72,6 +72,7 @@ def test_zoom_by_mouse_and_keyboard(open_page: Open, report_file: Path) -> None:
     assert chart(page, "reward").get_by_role("button", name="show all steps").count() == 1, "curves of a stage zoom together"
     entropy.locator("details.values summary").click()
     rows = entropy.locator("details.values tbody tr")
+    rows.first.wait_for()  # the browser reports that it is open a moment later
     assert 4 <= rows.count() <= 14, "the table has the steps of the picture"
     button.click()
     assert rows.count() == 40
