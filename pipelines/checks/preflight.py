@@ -395,7 +395,7 @@ def find_cluster_problems(
     recipe, stages = loaded.recipe, _named(loaded, names)
     if all(recipe.hardware_of(stage).nodes == 1 for stage in stages) or not environments["verl"].is_ready():
         return []
-    from pipelines.run.cluster.nodes import find_problem
+    from pipelines.run.cluster.nodes import choose_cluster
 
     wanted: dict[tuple[int, int], tuple[str, ...]] = {}
     for stage in stages:
@@ -404,7 +404,7 @@ def find_cluster_problems(
             wanted.setdefault((hardware.nodes, hardware.gpus_per_node), hardware_keys(stage))
     problems = []
     for (nodes, gpus), keys in wanted.items():
-        if problem := find_problem(environments["verl"].python, nodes, gpus):
+        if problem := choose_cluster(environments["verl"].python, nodes, gpus):
             problems.append(f"{loaded.where(*keys)}: {'.'.join(keys)}.nodes is {nodes}: {problem}")
     return problems
 

@@ -3,5 +3,5 @@
 `launch`, `sweep`, `members` and `survey` are programs: they run in verl's environment, which has Ray. `nodes` calls the last
 three. `survey` runs `probe` on each node.
 
-Other rooms use `find_problem`, `survey_nodes` and `end_orphans_on_nodes` (nodes).
+Other rooms use `choose_cluster`, `survey_nodes` and `end_orphans_on_nodes` (nodes).
 """

@@ -27,14 +27,15 @@ def find_address() -> str:
     """
     from ray._private.services import canonicalize_bootstrap_address
 
-    given = os.environ.get("RAY_ADDRESS")
+    given = os.environ.get("RAY_ADDRESS", "")
     logging.getLogger("ray").setLevel(logging.ERROR)
+    chosen = _find_here() if given in ("", "auto") else given
     try:
-        address = str(canonicalize_bootstrap_address(given or _find_here()))
-    except ClusterError:
-        raise
+        address: str | None = canonicalize_bootstrap_address(chosen)
     except Exception as error:
         raise ClusterError(f"RAY_ADDRESS is {given!r}, expected host:port: {error}") from None
+    if address is None:
+        raise ClusterError(f"RAY_ADDRESS is {given!r}, which is no cluster; expected host:port")
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()

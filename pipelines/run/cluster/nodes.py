@@ -15,15 +15,16 @@ _SECONDS = 90.0
 _SURVEY_SECONDS = 300.0
 
 
-def find_problem(python: Path, nodes: int, gpus: int) -> str | None:
-    """Return why the cluster cannot run a stage, in one line; None if it can.
-
-    What this process starts from then on uses this cluster: RAY_ADDRESS names it.
+def choose_cluster(python: Path, nodes: int, gpus: int) -> str | None:
+    """Set RAY_ADDRESS to the cluster, for everything that this process starts.
 
     Args:
         python: The Python of verl's environment.
         nodes: The nodes that the stage needs.
         gpus: The GPUs that it needs of each.
+
+    Returns:
+        Why the cluster cannot run the stage, in one line; None if it can, and is set.
     """
     try:
         answer: Mapping[str, Any] = _ask(python, "members")

@@ -47,3 +47,8 @@ def test_a_missing_token_is_one_line(cluster: Cluster, mode: str) -> None:
     answer = ask(cluster, **({"RAY_AUTH_MODE": mode} if mode else {}))
     assert set(answer) == {"error"}
     assert answer["error"].startswith(f"the Ray cluster at {cluster.address} refuses a connection: it needs its token; set ")
+
+
+def test_an_address_that_is_no_cluster_is_one_line(cluster: Cluster) -> None:
+    answer = ask(cluster, RAY_ADDRESS="local")
+    assert answer == {"error": "RAY_ADDRESS is 'local', which is no cluster; expected host:port"}

@@ -15,7 +15,7 @@ from pipelines.checks.preflight import find_cluster_problems
 from pipelines.environments import environment
 from pipelines.recipe.loading import load
 from pipelines.run.cluster.connection import find_local_clusters
-from pipelines.run.cluster.nodes import find_problem
+from pipelines.run.cluster.nodes import choose_cluster
 from pipelines.run.scratch import scratch_folder
 
 TWO = [{"address": f"10.0.0.{number}", "host": f"gpu-{number}", "gpus": 8 // number, "cpus": 64} for number in (1, 2)]
@@ -44,7 +44,7 @@ def answering(folder: Path, answer: dict[str, Any]) -> Path:
     ],
 )
 def test_the_nodes_with_enough_gpus_are_counted(tmp_path: Path, nodes: int, gpus: int, problem: str | None) -> None:
-    assert find_problem(answering(tmp_path, {"address": "head:6379", "nodes": TWO}), nodes, gpus) == problem
+    assert choose_cluster(answering(tmp_path, {"address": "head:6379", "nodes": TWO}), nodes, gpus) == problem
     assert os.environ["RAY_ADDRESS"] == ("head:6379" if problem is None else "before"), "the trainers use the same cluster"
 
 
@@ -69,7 +69,7 @@ def test_the_ray_that_a_run_has_started_for_itself_is_no_cluster(tmp_path: Path)
 
 def test_nodes_without_gpus_must_declare_workers(tmp_path: Path) -> None:
     nodes = [{**each, "gpus": 0} for each in TWO]
-    assert find_problem(answering(tmp_path, {"address": "head:6379", "nodes": nodes}), 2, 1) == (
+    assert choose_cluster(answering(tmp_path, {"address": "head:6379", "nodes": nodes}), 2, 1) == (
         "the Ray cluster at head:6379 has 0 nodes with 1 GPU or more (GPUs: gpu-1 0, gpu-2 0); "
         "on a CPU, declare workers by `ray start --num-gpus`"
     )
@@ -77,14 +77,14 @@ def test_nodes_without_gpus_must_declare_workers(tmp_path: Path) -> None:
 
 def test_the_reason_of_the_environment_is_passed_on(tmp_path: Path) -> None:
     reason = "RAY_ADDRESS head:6379 does not answer: Connection refused"
-    assert find_problem(answering(tmp_path, {"error": reason}), 2, 1) == reason
+    assert choose_cluster(answering(tmp_path, {"error": reason}), 2, 1) == reason
 
 
 def test_an_environment_that_fails_is_one_line(tmp_path: Path) -> None:
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\necho a traceback >&2\necho 'ModuleNotFoundError: ray' >&2\nexit 1\n")
     program.chmod(0o755)
-    assert find_problem(program, 2, 1) == "the Ray cluster cannot be asked: ModuleNotFoundError: ray"
+    assert choose_cluster(program, 2, 1) == "the Ray cluster cannot be asked: ModuleNotFoundError: ray"
 
 
 def test_each_hardware_is_asked_for_once_at_its_line(tmp_path: Path) -> None:
