@@ -16,7 +16,7 @@ from rewards.sandbox import Program
 from rewards.sandbox.local import LocalSandbox
 from rewards.sandbox.local.inside import cgroup
 from tests import ROOT
-from tests.rewards.sandbox.local.conftest import open_sandbox
+from tests.rewards.sandbox.local.conftest import find_template, open_sandbox
 from tests.rewards.sandbox.public import find_public_python, public_copy
 from tests.rewards.sandbox.waiting import wait_until
 
@@ -53,12 +53,6 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
     opened.close()
 
 
-def _find_template(sandbox: LocalSandbox) -> psutil.Process:
-    assert sandbox._pool is not None
-    assert sandbox._pool._template is not None
-    return psutil.Process(sandbox._pool._template.pid)
-
-
 def _find_groups(template: psutil.Process) -> list[Path]:
     """Return the folders of the groups of a template's workers."""
     names = set()
@@ -87,13 +81,13 @@ def _is_removed(*groups: Path) -> bool:
 
 
 def test_groups_are_removed_at_the_end(sandbox: LocalSandbox) -> None:
-    groups = _find_groups(_find_template(sandbox))
+    groups = _find_groups(find_template(sandbox))
     sandbox.close()
     assert _is_removed(*groups)
 
 
 def test_groups_of_a_killed_worker_are_removed(sandbox: LocalSandbox) -> None:
-    template = _find_template(sandbox)
+    template = find_template(sandbox)
     groups = _find_groups(template)
     for worker in template.children():
         worker.kill()
@@ -102,14 +96,14 @@ def test_groups_of_a_killed_worker_are_removed(sandbox: LocalSandbox) -> None:
 
 
 def test_groups_of_a_killed_template_are_removed_by_the_next(sandbox: LocalSandbox) -> None:
-    template = _find_template(sandbox)
+    template = find_template(sandbox)
     groups, family = _find_groups(template), template.children(recursive=True)
     template.kill()
     psutil.wait_procs(family, timeout=120)
     wait_until(lambda: not any(map(_has_processes, groups)))
     assert sandbox.run_blocking(Program("print(1)")).output == "1\n"
     assert _is_removed(*groups)
-    assert not _is_removed(*_find_groups(_find_template(sandbox)))
+    assert not _is_removed(*_find_groups(find_template(sandbox)))
 
 
 CLIENT = """
@@ -141,7 +135,7 @@ def test_groups_of_a_killed_client_are_removed(kind: str) -> None:
 
 
 def test_groups_with_processes_stay(sandbox: LocalSandbox) -> None:
-    groups = _find_groups(_find_template(sandbox))
+    groups = _find_groups(find_template(sandbox))
     cgroup.remove_abandoned(cgroup.find())
     assert all(path.exists() for path in groups)
     assert sandbox.run_blocking(Program("print(1)")).output == "1\n"
@@ -165,7 +159,7 @@ print(name, len(seen), *counted)
 
 
 def test_a_group_that_another_sandbox_removes_is_made_again(sandbox: LocalSandbox) -> None:
-    _find_groups(_find_template(sandbox))
+    _find_groups(find_template(sandbox))
     done = subprocess.run([sys.executable, "-c", REMOVED, str(ROOT)], capture_output=True, text=True, check=True)
     name, removed, *counted = done.stdout.split()
     cgroup.remove_all(cgroup.find(), [name])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import platform
-import textwrap
 from dataclasses import replace
 
 import pytest
@@ -12,22 +10,13 @@ import pytest
 from rewards.sandbox import Execution, Limits, Program, SandboxError
 from rewards.sandbox.local import LocalSandbox
 from rewards.sandbox.local.connection import Worker, WorkerFaultError
+from tests.rewards.sandbox.local.conftest import run, talk
 
 LIMITS = Limits(cpu_seconds=20, wall_seconds=300, memory_mb=512)
 
 
 def _run(sandbox: LocalSandbox, code: str, limits: Limits = LIMITS) -> Execution:
-    return sandbox.run_blocking(Program(textwrap.dedent(code)), limits)
-
-
-def _talk(sandbox: LocalSandbox, *calls: tuple[str, Limits]) -> list[Execution]:
-    async def talk() -> list[Execution]:
-        session = await sandbox.open_session()
-        ended = [await session.run(textwrap.dedent(code), limits) for code, limits in calls]
-        await session.close()
-        return ended
-
-    return asyncio.run(talk())
+    return run(sandbox, code, limits)
 
 
 # Reads all memory near Python's objects. write(2) says EFAULT where nothing is mapped. What is searched for is in no part of
@@ -146,7 +135,7 @@ RAISE = """
 def test_a_session_cannot_raise_its_memory(isolated: LocalSandbox) -> None:
     small, large = replace(LIMITS, memory_mb=128), replace(LIMITS, memory_mb=512)
     use = "x = bytearray(200 << 20)\nlen(x) >> 20"
-    raised, too_much, more = _talk(isolated, (RAISE, small), (use, small), (use, large))
+    raised, too_much, more = talk(isolated, (RAISE, small), (use, small), (use, large))
     assert raised.verdict == "error"
     assert too_much.verdict == "memory"
     assert more.value == "200"
@@ -160,7 +149,7 @@ def test_threads_of_an_earlier_call_count(namespaces: LocalSandbox) -> None:
         threading.Thread(target=work, daemon=True).start()
     """
     wait = "import time\nfor _ in range(600): time.sleep(0.1)"
-    _, waited = _talk(namespaces, (start, replace(LIMITS, cpu_seconds=1)), (wait, replace(LIMITS, cpu_seconds=1)))
+    _, waited = talk(namespaces, (start, replace(LIMITS, cpu_seconds=1)), (wait, replace(LIMITS, cpu_seconds=1)))
     assert waited.verdict == "timeout"
 
 
@@ -190,7 +179,7 @@ def test_a_forged_report_harms_only_its_call(isolated: LocalSandbox, report: str
         os._exit(0)
     """
     # The process may still be about to end when the next call arrives, which then ends with it.
-    first, _, after, later = _talk(isolated, ("x = 5", LIMITS), (forge, LIMITS), ("x + 1", LIMITS), ("x + 1", LIMITS))
+    first, _, after, later = talk(isolated, ("x = 5", LIMITS), (forge, LIMITS), ("x + 1", LIMITS), ("x + 1", LIMITS))
     assert first.verdict == "ok"
     assert after.value == "6" or after.verdict == "killed"
     assert later.value == "6"
@@ -246,4 +235,4 @@ def test_a_session_cannot_raise_its_limits_by_such_bits(isolated: LocalSandbox) 
     limits = struct.pack("2Q", 1 << 34, 1 << 34)
     [is_refused(160, 9 | 1 << 32, limits), is_refused(302, 0, 9 | 1 << 32, limits)]
     """
-    assert [each.value for each in _talk(isolated, (code, LIMITS))] == ["[True, True]"]
+    assert [each.value for each in talk(isolated, (code, LIMITS))] == ["[True, True]"]

@@ -23,6 +23,7 @@ from rewards.sandbox import Limits, Program, SandboxError
 from rewards.sandbox.local.isolation import Kind
 from rewards.sandbox.local.sandbox import LocalSandbox
 from tests import ROOT
+from tests.rewards.sandbox.local.conftest import find_template
 from tests.rewards.sandbox.waiting import wait_until
 
 LONG = Limits(cpu_seconds=60, wall_seconds=600, memory_mb=200)
@@ -55,19 +56,13 @@ def sandbox() -> Iterator[LocalSandbox]:
     opened.close()
 
 
-def _find_template(sandbox: LocalSandbox) -> psutil.Process:
-    assert sandbox._pool is not None
-    assert sandbox._pool._template is not None
-    return psutil.Process(sandbox._pool._template.pid)
-
-
 async def _wait_for_process(sandbox: LocalSandbox, name: str) -> psutil.Process:
     """Return the process of this name in the sandbox."""
 
     def find() -> psutil.Process | None:
         if sandbox._pool is None or sandbox._pool._template is None:
             return None
-        return next((each for each in _find_template(sandbox).children(recursive=True) if _get_name(each) == name), None)
+        return next((each for each in find_template(sandbox).children(recursive=True) if _get_name(each) == name), None)
 
     found = await asyncio.to_thread(wait_until, find)
     assert found is not None
@@ -95,7 +90,7 @@ def _make_sleeper(seconds: float) -> tuple[str, Program]:
 
 def _measure_memory(sandbox: LocalSandbox) -> int:
     """Return the anonymous memory of this process and the sandbox: pages of files are shared with other processes."""
-    processes = [psutil.Process(), _find_template(sandbox), *_find_template(sandbox).children(recursive=True)]
+    processes = [psutil.Process(), find_template(sandbox), *find_template(sandbox).children(recursive=True)]
     total = 0
     for process in processes:
         with contextlib.suppress(OSError):  # it has ended, or belongs to another user
@@ -134,7 +129,7 @@ def test_ten_thousand_executions_leave_nothing_behind(tmp_path: Path, monkeypatc
         assert counted[name, "ok"] == 0
     grown = _measure_memory(sandbox) - warm
     assert grown < 20 << 20, f"{grown >> 20} MiB more after 8,000 executions"
-    family = [_find_template(sandbox), *_find_template(sandbox).children(recursive=True)]
+    family = [find_template(sandbox), *find_template(sandbox).children(recursive=True)]
     sandbox.close()
     assert psutil.wait_procs(family, timeout=120)[1] == []
     assert psutil.Process().num_fds() == descriptors
@@ -185,7 +180,7 @@ def test_program_whose_workers_are_killed_twice_is_killed(sandbox: LocalSandbox)
 
 def test_killed_template_is_replaced(sandbox: LocalSandbox) -> None:
     assert sandbox.run_blocking(Program("print(1)"), LONG).output == "1\n"
-    _find_template(sandbox).kill()
+    find_template(sandbox).kill()
     assert sandbox.run_blocking(Program("print(2)"), LONG).output == "2\n"
 
 
@@ -193,7 +188,7 @@ def test_template_whose_end_is_seen_late_is_replaced(sandbox: LocalSandbox, monk
     assert sandbox.run_blocking(Program("print(1)"), LONG).output == "1\n"
     template = sandbox._pool._template if sandbox._pool is not None else None
     assert template is not None
-    _find_template(sandbox).kill()
+    find_template(sandbox).kill()
     seen = iter([None])
     real = template.poll
     monkeypatch.setattr(template, "poll", lambda: next(seen, real()))

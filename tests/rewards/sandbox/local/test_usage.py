@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from rewards.sandbox import Execution, Limits, Program
+from rewards.sandbox import Execution, Limits
 from rewards.sandbox.local import LocalSandbox
 from rewards.sandbox.local.inside import cgroup
-from tests.rewards.sandbox.local.conftest import open_sandbox
+from tests.rewards.sandbox.local.conftest import open_sandbox, run, talk
 
 LIMITS = Limits(cpu_seconds=20, wall_seconds=300, memory_mb=512)
 NAMESPACES = [("namespaces", True), ("namespaces", False)]
@@ -44,17 +42,7 @@ def _skip_without(sandbox: LocalSandbox, what: str) -> None:
 
 
 def _run(sandbox: LocalSandbox, code: str, limits: Limits = LIMITS) -> Execution:
-    return sandbox.run_blocking(Program(textwrap.dedent(code)), limits)
-
-
-def _talk(sandbox: LocalSandbox, *calls: tuple[str, Limits]) -> list[Execution]:
-    async def talk() -> list[Execution]:
-        session = await sandbox.open_session()
-        ended = [await session.run(textwrap.dedent(code), limits) for code, limits in calls]
-        await session.close()
-        return ended
-
-    return asyncio.run(talk())
+    return run(sandbox, code, limits)
 
 
 BURN = """
@@ -116,7 +104,7 @@ def test_threads_of_an_earlier_call_count(counted: LocalSandbox) -> None:
         threading.Thread(target=work, daemon=True).start()
     """
     wait = "import time\nfor _ in range(600): time.sleep(0.1)"
-    _, waited = _talk(counted, (start, replace(LIMITS, cpu_seconds=1)), (wait, replace(LIMITS, cpu_seconds=1)))
+    _, waited = talk(counted, (start, replace(LIMITS, cpu_seconds=1)), (wait, replace(LIMITS, cpu_seconds=1)))
     assert waited.verdict == "timeout"
 
 
@@ -124,7 +112,7 @@ def test_threads_of_an_earlier_call_count(counted: LocalSandbox) -> None:
 def test_a_call_cannot_report_less_time(counted: LocalSandbox) -> None:
     """Its own process measures it, which untrusted code can change."""
     lie = f"{BURN}\n    burn(0.3)\n    time.process_time = lambda: -1000.0"
-    (ended,) = _talk(counted, (lie, LIMITS))
+    (ended,) = talk(counted, (lie, LIMITS))
     assert ended.verdict == "ok"
     assert ended.cpu_seconds is not None
     assert ended.cpu_seconds >= 0.3
@@ -191,7 +179,7 @@ def test_a_session_may_change_what_it_holds(counted: LocalSandbox) -> None:
     limits = replace(LIMITS, memory_mb=256)
     hold = "kept = bytearray(b'x') * (150 << 20)"
     change = "import time\nkept[::4096] = bytes(len(kept) // 4096)\ntime.sleep(0.2)\nlen(kept) >> 20"
-    assert [each.value for each in _talk(counted, (hold, limits), (change, limits), (change, limits))] == [None, "150", "150"]
+    assert [each.value for each in talk(counted, (hold, limits), (change, limits), (change, limits))] == [None, "150", "150"]
 
 
 @pytest.mark.parametrize("counted", BY_GROUP, indirect=True)
