@@ -20,6 +20,8 @@ _FORM = re.compile(r"\s*<reasoning>.*?</reasoning>\s*<answer>.*?</answer>\s*", r
 _THINK = re.compile(r"^[ \t]*<think>.*?(?:</think>|\Z)", re.DOTALL | re.MULTILINE)
 # Chat templates may write the opening tag into the prompt.
 _THINK_END = re.compile(r"</think>(?![\"'`\\])")
+_FENCE_BEFORE = re.compile(r"^\s*(?:`{3,}|~{3,})\s*(?:python3?\s|py\s)?\s*(?=assert\b)")
+_FENCE_END = re.compile(r"(?<=[^\s`])[ \t]*`{3,}[ \t]*$")
 _MARK = re.compile(r"(?:^|(?<=<answer>))\ufeff", re.MULTILINE)
 
 
@@ -50,8 +52,12 @@ def take_blocks(response: str) -> list[Block]:
 
 
 def take_lines(answer: str) -> list[str]:
-    """Return the lines of an answer, with the spaces at their ends, without code fences and empty lines."""
-    return [line for line in answer.split("\n") if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
+    """Return the lines of an answer, with the spaces at their ends, without code fences and empty lines.
+
+    An assertion after an opening fence, and what precedes a closing fence, stay.
+    """
+    bare = (_FENCE_END.sub("", _FENCE_BEFORE.sub("", line)) for line in answer.split("\n"))
+    return [line for line in bare if line.strip() and not line.lstrip().startswith(("```", "~~~"))]
 
 
 def take_code(response: str, names: Collection[str] = ()) -> str | None:

@@ -36,6 +36,8 @@ def test_last_answer_counts() -> None:
 
 def test_lines_exclude_fences() -> None:
     assert take_lines("```python\nassert f() == 1\n\n  return a \n```") == ["assert f() == 1", "  return a "]
+    assert take_lines("```python assert f() == 1\n3```") == ["assert f() == 1", "3"]
+    assert take_lines("```assert f() == '```'```\n'a'\n~~~") == ["assert f() == '```'", "'a'"]
 
 
 @pytest.mark.parametrize(
