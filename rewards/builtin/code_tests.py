@@ -20,6 +20,7 @@ from rewards.builtin.option_ranges import check_ranges
 from rewards.errors import GroundTruthError
 from rewards.parsing import answers
 from rewards.parsing.blocks import write_block
+from rewards.parsing.drivers import leave_out_driver
 from rewards.programs import cheats, free_answers
 from rewards.programs.candidate import NoProcessError, Outcome, call_again, call_function, run_tests, run_texts
 from rewards.programs.checker import Checker, run_checker
@@ -131,7 +132,8 @@ async def code_tests(
 
 
 def _take_code(response: str, tests: Tests) -> str | None:
-    return answers.take_code(response, find_tested_names(tests))
+    code = answers.take_code(response, find_tested_names(tests))
+    return code if code is None or isinstance(tests, TextTests) else leave_out_driver(code)
 
 
 async def _run(code: str, tests: Tests, limits: Limits, max_tests: int, stop_early: bool) -> list[bool]:

@@ -76,6 +76,13 @@ def _score_response(response: str, truth: Any, **options: Any) -> dict[str, floa
     return asyncio.run(code_tests("d", response, json.dumps(truth), {"id": "row"}, **options))
 
 
+@pytest.mark.parametrize("form", [each for each in FORMS if each != "texts"])
+def test_function_whose_program_reads_input_passes(form: str) -> None:
+    truth, code = FORMS[form]
+    driver = "print(swap([int(each) for each in input().split()]))"
+    assert _score(f"n = int(input())\n{code}\n{driver}", truth)["accuracy"] == 1.0
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_right_program_passes(form: str) -> None:
     truth, code = FORMS[form]
