@@ -53,11 +53,12 @@ STUBBORN_COMMAND = """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     subprocess.Popen([sys.executable, "-c", code], start_new_session=True)  # in its own session, like Ray's agents
-    if os.fork() == 0:
+    if (child := os.fork()) == 0:
         os.setsid()
         if os.fork():
             os._exit(0)  # the grandchild is now an orphan
         time.sleep(600)
+    os.waitpid(child, 0)  # after it, the grandchild exists
     open("ready", "w").close()
     time.sleep(600)
 """
