@@ -9,7 +9,7 @@ Verdict = Literal["ok", "error", "timeout", "memory", "output", "killed"]
 """How a program ended.
 
 ok: exit status 0. error: another exit status, including an uncaught exception. timeout: over its CPU or wall time.
-memory: over its memory. output: over its output. killed: by a signal, including a segmentation fault.
+memory: over its memory. output: over the limit of its standard output. killed: by a signal, including a segmentation fault.
 """
 
 
@@ -40,7 +40,7 @@ class Limits:
     file_mb: int = 64
     """MiB of each file. In namespaces, the local sandbox limits all files together to 64 MiB."""
     output_bytes: int = 1_000_000
-    """Bytes of standard output, and of standard error."""
+    """Bytes of standard output. Of a longer standard error the end is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Execution:
     output: str = ""
     """Standard output as UTF-8, with invalid bytes replaced; cut at the limit."""
     error: str = ""
-    """Standard error, likewise."""
+    """Standard error, likewise; its end, if it is over the limit."""
     status: int | None = None
     """Exit status, or minus the number of the signal that ended it; None if the sandbox ended it."""
     seconds: float = 0.0

@@ -93,10 +93,10 @@ def read_execution(answer: Mapping[str, Any], limits: Limits) -> Execution:
             raise SandboxError("the answer has no `return_code`")
         # A shell between the service and the program turns signal N into status 128 + N; so does `sys.exit(128 + N)`.
         status = 128 - code if code > 128 and code - 128 in signal.valid_signals() else code
-    output, output_is_cut = _read_stream(answer, result, "stdout", limits.output_bytes)
-    error, error_is_cut = _read_stream(answer, result, "stderr", limits.output_bytes)
+    output, is_cut = _read_output(answer, result, limits.output_bytes)
+    error = _read_error(answer, result, limits.output_bytes)
     seconds = float(result.get("execution_time") or 0.0)
-    verdict: Verdict = "output" if output_is_cut or error_is_cut else _judge(status, error, seconds, limits)
+    verdict: Verdict = "output" if is_cut else _judge(status, error, seconds, limits)
     return Execution(verdict, output, error, None if verdict in ("output", "timeout") else status, seconds)
 
 
@@ -125,15 +125,24 @@ def _judge(status: int | None, error: str, seconds: float, limits: Limits) -> Ve
     return "killed" if status < 0 else "error"
 
 
-def _read_stream(answer: Mapping[str, Any], result: Mapping[str, Any], name: str, limit: int) -> tuple[str, bool]:
-    """Return a stream up to the limit, and whether there was more."""
-    data = _encode(str(result.get(name) or ""))
+def _read_output(answer: Mapping[str, Any], result: Mapping[str, Any], limit: int) -> tuple[str, bool]:
+    """Return standard output up to the limit, and whether there was more."""
+    data = _encode(str(result.get("stdout") or ""))
     is_cut = len(data) >= _SERVICE_OUTPUT_BYTES
     with contextlib.suppress(LookupError, TypeError, ValueError):
         # The program may have written anything to the file, so no more of it is read than is returned.
-        data += base64.b64decode(answer["files"][name][: 4 * (limit // 3 + 1)])
+        data += base64.b64decode(answer["files"]["stdout"][: 4 * (limit // 3 + 1)])
     is_cut = is_cut or len(data) > limit
     return data[:limit].decode("utf-8", errors="ignore" if is_cut else "replace"), is_cut
+
+
+def _read_error(answer: Mapping[str, Any], result: Mapping[str, Any], limit: int) -> str:
+    """Return the end of standard error, up to the limit."""
+    data = _encode(str(result.get("stderr") or ""))
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        data += base64.b64decode(answer["files"]["stderr"][-4 * (limit // 3 + 1) :])
+    is_cut = len(data) > limit
+    return data[max(0, len(data) - limit) :].decode("utf-8", errors="ignore" if is_cut else "replace")
 
 
 def _encode(text: str) -> bytes:

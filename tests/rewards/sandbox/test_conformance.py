@@ -90,8 +90,19 @@ CASES = {
         "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()", "timeout", status=None, limits=SLEEP
     ),
     "endless output": Case(FLOOD, "output", output="x" * 10_000, status=None, limits=SPIN),
-    "too much on standard error": Case(
-        "import sys\nprint('x' * 20_000, file=sys.stderr)", "output", error="x" * 10_000, status=None
+    "much on standard error": Case(
+        "import sys\nprint('x' * 20_000 + 'end', file=sys.stderr)\nprint('out')", output="out\n", error="x" * 9_996 + "end\n"
+    ),
+    "very much on standard error": Case(
+        "import sys\nfor _ in range(300): print('x' * 10_000, file=sys.stderr)\nprint('end', file=sys.stderr)\nprint('out')",
+        output="out\n",
+        error="x" * 9_995 + "\nend\n",
+    ),
+    "exception after much on standard error": Case(
+        "import sys\nsys.stderr.write('é' * 200_000 + chr(10))\nraise MemoryError", "memory", status=1, error="é\nTraceback"
+    ),
+    "endless standard error": Case(
+        "import sys\nwhile True: sys.stderr.write('x' * 10_000)", "timeout", error="x" * 10_000, status=None, limits=SPIN
     ),
     "segmentation fault": Case("import ctypes\nctypes.string_at(0)", "killed", status=-11),
 }
@@ -476,6 +487,12 @@ def test_session_keeps_the_changes_of_a_failing_call(sandbox: Sandbox) -> None:
 def test_session_continues_after_exit(sandbox: Sandbox) -> None:
     calls = _talk(sandbox, "x = 1", "import sys\nsys.exit(3)", "x")
     assert (calls[1].verdict, calls[1].status, calls[2].value) == ("error", 3, "1")
+
+
+def test_session_keeps_the_end_of_standard_error(sandbox: Sandbox) -> None:
+    calls = _talk(sandbox, "x = 1", "import sys\nx = 2\nsys.stderr.write('x' * 3_000_000 + 'end') and None", "x")
+    assert (calls[1].verdict, calls[1].error) == ("ok", "x" * (LIMITS.output_bytes - 3) + "end")
+    assert calls[2].value == "2"
 
 
 ENDED = {

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
 from os import O_CLOEXEC, close, fchmod, pidfd_open, pipe2, readv, waitstatus_to_exitcode
 from select import POLLIN
@@ -23,6 +24,8 @@ _TICK = 0.05
 _QUIET_MS = 5
 """Milliseconds after which a running program's output is read."""
 _CHUNK = 1 << 16
+_MOST_CHUNKS = 1 << 8
+"""What is read of a pipe after its program has ended: more than a pipe holds, while others could write to it for ever."""
 _CPU_LIMIT, _KILLED = -int(signal.SIGXCPU), -int(signal.SIGKILL)
 _MEMORY_ERROR = b"MemoryError"
 _NEAR = 0.9
@@ -76,9 +79,9 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
     if len(events) == 1 and events[0][0] == done:
         ended_by = usage = None
         status, cpu, memory = worker.end(pid, by_force=False)
-        length, error_length = drain(output, limit, buffers[0]), drain(error, limit, buffers[1])
+        length, error_length = drain(output, limit, buffers[0]), drain(error, sys.maxsize, buffers[1])
     else:
-        outputs = Output(output, limit, buffers[0]), Output(error, limit, buffers[1])
+        outputs = Output(output, limit, buffers[0]), ErrorOutput(error, limit, buffers[1])
         usage = Usage(worker, pid)
         ended_by = watch(outputs, connection, request, done, usage, begun)
         status, cpu, memory = worker.end(pid, by_force=ended_by is not None)
@@ -95,7 +98,7 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
     code = waitstatus_to_exitcode(status)
     shown: int | None = code
     verdict = "ok" if code == 0 else _judge(code, cpu, memory, buffers[1], error_length, request)
-    if ended_by is not None or length > limit or error_length > limit:
+    if ended_by is not None or length > limit:
         # A program over its output limit has no status, even if it ended before the sandbox ended it.
         verdict, shown = ended_by or "output", None
     worker.clean()
@@ -103,7 +106,7 @@ def run(worker: Worker, request: Request, source: memoryview, stdin: int, connec
         worker.rest()
     seconds = monotonic() - begun
     written = buffers[0].view[: min(length, limit)] if length else b""
-    complained = buffers[1].view[: min(error_length, limit)] if error_length else b""
+    complained = buffers[1].view[max(0, error_length - limit) : error_length] if error_length else b""
     send_execution(connection, verdict, shown, seconds, cpu, written, complained)
     if length > KEPT:
         buffers[0].clear()
@@ -140,17 +143,21 @@ class Output:
         """Wait for a chunk and read it. Return False at the end, when no process has the other side."""
         self._buffer.reserve(self.length + _CHUNK)
         count = os.readv(self.reading, [self._buffer.view[self.length : self.length + _CHUNK]])
+        self._add(count)
+        return count > 0
+
+    def _add(self, count: int) -> None:
         if self.length <= self._limit:
             self.length += count
-        return count > 0
 
     def finish(self, *, wait: bool) -> None:
         """Read to the end and close the pipe. Without `wait`, read only what is already written."""
         if not wait:
             os.set_blocking(self.reading, False)
         try:
-            while self.take() and not self.too_long:
-                pass
+            for _ in range(_MOST_CHUNKS):
+                if not self.take() or self.too_long:
+                    break
         except BlockingIOError:  # processes that could write more are still running
             pass
         os.close(self.reading)
@@ -163,6 +170,28 @@ class Output:
     def cut(self) -> memoryview:
         """Return the output up to the limit, valid until the buffer is used again."""
         return self._buffer.view[: min(self.length, self._limit)]
+
+
+class ErrorOutput(Output):
+    """Standard error: any length of it is read, and its end is kept, where a traceback is."""
+
+    __slots__ = ()
+
+    def _add(self, count: int) -> None:
+        self.length += count
+        if self.length > 2 * self._limit + _CHUNK:
+            view = self._buffer.view
+            view[: self._limit] = view[self.length - self._limit : self.length]
+            self.length = self._limit
+
+    @property
+    def too_long(self) -> bool:
+        """Never: what a program logs does not decide whether it is right."""
+        return False
+
+    def cut(self) -> memoryview:
+        """Return the end of the output, valid until the buffer is used again."""
+        return self._buffer.view[max(0, self.length - self._limit) : self.length]
 
 
 def watch(

@@ -157,7 +157,7 @@ def _call(
     """Run one call. Return how it ended, and the holder after it, None if that has ended."""
     pipes = (os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC))
     limit, buffers = request.output_bytes, worker.buffers
-    outputs = (execution.Output(pipes[0][0], limit, buffers[0]), execution.Output(pipes[1][0], limit, buffers[1]))
+    outputs = (execution.Output(pipes[0][0], limit, buffers[0]), execution.ErrorOutput(pipes[1][0], limit, buffers[1]))
     ours, theirs = _make_channel()
     begun = time.monotonic()
     usage = Usage(worker, current.pid, is_session=True)

@@ -99,6 +99,7 @@ _ALONE = {
     "time": "import time\nbegun = time.perf_counter(); time.sleep(0.001); assert time.perf_counter() > begun\nprint(sum(a))",
     "warnings": "import warnings\nwarnings.warn('careful')\nprint(sum(a))",
     "standard error": "import sys\nprint('x' * 100_000, file=sys.stderr)\nprint(sum(a))",
+    "much standard error": "import sys\nsys.stderr.write('x' * 3_000_000)\nprint(sum(a))",
     "Unicode": "größe = sum(a)\nprint(größe)",
     "a byte order mark": "\ufeffprint(sum([1, 2, 3, 4, 5]))",
     "Windows line ends": "x = sum(a)\r\nif x:\r\n    print(x)\r\n",

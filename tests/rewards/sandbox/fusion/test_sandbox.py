@@ -324,6 +324,7 @@ def test_rest_of_a_stream() -> None:
     answer = {**_answer(stderr="e"), "files": {name: base64.b64encode(b"rest").decode() for name in ("stdout", "stderr")}}
     assert read_execution(answer, LIMITS) == Execution("ok", "1\nrest", "erest", 0, 0.5)
     assert read_execution(answer, Limits(output_bytes=5)) == Execution("output", "1\nres", "erest", None, 0.5)
+    assert read_execution(answer, Limits(output_bytes=3)) == Execution("output", "1\nr", "est", None, 0.5)
 
 
 def test_endless_answer(sandbox: FusionSandbox, server: FusionServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -474,7 +475,8 @@ def test_code_of_a_runner_is_data() -> None:
         ({"return_code": 0, "stderr": "MemoryError"}, Execution("ok", "1\n", "MemoryError", 0, 0.5)),
         ({"stdout": "é" * 501}, Execution("output", "é" * 500, "", None, 0.5)),
         ({"stdout": "é" * 500}, Execution("ok", "é" * 500, "", 0, 0.5)),
-        ({"stderr": "x" * 1001, "return_code": 1}, Execution("output", "1\n", "x" * 1000, None, 0.5)),
+        ({"stderr": "x" * 1000 + "e", "return_code": 1}, Execution("error", "1\n", "x" * 999 + "e", 1, 0.5)),
+        ({"stderr": "é" * 500 + "e", "return_code": 0}, Execution("ok", "1\n", "é" * 499 + "e", 0, 0.5)),
         (
             {"status": "TimeLimitExceeded", "return_code": None, "stdout": "x" * 1001},
             Execution("output", "x" * 1000, "", None, 0.5),
