@@ -23,7 +23,7 @@ _LANGUAGE = re.compile(r"[{.]*([\w+#-]*)")
 _TICKS = re.compile(r"`{3,}")
 _PYTHON = re.compile(r"i?py(thon)?[\d.-]*")
 _WITH_CODE = re.compile(r"(python3?|py)[ \t]+(\S.*)", re.IGNORECASE)
-_AFTER_TEXT = re.compile(r"[^`]*[^`\s][^`]*(`{3,})[ \t]*(python3?|py)[ \t]*", re.IGNORECASE)
+_AFTER_TEXT = re.compile(r"[^`]+(`{3,})[ \t]*(python3?|py)[ \t]*", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"\w+=(?:[\"'].*[\"']|[^\s(]+)\s*")
 """As in `python title="x.py"`."""
 _IN_CODE = re.compile(r"""#|'{3}|"{3}|'(?:\\.?|[^'\\])*(?:'|$)|"(?:\\.?|[^"\\])*(?:"|$)|`{3,}|~{3,}""")

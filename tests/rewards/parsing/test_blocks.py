@@ -128,6 +128,8 @@ def test_blocks_as_models_write_them(text: str, blocks: list[Block]) -> None:
         ("", "```python x(\n```\n", "", 5_000),
         ("```python\n", "a```b\n", "", 100_000),
         ("", "a ```python ", "", 50_000),
+        ("", "a", "```x", 300_000),
+        ("```python ", "a", "```", 300_000),
     ],
 )
 def test_hostile_text_costs_linear_time(begin: str, part: str, end: str, count: int) -> None:
