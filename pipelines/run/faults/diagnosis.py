@@ -60,6 +60,7 @@ _PATTERNS: tuple[tuple[Kind, str, str], ...] = (
         r"|raylet (?:exited|died|crashed)|NODE_DIED|ActorUnavailableError|ray_client.*disconnected",
         "a node or its Ray process was lost",
     ),
+    ("node", r"The current node timed out during startup", "Ray did not start in time, as happens on a busy machine"),
     (
         "killed",
         r"Signal 9 \(SIGKILL\)|exitcode *: -9|Signal 15 \(SIGTERM\)|exitcode *: -15"
@@ -133,7 +134,7 @@ def _name_actor(kind: Kind, lines: Sequence[str]) -> str:
 def clean(line: str) -> str:
     """Return a line of a log without the prefixes of Ray and of processes, and without Ray's advice."""
     line = re.sub(r"^\s*(?:\(\w[^)]*\)\s*)?(?:\[rank\d+\]:?\s*)?", "", line).strip()
-    line = re.split(r"\.? (?:To troubleshoot|Some common causes|Check |If the process was|This can happen)", line)[0]
+    line = re.split(r"\.? (?:To troubleshoot|Some common causes|Check |If the process was|This c(?:an|ould) happen)", line)[0]
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 

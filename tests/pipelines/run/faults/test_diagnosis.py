@@ -23,6 +23,7 @@ LINES = {
     "The node with node id: 3f2b and address: 10.0.0.2 has been marked dead because the detector has missed too many": "node",
     "ray.exceptions.LocalRayletDiedError: The task's local raylet died": "node",
     "Failed to connect to GCS within 60 seconds": "node",
+    "Exception: The current node timed out during startup": "node",
     "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.": "killed",
     "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue.": "killed",
     "  traceback : Signal 9 (SIGKILL) received by PID 4711": "killed",
