@@ -61,7 +61,7 @@ def read_accuracies(chain: Chain, *sets: str) -> list[float]:
     "sets",
     [
         (),
-        ("stages.rl.algorithm=ppo", "stages.rl.critic={learning_rate: 1.0e-3}"),
+        ("stages.rl.algorithm=ppo", "stages.rl.critic={learning_rate: 1.0e-3}", "stages.rl.learning_rate=2.0e-4"),
         ("stages.rl.algorithm=rloo",),
         ("stages.rl.algorithm=dapo",),
     ],
