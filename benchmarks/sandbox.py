@@ -116,7 +116,7 @@ def measure(given: argparse.Namespace) -> Iterator[Result]:
         wrong = 0
         for used in [{given.core}, cores] * given.rounds:
             with on_cores(used):
-                configure(Settings(workers=len(used)))
+                configure(Settings())
                 asyncio.run(score_all(problems[:20], "right"))  # starts the workers
                 start = time.perf_counter()
                 verdicts = asyncio.run(find_wrong_verdicts(problems, concurrent))

@@ -227,4 +227,4 @@ class Sandbox(Model):
     """`weak` allows the local sandbox to run where the kernel offers less than the safe minimum."""
     workers: int | None = Field(default=None, ge=1)
     """Concurrent programs of each process that computes rewards or serves the tool; default: its share of the machine's
-    cores."""
+    cores and one more (1 for a single core); 32 for a SandboxFusion service."""

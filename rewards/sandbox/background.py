@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from rewards.sandbox.base import SandboxError, Session
+from rewards.sandbox.loops import Callbacks, Crossing
 from rewards.sandbox.program import Execution, Limits, Program
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class Background:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._callbacks: dict[asyncio.AbstractEventLoop, Callbacks] = {}
         self._closed = False
         self._process = 0
 
@@ -49,13 +51,21 @@ class Background:
 
     async def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await the coroutine from any loop. Cancelling the awaiting task cancels it."""
-        future = self._submit(coroutine)
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            ours, theirs = self._start(coroutine), self._callbacks_of(loop)
+            crossing = Crossing(coroutine, result, theirs)
+            ours.add(crossing.start)
         try:
-            return await asyncio.wrap_future(future)
+            return await result
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self._closed and not (task and task.cancelling()):
                 raise SandboxError(_CLOSED) from None
+            with self._lock:
+                if not self._closed:
+                    ours.add(crossing.cancel)
             raise
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -73,17 +83,29 @@ class Background:
     def _submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         # Under the lock, so that nothing is submitted to a loop that is about to stop.
         with self._lock:
-            if self._closed or self._is_forked():
-                coroutine.close()
-                forked = "the sandbox was opened before this process was forked; open another one in it"
-                raise SandboxError(_CLOSED if self._closed else forked)
-            if self._loop is None:
-                self._process = os.getpid()
-                # Of the same kind in every process: a trainer may have chosen another one as the default.
-                self._loop = asyncio.SelectorEventLoop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name=self._name, daemon=True)
-                self._thread.start()
+            self._start(coroutine)
+            assert self._loop is not None
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def _start(self, coroutine: Coroutine[Any, Any, Any]) -> Callbacks:
+        """Start the thread, if it has not started, and return the callbacks of its loop. Hold the lock for this."""
+        if self._closed or self._is_forked():
+            coroutine.close()
+            forked = "the sandbox was opened before this process was forked; open another one in it"
+            raise SandboxError(_CLOSED if self._closed else forked)
+        if self._loop is None:
+            self._process = os.getpid()
+            # Of the same kind in every process: a trainer may have chosen another one as the default.
+            self._loop = asyncio.SelectorEventLoop()
+            self._thread = threading.Thread(target=_serve, args=(self._loop,), name=self._name, daemon=True)
+            self._thread.start()
+        return self._callbacks_of(self._loop)
+
+    def _callbacks_of(self, loop: asyncio.AbstractEventLoop) -> Callbacks:
+        if loop not in self._callbacks:
+            self._callbacks = {each: callbacks for each, callbacks in self._callbacks.items() if not each.is_closed()}
+            self._callbacks[loop] = Callbacks(loop)
+        return self._callbacks[loop]
 
     def _is_forked(self) -> bool:
         return self._loop is not None and self._process != os.getpid()

@@ -23,7 +23,7 @@ class Settings:
     isolation: Literal["strong", "weak"] = "strong"
     """`weak` lets the local sandbox run where the kernel offers no sound isolation."""
     workers: int | None = None
-    """Programs that run at once. Default: this process's share of the cores."""
+    """Programs that run at once. Default: `count_programs`; 32 on a SandboxFusion service."""
     imports: tuple[str, ...] = ()
     """Packages that programs can import besides the standard library; imported once, when the sandbox starts."""
 
@@ -37,8 +37,18 @@ _single: ContextVar[int] = ContextVar("number of the sandbox with a single worke
 
 def read_settings(given: Mapping[str, Any], processes: int) -> Settings:
     """Return the settings of the recipe's `sandbox:` for one of `processes` processes, which share the cores."""
-    share = max(1, len(os.sched_getaffinity(0)) // max(1, processes))
-    return Settings(**{"workers": share, **{name: value for name, value in given.items() if value is not None}})
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    # A service has cores of its own.
+    return settings if settings.workers or settings.url else replace(settings, workers=count_programs(processes))
+
+
+def count_programs(processes: int = 1) -> int:
+    """Return how many programs one of `processes` processes, which share the cores, runs at once in the local sandbox.
+
+    One more than its cores, if these are several: none waits while this process takes a result and sends the next program.
+    """
+    cores = max(1, len(os.sched_getaffinity(0)) // max(1, processes))
+    return cores + (cores > 1)
 
 
 def configure(settings: Settings) -> None:
@@ -96,4 +106,4 @@ def _make(settings: Settings) -> Sandbox:
         return FusionSandbox(settings.url, concurrency=settings.workers or 32)
     from rewards.sandbox.local.sandbox import LocalSandbox
 
-    return LocalSandbox(workers=settings.workers, isolation=settings.isolation, imports=settings.imports)
+    return LocalSandbox(workers=settings.workers or count_programs(), isolation=settings.isolation, imports=settings.imports)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 from rewards.sandbox.background import Background, Sandbox
 from rewards.sandbox.base import Session
@@ -17,8 +16,7 @@ class LocalSandbox(Sandbox):
     """Runs each program in a process forked from a warm Python and isolated by the kernel.
 
     Args:
-        workers: programs that run at once; default: this process's cores. A long-running (endless) program does not
-            count: others run beside it.
+        workers: programs that run at once. A long-running (endless) program does not count: others run beside it.
         isolation: `strong` refuses to run programs without sound isolation; `weak` accepts resource limits only.
         imports: packages that programs can import besides the standard library.
         kind: the kind of isolation; default: the best available.
@@ -29,13 +27,13 @@ class LocalSandbox(Sandbox):
 
     def __init__(
         self,
-        workers: int | None = None,
+        workers: int,
         isolation: isolation.Demand = "strong",
         imports: tuple[str, ...] = (),
         kind: isolation.Kind | None = None,
     ) -> None:
         super().__init__("sandbox")
-        self._wanted = workers or len(os.sched_getaffinity(0))
+        self._wanted = workers
         self._demand, self._imports, self._kind = isolation, imports, kind
         self._pool: Pool | None = None
         self._lock = asyncio.Lock()

@@ -198,3 +198,24 @@ def test_loop_is_not_the_one_that_a_trainer_has_chosen(background: Background, m
         return asyncio.get_running_loop()
 
     assert type(background.run(get_loop())) is asyncio.SelectorEventLoop
+
+
+def test_callers_whose_loops_have_ended_are_forgotten(background: Background) -> None:
+    """Their coroutines end without an error, and nothing of them is kept."""
+    started = threading.Event()
+
+    async def work() -> None:
+        started.set()
+        await asyncio.sleep(1000)
+
+    async def leave() -> None:
+        waiting = asyncio.create_task(background.wait(work()))
+        await asyncio.to_thread(started.wait, 120)
+        waiting.cancel()
+
+    for _ in range(3):
+        started.clear()
+        asyncio.run(leave())
+    assert asyncio.run(background.wait(_where())) == NAME
+    assert sum(not loop.is_closed() for loop in background._callbacks) == 1
+    assert len(background._callbacks) == 2

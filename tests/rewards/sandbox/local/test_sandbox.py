@@ -51,7 +51,7 @@ OFTEN = {"grandchild": 40, "closed descriptors": 40, "segmentation fault": 40, "
 
 @pytest.fixture
 def sandbox() -> Iterator[LocalSandbox]:
-    opened = LocalSandbox()
+    opened = LocalSandbox(workers=2)
     yield opened
     opened.close()
 
@@ -104,7 +104,7 @@ def test_ten_thousand_executions_leave_nothing_behind(tmp_path: Path, monkeypatc
     """Correct programs among hostile ones of every kind: the correct ones pass, and nothing stays."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     descriptors = psutil.Process().num_fds()
-    sandbox = LocalSandbox()
+    sandbox = LocalSandbox(workers=2)
     chosen = random.Random(7)
     names = chosen.choices(list(HOSTILE), [OFTEN.get(name, 1) for name in HOSTILE], k=4000)
     names += ["correct"] * 6000
