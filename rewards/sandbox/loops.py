@@ -64,12 +64,12 @@ class Crossing:
         self._task.cancel()
 
     def _hand_back(self, _: asyncio.Task[Any]) -> None:
-        with suppress(RuntimeError):  # the loop has been closed: nobody awaits the result
+        with suppress(RuntimeError):  # the loop has been closed, and with it what awaits the result
             self._back.add(self._deliver)
 
     def _deliver(self) -> None:
         assert self._task is not None
-        # Looked at in any case: a failure that nobody looks at is logged.
+        # In any case: asyncio logs a failure that is never looked at.
         error = None if self._task.cancelled() else self._task.exception()
         if self._result.done():  # cancelled
             return

@@ -387,7 +387,7 @@ def test_sandbox_uses_the_recipes_settings_and_its_share_of_the_cores(reward: An
     ):
         compute_score_blocking("d", "", "", rewards=PROBE, **settings)
     assert chosen == [
-        sandbox.Settings(workers=3),
+        sandbox.Settings(workers=4),
         sandbox.Settings(workers=1),
         sandbox.Settings(workers=5, isolation="weak"),
     ]
