@@ -23,6 +23,7 @@ from pipelines.environments.build_command import Commands, EndedError, run
 from pipelines.environments.builds import Builds
 from pipelines.errors import StepError
 from tests.pipelines.environments.toy import Toy
+from tests.waiting import wait_until
 
 SYNC = "pipelines.environments.builds.bring_up_to_date"
 
@@ -112,7 +113,8 @@ def test_a_failed_build_ends_the_wait_for_another(
     monkeypatch.setattr(SYNC, build)
     with pytest.raises(StepError, match=r"^llamafactory cpu: no room$"), Builds(two) as builds:
         builds.wait(["verl"])
-    assert not is_running(int(ended[0]))
+    # It closes its output, for which the build waits, a moment before it has ended.
+    wait_until(lambda: not is_running(int(ended[0])))
 
 
 def test_all_failures_are_reported(two: tuple[Environment, Environment], monkeypatch: pytest.MonkeyPatch) -> None:

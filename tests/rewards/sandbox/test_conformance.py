@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from rewards.sandbox import Execution, Limits, Program, Sandbox, SandboxError
-from tests.rewards.sandbox.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from rewards.sandbox import Execution, Limits, Program, SandboxError, SandboxUna
 from rewards.sandbox.fusion.messages import read_execution, write_request
 from rewards.sandbox.fusion.sandbox import FusionSandbox
 from tests.rewards.sandbox.fusion_server import FusionServer
-from tests.rewards.sandbox.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

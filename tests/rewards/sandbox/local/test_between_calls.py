@@ -16,7 +16,7 @@ from rewards.sandbox import Limits
 from rewards.sandbox.local import LocalSandbox
 from rewards.sandbox.local.sandbox import _LocalSession
 from tests.rewards.sandbox.local.conftest import open_sandbox
-from tests.rewards.sandbox.waiting import wait_until
+from tests.waiting import wait_until
 
 LIMITS = Limits(cpu_seconds=10, wall_seconds=300, memory_mb=256)
 BUSY = """

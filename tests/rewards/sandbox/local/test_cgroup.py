@@ -18,7 +18,7 @@ from rewards.sandbox.local.inside import cgroup
 from tests import ROOT
 from tests.rewards.sandbox.local.conftest import find_template, open_sandbox
 from tests.rewards.sandbox.public import find_public_python, public_copy
-from tests.rewards.sandbox.waiting import wait_until
+from tests.waiting import wait_until
 
 V2 = "36 25 0:31 {root} /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate"
 V1 = "36 25 0:31 {root} /sys/fs/cgroup/{name} rw,relatime - cgroup cgroup rw,{name}"

@@ -24,7 +24,7 @@ from rewards.sandbox.local.isolation import Kind
 from rewards.sandbox.local.sandbox import LocalSandbox
 from tests import ROOT
 from tests.rewards.sandbox.local.conftest import find_template
-from tests.rewards.sandbox.waiting import wait_until
+from tests.waiting import wait_until
 
 LONG = Limits(cpu_seconds=60, wall_seconds=600, memory_mb=200)
 SHORT = Limits(cpu_seconds=0.2, wall_seconds=0.6, memory_mb=200)
