@@ -79,7 +79,8 @@ def test_a_training_is_stopped_near_the_time_limit_requeued_and_finished(
         # Otherwise the second attempt would be stopped like the first.
         cluster.call("scontrol", "update", f"JobId={job.id}", "TimeLimit=120")
         cluster.release(job.id)
-        cluster.wait_until_ended()
+        # Not the end of all jobs: between two attempts a job may be missing in the queue.
+        cluster.wait_for(lambda: "JobState=COMPLETED" in cluster.call("scontrol", "show", "job", job.id), "the job's end")
         run = open_run(directory)
         assert run.state == "complete", log.read_text()
         training = run.stage("sft").training
