@@ -35,7 +35,7 @@ stages:
     data:
       train: {{converter: programs_code, source: {ROOT}/recipes/data/programs.py}}
       validation: {{fraction: 0.1}}
-    steps: 2000
+    steps: 6000
     learning_rate: 0.001
     save_every: 50
     batch: {{per_device: 2}}
@@ -89,7 +89,7 @@ def test_a_training_is_stopped_near_the_time_limit_requeued_and_finished(
         assert "resumes from the checkpoint at step" in text
         assert f"near the time limit: job {job.id} is requeued and resumes the run" in text
         metrics = [json.loads(line) for line in (directory / "stages/sft/metrics.jsonl").read_text().splitlines()]
-        assert max(each["step"] for each in metrics) == 2000
+        assert max(each["step"] for each in metrics) == 6000
     finally:
         process.end_orphans(directory)
 
