@@ -11,7 +11,6 @@ The ground truth is a JSON object of one of three forms, each with an optional `
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -121,7 +120,7 @@ async def code_tests(
     limits = Limits(cpu_seconds=seconds, wall_seconds=_WALL_PER_CPU_SECOND * seconds, memory_mb=memory_mb)
     if isinstance(tests, CallTests):
         output_bytes = min(_MOST_VALUES, _SPARE_VALUES + _PACKED * len(ground_truth))
-        limits = dataclasses.replace(limits, output_bytes=output_bytes)
+        limits = limits.allow_output(output_bytes)
     if not code:
         explain(NO_PROGRAM)
     passed = await _run(code, tests, limits, max_tests, all_or_nothing and counted is None) if code else [False]
@@ -152,7 +151,7 @@ async def _run_calls(code: str, tests: CallTests, limits: Limits, max_tests: int
     calls = [call for test in tests.tests for call, _ in test]
     checks = [check for test in tests.tests for _, check in test]
     # What a checker or a second process reads is read here, too, so it must be small.
-    small = dataclasses.replace(limits, output_bytes=_SPARE_OUTPUT)
+    small = limits.allow_output(_SPARE_OUTPUT)
     if tests.checker is not None:
         limits, checks = small, []
     outcomes = await call_function(code, tests.function, calls, limits, tests.prelude, checks)
@@ -202,7 +201,7 @@ def _passes(number: int, outcome: Outcome, check: Check) -> bool:
 
 
 async def _run_texts(code: str, tests: TextTests, limits: Limits, stop_early: bool) -> list[bool]:
-    limits = dataclasses.replace(limits, output_bytes=2 * max(map(len, tests.outputs)) + _SPARE_OUTPUT)
+    limits = limits.allow_output(2 * max(map(len, tests.outputs)) + _SPARE_OUTPUT)
     passed: list[bool] = []
     width = 1 if stop_early else len(tests.inputs)
     while len(passed) < len(tests.inputs) and (not stop_early or all(passed)):

@@ -133,7 +133,7 @@ async def _check_assertion(call: ast.Call, value: Any, truth: Truth, seconds: fl
         return "an argument is not a plain value"
     # A longer value is not the expected one.
     longest = _SPARE_OUTPUT + _PACKED * len(truth.assertion)
-    limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds), output_bytes=longest)
+    limits = Limits(cpu_seconds=seconds, wall_seconds=max(10.0, 5 * seconds)).allow_output(longest)
     (outcome,) = await call_function(truth.code, truth.name, [pack_arguments(arguments)], limits)
     if not outcome.returned:
         return "the call does not return a plain value"

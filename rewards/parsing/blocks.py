@@ -90,7 +90,9 @@ def read_blocks(text: str) -> list[Block]:
             continue
         end, last, is_unended = _find_end(lines, number, opening, reads_strings=may_guess)
         guesses += is_unended or opening.is_after_text or bool(opening.code)
-        inside = [each[min(len(each) - len(each.lstrip(" ")), opening.indent) :] for each in lines[number:end]]
+        inside = lines[number:end]
+        if opening.indent:
+            inside = [each[min(len(each) - len(each.lstrip(" ")), opening.indent) :] for each in inside]
         if opening.is_after_text and any(each.lstrip(" ").startswith(opening.fence) for each in inside):
             continue  # a remark about fences
         if last is not None:
@@ -134,6 +136,8 @@ def _find_end(lines: Sequence[str], begin: int, opening: _Opening, *, reads_stri
     quote, read, counted, counts, first = "", begin, begin, [0, 0], -1
     for number in range(begin, len(lines)):
         line = lines[number]
+        if fence not in line:
+            continue
         bare = line.lstrip(" ")
         is_closing = len(line) - len(bare) <= max(_MOST_INDENT, opening.indent) and _is_closing(bare, fence)
         if not is_closing and not (may_be_code and line.rstrip().endswith(fence)):

@@ -182,7 +182,7 @@ def pack_arguments(arguments: Arguments) -> str:
 def find_solution_names(source: str) -> list[str]:
     """Return the names that tests import from `solution` or use as its attributes."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(source)) if source else ():
         if isinstance(node, ast.ImportFrom) and node.module == "solution":
             names += [each.name for each in node.names if each.name != "*"]
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "solution":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Verdict = Literal["ok", "error", "timeout", "memory", "output", "killed"]
@@ -11,6 +11,9 @@ Verdict = Literal["ok", "error", "timeout", "memory", "output", "killed"]
 ok: exit status 0. error: another exit status, including an uncaught exception. timeout: over its CPU or wall time.
 memory: over its memory. output: over the limit of its standard output. killed: by a signal, including a segmentation fault.
 """
+
+
+_STEP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class Limits:
     """MiB of each file. In namespaces, the local sandbox limits all files together to 64 MiB."""
     output_bytes: int = 1_000_000
     """Bytes of standard output. Of a longer standard error the end is kept."""
+
+    def allow_output(self, output_bytes: int) -> Limits:
+        """Return the same limits with at least this much output, in steps: a worker parses equal limits once."""
+        return replace(self, output_bytes=-(-output_bytes // _STEP) * _STEP)
 
 
 @dataclass(frozen=True, slots=True)
