@@ -9,7 +9,8 @@ Each problem has a right solution and a wrong one (the same with its return valu
   prime_code   verl's grader for code, in verl's environment
 
 Rounds are interleaved and the best of each side counts; rates are over the right and the wrong solutions together, unless the
-line names one. Then code_tests with 1, 8 and 64 concurrent programs on all cores and on one; no verdict may be wrong.
+line names one. Then code_tests with 1, 8 and 64 concurrent programs on all cores and on one; no verdict may be wrong. A pool of
+forks on each core shows what the machine's cores can do together: virtual cores may share one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import ast
 import asyncio
 import gzip
+import itertools
 import json
 import os
 import random
@@ -41,6 +43,8 @@ from rewards.sandbox import Program, Settings, close_all, configure
 from rewards.sandbox.local.sandbox import LocalSandbox
 
 KINDS = ("right", "wrong")
+_MORE = 4
+"""Rounds on several cores for each on one: they are rarely left alone together."""
 
 
 @dataclass(frozen=True)
@@ -104,30 +108,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(given: argparse.Namespace) -> Iterator[Result]:
-    """Yield the rates on one core, then the verdicts on all."""
+    """Yield the rates on one core, then those on all and the wrong verdicts."""
     problems = [each for each in (read_leetcode(given.rows) if given.rows else read_shipped()) if each is not None]
     if given.quick:
         problems, given.rounds = problems[:3], 1
-    cores = os.sched_getaffinity(0)
     with on_cores({given.core}):
         yield from measure_rates(problems, given.rounds, given.quick)
-    for concurrent in (1, 8) if given.quick else (1, 8, 64):
-        rates: dict[int, float] = {}
-        wrong = 0
-        for used in [{given.core}, cores] * given.rounds:
-            with on_cores(used):
-                configure(Settings())
-                asyncio.run(score_all(problems[:20], "right"))  # starts the workers
-                start = time.perf_counter()
-                verdicts = asyncio.run(find_wrong_verdicts(problems, concurrent))
-                rate = len(verdicts) / (time.perf_counter() - start)
-                close_all()
-            rates[len(used)] = max(rate, rates.get(len(used), 0.0))
-            wrong = max(wrong, sum(verdicts))
-        name = f"code_tests on {len(cores)} cores, {concurrent} concurrent"
-        bound = None if concurrent == 1 else 0.925 * len(cores)
-        yield Result(name, "programs/s", rates[len(cores)], rates[1], "one core", at_least=bound)
-        yield Result(f"{name}: wrong verdicts", f"of {len(verdicts)}", wrong, at_most=0, is_count=True)
+    yield from measure_scaling(problems, (1, 8) if given.quick else (1, 8, 64), 1 if given.quick else _MORE * given.rounds)
 
 
 @contextmanager
@@ -144,7 +131,7 @@ def on_cores(cores: set[int]) -> Iterator[None]:
 def measure_rates(problems: Sequence[Problem], rounds: int, quick: bool) -> Iterator[Result]:
     """Yield the rates of all sides on this process's cores."""
     configure(Settings(workers=1))
-    sandbox, forks = LocalSandbox(workers=1), Helper([os.path.realpath(sys.executable), "-S", "-c", FORKS])
+    sandbox, forks = LocalSandbox(workers=1), fork_pool()
     verl = environment("verl", detected_platform())
     missing = "--quick" if quick else verl.why_not_ready() or ""
     prime = None if missing else Helper([str(verl.python), "-c", PRIME])
@@ -184,6 +171,50 @@ def measure_rates(problems: Sequence[Problem], rounds: int, quick: bool) -> Iter
         prime.close()
 
 
+def measure_scaling(problems: Sequence[Problem], concurrent: Sequence[int], rounds: int) -> Iterator[Result]:
+    """Yield the rates on all cores and on one, each of them in turn, and the wrong verdicts."""
+    cores = sorted(os.sched_getaffinity(0))
+    programs = [each.to_program(kind) for each in problems for kind in KINDS]
+    pools: dict[int, Helper] = {}
+    for core in cores:
+        with on_cores({core}):
+            pools[core] = fork_pool()
+    forks = f"forks on {len(cores)} cores, a pool on each"
+    sides = {f"code_tests on {len(cores)} cores, {each} concurrent": each for each in concurrent}
+    rates: dict[tuple[str, bool], float] = {}
+    wrong = dict.fromkeys(sides, 0)
+    for number in range(rounds):
+        # On one core, then on all, at once: a virtual machine's speed changes.
+        for name, used in itertools.product((forks, *sides), ({cores[number % len(cores)]}, set(cores))):
+            if name == forks:
+                taken = time_call(partial(judge_together, [pools[core] for core in used], programs))
+                rate = len(used) * len(programs) / taken
+            else:
+                with on_cores(used):
+                    rate, mistakes = measure_verdicts(problems, sides[name])
+                wrong[name] = max(wrong[name], mistakes)
+            key = name, len(used) > 1
+            rates[key] = max(rate, rates.get(key, 0.0))
+    for pool in pools.values():
+        pool.close()
+    for name in (forks, *sides):
+        bound = 0.925 * len(cores) if sides.get(name, 1) > 1 else None
+        yield Result(name, "programs/s", rates[name, len(cores) > 1], rates[name, False], "one core", at_least=bound)
+        if name != forks:
+            yield Result(f"{name}: wrong verdicts", f"of {len(programs)}", wrong[name], at_most=0, is_count=True)
+
+
+def measure_verdicts(problems: Sequence[Problem], concurrent: int) -> tuple[float, int]:
+    """Return how many solutions per second are scored with so many at once, and the number of wrong verdicts."""
+    configure(Settings())
+    asyncio.run(score_all(problems[:20], "right"))  # starts the workers
+    start = time.perf_counter()
+    verdicts = asyncio.run(find_wrong_verdicts(problems, concurrent))
+    seconds = time.perf_counter() - start
+    close_all()
+    return len(verdicts) / seconds, sum(verdicts)
+
+
 async def find_wrong_verdicts(problems: Sequence[Problem], concurrent: int) -> list[bool]:
     """Score all solutions in a random order; return for each whether its verdict is wrong."""
     turn = asyncio.Semaphore(concurrent)
@@ -208,15 +239,36 @@ class Helper:
 
     def judge(self, tasks: Sequence[object]) -> list[bool]:
         """Return which tasks passed."""
+        self.send(tasks)
+        return self.receive()
+
+    def send(self, tasks: Sequence[object]) -> None:
+        """Have tasks judged."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(tasks) + "\n")
         self._process.stdin.flush()
+
+    def receive(self) -> list[bool]:
+        """Wait for the result of the tasks that were sent."""
+        assert self._process.stdout is not None
         return list(json.loads(self._process.stdout.readline()))
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+
+
+def fork_pool() -> Helper:
+    """Start a Python that forks for each program."""
+    return Helper([os.path.realpath(sys.executable), "-S", "-c", FORKS])
+
+
+def judge_together(pools: Sequence[Helper], tasks: Sequence[object]) -> None:
+    """Have each of the pools judge all tasks, at the same time."""
+    for pool in pools:
+        pool.send(tasks)
+    for pool in pools:
+        pool.receive()
 
 
 FORKS = """
