@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -18,6 +21,9 @@ from pipelines.run.scratch import remove_scratch, scratch_folder
 from pipelines.shipped import import_path
 
 _GRACE_SECONDS = 3.0
+_UNNOTICED_SECONDS = 60.0
+"""Time in which the cluster notices that a node is lost; by default five times 3 s without an answer (Ray's health check)."""
+_LOOK_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -25,17 +31,41 @@ def main(arguments: list[str]) -> int:
     (directory,) = arguments
     try:
         with connected({"PYTHONPATH": str(import_path())}):
-            found = {}
-            for node in ray.nodes():
-                if node["Alive"]:
-                    place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                    task = ray.remote(sweep).options(num_cpus=0, max_retries=0, scheduling_strategy=place)
-                    found[node["NodeManagerAddress"]] = task.remote(directory)
-            answer = {address: names for address, each in found.items() if (names := ray.get(each))}
+            answer = sweep_nodes(directory)
     except ClusterError as error:
         raise SystemExit(str(error)) from None
     print(json.dumps(answer))
     return 0
+
+
+def sweep_nodes(directory: str) -> dict[str, list[str]]:
+    """Sweep every node at once; return the names of the processes by the address of their node.
+
+    A lost node is listed until the cluster notices, and is then left out. If it is back by then, as another node, it is swept.
+    """
+    answer: dict[str, list[str]] = {}
+    swept: set[str] = set()
+    until = time.monotonic() + _UNNOTICED_SECONDS
+    while nodes := [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in swept]:
+        for node, pending in [(node, _start(node, directory)) for node in nodes]:
+            try:
+                names = ray.get(pending)
+            except ray.exceptions.RayTaskError:  # of `sweep` itself
+                raise
+            except ray.exceptions.RayError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_SECONDS)
+                continue
+            swept.add(node["NodeID"])
+            if names:
+                answer.setdefault(node["NodeManagerAddress"], []).extend(names)
+    return answer
+
+
+def _start(node: Mapping[str, Any], directory: str) -> Any:
+    place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    return ray.remote(sweep).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(directory)
 
 
 def sweep(directory: str) -> list[str]:
