@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from pipelines.environments import TrainerName
 from pipelines.recipe import upstream_keys
 from pipelines.recipe.algorithms import ALGORITHMS, AlgorithmName
 from pipelines.recipe.loading import load
@@ -28,12 +31,19 @@ def test_settings_are_valid_upstream_keys(name: AlgorithmName) -> None:
     assert list(upstream_keys.check_keys("verl", unflatten(ALGORITHMS[name].settings))) == []
 
 
-@pytest.mark.skipif(not CODE.exists(), reason="the pinned verl is not checked out")
+@pytest.fixture(scope="module")
+def upstream(trainer_python: Callable[[TrainerName], Path]) -> str:
+    """Return the source of the pinned verl's algorithms."""
+    trainer_python("verl")  # checks it out
+    if not CODE.exists():
+        pytest.skip("the pinned verl is not checked out: another environment is used")
+    return CODE.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_verl_has_the_estimator_and_the_loss(name: AlgorithmName) -> None:
-    code = CODE.read_text(encoding="utf-8")
-    estimators = re.findall(r'^    [A-Z_]+ = "(\w+)"$', code, re.MULTILINE)
-    losses = re.findall(r'^@register_policy_loss\("(\w+)"\)', code, re.MULTILINE)
+def test_verl_has_the_estimator_and_the_loss(name: AlgorithmName, upstream: str) -> None:
+    estimators = re.findall(r'^    [A-Z_]+ = "(\w+)"$', upstream, re.MULTILINE)
+    losses = re.findall(r'^@register_policy_loss\("(\w+)"\)', upstream, re.MULTILINE)
     assert ALGORITHMS[name].estimator in estimators
     assert ALGORITHMS[name].settings.get(LOSS_MODE, "vanilla") in losses
 
