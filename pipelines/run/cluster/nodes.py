@@ -12,6 +12,7 @@ from pipelines.environments.ask import AskError, ask
 from pipelines.shipped import import_path, python_path
 
 _SECONDS = 90.0
+_SWEEP_SECONDS = 180.0
 _SURVEY_SECONDS = 300.0
 
 
@@ -52,7 +53,7 @@ def end_orphans_on_nodes(python: Path, run_directory: Path) -> dict[str, list[st
     Raises:
         AskError: The cluster cannot be reached.
     """
-    answer: dict[str, list[str]] = _ask(python, "sweep", str(run_directory))
+    answer: dict[str, list[str]] = _ask(python, "sweep", str(run_directory), timeout=_SWEEP_SECONDS)
     return answer
 
 

@@ -22,7 +22,7 @@ from pipelines.shipped import import_path
 
 _GRACE_SECONDS = 3.0
 _UNNOTICED_SECONDS = 60.0
-"""Time in which the cluster notices that a node is lost; by default five times 3 s without an answer (Ray's health check)."""
+"""Time in which the cluster may notice that a node is lost. One that is listed after it, and is not swept, is an error."""
 _LOOK_SECONDS = 1.0
 
 
@@ -46,14 +46,14 @@ def sweep_nodes(directory: str) -> dict[str, list[str]]:
     answer: dict[str, list[str]] = {}
     swept: set[str] = set()
     until = time.monotonic() + _UNNOTICED_SECONDS
-    while nodes := [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in swept]:
+    while nodes := [node for node in _list_alive() if node["NodeID"] not in swept]:
         for node, pending in [(node, _start(node, directory)) for node in nodes]:
             try:
                 names = ray.get(pending)
             except ray.exceptions.RayTaskError:  # of `sweep` itself
                 raise
             except ray.exceptions.RayError:
-                if time.monotonic() > until:
+                if time.monotonic() > until and node["NodeID"] in [each["NodeID"] for each in _list_alive()]:
                     raise
                 time.sleep(_LOOK_SECONDS)
                 continue
@@ -61,6 +61,10 @@ def sweep_nodes(directory: str) -> dict[str, list[str]]:
             if names:
                 answer.setdefault(node["NodeManagerAddress"], []).extend(names)
     return answer
+
+
+def _list_alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _start(node: Mapping[str, Any], directory: str) -> Any:

@@ -46,14 +46,17 @@ class FakeCluster:
         )
 
 
-Sweep = Callable[[FakeCluster], dict[str, list[str]]]
+Sweep = Callable[[FakeCluster, float], dict[str, list[str]]]
+"""`(cluster, seconds in which it may notice a loss)` -> the names of the ended processes by address."""
+
+LONG = 600.0
 
 
 @pytest.fixture
 def sweep_nodes(monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """Return the function, which needs Ray, for a cluster that loses nodes at moments of our choice."""
 
-    def sweep(cluster: FakeCluster) -> dict[str, list[str]]:
+    def sweep(cluster: FakeCluster, seconds: float) -> dict[str, list[str]]:
         ray, strategies = ModuleType("ray"), ModuleType("ray.util.scheduling_strategies")
         exceptions = SimpleNamespace(RayError=_RayError, RayTaskError=_RayTaskError)
         vars(ray).update(nodes=cluster.nodes, get=cluster.get, remote=cluster.remote, exceptions=exceptions)
@@ -65,7 +68,7 @@ def sweep_nodes(monkeypatch: pytest.MonkeyPatch) -> Sweep:
         module = importlib.import_module("pipelines.run.cluster.sweep")
         monkeypatch.delitem(sys.modules, "pipelines.run.cluster.sweep")
         monkeypatch.setattr(module, "_LOOK_SECONDS", 0.0)
-        monkeypatch.setattr(module, "_UNNOTICED_SECONDS", 0.0 if len(cluster._lists) == 1 else 600.0)
+        monkeypatch.setattr(module, "_UNNOTICED_SECONDS", seconds)
         found: dict[str, list[str]] = module.sweep_nodes("run")
         return found
 
@@ -74,23 +77,28 @@ def sweep_nodes(monkeypatch: pytest.MonkeyPatch) -> Sweep:
 
 def test_every_node_is_swept_once(sweep_nodes: Sweep) -> None:
     cluster = FakeCluster([["a", "b"]], {"a": ["python"], "b": [], "c": ["dead before"]})
-    assert sweep_nodes(cluster) == {"host of a": ["python"]}
+    assert sweep_nodes(cluster, LONG) == {"host of a": ["python"]}
     assert cluster.asked == ["a", "b"]
 
 
 def test_a_node_that_is_lost_meanwhile_is_left_out(sweep_nodes: Sweep) -> None:
     cluster = FakeCluster([["a", "b"], ["a", "b"], ["a"]], {"a": ["python"], "b": _RayError("it does not exist any more")})
-    assert sweep_nodes(cluster) == {"host of a": ["python"]}
+    assert sweep_nodes(cluster, LONG) == {"host of a": ["python"]}
     assert cluster.asked == ["a", "b", "b"]
+
+
+def test_a_loss_that_is_noticed_late_is_no_error(sweep_nodes: Sweep) -> None:
+    cluster = FakeCluster([["a", "b"], ["a"]], {"a": ["python"], "b": _RayError("it does not exist any more")})
+    assert sweep_nodes(cluster, 0.0) == {"host of a": ["python"]}
 
 
 def test_a_node_that_comes_back_is_swept(sweep_nodes: Sweep) -> None:
     answers: dict[str, list[str] | Exception] = {"a": ["python"], "b": _RayError("it is lost"), "b again": ["vllm"]}
     cluster = FakeCluster([["a", "b"], ["a", "b again"]], answers)
-    assert sweep_nodes(cluster) == {"host of a": ["python"], "host of b": ["vllm"]}
+    assert sweep_nodes(cluster, LONG) == {"host of a": ["python"], "host of b": ["vllm"]}
 
 
 @pytest.mark.parametrize("error", [_RayError("it never answers"), _RayTaskError("it cannot read a process")])
 def test_a_node_that_stays_and_cannot_be_swept_is_an_error(sweep_nodes: Sweep, error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)):
-        sweep_nodes(FakeCluster([["a", "b"]], {"a": [], "b": error}))
+        sweep_nodes(FakeCluster([["a", "b"]], {"a": [], "b": error}), 0.0)
