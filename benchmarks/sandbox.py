@@ -184,7 +184,7 @@ def measure_scaling(problems: Sequence[Problem], concurrent: Sequence[int], roun
     rates: dict[tuple[str, bool], float] = {}
     wrong = dict.fromkeys(sides, 0)
     for number in range(rounds):
-        # On one core, then on all, at once: a virtual machine's speed changes.
+        # On one core, and right after it on all: a virtual machine's speed changes.
         for name, used in itertools.product((forks, *sides), ({cores[number % len(cores)]}, set(cores))):
             if name == forks:
                 taken = time_call(partial(judge_together, [pools[core] for core in used], programs))

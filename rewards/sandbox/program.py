@@ -13,7 +13,7 @@ memory: over its memory. output: over the limit of its standard output. killed: 
 """
 
 
-_STEP = 1_000_000
+_OUTPUT_STEP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Limits:
 
     def allow_output(self, output_bytes: int) -> Limits:
         """Return the same limits with at least this much output, in steps: a worker parses equal limits once."""
-        return replace(self, output_bytes=-(-output_bytes // _STEP) * _STEP)
+        return replace(self, output_bytes=-(-output_bytes // _OUTPUT_STEP) * _OUTPUT_STEP)
 
 
 @dataclass(frozen=True, slots=True)
